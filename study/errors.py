@@ -1,0 +1,36 @@
+"""The errors that a user can cause; the command line turns each into one message.
+
+Every message says where, what was found, what was expected and what to do about it.
+"""
+
+
+class LandscapeError(Exception):
+    """Something that stops a study and that its user can mend."""
+
+    exit_code = 1
+
+
+class UsageError(LandscapeError):
+    """The request itself is wrong: nothing was started and nothing was written."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A study, panel, grid, pair or schedule that cannot be."""
+
+
+class TaskError(UsageError):
+    """A task that is unknown, does not import, or does not keep the Task protocol."""
+
+
+class StoreError(LandscapeError):
+    """A database that cannot be opened, read or written."""
+
+
+class StudyMismatchError(UsageError):
+    """A study of this name is in the database with another task, schedule or budget."""
+
+
+class LeaseLost(LandscapeError):
+    """Another worker holds this chunk now: what was trained here must not be recorded."""
