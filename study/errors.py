@@ -32,5 +32,9 @@ class StudyMismatchError(UsageError):
     """A study of this name is in the database with another task, schedule or budget."""
 
 
-class LeaseLost(LandscapeError):
+class LeaseLostError(LandscapeError):
     """Another worker holds this chunk now: what was trained here must not be recorded."""
+
+
+class TrainingError(LandscapeError):
+    """Workers failed or kept dying; what was finished before is in the database."""

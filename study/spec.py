@@ -42,6 +42,7 @@ from study.pairs import PAIRS
 from study.schedules import SCHEDULES, Cosine, Schedule
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+MAX_EXPONENT = 200  # of two, in a grid: beyond it lie no learning rates
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
 
@@ -78,7 +79,7 @@ class Axis(_Frozen):
     ) -> dict[str, Any]:
         """The values that `{ base, log2 = [first, last], zero }` stands for."""
         whole = isinstance(log2, list) and len(log2) == 2 and all(type(k) is int for k in log2)
-        if not whole or any(abs(k) > 200 for k in log2):
+        if not whole or any(abs(k) > MAX_EXPONENT for k in log2):
             raise ValueError(f"log2 = {log2!r} is not a pair of whole exponents such as [0, -10]")
         if isinstance(base, bool) or not isinstance(base, int | float) or not 0 < base < math.inf:
             raise ValueError(f"base = {base!r} is not a positive number")
@@ -118,10 +119,10 @@ class Axis(_Frozen):
         """As `{ base, log2, zero }` where that gives exactly these values, else as a list."""
         if self.positive:
             first, last = (round(k) for k in (self.exponents()[0], self.exponents()[-1]))
-            zero = self.values[0] == 0
-            if abs(first) <= 200 and abs(last) <= 200:
-                if Axis.log2(self.base, first, last, zero=zero).values == self.values:
-                    return {"base": self.base, "log2": [first, last], "zero": zero}
+            powers = {"base": self.base, "log2": [first, last], "zero": self.values[0] == 0}
+            in_range = max(abs(first), abs(last)) <= MAX_EXPONENT
+            if in_range and Axis.model_validate(powers).values == self.values:
+                return powers
         return {"base": self.base, "values": list(self.values)}
 
 
@@ -152,9 +153,7 @@ class Grid(_Frozen):
 
     def union(self, other: Grid) -> Grid:
         """The smallest grid that holds the cells of both."""
-        return Grid(
-            alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_)
-        )
+        return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))
 
 
 class Options(_Frozen):

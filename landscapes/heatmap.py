@@ -1,0 +1,469 @@
+"""Heatmaps of landscapes: coupled (a diagonal basin) or separable (an upright one).
+
+Each figure is made in two steps: a frozen record of what will be drawn, then its drawing.
+
+    plot_heatmap   = heatmap_record,  draw_heatmap     one landscape into one axes
+    plot_heatmaps  = heatmaps_record, draw_heatmaps    several into a figure
+
+Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
+(row, column), one unit high and wide on the axes.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from landscapes.landscape import Landscape, top_cells
+from landscapes.style import (
+    FAINT,
+    INK,
+    TEXT,
+    TICK,
+    TITLE,
+    alpha_title,
+    colormap,
+    lambda_title,
+    points,
+    ticks,
+)
+from study.errors import UsageError
+
+CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
+SPAN = 3.0  # points of error from the best cell to the end of the colours
+TOP = 10  # cells circled
+GAP = 0.35  # columns between λ = 0 and the others
+DIVERGED: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.45",
+    "hatch": "////",
+    "linewidth": 0,
+}
+CIRCLE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+    "markeredgewidth": 1.2,
+    "path_effects": [patheffects.withStroke(linewidth=2.6, foreground=INK)],
+}
+STAR: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "*",
+    "markerfacecolor": "white",
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.6,
+}
+
+RowCol = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class HeatmapRecord:
+    """What the heatmap of one landscape shows."""
+
+    title: str
+    summary: tuple[str, ...]  # phrases under the title; lines break between them only
+    x_title: str
+    x_labels: tuple[str, ...]  # [L]
+    y_title: str
+    y_labels: tuple[str, ...]  # [A]
+    zero_apart: bool  # whether λ = 0 is the first of several columns
+    error: tuple[tuple[RowCol, float], ...]  # percent, of the cells that have one
+    missing: tuple[RowCol, ...]
+    diverged: tuple[RowCol, ...]  # any seed diverged
+    circled: tuple[RowCol, ...]  # the lowest errors, best first
+    scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
+    label: str  # of the colour bar
+
+    def left(self, col: int) -> float:
+        """Return where column `col` begins on the x axis."""
+        return col + GAP if self.zero_apart and col else col
+
+    def center(self, cell: RowCol) -> tuple[float, float]:
+        """Return the middle of a cell: x, y."""
+        return self.left(cell[1]) + 0.5, cell[0] + 0.5
+
+
+@dataclass(frozen=True)
+class HeatmapsRecord:
+    """What a figure of several heatmaps shows, in reading order, on one colour scale."""
+
+    heatmaps: tuple[HeatmapRecord, ...]
+    columns: int
+    label: str  # of the one colour bar
+
+    @property
+    def rows(self) -> int:
+        """Rows of axes."""
+        return -(-len(self.heatmaps) // self.columns)
+
+
+def plot_heatmap(
+    landscape: Landscape,
+    *,
+    ax: Axes | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+    cbar: bool = True,
+) -> Axes:
+    """Draw a landscape: α upwards, λ to the right, colour the test error.
+
+    One column or row per value of the grid, all equally wide and in ascending order, also
+    where octaves are left out or the values are no powers of two. λ = 0 stands apart. Cells
+    of which any seed diverged are hatched, missing cells are blank, the `top` cells of lowest
+    error carry circles and the best one a star.
+
+    Args:
+        landscape: what to draw.
+        ax: where; the current axes if None.
+        span: points of error from the best cell to the end of the colours.
+        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        cmap: name of a colour map, or the map itself; "jet" is the paper's.
+        top: how many cells to circle.
+        cbar: whether to add a colour bar.
+    """
+    record = heatmap_record(landscape, span=span, scale=scale, top=top)
+    return draw_heatmap(record, plt.gca() if ax is None else ax, cmap=cmap, cbar=cbar)
+
+
+def plot_heatmaps(
+    landscapes: Iterable[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+) -> Figure:
+    """Draw landscapes side by side, in reading order, on one colour scale.
+
+    Args:
+        landscapes: what to draw: sgd, sgdw, adam, adamw give the paper's Figure 2.
+        columns: axes in a row; chosen by their number if None.
+        span: points of error from the best cell of all to the end of the colours.
+        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        cmap: name of a colour map, or the map itself; "jet" is the paper's.
+        top: how many cells of each landscape to circle.
+
+    Raises:
+        UsageError: no landscapes, or impossible columns, span or scale.
+    """
+    record = heatmaps_record(tuple(landscapes), columns=columns, span=span, scale=scale, top=top)
+    return draw_heatmaps(record, cmap=cmap)
+
+
+# --- records ---------------------------------------------------------------------------------
+
+
+def heatmap_record(
+    landscape: Landscape,
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+) -> HeatmapRecord:
+    """Say what `plot_heatmap` draws."""
+    cells = list(np.ndindex(landscape.error.shape))
+    drawn = ~np.isnan(landscape.error)
+    x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
+    return HeatmapRecord(
+        title=landscape.title,
+        summary=_summary(landscape),
+        x_title=lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
+        x_labels=x.labels,
+        y_title=alpha_title(landscape.alpha),
+        y_labels=y.labels,
+        zero_apart=x.labels[0] == "0" and len(x.labels) > 1,
+        error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
+        missing=tuple(cell for cell in cells if not drawn[cell]),
+        diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
+        circled=tuple(top_cells(landscape, top)),
+        scale=color_scale([landscape], span=span, scale=scale),
+        label=_error_label([landscape]),
+    )
+
+
+def heatmaps_record(
+    landscapes: Sequence[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+) -> HeatmapsRecord:
+    """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
+    if not landscapes:
+        raise UsageError("no landscapes to draw: name at least one panel")
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns = {columns}: a figure needs at least 1")
+    count = len(landscapes)
+    columns = min(columns or _columns(count), count)
+    scale = color_scale(landscapes, span=span, scale=scale)
+    records = [heatmap_record(landscape, scale=scale, top=top) for landscape in landscapes]
+    x_titles = [record.x_title for record in records]
+    y_titles = [record.y_title for record in records]
+    for i, record in enumerate(records):
+        row = i - i % columns
+        same_x = len(set(x_titles[i % columns :: columns])) == 1
+        same_y = len(set(y_titles[row : row + columns])) == 1
+        records[i] = replace(
+            record,
+            x_title="" if same_x and i + columns < count else x_titles[i],
+            y_title="" if same_y and i > row else y_titles[i],
+        )
+    return HeatmapsRecord(tuple(records), columns, _error_label(landscapes))
+
+
+def color_scale(
+    landscapes: Sequence[Landscape],
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Errors (percent) at the ends of the colours: best of all landscapes to best + span.
+
+    Diverged cells count only where nothing else is finished; with nothing at all it is 0 to
+    span. A given `scale` is returned as it is.
+
+    Raises:
+        UsageError: a span that is not positive, or a scale that does not ascend.
+    """
+    if scale is not None:
+        if not scale[0] < scale[1]:
+            raise UsageError(f"scale = {scale}: give two ascending errors such as (3, 7)")
+        return scale
+    if not span > 0:
+        raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
+    best = [one.error[top_cells(one, 1)[0]] for one in landscapes if top_cells(one, 1)]
+    if not best:
+        best = [error for one in landscapes for error in one.error[np.isfinite(one.error)]]
+    low = float(min(best, default=0.0))
+    return low, low + span
+
+
+def _columns(count: int) -> int:
+    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3."""
+    if count <= 4:
+        return (1, 2, 3, 2)[count - 1]
+    return 3 if count in (5, 6, 9) else 4
+
+
+def _summary(landscape: Landscape) -> tuple[str, ...]:
+    """Say where the best cell lies, and how much of the grid is there."""
+    finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
+    if not finished:
+        return ("nothing finished yet",)
+    partial = (f"({finished} of {count} cells)",) if finished < count else ()
+    best = top_cells(landscape, 1)
+    if not best:
+        return ("every finished cell diverged", *partial)
+    row, col = best[0]
+    return (
+        f"best {landscape.error[row, col]:.2f} %",
+        f"at α = {ticks(landscape.alpha).name(row)},",
+        f"λ = {ticks(landscape.lambda_).name(col)}",
+        *partial,
+    )
+
+
+def _error_label(landscapes: Sequence[Landscape]) -> str:
+    """Title the colour bar: "test error (%), mean over 3 seeds"."""
+    counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
+    if not counts:
+        return "test error (%)"
+    low, high = min(counts), max(counts)
+    if high == 1:
+        return "test error (%), 1 seed"
+    return f"test error (%), mean over {f'{low} to ' if low < high else ''}{high} seeds"
+
+
+# --- drawing ---------------------------------------------------------------------------------
+
+
+def draw_heatmap(
+    record: HeatmapRecord, ax: Axes, *, cmap: str | Colormap = CMAP, cbar: bool = True
+) -> Axes:
+    """Draw `record`: collections error, missing, diverged; lines circles, best (their gids)."""
+    low, high = record.scale
+    errors = PolyCollection(
+        _boxes(record, [cell for cell, _ in record.error]),
+        array=np.clip([error for _, error in record.error], None, 1e6),  # inf has no colour
+        cmap=colormap(cmap),
+        norm=Normalize(low, high),
+        edgecolors="white",
+        linewidths=0.5,
+        gid="error",
+    )
+    missing = PolyCollection(
+        _boxes(record, record.missing, inset=0.06),
+        facecolors="none",
+        edgecolors=FAINT,
+        linewidths=0.5,
+        gid="missing",
+    )
+    diverged = PolyCollection(
+        _boxes(record, record.diverged),
+        **DIVERGED,
+        gid="diverged",
+    )
+    for collection in (errors, missing, diverged):
+        ax.add_collection(collection, autolim=False)
+    ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
+    _draw_marks(record, ax)
+    _draw_ticks(record, ax)
+    _draw_titles(record, ax)
+    if cbar:
+        _draw_colorbar(errors, [ax], record.label)
+    return ax
+
+
+def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+    """Draw `record` into a figure of its own, sized so that cells are about square."""
+    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
+    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    width = float(np.clip(0.28 * widest, 2.3, 3.3))  # inches of one axes
+    height = float(np.clip(width / widest * highest, 1.0, 3.3))
+    size = (record.columns * (width + 0.65) + 0.9, record.rows * (height + 0.85) + 0.3)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
+    grid = figure.subplots(record.rows, record.columns, squeeze=False)
+    axes = list(grid.flat)[: len(record.heatmaps)]
+    for ax in list(grid.flat)[len(record.heatmaps) :]:
+        ax.remove()
+    for heatmap, ax in zip(record.heatmaps, axes, strict=True):
+        draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
+    _draw_colorbar(axes[0].collections[0], axes, record.label)
+    handles = _legend(record.heatmaps)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        frameon=False,
+        fontsize=TEXT,
+    )
+    return figure
+
+
+def _boxes(
+    record: HeatmapRecord, cells: Iterable[RowCol], inset: float = 0.0
+) -> list[list[tuple[float, float]]]:
+    """Return the corners of each cell."""
+    boxes = []
+    for row, col in cells:
+        x, y = record.left(col) + inset, row + inset
+        side = 1 - 2 * inset
+        boxes.append([(x, y), (x + side, y), (x + side, y + side), (x, y + side)])
+    return boxes
+
+
+def _cell_size(ax: Axes) -> tuple[float, float]:
+    """Width and height of a cell in points, as the axes stands now."""
+    box = ax.get_window_extent()
+    inch = ax.figure.dpi / 72
+    return box.width / ax.get_xlim()[1] / inch, box.height / ax.get_ylim()[1] / inch
+
+
+def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw circles that show on every colour, and a star on the best cell."""
+    if not record.circled:
+        return
+    size = float(np.clip(0.6 * min(_cell_size(ax)), 3, 13))
+    x, y = np.transpose([record.center(cell) for cell in record.circled])
+    ax.plot(x, y, **CIRCLE, markersize=size, gid="circles")
+    ax.plot(x[:1], y[:1], **STAR, markersize=size, gid="best")
+
+
+def _draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw a tick per value; labels turn, and then thin out, where they would overlap."""
+    width, height = _cell_size(ax)
+    letter = points(TICK)
+    longest = 0.62 * letter * max(map(len, record.x_labels))
+    upright = longest > 0.95 * width
+    every_x = math.ceil(1.1 * letter / width) if upright else 1
+    every_y = math.ceil(1.1 * letter / height)
+    columns, rows = range(len(record.x_labels))[::every_x], range(len(record.y_labels))[::every_y]
+    ax.set_xticks(
+        [record.center((0, col))[0] for col in columns],
+        [record.x_labels[col] for col in columns],
+        rotation=90 if upright else 0,
+    )
+    ax.set_yticks([row + 0.5 for row in rows], [record.y_labels[row] for row in rows])
+    ax.tick_params(labelsize=TICK, length=2, width=0.6, pad=2)
+    ax.spines[:].set_visible(False)
+
+
+def _draw_titles(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw the titles; under the main one the summary in as many lines as it takes."""
+    ax.set_xlabel(record.x_title, fontsize=TEXT)
+    ax.set_ylabel(record.y_title, fontsize=TEXT)
+    room = ax.get_window_extent().width / ax.figure.dpi * 72
+    phrases = [phrase.replace(" ", "\xa0") for phrase in record.summary]
+    letters = max(int(room / (0.52 * points(TEXT))), 1)
+    lines = textwrap.wrap(" ".join(phrases), letters, break_long_words=False)
+    ax.annotate(
+        "\n".join(lines).replace("\xa0", " "),
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=TEXT,
+        color=INK,
+        gid="summary",
+    )
+    above = 6 + 1.25 * points(TEXT) * len(lines)
+    ax.set_title(record.title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
+
+
+def _draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> None:
+    """Draw a colour bar whose arrow says that the errors go on above it."""
+    low = errors.get_clim()[0]
+    below = any(
+        np.min(np.asarray(ax.collections[0].get_array()), initial=np.inf) < low for ax in axes
+    )
+    bar = axes[0].figure.colorbar(
+        errors, ax=axes, extend="both" if below else "max", aspect=40, fraction=0.05, pad=0.02
+    )
+    bar.set_label(label, fontsize=TEXT)
+    bar.ax.tick_params(labelsize=TICK, length=2, width=0.6)
+    bar.outline.set_visible(False)
+
+
+def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
+    """Explain the marks that occur in a figure."""
+    handles: list[Artist] = []
+    circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    if circled:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                **CIRCLE | {"markerfacecolor": "0.6"},
+                markersize=7,
+                label=f"{circled} best cells",
+            )
+        )
+        handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+    if any(heatmap.diverged for heatmap in heatmaps):
+        handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
+    if any(heatmap.missing for heatmap in heatmaps):
+        handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
+    return handles

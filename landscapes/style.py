@@ -1,0 +1,157 @@
+"""What the figures share: readable numbers, axis titles, sizes, saving."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn  # noqa: F401  (its colour maps)
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from study.errors import UsageError
+from study.pairs import PAIRS
+from study.spec import Axis
+
+# Sizes relative to rcParams["font.size"], so that a user's own style scales them.
+TITLE, TEXT, TICK = "medium", "small", "x-small"
+INK = "0.15"  # dark grey of marks and text
+FAINT = "0.75"  # light grey of frames
+
+SUFFIXES = (".png", ".pdf", ".svg")
+_LONGEST = 7  # characters of a tick label before the axis gets a power of ten
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def points(size: str) -> float:
+    """Convert a relative font size to points."""
+    return FontProperties(size=size).get_size_in_points()
+
+
+def colormap(cmap: str | Colormap) -> Colormap:
+    """Look up a colour map of matplotlib or seaborn by its name.
+
+    Raises:
+        UsageError: no map has this name.
+    """
+    if isinstance(cmap, Colormap):
+        return cmap
+    if cmap not in mpl.colormaps:
+        close = difflib.get_close_matches(cmap, mpl.colormaps, n=3) or ["mako", "viridis", "jet"]
+        raise UsageError(f"unknown colour map '{cmap}': try {', '.join(close)}")
+    return mpl.colormaps[cmap]
+
+
+def power(base: int, exponent: int) -> str:
+    """(2, -10) → "2⁻¹⁰"."""
+    return f"{base}{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def binary_exponent(value: float) -> int | None:
+    """Return k where `value` is 2^k (to rounding), else None."""
+    k = math.log2(value)
+    return round(k) if abs(k - round(k)) < 1e-9 else None
+
+
+def number(value: float) -> str:
+    """Write a multiplier, exact where it can be short: 0.05, 2.5·10⁻⁵, 2⁻¹⁰."""
+    k = binary_exponent(value)
+    if k is not None and not math.isclose(float(f"{value:.4g}"), value, rel_tol=1e-9):
+        return power(2, k)
+    return decimal(value, 4)
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """`value` to so many digits, powers of ten written out: "0.025", "2.5·10⁻⁵"."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    if not e:
+        return mantissa
+    ten = power(10, int(exponent))
+    return ten if mantissa == "1" else f"{mantissa}·{ten}"
+
+
+def fraction(k: int) -> str:
+    """2^k as the paper writes it: "4", "1", "1/1024"."""
+    if abs(k) > 13:
+        return power(2, k)
+    return str(2**k) if k >= 0 else f"1/{2**-k}"
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """The tick labels of an axis, one per value; a value is its label × `multiplier`."""
+
+    labels: tuple[str, ...]
+    multiplier: float
+
+    def name(self, index: int) -> str:
+        """Value `index` written out: "1/64 × 0.1"."""
+        label = self.labels[index]
+        if self.multiplier == 1 or label == "0":
+            return label
+        factor = number(self.multiplier)
+        return factor if label == "1" else f"{label} × {factor}"
+
+
+def ticks(axis: Axis) -> Ticks:
+    """Powers of two of the base where all values are such, else short decimals."""
+    exponents = [binary_exponent(value / axis.base) for value in axis.positive]
+    zero = ("0",) if axis.values[0] == 0 else ()
+    whole = [k for k in exponents if k is not None]
+    if len(whole) == len(exponents):
+        return Ticks((*zero, *(fraction(k) for k in whole)), axis.base)
+    base = axis.base
+    labels = _decimals(axis, base)
+    if max(map(len, labels)) > _LONGEST:
+        base *= 10.0 ** math.floor(math.log10(axis.positive[-1] / base))
+        labels = _decimals(axis, base)
+    return Ticks((*zero, *labels), base)
+
+
+def _decimals(axis: Axis, base: float) -> list[str]:
+    return [decimal(value / base) for value in axis.positive]
+
+
+def alpha_title(alpha: Axis) -> str:
+    """Title of the α axis: "initial learning rate α (× 0.1)"."""
+    return "initial learning rate α" + _times(alpha)
+
+
+def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
+    """Title of the λ axis: "L2 factor λ (× 0.001)" or "weight decay λ (× 0.001)"."""
+    name = "L2 factor λ" if PAIRS[pair].where == "l2" else "weight decay λ"
+    return ("normalized " if normalized else "") + name + _times(lambda_)
+
+
+def _times(axis: Axis) -> str:
+    multiplier = ticks(axis).multiplier
+    return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
+    """Write `figure` as PNG, PDF or SVG, by the suffix of `path`; return the path.
+
+    Folders are made. PDF embeds its fonts, SVG keeps text as text, and the same figure gives
+    the same file.
+
+    Raises:
+        UsageError: a suffix other than these.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{path}: cannot write '{path.suffix}' figures: "
+            f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
+    fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
+    with mpl.rc_context(fonts):
+        figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.05, metadata=stamp)
+    return path

@@ -1,0 +1,210 @@
+"""Workers: each claims, trains and records chunk after chunk, until the study is done.
+
+The database is the queue. Workers are processes submitted through joblib; they share nothing
+but the database, so that any of them may die without loss.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import joblib
+import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from study.errors import LeaseLostError, TrainingError
+from study.fused import train_chunk
+from study.plan import Plan
+from study.provenance import Worker, provenance
+from study.spec import Study
+from study.store import LEASE, Claim, PanelProgress, Store
+from study.tasks import load_task
+from study.tasks.task import TaskProtocol
+
+POLL = 0.5  # seconds between looks at the progress, and between tries to claim
+DEATHS = 3  # times in a row that workers may die without finishing a chunk
+
+OnProgress = Callable[[list[PanelProgress]], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know; crosses the process boundary."""
+
+    store: str  # URL
+    study: Study
+    run_id: int
+    fuse: bool
+    parent: int  # process id
+    path: tuple[str, ...]  # sys.path of the parent, for user tasks
+
+
+def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: None) -> None:
+    """Train all open cells of the plan's study, which is in the store.
+
+    Returns when no cell is open. Interrupted (Ctrl-C, SIGTERM), it stops its workers, releases
+    their claims and raises KeyboardInterrupt.
+
+    Raises:
+        TrainingError: a worker failed, or workers keep dying.
+    """
+    name = plan.study.name
+    store.release_dead(name)
+    if not store.is_open(name):
+        return
+    run_id = store.start_run(name, provenance(list(plan.devices)))
+    job = Job(
+        store=store.url,
+        study=plan.study,
+        run_id=run_id,
+        fuse=plan.not_fused is None,
+        parent=os.getpid(),
+        path=tuple(sys.path),
+    )
+    try:
+        with _terminated_like_interrupted(), _watched(store, name, on_progress):
+            _train_all(job, store, plan.devices)
+    finally:
+        store.end_run(run_id)
+        on_progress(store.progress(name))
+
+
+def _train_all(job: Job, store: Store, devices: tuple[str, ...]) -> None:
+    """Keep one worker per device until no chunk is open, whatever kills them."""
+    name, deaths, finished = job.study.name, 0, -1
+    while store.is_open(name):
+        before, finished = finished, sum(p.finished for p in store.progress(name))
+        deaths = deaths + 1 if finished == before else 0
+        if deaths == DEATHS:
+            raise TrainingError(
+                f"study '{name}': workers died {DEATHS} times without finishing a chunk (out of "
+                "memory?): resume with a smaller --chunk or fewer --workers"
+            )
+        try:
+            joblib.Parallel(n_jobs=len(devices), backend="loky", max_nbytes=None)(
+                joblib.delayed(work)(job, device) for device in devices
+            )
+        except TerminatedWorkerError:  # killed from outside; joblib ended the others too
+            store.release_dead(name)
+
+
+def work(job: Job, device: str) -> None:
+    """One worker: claim, train and record until no chunk of the study is open."""
+    _settle_in(job, device)
+    store = Store(job.store)
+    task = load_task(job.study.task)
+    data = task.data().to(device, getattr(torch, job.study.options.precision))
+    while True:
+        worker = Worker(device)  # a new token for each claim
+        claim = store.claim(job.study.name, worker, job.run_id)
+        if claim is not None:
+            _train(job, store, task, data, claim, device)
+        elif store.is_open(job.study.name):  # others hold what is left; they may die
+            _stop_if_orphaned(job)
+            time.sleep(POLL)
+            store.release_dead(job.study.name)
+        else:
+            return
+
+
+def _train(job: Job, store: Store, task: TaskProtocol, data, claim: Claim, device: str) -> None:  # type: ignore[no-untyped-def]
+    """Train one claimed chunk and record it, unless the claim is lost on the way."""
+    pulse = _Pulse(job, store, claim)
+    try:
+        outcome = train_chunk(
+            task,
+            data,
+            job.study.panel(claim.panel),
+            claim.cells,
+            seed=claim.seed,
+            batch_size=job.study.batch_size or task.batch_size,
+            options=job.study.options,
+            device=device,
+            fuse=job.fuse,
+            on_step=pulse,
+        )
+        store.record(claim, outcome)
+    except LeaseLostError:
+        return  # another worker has the chunk; take the next
+    except BaseException:
+        store.release(claim)
+        raise
+
+
+class _Pulse:
+    """Called at each training step: keeps the lease alive, and notices a dead parent."""
+
+    def __init__(self, job: Job, store: Store, claim: Claim) -> None:
+        self.job, self.store, self.claim = job, store, claim
+        self.looked = self.beaten = time.monotonic()
+
+    def __call__(self) -> None:
+        moment = time.monotonic()
+        if moment - self.looked > POLL:
+            self.looked = moment
+            _stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
+        if moment - self.beaten > LEASE / 4:
+            self.beaten = moment
+            self.store.beat(self.claim)
+
+
+def _settle_in(job: Job, device: str) -> None:
+    """Make this process a worker: import path, threads, signals."""
+    sys.path[:] = job.path
+    if device == "cpu":
+        # Processes of one thread outrun one process of many, and sums keep their order.
+        torch.set_num_threads(1)
+    # Weights that decay towards 0 become denormal numbers, a hundred times slower on a CPU.
+    torch.set_flush_denormal(True)
+    if os.getpid() != job.parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+
+
+def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
+    """End this process when the parent is gone: nobody would ever stop it."""
+    if os.getpid() != job.parent and os.getppid() != job.parent:
+        last_act()
+        os._exit(1)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does; only possible in the main thread."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _watched(store: Store, name: str, on_progress: OnProgress) -> Iterator[None]:
+    """Report the progress from time to time while the body runs."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(POLL):
+            on_progress(store.progress(name))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()

@@ -1,0 +1,323 @@
+"""The database of results: create a grid, claim, beat, record and read.
+
+Every operation is one short transaction whose first statement writes, so that SQLite takes its
+lock at once. The unit of work is the chunk: its cells are fixed when the grid is created, and
+they are claimed, recorded and released together, so what a cell is trained beside does not
+depend on what died or who came first, and a resumed study repeats to the bit.
+
+A claim is a lease on the database's clock. `record` is fenced by the claim's token: a worker
+that lost its lease writes nothing.
+
+Optuna's tables are written directly, in bulk (models of optuna 5, schema v3.2.0.a).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.exc import SQLAlchemyError
+
+from study.errors import StoreError, StudyMismatchError, UsageError
+from study.outcome import Outcome
+from study.provenance import Worker
+from study.spec import Study
+from study.store import claims, reading
+from study.store.claims import LEASE, Claim
+from study.store.database import DEFAULT_URL, Database, now
+from study.store.grid import Chunking, add_cells, optuna_study_name
+from study.store.reading import PanelProgress
+from study.store.tables import SCHEMA_VERSION, metadata, schema_table
+from study.store.tables import run_table as _run
+from study.store.tables import study_table as _study
+
+__all__ = [
+    "DEFAULT_URL",
+    "LEASE",
+    "Claim",
+    "Created",
+    "PanelProgress",
+    "Store",
+    "optuna_study_name",
+]
+
+T = TypeVar("T")
+
+OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `Store.create` did: the study as it is now, and how many of its cells are new."""
+
+    study: Study
+    new: int
+    total: int
+
+
+class Store:
+    """The database at a URL.
+
+    Args:
+        store: a database URL, or the path of an SQLite file.
+        create: create what is missing; without it a missing database is an error.
+
+    Raises:
+        StoreError: missing, unreadable, damaged, of another program or another schema.
+    """
+
+    def __init__(self, store: str, *, create: bool = False) -> None:
+        self.database = Database(store, create=create)
+        if create:
+            self._create_tables()
+        self.database.read(self._check_schema)
+
+    @property
+    def url(self) -> str:
+        """The URL that opens this database again, in another process or by Optuna."""
+        return self.database.url.render_as_string(hide_password=False)
+
+    @property
+    def name(self) -> str:
+        """How messages name the database; holds no password."""
+        return str(self.database.name)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    # ---- tables -------------------------------------------------------------------------------
+
+    def _create_tables(self) -> None:
+        """Create Optuna's tables and ours; several processes may do so at once."""
+        if "landscape_schema" in self._table_names():
+            return
+        for attempt in range(1, 6):
+            try:
+                if self.database.is_sqlite:
+                    with self.database.engine.connect() as connection:
+                        connection.exec_driver_sql("ROLLBACK")
+                        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                        connection.exec_driver_sql("BEGIN")
+                RDBStorage(self.url).remove_session()
+                break
+            except SQLAlchemyError as e:  # another process creates the same tables
+                if attempt == 5:
+                    raise self.database.error(e) from e
+                time.sleep(0.1 * attempt)
+            except RuntimeError as e:  # Optuna's word for a schema of another version
+                raise StoreError(f"{self.name}: {e}") from e
+
+        def create(connection: Connection) -> None:
+            metadata.create_all(connection)
+            if connection.scalar(sa.select(schema_table.c.version)) is None:
+                connection.execute(schema_table.insert().values(version=SCHEMA_VERSION))
+
+        self.database.write(create)
+
+    def _table_names(self) -> set[str]:
+        return self.database.read(lambda connection: set(sa.inspect(connection).get_table_names()))
+
+    def _check_schema(self, connection: Connection) -> None:
+        tables = set(sa.inspect(connection).get_table_names())
+        if "landscape_schema" not in tables:
+            whose = "Optuna studies of another program" if "studies" in tables else "no study"
+            raise StoreError(
+                f"{self.name}: holds {whose}, and no landscapes: name the --store that "
+                "`landscape run` made, or run a study into it"
+            )
+        ours = connection.scalar(sa.select(schema_table.c.version))
+        optunas = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        for whose, found, expected in (
+            ("this tool", ours, SCHEMA_VERSION),
+            ("Optuna", optunas, OPTUNA_SCHEMA),
+        ):
+            if found != expected:
+                raise StoreError(
+                    f"{self.name}: written by another version of {whose} (schema {found}, "
+                    f"expected {expected}): use that version, or name another --store"
+                )
+
+    # ---- studies ------------------------------------------------------------------------------
+
+    def create(self, study: Study, fingerprint: str, chunking: Chunking) -> Created:
+        """Create the study, or grow the stored one by the panels, seeds and cells it lacks.
+
+        Args:
+            study: resolved, so that its epochs and batch size are numbers.
+            fingerprint: of the task's data and network.
+            chunking: groups the new cells of a panel and seed into chunks.
+
+        Raises:
+            StudyMismatchError: one of this name is stored that differs in more than size.
+        """
+
+        def work(connection: Connection) -> Created:
+            study_id, merged = self._save_study(connection, study, fingerprint)
+            new = 0
+            for seed in merged.seeds:
+                for panel in merged.panels:
+                    new += add_cells(connection, study_id, merged, panel, seed, chunking)
+            total = sum(len(panel.grid.cells()) for panel in merged.panels) * len(merged.seeds)
+            return Created(merged, new, total)
+
+        return self.database.write(work)
+
+    def _save_study(
+        self, connection: Connection, study: Study, fingerprint: str
+    ) -> tuple[int, Study]:
+        """Insert or update the study's row; its id, and the study as it is stored now."""
+        # The first statement writes: it takes the lock under which the rest is decided.
+        name_taken = _study.c.name == study.name
+        connection.execute(_study.update().where(name_taken).values(name=study.name))
+        row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
+        if row is None:
+            values = {"name": study.name, "spec": study.to_toml(), "fingerprint": fingerprint}
+            inserted = connection.execute(_study.insert().values(**values, created=now()))
+            return inserted.inserted_primary_key[0], study  # type: ignore[index]
+        merged = self._parse_spec(row).merge(study, self.name)
+        if row["fingerprint"] != fingerprint:
+            raise StudyMismatchError(
+                f"{self.name}: task '{study.task}' has other data or another network than when "
+                f"study '{study.name}' was run (fingerprint {row['fingerprint']}, now "
+                f"{fingerprint}): choose another --name"
+            )
+        by_id = _study.c.study_id == row["study_id"]
+        connection.execute(_study.update().where(by_id).values(spec=merged.to_toml()))
+        return row["study_id"], merged
+
+    def _parse_spec(self, row: RowMapping) -> Study:
+        return Study.from_toml(row["spec"], f"{self.name}: study '{row['name']}'")
+
+    def study(self, name: str) -> Study:
+        """The study of this name as it is stored.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return self._parse_spec(self.database.read(lambda c: self._row(c, name)))
+
+    def fingerprint(self, name: str) -> str:
+        """The stored fingerprint of the study's task."""
+        return self.database.read(lambda c: self._row(c, name))["fingerprint"]
+
+    def studies(self) -> list[Study]:
+        """Every stored study, oldest first."""
+        query = sa.select(_study).order_by(_study.c.study_id)
+        rows = self.database.read(lambda c: c.execute(query).mappings().all())
+        return [self._parse_spec(row) for row in rows]
+
+    def _row(self, connection: Connection, name: str) -> RowMapping:
+        query = sa.select(_study).where(_study.c.name == name)
+        row = connection.execute(query).mappings().first()
+        if row is None:
+            known = ", ".join(connection.scalars(sa.select(_study.c.name))) or "none yet"
+            raise UsageError(f"{self.name}: no study '{name}': it holds {known}")
+        return row
+
+    # ---- runs ---------------------------------------------------------------------------------
+
+    def start_run(self, name: str, provenance: dict[str, object]) -> int:
+        """Note that a run of the study begins, with its versions and machine; the run's id."""
+
+        def work(connection: Connection) -> int:
+            study_id = sa.select(_study.c.study_id).where(_study.c.name == name)
+            inserted = connection.execute(
+                _run.insert().values(
+                    study_id=study_id.scalar_subquery(),
+                    started=now(),
+                    provenance=json.dumps(provenance),
+                )
+            )
+            return inserted.inserted_primary_key[0]  # type: ignore[index]
+
+        return self.database.write(work)
+
+    def end_run(self, run_id: int) -> None:
+        """Note that the run ended, and release what its workers still hold."""
+
+        def work(connection: Connection) -> None:
+            ended = _run.update().where(_run.c.run_id == run_id).values(ended=now())
+            connection.execute(ended)
+            claims.release_run(connection, run_id)
+
+        self.database.write(work)
+
+    def runs(self, name: str) -> list[dict[str, Any]]:
+        """The study's runs, oldest first: started, ended (seconds since 1970), provenance."""
+        query = (
+            sa.select(_run.c.started, _run.c.ended, _run.c.provenance)
+            .join(_study)
+            .where(_study.c.name == name)
+            .order_by(_run.c.run_id)
+        )
+        rows = self.database.read(lambda c: c.execute(query).mappings().all())
+        return [dict(row) | {"provenance": json.loads(row["provenance"])} for row in rows]
+
+    # ---- the claim ----------------------------------------------------------------------------
+
+    def claim(self, name: str, worker: Worker, run_id: int, lease: float = LEASE) -> Claim | None:
+        """Take the first open chunk that nobody holds; None if there is none now."""
+        return self.database.write(lambda c: claims.claim(c, name, worker, run_id, lease))
+
+    def beat(self, claim: Claim, lease: float = LEASE) -> None:
+        """Prolong the claim.
+
+        Raises:
+            LeaseLostError: another worker holds the chunk, or it was released.
+        """
+        self.database.write(lambda c: claims.beat(c, claim, lease))
+
+    def record(self, claim: Claim, outcome: Outcome) -> None:
+        """Write all results of a claimed chunk, and close it.
+
+        Raises:
+            LeaseLostError: the claim is no longer ours; nothing was written.
+        """
+        self.database.write(lambda c: claims.record(c, claim, outcome))
+
+    def release(self, claim: Claim) -> None:
+        """Give the chunk back untrained; nothing happens if it is no longer ours."""
+        self.database.write(lambda c: claims.release(c, claim))
+
+    def release_dead(self, name: str) -> int:
+        """Free the chunks of workers on this machine that have died; how many there were."""
+        return self.database.write(lambda c: claims.release_dead(c, name))
+
+    def is_open(self, name: str) -> bool:
+        """Whether any chunk of the study is still to be trained, held or not."""
+        return self.database.read(lambda c: claims.is_open(c, name))
+
+    # ---- reading ------------------------------------------------------------------------------
+
+    def progress(self, name: str) -> list[PanelProgress]:
+        """How far each panel of the study is."""
+        return self._read(name, reading.progress)
+
+    def cells(self, name: str) -> list[dict[str, Any]]:
+        """Every cell of the study, one row each, by panel, seed, α and λ.
+
+        Columns: panel, seed, alpha, lambda, state (finished, running, failed, open), test_error
+        (percent), test_loss, train_loss, diverged_epoch, seconds (the cell's share of its
+        chunk), trial (number in its Optuna study), attempts.
+        """
+        return self._read(name, reading.cells)
+
+    def curves(self, name: str) -> list[dict[str, Any]]:
+        """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E]."""
+        return self._read(name, reading.curves)
+
+    def _read(self, name: str, query: Callable[[Connection, str], T]) -> T:
+        """Run a query about a study that must exist."""
+
+        def work(connection: Connection) -> T:
+            self._row(connection, name)
+            return query(connection, name)
+
+        return self.database.read(work)

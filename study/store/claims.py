@@ -1,0 +1,253 @@
+"""The claim: which worker trains which chunk, and the fence in front of every result.
+
+A claim is a lease on the database's clock; whoever holds it may write, and nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection
+
+from study.errors import LeaseLostError
+from study.outcome import Outcome
+from study.provenance import Worker, is_dead
+from study.spec import Cell
+from study.store.database import now
+from study.store.tables import cell_table as _cell
+from study.store.tables import chunk_table as _chunk
+from study.store.tables import curve_table as _curve
+from study.store.tables import study_table as _study
+
+LEASE = 120.0  # seconds a claim lives without a beat
+OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
+
+_trial = models.TrialModel.__table__
+_value = models.TrialValueModel.__table__
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A chunk held by one worker: what to train, and where each cell's result goes."""
+
+    chunk_id: int
+    token: str
+    panel: str
+    seed: int
+    attempts: int  # this one included
+    cells: tuple[Cell, ...]
+    trial_ids: tuple[int, ...]  # in the order of `cells`
+
+
+def claim(
+    connection: Connection, name: str, worker: Worker, run_id: int, lease: float
+) -> Claim | None:
+    """Take the first open chunk of the study that nobody holds; None if there is none now."""
+    free = (
+        sa.select(_chunk.c.chunk_id)
+        .join(_study)
+        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.expires < now())
+        .order_by(_chunk.c.chunk_id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=_chunk)
+    )
+    take = (
+        _chunk.update()
+        .where(_chunk.c.chunk_id == free.scalar_subquery())
+        .values(
+            owner=worker.token,
+            host=worker.host,
+            machine=worker.machine,
+            pid=worker.pid,
+            born=worker.born,
+            device=worker.device,
+            run_id=run_id,
+            expires=now() + lease,
+            attempts=_chunk.c.attempts + 1,
+        )
+        .returning(_chunk)
+    )
+    row = connection.execute(take).mappings().first()
+    if row is None:
+        return None
+    cells = connection.execute(
+        sa.select(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"])
+        .where(_cell.c.chunk_id == row["chunk_id"])
+        .order_by(_cell.c.trial_id)
+    ).all()
+    _set_trials(connection, row["chunk_id"], TrialState.RUNNING, datetime_start=_utc())
+    return Claim(
+        chunk_id=row["chunk_id"],
+        token=worker.token,
+        panel=row["panel"],
+        seed=row["seed"],
+        attempts=row["attempts"],
+        cells=tuple(Cell(alpha, lambda_) for _, alpha, lambda_ in cells),
+        trial_ids=tuple(trial_id for trial_id, _, _ in cells),
+    )
+
+
+def beat(connection: Connection, claim: Claim, lease: float) -> None:
+    """Prolong the claim, or raise LeaseLostError."""
+    prolong = _chunk.update().where(_held(claim)).values(expires=now() + lease)
+    if connection.execute(prolong).rowcount == 0:
+        raise _lost(claim)
+
+
+def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
+    """Close the claimed chunk and write its results, or raise LeaseLostError."""
+    close = (
+        _chunk.update()
+        .where(_held(claim))
+        .values(state="done", owner=None, expires=0.0, seconds=outcome.seconds)
+    )
+    if connection.execute(close).rowcount == 0:
+        raise _lost(claim)
+    _set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
+    _write_outcome(connection, claim, outcome)
+
+
+def release(connection: Connection, claim: Claim) -> None:
+    """Give the chunk back untrained; nothing happens if it is no longer held."""
+    _release(connection, _held(claim))
+
+
+def release_run(connection: Connection, run_id: int) -> None:
+    """Give back all chunks that workers of the run hold."""
+    _release(connection, (_chunk.c.run_id == run_id) & _chunk.c.owner.is_not(None))
+
+
+def release_dead(connection: Connection, name: str) -> int:
+    """Free the chunks of workers on this machine that have died; how many there were."""
+    held = (
+        sa.select(_chunk)
+        .join(_study)
+        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.owner.is_not(None))
+        .with_for_update(of=_chunk)
+    )
+    dead = [
+        row["owner"]
+        for row in connection.execute(held).mappings()
+        if is_dead(row["machine"], row["pid"], row["born"])
+    ]
+    expire = _chunk.update().where(_chunk.c.owner.in_(dead))
+    return connection.execute(expire.values(owner=None, expires=0.0)).rowcount
+
+
+def is_open(connection: Connection, name: str) -> bool:
+    """Whether any chunk of the study is still to be trained, held or not."""
+    query = (
+        sa.select(_chunk.c.chunk_id)
+        .join(_study)
+        .where(_study.c.name == name, _chunk.c.state == "open")
+        .limit(1)
+    )
+    return connection.scalar(query) is not None
+
+
+def _held(claim: Claim) -> sa.ColumnElement[bool]:
+    """Whether the chunk is still the claim's: what every write by a worker is fenced with."""
+    mine = (_chunk.c.chunk_id == claim.chunk_id) & (_chunk.c.owner == claim.token)
+    return mine & (_chunk.c.state == "open")
+
+
+def _lost(claim: Claim) -> LeaseLostError:
+    return LeaseLostError(
+        f"chunk {claim.chunk_id} of panel '{claim.panel}', seed {claim.seed}, is no longer held "
+        "by this worker: its results were not recorded, another worker trains it"
+    )
+
+
+def _release(connection: Connection, which: sa.ColumnElement[bool]) -> None:
+    """Give chunks back as if they had not been claimed."""
+    free = (
+        _chunk.update()
+        .where(which, _chunk.c.state == "open")
+        .values(owner=None, expires=0.0, attempts=_chunk.c.attempts - 1)
+        .returning(_chunk.c.chunk_id)
+    )
+    for chunk_id in connection.scalars(free).all():
+        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+
+
+def _set_trials(connection: Connection, chunk_id: int, state: TrialState, **times: Any) -> None:
+    """Set the state and times of the chunk's Optuna trials."""
+    ids = sa.select(_cell.c.trial_id).where(_cell.c.chunk_id == chunk_id)
+    change = _trial.update().where(_trial.c.trial_id.in_(ids))
+    connection.execute(change.values(state=state, **times))
+
+
+def _utc() -> datetime:
+    """Now, as Optuna stores it: UTC without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> None:
+    """Write values, attributes, thinned and full curves of the K cells of a chunk."""
+    cells, epochs = outcome.curves["test_error"].shape
+    finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
+    every = max(1, -(-epochs // OPTUNA_CURVE_POINTS))
+    shown = [e for e in range(epochs) if (epochs - 1 - e) % every == 0]  # the last one always
+    values, attributes, steps, curves = [], [], [], []
+    for k, trial_id in enumerate(claim.trial_ids):
+        diverged_epoch = int(outcome.diverged_epoch[k])
+        losses = {
+            metric: _finite_or_none(finals[metric][k]) for metric in ("train_loss", "test_loss")
+        }
+        connection.execute(
+            _cell.update().where(_cell.c.trial_id == trial_id),
+            losses | {"diverged_epoch": diverged_epoch},
+        )
+        values.append(
+            {
+                "trial_id": trial_id,
+                "objective": 0,
+                "value": finals["test_error"][k],
+                "value_type": models.TrialValueModel.TrialValueType.FINITE,
+            }
+        )
+        facts = {
+            **losses,
+            "diverged": diverged_epoch > 0,
+            "diverged_epoch": diverged_epoch or None,
+            "seconds": round(outcome.seconds / cells, 4),
+        }
+        attributes += [
+            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+            for key, value in facts.items()
+        ]
+        steps += [
+            {
+                "trial_id": trial_id,
+                "step": e + 1,
+                "intermediate_value": float(outcome.curves["test_error"][k, e]),
+                "intermediate_value_type": (
+                    models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+                ),
+            }
+            for e in shown
+        ]
+        curves += [
+            {
+                "trial_id": trial_id,
+                "metric": metric,
+                "n": epochs,
+                "data": np.ascontiguousarray(curve[k], "<f4").tobytes(),
+            }
+            for metric, curve in outcome.curves.items()
+        ]
+    connection.execute(_value.insert(), values)
+    connection.execute(models.TrialUserAttributeModel.__table__.insert(), attributes)
+    connection.execute(models.TrialIntermediateValueModel.__table__.insert(), steps)
+    connection.execute(_curve.insert(), curves)
+
+
+def _finite_or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,129 @@
+"""Reading progress, cells and curves back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from sqlalchemy.engine import Connection
+
+from study.store.database import now
+from study.store.tables import cell_table as _cell
+from study.store.tables import chunk_table as _chunk
+from study.store.tables import curve_table as _curve
+from study.store.tables import study_table as _study
+
+_trial = models.TrialModel.__table__
+_value = models.TrialValueModel.__table__
+
+
+@dataclass(frozen=True)
+class PanelProgress:
+    """How far a panel is, in cells over all seeds."""
+
+    panel: str
+    total: int
+    finished: int
+    diverged: int
+    failed: int
+    running: int
+    best: float | None  # lowest test error of one cell, percent
+    seconds: float  # worker time of the finished chunks
+
+
+def _is_running() -> sa.ColumnElement[bool]:
+    """Whether a worker holds the chunk under a living lease."""
+    held = (_chunk.c.state == "open") & _chunk.c.owner.is_not(None)
+    return held & (_chunk.c.expires > now())
+
+
+def progress(connection: Connection, name: str) -> list[PanelProgress]:
+    """How far each panel of the study is."""
+    counts = (
+        sa.select(
+            _chunk.c.panel,
+            sa.func.count().label("total"),
+            _count(_chunk.c.state == "done").label("finished"),
+            _count(_cell.c.diverged_epoch > 0).label("diverged"),
+            _count(_chunk.c.state == "failed").label("failed"),
+            _count(_is_running()).label("running"),
+            sa.func.min(_value.c.value).label("best"),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_study.c.name == name)
+        .group_by(_chunk.c.panel)
+        .order_by(sa.func.min(_chunk.c.chunk_id))
+    )
+    times = (
+        sa.select(_chunk.c.panel, sa.func.sum(_chunk.c.seconds))
+        .join(_study)
+        .where(_study.c.name == name)
+        .group_by(_chunk.c.panel)
+    )
+    seconds: dict[str, float | None] = dict(connection.execute(times).tuples().all())
+    rows = connection.execute(counts).mappings().all()
+    return [PanelProgress(**row, seconds=seconds[row["panel"]] or 0.0) for row in rows]
+
+
+def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Every cell of the study, one row each, by panel, seed, α and λ."""
+    state = sa.case(
+        (_chunk.c.state == "done", "finished"),
+        (_chunk.c.state == "failed", "failed"),
+        (_is_running(), "running"),
+        else_="open",
+    )
+    in_chunk = (
+        sa.select(_cell.c.chunk_id, sa.func.count().label("size"))
+        .group_by(_cell.c.chunk_id)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            *_identity(),
+            state.label("state"),
+            _value.c.value.label("test_error"),
+            _cell.c.test_loss,
+            _cell.c.train_loss,
+            _cell.c.diverged_epoch,
+            (_chunk.c.seconds / in_chunk.c.size).label("seconds"),
+            _trial.c.number.label("trial"),
+            _chunk.c.attempts,
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(in_chunk, in_chunk.c.chunk_id == _chunk.c.chunk_id)
+        .join(_trial, _trial.c.trial_id == _cell.c.trial_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_study.c.name == name)
+        .order_by(*_identity())
+    )
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """The curves of all finished cells, one row per cell and metric."""
+    query = (
+        sa.select(*_identity(), _curve.c.metric, _curve.c.data)
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_curve, _curve.c.trial_id == _cell.c.trial_id)
+        .where(_study.c.name == name)
+        .order_by(*_identity(), _curve.c.metric)
+    )
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    return [row | {"values": np.frombuffer(row.pop("data"), "<f4")} for row in rows]
+
+
+def _identity() -> tuple[sa.Column[Any], ...]:
+    """The columns that tell cells apart."""
+    return _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.Function[Any]:
+    return sa.func.sum(sa.case((condition, 1), else_=0))

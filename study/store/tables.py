@@ -1,0 +1,81 @@
+"""The tool's own tables, beside Optuna's in the same database.
+
+Optuna's tables are the record that users see: one Optuna study per panel and seed, one trial
+per cell. These tables add what Optuna has no place for: the study as it was asked for, who ran
+it with which versions, which chunk each cell belongs to and who holds that chunk, and the
+curves.
+"""
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+schema_table = sa.Table(
+    "landscape_schema", metadata, sa.Column("version", sa.Integer, primary_key=True)
+)
+
+study_table = sa.Table(
+    "landscape_study",
+    metadata,
+    sa.Column("study_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("spec", sa.Text, nullable=False),  # TOML
+    sa.Column("fingerprint", sa.String(64), nullable=False),  # of the task's data and network
+    sa.Column("created", sa.Float, nullable=False),  # seconds since 1970, database clock
+)
+
+run_table = sa.Table(  # one row per `landscape run` or `resume` that trained something
+    "landscape_run",
+    metadata,
+    sa.Column("run_id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), nullable=False, index=True),
+    sa.Column("started", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),  # null while it runs, and for ever if it was killed
+    sa.Column("provenance", sa.Text, nullable=False),  # JSON
+)
+
+chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded as one
+    "landscape_chunk",
+    metadata,
+    sa.Column("chunk_id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), nullable=False),
+    sa.Column("panel", sa.String(255), nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False, default="open"),  # open, done, failed
+    sa.Column("owner", sa.String(64)),  # token of the worker that holds it
+    sa.Column("expires", sa.Float, nullable=False, default=0.0),  # of its lease, database clock
+    sa.Column("host", sa.String(255)),
+    sa.Column("machine", sa.String(255)),  # this boot of this machine: where pid means something
+    sa.Column("pid", sa.Integer),
+    sa.Column("born", sa.Float),  # when process pid started
+    sa.Column("device", sa.String(64)),
+    sa.Column("run_id", sa.ForeignKey(run_table.c.run_id)),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
+    sa.Column("seconds", sa.Float),  # wall time of the training
+    sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
+)
+
+cell_table = sa.Table(
+    "landscape_cell",
+    metadata,
+    sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),  # Optuna's trials
+    sa.Column("optuna_study_id", sa.Integer, nullable=False),  # Optuna's studies
+    sa.Column("chunk_id", sa.ForeignKey(chunk_table.c.chunk_id), nullable=False, index=True),
+    sa.Column("alpha", sa.Float(53), nullable=False),
+    sa.Column("lambda", sa.Float(53), nullable=False),
+    sa.Column("train_loss", sa.Float(53)),  # null: not finished, or diverged
+    sa.Column("test_loss", sa.Float(53)),
+    sa.Column("diverged_epoch", sa.Integer),  # from 1; 0: did not diverge; null: not finished
+    sa.UniqueConstraint("optuna_study_id", "alpha", "lambda"),
+)
+
+curve_table = sa.Table(
+    "landscape_curve",
+    metadata,
+    sa.Column("trial_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("metric", sa.String(32), primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),  # epochs
+    sa.Column("data", sa.LargeBinary, nullable=False),  # n little-endian float32
+)

@@ -1,0 +1,90 @@
+"""The tasks: what is trained. Built-in ones by name, the user's own by import path."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study.errors import TaskError
+
+if TYPE_CHECKING:
+    from study.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """A built-in task: where it lives, and one line on what it is."""
+
+    path: str  # package.module:name
+    about: str
+
+
+TASKS: dict[str, TaskEntry] = {
+    "digits": TaskEntry(
+        "study.tasks.digits:digits",
+        "scikit-learn's 8×8 digits, 500 to train on and 1297 to test; BN-MLP 64-64-64-10",
+    ),
+}
+
+
+def is_user_task(name: str) -> bool:
+    """Whether `name` is an import path of the user's rather than a built-in task."""
+    return ":" in name
+
+
+def load_task(name: str) -> Task:
+    """The task called `name`: a built-in one, or `package.module:name`.
+
+    User tasks are looked up from the working directory too.
+
+    Raises:
+        TaskError: unknown, does not import, or not a task.
+    """
+    if is_user_task(name):
+        return _import_task(name, name)
+    if name not in TASKS:
+        raise TaskError(
+            f"unknown task '{name}': choose one of {', '.join(TASKS)}, "
+            "or name your own as package.module:name"
+        )
+    return _import_task(TASKS[name].path, name)
+
+
+def _import_task(path: str, name: str) -> Task:
+    from study.tasks.task import Task, require_task
+
+    module_name, _, attribute = path.partition(":")
+    try:
+        with _importable_from(Path.cwd()):
+            module = importlib.import_module(module_name)
+    except Exception as e:  # whatever the user's module raises while it is imported
+        raise TaskError(
+            f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
+            "name a module that Python can import from the working directory"
+        ) from e
+    try:
+        task = getattr(module, attribute)
+    except AttributeError as e:
+        found = ", ".join(key for key, value in vars(module).items() if isinstance(value, Task))
+        raise TaskError(
+            f"task '{name}': module '{module_name}' has no '{attribute}'"
+            + (f": it has the tasks {found}" if found else " and no study.tasks.task.Task at all")
+        ) from e
+    require_task(task, name)
+    return task
+
+
+class _importable_from:  # noqa: N801
+    """Put a folder on the import path for a while."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __enter__(self) -> None:
+        sys.path.insert(0, self.folder)
+
+    def __exit__(self, *_: object) -> None:
+        sys.path.remove(self.folder)

@@ -1,0 +1,40 @@
+"""scikit-learn's handwritten digits: the embedded default task, no download needed."""
+
+import functools
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+from study.models.mlp import bn_mlp
+from study.tasks.task import Data, Task
+
+TRAIN_EXAMPLES = 500
+SPLIT_SEED = 0
+
+
+@functools.cache
+def digits_data() -> Data:
+    """1797 digits of 8×8 pixels as vectors of 64, a fixed split of 500 and 1297.
+
+    Each pixel is standardized by its mean and deviation over the 500 training digits; pixels
+    that never vary there are only centred.
+    """
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    train, test = order[:TRAIN_EXAMPLES], order[TRAIN_EXAMPLES:]
+    mean, deviation = pixels[train].mean(axis=0), pixels[train].std(axis=0)
+    standardized = (pixels - mean) / np.where(deviation > 0, deviation, 1)
+    inputs = torch.tensor(standardized, dtype=torch.float32)
+    targets = torch.tensor(labels, dtype=torch.int64)
+    return Data(inputs[train], targets[train], inputs[test], targets[test])
+
+
+digits = Task(
+    name="digits",
+    network=functools.partial(bn_mlp, (64, 64, 64, 10)),
+    data=digits_data,
+    classes=10,
+    batch_size=50,
+    epochs=60,
+)
