@@ -1,0 +1,396 @@
+"""The command line: parses, calls, prints; no logic of its own.
+
+Heavy imports stand inside the commands, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from study.errors import LandscapeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from study.plan import Plan
+    from study.store import Store
+
+INTERRUPTED = 130  # exit code of a command stopped by Ctrl-C, as shells have it
+
+
+class Commands(click.Group):
+    """A group of commands that shows a user's mistake as one message, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn a domain error into its message and exit code."""
+        try:
+            return super().invoke(ctx)
+        except LandscapeError as e:
+            click.echo(f"Error: {e}", err=True)
+            ctx.exit(e.exit_code)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Show the commands in the order of their use rather than of the alphabet."""
+        return list(self.commands)
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --store."""
+    return click.option(
+        "--store",
+        default="sqlite:///results/landscapes.db",
+        envvar="LANDSCAPE_STORE",
+        show_default=True,
+        help="Database URL, or the path of an SQLite file.  [env: LANDSCAPE_STORE]",
+    )(command)
+
+
+def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where and how to train."""
+    for option in (
+        click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
+        click.option(
+            "--chunk", type=click.IntRange(min=1), help="Most cells trained together by a worker."
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            help="How many workers.  [default: one per core or GPU]",
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Where to train; auto takes CUDA where there is some.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="landscape-study", prog_name="landscape")
+def main() -> None:
+    """Study how learning rate α and weight decay λ interact.
+
+    Trains whole α × λ grids for optimizer/regularization pairs into a database, resumes what
+    was interrupted, and draws the heatmaps. `landscape run` alone runs the embedded study.
+    """
+
+
+@main.command()
+@click.argument("study", default="digits-fig2")
+@click.option("--name", help="Call the study this.  [default: as the preset or file says]")
+@click.option("--task", help="Train this task: a built-in one, or package.module:name.")
+@click.option("--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds.")
+@click.option("--epochs", type=int, help="Budget of every panel.")
+@click.option("--batch-size", type=int, help="Batch size.")
+@click.option("--schedule", help="Schedule of every panel: constant, step, cosine.")
+@click.option(
+    "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
+)
+@click.option("--lambda", "lambda_", help="Regularization factors, written likewise.")
+@store_option
+@worker_options
+@click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+def run(
+    study: str,
+    store: str,
+    device: str,
+    workers: int | None,
+    chunk: int | None,
+    no_plot: bool,
+    dry_run: bool,
+    **changes: Any,
+) -> None:
+    """Train what STUDY (a preset or a .toml file) lacks, and draw its heatmaps.
+
+    Examples:
+    \b
+      landscape run
+      landscape run digits-fig2 --seeds 5
+      landscape run my-study.toml --store results/mine.db --dry-run
+      landscape run --task examples.spirals:spirals --seeds 1
+    """  # noqa: D301
+    from study.plan import make_plan
+    from study.request import Changes, requested_study
+    from study.store import Store
+
+    console = _console()
+    asked = requested_study(study, Changes(**changes))
+    plan = make_plan(asked, device=device, workers=workers, chunk=chunk)
+    if dry_run:
+        _print_plan(plan, store)
+        return
+    _run_plan(console, plan, Store(store, create=True), plot=not no_plot)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@store_option
+@worker_options
+def resume(
+    name: str | None,
+    task: str | None,
+    store: str,
+    device: str,
+    workers: int | None,
+    chunk: int | None,
+    no_plot: bool,
+) -> None:
+    """Go on with study NAME where it was interrupted; by default with the last one started.
+
+    A study of your own task names it again with --task: user code is imported only where the
+    command line names it, never because a database says so.
+    """
+    from study.plan import make_plan
+    from study.request import resumed_study
+    from study.store import Store
+
+    opened = Store(store)
+    plan = make_plan(
+        resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
+    )
+    _run_plan(_console(), plan, opened, plot=not no_plot)
+
+
+@main.command()
+@click.argument("name", required=False)
+@store_option
+def status(name: str | None, store: str) -> None:
+    """Show how far study NAME is; by default every study."""
+    from study.store import Store
+    from study.terminal import status_table
+
+    opened = Store(store)
+    for study in [opened.study(name)] if name else opened.studies():
+        _console().print(status_table(study, opened.progress(study.name)))
+
+
+@main.command("list")
+@store_option
+def list_studies(store: str) -> None:
+    """List the studies in the database."""
+    from study.store import Store
+
+    opened = Store(store)
+    for study in opened.studies():
+        progress = opened.progress(study.name)
+        finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
+        panels = ", ".join(panel.name for panel in study.panels)
+        click.echo(f"{study.name}\t{finished} of {total} cells\ttask {study.task}\t{panels}")
+
+
+@main.command()
+@click.argument("name")
+@store_option
+def show(name: str, store: str) -> None:
+    """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
+    from study.presets import PRESETS, load_preset
+    from study.store import Store
+    from study.terminal import run_lines
+
+    if name in PRESETS and not _holds(store, name):
+        click.echo(load_preset(name).to_toml(), nl=False)
+        return
+    opened = Store(store)
+    click.echo(opened.study(name).to_toml(), nl=False)
+    for line in run_lines(opened.runs(name)):
+        click.echo(f"# {line}")
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--output",
+    "-o",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File ending in .png, .pdf or .svg; may be given repeatedly.  "
+    "[default: NAME.png beside the database]",
+)
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@click.option(
+    "--span",
+    type=float,
+    default=3.0,
+    show_default=True,
+    help="Points of error above the best that the colours cover.",
+)
+@click.option("--cmap", default=None, help="Matplotlib colour map; jet is the paper's.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="How many of the best cells to circle.",
+)
+@store_option
+def plot(
+    name: str,
+    outputs: tuple[Path, ...],
+    panels: tuple[str, ...],
+    span: float,
+    cmap: str | None,
+    top: int,
+    store: str,
+) -> None:
+    """Draw the heatmaps of study NAME, finished or not."""
+    from study.store import Store
+
+    opened = Store(store)
+    outputs = outputs or (_figure_path(opened, name),)
+    options = {"panels": panels, "span": span, "top": top} | ({"cmap": cmap} if cmap else {})
+    _draw(opened, name, outputs, **options)
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File ending in .csv or .parquet.",
+)
+@click.option(
+    "--what",
+    type=click.Choice(["cells", "curves"]),
+    default="cells",
+    show_default=True,
+    help="One row per cell, or one row per cell and epoch.",
+)
+@store_option
+def export(name: str, output: Path, what: str, store: str) -> None:
+    """Write the results of study NAME as a CSV or Parquet table."""
+    from landscapes.table import cells_frame, curves_frame, write_table
+    from study.store import Store
+
+    frame = {"cells": cells_frame, "curves": curves_frame}[what](Store(store), name)
+    write_table(frame, output)
+    click.echo(f"{output}: {len(frame)} rows")
+
+
+@main.command()
+def pairs() -> None:
+    """List the optimizer/regularization pairs."""
+    from study.pairs import PAIRS, WHERE
+
+    for pair in PAIRS.values():
+        click.echo(f"{pair.name:12} {pair.title:28} {WHERE[pair.where]}")
+
+
+@main.command()
+def tasks() -> None:
+    """List the built-in tasks."""
+    from study.tasks import TASKS
+
+    for name, entry in TASKS.items():
+        click.echo(f"{name:12} {entry.about}")
+    click.echo("your own:    --task package.module:name, a study.tasks.task.Task; see examples/")
+
+
+@main.command()
+def presets() -> None:
+    """List the studies that come with the tool."""
+    from study.presets import PRESETS
+
+    for name, about in PRESETS.items():
+        click.echo(f"{name:12} {about}")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _holds(store: str, name: str) -> bool:
+    """Whether there is a database that holds a study of this name."""
+    from study.store import Store
+
+    try:
+        return name in {study.name for study in Store(store).studies()}
+    except LandscapeError:
+        return False
+
+
+def _print_plan(plan: Plan, store: str) -> None:
+    from study.plan import estimate_seconds
+    from study.store import missing_cells
+    from study.terminal import plan_table
+
+    missing = missing_cells(store, plan.study)
+    seconds = estimate_seconds(plan, sum(missing.values()))
+    _console().print(plan_table(plan, missing, seconds))
+
+
+def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None:
+    """Put the study into the store, train what is open, draw."""
+    from study.driver import run
+    from study.terminal import ProgressBar, status_table
+
+    name = plan.study.name
+    created = store.create(plan.study, plan.fingerprint, plan.chunks)
+    finished = sum(p.finished for p in store.progress(name))
+    console.print(
+        f"study {name}: {created.total} cells, {finished} of them finished; "
+        f"{len(plan.devices)} workers; database {store.name}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if plan.not_fused is not None:
+        console.print(
+            f"task {plan.study.task} cannot be fused, so its cells are trained one by one, with "
+            f"the same results ({plan.not_fused})",
+            highlight=False,
+        )
+    with _resumable(store, name), ProgressBar(console, created.total, finished) as bar:
+        run(plan, store, bar)
+    console.print(status_table(created.study, store.progress(name)))
+    if plot:
+        _draw(store, name, (_figure_path(store, name),))
+
+
+@contextlib.contextmanager
+def _resumable(store: Store, name: str) -> Iterator[None]:
+    """On Ctrl-C, say what is safe and which command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        finished = sum(p.finished for p in store.progress(name))
+        task = store.study(name).task
+        again = f"landscape resume {name}" + (f" --task {task}" if ":" in task else "")
+        click.echo(
+            f"\nstopped; {finished} finished cells are in {store.name}\n"
+            f"go on with:  {again} --store {store.display_url}",
+            err=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _figure_path(store: Store, name: str) -> Path:
+    return store.folder / f"{name}.png"
+
+
+def _draw(store: Store, name: str, outputs: tuple[Path, ...], **options: Any) -> None:
+    from landscapes.figures import study_figure
+    from landscapes.style import save
+
+    figure = study_figure(store, name, **options)
+    for output in outputs:
+        save(figure, output)
+        click.echo(f"figure: {output}")
+
+
+if __name__ == "__main__":
+    main()

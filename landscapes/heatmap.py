@@ -37,6 +37,7 @@ from landscapes.style import (
     TEXT,
     TICK,
     TITLE,
+    NotebookFigure,
     alpha_title,
     colormap,
     lambda_title,
@@ -241,8 +242,8 @@ def color_scale(
 ) -> tuple[float, float]:
     """Errors (percent) at the ends of the colours: best of all landscapes to best + span.
 
-    Diverged cells count only where nothing else is finished; with nothing at all it is 0 to
-    span. A given `scale` is returned as it is.
+    Diverged cells do not count; where nothing else is finished, it is 0 to span. A given
+    `scale` is returned as it is.
 
     Raises:
         UsageError: a span that is not positive, or a scale that does not ascend.
@@ -254,8 +255,6 @@ def color_scale(
     if not span > 0:
         raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
     best = [one.error[top_cells(one, 1)[0]] for one in landscapes if top_cells(one, 1)]
-    if not best:
-        best = [error for one in landscapes for error in one.error[np.isfinite(one.error)]]
     low = float(min(best, default=0.0))
     return low, low + span
 
@@ -279,8 +278,8 @@ def _summary(landscape: Landscape) -> tuple[str, ...]:
     row, col = best[0]
     return (
         f"best {landscape.error[row, col]:.2f} %",
-        f"at α = {ticks(landscape.alpha).name(row)},",
-        f"λ = {ticks(landscape.lambda_).name(col)}",
+        f"at α = {ticks(landscape.alpha).names[row]},",
+        f"λ = {ticks(landscape.lambda_).names[col]}",
         *partial,
     )
 
@@ -341,10 +340,19 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
     widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
     highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
     width = float(np.clip(0.28 * widest, 2.3, 3.3))  # inches of one axes
-    height = float(np.clip(width / widest * highest, 1.0, 3.3))
-    size = (record.columns * (width + 0.65) + 0.9, record.rows * (height + 0.85) + 0.3)
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
-    grid = figure.subplots(record.rows, record.columns, squeeze=False)
+    height = float(np.clip(width / widest * highest, 1.3, 3.3))
+    beside, above = 0.65, 0.85  # inches for the words
+    size = (record.columns * (width + beside) + 0.9, record.rows * (height + above) + 0.3)
+    figure = NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
+    # Until it is drawn, axes of about the size that the layout will give them: marks, ticks
+    # and line breaks are chosen by it. 0.2 is matplotlib's space between subplots.
+    place = {
+        "left": 0.0,
+        "bottom": 0.0,
+        "right": width * (1.2 * record.columns - 0.2) / size[0],
+        "top": height * (1.2 * record.rows - 0.2) / size[1],
+    }
+    grid = figure.subplots(record.rows, record.columns, squeeze=False, gridspec_kw=place)
     axes = list(grid.flat)[: len(record.heatmaps)]
     for ax in list(grid.flat)[len(record.heatmaps) :]:
         ax.remove()
@@ -388,7 +396,7 @@ def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     size = float(np.clip(0.6 * min(_cell_size(ax)), 3, 13))
     x, y = np.transpose([record.center(cell) for cell in record.circled])
     ax.plot(x, y, **CIRCLE, markersize=size, gid="circles")
-    ax.plot(x[:1], y[:1], **STAR, markersize=size, gid="best")
+    ax.plot(x[:1], y[:1], **STAR, markersize=0.85 * size, gid="best")
 
 
 def _draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
@@ -429,8 +437,10 @@ def _draw_titles(record: HeatmapRecord, ax: Axes) -> None:
         color=INK,
         gid="summary",
     )
-    above = 6 + 1.25 * points(TEXT) * len(lines)
-    ax.set_title(record.title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
+    above = 6 + 1.4 * points(TEXT) * len(lines)
+    letters = max(int(room / (0.66 * points(TITLE))), 1)  # bold ones
+    title = textwrap.fill(record.title, letters, break_long_words=False, break_on_hyphens=False)
+    ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
 
 
 def _draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> None:
@@ -442,7 +452,9 @@ def _draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> 
     bar = axes[0].figure.colorbar(
         errors, ax=axes, extend="both" if below else "max", aspect=40, fraction=0.05, pad=0.02
     )
-    bar.set_label(label, fontsize=TEXT)
+    boxes = [ax.get_window_extent() for ax in axes]
+    inches = (max(box.y1 for box in boxes) - min(box.y0 for box in boxes)) / axes[0].figure.dpi
+    bar.set_label(label if inches > 2.2 else label.replace(", ", "\n"), fontsize=TEXT)
     bar.ax.tick_params(labelsize=TICK, length=2, width=0.6)
     bar.outline.set_visible(False)
 
@@ -451,7 +463,7 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
     """Explain the marks that occur in a figure."""
     handles: list[Artist] = []
     circled = max(len(heatmap.circled) for heatmap in heatmaps)
-    if circled:
+    if circled > 1:
         handles.append(
             Line2D(
                 [],
@@ -461,6 +473,7 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
                 label=f"{circled} best cells",
             )
         )
+    if circled:
         handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
     if any(heatmap.diverged for heatmap in heatmaps):
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))

@@ -85,7 +85,7 @@ def landscape(cells: pd.DataFrame, panel: Panel) -> Landscape:
     on_grid = (row >= 0) & (col >= 0)
     flat = (row * shape[1] + col)[on_grid]
     errors = rows["test_error"].to_numpy(dtype=float)[on_grid]
-    diverged = np.asarray(rows["diverged"].eq(True), dtype=np.float64)[on_grid]
+    diverged = np.asarray(rows["diverged"].eq(True).fillna(False), dtype=np.float64)[on_grid]
     error, stderr, n = _statistics(flat, errors, shape)
     return Landscape(
         title=title(panel),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,22 @@ INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
 
 SUFFIXES = (".png", ".pdf", ".svg")
-_LONGEST = 7  # characters of a tick label before the axis gets a power of ten
+_LONGEST = 7  # characters of a decimal tick label
+_HIGHEST = 13  # exponent up to which powers of two are written out: 8192
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class NotebookFigure(Figure):
+    """A figure outside pyplot that a notebook shows even in the cell that imports matplotlib.
+
+    Before that cell has ended, IPython does not know yet how to show a plain Figure; a pyplot
+    figure would be shown twice, as the cell's value and as an open figure.
+    """
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", bbox_inches="tight")
+        return buffer.getvalue()
 
 
 def points(size: str) -> float:
@@ -77,44 +92,50 @@ def decimal(value: float, digits: int = 3) -> str:
 
 def fraction(k: int) -> str:
     """2^k as the paper writes it: "4", "1", "1/1024"."""
-    if abs(k) > 13:
+    if abs(k) > _HIGHEST:
         return power(2, k)
     return str(2**k) if k >= 0 else f"1/{2**-k}"
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """The tick labels of an axis, one per value; a value is its label × `multiplier`."""
+    """How the values of an axis are written, one entry per value."""
 
-    labels: tuple[str, ...]
-    multiplier: float
-
-    def name(self, index: int) -> str:
-        """Value `index` written out: "1/64 × 0.1"."""
-        label = self.labels[index]
-        if self.multiplier == 1 or label == "0":
-            return label
-        factor = number(self.multiplier)
-        return factor if label == "1" else f"{label} × {factor}"
+    labels: tuple[str, ...]  # at the ticks: value / multiplier
+    names: tuple[str, ...]  # in a sentence: "1/64 × 0.1"
+    multiplier: float  # into the axis title
 
 
 def ticks(axis: Axis) -> Ticks:
-    """Powers of two of the base where all values are such, else short decimals."""
-    exponents = [binary_exponent(value / axis.base) for value in axis.positive]
+    """Write powers of two of the base where all values are such, else decimals."""
     zero = ("0",) if axis.values[0] == 0 else ()
-    whole = [k for k in exponents if k is not None]
-    if len(whole) == len(exponents):
-        return Ticks((*zero, *(fraction(k) for k in whole)), axis.base)
+    exponents = [binary_exponent(value / axis.base) for value in axis.positive]
+    powers = [k for k in exponents if k is not None]
+    write = _fractions if len(powers) == len(exponents) else _decimals
+    found = write(axis)
+    return Ticks(zero + found.labels, zero + found.names, found.multiplier)
+
+
+def _fractions(axis: Axis) -> Ticks:
+    """1, 1/2, 1/4 … of the base; of 1 where the base too is a power of two and it stays short."""
+    own = binary_exponent(axis.base)
     base = axis.base
-    labels = _decimals(axis, base)
-    if max(map(len, labels)) > _LONGEST:
+    if own is not None and all(abs(math.log2(value)) < _HIGHEST + 0.5 for value in axis.positive):
+        base = 1.0
+    labels = tuple(fraction(round(math.log2(value / base))) for value in axis.positive)
+    factor = number(base)
+    names = [factor if label == "1" else f"{label} × {factor}" for label in labels]
+    return Ticks(labels, labels if base == 1 else tuple(names), base)
+
+
+def _decimals(axis: Axis) -> Ticks:
+    """Short decimals of the base; where they would be long, they share a power of ten."""
+    base = axis.base
+    labels = [decimal(value / base) for value in axis.positive]
+    if any(len(label) > _LONGEST or "⁻" in label for label in labels):
         base *= 10.0 ** math.floor(math.log10(axis.positive[-1] / base))
-        labels = _decimals(axis, base)
-    return Ticks((*zero, *labels), base)
-
-
-def _decimals(axis: Axis, base: float) -> list[str]:
-    return [decimal(value / base) for value in axis.positive]
+        labels = [decimal(value / base) for value in axis.positive]
+    return Ticks(tuple(labels), tuple(decimal(value) for value in axis.positive), base)
 
 
 def alpha_title(alpha: Axis) -> str:

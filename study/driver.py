@@ -27,7 +27,7 @@ from study.provenance import Worker, provenance
 from study.spec import Study
 from study.store import LEASE, Claim, PanelProgress, Store
 from study.tasks import load_task
-from study.tasks.task import TaskProtocol
+from study.tasks.task import Data, TaskProtocol
 
 POLL = 0.5  # seconds between looks at the progress, and between tries to claim
 DEATHS = 3  # times in a row that workers may die without finishing a chunk
@@ -115,7 +115,9 @@ def work(job: Job, device: str) -> None:
             return
 
 
-def _train(job: Job, store: Store, task: TaskProtocol, data, claim: Claim, device: str) -> None:  # type: ignore[no-untyped-def]
+def _train(
+    job: Job, store: Store, task: TaskProtocol, data: Data, claim: Claim, device: str
+) -> None:
     """Train one claimed chunk and record it, unless the claim is lost on the way."""
     pulse = _Pulse(job, store, claim)
     try:

@@ -28,6 +28,10 @@ class StoreError(LandscapeError):
     """A database that cannot be opened, read or written."""
 
 
+class MissingStoreError(StoreError):
+    """There is no database yet where one was named."""
+
+
 class StudyMismatchError(UsageError):
     """A study of this name is in the database with another task, schedule or budget."""
 

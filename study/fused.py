@@ -38,12 +38,15 @@ class Ensemble:
     Attributes:
         theta: all parameters, flat, [K, P]; what optimizers update in place.
         parameters: views into `theta` by name, [K, …].
-        buffers: by name, [K, …]; updated in place by training.
+        buffers: by name, [K, …], updated by training; frozen parameters (`requires_grad` False)
+            are among them, since no step touches them.
     """
 
     def __init__(self, network: nn.Module, cells: int, device: str, dtype: torch.dtype) -> None:
         self.network = network.to(device, dtype)
-        named = {name: p.detach() for name, p in self.network.named_parameters()}
+        everything = dict(self.network.named_parameters())
+        named = {name: p.detach() for name, p in everything.items() if p.requires_grad}
+        frozen = {name: p.detach() for name, p in everything.items() if not p.requires_grad}
         self.theta = torch.cat([p.reshape(-1) for p in named.values()]).repeat(cells, 1)
         self.parameters: Tensors = {}
         start = 0
@@ -55,6 +58,7 @@ class Ensemble:
             name: b.detach().expand(cells, *b.shape).clone()
             for name, b in self.network.named_buffers()
         }
+        self.buffers |= {name: p.expand(cells, *p.shape) for name, p in frozen.items()}
 
     def flatten(self, gradients: Tensors) -> Tensor:
         """Gradients by name, [K, …], as one [K, P] in the order of `theta`."""
@@ -76,28 +80,37 @@ class FusedEngine:
     def __init__(self, ensemble: Ensemble, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.ensemble = ensemble
 
-        def cell_loss(p: Tensors, b: Tensors, inputs: Tensor, targets: Tensor) -> Tensor:
-            return loss(functional_call(ensemble.network, (p, b), (inputs,)), targets)
+        def cell_loss(
+            p: Tensors, b: Tensors, inputs: Tensor, targets: Tensor
+        ) -> tuple[Tensor, Tensors]:
+            state = {**p, **b}
+            outputs = functional_call(ensemble.network, state, (inputs,))
+            return loss(outputs, targets), {name: state[name] for name in b}
 
         def cell_outputs(p: Tensors, b: Tensors, inputs: Tensor) -> Tensor:
             return functional_call(ensemble.network, (p, b), (inputs,))
 
         # randomness="same": one dropout mask for all cells, whatever the chunk's composition.
         self._gradient = vmap(
-            grad_and_value(cell_loss), in_dims=(0, 0, None, None), randomness="same"
+            grad_and_value(cell_loss, has_aux=True), in_dims=(0, 0, None, None), randomness="same"
         )
         self._outputs = vmap(cell_outputs, in_dims=(0, 0, None), randomness="same")
+        self._losses = vmap(loss, in_dims=(0, None))
 
     def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients [K, P] and losses [K] on one batch; moves the buffers."""
         e = self.ensemble
-        gradients, losses = self._gradient(e.parameters, e.buffers, inputs, targets)
+        gradients, (losses, e.buffers) = self._gradient(e.parameters, e.buffers, inputs, targets)
         return e.flatten(gradients), losses
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Outputs [K, B, C] on one batch."""
         e = self.ensemble
         return self._outputs(e.parameters, e.buffers, inputs)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Losses [K] of outputs [K, B, C] against targets [B]."""
+        return self._losses(outputs, targets)
 
 
 class OneByOneEngine:
@@ -120,11 +133,14 @@ class OneByOneEngine:
         gradients, losses = torch.zeros_like(self.ensemble.theta), []
         for k, (parameters, buffers) in enumerate(self._each_cell()):
             leaves = {name: p.detach().requires_grad_() for name, p in parameters.items()}
-            outputs = functional_call(self.ensemble.network, (leaves, buffers), (inputs,))
-            loss = self.loss(outputs, targets)
+            state = {**leaves, **buffers}
+            loss = self.loss(functional_call(self.ensemble.network, state, (inputs,)), targets)
             found = torch.autograd.grad(
                 loss, list(leaves.values()), allow_unused=True, materialize_grads=True
             )
+            for name, before in buffers.items():
+                if state[name] is not before:  # assigned anew rather than updated in place
+                    before.copy_(state[name].detach())
             gradients[k] = torch.cat([g.reshape(-1) for g in found])
             losses.append(loss.detach())
         return gradients, torch.stack(losses)
@@ -134,6 +150,9 @@ class OneByOneEngine:
         return torch.stack(
             [functional_call(network, cell, (inputs,)) for cell in self._each_cell()]
         )
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        return torch.stack([self.loss(cell_outputs, targets) for cell_outputs in outputs])
 
 
 Engine = FusedEngine | OneByOneEngine
@@ -153,6 +172,7 @@ def _rewound_random_state(device: torch.device) -> Iterator[Callable[[], None]]:
     yield rewind
 
 
+@torch.random.fork_rng(devices=[])
 def why_not_fused(task: TaskProtocol, data: Data) -> str | None:
     """Why the task's network must be trained one by one; None if it fuses.
 
@@ -206,7 +226,7 @@ def train_chunk(
     if panel.epochs is None:
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
     dtype = getattr(torch, options.precision)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([device] if device.startswith("cuda") else []):
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
         engine = (FusedEngine if fuse else OneByOneEngine)(ensemble, task.loss)
@@ -224,7 +244,7 @@ def train_chunk(
                 scale = _lambda_scale(panel, t, batches)
                 optimizer.step(gradients, eta, scale)
             train_loss = loss_sum / len(data.train_targets)
-            recorder.add(epoch, train_loss, *evaluate(engine, task, data), ensemble.theta)
+            recorder.add(epoch, train_loss, *evaluate(engine, data), ensemble.theta)
     return recorder.result(time.perf_counter() - started)
 
 
@@ -270,7 +290,7 @@ def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
 
 
 @torch.no_grad()
-def evaluate(engine: Engine, task: TaskProtocol, data: Data) -> tuple[Tensor, Tensor]:
+def evaluate(engine: Engine, data: Data) -> tuple[Tensor, Tensor]:
     """Mean test loss and test error in percent of every cell, each [K]."""
     engine.ensemble.network.eval()
     theta = engine.ensemble.theta
@@ -281,8 +301,7 @@ def evaluate(engine: Engine, task: TaskProtocol, data: Data) -> tuple[Tensor, Te
         data.test_inputs.split(size), data.test_targets.split(size), strict=True
     ):
         outputs = engine.outputs(inputs)
-        losses = vmap(task.loss, in_dims=(0, None))(outputs, targets)
-        loss += losses * len(targets)
+        loss += engine.losses(outputs, targets) * len(targets)
         wrong += (outputs.argmax(dim=-1) != targets).sum(dim=-1)
     return loss / examples, 100 * wrong / examples
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import joblib
 import psutil
@@ -45,7 +46,7 @@ class Plan:
         """The cells in as few chunks as possible, all nearly of one size."""
         count = math.ceil(len(cells) / self.chunk)
         bounds = [round(i * len(cells) / count) for i in range(count + 1)] if count else [0]
-        return [cells[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [cells[a:b] for a, b in pairwise(bounds)]
 
 
 def make_plan(

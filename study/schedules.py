@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, field_validator
 
 
-class _Schedule(BaseModel, frozen=True, extra="forbid"):
+class _Schedule(BaseModel, frozen=True, strict=True, extra="forbid"):
     def eta(self, t: float, epochs: int) -> float:
         """The multiplier at time `t` (epochs) of a training of `epochs` epochs."""
         raise TypeError(f"{type(self).__name__} defines no eta")
@@ -44,7 +44,7 @@ class Step(_Schedule):
     """
 
     kind: Literal["step"] = "step"
-    at: tuple[float, ...] = (0.3, 0.6, 0.8)  # fractions of the budget
+    at: tuple[float, ...] = Field(default=(0.3, 0.6, 0.8), strict=False)  # fractions of the budget
     factor: float = Field(default=0.1, gt=0, lt=1)
 
     @field_validator("at")

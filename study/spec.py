@@ -36,6 +36,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from study.errors import SpecError, StudyMismatchError
 from study.pairs import PAIRS
@@ -46,8 +47,12 @@ MAX_EXPONENT = 200  # of two, in a grid: beyond it lie no learning rates
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
 
-class _Frozen(BaseModel, frozen=True, extra="forbid", populate_by_name=True):
-    """Base of the parts of a study: immutable, hashable, no unknown keys."""
+class _Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_name=True):
+    """Base of the parts of a study: immutable, hashable, no unknown keys.
+
+    Strict: "0.1" or true is no number, "yes" no truth value. Tuples are lists in TOML, so
+    their fields are not strict; what stands in them is.
+    """
 
 
 class Axis(_Frozen):
@@ -56,7 +61,7 @@ class Axis(_Frozen):
     `base` is the multiplier that figures put into the axis title: ticks are values / base.
     """
 
-    values: tuple[float, ...]
+    values: tuple[float, ...] = Field(strict=False)
     base: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
     @classmethod
@@ -71,12 +76,15 @@ class Axis(_Frozen):
             return {"values": data}
         if isinstance(data, dict) and "log2" in data:
             return cls._expand(**data)
+        if not isinstance(data, dict | cls):
+            raise ValueError(
+                f"{data!r} is no axis: give a list such as [0.1, 0.05], "
+                "or a table such as { base = 0.1, log2 = [0, -10] }"
+            )
         return data
 
     @staticmethod
-    def _expand(
-        log2: Any = None, base: Any = 1.0, zero: Any = False, **unknown: Any
-    ) -> dict[str, Any]:
+    def _expand(log2: Any, base: Any = 1.0, zero: Any = False, **unknown: Any) -> dict[str, Any]:
         """The values that `{ base, log2 = [first, last], zero }` stands for."""
         whole = isinstance(log2, list) and len(log2) == 2 and all(type(k) is int for k in log2)
         if not whole or any(abs(k) > MAX_EXPONENT for k in log2):
@@ -85,8 +93,13 @@ class Axis(_Frozen):
             raise ValueError(f"base = {base!r} is not a positive number")
         if not isinstance(zero, bool):
             raise ValueError(f"zero = {zero!r} is neither true nor false")
+        if "values" in unknown:
+            raise ValueError("both values and log2: give one of them")
         exponents = range(min(log2), max(log2) + 1)
-        values = [0.0] * zero + [math.ldexp(base, k) for k in exponents]
+        try:
+            values = [0.0] * zero + [math.ldexp(base, k) for k in exponents]
+        except OverflowError as e:
+            raise ValueError(f"base = {base!r} with log2 = {log2!r} is beyond any number") from e
         return {"values": values, "base": base, **unknown}
 
     @field_validator("values")
@@ -109,7 +122,10 @@ class Axis(_Frozen):
 
     def exponents(self) -> tuple[float, ...]:
         """log2(value / base) of every positive value; whole for a grid of powers of two."""
-        return tuple(math.log2(value / self.base) for value in self.positive)
+        # Mantissa and exponent apart: value / base itself can overflow.
+        mantissa, exponent = math.frexp(self.base)
+        parts = (math.frexp(value) for value in self.positive)
+        return tuple(math.log2(m / mantissa) + (k - exponent) for m, k in parts)
 
     def union(self, other: Axis) -> Axis:
         """All values of both, under this axis's base."""
@@ -168,12 +184,12 @@ class Options(_Frozen):
 
 
 def _schedule_by_name(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value
     kind = value.get("kind") if isinstance(value, dict) else value
-    if isinstance(kind, str):
-        if kind not in SCHEDULES:
-            raise ValueError(f"unknown schedule '{kind}': choose one of {', '.join(SCHEDULES)}")
-        return {"kind": kind} if isinstance(value, str) else value
-    return value
+    if not isinstance(kind, str) or kind not in SCHEDULES:
+        raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
+    return {"kind": kind} if isinstance(value, str) else value
 
 
 class Panel(_Frozen):
@@ -191,7 +207,8 @@ class Panel(_Frozen):
     def _from_toml(cls, data: Any) -> Any:
         if isinstance(data, dict):
             data = dict(data)
-            data.setdefault("name", data.get("pair"))
+            if "pair" in data:
+                data.setdefault("name", data["pair"])
             axes = {key: data.pop(key) for key in ("alpha", "lambda") if key in data}
             if axes:
                 data["grid"] = axes
@@ -212,6 +229,11 @@ class Panel(_Frozen):
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
         return self.model_dump(exclude={"name", "grid"})
+
+    def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
+        axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
+        return self.model_dump(exclude={"grid"}) | axes | changes
 
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file."""
@@ -248,10 +270,11 @@ class Study(_Frozen):
         tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
         BeforeValidator(_seeds_from_count),
         PlainSerializer(list),
+        Field(strict=False),
     ] = (0,)
     batch_size: int | None = Field(default=None, ge=1)  # None: the task's own
     options: Options = Options()
-    panels: tuple[Panel, ...] = Field(alias="panel")
+    panels: tuple[Panel, ...] = Field(alias="panel", strict=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -261,9 +284,10 @@ class Study(_Frozen):
             return data
         shared = {key: data[key] for key in _INHERITED if key in data}
         data = {key: value for key, value in data.items() if key not in shared}
-        panels = data.get("panel")
+        key = "panels" if "panels" in data else "panel"
+        panels = data.get(key)
         if shared and isinstance(panels, list):
-            data["panel"] = [shared | p if isinstance(p, dict) else p for p in panels]
+            data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
         return data
 
     @field_validator("name")
@@ -345,7 +369,7 @@ class Study(_Frozen):
 
     def change_panels(self, **changes: Any) -> Study:
         """A validated copy with some fields of every panel replaced."""
-        return self.change(panels=[dict(panel) | changes for panel in self.panels])
+        return self.change(panels=[panel.changed(changes) for panel in self.panels])
 
     def resolve(self, *, batch_size: int, epochs: int) -> Study:
         """Fill what the study leaves to the task: its batch size and budget."""
@@ -428,22 +452,36 @@ def parse_axis(text: str, where: str) -> Any:
 
 
 def _explain(e: ValidationError, where: str) -> str:
-    """One line for each thing wrong: where it stands, what is wrong with what was found."""
-    lines = []
+    """One line for each thing wrong: where it stands, what is wrong with what was found.
+
+    What is wrong with several panels alike is said once.
+    """
+    panels: dict[tuple[str, str], list[int]] = {}
     for error in e.errors():
-        # 'grid' is this module's grouping of alpha and lambda: no user wrote it.
-        path = [part for part in error["loc"] if part not in ("grid", "constrained-int")]
-        place = _place(path)
-        if error["type"] == "missing":
-            message = "missing: please give it"
-        elif error["type"] == "extra_forbidden":
-            message = "unknown key: remove it or correct its spelling"
-        else:
-            message = error["msg"].removeprefix("Value error, ")
-            if error["type"] != "value_error":
-                message += f", found {error['input']!r}"
-        lines.append(f"{where}: {place}: {message}" if place else f"{where}: {message}")
-    return "\n".join(dict.fromkeys(lines))
+        # 'grid' and 'values' are this module's words: no user wrote them.
+        path = [part for part in error["loc"] if part not in ("grid", "values")]
+        index = 0
+        if path[:1] in (["panel"], ["panels"]) and len(path) > 1:
+            index, path = int(path[1]) + 1, path[2:]
+        panels.setdefault((_place(path), _message(error)), []).append(index)
+    lines = []
+    for (place, message), indices in panels.items():
+        numbers = ", ".join(map(str, indices))
+        panel = "" if indices == [0] else f"panel{'s' * (len(indices) > 1)} {numbers}"
+        lines.append(
+            ": ".join(filter(None, [where, ", ".join(filter(None, [panel, place])), message]))
+        )
+    return "\n".join(lines)
+
+
+def _message(error: ErrorDetails) -> str:
+    """What is wrong, and what was found."""
+    if error["type"] == "missing":
+        return "missing: please give it"
+    if error["type"] == "extra_forbidden":
+        return "unknown key: remove it or correct its spelling"
+    message = error["msg"].removeprefix("Value error, ")
+    return message if error["type"] == "value_error" else f"{message}, found {error['input']!r}"
 
 
 def _place(path: list[str | int]) -> str:

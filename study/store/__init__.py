@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -24,7 +25,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import SQLAlchemyError
 
-from study.errors import StoreError, StudyMismatchError, UsageError
+from study.errors import MissingStoreError, StoreError, StudyMismatchError, UsageError
 from study.outcome import Outcome
 from study.provenance import Worker
 from study.spec import Study
@@ -44,6 +45,7 @@ __all__ = [
     "Created",
     "PanelProgress",
     "Store",
+    "missing_cells",
     "optuna_study_name",
 ]
 
@@ -88,6 +90,16 @@ class Store:
         """How messages name the database; holds no password."""
         return str(self.database.name)
 
+    @property
+    def display_url(self) -> str:
+        """What a user types after --store to open this database again; hides a password."""
+        return self.name if self.database.is_sqlite else self.database.url.render_as_string()
+
+    @property
+    def folder(self) -> Path:
+        """Where figures go: beside an SQLite file, else into results/."""
+        return Path(self.name).parent if self.database.is_sqlite else Path("results")
+
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
@@ -96,8 +108,13 @@ class Store:
 
     def _create_tables(self) -> None:
         """Create Optuna's tables and ours; several processes may do so at once."""
-        if "landscape_schema" in self._table_names():
+        tables = self.database.read(lambda c: set(sa.inspect(c).get_table_names()))
+        if "landscape_schema" in tables:
             return
+        if tables and "studies" not in tables:
+            raise StoreError(
+                f"{self.name}: {_whose(tables)}: nothing was written; name another --store"
+            )
         for attempt in range(1, 6):
             try:
                 if self.database.is_sqlite:
@@ -121,16 +138,12 @@ class Store:
 
         self.database.write(create)
 
-    def _table_names(self) -> set[str]:
-        return self.database.read(lambda connection: set(sa.inspect(connection).get_table_names()))
-
     def _check_schema(self, connection: Connection) -> None:
         tables = set(sa.inspect(connection).get_table_names())
         if "landscape_schema" not in tables:
-            whose = "Optuna studies of another program" if "studies" in tables else "no study"
             raise StoreError(
-                f"{self.name}: holds {whose}, and no landscapes: name the --store that "
-                "`landscape run` made, or run a study into it"
+                f"{self.name}: {_whose(tables)}, holding no landscapes: name the --store that "
+                "`landscape run` made"
             )
         ours = connection.scalar(sa.select(schema_table.c.version))
         optunas = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
@@ -321,3 +334,34 @@ class Store:
             return query(connection, name)
 
         return self.database.read(work)
+
+
+def _whose(tables: set[str]) -> str:
+    """Whose database has these tables, if not ours."""
+    if "studies" in tables:
+        return "Optuna's own database"
+    return "another program's database" if tables else "an empty database"
+
+
+def missing_cells(store: str, study: Study) -> dict[str, int]:
+    """How many cells of each panel a run of `study` would train; creates nothing.
+
+    Args:
+        store: a database URL or path; it need not exist yet.
+        study: resolved.
+
+    Raises:
+        StudyMismatchError: the database holds a study of this name that differs.
+    """
+    try:
+        opened = Store(store)
+    except MissingStoreError:
+        return {p.name: len(p.grid.cells()) * len(study.seeds) for p in study.panels}
+    if study.name not in {known.name for known in opened.studies()}:
+        return {p.name: len(p.grid.cells()) * len(study.seeds) for p in study.panels}
+    merged = opened.study(study.name).merge(study, opened.name)
+    finished = {p.panel: p.finished + p.failed for p in opened.progress(study.name)}
+    return {
+        p.name: len(p.grid.cells()) * len(merged.seeds) - finished.get(p.name, 0)
+        for p in merged.panels
+    }

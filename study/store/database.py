@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from study.errors import StoreError, UsageError
+from study.errors import MissingStoreError, StoreError, UsageError
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ class Database:
         if path.exists():
             return
         if not create:
-            raise StoreError(
+            raise MissingStoreError(
                 f"{path}: no such database: `landscape run` creates it, or name another --store"
             )
         try:

@@ -65,9 +65,9 @@ def progress(connection: Connection, name: str) -> list[PanelProgress]:
         .where(_study.c.name == name)
         .group_by(_chunk.c.panel)
     )
-    seconds: dict[str, float | None] = dict(connection.execute(times).tuples().all())
+    seconds = {panel: total or 0.0 for panel, total in connection.execute(times)}
     rows = connection.execute(counts).mappings().all()
-    return [PanelProgress(**row, seconds=seconds[row["panel"]] or 0.0) for row in rows]
+    return [PanelProgress(**row, seconds=seconds[row["panel"]]) for row in rows]
 
 
 def cells(connection: Connection, name: str) -> list[dict[str, Any]]:

@@ -40,10 +40,25 @@ class Data:
 class TaskProtocol(Protocol):
     """What any object must offer to be trained; `Task` is the ready-made one."""
 
-    name: str
-    classes: int
-    batch_size: int
-    epochs: int
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Default batch size."""
+        ...
+
+    @property
+    def epochs(self) -> int:
+        """Default budget."""
+        ...
 
     def network(self) -> nn.Module:
         """A freshly initialized network; random numbers come from torch's generator."""
@@ -101,6 +116,7 @@ def require_task(task: object, name: str) -> None:
         )
 
 
+@torch.random.fork_rng(devices=[])  # what is tried here leaves the caller's generator alone
 def check_task(task: TaskProtocol, batch_size: int) -> Data:
     """Load the data and try one batch, so that a wrong task fails before anything is trained.
 
@@ -167,6 +183,7 @@ def _shape(value: object) -> str:
     return type(value).__name__
 
 
+@torch.random.fork_rng(devices=[])
 def fingerprint(task: TaskProtocol, data: Data) -> str:
     """A hash of the data and of the network's parameters' names and shapes.
 

@@ -1,0 +1,169 @@
+"""What a study looks like in a terminal: the progress bar and the tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from study.plan import Plan
+    from study.spec import Study
+    from study.store import PanelProgress
+
+TABLE: dict[str, Any] = {"box": SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
+MINUTE, HOUR = 60, 3600  # seconds
+
+
+class ProgressBar:
+    """A bar with cells done, ETA, best error so far and diverged cells; silent in a pipe.
+
+    Use as a context manager, and call with the progress of the study's panels.
+    """
+
+    def __init__(self, console: Console, total: int, finished: int) -> None:
+        self.started, self.finished_before = time.monotonic(), finished
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} cells"),
+            TextColumn("{task.fields[news]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=total, completed=finished, news="starting workers")
+
+    def __enter__(self) -> ProgressBar:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, progress: list[PanelProgress]) -> None:
+        """Show this progress."""
+        finished = sum(p.finished + p.failed for p in progress)
+        elapsed = time.monotonic() - self.started
+        eta = remaining_seconds(
+            total=sum(p.total for p in progress),
+            finished=finished,
+            finished_before=self.finished_before,
+            elapsed=elapsed,
+        )
+        news = [f"{format_seconds(eta)} left"] if eta is not None else ["first chunks running"]
+        best = best_so_far(progress)
+        if best is not None:
+            news.append(f"best {best.best:.2f} % ({best.panel})")
+        diverged = sum(p.diverged for p in progress)
+        if diverged:
+            news.append(f"{diverged} diverged")
+        self.bar.update(self.task, completed=finished, news=" · ".join(news))
+
+
+def remaining_seconds(
+    *, total: int, finished: int, finished_before: int, elapsed: float
+) -> float | None:
+    """Seconds until all cells are done at this run's pace; None before its first cells."""
+    gained = finished - finished_before
+    return elapsed / gained * (total - finished) if gained > 0 else None
+
+
+def best_so_far(progress: Sequence[PanelProgress]) -> PanelProgress | None:
+    """The panel with the lowest error of a cell, if any cell is finished."""
+    known = [p for p in progress if p.best is not None]
+    return min(known, key=lambda p: p.best or 0.0, default=None)
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration as a person says it: 42 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole >= HOUR:
+        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
+    if whole >= MINUTE:
+        return f"{whole // MINUTE} min {whole % MINUTE} s"
+    return f"{whole} s"
+
+
+def format_bytes(count: float) -> str:
+    """A size in MB or GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
+
+
+def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
+    """One row per panel: cells by state, error of the best cell, time summed over workers."""
+    seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
+    table = Table(
+        title=f"study {study.name} · task {study.task} · {seeds}", box=SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column("panel")
+    for column in ("cells", "finished", "running", "open", "diverged", "failed", "best %", "time"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for p in progress:
+        waiting = p.total - p.finished - p.running - p.failed
+        counts = (p.total, p.finished, p.running, waiting, p.diverged, p.failed)
+        best = f"{p.best:.2f}" if p.best is not None else "–"
+        table.add_row(p.panel, *map(str, counts), best, f"{p.seconds:.0f} s")
+    return table
+
+
+def plan_table(plan: Plan, missing: dict[str, int], seconds: float) -> Table:
+    """What `run` would do: per panel cells to train and chunks; memory and time below.
+
+    Args:
+        missing: cells still to be trained, by panel.
+        seconds: estimated wall time.
+    """
+    study = plan.study
+    table = Table(
+        title=f"dry run of study {study.name} · task {study.task}", box=SIMPLE_HEAD, pad_edge=False
+    )
+    for column in ("panel", "pair", "schedule", "epochs"):
+        table.add_column(column)
+    for column in ("α × λ × seeds", "to train", "chunks"):
+        table.add_column(column, justify="right")
+    for panel in study.panels:
+        shape = (len(panel.grid.alpha.values), len(panel.grid.lambda_.values), len(study.seeds))
+        open_cells = missing[panel.name]
+        chunks = -(-open_cells // plan.chunk)
+        size = " × ".join(map(str, shape))
+        label = panel.schedule.label
+        epochs = str(panel.epochs)
+        table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
+    memory = plan.chunk * plan.cell_bytes
+    engine = "fused" if plan.not_fused is None else "one by one"
+    table.caption = (
+        f"{plan.parameters:,} parameters a cell, trained {engine}, at most {plan.chunk} together: "
+        f"{format_bytes(memory)} a worker beside PyTorch itself; "
+        f"{len(plan.devices)} workers on {', '.join(sorted(set(plan.devices)))}; "
+        f"about {format_seconds(seconds)}"
+    )
+    return table
+
+
+def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """One line per run of a study: when, where, and with which versions."""
+    lines = []
+    for run in runs:
+        facts = run["provenance"]
+        started = datetime.fromtimestamp(run["started"]).astimezone()
+        took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
+        versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())
+        devices = ", ".join(
+            f"{facts['devices'].count(d)} × {d}" for d in sorted(set(facts["devices"]))
+        )
+        lines.append(
+            f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
+            f"({devices}); Python {facts['python']}, {versions}; "
+            f"git {facts['git'] or 'unknown'}"
+        )
+    return lines

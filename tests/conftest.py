@@ -1,0 +1,78 @@
+"""Shared by all tests: small studies, made-up outcomes, databases in temporary folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from study.outcome import METRICS, Outcome
+from study.spec import Axis, Cell, Grid, Options, Panel, Study
+from study.store import Store
+
+SPIRALS = "examples.spirals:spirals"
+
+
+@pytest.fixture(autouse=True)
+def _in_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User tasks are found from the working directory."""
+    monkeypatch.chdir(Path(__file__).parent.parent)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty database."""
+    opened = Store(str(tmp_path / "test.db"), create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def small_study() -> Study:
+    """Two panels of 2 × 3 cells, one seed, on the spirals."""
+    return make_study()
+
+
+def make_study(
+    *,
+    name: str = "small",
+    pairs: tuple[str, ...] = ("sgd", "adamw"),
+    seeds: int | tuple[int, ...] = 1,
+    epochs: int = 3,
+    alphas: tuple[float, ...] = (0.05, 0.1),
+    lambdas: tuple[float, ...] = (0.0, 0.001, 0.01),
+    task: str = SPIRALS,
+    batch_size: int = 20,
+    options: Options | None = None,
+) -> Study:
+    """A study that trains in a second."""
+    grid = Grid(alpha=Axis(values=alphas), lambda_=Axis(values=lambdas))
+    return Study.from_dict(
+        {
+            "name": name,
+            "task": task,
+            "seeds": seeds,
+            "batch_size": batch_size,
+            "options": options or Options(),
+            "panel": [Panel(name=p, pair=p, epochs=epochs, grid=grid) for p in pairs],
+        },
+        "test",
+    )
+
+
+def make_outcome(cells: int, epochs: int = 3, *, start: float = 0.0) -> Outcome:
+    """Made-up results: the test error of cell k after the last epoch is `start` + k."""
+    last = start + np.arange(cells, dtype=np.float32)[:, None]
+    curve = last + np.arange(epochs - 1, -1, -1, dtype=np.float32)
+    curves = {metric: curve.copy() for metric in METRICS}
+    return Outcome(curves, np.zeros(cells, np.int64), seconds=1.5)
+
+
+def pairs_of_two(cells: list[Cell]) -> list[list[Cell]]:
+    """A chunking: two cells a chunk."""
+    return [cells[i : i + 2] for i in range(0, len(cells), 2)]
+
+
+Chunking = Callable[[list[Cell]], list[list[Cell]]]

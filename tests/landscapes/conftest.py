@@ -1,0 +1,64 @@
+"""Frames and landscapes to draw; every figure is closed after its test."""
+
+from collections.abc import Callable, Iterator
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from landscapes.landscape import Landscape
+from study.spec import Axis, Grid, Panel
+
+nan = float("nan")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def panel() -> Panel:
+    """AdamW on 2 × 3 cells: α = 0.1·{1/2, 1}, λ = 0.001·{0, 1/2, 1}."""
+    grid = Grid(alpha=Axis.log2(0.1, -1, 0), lambda_=Axis.log2(0.001, -1, 0, zero=True))
+    return Panel(name="adamw", pair="adamw", grid=grid)
+
+
+@pytest.fixture
+def frame() -> Callable[..., pd.DataFrame]:
+    """Make a frame of cells from (alpha, lambda, seed, test_error[, diverged[, state]])."""
+
+    def make(*rows: tuple, panel: str = "adamw", study: str = "mine") -> pd.DataFrame:
+        full = [(*row, *(False, "finished")[len(row) - 4 :]) for row in rows]
+        columns = ["alpha", "lambda", "seed", "test_error", "diverged", "state"]
+        return pd.DataFrame(full, columns=columns).assign(panel=panel, study=study)
+
+    return make
+
+
+@pytest.fixture
+def make() -> Callable[..., Landscape]:
+    """Make a landscape from its errors; diverged where told, missing where NaN."""
+
+    def landscape(error, *, diverged=None, seeds=1, alpha=None, lambda_=None, **rest) -> Landscape:
+        error = np.array(error, dtype=float)
+        rows, columns = error.shape
+        stats = {
+            "error": error,
+            "stderr": np.full(error.shape, nan),
+            "n": np.where(np.isnan(error), 0, seeds),
+            "diverged": np.zeros(error.shape, int) if diverged is None else np.array(diverged),
+        }
+        axes = {
+            "alpha": alpha or Axis.log2(0.1, 1 - rows, 0),
+            "lambda_": lambda_ or Axis.log2(0.001, 2 - columns, 0, zero=True),
+        }
+        return Landscape(**{"title": "AdamW", "pair": "adamw"} | axes | stats | rest)
+
+    return landscape

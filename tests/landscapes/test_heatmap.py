@@ -1,0 +1,303 @@
+import itertools
+import math
+import re
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from landscapes.heatmap import (
+    HeatmapRecord,
+    color_scale,
+    heatmap_record,
+    heatmaps_record,
+    plot_heatmap,
+    plot_heatmaps,
+)
+from landscapes.style import alpha_title, colormap, lambda_title, number, save, ticks
+from study.errors import UsageError
+from study.spec import Axis
+
+nan, inf = math.nan, math.inf
+
+
+def artist(ax, gid):
+    (found,) = ax.findobj(lambda one: one.get_gid() == gid)
+    return found
+
+
+def texts(labels):
+    return [label.get_text() for label in labels]
+
+
+class TestTicks:
+    @pytest.mark.parametrize(
+        ("axis", "labels", "multiplier"),
+        [
+            (Axis.log2(0.001, -2, 1, zero=True), "0 1/4 1/2 1 2", 0.001),
+            (Axis.log2(1.0, -10, -9), "1/1024 1/512", 1),
+            (Axis(values=(0.1 / 1024, 0.1 / 4), base=0.1), "1/1024 1/4", 0.1),
+            (Axis.log2(2.0, -2, 0), "1/2 1 2", 1),  # a base that is a power of two joins in
+            (Axis.log2(2**-10, -6, -5), "1/64 1/32", 2**-10),  # unless that gets long
+            (Axis(values=(0.025, 0.05, 0.1)), "0.025 0.05 0.1", 1),
+            (Axis(values=(0, 0.00625, 0.3)), "0 0.00625 0.3", 1),
+            (Axis(values=(1e-5, 3e-5, 1e-3)), "0.01 0.03 1", 1e-3),
+            (Axis(values=(0,)), "0", 1),
+            (Axis(values=(0.3, 300, 3e6)), "0.3 300 3·10⁶", 1),
+        ],
+    )
+    def test_labels(self, axis, labels, multiplier):
+        found = ticks(axis)
+        assert " ".join(found.labels) == labels
+        assert found.multiplier == pytest.approx(multiplier)
+
+    def test_names_are_whole_values(self):
+        assert ticks(Axis.log2(0.1, -1, 1, zero=True)).names == (
+            "0",
+            "1/2 × 0.1",
+            "0.1",
+            "2 × 0.1",
+        )
+        assert ticks(Axis(values=(1e-5, 0.003))).names == ("10⁻⁵", "0.003")
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (0.001, "0.001"),
+            (1e-5, "10⁻⁵"),
+            (2.5e-5, "2.5·10⁻⁵"),
+            (2**-10, "2⁻¹⁰"),
+            (1 / 3, "0.3333"),
+        ],
+    )
+    def test_numbers(self, value, text):
+        assert number(value) == text
+
+    def test_titles_name_the_multiplier_and_where_lambda_enters(self):
+        axis = Axis.log2(0.001, -1, 0)
+        assert alpha_title(Axis.log2(0.1, -1, 0)) == "initial learning rate α (× 0.1)"
+        assert alpha_title(Axis.log2(1.0, -1, 0)) == "initial learning rate α"
+        assert lambda_title(axis, "sgd", False) == "L2 factor λ (× 0.001)"
+        assert lambda_title(axis, "adamw-torch", False) == "weight decay λ (× 0.001)"
+        assert lambda_title(axis, "adamw", True) == "normalized weight decay λ (× 0.001)"
+
+
+class TestRecord:
+    def test_holds_all_that_is_drawn(self, make):
+        field = make([[4, 5, nan], [90, 3.5, 6]], diverged=[[0, 0, 0], [1, 0, 0]], seeds=2)
+        assert heatmap_record(field, top=2) == HeatmapRecord(
+            title="AdamW",
+            summary=("best 3.50 %", "at α = 0.1,", "λ = 1/2 × 0.001", "(5 of 6 cells)"),
+            x_title="weight decay λ (× 0.001)",
+            x_labels=("0", "1/2", "1"),
+            y_title="initial learning rate α (× 0.1)",
+            y_labels=("1/2", "1"),
+            zero_apart=True,
+            error=(((0, 0), 4.0), ((0, 1), 5.0), ((1, 0), 90.0), ((1, 1), 3.5), ((1, 2), 6.0)),
+            missing=((0, 2),),
+            diverged=((1, 0),),
+            circled=((1, 1), (0, 0)),
+            scale=(3.5, 6.5),
+            label="test error (%), mean over 2 seeds",
+        )
+
+    def test_says_when_nothing_is_there_to_be_best(self, make):
+        none, lost = make([[nan, nan]]), make([[90, 90]], diverged=[[1, 1]])
+        assert heatmap_record(none).summary == ("nothing finished yet",)
+        assert heatmap_record(none).label == "test error (%)"
+        assert heatmap_record(lost).summary == ("every finished cell diverged",)
+
+    def test_seeds_in_the_label(self, make):
+        few, many = make([[1, 2]]), make([[1, nan]], seeds=3)
+        assert heatmap_record(few).label == "test error (%), 1 seed"
+        both = heatmaps_record([few, many])
+        assert both.label == "test error (%), mean over 1 to 3 seeds"
+
+    def test_zero_alone_is_not_apart(self, make):
+        assert not heatmap_record(make([[1]], lambda_=Axis(values=(0,)))).zero_apart
+
+    def test_scale_is_shared_and_leaves_diverged_cells_out(self, make):
+        one, other = make([[4, nan]]), make([[0.5, 5]], diverged=[[1, 0]])
+        assert color_scale([one, other]) == (4, 7)
+        assert color_scale([one, other], span=1) == (4, 5)
+        assert color_scale([one, other], scale=(3, 7)) == (3, 7)
+        assert color_scale([make([[nan]], lambda_=Axis(values=(1,)))]) == (0, 3)
+        scales = {record.scale for record in heatmaps_record([one, other]).heatmaps}
+        assert scales == {(4, 7)}
+
+    @pytest.mark.parametrize(
+        ("count", "columns"),
+        list(enumerate([1, 2, 3, 2, 3, 3, 4, 4, 3, 4, 4, 4], start=1)),
+    )
+    def test_columns_suit_the_number(self, make, count, columns):
+        record = heatmaps_record([make([[1, 2]])] * count)
+        assert record.columns == columns
+        assert (record.rows - 1) * columns < count <= record.rows * columns
+
+    def test_equal_axis_titles_stand_once(self, make):
+        sgd, sgdw, adam, adamw = (
+            make([[1, 2]], pair=pair, alpha=Axis(values=(base,), base=base))
+            for pair, base in (("sgd", 1), ("sgdw", 1), ("adam", 0.1), ("adamw", 0.1))
+        )
+        four = heatmaps_record([sgd, sgdw, adam, adamw]).heatmaps
+        assert [bool(one.x_title) for one in four] == [False, False, True, True]
+        assert [bool(one.y_title) for one in four] == [True, False, True, False]
+        mixed = heatmaps_record([sgd, adamw, adam, sgdw, sgd], columns=2).heatmaps
+        assert [bool(one.x_title) for one in mixed] == [False, False, False, True, True]
+        assert [bool(one.y_title) for one in mixed] == [True, True, True, True, True]
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ({"columns": 0}, "columns = 0"),
+            ({"span": 0}, "span = 0: give a positive"),
+            ({"span": nan}, "span = nan"),
+            ({"scale": (7, 3)}, "two ascending errors"),
+        ],
+    )
+    def test_impossible_options(self, make, wrong, message):
+        with pytest.raises(UsageError, match=message):
+            plot_heatmaps([make([[1, 2]])], **wrong)
+        with pytest.raises(UsageError, match="no landscapes"):
+            plot_heatmaps([])
+
+
+class TestHeatmap:
+    def test_draws_into_the_given_or_the_current_axes(self, make):
+        _, (left, right) = plt.subplots(1, 2)
+        assert plot_heatmap(make([[1, 2]]), ax=left, cbar=False) is left
+        assert plot_heatmap(make([[1, 2]]), cbar=False) is right
+
+    def test_colours_and_places_of_cells(self, make):
+        ax = plot_heatmap(make([[4, 5, nan], [inf, 3.5, 6]]), cmap="viridis")
+        errors = artist(ax, "error")
+        errors.update_scalarmappable()
+        boxes = [path.get_extents().bounds for path in errors.get_paths()]
+        expected = [(0, 0, 1, 1), (1.35, 0, 1, 1), (0, 1, 1, 1), (1.35, 1, 1, 1), (2.35, 1, 1, 1)]
+        np.testing.assert_allclose(boxes, expected)
+        viridis = colormap("viridis")
+        colors = [viridis(share) for share in (0.5 / 3, 0.5, 1.0, 0.0, 2.5 / 3)]
+        np.testing.assert_allclose(errors.get_facecolor(), colors)
+        assert (ax.get_xlim(), ax.get_ylim()) == ((0, 3.35), (0, 2))
+
+    def test_marks(self, make):
+        field = make([[4, 5, nan], [90, 3.5, 6]], diverged=[[0, 0, 0], [1, 0, 0]])
+        ax = plot_heatmap(field, top=3)
+        circles, best = artist(ax, "circles"), artist(ax, "best")
+        np.testing.assert_allclose(circles.get_xydata(), [[1.85, 1.5], [0.5, 0.5], [1.85, 0.5]])
+        np.testing.assert_allclose(best.get_xydata(), [[1.85, 1.5]])
+        assert circles.get_markerfacecolor() == "none"
+        (hatched,) = artist(ax, "diverged").get_paths()
+        assert hatched.get_extents().bounds == (0, 1, 1, 1)
+        assert artist(ax, "diverged").get_hatch()
+        (blank,) = artist(ax, "missing").get_paths()
+        np.testing.assert_allclose(blank.get_extents().get_points().mean(axis=0), [2.85, 0.5])
+        assert artist(ax, "missing").get_facecolor().size == 0
+
+    def test_words(self, make):
+        ax = plot_heatmap(make([[4, 5, 6], [6, 3.5, 6]]))
+        assert ax.get_title(loc="left") == "AdamW"
+        summary = artist(ax, "summary").get_text()
+        assert " ".join(summary.split()) == "best 3.50 % at α = 0.1, λ = 1/2 × 0.001"
+        assert ax.get_ylabel() == "initial learning rate α (× 0.1)"
+        assert texts(ax.get_xticklabels()) == ["0", "1/2", "1"]
+        assert texts(ax.get_yticklabels()) == ["1/2", "1"]
+        np.testing.assert_allclose(ax.get_xticks(), [0.5, 1.85, 2.85])
+
+    @pytest.mark.parametrize(("scale", "extend"), [(None, "max"), ((4, 7), "both")])
+    def test_colour_bar_shows_that_errors_go_on(self, make, scale, extend):
+        ax = plot_heatmap(make([[3, 5]]), scale=scale)
+        bar = artist(ax, "error").colorbar
+        assert bar.extend == extend
+        assert (bar.vmin, bar.vmax) == (scale or (3, 6))
+        assert bar.ax.get_ylabel().replace("\n", ", ") == "test error (%), 1 seed"
+
+    def test_unknown_colour_map(self, make):
+        with pytest.raises(UsageError, match="unknown colour map 'virids': try viridis"):
+            plot_heatmap(make([[1, 2]]), cmap="virids")
+
+    def test_long_labels_turn_and_then_thin_out(self, make):
+        wide = Axis.log2(0.001, -60, 0)
+        ax = plot_heatmap(make(np.ones((40, 61)), lambda_=wide))
+        assert {label.get_rotation() for label in ax.get_xticklabels()} == {90}
+        ax.figure.canvas.draw()
+        for labels, side in ((ax.get_xticklabels(), "x"), (ax.get_yticklabels(), "y")):
+            boxes = [label.get_window_extent() for label in labels]
+            ends = [(getattr(box, side + "0"), getattr(box, side + "1")) for box in boxes]
+            assert all(one[1] <= two[0] for one, two in itertools.pairwise(ends))
+
+
+class TestHeatmaps:
+    def test_one_axes_a_landscape_in_reading_order_and_one_colour_bar(self, make):
+        fields = [make([[i + 1, 2, 3]], title=f"panel {i}") for i in range(5)]
+        figure = plot_heatmaps(fields)
+        *axes, bar = figure.axes
+        assert [ax.get_title(loc="left") for ax in axes] == [f"panel {i}" for i in range(5)]
+        assert {artist(ax, "error").get_clim() for ax in axes} == {(1, 4)}
+        assert bar.get_ylabel().startswith("test error (%)")
+        assert not plt.get_fignums()  # nothing is left in pyplot
+
+    def test_legend_explains_the_marks_that_occur(self, make):
+        plain = make([[4, 5, 6]])
+        ugly = replace(plain, error=np.array([[4, 90, nan]]), diverged=np.array([[0, 1, 0]]))
+        (legend,) = plot_heatmaps([plain]).legends
+        assert texts(legend.get_texts()) == ["3 best cells", "best cell"]
+        (legend,) = plot_heatmaps([plain, ugly]).legends
+        assert texts(legend.get_texts())[2:] == ["diverged (any seed)", "not finished"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [[[nan, nan], [nan, nan]], [[4.0]], [[5.0, 4.0, 6.0]], [[5.0], [4.0]], [[inf, inf]]],
+        ids=["nothing finished", "one cell", "one row", "one column", "infinite"],
+    )
+    @pytest.mark.parametrize("lost", [False, True])
+    def test_whatever_there_is_draws(self, make, error, lost, tmp_path):
+        error = np.array(error)
+        lambda_ = Axis.log2(0.001, 1 - error.shape[1], 0)
+        field = make(error, diverged=np.full(error.shape, int(lost)), lambda_=lambda_)
+        save(plot_heatmaps([field, field]), tmp_path / "figure.png", dpi=30)
+
+    def test_words_lie_within_the_figure_and_apart(self, make):
+        error = np.linspace(4, 9, 132).reshape(11, 12)
+        fields = [make(error, title=f"panel {i}") for i in range(4)]
+        figure = plot_heatmaps(fields)
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches()
+        assert 7 <= width <= 9
+        assert 7 <= height <= 9
+        for ax in figure.axes[:4]:
+            box, summary = ax.get_tightbbox(), artist(ax, "summary").get_window_extent()
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.x1
+            assert summary.x1 <= ax.bbox.x1 + 5
+            boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+            pairs = itertools.pairwise(boxes)
+            assert all(one.x1 <= two.x0 for one, two in pairs)
+
+    def test_notebooks_show_it(self, make):
+        assert plot_heatmaps([make([[1, 2]])])._repr_png_().startswith(b"\x89PNG")
+
+
+class TestSave:
+    @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".PDF"])
+    def test_the_same_figure_gives_the_same_file(self, make, tmp_path, suffix):
+        paths = [tmp_path / "new" / f"{name}{suffix}" for name in "ab"]
+        for path in paths:
+            assert save(plot_heatmaps([make([[1, 2]])]), path, dpi=50) == path
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+    def test_fonts_are_embedded_and_svg_keeps_text(self, make, tmp_path):
+        figure = plot_heatmaps([make([[1, 2]])])
+        svg = save(figure, tmp_path / "figure.svg").read_text(encoding="utf-8")
+        assert re.search(r"<text[^>]*>weight decay λ", svg)
+        pdf = save(figure, tmp_path / "figure.pdf").read_bytes()
+        assert b"/FontFile2" in pdf  # TrueType, as fonttype 42 asks for
+        assert b"/Type3" not in pdf
+
+    @pytest.mark.parametrize("name", ["figure.bmp", "figure"])
+    def test_an_unknown_suffix_names_the_valid_ones(self, tmp_path, name):
+        with pytest.raises(UsageError, match=r"\.png, \.pdf or \.svg"):
+            save(Figure(), tmp_path / name)
+        assert not list(tmp_path.iterdir())

@@ -1,0 +1,66 @@
+"""Tiny tasks that train in milliseconds."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from study.spec import Axis, Grid, Panel
+from study.tasks.task import Data, Task
+
+CLASSES = 3
+TRAIN, TEST = 23, 17  # in batches of 5, the last one has 3
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors gain nothing from threads, and other work shares the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tiny_data(kind: str) -> Data:
+    """Random examples with labels that can be learned; kind: vector, image or tokens."""
+    generator = torch.Generator().manual_seed(0)
+    count = TRAIN + TEST
+    if kind == "tokens":
+        inputs = torch.randint(7, (count, 4), generator=generator)
+        targets = inputs[:, 0] % CLASSES
+    else:
+        shape = {"vector": (6,), "image": (2, 5, 5)}[kind]
+        inputs = torch.randn(count, *shape, generator=generator)
+        targets = inputs.flatten(1)[:, :CLASSES].argmax(dim=1)
+    return Data(inputs[:TRAIN], targets[:TRAIN], inputs[TRAIN:], targets[TRAIN:])
+
+
+@pytest.fixture
+def make_task() -> Callable[..., Task]:
+    """A function that makes a task of a network on tiny data."""
+
+    def make(network: Callable[[], nn.Module], kind: str = "vector", **changes: object) -> Task:
+        fields: dict[str, object] = {
+            "name": "tiny",
+            "network": network,
+            "data": lambda: tiny_data(kind),
+            "classes": CLASSES,
+            "batch_size": 5,
+            "epochs": 3,
+        }
+        return Task(**(fields | changes))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def make_panel() -> Callable[..., Panel]:
+    """A function that makes a panel; its grid is never looked at by training."""
+
+    def make(pair: str, schedule: object = "cosine", epochs: int = 3, **more: object) -> Panel:
+        grid = Grid(alpha=Axis(values=(0.1,)), lambda_=Axis(values=(0.0,)))
+        table = {"pair": pair, "schedule": schedule, "epochs": epochs, "grid": grid}
+        return Panel.model_validate(table | more)
+
+    return make

@@ -1,0 +1,166 @@
+"""What the tests hold the study against: plain loops with torch.optim, one network at a time.
+
+Nothing here comes from study.pairs or study.fused. Letters: K cells, P parameters, B batch.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from study.spec import Cell, Options, Panel
+from study.tasks.task import Data, Task
+
+Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share one λ, as a param group of torch.optim."""
+
+    parameters: list[nn.Parameter]
+    lambda_: float
+
+
+def groups_of(network: nn.Module, lambda_: float, *, decay_1d: bool) -> list[Group]:
+    """All trained parameters under λ, or the 1-D ones without."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    if decay_1d:
+        return [Group(trained, lambda_)]
+    matrices = [p for p in trained if p.ndim > 1]
+    return [Group(matrices, lambda_), Group([p for p in trained if p.ndim <= 1], 0.0)]
+
+
+def _torch_adam(kind: type, divisor: Callable[[float], float]) -> Callable[..., Step]:
+    """torch.optim.Adam or AdamW with lr = ηα and weight_decay = λ / divisor(α)."""
+
+    def make(groups: list[Group], alpha: float, options: Options) -> Step:
+        optimizer = kind(
+            [{"params": group.parameters} for group in groups],
+            betas=(options.beta1, options.beta2),
+            eps=options.eps,
+            foreach=False,
+        )
+
+        def step(eta: float, scale: float) -> None:
+            for at_work, group in zip(optimizer.param_groups, groups, strict=True):
+                at_work["lr"] = eta * alpha
+                at_work["weight_decay"] = scale * group.lambda_ / divisor(alpha)
+            optimizer.step()
+
+        return step
+
+    return make
+
+
+def _torch_sgd(l2: float, decay: Callable[[float], float]) -> Callable[..., Step]:
+    """torch.optim.SGD(lr=1) fed with ηα(g + l2·λθ); θ also loses η·decay(α)·λ·θ_old.
+
+    Its lr cannot be ηα: torch's momentum buffer does not hold η, the paper's does.
+    """
+
+    def make(groups: list[Group], alpha: float, options: Options) -> Step:
+        parameters = [p for group in groups for p in group.parameters]
+        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=options.momentum, foreach=False)
+
+        @torch.no_grad()
+        def step(eta: float, scale: float) -> None:
+            old = {p: p.clone() for p in parameters}
+            for group in groups:
+                for p in group.parameters:
+                    assert p.grad is not None
+                    p.grad = eta * alpha * (p.grad + l2 * scale * group.lambda_ * p)
+            optimizer.step()
+            for group in groups:
+                for p in group.parameters:
+                    p -= eta * decay(alpha) * scale * group.lambda_ * old[p]
+
+        return step
+
+    return make
+
+
+REFERENCES: dict[str, Callable[[list[Group], float, Options], Step]] = {
+    "sgd": _torch_sgd(1, lambda alpha: 0.0),
+    "sgdw": _torch_sgd(0, lambda alpha: 1.0),
+    "sgdw-torch": _torch_sgd(0, lambda alpha: alpha),
+    "adam": _torch_adam(torch.optim.Adam, lambda alpha: 1.0),
+    "adamw": _torch_adam(torch.optim.AdamW, lambda alpha: alpha),
+    "adamw-torch": _torch_adam(torch.optim.AdamW, lambda alpha: 1.0),
+}
+
+
+@dataclass(frozen=True)
+class PlainRun:
+    """One network after training, and its curves (one value an epoch)."""
+
+    network: nn.Module
+    curves: dict[str, list[float]]
+
+    @property
+    def theta(self) -> Tensor:
+        """Trained parameters, flat [P]."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        return nn.utils.parameters_to_vector(trained).detach()
+
+
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """The generator that decides batches (purpose 0) or augmentation (purpose 1)."""
+    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) // 2)
+
+
+def plain_training(
+    task: Task,
+    data: Data,
+    panel: Panel,
+    cell: Cell,
+    *,
+    seed: int,
+    batch_size: int,
+    options: Options,
+    lambda_scale: Callable[[float], float] = lambda t: 1.0,
+) -> PlainRun:
+    """Train one cell as a user would by hand; `lambda_scale` maps time (epochs) to a factor."""
+    assert panel.epochs is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = task.network().to(getattr(torch, options.precision))
+        groups = groups_of(network, cell.lambda_, decay_1d=options.decay_1d)
+        step = REFERENCES[panel.pair](groups, cell.alpha, options)
+        order, augmentation = stream(seed, 0), stream(seed, 1)
+        curves: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "test_error": []}
+        for epoch in range(panel.epochs):
+            network.train()
+            total = 0.0
+            for t, indices in _batches(len(data.train_targets), batch_size, epoch, order):
+                inputs = task.augment(data.train_inputs[indices], augmentation)
+                network.zero_grad()
+                loss = task.loss(network(inputs), data.train_targets[indices])
+                loss.backward()
+                step(panel.schedule.eta(t, panel.epochs), lambda_scale(t))
+                total += loss.item() * len(indices)
+            curves["train_loss"].append(total / len(data.train_targets))
+            _test(task, network, data, curves)
+    return PlainRun(network, curves)
+
+
+def _batches(
+    examples: int, size: int, epoch: int, order: torch.Generator
+) -> Iterator[tuple[float, Tensor]]:
+    shuffled = torch.randperm(examples, generator=order)
+    per_epoch = math.ceil(examples / size)
+    for i in range(per_epoch):
+        yield epoch + i / per_epoch, shuffled[i * size : (i + 1) * size]
+
+
+@torch.no_grad()
+def _test(task: Task, network: nn.Module, data: Data, curves: dict[str, list[float]]) -> None:
+    network.eval()
+    outputs = network(data.test_inputs)
+    wrong = (outputs.argmax(dim=1) != data.test_targets).double()
+    curves["test_loss"].append(task.loss(outputs, data.test_targets).item())
+    curves["test_error"].append(100 * wrong.mean().item())

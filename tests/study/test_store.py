@@ -1,0 +1,516 @@
+"""The contract of the store: exactly once, whatever dies; and readable by Optuna."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study.errors import (
+    LeaseLostError,
+    MissingStoreError,
+    StoreError,
+    StudyMismatchError,
+    UsageError,
+)
+from study.outcome import METRICS, Outcome
+from study.provenance import Worker, is_dead, provenance
+from study.spec import Options, Study
+from study.store import Claim, Store, missing_cells
+from tests.conftest import make_outcome, make_study, pairs_of_two
+
+FINGERPRINT = "abc"
+
+
+def create(store: Store, study: Study) -> int:
+    """Create the study in chunks of two; how many cells were new."""
+    return store.create(study, FINGERPRINT, pairs_of_two).new
+
+
+def begin(store: Store, study: Study) -> int:
+    create(store, study)
+    return store.start_run(study.name, provenance(["cpu"]))
+
+
+def train_all(store: Store, study: Study) -> list[Claim]:
+    """Claim and record every open chunk with made-up outcomes."""
+    run_id = begin(store, study)
+    claims = []
+    while (claim := store.claim(study.name, Worker(), run_id)) is not None:
+        store.record(claim, make_outcome(len(claim.cells), start=10.0 * len(claims)))
+        claims.append(claim)
+    return claims
+
+
+class TestCreate:
+    def test_every_cell_of_every_panel_and_seed_becomes_a_waiting_trial(self, store: Store):
+        assert create(store, make_study(seeds=2)) == 2 * 2 * 6
+        cells = store.cells("small")
+        assert len(cells) == 24
+        assert {cell["state"] for cell in cells} == {"open"}
+        trials = optuna.load_study(study_name="small/sgd/seed1", storage=store.url).trials
+        assert [t.state.name for t in trials] == ["WAITING"] * 6
+        assert trials[1].params == {"alpha": 0.05, "lambda": 0.001}
+
+    def test_the_stored_study_equals_the_one_asked_for(self, store: Store):
+        study = make_study(seeds=(3, 7))
+        create(store, study)
+        assert store.study("small") == study
+        assert store.studies() == [study]
+
+    def test_identical_rerun_adds_nothing(self, store: Store, small_study: Study):
+        create(store, small_study)
+        before = store.cells("small")
+        assert create(store, small_study) == 0
+        assert store.cells("small") == before
+
+    @pytest.mark.parametrize(
+        ("larger", "new"),
+        [
+            (make_study(seeds=3), 2 * 2 * 6),
+            (make_study(pairs=("sgd", "adamw", "adam")), 6),
+            (make_study(alphas=(0.05, 0.1, 0.2)), 2 * 3),
+            (make_study(lambdas=(0.0, 0.001, 0.01, 0.1, 1.0)), 2 * 4),
+        ],
+        ids=["seeds", "pairs", "alphas", "lambdas"],
+    )
+    def test_only_what_is_new_is_added(
+        self, store: Store, small_study: Study, larger: Study, new: int
+    ):
+        train_all(store, small_study)
+        assert missing_cells(store.url, larger) == {
+            p.panel: p.total - p.finished for p in store.progress("small")
+        } | _missing_by_panel(small_study, larger)
+        assert create(store, larger) == new
+        states = [cell["state"] for cell in store.cells("small")]
+        assert (states.count("finished"), states.count("open")) == (12, new)
+
+    def test_a_smaller_request_takes_nothing_away(self, store: Store, small_study: Study):
+        create(store, small_study)
+        assert create(store, make_study(pairs=("sgd",), alphas=(0.05,))) == 0
+        assert store.study("small") == small_study
+
+    @pytest.mark.parametrize(
+        ("changed", "named"),
+        [
+            (make_study(task="digits"), "task"),
+            (make_study(epochs=4), "epochs"),
+            (make_study(batch_size=10), "batch_size"),
+            (make_study(options=Options(beta1=0.8)), "options"),
+            (make_study().change_panels(schedule="constant"), "schedule"),
+            (make_study().change_panels(normalized=True), "normalized"),
+        ],
+        ids=["task", "epochs", "batch size", "options", "schedule", "normalized"],
+    )
+    def test_another_study_under_the_same_name_is_refused(
+        self, store: Store, small_study: Study, changed: Study, named: str
+    ):
+        train_all(store, small_study)
+        before = store.cells("small")
+        with pytest.raises(StudyMismatchError, match=f"study 'small' .*{named}.*--name"):
+            create(store, changed)
+        assert store.cells("small") == before
+        assert store.study("small") == small_study
+
+    def test_changed_data_under_the_same_name_are_refused(self, store: Store, small_study: Study):
+        create(store, small_study)
+        with pytest.raises(StudyMismatchError, match="other data or another network"):
+            store.create(small_study, "another fingerprint", pairs_of_two)
+
+    def test_a_chunk_never_mixes_old_and_new_cells(self, store: Store, small_study: Study):
+        before = {claim.chunk_id: claim.cells for claim in train_all(store, small_study)}
+        more = train_all(store, make_study(lambdas=(0.0, 0.001, 0.01, 0.1)))
+        assert before.keys().isdisjoint(claim.chunk_id for claim in more)
+        assert {cell.lambda_ for claim in more for cell in claim.cells} == {0.1}
+
+    def test_eight_processes_create_the_same_study_at_once(self, tmp_path: Path):
+        path = str(tmp_path / "shared.db")
+        with get_context("spawn").Pool(8) as pool:
+            new = pool.map(_create_in_process, [path] * 8)
+        assert sorted(new) == [0] * 7 + [12]
+        assert len(Store(path).cells("small")) == 12
+
+
+def _missing_by_panel(small: Study, larger: Study) -> dict[str, int]:
+    known = {p.name: len(p.grid.cells()) * len(small.seeds) for p in small.panels}
+    return {
+        p.name: len(p.grid.cells()) * len(larger.seeds) - known.get(p.name, 0)
+        for p in larger.panels
+    }
+
+
+def _create_in_process(path: str) -> int:
+    return create(Store(path, create=True), make_study())
+
+
+class TestClaim:
+    def test_each_chunk_is_handed_out_once(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        claims = [store.claim("small", Worker(), run_id) for _ in range(7)]
+        assert [claim is None for claim in claims] == [False] * 6 + [True]
+        cells = [(c.panel, cell) for c in claims if c is not None for cell in c.cells]
+        assert len(cells) == len(set(cells)) == 12
+
+    def test_threads_never_share_a_chunk(self, store: Store):
+        study = make_study(seeds=4)
+        run_id = begin(store, study)
+
+        def claim_all(_: int) -> list[int]:
+            ids = []
+            while (claim := store.claim("small", Worker(), run_id)) is not None:
+                ids.append(claim.chunk_id)
+            return ids
+
+        with ThreadPoolExecutor(6) as threads:
+            ids = [chunk_id for found in threads.map(claim_all, range(6)) for chunk_id in found]
+        assert len(ids) == len(set(ids)) == 24
+
+    def test_a_claimed_chunk_is_running_in_optuna_and_here(self, store: Store, small_study: Study):
+        claim = store.claim("small", Worker(), begin(store, small_study))
+        assert claim is not None
+        assert sum(p.running for p in store.progress("small")) == 2
+        trials = optuna.load_study(study_name="small/sgd/seed0", storage=store.url).trials
+        assert [t.state.name for t in trials[:3]] == ["RUNNING", "RUNNING", "WAITING"]
+        assert abs((trials[0].datetime_start - _local_now()).total_seconds()) < 60
+
+    def test_an_expired_lease_is_handed_to_another(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        first = store.claim("small", Worker(), run_id, lease=-1)
+        second = store.claim("small", Worker(), run_id)
+        assert first is not None
+        assert second is not None
+        assert (second.chunk_id, second.cells) == (first.chunk_id, first.cells)
+        assert second.attempts == 2
+
+    def test_who_lost_the_lease_writes_nothing(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        late = store.claim("small", Worker(), run_id, lease=-1)
+        holder = store.claim("small", Worker(), run_id)
+        assert late is not None
+        assert holder is not None
+        with pytest.raises(LeaseLostError, match="another worker"):
+            store.beat(late)
+        with pytest.raises(LeaseLostError, match="not recorded"):
+            store.record(late, make_outcome(2, start=50))
+        assert store.curves("small") == []
+        store.release(late)  # does nothing to the holder
+        store.record(holder, make_outcome(2, start=5))
+        errors = [c["test_error"] for c in store.cells("small") if c["state"] == "finished"]
+        assert errors == [5.0, 6.0]
+
+    def test_recording_twice_is_refused(self, store: Store, small_study: Study):
+        claim = store.claim("small", Worker(), begin(store, small_study))
+        assert claim is not None
+        store.record(claim, make_outcome(2))
+        with pytest.raises(LeaseLostError):
+            store.record(claim, make_outcome(2))
+
+    def test_a_beat_prolongs_the_lease(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        claim = store.claim("small", Worker(), run_id, lease=-1)
+        assert claim is not None
+        store.beat(claim, lease=60)
+        other = store.claim("small", Worker(), run_id)
+        assert other is not None
+        assert other.chunk_id != claim.chunk_id
+
+    def test_released_chunks_are_open_as_if_never_claimed(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        claim = store.claim("small", Worker(), run_id)
+        assert claim is not None
+        store.release(claim)
+        again = store.claim("small", Worker(), run_id)
+        assert again is not None
+        assert (again.chunk_id, again.attempts) == (claim.chunk_id, 1)
+
+    def test_the_end_of_a_run_releases_what_its_workers_hold(
+        self, store: Store, small_study: Study
+    ):
+        run_id = begin(store, small_study)
+        mine = store.claim("small", Worker(), run_id)
+        other_run = store.start_run("small", provenance(["cpu"]))
+        theirs = store.claim("small", Worker(), other_run)
+        store.end_run(run_id)
+        assert mine is not None
+        assert theirs is not None
+        store.beat(theirs)
+        with pytest.raises(LeaseLostError):
+            store.beat(mine)
+        assert [run["ended"] is None for run in store.runs("small")] == [False, True]
+
+    def test_chunks_of_dead_processes_are_freed_at_once(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        child = subprocess.Popen([sys.executable, "-c", "pass"])
+        child.wait()
+        dead = store.claim("small", replace(Worker(), pid=child.pid), run_id)
+        alive = store.claim("small", Worker(), run_id)
+        elsewhere = store.claim("small", replace(Worker(), machine="another"), run_id)
+        assert dead is not None
+        assert alive is not None
+        assert elsewhere is not None
+        assert store.release_dead("small") == 1
+        again = store.claim("small", Worker(), run_id)
+        assert again is not None
+        assert (again.chunk_id, again.attempts) == (dead.chunk_id, 2)
+        store.beat(alive)
+        store.beat(elsewhere)
+
+    def test_a_reused_process_id_is_not_taken_for_the_worker(self):
+        me = Worker()
+        assert not is_dead(me.machine, me.pid, me.born)
+        assert is_dead(me.machine, me.pid, me.born - 100)
+
+    def test_open_until_everything_is_recorded(self, store: Store, small_study: Study):
+        create(store, small_study)
+        assert store.is_open("small")
+        train_all(store, small_study)
+        assert not store.is_open("small")
+
+
+class TestRecord:
+    def test_optuna_reads_values_attributes_and_curves(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        study = optuna.load_study(study_name="small/sgd/seed0", storage=store.url)
+        assert study.best_value == 0.0
+        assert study.best_params == {"alpha": 0.05, "lambda": 0.0}
+        trial = study.trials[1]
+        assert trial.state.name == "COMPLETE"
+        assert trial.value == 1.0
+        assert trial.intermediate_values == {1: 3.0, 2: 2.0, 3: 1.0}
+        assert trial.user_attrs == {
+            "train_loss": 1.0,
+            "test_loss": 1.0,
+            "diverged": False,
+            "diverged_epoch": None,
+            "seconds": 0.75,
+        }
+        assert study.user_attrs["pair"] == "sgd"
+        frame = study.trials_dataframe()
+        assert list(frame["value"]) == [0.0, 1.0, 10.0, 11.0, 20.0, 21.0]
+
+    def test_optuna_draws_its_contours(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        study = optuna.load_study(study_name="small/adamw/seed0", storage=store.url)
+        figure = optuna.visualization.plot_contour(study, params=["alpha", "lambda"])
+        contour = figure.data[0]
+        assert np.isfinite(np.asarray(contour.z, float)).sum() == 6
+
+    def test_long_curves_are_whole_here_and_thinned_for_optuna(self, store: Store):
+        study = make_study(epochs=103, alphas=(0.1,), lambdas=(0.0,), pairs=("sgd",))
+        claim = store.claim("small", Worker(), begin(store, study))
+        assert claim is not None
+        outcome = make_outcome(1, epochs=103)
+        store.record(claim, outcome)
+        for row in store.curves("small"):
+            np.testing.assert_array_equal(row["values"], outcome.curves[row["metric"]][0])
+        steps = optuna.load_study(study_name="small/sgd/seed0", storage=store.url).trials[0]
+        assert len(steps.intermediate_values) <= 20
+        assert max(steps.intermediate_values) == 103
+
+    @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        losses=st.lists(st.floats(width=32), min_size=2, max_size=2),
+        errors=st.lists(st.floats(0, 100, width=32), min_size=2, max_size=2),
+        diverged=st.lists(st.integers(0, 3), min_size=2, max_size=2),
+    )
+    def test_results_come_back_to_the_bit_diverged_ones_too(
+        self, tmp_path: Path, losses: list[float], errors: list[float], diverged: list[int]
+    ):
+        store = Store(str(tmp_path / f"{time.monotonic_ns()}.db"), create=True)
+        study = make_study(alphas=(0.1, 0.2), lambdas=(0.0,), pairs=("sgd",), epochs=1)
+        claim = store.claim("small", Worker(), begin(store, study))
+        assert claim is not None
+        values = {"train_loss": losses, "test_loss": losses, "test_error": errors}
+        curves = {m: np.array(values[m], np.float32)[:, None] for m in METRICS}
+        store.record(claim, Outcome(curves, np.array(diverged), 1.0))
+        cells = store.cells("small")
+        assert [c["test_error"] for c in cells] == errors
+        assert [c["diverged_epoch"] for c in cells] == diverged
+        finite = [loss if np.isfinite(loss) else None for loss in losses]
+        assert [c["train_loss"] for c in cells] == finite
+        read = {(r["alpha"], r["metric"]): r["values"] for r in store.curves("small")}
+        for k, alpha in enumerate((0.1, 0.2)):
+            for metric in METRICS:
+                np.testing.assert_array_equal(read[alpha, metric], curves[metric][k])
+        store.close()
+
+    def test_progress_counts_states_and_keeps_the_best(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        claim = store.claim("small", Worker(), run_id)
+        store.claim("small", Worker(), run_id)
+        assert claim is not None
+        outcome = make_outcome(2, start=7)
+        outcome.diverged_epoch[1] = 2
+        store.record(claim, outcome)
+        sgd, adamw = store.progress("small")
+        assert (sgd.panel, sgd.total, sgd.finished, sgd.running) == ("sgd", 6, 2, 2)
+        assert (sgd.diverged, sgd.failed, sgd.best, sgd.seconds) == (1, 0, 7.0, 1.5)
+        assert (adamw.total, adamw.finished, adamw.best) == (6, 0, None)
+
+    def test_runs_keep_versions_revision_device_and_times(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        store.end_run(run_id)
+        (run,) = store.runs("small")
+        assert 0 <= run["ended"] - run["started"] < 60
+        assert abs(run["started"] - time.time()) < 60
+        facts = run["provenance"]
+        assert facts["versions"].keys() >= {"landscape-study", "torch", "optuna"}
+        assert facts["devices"] == ["cpu"]
+        assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+class TestBadDatabases:
+    def test_a_missing_database_is_named(self, tmp_path: Path):
+        path = tmp_path / "none.db"
+        with pytest.raises(MissingStoreError, match=r"none\.db: no such database"):
+            Store(str(path))
+        assert not path.exists()
+
+    def test_a_folder_is_no_database(self, tmp_path: Path):
+        with pytest.raises(StoreError, match="a folder, not a database"):
+            Store(str(tmp_path), create=True)
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path):
+        (tmp_path / "file").touch()
+        with pytest.raises(StoreError, match=r"cannot be made .*name another --store"):
+            Store(str(tmp_path / "file" / "x.db"), create=True)
+
+    @pytest.mark.parametrize("create", [True, False])
+    def test_a_file_of_another_kind(self, tmp_path: Path, create: bool):
+        path = tmp_path / "notes.txt"
+        path.write_text("no database at all, " * 100)
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=r"not a database.*name another --store"):
+            Store(str(path), create=create)
+        assert path.read_bytes() == before
+
+    def test_a_corrupt_database(self, tmp_path: Path):
+        path = tmp_path / "corrupt.db"
+        store = Store(str(path), create=True)
+        train_all(store, make_study(seeds=5))
+        store.close()
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        content = bytearray(path.read_bytes())
+        content[4096:-4096] = os.urandom(len(content) - 8192)
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"corrupt\.db: .*(malformed|damaged)"):
+            Store(str(path)).cells("small")
+
+    @pytest.mark.parametrize("create", [True, False])
+    def test_a_database_of_another_program_is_left_alone_unless_asked(
+        self, tmp_path: Path, create: bool
+    ):
+        path = tmp_path / "other.db"
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE customers (id INTEGER)")
+        connection.close()
+        with pytest.raises(StoreError, match="another program's database"):
+            Store(str(path), create=create)
+        with sqlite3.connect(path) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
+        connection.close()
+        assert tables == [("customers",)]
+
+    def test_an_optuna_database_can_be_joined(self, tmp_path: Path, small_study: Study):
+        url = f"sqlite:///{tmp_path}/optuna.db"
+        optuna.create_study(storage=url, study_name="mine")
+        with pytest.raises(StoreError, match="Optuna's own database, holding no landscapes"):
+            Store(url)
+        create(Store(url, create=True), small_study)
+        assert "mine" in optuna.get_all_study_names(url)
+
+    @pytest.mark.parametrize(
+        ("statement", "whose"),
+        [
+            ("UPDATE landscape_schema SET version = 99", "this tool"),
+            ("UPDATE alembic_version SET version_num = 'v9.9.9'", "Optuna"),
+        ],
+    )
+    def test_another_schema_is_refused(
+        self, store: Store, small_study: Study, statement: str, whose: str
+    ):
+        create(store, small_study)
+        store.database.write(lambda c: c.exec_driver_sql(statement))
+        with pytest.raises(StoreError, match=f"another version of {whose}.*expected"):
+            Store(store.url)
+
+    def test_the_schema_named_here_is_optunas_own(self, store: Store):
+        storage = optuna.storages.RDBStorage(store.url)
+        assert storage.get_current_version() == storage.get_head_version() == "v3.2.0.a"
+
+    @pytest.mark.parametrize("url", ["nosuch://host/db", "sqlite://", "postgresql+x:y:z://"])
+    def test_a_url_that_is_none(self, url: str):
+        with pytest.raises(UsageError, match="--store"):
+            Store(url)
+
+    def test_an_unknown_study_is_named_beside_the_known_ones(
+        self, store: Store, small_study: Study
+    ):
+        create(store, small_study)
+        for read in (store.study, store.cells, store.curves, store.progress):
+            with pytest.raises(UsageError, match="no study 'nope': it holds small"):
+                read("nope")
+
+    def test_a_read_only_database_can_be_read(
+        self, tmp_path: Path, small_study: Study, monkeypatch: pytest.MonkeyPatch
+    ):
+        store = Store(str(tmp_path / "ro.db"), create=True)
+        run_id = begin(store, small_study)
+        store.database.write(lambda c: c.exec_driver_sql("PRAGMA query_only = ON"))
+        with pytest.raises(StoreError, match="write permission"):
+            store.claim("small", Worker(), run_id)
+        assert len(store.cells("small")) == 12
+
+    def test_a_lock_that_passes_is_waited_for(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        holder = sqlite3.connect(store.database.url.database, check_same_thread=False)
+        holder.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.5, holder.rollback).start()
+        started = time.monotonic()
+        assert store.claim("small", Worker(), run_id) is not None
+        assert time.monotonic() - started > 0.3
+        holder.close()
+
+
+def test_every_write_takes_the_lock_with_its_first_statement(store: Store, small_study: Study):
+    statements: list[str] = []
+    sa.event.listen(
+        store.database.engine,
+        "before_cursor_execute",
+        lambda c, cursor, statement, *rest: statements.append(statement),
+    )
+    run_id = begin(store, small_study)
+    claim = store.claim("small", Worker(), run_id)
+    assert claim is not None
+    store.beat(claim)
+    store.record(claim, make_outcome(2))
+    begins = [s for s in statements if s.startswith("BEGIN")]
+    assert begins == ["BEGIN IMMEDIATE"] * 5
+
+
+def test_panels_and_seeds_do_not_mix_their_cells(store: Store):
+    create(store, make_study(seeds=2, alphas=(0.1, 0.2, 0.3, 0.4), lambdas=(0.0, 0.5, 1.0, 2.0)))
+    counts = Counter((row["panel"], row["seed"]) for row in store.cells("small"))
+    assert counts == {(panel, seed): 16 for panel in ("sgd", "adamw") for seed in (0, 1)}
+
+
+def _local_now() -> datetime:
+    return datetime.now()
