@@ -1,7 +1,7 @@
 """Workers: each claims, trains and records chunk after chunk, until the study is done.
 
-The database is the queue. Workers are processes submitted through joblib; they share nothing
-but the database, so that any of them may die without loss.
+The database is the queue. Workers are processes of joblib's loky, one executor each: they share
+nothing but the database, so that any of them may die without loss and without the others.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-import joblib
 import torch
+from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.errors import LeaseLostError, TrainingError
@@ -70,30 +72,73 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
         path=tuple(sys.path),
     )
     try:
-        with _terminated_like_interrupted(), _watched(store, name, on_progress):
-            _train_all(job, store, plan.devices)
+        with _terminated_like_interrupted(), _Workers(job, plan.devices) as workers:
+            while workers.any_left():
+                on_progress(store.progress(name))
+                for death in workers.deaths(timeout=POLL):
+                    store.release_dead(name)
+                    finished = sum(p.finished for p in store.progress(name))
+                    workers.replace(death, finished)
     finally:
         store.end_run(run_id)
         on_progress(store.progress(name))
 
 
-def _train_all(job: Job, store: Store, devices: tuple[str, ...]) -> None:
-    """Keep one worker per device until no chunk is open, whatever kills them."""
-    name, deaths, finished = job.study.name, 0, -1
-    while store.is_open(name):
-        before, finished = finished, sum(p.finished for p in store.progress(name))
-        deaths = deaths + 1 if finished == before else 0
-        if deaths == DEATHS:
+class _Workers:
+    """One process per device, each in an executor of its own; leaving kills what still runs."""
+
+    def __init__(self, job: Job, devices: tuple[str, ...]) -> None:
+        self.job = job
+        self.slots: dict[Future[None], tuple[ProcessPoolExecutor, str]] = {}
+        self.died, self.finished = 0, -1
+        for device in devices:
+            self._start(device)
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for executor, _device in self.slots.values():
+            executor.shutdown(wait=False, kill_workers=True)
+
+    def _start(self, device: str) -> None:
+        executor = ProcessPoolExecutor(max_workers=1)
+        self.slots[executor.submit(work, self.job, device)] = executor, device
+
+    def any_left(self) -> bool:
+        """Whether any worker is still at work."""
+        return bool(self.slots)
+
+    def deaths(self, timeout: float) -> list[str]:
+        """Wait so long (seconds) for workers to end; the devices of those that were killed.
+
+        Raises:
+            LandscapeError: what a worker failed with.
+        """
+        dead = []
+        for future in wait(self.slots, timeout, return_when=FIRST_COMPLETED).done:
+            executor, device = self.slots.pop(future)
+            executor.shutdown(wait=False)
+            try:
+                future.result()
+            except TerminatedWorkerError:
+                dead.append(device)
+        return dead
+
+    def replace(self, device: str, finished: int) -> None:
+        """Start another worker for one that died; `finished` cells are done by now.
+
+        Raises:
+            TrainingError: workers keep dying and no cell gets finished.
+        """
+        self.died = self.died + 1 if finished == self.finished else 1
+        self.finished = finished
+        if self.died == DEATHS:
             raise TrainingError(
-                f"study '{name}': workers died {DEATHS} times without finishing a chunk (out of "
-                "memory?): resume with a smaller --chunk or fewer --workers"
+                f"study '{self.job.study.name}': workers died {DEATHS} times without finishing a "
+                "chunk (out of memory?): resume with a smaller --chunk or fewer --workers"
             )
-        try:
-            joblib.Parallel(n_jobs=len(devices), backend="loky", max_nbytes=None)(
-                joblib.delayed(work)(job, device) for device in devices
-            )
-        except TerminatedWorkerError:  # killed from outside; joblib ended the others too
-            store.release_dead(name)
+        self._start(device)
 
 
 def work(job: Job, device: str) -> None:
@@ -136,9 +181,18 @@ def _train(
         store.record(claim, outcome)
     except LeaseLostError:
         return  # another worker has the chunk; take the next
-    except BaseException:
+    except Exception as e:
         store.release(claim)
-        raise
+        raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+
+
+def _what_failed(claim: Claim, e: Exception) -> str:
+    """Which chunk failed with what, and where in the code."""
+    frame = traceback.extract_tb(e.__traceback__)[-1]
+    return (
+        f"panel '{claim.panel}', seed {claim.seed}: {type(e).__name__}: {e} "
+        f"({frame.filename}, line {frame.lineno}): mend that and resume"
+    )
 
 
 class _Pulse:
@@ -192,21 +246,3 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _watched(store: Store, name: str, on_progress: OnProgress) -> Iterator[None]:
-    """Report the progress from time to time while the body runs."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(POLL):
-            on_progress(store.progress(name))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -172,6 +173,14 @@ def _rewound_random_state(device: torch.device) -> Iterator[Callable[[], None]]:
     yield rewind
 
 
+@contextmanager
+def _quiet_fallbacks() -> Iterator[None]:
+    """Without torch's warning that vmap does an operation (LSTM, attention) cell by cell."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
+
+
 @torch.random.fork_rng(devices=[])
 def why_not_fused(task: TaskProtocol, data: Data) -> str | None:
     """Why the task's network must be trained one by one; None if it fuses.
@@ -183,11 +192,12 @@ def why_not_fused(task: TaskProtocol, data: Data) -> str | None:
     data = data.to("cpu", torch.float32)
     inputs, targets = data.train_inputs[:4], data.train_targets[:4]
     try:
-        ensemble.network.train()
-        engine.gradient(inputs, targets)
-        ensemble.network.eval()
-        with torch.no_grad():
-            engine.outputs(inputs)
+        with _quiet_fallbacks():
+            ensemble.network.train()
+            engine.gradient(inputs, targets)
+            ensemble.network.eval()
+            with torch.no_grad():
+                engine.losses(engine.outputs(inputs), targets)
     except Exception as e:  # vmap raises many kinds; a true fault shows one by one too
         return f"{type(e).__name__}: {str(e).strip().splitlines()[0]}"
     return None
@@ -226,7 +236,8 @@ def train_chunk(
     if panel.epochs is None:
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
     dtype = getattr(torch, options.precision)
-    with torch.random.fork_rng([device] if device.startswith("cuda") else []):
+    gpus = [device] if device.startswith("cuda") else []
+    with torch.random.fork_rng(gpus), _quiet_fallbacks():
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
         engine = (FusedEngine if fuse else OneByOneEngine)(ensemble, task.loss)
@@ -318,6 +329,8 @@ class _Recorder:
         self, epoch: int, train_loss: Tensor, test_loss: Tensor, test_error: Tensor, theta: Tensor
     ) -> None:
         """Take the values after an epoch, each [K]; `theta` [K, P] is searched for non-finite."""
+        # In the curves' precision: a float64 loss of 1e200 would be recorded as infinite.
+        train_loss, test_loss = train_loss.float(), test_loss.float()
         finite = train_loss.isfinite() & test_loss.isfinite() & theta.sum(dim=1).isfinite()
         newly = (self.diverged_epoch == 0) & ~finite.cpu().numpy()
         self.diverged_epoch[newly] = epoch + 1

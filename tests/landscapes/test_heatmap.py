@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from landscapes.heatmap import (
-    HeatmapRecord,
-    color_scale,
-    heatmap_record,
-    heatmaps_record,
-    plot_heatmap,
-    plot_heatmaps,
-)
+from landscapes.heatmap import plot_heatmap, plot_heatmaps
+from landscapes.heatmap_record import HeatmapRecord, color_scale, heatmap_record, heatmaps_record
 from landscapes.style import alpha_title, colormap, lambda_title, number, save, ticks
 from study.errors import UsageError
 from study.spec import Axis

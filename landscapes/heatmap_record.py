@@ -1,0 +1,183 @@
+"""What heatmaps show: frozen records made from landscapes, drawn by `landscapes.heatmap`.
+
+Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
+(row, column), one unit high and wide on the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscapes.landscape import Landscape, top_cells
+from landscapes.style import alpha_title, lambda_title, ticks
+from study.errors import UsageError
+
+SPAN = 3.0  # points of error from the best cell to the end of the colours
+TOP = 10  # cells circled
+GAP = 0.35  # columns between λ = 0 and the others
+
+RowCol = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class HeatmapRecord:
+    """What the heatmap of one landscape shows."""
+
+    title: str
+    summary: tuple[str, ...]  # phrases under the title; lines break between them only
+    x_title: str
+    x_labels: tuple[str, ...]  # [L]
+    y_title: str
+    y_labels: tuple[str, ...]  # [A]
+    zero_apart: bool  # whether λ = 0 is the first of several columns
+    error: tuple[tuple[RowCol, float], ...]  # percent, of the cells that have one
+    missing: tuple[RowCol, ...]
+    diverged: tuple[RowCol, ...]  # any seed diverged
+    circled: tuple[RowCol, ...]  # the lowest errors, best first
+    scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
+    label: str  # of the colour bar
+
+    def left(self, col: int) -> float:
+        """Return where column `col` begins on the x axis."""
+        return col + GAP if self.zero_apart and col else col
+
+    def center(self, cell: RowCol) -> tuple[float, float]:
+        """Return the middle of a cell: x, y."""
+        return self.left(cell[1]) + 0.5, cell[0] + 0.5
+
+
+@dataclass(frozen=True)
+class HeatmapsRecord:
+    """What a figure of several heatmaps shows, in reading order, on one colour scale."""
+
+    heatmaps: tuple[HeatmapRecord, ...]
+    columns: int
+    label: str  # of the one colour bar
+
+    @property
+    def rows(self) -> int:
+        """Rows of axes."""
+        return -(-len(self.heatmaps) // self.columns)
+
+
+def heatmap_record(
+    landscape: Landscape,
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+) -> HeatmapRecord:
+    """Say what `plot_heatmap` draws."""
+    cells = list(np.ndindex(landscape.error.shape))
+    drawn = ~np.isnan(landscape.error)
+    x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
+    return HeatmapRecord(
+        title=landscape.title,
+        summary=_summary(landscape),
+        x_title=lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
+        x_labels=x.labels,
+        y_title=alpha_title(landscape.alpha),
+        y_labels=y.labels,
+        zero_apart=x.labels[0] == "0" and len(x.labels) > 1,
+        error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
+        missing=tuple(cell for cell in cells if not drawn[cell]),
+        diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
+        circled=tuple(top_cells(landscape, top)),
+        scale=color_scale([landscape], span=span, scale=scale),
+        label=_error_label([landscape]),
+    )
+
+
+def heatmaps_record(
+    landscapes: Sequence[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+) -> HeatmapsRecord:
+    """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
+    if not landscapes:
+        raise UsageError("no landscapes to draw: name at least one panel")
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns = {columns}: a figure needs at least 1")
+    count = len(landscapes)
+    columns = min(columns or _columns(count), count)
+    scale = color_scale(landscapes, span=span, scale=scale)
+    records = [heatmap_record(landscape, scale=scale, top=top) for landscape in landscapes]
+    x_titles = [record.x_title for record in records]
+    y_titles = [record.y_title for record in records]
+    for i, record in enumerate(records):
+        row = i - i % columns
+        same_x = len(set(x_titles[i % columns :: columns])) == 1
+        same_y = len(set(y_titles[row : row + columns])) == 1
+        records[i] = replace(
+            record,
+            x_title="" if same_x and i + columns < count else x_titles[i],
+            y_title="" if same_y and i > row else y_titles[i],
+        )
+    return HeatmapsRecord(tuple(records), columns, _error_label(landscapes))
+
+
+def color_scale(
+    landscapes: Sequence[Landscape],
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Errors (percent) at the ends of the colours: best of all landscapes to best + span.
+
+    Diverged cells do not count; where nothing else is finished, it is 0 to span. A given
+    `scale` is returned as it is.
+
+    Raises:
+        UsageError: a span that is not positive, or a scale that does not ascend.
+    """
+    if scale is not None:
+        if not scale[0] < scale[1]:
+            raise UsageError(f"scale = {scale}: give two ascending errors such as (3, 7)")
+        return scale
+    if not span > 0:
+        raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
+    best = [one.error[top_cells(one, 1)[0]] for one in landscapes if top_cells(one, 1)]
+    low = float(min(best, default=0.0))
+    return low, low + span
+
+
+def _columns(count: int) -> int:
+    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3."""
+    if count <= 4:
+        return (1, 2, 3, 2)[count - 1]
+    return 3 if count in (5, 6, 9) else 4
+
+
+def _summary(landscape: Landscape) -> tuple[str, ...]:
+    """Say where the best cell lies, and how much of the grid is there."""
+    finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
+    if not finished:
+        return ("nothing finished yet",)
+    partial = (f"({finished} of {count} cells)",) if finished < count else ()
+    best = top_cells(landscape, 1)
+    if not best:
+        return ("every finished cell diverged", *partial)
+    row, col = best[0]
+    return (
+        f"best {landscape.error[row, col]:.2f} %",
+        f"at α = {ticks(landscape.alpha).names[row]},",
+        f"λ = {ticks(landscape.lambda_).names[col]}",
+        *partial,
+    )
+
+
+def _error_label(landscapes: Sequence[Landscape]) -> str:
+    """Title the colour bar: "test error (%), mean over 3 seeds"."""
+    counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
+    if not counts:
+        return "test error (%)"
+    low, high = min(counts), max(counts)
+    if high == 1:
+        return "test error (%), 1 seed"
+    return f"test error (%), mean over {f'{low} to ' if low < high else ''}{high} seeds"

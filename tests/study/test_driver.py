@@ -1,0 +1,225 @@
+"""The driver: every cell once, whatever is killed; interrupted quickly; no orphans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from study.driver import run
+from study.errors import LandscapeError, TrainingError
+from study.plan import Plan, make_plan
+from study.spec import Study
+from study.store import PanelProgress, Store
+from tests.conftest import make_study
+
+TASKS = "tests.study.user_tasks"
+
+
+@pytest.fixture(autouse=True)
+def _marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDSCAPE_TEST_PARENT", str(os.getpid()))
+    monkeypatch.setenv("LANDSCAPE_TEST_MARKER", str(tmp_path / "died"))
+
+
+def planned(store: Store, study: Study, *, workers: int = 1, chunk: int = 2) -> Plan:
+    """A plan whose study is in the store."""
+    plan = make_plan(study, device="cpu", workers=workers, chunk=chunk)
+    store.create(plan.study, plan.fingerprint, plan.chunks)
+    return plan
+
+
+def results(store: Store, name: str = "small") -> dict[tuple[object, ...], object]:
+    """Test error and divergence by cell."""
+    keys = ("panel", "seed", "alpha", "lambda")
+    return {
+        tuple(row[key] for key in keys): (row["test_error"], row["diverged_epoch"])
+        for row in store.cells(name)
+    }
+
+
+def test_every_cell_is_trained_and_progress_reported(store: Store, small_study: Study):
+    plan = planned(store, small_study)
+    seen: list[list[PanelProgress]] = []
+    run(plan, store, seen.append)
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+    assert sum(p.finished for p in seen[-1]) == 12
+    (noted,) = store.runs("small")
+    assert noted["ended"] is not None
+
+
+def test_a_finished_study_starts_no_run(store: Store, small_study: Study):
+    plan = planned(store, small_study)
+    run(plan, store)
+    run(plan, store)
+    assert len(store.runs("small")) == 1
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path, small_study: Study):
+    found = []
+    for workers in (1, 2):
+        store = Store(str(tmp_path / f"{workers}.db"), create=True)
+        run(planned(store, small_study, workers=workers), store)
+        found.append(results(store))
+        store.close()
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_does_not_end_the_run(store: Store):
+    study = make_study(task=f"{TASKS}:dies_once")
+    run(planned(store, study, workers=2), store)
+    assert Path(os.environ["LANDSCAPE_TEST_MARKER"]).exists()
+    cells = store.cells("small")
+    assert {row["state"] for row in cells} == {"finished"}
+    assert sum(row["attempts"] - 1 for row in cells) in (2, 4)  # of the chunks that died alone
+
+
+@pytest.mark.slow
+def test_workers_that_always_die_end_the_run_with_advice(store: Store):
+    study = make_study(task=f"{TASKS}:dies_always")
+    plan = planned(store, study, workers=2)
+    with pytest.raises(TrainingError, match=r"workers died 3 times.*--chunk"):
+        run(plan, store)
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+@pytest.mark.slow
+def test_a_fault_in_the_users_code_propagates_and_releases_its_cells(store: Store):
+    plan = planned(store, make_study(task=f"{TASKS}:fails"), workers=2)
+    with pytest.raises(TrainingError, match="a fault in the user's network"):
+        run(plan, store)
+    cells = store.cells("small")
+    assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}
+
+
+def test_an_unfusable_task_is_trained_one_by_one(store: Store):
+    plan = planned(store, make_study(task=f"{TASKS}:branching"))
+    assert plan.not_fused is not None
+    run(plan, store)
+    assert all(row["test_error"] is not None for row in store.cells("small"))
+
+
+# ---- a real command line, with real signals -----------------------------------------------------
+
+
+def start_command(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `landscape run` on the slow spirals in a process group of its own."""
+    command = [sys.executable, "-m", "cli", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
+    command += ["--pair", "sgd", "--seeds", "1", "--epochs", "2", "--chunk", "8", "--no-plot"]
+    command += ["--alpha", "[0.1, 0.2]", "--lambda", "{ log2 = [-8, -1] }"]
+    return subprocess.Popen(
+        [*command, "--store", str(path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    """Wait for the command's end; its exit code."""
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    """Wait until `condition()` holds."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def running_cells(path: Path) -> int:
+    """Cells held by workers; 0 as long as there is no study."""
+    if not path.exists():
+        return 0
+    try:
+        return sum(p.running for p in Store(str(path)).progress("slow"))
+    except LandscapeError:  # not created yet
+        return 0
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
+    tmp_path: Path, number: signal.Signals
+):
+    path = tmp_path / "slow.db"
+    process = start_command(path, "--workers", "2")
+    wait_for(lambda: running_cells(path) == 16)
+    children = descendants(process)
+    started = time.monotonic()
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as the terminal does: the workers too
+    else:
+        process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert f"landscape resume slow --task {TASKS}:slow --store {path}" in err
+    assert "Traceback" not in err
+    cells = Store(str(path)).cells("slow")
+    assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}
+    wait_for(lambda: not any(child.is_running() for child in children), 10)
+
+
+@pytest.mark.slow
+def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
+    path = tmp_path / "slow.db"
+    process = start_command(path, "--workers", "2")
+    wait_for(lambda: running_cells(path) == 16)
+    children = descendants(process)
+    process.kill()
+    finish(process)
+    wait_for(lambda: not any(_alive(child) for child in children), 15)
+    assert running_cells(path) == 0
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed_it_equals_an_uninterrupted_run(tmp_path: Path):
+    """kill -9 of parent and workers; the values are equal to the bit."""
+    whole, broken = tmp_path / "whole.db", tmp_path / "broken.db"
+    assert finish(start_command(whole, "--workers", "2")) == 0
+    for _ in range(3):
+        process = start_command(broken, "--workers", "2")
+        wait_for(lambda: running_cells(broken) > 0)
+        time.sleep(0.4)
+        os.killpg(process.pid, signal.SIGKILL)
+        finish(process)
+    assert finish(start_command(broken, "--workers", "2")) == 0
+    expected, found = Store(str(whole)), Store(str(broken))
+    assert results(found, "slow") == results(expected, "slow")
+    assert len(results(found, "slow")) == 16
+    for one, other in zip(expected.curves("slow"), found.curves("slow"), strict=True):
+        assert one["values"].tobytes() == other["values"].tobytes()
+
+
+@pytest.mark.slow
+def test_two_runs_of_the_same_study_at_once_share_the_work(tmp_path: Path):
+    path = tmp_path / "slow.db"
+    processes = [start_command(path, "--workers", "1", "--chunk", "2") for _ in range(2)]
+    assert [finish(process) for process in processes] == [0, 0]
+    store = Store(str(path))
+    assert {(row["state"], row["attempts"]) for row in store.cells("slow")} == {("finished", 1)}
+    assert len(store.cells("slow")) == 16

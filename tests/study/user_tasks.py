@@ -1,0 +1,73 @@
+"""Tasks that misbehave, for the tests of the driver and of bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from examples.spirals import spirals
+
+
+class _Act(nn.Module):
+    """The identity, that does something on the way in training."""
+
+    def act(self, inputs: Tensor) -> None:
+        """Do it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.training:
+            self.act(inputs)
+        return inputs
+
+
+class _Sleep(_Act):
+    def act(self, inputs: Tensor) -> None:
+        time.sleep(0.05)
+
+
+class _DieOnce(_Act):
+    """Kills its worker the first time that a file named by the environment is not there."""
+
+    def act(self, inputs: Tensor) -> None:
+        marker = Path(os.environ["LANDSCAPE_TEST_MARKER"])
+        if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]) and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _DieAlways(_Act):
+    def act(self, inputs: Tensor) -> None:
+        if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _FailInWorker(_Act):
+    def act(self, inputs: Tensor) -> None:
+        if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]):
+            raise RuntimeError("a fault in the user's network")
+
+
+class _Branch(_Act):
+    """A branch that depends on the data: nothing for vmap."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs if inputs.mean() > -1e9 else -inputs
+
+
+def _with(first: nn.Module):
+    return lambda: nn.Sequential(nn.Linear(2, 8), first, nn.Tanh(), nn.Linear(8, 2))
+
+
+slow = replace(spirals, name="slow", network=_with(_Sleep()))
+dies_once = replace(spirals, name="dies-once", network=_with(_DieOnce()))
+dies_always = replace(spirals, name="dies-always", network=_with(_DieAlways()))
+fails = replace(spirals, name="fails", network=_with(_FailInWorker()))
+branching = replace(spirals, name="branching", network=_with(_Branch()))
+wrong_shape = replace(spirals, name="wrong-shape", network=lambda: nn.Linear(2, 5))
+no_task = torch.zeros(3)
