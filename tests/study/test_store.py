@@ -38,19 +38,19 @@ from tests.conftest import make_outcome, make_study, pairs_of_two
 FINGERPRINT = "abc"
 
 
-def create(store: Store, study: Study) -> int:
+def create(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
     """Create the study in chunks of two; how many cells were new."""
-    return store.create(study, FINGERPRINT, pairs_of_two).new
+    return store.create(study, fingerprint, pairs_of_two).new
 
 
-def begin(store: Store, study: Study) -> int:
-    create(store, study)
+def begin(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
+    create(store, study, fingerprint)
     return store.start_run(study.name, provenance(["cpu"]))
 
 
-def train_all(store: Store, study: Study) -> list[Claim]:
+def train_all(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> list[Claim]:
     """Claim and record every open chunk with made-up outcomes."""
-    run_id = begin(store, study)
+    run_id = begin(store, study, fingerprint)
     claims = []
     while (claim := store.claim(study.name, Worker(), run_id)) is not None:
         store.record(claim, make_outcome(len(claim.cells), start=10.0 * len(claims)))

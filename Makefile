@@ -1,0 +1,41 @@
+# Everything runs in .venv, made on first use with pinned versions.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo setup test test-fast lint format notebooks bench clean
+
+demo: setup  ## train the embedded study and draw its heatmaps
+	$(BIN)/landscape run
+
+setup: .venv/installed
+
+# torch first and by exact version: a range would pull the newest build with all its CUDA packages.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: setup  ## all tests
+	$(BIN)/pytest
+
+test-fast: setup  ## the tests that take less than a few seconds each
+	$(BIN)/pytest -m "not slow"
+
+lint: setup  ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: setup  ## execute the notebooks against a small study
+	$(BIN)/pytest -m notebook tests/test_notebooks.py
+
+bench: setup  ## throughput against what a user would run instead
+	$(BIN)/python -m benchmarks.throughput
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,374 @@
+import re
+import sys
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from study.errors import TaskError
+from study.models.mlp import bn_mlp
+from study.tasks import TASKS, is_user_task, load_task
+from study.tasks.digits import digits, digits_data
+from study.tasks.task import Data, Task, chance_error, check_task, fingerprint
+from tests.study.conftest import CLASSES, tiny_data
+
+
+def message_of(error):
+    return re.escape(error)
+
+
+# The embedded default
+
+
+def test_digits_splits_500_and_1297_and_loses_none():
+    from sklearn.datasets import load_digits
+
+    data = digits_data()
+    assert data.train_inputs.shape == (500, 64)
+    assert data.test_inputs.shape == (1297, 64)
+    together = torch.cat([data.train_targets, data.test_targets]).tolist()
+    assert Counter(together) == Counter(load_digits().target.tolist())
+
+
+def test_the_digits_split_is_fixed():
+    """Were it to move, results kept in databases would mean something else."""
+    data = digits_data()
+    assert data.train_targets[:10].tolist() == FIRST_TRAIN_LABELS
+    assert data.test_targets[:10].tolist() == FIRST_TEST_LABELS
+    assert torch.bincount(data.train_targets).tolist() == TRAIN_LABEL_COUNTS
+
+
+def test_both_parts_of_digits_hold_every_label_often():
+    data = digits_data()
+    for targets, least in ((data.train_targets, 35), (data.test_targets, 110)):
+        counts = torch.bincount(targets, minlength=10)
+        assert len(counts) == 10
+        assert counts.min() >= least
+
+
+def test_digits_are_standardized_by_the_training_part():
+    data = digits_data()
+    mean, deviation = data.train_inputs.double().mean(0), data.train_inputs.double().std(0)
+    varying = deviation > 0
+    assert mean.abs().max() < 1e-6
+    expected = torch.full((64,), (500 / 499) ** 0.5, dtype=torch.float64)
+    torch.testing.assert_close(deviation[varying], expected[varying], rtol=1e-5, atol=0)
+    assert 50 < varying.sum() < 64
+    assert data.test_inputs.isfinite().all()
+    assert data.test_inputs.mean(0).abs().max() > 0.01  # not standardized by itself
+
+
+def test_the_network_of_digits_has_8970_parameters():
+    network = digits.network()
+    assert sum(p.numel() for p in network.parameters()) == 8970
+    norms = [layer for layer in network if isinstance(layer, nn.BatchNorm1d)]
+    assert [(norm.num_features, norm.affine) for norm in norms] == [(64, False), (64, False)]
+
+
+def test_bn_mlp_starts_from_he_weights_and_no_biases():
+    torch.manual_seed(0)
+    for layer in bn_mlp((200, 300, 200, 100)):
+        if isinstance(layer, nn.Linear):
+            wanted = (2 / layer.in_features) ** 0.5
+            assert layer.weight.std().item() == pytest.approx(wanted, rel=0.02)
+            assert not layer.bias.any()
+
+
+def test_digits_trains_as_the_design_says():
+    assert (digits.batch_size, digits.epochs, digits.classes) == (50, 60, 10)
+    assert chance_error(digits) == pytest.approx(90)
+
+
+# Loading
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_of_the_registry_loads_and_passes_its_check(name):
+    task = load_task(name)
+    assert task.name == name
+    assert check_task(task, task.batch_size).train_targets.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("name", "is_user"), [("digits", False), ("mine:task", True), ("a.b:c", True)]
+)
+def test_a_user_task_is_told_by_its_colon(name, is_user):
+    assert is_user_task(name) is is_user
+
+
+USER_MODULE = """
+from torch import nn
+from study.tasks.task import Data, Task
+import torch
+
+def data():
+    inputs, targets = torch.zeros(8, 2), torch.arange(8) % 2
+    return Data(inputs, targets, inputs, targets)
+
+first = Task("first", lambda: nn.Linear(2, 2), data, classes=2, batch_size=4, epochs=1)
+second = Task("second", lambda: nn.Linear(2, 2), data, classes=2, batch_size=4, epochs=1)
+number = 5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with a module of the user's, forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    known = set(sys.modules)
+    (tmp_path / "mine.py").write_text(USER_MODULE)
+    yield tmp_path
+    for module in set(sys.modules) - known:
+        del sys.modules[module]
+
+
+def test_a_user_task_is_imported_from_the_working_directory(folder):
+    before = list(sys.path)
+    task = load_task("mine:second")
+    assert (task.name, task.epochs) == ("second", 1)
+    assert len(check_task(task, 4).train_inputs) == 8
+    assert sys.path == before
+
+
+def test_a_user_task_may_lie_in_a_package(folder):
+    (folder / "tasks_of_mine").mkdir()
+    (folder / "tasks_of_mine" / "spiral.py").write_text(USER_MODULE)
+    assert load_task("tasks_of_mine.spiral:first").name == "first"
+
+
+def test_a_user_module_may_import_its_neighbours_late(folder):
+    """Functions of a task run long after the import, in the worker too."""
+    (folder / "neighbour.py").write_text("WIDTH = 2\n")
+    (folder / "late.py").write_text(
+        USER_MODULE.replace("def data():", "def data():\n    import neighbour")
+    )
+    assert len(check_task(load_task("late:first"), 4).train_inputs) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", "unknown task 'digit': choose one of digits"),
+        ("digit", "or name your own as package.module:name"),
+        ("nowhere:task", "task 'nowhere:task': importing 'nowhere' failed (ModuleNotFoundError"),
+        ("nowhere:task", "name a module that Python can import from the working directory"),
+        ("broken:task", "importing 'broken' failed (ZeroDivisionError: division by zero)"),
+        ("unreadable:task", "importing 'unreadable' failed (SyntaxError"),
+        ("mine:third", "module 'mine' has no 'third': it has the tasks first, second"),
+        ("empty:task", "module 'empty' has no 'task' and no study.tasks.task.Task at all"),
+        ("mine:number", "task 'mine:number': int object is no task, it lacks name, classes"),
+        ("mine:number", "build it with study.tasks.task.Task"),
+        ("mine:", "task 'mine:': 'mine:' names no"),
+        (":first", "task ':first': ':first' names no"),
+    ],
+)
+def test_a_task_that_cannot_be_loaded_says_why(folder, name, message):
+    (folder / "broken.py").write_text("1 / 0")
+    (folder / "unreadable.py").write_text("def (")
+    (folder / "empty.py").write_text("")
+    with pytest.raises(TaskError, match=re.escape(message)):
+        load_task(name)
+
+
+def test_a_task_needs_no_base_class():
+    """Whatever offers what TaskProtocol lists is a task."""
+
+    class Own:
+        name, classes, batch_size, epochs = "own", CLASSES, 5, 3
+
+        def network(self):
+            return nn.Linear(6, CLASSES)
+
+        def data(self):
+            return tiny_data("vector")
+
+        def loss(self, outputs, targets):
+            return nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
+
+        def augment(self, inputs, generator):
+            return inputs
+
+    assert check_task(Own(), 5) is not None
+
+
+# Checking
+
+
+def network():
+    return nn.Linear(6, CLASSES)
+
+
+def changed(part, change):
+    """A data function like the tiny one, with one tensor changed."""
+    data = tiny_data("vector")
+    return lambda: replace(data, **{part: change(getattr(data, part))})
+
+
+def raises(*_):
+    raise RuntimeError("no luck")
+
+
+WRONG_TASKS = {
+    "data raises": ({"data": raises}, "data() failed: RuntimeError: no luck"),
+    "data of another type": (
+        {"data": lambda: (1, 2)},
+        "data() gave tuple; expected a study.tasks.task.Data",
+    ),
+    "targets no class numbers": (
+        {"data": changed("train_targets", lambda t: t.float())},
+        "train_targets gave torch.float32 of shape [23]; expected class numbers: int64 of shape",
+    ),
+    "targets of two dimensions": (
+        {"data": changed("test_targets", lambda t: t[:, None])},
+        "test_targets gave torch.int64 of shape [17, 1]; expected class numbers",
+    ),
+    "labels from 1": (
+        {"data": changed("train_targets", lambda t: t + 1)},
+        "train_targets gave classes 1 to 3; expected classes 0 to 2",
+    ),
+    "negative label": (
+        {"data": changed("test_targets", lambda t: t - 1)},
+        "test_targets gave classes -1 to 1; expected classes 0 to 2",
+    ),
+    "fewer targets than inputs": (
+        {"data": changed("train_targets", lambda t: t[:-1])},
+        "gave 23 inputs and 22 targets; expected as many inputs as targets, and some",
+    ),
+    "nothing to test on": (
+        {"data": lambda: Data(*_emptied(tiny_data("vector")))},
+        "test_targets gave 0 inputs and 0 targets; expected as many inputs as targets, and some",
+    ),
+    "examples of two shapes": (
+        {"data": changed("test_inputs", lambda t: t[:, :4])},
+        "data() gave a tensor of shape [23, 6] to train on, a tensor of shape [17, 4] to test "
+        "on; expected examples of one shape",
+    ),
+    "inputs no tensor": (
+        {"data": changed("train_inputs", lambda t: t.numpy())},
+        "data(): train_inputs gave ndarray; expected a torch.Tensor",
+    ),
+    "network raises": ({"network": raises}, "network() failed: RuntimeError: no luck"),
+    "network no module": (
+        {"network": lambda: 5},
+        "network() gave int; expected a torch.nn.Module",
+    ),
+    "nothing to train": (
+        {"network": nn.Identity},
+        "network() gave a network without parameters to train; expected some",
+    ),
+    "network cannot take the inputs": (
+        {"network": lambda: nn.Linear(7, CLASSES)},
+        "the network on a batch of 5 failed: RuntimeError: mat1 and mat2 shapes",
+    ),
+    "too many outputs": (
+        {"network": lambda: nn.Linear(6, 4)},
+        "the network on a batch of 5 gave a tensor of shape [5, 4]; "
+        "expected outputs of shape [5, 3] (batch, classes)",
+    ),
+    "loss raises": ({"loss": raises}, "loss() failed: RuntimeError: no luck"),
+    "loss of each example": (
+        {"loss": partial(nn.functional.cross_entropy, reduction="none")},
+        "loss() gave a tensor of shape [5]; expected a scalar, the batch's mean",
+    ),
+    "loss a number": ({"loss": lambda o, t: 1.0}, "loss() gave float; expected a scalar"),
+    "augmentation raises": ({"augment": raises}, "augment() failed: RuntimeError: no luck"),
+    "augmentation changes the shape": (
+        {"augment": lambda inputs, generator: inputs[:, :4]},
+        "augment() gave a tensor of shape [5, 4]; expected a batch of the inputs' shape [5, 6]",
+    ),
+}
+
+
+def _emptied(data):
+    return data.train_inputs, data.train_targets, data.test_inputs[:0], data.test_targets[:0]
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG_TASKS.values(), ids=WRONG_TASKS)
+def test_a_wrong_task_is_told_before_anything_is_trained(changes, message, make_task):
+    task = make_task(**({"network": network, "batch_size": 23} | changes))
+    with pytest.raises(TaskError, match=re.escape(message)) as caught:
+        check_task(task, 5)
+    assert str(caught.value).startswith("task 'tiny': ")
+
+
+def test_a_last_batch_too_small_for_batch_norm_is_told(make_task):
+    task = make_task(lambda: bn_mlp((6, 8, CLASSES)))
+    with pytest.raises(TaskError, match=r"the network on a batch of 1 failed: ValueError: Expec"):
+        check_task(task, 11)  # 23 = 11 + 11 + 1
+    assert check_task(task, 10) is not None
+
+
+def test_a_right_task_gives_its_data_as_they_are(make_task):
+    data = check_task(make_task(network), 5)
+    assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs)
+
+
+def test_checking_leaves_the_callers_random_state_alone(make_task):
+    task, before = make_task(network), torch.get_rng_state()
+    fingerprint(task, check_task(task, 5))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# Data and fingerprint
+
+
+def test_data_moves_inputs_to_the_precision_and_leaves_class_numbers():
+    data = tiny_data("vector").to("cpu", torch.float64)
+    assert data.train_inputs.dtype == data.test_inputs.dtype == torch.float64
+    assert data.train_targets.dtype == data.test_targets.dtype == torch.int64
+    assert tiny_data("tokens").to("cpu", torch.float64).train_inputs.dtype == torch.int64
+
+
+def test_the_fingerprint_is_the_same_at_every_call(make_task):
+    prints = {fingerprint(make_task(network), tiny_data("vector")) for _ in range(3)}
+    assert len(prints) == 1
+    assert re.fullmatch(r"[0-9a-f]{16}", prints.pop())
+
+
+def test_the_fingerprint_does_not_depend_on_name_budget_or_start_weights(make_task):
+    torch.manual_seed(0)
+    before = fingerprint(make_task(network), tiny_data("vector"))
+    torch.manual_seed(1)
+    renamed = make_task(network, name="other", epochs=99, batch_size=1)
+    assert fingerprint(renamed, tiny_data("vector")) == before
+
+
+@pytest.mark.parametrize("part", ["train_inputs", "train_targets", "test_inputs", "test_targets"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda t: t.flip(0), lambda t: t + (torch.arange(len(t)) == 3).view(-1, *[1] * (t.ndim - 1))],
+    ids=["order", "one example"],
+)
+def test_the_fingerprint_changes_with_the_data(part, change, make_task):
+    task = make_task(network)
+    other = changed(part, change)()
+    assert fingerprint(task, other) != fingerprint(task, tiny_data("vector"))
+
+
+def test_the_fingerprint_notices_a_new_shape_of_the_same_bytes(make_task):
+    task, data = make_task(network), tiny_data("vector")
+    reshaped = replace(data, train_inputs=data.train_inputs.view(23, 2, 3))
+    assert fingerprint(task, reshaped) != fingerprint(task, data)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: nn.Linear(6, CLASSES, bias=False),
+        lambda: nn.Sequential(nn.Linear(6, CLASSES)),
+        lambda: nn.Linear(6, CLASSES).double(),
+    ],
+    ids=["fewer parameters", "other names", "other precision"],
+)
+def test_the_fingerprint_changes_with_the_network(other, make_task):
+    data = tiny_data("vector")
+    assert fingerprint(make_task(other), data) != fingerprint(make_task(network), data)
+
+
+def test_task_is_frozen():
+    with pytest.raises(AttributeError, match="cannot assign"):
+        digits.epochs = 1
+    assert isinstance(digits, Task)

@@ -1,0 +1,320 @@
+"""The command line: what it prints, what it refuses, and with which exit code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import main
+from study.pairs import PAIRS
+from study.presets import PRESETS, load_preset
+from study.spec import Study
+from study.store import Store
+from study.tasks import TASKS, load_task
+from study.tasks.task import fingerprint
+from tests.conftest import SPIRALS, make_outcome, make_study
+from tests.study.test_store import create, train_all
+
+
+def landscape(*arguments: object) -> Result:
+    """Run a command in this process; a traceback fails the test."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def filled(tmp_path: Path, small_study: Study) -> Path:
+    """A database with the finished small study."""
+    path = tmp_path / "filled.db"
+    store = Store(str(path), create=True)
+    train_all(store, small_study)
+    store.close()
+    return path
+
+
+@pytest.fixture
+def half_done(tmp_path: Path) -> Path:
+    """A database where one of two panels is finished."""
+    path = tmp_path / "half.db"
+    store = Store(str(path), create=True)
+    task = load_task(SPIRALS)
+    own = fingerprint(task, task.data())
+    train_all(store, make_study(pairs=("sgd",)), own)
+    create(store, make_study(), own)
+    store.close()
+    return path
+
+
+SMALL_RUN = (
+    *("run", "--task", SPIRALS, "--name", "small", "--pair", "sgd", "--pair", "adamw"),
+    *("--seeds", 1, "--epochs", 2, "--alpha", "[0.05, 0.1]", "--lambda", "[0, 0.01]"),
+)
+
+
+@pytest.mark.slow
+def test_run_trains_draws_and_a_second_run_does_nothing(tmp_path: Path):
+    path = tmp_path / "new" / "runs.db"
+    first = landscape(*SMALL_RUN, "--store", path)
+    assert first.exit_code == 0
+    figure = tmp_path / "new" / "small.png"
+    assert first.output.rstrip().endswith(f"figure: {figure}")
+    assert figure.stat().st_size > 10_000
+    before = Store(str(path)).cells("small")
+    assert {row["state"] for row in before} == {"finished"}
+    second = landscape(*SMALL_RUN, "--store", path)
+    assert "8 cells, 8 of them finished" in second.output
+    assert Store(str(path)).cells("small") == before
+    assert len(Store(str(path)).runs("small")) == 1
+
+
+def test_dry_run_prints_cells_chunks_memory_and_time_and_writes_nothing(tmp_path: Path):
+    result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dry-run", "--workers", 1)
+    assert result.exit_code == 0
+    words = " ".join(result.output.split())
+    assert re.search(r"sgd sgd cosine 2 2 × 2 × 1 4 1 ", words)
+    assert "1,218 parameters" in words
+    assert "MB" in words
+    assert re.search(r"about \d+ s", words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_counts_only_what_is_missing(half_done: Path):
+    arguments = ("run", "--task", SPIRALS, "--name", "small", "--pair", "sgd", "--pair", "adamw")
+    grid = ("--alpha", "[0.05, 0.1, 0.2]", "--lambda", "[0, 0.001, 0.01]")
+    options = ("--seeds", 1, "--epochs", 3, "--dry-run", "--workers", 1)
+    result = landscape(*arguments, *grid, *options, "--store", half_done)
+    words = " ".join(result.output.split())
+    assert re.search(r"sgd sgd cosine 3 3 × 3 × 1 3 1 ", words)
+    assert re.search(r"adamw adamw cosine 3 3 × 3 × 1 9 1 ", words)
+
+
+@pytest.mark.slow
+def test_resume_finishes_what_is_open(half_done: Path):
+    result = landscape("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
+    assert result.exit_code == 0
+    cells = Store(str(half_done)).cells("small")
+    assert {row["state"] for row in cells} == {"finished"}
+    assert not half_done.with_name("small.png").exists()
+
+
+def test_resume_does_not_import_user_code_that_only_the_database_names(half_done: Path):
+    result = landscape("resume", "--store", half_done)
+    assert result.exit_code == 2
+    assert f"add --task {SPIRALS}" in result.output
+
+
+def test_resume_without_any_study(tmp_path: Path):
+    Store(str(tmp_path / "empty.db"), create=True).close()
+    result = landscape("resume", "--store", tmp_path / "empty.db")
+    assert result.exit_code == 2
+    assert "start one with `landscape run`" in result.output
+
+
+def test_status_shows_states_and_best(half_done: Path):
+    words = " ".join(landscape("status", "small", "--store", half_done).output.split())
+    assert "study small · task examples.spirals:spirals · 1 seed" in words
+    assert "sgd 6 6 0 0 0 0 0.00" in words
+    assert "adamw 6 0 0 6 0 0 – 0 s" in words
+    assert landscape("status", "--store", half_done).exit_code == 0
+
+
+def test_list_names_the_studies(half_done: Path):
+    output = landscape("list", "--store", half_done).output
+    assert output == f"small\t6 of 12 cells\ttask {SPIRALS}\tsgd, adamw\n"
+
+
+def test_show_prints_a_study_that_can_be_run_again(filled: Path, small_study: Study):
+    output = landscape("show", "small", "--store", filled).output
+    assert Study.from_toml(output, "show") == small_study
+    assert re.search(r"# run .* landscape-study .* torch .* optuna ", output)
+
+
+def test_show_prints_a_preset(tmp_path: Path):
+    output = landscape("show", "digits-fig2", "--store", tmp_path / "none.db").output
+    assert Study.from_toml(output, "show") == load_preset("digits-fig2")
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_plot_writes_the_figure(filled: Path, tmp_path: Path, suffix: str):
+    output = tmp_path / "figures" / f"out.{suffix}"
+    result = landscape("plot", "small", "-o", output, "--panel", "sgd", "--store", filled)
+    assert result.output == f"figure: {output}\n"
+    magic = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix]
+    assert output.read_bytes().startswith(magic)
+
+
+def test_plot_of_a_half_done_study(half_done: Path):
+    result = landscape("plot", "small", "--cmap", "jet", "--span", 2, "--store", half_done)
+    assert result.output == f"figure: {half_done.with_name('small.png')}\n"
+
+
+@pytest.mark.parametrize(("what", "rows"), [("cells", 12), ("curves", 36)])
+def test_export_writes_tables_that_read_back_alike(filled: Path, what: str, rows: int):
+    csv, parquet = filled.with_suffix(".csv"), filled.with_suffix(".parquet")
+    for output in (csv, parquet):
+        result = landscape("export", "small", "-o", output, "--what", what, "--store", filled)
+        assert result.output == f"{output}: {rows} rows\n"
+    one, other = pd.read_csv(csv), pd.read_parquet(parquet)
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+    assert one["test_error"].min() == 0.0
+
+
+def test_pairs_tasks_and_presets_are_listed():
+    for command, names in (("pairs", PAIRS), ("tasks", TASKS), ("presets", PRESETS)):
+        lines = landscape(command).output.splitlines()
+        assert [line.split()[0] for line in lines][: len(names)] == list(names)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_a_valid_study_of_its_name(preset: str):
+    assert load_preset(preset).name == preset
+
+
+def test_the_embedded_study_is_as_large_as_the_paper_figure():
+    study = load_preset("digits-fig2")
+    assert [panel.pair for panel in study.panels] == ["sgd", "sgdw", "adam", "adamw"]
+    assert len(study.seeds) == 3
+    for panel in study.panels:
+        assert len(panel.grid.alpha.values) == len(panel.grid.lambda_.positive) == 11
+        assert len(panel.grid.cells()) == 132
+
+
+@pytest.mark.parametrize("command", [None, *main.commands])
+def test_every_command_has_help(command: str | None):
+    result = landscape(*([command] if command else []), "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 4
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, cli; sys.exit(any(m in sys.modules for m in ('torch', 'optuna', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+BAD_REQUESTS = {
+    "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig2"),
+    "study file": (["run", "nope.toml"], "nope.toml: cannot be read (No such file"),
+    "pair": (["run", "--pair", "foo"], "--pair foo: study 'digits-fig2' has no grid for it"),
+    "new pair": (
+        ["run", "--pair", "foo", "--alpha", "[1]", "--lambda", "[1]"],
+        "unknown pair 'foo': choose one of sgd, sgdw",
+    ),
+    "task": (["run", "--task", "foo"], "unknown task 'foo': choose one of digits"),
+    "import": (
+        ["run", "--task", "no.such:task"],
+        "importing 'no.such' failed (ModuleNotFoundError",
+    ),
+    "attribute": (["run", "--task", "examples.spirals:x"], "has no 'x': it has the tasks spirals"),
+    "not a task": (
+        ["run", "--task", "tests.study.user_tasks:no_task"],
+        "Tensor object is no task, it lacks classes, batch_size",
+    ),
+    "wrong shape": (
+        ["run", "--task", "tests.study.user_tasks:wrong_shape"],
+        "tensor of shape [20, 5]; expected outputs of shape [20, 2]",
+    ),
+    "schedule": (
+        ["run", "--schedule", "cosin"],
+        "unknown schedule 'cosin': choose one of constant",
+    ),
+    "epochs": (["run", "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
+    "batch": (["run", "--batch-size", "0"], "batch_size: Input should be greater than or equal"),
+    "seeds": (["run", "--seeds", "0"], "Invalid value for '--seeds'"),
+    "alpha 0": (["run", "--alpha", "[0, 1]"], "alpha: 0 is no learning rate"),
+    "negative": (["run", "--lambda", "[-1]"], "lambda: -1.0 is not a finite number of 0 or more"),
+    "nan": (["run", "--lambda", "[nan]"], "lambda: nan is not a finite number"),
+    "duplicate": (["run", "--alpha", "[1, 2, 1]"], "alpha: 1.0 stands there more than once"),
+    "axis": (["run", "--alpha", "[1"], "--alpha [1: broken TOML: Unclosed array"),
+    "cuda": (["run", "--device", "cuda"], "PyTorch sees no CUDA device here"),
+    "store url": (["run", "--store", "x://y"], "--store x://y: no database URL"),
+    "study": (["status", "nope", "--store", "{db}"], "no study 'nope': it holds small"),
+    "plot": (["plot", "nope", "--store", "{db}"], "no study 'nope': it holds small"),
+    "resume": (["resume", "nope", "--store", "{db}"], "no study 'nope': it holds small"),
+    "panel": (
+        ["plot", "small", "--panel", "x", "--store", "{db}"],
+        "has no panel 'x': it has sgd",
+    ),
+    "suffix": (["plot", "small", "-o", "x.gif", "--store", "{db}"], "ends in .png, .pdf or .svg"),
+    "span": (["plot", "small", "--span", "0", "--store", "{db}"], "give a positive number"),
+    "cmap": (["plot", "small", "--cmap", "jett", "--store", "{db}"], "unknown colour map 'jett'"),
+    "export": (["export", "small", "-o", "x.xls", "--store", "{db}"], "neither in .csv nor in"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+def test_a_wrong_request_gets_one_clear_message(
+    arguments: list[str], message: str, filled: Path, request: pytest.FixtureRequest
+):
+    import torch
+
+    if "cuda" in request.node.callspec.id and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    before = filled.read_bytes()
+    command = [argument.format(db=filled) for argument in arguments]
+    if "--store" not in command:
+        command += ["--store", str(filled)] if command[0] != "pairs" else []
+    result = landscape(*command)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert filled.read_bytes() == before
+
+
+def test_a_broken_study_file_names_the_line(tmp_path: Path):
+    path = tmp_path / "broken.toml"
+    path.write_text('name = "x"\ntask = "digits"\nseeds = = 3\n')
+    result = landscape("run", path)
+    assert result.exit_code == 2
+    assert f"{path}: broken TOML: Invalid value (at line 3, column 9)" in result.output
+
+
+BAD_STORES = {
+    "missing": (lambda path: None, "no such database: `landscape run` creates it"),
+    "other file": (lambda path: path.write_text("text " * 1000), "file is not a database"),
+    "folder": (lambda path: path.mkdir(), "a folder, not a database"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), BAD_STORES.values(), ids=BAD_STORES)
+@pytest.mark.parametrize("command", ["status", "list", "plot small", "resume small"])
+def test_a_store_that_is_none(tmp_path: Path, command: str, make, message: str):
+    path = tmp_path / "bad.db"
+    make(path)
+    result = landscape(*command.split(), "--store", path)
+    assert result.exit_code == 1
+    assert f"{path}: " in result.output
+    assert message in result.output
+
+
+def test_another_budget_under_the_same_name_is_refused(filled: Path):
+    arguments = list(SMALL_RUN)
+    arguments[arguments.index("--epochs") + 1] = 7
+    result = landscape(*arguments, "--store", filled)
+    assert result.exit_code == 2
+    message = f"{filled}: study 'small' was run with panel 'sgd': epochs = 3, this asks for 7"
+    assert message in result.output
+    assert {row["state"] for row in Store(str(filled)).cells("small")} == {"finished"}
+
+
+def test_diverged_cells_are_told(tmp_path: Path, small_study: Study):
+    path = tmp_path / "diverged.db"
+    store = Store(str(path), create=True)
+    create(store, small_study)
+    from study.provenance import Worker
+
+    claim = store.claim("small", Worker(), store.start_run("small", {}))
+    assert claim is not None
+    outcome = make_outcome(2, start=3)
+    outcome.diverged_epoch[:] = (0, 1)
+    store.record(claim, outcome)
+    words = " ".join(landscape("status", "--store", path).output.split())
+    assert "sgd 6 2 0 4 1 0 3.00" in words
