@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -136,9 +137,9 @@ class Axis(_Frozen):
         if self.positive:
             first, last = (round(k) for k in (self.exponents()[0], self.exponents()[-1]))
             powers = {"base": self.base, "log2": [first, last], "zero": self.values[0] == 0}
-            in_range = max(abs(first), abs(last)) <= MAX_EXPONENT
-            if in_range and Axis.model_validate(powers).values == self.values:
-                return powers
+            with suppress(ValidationError):  # exponents out of range, or beyond the largest float
+                if Axis.model_validate(powers).values == self.values:
+                    return powers
         return {"base": self.base, "values": list(self.values)}
 
 

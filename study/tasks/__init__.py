@@ -57,6 +57,8 @@ def _import_task(path: str, name: str) -> Task:
     from study.tasks.task import Task, require_task
 
     module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise TaskError(f"task '{name}': half a name: write package.module:name")
     try:
         with _importable_from(Path.cwd()):
             module = importlib.import_module(module_name)

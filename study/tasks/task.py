@@ -131,9 +131,12 @@ def check_task(task: TaskProtocol, batch_size: int) -> Data:
     network = _attempt(task, "network()", task.network)
     if not isinstance(network, nn.Module):
         raise TaskError(_wrong(task, "network()", type(network).__name__, "a torch.nn.Module"))
-    last = len(data.train_inputs) % batch_size  # the last partial batch is kept
-    for size in {min(batch_size, len(data.train_inputs)), last} - {0}:
-        inputs, targets = data.train_inputs[:size], data.train_targets[:size]
+    if not any(p.requires_grad for p in network.parameters()):
+        raise TaskError(_wrong(task, "network()", "nothing to train", "some parameters"))
+    network = network.float()
+    full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
+    for size in dict.fromkeys((full, last or full)):  # the last partial batch is kept
+        inputs, targets = _augmented(task, data.train_inputs[:size]), data.train_targets[:size]
         label = f"the network on a batch of {size}"
         outputs = _attempt(task, label, partial(network, inputs))
         if not isinstance(outputs, Tensor) or outputs.shape != (size, task.classes):
@@ -145,9 +148,26 @@ def check_task(task: TaskProtocol, batch_size: int) -> Data:
     return data
 
 
+def _augmented(task: TaskProtocol, inputs: Tensor) -> Tensor:
+    """A training batch as the network would get it, in single precision."""
+    inputs = inputs.float() if inputs.is_floating_point() else inputs
+    augmented = _attempt(
+        task, "augment()", partial(task.augment, inputs.clone(), torch.Generator())
+    )
+    if not isinstance(augmented, Tensor) or len(augmented) != len(inputs):
+        expected = f"a tensor of {len(inputs)} examples, as many as went in"
+        raise TaskError(_wrong(task, "augment()", _shape(augmented), expected))
+    return augmented
+
+
 def _check_data(task: TaskProtocol, data: Data) -> None:
     if not isinstance(data, Data):
         raise TaskError(_wrong(task, "data()", type(data).__name__, "a study.tasks.task.Data"))
+    for field in fields(data):
+        value = getattr(data, field.name)
+        if not isinstance(value, Tensor):
+            label = f"data(): {field.name}"
+            raise TaskError(_wrong(task, label, type(value).__name__, "a torch.Tensor"))
     for part in ("train", "test"):
         inputs, targets = getattr(data, f"{part}_inputs"), getattr(data, f"{part}_targets")
         label = f"data(): {part}_targets"
