@@ -55,7 +55,9 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
         click.option(
-            "--chunk", type=click.IntRange(min=1), help="Most cells trained together by a worker."
+            "--chunk",
+            type=click.IntRange(min=1),
+            help="Most cells trained together; fixed for a cell once it is in the database.",
         ),
         click.option(
             "--workers",
@@ -110,7 +112,10 @@ def run(
     dry_run: bool,
     **changes: Any,
 ) -> None:
-    """Train what STUDY (a preset or a .toml file) lacks, and draw its heatmaps.
+    """Train STUDY (a preset or a .toml file), and draw its heatmaps.
+
+    A study that is in the database already grows by what is new: cells, seeds, pairs. Then
+    all its open cells are trained.
 
     Examples:
     \b

@@ -14,9 +14,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import torch
 from joblib.externals.loky import ProcessPoolExecutor
@@ -35,6 +36,7 @@ POLL = 0.5  # seconds between looks at the progress, and between tries to claim
 DEATHS = 3  # times in a row that workers may die without finishing a chunk
 
 OnProgress = Callable[[list[PanelProgress]], None]
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Job:
 
 
 def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: None) -> None:
-    """Train all open cells of the plan's study, which is in the store.
+    """Train all open cells of the plan's study, as large as it is in the store by now.
 
     Returns when no cell is open. Interrupted (Ctrl-C, SIGTERM), it stops its workers, releases
     their claims and raises KeyboardInterrupt.
@@ -65,7 +67,7 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
     run_id = store.start_run(name, provenance(list(plan.devices)))
     job = Job(
         store=store.url,
-        study=plan.study,
+        study=store.study(name),
         run_id=run_id,
         fuse=plan.not_fused is None,
         parent=os.getpid(),
@@ -103,7 +105,8 @@ class _Workers:
 
     def _start(self, device: str) -> None:
         executor = ProcessPoolExecutor(max_workers=1)
-        self.slots[executor.submit(work, self.job, device)] = executor, device
+        with _ignoring_ctrl_c():  # the worker inherits that: the parent decides what it means
+            self.slots[executor.submit(work, self.job, device)] = executor, device
 
     def any_left(self) -> bool:
         """Whether any worker is still at work."""
@@ -136,7 +139,8 @@ class _Workers:
         if self.died == DEATHS:
             raise TrainingError(
                 f"study '{self.job.study.name}': workers died {DEATHS} times without finishing a "
-                "chunk (out of memory?): resume with a smaller --chunk or fewer --workers"
+                "chunk (out of memory?): resume with fewer --workers; if that does not help, "
+                "start it anew under another --name with a smaller --chunk"
             )
         self._start(device)
 
@@ -213,36 +217,45 @@ class _Pulse:
 
 
 def _settle_in(job: Job, device: str) -> None:
-    """Make this process a worker: import path, threads, signals."""
+    """Make this process a worker: import path, threads, arithmetic."""
     sys.path[:] = job.path
     if device == "cpu":
         # Processes of one thread outrun one process of many, and sums keep their order.
         torch.set_num_threads(1)
     # Weights that decay towards 0 become denormal numbers, a hundred times slower on a CPU.
     torch.set_flush_denormal(True)
-    if os.getpid() != job.parent:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
 
 
 def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
     """End this process when the parent is gone: nobody would ever stop it."""
-    if os.getpid() != job.parent and os.getppid() != job.parent:
+    if os.getppid() != job.parent:
         last_act()
         os._exit(1)
 
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; only possible in the main thread."""
+    """Let SIGTERM do what Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    with _handling(signal.SIGTERM, interrupt):
+        yield
+
+
+def _ignoring_ctrl_c() -> AbstractContextManager[None]:
+    return _handling(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Handler) -> Iterator[None]:
+    """Handle a signal otherwise for a while; Python allows that in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)

@@ -117,12 +117,10 @@ class Store:
             )
         for attempt in range(1, 6):
             try:
-                if self.database.is_sqlite:
-                    with self.database.engine.connect() as connection:
-                        connection.exec_driver_sql("ROLLBACK")
-                        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-                        connection.exec_driver_sql("BEGIN")
-                RDBStorage(self.url).remove_session()
+                self.database.prepare()
+                storage = RDBStorage(self.url)
+                storage.remove_session()
+                storage.engine.dispose()
                 break
             except SQLAlchemyError as e:  # another process creates the same tables
                 if attempt == 5:

@@ -111,6 +111,15 @@ class Database:
             sa.event.listen(engine, "begin", _begin_sqlite)
         return engine
 
+    def prepare(self) -> None:
+        """Set what a new database keeps for good: SQLite's write-ahead log."""
+        if self.is_sqlite:
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()
+
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction that holds SQLite's write lock from its start.
 

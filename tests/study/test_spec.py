@@ -5,7 +5,7 @@ import re
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -239,6 +239,7 @@ STUDY = st.builds(
 ).map(Study.model_validate)
 
 
+@settings(max_examples=300)
 @given(STUDY)
 def test_every_study_survives_toml_to_the_bit(original):
     text = original.to_toml()

@@ -1,0 +1,212 @@
+"""What a user would run instead: Optuna's GridSampler and a plain objective with torch.optim.
+
+    python -m benchmarks.loop STUDY.toml DATABASE.db --processes 2
+
+One Optuna study per panel, on SQLite, named as this tool names its own, so that one reader
+serves both. Nothing of the tool trains here: of `study/` only the task (data, network, loss),
+the schedule's η and the study file are used.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+import joblib
+import optuna
+import torch
+from torch import Tensor, nn
+
+from study.spec import Options, Panel, Study
+from study.store import optuna_study_name
+from study.tasks import load_task
+from study.tasks.task import TaskProtocol
+
+BUSY_TIMEOUT = 60  # seconds that SQLite waits for another process
+
+
+def make_optimizer(
+    pair: str,
+    parameters: Iterable[nn.Parameter],
+    alpha: float,
+    lambda_: float,
+    options: Options,
+    fused: bool | None = None,
+) -> torch.optim.Optimizer:
+    """The pair as torch.optim has it, at its own default implementation unless `fused`.
+
+    - `sgd`: SGD(lr=α, momentum=β1, weight_decay=λ). Its buffer does not hold η, unlike the
+      paper's m = β1·m + η·α·g: while η varies, a slightly different rule.
+    - `sgdw`: the same without weight_decay; `train` takes the decay η·λ·θ before each step.
+    - `adam`: Adam(lr=α, weight_decay=λ), exactly the paper's.
+    - `adamw`: AdamW(lr=α, weight_decay=λ/α), since torch multiplies its factor by α.
+    """
+    betas, momentum = (options.beta1, options.beta2), options.momentum
+    match pair:
+        case "sgd":
+            return torch.optim.SGD(
+                parameters, lr=alpha, momentum=momentum, weight_decay=lambda_, fused=fused
+            )
+        case "sgdw":
+            return torch.optim.SGD(parameters, lr=alpha, momentum=momentum, fused=fused)
+        case "adam":
+            return torch.optim.Adam(
+                parameters, alpha, betas, options.eps, weight_decay=lambda_, fused=fused
+            )
+        case "adamw":
+            return torch.optim.AdamW(
+                parameters, alpha, betas, options.eps, weight_decay=lambda_ / alpha, fused=fused
+            )
+    raise click.UsageError(f"pair '{pair}' has no counterpart in torch.optim here")
+
+
+def train(
+    task: TaskProtocol,
+    panel: Panel,
+    alpha: float,
+    lambda_: float,
+    *,
+    seed: int,
+    batch_size: int,
+    options: Options,
+    fused: bool | None = None,
+) -> dict[str, list[float]]:
+    """Train one cell; its curves, one value an epoch, errors in percent.
+
+    In-memory tensors and a shuffled index instead of a DataLoader, which would be slower.
+    """
+    data, epochs = task.data(), panel.epochs or task.epochs
+    examples = len(data.train_targets)
+    per_epoch = math.ceil(examples / batch_size)
+    torch.manual_seed(seed)
+    network = task.network()
+    optimizer = make_optimizer(panel.pair, network.parameters(), alpha, lambda_, options, fused)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: panel.schedule.eta(step / per_epoch, epochs)
+    )
+    curves: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "test_error": []}
+    for _ in range(epochs):
+        network.train()
+        loss_sum = 0.0
+        for indices in torch.randperm(examples).split(batch_size):
+            optimizer.zero_grad()
+            loss = task.loss(network(data.train_inputs[indices]), data.train_targets[indices])
+            loss.backward()
+            if panel.pair == "sgdw":
+                eta = scheduler.get_last_lr()[0] / alpha
+                with torch.no_grad():
+                    for p in network.parameters():
+                        p.mul_(1 - eta * lambda_)
+            optimizer.step()
+            scheduler.step()
+            loss_sum += loss.item() * len(indices)
+        test_loss, test_error = evaluate(task, network, data.test_inputs, data.test_targets)
+        curves["train_loss"].append(loss_sum / examples)
+        curves["test_loss"].append(test_loss)
+        curves["test_error"].append(test_error)
+    return curves
+
+
+@torch.no_grad()
+def evaluate(
+    task: TaskProtocol, network: nn.Module, inputs: Tensor, targets: Tensor
+) -> tuple[float, float]:
+    """Test loss and test error in percent."""
+    network.eval()
+    outputs = network(inputs)
+    wrong = (outputs.argmax(dim=-1) != targets).float().mean()
+    return task.loss(outputs, targets).item(), 100 * wrong.item()
+
+
+def objective(
+    trial: optuna.Trial, study: Study, task: TaskProtocol, panel: Panel, fused: bool | None
+) -> float:
+    """Train the cell that the trial names; its final test error in percent.
+
+    The curves go into one user attribute: reported epoch by epoch, each value would be a
+    transaction of its own.
+    """
+    alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
+    curves = train(
+        task,
+        panel,
+        trial.suggest_float("alpha", alphas[0], alphas[-1]),
+        trial.suggest_float("lambda", lambdas[0], lambdas[-1]),
+        seed=study.seeds[0],
+        batch_size=study.batch_size or task.batch_size,
+        options=study.options,
+        fused=fused,
+    )
+    trial.set_user_attr("curves", curves)
+    return curves["test_error"][-1]
+
+
+def optimize_share(study: Study, url: str, share: int, shares: int, fused: bool | None) -> None:
+    """Train every panel's share of cells, in this process, one after the other.
+
+    GridSampler gives trial number i cell i of the grid, shuffled under its seed: processes whose
+    shares add up to the grid train each cell once.
+    """
+    # One thread: as fast as two for such a network on an idle machine, and ten times faster on
+    # a busy one, where OpenMP's threads wait for each other.
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    task = load_task(study.task)
+    for panel in study.panels:
+        space = {"alpha": panel.grid.alpha.values, "lambda": panel.grid.lambda_.values}
+        optuna_study = optuna.load_study(
+            study_name=optuna_study_name(study.name, panel.name, study.seeds[0]),
+            storage=make_storage(url),
+            sampler=optuna.samplers.GridSampler(space, seed=0),
+        )
+        cells = range(share, len(panel.grid.cells()), shares)
+        call = functools.partial(objective, study=study, task=task, panel=panel, fused=fused)
+        if cells:
+            optuna_study.optimize(call, n_trials=len(cells))
+
+
+def run(study: Study, url: str, processes: int = 1, fused: bool | None = None) -> None:
+    """Train all cells of the study's panels under its first seed, in so many processes."""
+    create_studies(study, url)
+    if processes == 1:
+        optimize_share(study, url, 0, 1, fused)
+        return
+    job = joblib.delayed(optimize_share)
+    joblib.Parallel(n_jobs=processes)(
+        job(study, url, share, processes, fused) for share in range(processes)
+    )
+
+
+def create_studies(study: Study, url: str) -> None:
+    """One Optuna study a panel, without trials."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for panel in study.panels:
+        name = optuna_study_name(study.name, panel.name, study.seeds[0])
+        optuna.create_study(study_name=name, storage=make_storage(url), direction="minimize")
+
+
+def make_storage(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's own storage, patient enough for several processes."""
+    return optuna.storages.RDBStorage(
+        url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT}}
+    )
+
+
+@click.command()
+@click.argument("study_file", type=click.Path(exists=True, path_type=Path))
+@click.argument("database", type=click.Path(path_type=Path))
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--fused", is_flag=True, help="Use torch.optim's fused implementation.")
+def main(study_file: Path, database: Path, processes: int, fused: bool) -> None:
+    """Train the cells of STUDY_FILE into DATABASE with Optuna and torch.optim."""
+    run(Study.from_file(study_file), f"sqlite:///{database}", processes, fused or None)
+
+
+if __name__ == "__main__":
+    # By its module's name: what joblib sends to other processes must be importable there.
+    from benchmarks.loop import main as importable_main
+
+    importable_main()

@@ -1,0 +1,163 @@
+"""Running a command under a clock and a look at its memory; reading trials; the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import optuna
+import psutil
+from optuna.trial import TrialState
+
+from study.provenance import git_revision
+
+REPOSITORY = Path(__file__).parent.parent
+SAMPLE_EVERY = 0.1  # seconds between looks at the memory
+PACKAGES = ("torch", "optuna", "joblib", "numpy", "sqlalchemy", "scikit-learn", "psutil")
+
+Key = tuple[str, float, float]  # Optuna study, alpha, lambda: one cell
+
+
+class BenchmarkError(Exception):
+    """A row failed or did not train what it should: its times mean nothing."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One command that ran to its end."""
+
+    started: float  # seconds since 1970, just before its process was made
+    wall_s: float  # from then until the process was gone
+    peak_bytes: int  # highest sum of resident memory over its processes
+    peak_processes: int  # most processes at one look
+    load: float  # 1-minute load average of the machine just before
+
+
+def run_command(command: Sequence[str], log: Path) -> Finished:
+    """Run a command in the repository, its output into `log`, and watch it.
+
+    Resident memory counts pages that processes share once in each of them: an upper bound.
+
+    Raises:
+        BenchmarkError: it failed, with the end of its output.
+    """
+    load, peak_bytes, peak_processes = os.getloadavg()[0], 0, 0
+    with log.open("w", encoding="utf-8") as output:
+        started, clock = time.time(), time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
+        )
+        while True:
+            count, resident = _tree_memory(process.pid)
+            peak_bytes, peak_processes = max(peak_bytes, resident), max(peak_processes, count)
+            try:
+                code = process.wait(SAMPLE_EVERY)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        wall = time.perf_counter() - clock
+    if code != 0:
+        tail = log.read_text("utf-8")[-2000:]
+        raise BenchmarkError(f"{' '.join(command)}: exit code {code}:\n{tail}")
+    return Finished(started, wall, peak_bytes, peak_processes, load)
+
+
+def _tree_memory(pid: int) -> tuple[int, int]:
+    """How many processes there are at and below `pid`, and their resident bytes."""
+    count = resident = 0
+    try:
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                resident += process.memory_info().rss
+                count += 1
+            except psutil.Error:  # it has just ended
+                continue
+    except psutil.NoSuchProcess:
+        pass
+    return count, resident
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What a row left in its database."""
+
+    errors: dict[Key, float]  # final test error of each cell, percent
+    first_start: float  # seconds since 1970: the first cell begins
+    last_end: float  # the last result is recorded
+
+
+def read_trials(database: Path) -> Trials:
+    """Every trial of every Optuna study in the database.
+
+    Raises:
+        BenchmarkError: a cell is unfinished, or was trained twice.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+    errors: dict[Key, float] = {}
+    starts, ends = [], []
+    for name in optuna.get_all_study_names(storage):
+        for trial in optuna.load_study(study_name=name, storage=storage).trials:
+            key = (name, trial.params.get("alpha", 0.0), trial.params.get("lambda", 0.0))
+            if trial.state != TrialState.COMPLETE or trial.value is None:
+                raise BenchmarkError(f"{database}: cell {key} is {trial.state.name}")
+            if key in errors:
+                raise BenchmarkError(f"{database}: cell {key} was trained twice")
+            errors[key] = trial.value
+            if trial.datetime_start is not None and trial.datetime_complete is not None:
+                starts.append(trial.datetime_start.timestamp())
+                ends.append(trial.datetime_complete.timestamp())
+    storage.engine.dispose()
+    return Trials(errors, min(starts), max(ends))
+
+
+def machine() -> dict[str, Any]:
+    """CPU, cores, memory, system and versions."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": psutil.cpu_count(logical=False),
+        "threads": psutil.cpu_count(logical=True),
+        "usable_threads": usable_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "git": git_revision(),
+    }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, as joblib counts them."""
+    return joblib.cpu_count()
+
+
+def _cpu_model() -> str:
+    """Model name of the CPU, or what Python knows of it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, minimum and maximum."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    median = (ordered[middle] + ordered[~middle]) / 2
+    return {"median": median, "min": ordered[0], "max": ordered[-1]}
+
+
+def show(spread: dict[str, float], form: Callable[[float], str]) -> str:
+    """A spread as "median (min–max)"."""
+    return f"{form(spread['median'])} ({form(spread['min'])}–{form(spread['max'])})"

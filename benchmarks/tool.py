@@ -1,0 +1,128 @@
+"""The command line of this tool with a stopwatch on its database.
+
+    python -m benchmarks.tool FOLDER run digits-fig2 --store sqlite:///…
+
+does what `landscape run digits-fig2 --store …` does. Every call of a public method of `Store`,
+in the parent and in each worker, is timed, waiting for locks included; on leaving, each process
+writes its times as JSON into FOLDER.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from study import driver
+from study.store import Store
+
+CLAIM_OPERATIONS = ("claim", "record", "beat")  # what a worker cannot do without
+
+
+class Stopwatch:
+    """Times the public methods of `Store`, and opening one, as long as it is entered.
+
+    Attributes:
+        calls: how often each was called.
+        seconds: wall time in each.
+    """
+
+    def __init__(self, role: str, folder: Path) -> None:
+        self.role, self.folder = role, folder
+        self.calls: dict[str, int] = defaultdict(int)
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.originals: dict[str, Any] = {}
+
+    def __enter__(self) -> Stopwatch:
+        self.started = time.perf_counter()
+        for name, method in list(vars(Store).items()):
+            if callable(method) and (name == "__init__" or not name.startswith("_")):
+                self.originals[name] = method
+                setattr(Store, name, self._timed(name, method))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name, method in self.originals.items():
+            setattr(Store, name, method)
+        record = {
+            "role": self.role,
+            "lifetime_s": time.perf_counter() - self.started,
+            "calls": dict(self.calls),
+            "seconds": dict(self.seconds),
+        }
+        path = self.folder / f"{self.role}-{time.time_ns()}.json"
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+    def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self.calls[name] += 1
+                self.seconds[name] += time.perf_counter() - started
+
+        return timed
+
+
+def timed_work(folder: Path, job: driver.Job, device: str) -> None:
+    """`study.driver.work` under a stopwatch; runs in a worker process."""
+    with Stopwatch("worker", folder):
+        driver.work(job, device)
+
+
+def read_stopwatches(folder: Path) -> dict[str, Any]:
+    """Database work of one run of the tool.
+
+    Returns:
+        workers: how many.
+        chunks: how many they recorded.
+        worker_s: lifetimes of the workers without their start-up, summed.
+        claim_record_beat_s, share: time of these three in the workers; its share of worker_s.
+        everything_s, share_of_everything: the same for all calls, those of the parent too.
+        calls: by role and operation, how often and how many seconds.
+    """
+    records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+    calls: dict[str, dict[str, dict[str, float]]] = {"parent": {}, "worker": {}}
+    for record in records:
+        for name, count in record["calls"].items():
+            total = calls[record["role"]].setdefault(name, {"calls": 0, "seconds": 0.0})
+            total["calls"] += count
+            total["seconds"] += record["seconds"][name]
+    lifetimes = [r["lifetime_s"] for r in records if r["role"] == "worker"]
+    claims = sum(
+        calls["worker"].get(name, {"seconds": 0.0})["seconds"] for name in CLAIM_OPERATIONS
+    )
+    everything = sum(total["seconds"] for role in calls.values() for total in role.values())
+    return {
+        "workers": len(lifetimes),
+        "chunks": calls["worker"]["record"]["calls"],
+        "worker_s": sum(lifetimes),
+        "claim_record_beat_s": claims,
+        "share": claims / sum(lifetimes),
+        "everything_s": everything,
+        "share_of_everything": everything / sum(lifetimes),
+        "calls": calls,
+    }
+
+
+def main(folder: Path, arguments: list[str]) -> None:
+    """Run the command line with these arguments, the stopwatches writing into `folder`."""
+    from cli import main as landscape
+
+    driver.work = functools.partial(timed_work, folder)
+    with Stopwatch("parent", folder):
+        landscape(arguments, prog_name="landscape", standalone_mode=True)
+
+
+if __name__ == "__main__":
+    # By its module's name: what joblib sends to the workers must be importable there.
+    from benchmarks.tool import main as importable_main
+
+    importable_main(Path(sys.argv[1]), sys.argv[2:])
