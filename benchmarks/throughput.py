@@ -169,7 +169,7 @@ def warm_up() -> None:
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
-    default=16,
+    default=20,
     show_default=True,
     help="Cells of each pair.",
 )

@@ -365,7 +365,10 @@ class Study(_Frozen):
         raise SpecError(f"study '{self.name}' has no panel '{name}': it has {known}")
 
     def change(self, **changes: Any) -> Study:
-        """A validated copy with some fields replaced."""
+        """A validated copy with some fields replaced; what panels have, `change_panels` does."""
+        unknown = changes.keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"a study has no {', '.join(sorted(unknown))}")
         return self.from_dict(dict(self) | changes, f"study '{self.name}'")
 
     def change_panels(self, **changes: Any) -> Study:

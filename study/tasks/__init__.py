@@ -44,6 +44,9 @@ def load_task(name: str) -> Task:
         TaskError: unknown, does not import, or not a task.
     """
     if is_user_task(name):
+        here = str(Path.cwd())
+        if here not in sys.path:  # for good: the task may import its neighbours later
+            sys.path.insert(0, here)
         return _import_task(name, name)
     if name not in TASKS:
         raise TaskError(
@@ -60,8 +63,7 @@ def _import_task(path: str, name: str) -> Task:
     if not module_name or not attribute:
         raise TaskError(f"task '{name}': half a name: write package.module:name")
     try:
-        with _importable_from(Path.cwd()):
-            module = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
     except Exception as e:  # whatever the user's module raises while it is imported
         raise TaskError(
             f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
@@ -78,15 +80,3 @@ def _import_task(path: str, name: str) -> Task:
     require_task(task, name)
     return task
 
-
-class _importable_from:  # noqa: N801
-    """Put a folder on the import path for a while."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __enter__(self) -> None:
-        sys.path.insert(0, self.folder)
-
-    def __exit__(self, *_: object) -> None:
-        sys.path.remove(self.folder)

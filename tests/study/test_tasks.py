@@ -117,6 +117,7 @@ number = 5
 def folder(tmp_path, monkeypatch):
     """A working directory with a module of the user's, forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     known = set(sys.modules)
     (tmp_path / "mine.py").write_text(USER_MODULE)
     yield tmp_path
@@ -125,11 +126,24 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_user_task_is_imported_from_the_working_directory(folder):
-    before = list(sys.path)
     task = load_task("mine:second")
     assert (task.name, task.epochs) == ("second", 1)
     assert len(check_task(task, 4).train_inputs) == 8
-    assert sys.path == before
+    load_task("mine:second")
+    assert sys.path.count(str(folder)) == 1  # stays: the task may import its neighbours later
+
+
+def test_a_user_task_may_import_its_neighbours_late(folder):
+    (folder / "neighbour.py").write_text("from mine import data as found\n")
+    late = "\n\ndef late():\n    import neighbour\n    return neighbour.found()\n\n"
+    task = 'third = Task("third", lambda: nn.Linear(2, 2), late, 2, 4, 1)\n'
+    (folder / "mine.py").write_text(USER_MODULE + late + task)
+    assert len(load_task("mine:third").data().train_inputs) == 8
+
+
+def test_a_built_in_task_leaves_the_import_path_alone(folder):
+    load_task("digits")
+    assert str(folder) not in sys.path
 
 
 def test_a_user_task_may_lie_in_a_package(folder):
