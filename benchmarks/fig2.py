@@ -16,7 +16,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-from benchmarks.measure import BenchmarkError, machine, read_trials, run_command, show, spread
+from benchmarks.measure import (
+    BenchmarkError,
+    machine,
+    read_trials,
+    require_same_source,
+    run_command,
+    show,
+    source_hash,
+    spread,
+)
 from benchmarks.report import make_console, print_database, print_machine, write_report
 from benchmarks.throughput import PRESET, RESULTS, warm_up
 from benchmarks.tool import read_stopwatches
@@ -105,8 +114,10 @@ def main(repeats: int, output: Path) -> None:
     """Measure the whole embedded study."""
     console = make_console()
     load_preset(PRESET)  # fails early if it is gone
+    source = source_hash()
     warm_up()
     repetitions = [measure_study(PRESET) for _ in range(repeats)]
+    require_same_source(source)
     facts = make_report(repetitions, ["python", "-m", "benchmarks.fig2", *sys.argv[1:]])
     write_report(facts, output)
     print_report(console, facts)

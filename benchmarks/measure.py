@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -132,7 +133,30 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "git": git_revision(),
+        "source": source_hash(),
     }
+
+
+def source_hash() -> str:
+    """A hash of the tool's source, since a revision that ends in -dirty names no state."""
+    digest = hashlib.sha256()
+    paths = [REPOSITORY / "cli.py"]
+    for package in ("study", "landscapes"):
+        paths += (p for p in (REPOSITORY / package).rglob("*") if p.suffix in (".py", ".toml"))
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def require_same_source(before: str) -> None:
+    """Check that nobody changed the tool while it was measured.
+
+    Raises:
+        BenchmarkError: somebody did; the repetitions are of different programs.
+    """
+    if source_hash() != before:
+        raise BenchmarkError("the tool's source changed while it was measured: run this again")
 
 
 def usable_cores() -> int:

@@ -55,10 +55,16 @@ class Repetition:
         """Throughput without start-up and leaving."""
         return self.cells / self.training_s
 
+    @property
+    def leaving_s(self) -> float:
+        """Seconds from the last recorded result to the end of the process."""
+        return self.wall_s - self.startup_s - self.training_s
+
     def record(self) -> dict[str, Any]:
         """As it stands in the JSON."""
         facts = {k: v for k, v in vars(self).items() if k not in ("errors", "database")}
         return facts | {
+            "leaving_s": self.leaving_s,
             "cells_per_s": self.cells_per_s,
             "cells_per_s_training": self.cells_per_s_training,
             "median_test_error": statistics.median(self.errors.values()),
@@ -70,14 +76,14 @@ Measured = dict[str, list[Repetition]]  # by row
 
 def summarize(rows: Sequence[Row], measured: Measured) -> list[dict[str, Any]]:
     """Each row with its repetitions and their spread."""
-    keys = ("wall_s", "startup_s", "training_s", "cells_per_s", "cells_per_s_training")
+    keys = (
+        *("wall_s", "startup_s", "training_s", "leaving_s"),
+        *("cells_per_s", "cells_per_s_training", "peak_bytes", "median_test_error"),
+    )
     summary = []
     for row in rows:
         records = [repetition.record() for repetition in measured[row.name]]
-        spreads = {
-            key: spread([record[key] for record in records])
-            for key in (*keys, "peak_bytes", "median_test_error")
-        }
+        spreads = {key: spread([record[key] for record in records]) for key in keys}
         facts = {"row": row.name, "title": row.title, "what": row.what}
         summary.append(facts | spreads | {"repetitions": records})
     return summary
@@ -162,7 +168,7 @@ def report(
 def make_console() -> Console:
     """A console wide enough for the tables, in a pipe too."""
     console = Console(soft_wrap=True, highlight=False)
-    return Console(soft_wrap=True, highlight=False, width=max(110, console.width))
+    return Console(soft_wrap=True, highlight=False, width=max(125, console.width))
 
 
 def print_report(console: Console, facts: dict[str, Any]) -> None:
@@ -175,7 +181,8 @@ def print_report(console: Console, facts: dict[str, Any]) -> None:
     )
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("row", no_wrap=True)
-    for column in ("cells/s", "without start-up", "wall s", "start-up s", "peak MB", "error %"):
+    figures = ("wall s", "start-up s", "leaving s", "peak MB", "error %")
+    for column in ("cells/s", "without start-up", *figures):
         table.add_column(column, justify="right")
     for row in facts["rows"]:
         console.print(f"  {row['row']}: {row['title']}: {row['what']}")
@@ -185,6 +192,7 @@ def print_report(console: Console, facts: dict[str, Any]) -> None:
             show(row["cells_per_s_training"], "{:.2f}".format),
             f"{row['wall_s']['median']:.1f}",
             f"{row['startup_s']['median']:.1f}",
+            f"{row['leaving_s']['median']:.1f}",
             f"{row['peak_bytes']['max'] / 1e6:.0f}",
             f"{row['median_test_error']['median']:.2f}",
         )

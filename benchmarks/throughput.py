@@ -16,7 +16,14 @@ from typing import Any
 
 import click
 
-from benchmarks.measure import BenchmarkError, read_trials, run_command, usable_cores
+from benchmarks.measure import (
+    BenchmarkError,
+    read_trials,
+    require_same_source,
+    run_command,
+    source_hash,
+    usable_cores,
+)
 from benchmarks.report import (
     Measured,
     Repetition,
@@ -47,9 +54,9 @@ def _tool(study_file: Path, database: Path, folder: Path) -> list[str]:
     return [sys.executable, "-m", "benchmarks.tool", str(folder), *arguments]
 
 
-def make_rows(processes: int) -> list[Row]:
-    """The rows, in the order in which each repetition runs them."""
-    return [
+def make_rows(processes: int, *, careful: bool = False) -> list[Row]:
+    """The rows, in the order in which each repetition runs them; `careful` adds one."""
+    rows = [
         Row(
             "loop",
             "Optuna + torch.optim, 1 process",
@@ -75,6 +82,7 @@ def make_rows(processes: int) -> list[Row]:
             _tool,
         ),
     ]
+    return [row for row in rows if careful or row.name != "loop-parallel-fused"]
 
 
 def subset(study: Study, cells: int, epochs: int | None = None) -> Study:
@@ -173,6 +181,7 @@ def warm_up() -> None:
     show_default=True,
     help="Cells of each pair.",
 )
+@click.option("--careful", is_flag=True, help="Add a row: the parallel loop with fused=True.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Budget.  [default: the preset's]")
 @click.option(
@@ -181,14 +190,16 @@ def warm_up() -> None:
     default=RESULTS / "throughput.json",
     show_default=True,
 )
-def main(cells: int, repeats: int, epochs: int | None, output: Path) -> None:
+def main(cells: int, careful: bool, repeats: int, epochs: int | None, output: Path) -> None:
     """Measure this tool against Optuna objectives with torch.optim."""
     console = make_console()
     study = subset(load_preset(PRESET), cells, epochs)
     processes = usable_cores()
-    rows = make_rows(processes)
+    rows = make_rows(processes, careful=careful)
+    source = source_hash()
     warm_up()
     measured = measure_all(rows, study, repeats, console.print)
+    require_same_source(source)
     settings = {
         "preset": PRESET,
         "cells": measured["tool"][0].cells,

@@ -23,7 +23,7 @@ import torch
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from study.errors import LeaseLostError, TrainingError
+from study.errors import LandscapeError, LeaseLostError, TrainingError
 from study.fused import train_chunk
 from study.plan import Plan
 from study.provenance import Worker, provenance
@@ -121,7 +121,8 @@ class _Workers:
         dead = []
         for future in wait(self.slots, timeout, return_when=FIRST_COMPLETED).done:
             executor, device = self.slots.pop(future)
-            executor.shutdown(wait=False)
+            # All that it did is recorded: no need to wait for an orderly end of its interpreter.
+            executor.shutdown(wait=False, kill_workers=True)
             try:
                 future.result()
             except TerminatedWorkerError:
@@ -185,6 +186,8 @@ def _train(
         store.record(claim, outcome)
     except LeaseLostError:
         return  # another worker has the chunk; take the next
+    except LandscapeError:
+        raise  # the database fails, and says so itself; the lease will expire
     except Exception as e:
         store.release(claim)
         raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
@@ -222,7 +225,7 @@ def _settle_in(job: Job, device: str) -> None:
     if device == "cpu":
         # Processes of one thread outrun one process of many, and sums keep their order.
         torch.set_num_threads(1)
-    # Weights that decay towards 0 become denormal numbers, a hundred times slower on a CPU.
+    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
     torch.set_flush_denormal(True)
 
 

@@ -230,7 +230,7 @@ def train_chunk(
         cells: the K cells.
         seed: decides start weights, batches, augmentation and dropout.
         fuse: False trains cell by cell (see `why_not_fused`).
-        on_step: called before each step; what it raises ends the training.
+        on_step: called before each step and test batch; what it raises ends the training.
     """
     started = time.perf_counter()
     if panel.epochs is None:
@@ -255,7 +255,8 @@ def train_chunk(
                 scale = _lambda_scale(panel, t, batches)
                 optimizer.step(gradients, eta, scale)
             train_loss = loss_sum / len(data.train_targets)
-            recorder.add(epoch, train_loss, *evaluate(engine, data), ensemble.theta)
+            tested = evaluate(engine, data, on_step)
+            recorder.add(epoch, train_loss, *tested, ensemble.theta)
     return recorder.result(time.perf_counter() - started)
 
 
@@ -301,8 +302,13 @@ def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
 
 
 @torch.no_grad()
-def evaluate(engine: Engine, data: Data) -> tuple[Tensor, Tensor]:
-    """Mean test loss and test error in percent of every cell, each [K]."""
+def evaluate(
+    engine: Engine, data: Data, on_step: Callable[[], None] = lambda: None
+) -> tuple[Tensor, Tensor]:
+    """Mean test loss and test error in percent of every cell, each [K].
+
+    `on_step` is called before each batch; what it raises ends the evaluation.
+    """
     engine.ensemble.network.eval()
     theta = engine.ensemble.theta
     examples = len(data.test_targets)
@@ -311,6 +317,7 @@ def evaluate(engine: Engine, data: Data) -> tuple[Tensor, Tensor]:
     for inputs, targets in zip(
         data.test_inputs.split(size), data.test_targets.split(size), strict=True
     ):
+        on_step()
         outputs = engine.outputs(inputs)
         loss += engine.losses(outputs, targets) * len(targets)
         wrong += (outputs.argmax(dim=-1) != targets).sum(dim=-1)

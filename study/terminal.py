@@ -106,7 +106,16 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
         title=f"study {study.name} · task {study.task} · {seeds}", box=SIMPLE_HEAD, pad_edge=False
     )
     table.add_column("panel")
-    for column in ("cells", "finished", "running", "open", "diverged", "failed", "best %", "time"):
+    for column in (
+        "cells",
+        "finished",
+        "running",
+        "open",
+        "diverged",
+        "failed",
+        "best cell %",
+        "time",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for p in progress:
         waiting = p.total - p.finished - p.running - p.failed

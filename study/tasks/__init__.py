@@ -79,4 +79,3 @@ def _import_task(path: str, name: str) -> Task:
         ) from e
     require_task(task, name)
     return task
-

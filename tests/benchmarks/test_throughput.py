@@ -11,7 +11,13 @@ import pytest
 import torch
 
 from benchmarks import fig2, loop
-from benchmarks.measure import BenchmarkError, read_trials, spread
+from benchmarks.measure import (
+    BenchmarkError,
+    read_trials,
+    require_same_source,
+    source_hash,
+    spread,
+)
 from benchmarks.report import Measured, Repetition, agreement, ratios, report, write_report
 from benchmarks.throughput import PRESET, make_rows, measure_all, subset
 from study.presets import load_preset
@@ -123,6 +129,12 @@ def test_rows_agree_when_their_medians_do(median: float, agree: bool):
 
 def test_spread_of_an_even_count():
     assert spread([4.0, 1.0, 3.0, 2.0]) == {"median": 2.5, "min": 1.0, "max": 4.0}
+
+
+def test_source_that_changed_meanwhile_is_an_error():
+    require_same_source(source_hash())
+    with pytest.raises(BenchmarkError, match="changed while"):
+        require_same_source("another")
 
 
 @pytest.mark.slow

@@ -356,7 +356,7 @@ def test_every_epoch_sees_every_example_once_the_last_partial_batch_too(
 def test_a_batch_larger_than_the_data_is_all_of_it(make_task, make_panel, train):
     steps = []
     train(make_task(mlp), make_panel("sgd"), batch_size=1000, on_step=lambda: steps.append(1))
-    assert len(steps) == 3
+    assert len(steps) == 3 * (1 + 1)  # per epoch one step and one test batch
 
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
@@ -400,10 +400,10 @@ def test_an_interruption_goes_through_and_leaves_the_random_state_alone(
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_on_step_is_called_before_each_step(make_task, make_panel, train):
+def test_on_step_is_called_before_each_step_and_test_batch(make_task, make_panel, train):
     steps = []
     train(make_task(mlp), make_panel("sgd", epochs=4), on_step=lambda: steps.append(1))
-    assert len(steps) == 4 * math.ceil(TRAIN / BATCH)
+    assert len(steps) == 4 * (math.ceil(TRAIN / BATCH) + 1)
 
 
 def test_seeds_differ_in_weights_and_batches(make_task, make_panel, train):
