@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -56,19 +57,30 @@ def run_command(command: Sequence[str], log: Path) -> Finished:
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
         )
-        while True:
-            count, resident = _tree_memory(process.pid)
-            peak_bytes, peak_processes = max(peak_bytes, resident), max(peak_processes, count)
-            try:
-                code = process.wait(SAMPLE_EVERY)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        try:
+            while process.poll() is None:
+                count, resident = _tree_memory(process.pid)
+                peak_bytes, peak_processes = max(peak_bytes, resident), max(peak_processes, count)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(SAMPLE_EVERY)
+        finally:
+            _end_tree(process)  # Ctrl-C here must not leave it training
         wall = time.perf_counter() - clock
-    if code != 0:
+    if process.returncode != 0:
         tail = log.read_text("utf-8")[-2000:]
-        raise BenchmarkError(f"{' '.join(command)}: exit code {code}:\n{tail}")
+        raise BenchmarkError(f"{' '.join(command)}: exit code {process.returncode}:\n{tail}")
     return Finished(started, wall, peak_bytes, peak_processes, load)
+
+
+def _end_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process, if it still runs, and all below it."""
+    if process.poll() is not None:
+        return
+    root = psutil.Process(process.pid)
+    for running in (*root.children(recursive=True), root):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            running.kill()
+    process.wait()
 
 
 def _tree_memory(pid: int) -> tuple[int, int]:

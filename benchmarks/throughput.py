@@ -177,7 +177,7 @@ def warm_up() -> None:
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
-    default=20,
+    default=66,
     show_default=True,
     help="Cells of each pair.",
 )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from benchmarks import fig2, loop
+from benchmarks import fig2, loop, measure
 from benchmarks.measure import (
     BenchmarkError,
     read_trials,
     require_same_source,
+    run_command,
     source_hash,
     spread,
 )
@@ -129,6 +132,26 @@ def test_rows_agree_when_their_medians_do(median: float, agree: bool):
 
 def test_spread_of_an_even_count():
     assert spread([4.0, 1.0, 3.0, 2.0]) == {"median": 2.5, "min": 1.0, "max": 4.0}
+
+
+def test_a_command_that_fails_shows_the_end_of_its_output(tmp_path: Path):
+    with pytest.raises(BenchmarkError, match="exit code 3:\nwhy"):
+        run_command([sys.executable, "-c", "print('why'); raise SystemExit(3)"], tmp_path / "log")
+
+
+def test_interrupted_measuring_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    watched = []
+
+    def interrupt(pid: int) -> tuple[int, int]:
+        watched.append(pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "_tree_memory", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_command([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log")
+    assert not psutil.pid_exists(watched[0])
 
 
 def test_source_that_changed_meanwhile_is_an_error():
