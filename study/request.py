@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from study.errors import UsageError
 from study.presets import load_preset
-from study.spec import Panel, Study, parse_axis
+from study.spec import Panel, Study
 from study.tasks import is_user_task
+from study.validation import parse_axis
 
 if TYPE_CHECKING:
     from study.store import Store

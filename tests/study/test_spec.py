@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from study.errors import SpecError, StudyMismatchError, UsageError
 from study.pairs import PAIRS
 from study.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
-from study.spec import Axis, Cell, Grid, Options, Panel, Study, parse_axis, read_toml
+from study.spec import Axis, Cell, Grid, Options, Panel, Study
+from study.validation import parse_axis, read_toml
 
 EXAMPLE = """
 name = "my-study"

@@ -1,0 +1,99 @@
+"""What the parts of a study share: their base class, and errors that a user can act on."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from study.errors import SpecError
+
+
+class Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_name=True):
+    """Base of the parts of a study: immutable, hashable, no unknown keys.
+
+    Strict: "0.1" or true is no number, "yes" no truth value. Tuples are lists in TOML, so
+    their fields are not strict; what stands in them is.
+    """
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises:
+        SpecError: broken TOML, with its line.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise SpecError(f"{where}: broken TOML: {e}") from e
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file.
+
+    Raises:
+        SpecError: a file that cannot be read, is no text, or is broken TOML (with its line).
+    """
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as e:
+        raise SpecError(f"{path}: cannot be read ({e.strerror}): name a study file") from e
+    except UnicodeDecodeError as e:
+        raise SpecError(f"{path}: no text in UTF-8, so no study file: {e.reason}") from e
+
+
+def parse_axis(text: str, where: str) -> Any:
+    """The axis in `text`, written as in a study file: a list or a `{ base, log2 }` table.
+
+    Raises:
+        SpecError: it is not TOML; whether it is a valid axis is checked with its panel.
+    """
+    return parse_toml(f"axis = {text}", where)["axis"]
+
+
+def explain(e: ValidationError, where: str) -> str:
+    """One line for each thing wrong: where it stands, what is wrong with what was found.
+
+    What is wrong with several panels alike is said once.
+    """
+    panels: dict[tuple[str, str], list[int]] = {}
+    for error in e.errors():
+        # 'grid' and 'values' are this module's words: no user wrote them.
+        path = [part for part in error["loc"] if part not in ("grid", "values")]
+        index = 0
+        if path[:1] in (["panel"], ["panels"]) and len(path) > 1:
+            index, path = int(path[1]) + 1, path[2:]
+        panels.setdefault((_place(path), _message(error)), []).append(index)
+    lines = []
+    for (place, message), indices in panels.items():
+        numbers = ", ".join(map(str, indices))
+        panel = "" if indices == [0] else f"panel{'s' * (len(indices) > 1)} {numbers}"
+        lines.append(
+            ": ".join(filter(None, [where, ", ".join(filter(None, [panel, place])), message]))
+        )
+    return "\n".join(lines)
+
+
+def _message(error: ErrorDetails) -> str:
+    """What is wrong, and what was found."""
+    if error["type"] == "missing":
+        return "missing: please give it"
+    if error["type"] == "extra_forbidden":
+        return "unknown key: remove it or correct its spelling"
+    message = error["msg"].removeprefix("Value error, ")
+    return message if error["type"] == "value_error" else f"{message}, found {error['input']!r}"
+
+
+def _place(path: list[str | int]) -> str:
+    """('panel', 0, 'alpha') → "panel 1, alpha"."""
+    words: list[str] = []
+    for part in path:
+        if isinstance(part, int) and words:
+            words[-1] += f" {part + 1}"
+        else:
+            words.append(str(part).replace("lambda_", "lambda"))
+    return ", ".join(words)
