@@ -173,11 +173,11 @@ def resume(
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is; by default every study."""
     from study.store import Store
-    from study.terminal import status_table
+    from study.terminal import print_table, status_table
 
     opened = Store(store)
     for study in [opened.study(name)] if name else opened.studies():
-        _console().print(status_table(study, opened.progress(study.name)))
+        print_table(_console(), status_table(study, opened.progress(study.name)))
 
 
 @main.command("list")
@@ -332,17 +332,17 @@ def _holds(store: str, name: str) -> bool:
 def _print_plan(plan: Plan, store: str) -> None:
     from study.plan import estimate_seconds
     from study.store import missing_cells
-    from study.terminal import plan_table
+    from study.terminal import plan_table, print_table
 
     missing = missing_cells(store, plan.study)
     seconds = estimate_seconds(plan, sum(missing.values()))
-    _console().print(plan_table(plan, missing, seconds))
+    print_table(_console(), plan_table(plan, missing, seconds))
 
 
 def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None:
     """Put the study into the store, train what is open, draw."""
     from study.driver import run
-    from study.terminal import ProgressBar, status_table
+    from study.terminal import ProgressBar, print_table, status_table
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
@@ -361,7 +361,7 @@ def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None
         )
     with _resumable(store, name), ProgressBar(console, created.total, finished) as bar:
         run(plan, store, bar)
-    console.print(status_table(created.study, store.progress(name)))
+    print_table(console, status_table(created.study, store.progress(name)))
     if plot:
         _draw(store, name, (_figure_path(store, name),))
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -18,7 +17,12 @@ if TYPE_CHECKING:
     from study.spec import Study
     from study.store import PanelProgress
 
-TABLE: dict[str, Any] = {"box": SIMPLE_HEAD, "pad_edge": False, "collapse_padding": True}
+TABLE: dict[str, Any] = {
+    "box": None,
+    "padding": (0, 2, 0, 0),
+    "title_justify": "left",
+    "caption_justify": "left",
+}
 MINUTE, HOUR = 60, 3600  # seconds
 
 
@@ -99,12 +103,16 @@ def format_bytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
 
 
+def print_table(console: Console, table: Table) -> None:
+    """Print a table whole, also where the terminal is narrower."""
+    console.print(table, width=max(console.width, 80), crop=False, soft_wrap=False)
+
+
 def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
     """One row per panel: cells by state, error of the best cell, time summed over workers."""
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
-    table = Table(
-        title=f"study {study.name} · task {study.task} · {seeds}", box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
+    table.caption = "best: lowest test error of one cell and seed; time: summed over workers"
     table.add_column("panel")
     for column in (
         "cells",
@@ -113,7 +121,7 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
         "open",
         "diverged",
         "failed",
-        "best cell %",
+        "best %",
         "time",
     ):
         table.add_column(column, justify="right", no_wrap=True)
@@ -133,9 +141,7 @@ def plan_table(plan: Plan, missing: dict[str, int], seconds: float) -> Table:
         seconds: estimated wall time.
     """
     study = plan.study
-    table = Table(
-        title=f"dry run of study {study.name} · task {study.task}", box=SIMPLE_HEAD, pad_edge=False
-    )
+    table = Table(title=f"dry run of study {study.name} · task {study.task}", **TABLE)
     for column in ("panel", "pair", "schedule", "epochs"):
         table.add_column(column)
     for column in ("α × λ × seeds", "to train", "chunks"):
