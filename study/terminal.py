@@ -105,7 +105,7 @@ def format_bytes(count: float) -> str:
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table whole, also where the terminal is narrower."""
-    console.print(table, width=max(console.width, 80), crop=False, soft_wrap=False)
+    Console(file=console.file, width=max(console.width, 80)).print(table)
 
 
 def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
