@@ -25,6 +25,7 @@ from benchmarks.measure import (
     show,
     source_hash,
     spread,
+    stop_when_terminated,
 )
 from benchmarks.report import make_console, print_database, print_machine, write_report
 from benchmarks.throughput import PRESET, RESULTS, warm_up
@@ -112,6 +113,7 @@ def print_report(console: Console, facts: dict[str, Any]) -> None:
 )
 def main(repeats: int, output: Path) -> None:
     """Measure the whole embedded study."""
+    stop_when_terminated()
     console = make_console()
     load_preset(PRESET)  # fails early if it is gone
     source = source_hash()

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -70,6 +71,11 @@ def run_command(command: Sequence[str], log: Path) -> Finished:
         tail = log.read_text("utf-8")[-2000:]
         raise BenchmarkError(f"{' '.join(command)}: exit code {process.returncode}:\n{tail}")
     return Finished(started, wall, peak_bytes, peak_processes, load)
+
+
+def stop_when_terminated() -> None:
+    """Let SIGTERM do what Ctrl-C does, so that `run_command` ends what it started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _end_tree(process: subprocess.Popen[bytes]) -> None:

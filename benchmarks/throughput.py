@@ -22,6 +22,7 @@ from benchmarks.measure import (
     require_same_source,
     run_command,
     source_hash,
+    stop_when_terminated,
     usable_cores,
 )
 from benchmarks.report import (
@@ -177,7 +178,7 @@ def warm_up() -> None:
 @click.option(
     "--cells",
     type=click.IntRange(min=1),
-    default=66,
+    default=44,
     show_default=True,
     help="Cells of each pair.",
 )
@@ -192,6 +193,7 @@ def warm_up() -> None:
 )
 def main(cells: int, careful: bool, repeats: int, epochs: int | None, output: Path) -> None:
     """Measure this tool against Optuna objectives with torch.optim."""
+    stop_when_terminated()
     console = make_console()
     study = subset(load_preset(PRESET), cells, epochs)
     processes = usable_cores()
