@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from study.plan import Plan
+    from study.spec import Study
     from study.store import Store
 
 INTERRUPTED = 130  # exit code of a command stopped by Ctrl-C, as shells have it
@@ -176,7 +178,7 @@ def status(name: str | None, store: str) -> None:
     from study.terminal import print_table, status_table
 
     opened = Store(store)
-    for study in [opened.study(name)] if name else opened.studies():
+    for study in [opened.study(name)] if name else _studies(opened):
         print_table(_console(), status_table(study, opened.progress(study.name)))
 
 
@@ -187,7 +189,7 @@ def list_studies(store: str) -> None:
     from study.store import Store
 
     opened = Store(store)
-    for study in opened.studies():
+    for study in _studies(opened):
         progress = opened.progress(study.name)
         finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
         panels = ", ".join(panel.name for panel in study.panels)
@@ -226,7 +228,7 @@ def show(name: str, store: str) -> None:
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
 @click.option(
     "--span",
-    type=float,
+    type=click.FloatRange(min=0.01, max=100),
     default=3.0,
     show_default=True,
     help="Points of error above the best that the colours cover.",
@@ -319,6 +321,14 @@ def _console() -> Console:
     return Console()
 
 
+def _studies(store: Store) -> list[Study]:
+    """Every study, or a word that there is none yet."""
+    studies = store.studies()
+    if not studies:
+        click.echo(f"{store.name}: no studies yet: start one with `landscape run`")
+    return studies
+
+
 def _holds(store: str, name: str) -> bool:
     """Whether there is a database that holds a study of this name."""
     from study.store import Store
@@ -335,7 +345,7 @@ def _print_plan(plan: Plan, store: str) -> None:
     from study.terminal import plan_table, print_table
 
     missing = missing_cells(store, plan.study)
-    seconds = estimate_seconds(plan, sum(missing.values()))
+    seconds = estimate_seconds(plan, sum(map(sum, missing.values())))
     print_table(_console(), plan_table(plan, missing, seconds))
 
 
@@ -351,6 +361,7 @@ def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None
         f"study {name}: {created.total} cells, {finished} of them finished; "
         f"{len(plan.devices)} workers; database {store.name}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     if plan.not_fused is not None:
@@ -358,6 +369,7 @@ def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None
             f"task {plan.study.task} cannot be fused, so its cells are trained one by one, with "
             f"the same results ({plan.not_fused})",
             highlight=False,
+            markup=False,
         )
     with _resumable(store, name), ProgressBar(console, created.total, finished) as bar:
         run(plan, store, bar)
@@ -377,7 +389,7 @@ def _resumable(store: Store, name: str) -> Iterator[None]:
         again = f"landscape resume {name}" + (f" --task {task}" if ":" in task else "")
         click.echo(
             f"\nstopped; {finished} finished cells are in {store.name}\n"
-            f"go on with:  {again} --store {store.display_url}",
+            f"go on with:  {again} --store {shlex.quote(store.display_url)}",
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None

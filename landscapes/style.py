@@ -15,7 +15,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from study.errors import UsageError
+from study.errors import StoreError, UsageError
 from study.pairs import PAIRS
 from study.spec import Axis
 
@@ -162,6 +162,7 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
 
     Raises:
         UsageError: a suffix other than these.
+        StoreError: the file cannot be written.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -170,9 +171,12 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
             f"{path}: cannot write '{path.suffix}' figures: "
             f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
     fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
-    with mpl.rc_context(fonts):
-        figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.05, metadata=stamp)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context(fonts):
+            figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.05, metadata=stamp)
+    except OSError as e:
+        raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
     return path

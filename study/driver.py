@@ -25,7 +25,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.errors import LandscapeError, LeaseLostError, TrainingError
 from study.fused import train_chunk
-from study.plan import Plan
+from study.plan import Plan, worker_arithmetic
 from study.provenance import Worker, provenance
 from study.spec import Study
 from study.store import LEASE, Claim, PanelProgress, Store
@@ -92,14 +92,22 @@ class _Workers:
     def __init__(self, job: Job, devices: tuple[str, ...]) -> None:
         self.job = job
         self.slots: dict[Future[None], tuple[ProcessPoolExecutor, str]] = {}
+        self.devices = devices
         self.died, self.finished = 0, -1
-        for device in devices:
-            self._start(device)
 
     def __enter__(self) -> _Workers:
+        try:
+            for device in self.devices:
+                self._start(device)
+        except BaseException:  # interrupted between two: those that run must not go on
+            self._kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._kill()
+
+    def _kill(self) -> None:
         for executor, _device in self.slots.values():
             executor.shutdown(wait=False, kill_workers=True)
 
@@ -127,6 +135,14 @@ class _Workers:
                 future.result()
             except TerminatedWorkerError:
                 dead.append(device)
+            except LandscapeError:
+                raise
+            except Exception as e:  # before the first chunk: loading the data, say
+                name = self.job.study.name
+                raise TrainingError(
+                    f"study '{name}': a worker on {device} failed: {type(e).__name__}: {e}: mend "
+                    "that and resume"
+                ) from e
         return dead
 
     def replace(self, device: str, finished: int) -> None:
@@ -148,7 +164,12 @@ class _Workers:
 
 def work(job: Job, device: str) -> None:
     """One worker: claim, train and record until no chunk of the study is open."""
-    _settle_in(job, device)
+    sys.path[:] = job.path
+    with worker_arithmetic(device):
+        _work(job, device)
+
+
+def _work(job: Job, device: str) -> None:
     store = Store(job.store)
     task = load_task(job.study.task)
     data = task.data().to(device, getattr(torch, job.study.options.precision))
@@ -217,16 +238,6 @@ class _Pulse:
         if moment - self.beaten > LEASE / 4:
             self.beaten = moment
             self.store.beat(self.claim)
-
-
-def _settle_in(job: Job, device: str) -> None:
-    """Make this process a worker: import path, threads, arithmetic."""
-    sys.path[:] = job.path
-    if device == "cpu":
-        # Processes of one thread outrun one process of many, and sums keep their order.
-        torch.set_num_threads(1)
-    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
-    torch.set_flush_denormal(True)
 
 
 def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:

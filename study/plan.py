@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -125,26 +126,43 @@ def _cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dt
 
 
 def estimate_seconds(plan: Plan, cells: int) -> float:
-    """Wall time for `cells` more cells of the study, from timing one epoch of a few of them."""
+    """Wall time for `cells` more cells of the study, from timing an epoch of one chunk."""
     panel = plan.study.panels[0]
     sample = plan.chunks(panel.grid.cells())[0]
     options, device = plan.study.options, plan.devices[0]
     data = plan.data.to(device, getattr(torch, options.precision))
     one_epoch = panel.model_copy(update={"epochs": 1})
     times = []
-    for _ in range(2):  # the first warms up
-        started = time.perf_counter()
-        train_chunk(
-            plan.task,
-            data,
-            one_epoch,
-            sample,
-            seed=plan.study.seeds[0],
-            batch_size=plan.study.batch_size or plan.task.batch_size,
-            options=options,
-            device=device,
-            fuse=plan.not_fused is None,
-        )
-        times.append((time.perf_counter() - started) / len(sample))
+    with worker_arithmetic(device):
+        for _ in range(3):  # the first warms up; the fastest is the least disturbed
+            started = time.perf_counter()
+            train_chunk(
+                plan.task,
+                data,
+                one_epoch,
+                sample,
+                seed=plan.study.seeds[0],
+                batch_size=plan.study.batch_size or plan.task.batch_size,
+                options=options,
+                device=device,
+                fuse=plan.not_fused is None,
+            )
+            times.append((time.perf_counter() - started) / len(sample))
     epochs = sum(p.epochs or 0 for p in plan.study.panels) / len(plan.study.panels)
-    return times[-1] * epochs * cells / len(plan.devices)
+    return min(times) * epochs * cells / len(plan.devices)
+
+
+@contextmanager
+def worker_arithmetic(device: str) -> Iterator[None]:
+    """How workers compute: one thread each on a CPU, denormal numbers as 0."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        # Processes of one thread outrun one process of many, and sums keep their order.
+        torch.set_num_threads(1)
+    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)

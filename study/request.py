@@ -42,7 +42,10 @@ def requested_study(source: str, changes: Changes) -> Study:
     study = Study.from_file(Path(source)) if is_file else load_preset(source)
     if changes.task is not None:
         # Another task is another study: without a name of its own it would collide with this.
-        study = study.change(task=changes.task, name=changes.name or _task_name(changes.task))
+        # Its budget and batch size are its own.
+        name = changes.name or _task_name(changes.task)
+        study = study.change(task=changes.task, name=name, batch_size=None)
+        study = study.change_panels(epochs=None)
     study = _select_pairs(study, changes)
     panel_changes: dict[str, Any] = {}
     if changes.epochs is not None:
@@ -81,7 +84,7 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
 
 
 def _task_name(task: str) -> str:
-    return task.rpartition(":")[2].replace(":", "-")
+    return task.rpartition(":")[2]
 
 
 def _select_pairs(study: Study, changes: Changes) -> Study:

@@ -133,11 +133,11 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
     return table
 
 
-def plan_table(plan: Plan, missing: dict[str, int], seconds: float) -> Table:
+def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Table:
     """What `run` would do: per panel cells to train and chunks; memory and time below.
 
     Args:
-        missing: cells still to be trained, by panel.
+        missing: cells still to be trained, by panel, for each seed.
         seconds: estimated wall time.
     """
     study = plan.study
@@ -148,8 +148,8 @@ def plan_table(plan: Plan, missing: dict[str, int], seconds: float) -> Table:
         table.add_column(column, justify="right")
     for panel in study.panels:
         shape = (len(panel.grid.alpha.values), len(panel.grid.lambda_.values), len(study.seeds))
-        open_cells = missing[panel.name]
-        chunks = -(-open_cells // plan.chunk)
+        open_cells = sum(missing[panel.name])
+        chunks = sum(-(-count // plan.chunk) for count in missing[panel.name])
         size = " × ".join(map(str, shape))
         label = panel.schedule.label
         epochs = str(panel.epochs)

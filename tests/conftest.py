@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from study.outcome import METRICS, Outcome
 from study.spec import Axis, Cell, Grid, Options, Panel, Study
 from study.store import Store
+
+settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
+settings.load_profile("untimed")
 
 SPIRALS = "examples.spirals:spirals"
 

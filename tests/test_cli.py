@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 
 from cli import main
 from study.pairs import PAIRS
+from study.plan import make_plan
 from study.presets import PRESETS, load_preset
+from study.request import Changes, requested_study
 from study.spec import Study
 from study.store import Store
 from study.tasks import TASKS, load_task
@@ -167,6 +169,34 @@ def test_export_writes_tables_that_read_back_alike(filled: Path, what: str, rows
     assert one["test_error"].min() == 0.0
 
 
+def test_a_figure_that_cannot_be_written(filled: Path, tmp_path: Path):
+    (tmp_path / "file").touch()
+    result = landscape("plot", "small", "-o", tmp_path / "file" / "x.png", "--store", filled)
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
+
+
+def test_brackets_in_a_path_are_printed_as_they_are(tmp_path: Path):
+    path = tmp_path / "a [b]" / "[/c].db"
+    result = landscape(*SMALL_RUN, "--store", path, "--no-plot", "--workers", 1)
+    assert result.exit_code == 0
+    assert f"database {path}" in result.output
+
+
+def test_an_empty_database_is_said_to_be_so(tmp_path: Path):
+    Store(str(tmp_path / "empty.db"), create=True).close()
+    for command in ("status", "list"):
+        output = landscape(command, "--store", tmp_path / "empty.db").output
+        assert "no studies yet: start one with `landscape run`" in output
+
+
+def test_another_task_brings_its_own_budget_and_batch_size():
+    study = requested_study("digits-fig2", Changes(task=SPIRALS))
+    resolved = make_plan(study, device="cpu").study
+    assert (study.name, resolved.batch_size, resolved.panels[0].epochs) == ("spirals", 20, 60)
+    assert {panel.epochs for panel in study.panels} == {None}
+
+
 def test_pairs_tasks_and_presets_are_listed():
     for command, names in (("pairs", PAIRS), ("tasks", TASKS), ("presets", PRESETS)):
         lines = landscape(command).output.splitlines()
@@ -245,7 +275,7 @@ BAD_REQUESTS = {
         "has no panel 'x': it has sgd",
     ),
     "suffix": (["plot", "small", "-o", "x.gif", "--store", "{db}"], "ends in .png, .pdf or .svg"),
-    "span": (["plot", "small", "--span", "0", "--store", "{db}"], "give a positive number"),
+    "span": (["plot", "small", "--span", "0", "--store", "{db}"], "Invalid value for '--span'"),
     "cmap": (["plot", "small", "--cmap", "jett", "--store", "{db}"], "unknown colour map 'jett'"),
     "export": (["export", "small", "-o", "x.xls", "--store", "{db}"], "neither in .csv nor in"),
 }

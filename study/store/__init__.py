@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from study.errors import MissingStoreError, StoreError, StudyMismatchError, UsageError
 from study.outcome import Outcome
 from study.provenance import Worker
-from study.spec import Study
+from study.spec import Cell, Study
 from study.store import claims, reading
 from study.store.claims import LEASE, Claim
 from study.store.database import DEFAULT_URL, Database, now
@@ -108,10 +109,10 @@ class Store:
 
     def _create_tables(self) -> None:
         """Create Optuna's tables and ours; several processes may do so at once."""
-        tables = self.database.read(lambda c: set(sa.inspect(c).get_table_names()))
+        tables = self.database.read(_tables)
         if "landscape_schema" in tables:
             return
-        if tables and "studies" not in tables:
+        if tables and not _are_optunas(tables):
             raise StoreError(
                 f"{self.name}: {_whose(tables)}: nothing was written; name another --store"
             )
@@ -137,7 +138,7 @@ class Store:
         self.database.write(create)
 
     def _check_schema(self, connection: Connection) -> None:
-        tables = set(sa.inspect(connection).get_table_names())
+        tables = _tables(connection)
         if "landscape_schema" not in tables:
             raise StoreError(
                 f"{self.name}: {_whose(tables)}, holding no landscapes: name the --store that "
@@ -334,15 +335,29 @@ class Store:
         return self.database.read(work)
 
 
-def _whose(tables: set[str]) -> str:
+def _tables(connection: Connection) -> dict[str, set[str]]:
+    """The database's tables, with their columns where these tell whose it is."""
+    inspector = sa.inspect(connection)
+    names: dict[str, set[str]] = {name: set() for name in inspector.get_table_names()}
+    if "studies" in names:
+        names["studies"] = {column["name"] for column in inspector.get_columns("studies")}
+    return names
+
+
+def _are_optunas(tables: dict[str, set[str]]) -> bool:
+    """Whether these are Optuna's tables, perhaps not all of them created yet."""
+    return tables.get("studies") == {"study_id", "study_name"}
+
+
+def _whose(tables: dict[str, set[str]]) -> str:
     """Whose database has these tables, if not ours."""
-    if "studies" in tables:
+    if _are_optunas(tables):
         return "Optuna's own database"
     return "another program's database" if tables else "an empty database"
 
 
-def missing_cells(store: str, study: Study) -> dict[str, int]:
-    """How many cells of each panel a run of `study` would train; creates nothing.
+def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
+    """How many cells a run of `study` would train, by panel, for each seed; creates nothing.
 
     Args:
         store: a database URL or path; it need not exist yet.
@@ -351,15 +366,20 @@ def missing_cells(store: str, study: Study) -> dict[str, int]:
     Raises:
         StudyMismatchError: the database holds a study of this name that differs.
     """
-    try:
+    finished: set[tuple[str, int, Cell]] = set()
+    with suppress(MissingStoreError):
         opened = Store(store)
-    except MissingStoreError:
-        return {p.name: len(p.grid.cells()) * len(study.seeds) for p in study.panels}
-    if study.name not in {known.name for known in opened.studies()}:
-        return {p.name: len(p.grid.cells()) * len(study.seeds) for p in study.panels}
-    merged = opened.study(study.name).merge(study, opened.name)
-    finished = {p.panel: p.finished + p.failed for p in opened.progress(study.name)}
+        if study.name in {known.name for known in opened.studies()}:
+            study = opened.study(study.name).merge(study, opened.name)
+            finished = {
+                (row["panel"], row["seed"], Cell(row["alpha"], row["lambda"]))
+                for row in opened.cells(study.name)
+                if row["state"] in ("finished", "failed")
+            }
     return {
-        p.name: len(p.grid.cells()) * len(merged.seeds) - finished.get(p.name, 0)
-        for p in merged.panels
+        panel.name: [
+            sum((panel.name, seed, cell) not in finished for cell in panel.grid.cells())
+            for seed in study.seeds
+        ]
+        for panel in study.panels
     }

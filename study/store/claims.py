@@ -54,7 +54,7 @@ def claim(
         sa.select(_chunk.c.chunk_id)
         .join(_study)
         .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.expires < now())
-        .order_by(_chunk.c.chunk_id)
+        .order_by(_chunk.c.attempts, _chunk.c.chunk_id)  # first what killed no worker
         .limit(1)
         .with_for_update(skip_locked=True, of=_chunk)
     )
@@ -137,8 +137,11 @@ def release_dead(connection: Connection, name: str) -> int:
         for row in connection.execute(held).mappings()
         if is_dead(row["machine"], row["pid"], row["born"])
     ]
-    expire = _chunk.update().where(_chunk.c.owner.in_(dead))
-    return connection.execute(expire.values(owner=None, expires=0.0)).rowcount
+    expire = _chunk.update().where(_chunk.c.owner.in_(dead)).values(owner=None, expires=0.0)
+    freed = connection.scalars(expire.returning(_chunk.c.chunk_id)).all()
+    for chunk_id in freed:
+        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+    return len(freed)
 
 
 def is_open(connection: Connection, name: str) -> bool:

@@ -100,10 +100,8 @@ def _insert_cells(
     alpha, lambda_ = panel.grid.alpha.values, panel.grid.lambda_.values
     distributions = {
         "alpha": distribution_to_json(FloatDistribution(alpha[0], alpha[-1], log=True)),
-        # A logarithmic distribution cannot hold 0.
-        "lambda": distribution_to_json(
-            FloatDistribution(lambda_[0], lambda_[-1], log=lambda_[0] > 0)
-        ),
+        # A logarithmic distribution cannot hold 0, by which the study may yet grow.
+        "lambda": distribution_to_json(FloatDistribution(lambda_[0], lambda_[-1])),
     }
     values = [{"alpha": cell.alpha, "lambda": cell.lambda_} for cell in cells]
     connection.execute(

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.driver import run
+from study.driver import _Workers, run
 from study.errors import LandscapeError, TrainingError
 from study.plan import Plan, make_plan
 from study.spec import Study
@@ -98,6 +98,27 @@ def test_a_fault_in_the_users_code_propagates_and_releases_its_cells(store: Stor
         run(plan, store)
     cells = store.cells("small")
     assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}
+
+
+@pytest.mark.slow
+def test_interrupted_between_two_starts_no_worker_goes_on(
+    store: Store, small_study: Study, monkeypatch: pytest.MonkeyPatch
+):
+    plan = planned(store, small_study, workers=2)
+    start, started = _Workers._start, []
+
+    def start_one(self: _Workers, device: str) -> None:
+        if started:
+            raise KeyboardInterrupt
+        start(self, device)
+        started.extend(self.slots.values())
+
+    monkeypatch.setattr(_Workers, "_start", start_one)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, store)
+    ((executor, _device),) = started
+    wait_for(lambda: not executor._processes, 10)
+    assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):

@@ -94,9 +94,8 @@ class TestCreate:
         self, store: Store, small_study: Study, larger: Study, new: int
     ):
         train_all(store, small_study)
-        assert missing_cells(store.url, larger) == {
-            p.panel: p.total - p.finished for p in store.progress("small")
-        } | _missing_by_panel(small_study, larger)
+        expected = missing_cells(store.url, larger)
+        assert sum(map(sum, expected.values())) == new
         assert create(store, larger) == new
         states = [cell["state"] for cell in store.cells("small")]
         assert (states.count("finished"), states.count("open")) == (12, new)
@@ -147,19 +146,22 @@ class TestCreate:
         assert len(Store(path).cells("small")) == 12
 
 
-def _missing_by_panel(small: Study, larger: Study) -> dict[str, int]:
-    known = {p.name: len(p.grid.cells()) * len(small.seeds) for p in small.panels}
-    return {
-        p.name: len(p.grid.cells()) * len(larger.seeds) - known.get(p.name, 0)
-        for p in larger.panels
-    }
-
-
 def _create_in_process(path: str) -> int:
     return create(Store(path, create=True), make_study())
 
 
+ONE_CHUNK = make_study(pairs=("sgd",), alphas=(0.1,), lambdas=(0.0, 0.01))
+
+
 class TestClaim:
+    def test_what_has_killed_a_worker_comes_last(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        first = store.claim("small", Worker(), run_id, lease=-1)
+        others = [store.claim("small", Worker(), run_id) for _ in range(6)]
+        assert first is not None
+        ids = [claim.chunk_id for claim in others if claim is not None]
+        assert ids[-1] == first.chunk_id
+
     def test_each_chunk_is_handed_out_once(self, store: Store, small_study: Study):
         run_id = begin(store, small_study)
         claims = [store.claim("small", Worker(), run_id) for _ in range(7)]
@@ -189,8 +191,8 @@ class TestClaim:
         assert [t.state.name for t in trials[:3]] == ["RUNNING", "RUNNING", "WAITING"]
         assert abs((trials[0].datetime_start - _local_now()).total_seconds()) < 60
 
-    def test_an_expired_lease_is_handed_to_another(self, store: Store, small_study: Study):
-        run_id = begin(store, small_study)
+    def test_an_expired_lease_is_handed_to_another(self, store: Store):
+        run_id = begin(store, ONE_CHUNK)
         first = store.claim("small", Worker(), run_id, lease=-1)
         second = store.claim("small", Worker(), run_id)
         assert first is not None
@@ -198,8 +200,8 @@ class TestClaim:
         assert (second.chunk_id, second.cells) == (first.chunk_id, first.cells)
         assert second.attempts == 2
 
-    def test_who_lost_the_lease_writes_nothing(self, store: Store, small_study: Study):
-        run_id = begin(store, small_study)
+    def test_who_lost_the_lease_writes_nothing(self, store: Store):
+        run_id = begin(store, ONE_CHUNK)
         late = store.claim("small", Worker(), run_id, lease=-1)
         holder = store.claim("small", Worker(), run_id)
         assert late is not None
@@ -265,9 +267,10 @@ class TestClaim:
         assert alive is not None
         assert elsewhere is not None
         assert store.release_dead("small") == 1
-        again = store.claim("small", Worker(), run_id)
-        assert again is not None
-        assert (again.chunk_id, again.attempts) == (dead.chunk_id, 2)
+        rest = [store.claim("small", Worker(), run_id) for _ in range(5)]
+        attempts = {claim.chunk_id: claim.attempts for claim in rest if claim is not None}
+        assert len(attempts) == 4
+        assert attempts[dead.chunk_id] == 2
         store.beat(alive)
         store.beat(elsewhere)
 
@@ -303,6 +306,13 @@ class TestRecord:
         assert study.user_attrs["pair"] == "sgd"
         frame = study.trials_dataframe()
         assert list(frame["value"]) == [0.0, 1.0, 10.0, 11.0, 20.0, 21.0]
+
+    def test_optuna_draws_its_contours_of_a_study_that_grew_by_zero(self, store: Store):
+        train_all(store, make_study(lambdas=(0.001, 0.01)))
+        train_all(store, make_study(lambdas=(0.0, 0.001, 0.01)))
+        study = optuna.load_study(study_name="small/sgd/seed0", storage=store.url)
+        figure = optuna.visualization.plot_contour(study, params=["alpha", "lambda"])
+        assert np.isfinite(np.asarray(figure.data[0].z, float)).sum() == 6
 
     def test_optuna_draws_its_contours(self, store: Store, small_study: Study):
         train_all(store, small_study)
@@ -415,19 +425,20 @@ class TestBadDatabases:
             Store(str(path)).cells("small")
 
     @pytest.mark.parametrize("create", [True, False])
-    def test_a_database_of_another_program_is_left_alone_unless_asked(
-        self, tmp_path: Path, create: bool
+    @pytest.mark.parametrize("table", ["customers", "studies"])
+    def test_a_database_of_another_program_is_left_alone(
+        self, tmp_path: Path, create: bool, table: str
     ):
         path = tmp_path / "other.db"
         with sqlite3.connect(path) as connection:
-            connection.execute("CREATE TABLE customers (id INTEGER)")
+            connection.execute(f"CREATE TABLE {table} (id INTEGER)")
         connection.close()
         with pytest.raises(StoreError, match="another program's database"):
             Store(str(path), create=create)
         with sqlite3.connect(path) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
         connection.close()
-        assert tables == [("customers",)]
+        assert tables == [(table,)]
 
     def test_an_optuna_database_can_be_joined(self, tmp_path: Path, small_study: Study):
         url = f"sqlite:///{tmp_path}/optuna.db"
