@@ -28,6 +28,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from landscapes.heatmap_edges import EDGE, POINTS, draw_edges
 from landscapes.heatmap_record import (
     SPAN,
     TOP,
@@ -79,7 +80,8 @@ def plot_heatmap(
     One column or row per value of the grid, all equally wide and in ascending order, also
     where octaves are left out or the values are no powers of two. λ = 0 stands apart. Cells
     of which any seed diverged are hatched, missing cells are blank, the `top` cells of lowest
-    error carry circles and the best one a star.
+    error carry circles and the best one a star. Arrowheads outside the grid show best cells
+    on its border (`landscapes.edges`).
 
     Args:
         landscape: what to draw.
@@ -150,6 +152,7 @@ def draw_heatmap(
         ax.add_collection(collection, autolim=False)
     ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
     _draw_marks(record, ax)
+    draw_edges(record, ax)
     _draw_ticks(record, ax)
     _draw_titles(record, ax)
     if cbar:
@@ -301,4 +304,8 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
     if any(heatmap.missing for heatmap in heatmaps):
         handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
+    if any(heatmap.edges for heatmap in heatmaps):
+        handles.append(
+            Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
+        )
     return handles
