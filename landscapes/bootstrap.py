@@ -1,0 +1,88 @@
+"""Statistics with intervals: a number on the surface, and the same on its replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscapes.surface import Floats, Surface
+
+LEVEL = 0.95
+REPLICATES = 1000
+MOST_UNDEFINED = 0.05  # of the replicates; beyond it there is no interval
+
+Statistic = Callable[[Floats], Floats]  # errors [..., A, L] → [...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; NaN where it is not defined, or the noise unknown."""
+
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the interval is known."""
+        return not math.isnan(self.low)
+
+    def lies_within(self, bound: float) -> bool:
+        """Whether the whole interval lies between −bound and bound."""
+        return -bound < self.low and self.high < bound
+
+    def lies_beyond(self, bound: float) -> bool:
+        """Whether the whole interval lies on one side, at or beyond ±bound."""
+        return self.low >= bound or self.high <= -bound
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A statistic of a surface, and of its replicates."""
+
+    value: float
+    draws: Floats  # [B]; empty where the noise is unknown
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # that the statistic cannot leave
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The difference; the two surfaces' noise is independent."""
+        count = min(self.draws.size, other.draws.size)
+        return Sample(self.value - other.value, self.draws[:count] - other.draws[:count])
+
+    def estimate(self) -> Estimate:
+        """The value with its interval.
+
+        A replicate carries its noise on top of the surface's own. So a statistic that noise
+        raises, such as anything with a minimum, is off by a bias b once in the value and twice
+        in the replicates. The interval spans the replicates' percentiles and the same less 2·b.
+        In simulations (tests/landscapes/test_coverage.py) it holds the truth as often as it
+        says or nearly so; plain percentiles never do where the true regret is 0.
+        """
+        known = self.draws[np.isfinite(self.draws)]
+        enough = known.size and known.size >= (1 - MOST_UNDEFINED) * self.draws.size
+        if math.isnan(self.value) or not enough:
+            return Estimate(self.value)
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        shift = 2 * (known.mean() - self.value)
+        interval = np.clip([min(low, low - shift), max(high, high - shift)], *self.bounds)
+        return Estimate(self.value, float(interval[0]), float(interval[1]))
+
+
+def draw(surface: Surface, count: int, seed: int) -> Floats:
+    """Replicates of the surface, [B, A, L]; none where its noise is unknown."""
+    if not surface.residuals.size:
+        return np.empty((0, *surface.error.shape))
+    return surface.replicates(count, np.random.default_rng(seed))
+
+
+def sample(
+    statistic: Statistic,
+    surface: Surface,
+    replicates: Floats,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Sample:
+    """Evaluate a statistic on the surface and its replicates."""
+    return Sample(float(statistic(surface.error)), statistic(replicates), bounds)

@@ -1,0 +1,176 @@
+"""The error surface of a panel: the landscape frame as arrays, and the noise it carries.
+
+Shapes: A values of α, L positive values of λ, both ascending in log2; S seeds; R residuals;
+B replicates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from study.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+BASIN = 1.0  # points above the best error: cells that a user would still call good
+FEWEST_RESIDUALS = 4  # below it the noise is unknown
+STENCIL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # Immerkær (1996), see _rough
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A panel's errors on the log2 grid; λ = 0 is left out. Its arrays are read-only."""
+
+    alpha: Floats  # [A] log2
+    lambda_: Floats  # [L] log2
+    error: Floats  # [A, L] percent, mean over seeds; NaN where missing, inf where diverged
+    n: Ints  # [A, L] finished seeds
+    residuals: Floats  # [R] percent, of single runs; empty where the noise is unknown
+
+    def __post_init__(self) -> None:
+        for array in vars(self).values():
+            array.setflags(write=False)
+
+    @property
+    def best(self) -> float:
+        """The lowest error, percent; NaN where there is none."""
+        known = self.error[np.isfinite(self.error)]
+        return float(known.min()) if known.size else float("nan")
+
+    @property
+    def noise(self) -> float:
+        """Standard error of a cell's mean, percent; NaN where the noise is unknown."""
+        if not self.residuals.size:
+            return float("nan")
+        n = self.n[np.isfinite(self.error)].mean()
+        return float(self.residuals.std() / np.sqrt(n))
+
+    def replicates(self, count: int, rng: np.random.Generator) -> Floats:
+        """The surface with fresh noise added, [B, A, L]: per cell the mean of n residuals.
+
+        Residuals are drawn for each cell on its own. Drawing whole seeds, the same for all
+        cells, has ten different outcomes with three seeds and gave intervals that missed the
+        truth twice as often in simulations; and single cells' errors hardly share noise.
+        """
+        most = max(int(self.n.max(initial=0)), 1)
+        total = np.zeros((count, *self.error.shape))
+        for draw in range(most):
+            drawn = rng.choice(self.residuals, size=total.shape)
+            total += np.where(draw < self.n, drawn, 0.0)
+        noisy = self.error + total / np.maximum(self.n, 1)
+        return np.asarray(noisy, dtype=np.float64)
+
+
+def surface(frame: pd.DataFrame, *, span: float) -> Surface:
+    """Read a surface off a landscape frame.
+
+    Args:
+        frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
+            test_error (percent; NaN for a masked cell); where they are there, also seed, state
+            (only "finished" counts), diverged, clipped (the true error is at least this).
+        span: points above the best error beyond which cells tell nothing about the noise.
+
+    Raises:
+        UsageError: a column is missing, the frame holds several panels, or a cell twice.
+    """
+    _check(frame)
+    frame = frame[frame["lambda"] > 0]
+    alphas, rows = _axis(frame["alpha"])
+    lambdas, cols = _axis(frame["lambda"])
+    seeds = np.unique(_seed(frame), return_inverse=True)[1]
+    runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
+    runs[seeds, rows, cols] = _errors(frame)
+    n = np.sum(~np.isnan(runs), axis=0)
+    error = np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
+    return Surface(
+        alpha=np.log2(alphas),
+        lambda_=np.log2(lambdas),
+        error=error,
+        n=n.astype(np.int64),
+        residuals=_residuals(runs, error, n, span),
+    )
+
+
+def _check(frame: pd.DataFrame) -> None:
+    lacking = [c for c in ("alpha", "lambda", "test_error") if c not in frame]
+    if lacking:
+        raise UsageError(
+            f"the frame has no column {', '.join(lacking)}: give the cells of one panel, such as "
+            "cells[cells['panel'] == 'adamw'] of cells_frame(store, name)"
+        )
+    panels = sorted(set(frame["panel"])) if "panel" in frame else []
+    if len(panels) > 1:
+        raise UsageError(
+            f"the frame holds the panels {', '.join(panels)}, expected one: select its rows first"
+        )
+    cells = pd.DataFrame({"a": frame["alpha"], "l": frame["lambda"], "s": _seed(frame)})
+    if cells.duplicated().any():
+        a, el, s = cells[cells.duplicated()].iloc[0]
+        raise UsageError(
+            f"the frame holds the cell alpha = {a:g}, lambda = {el:g}, seed {s:g} more than once: "
+            "select the rows of one study, or name the seeds in a column seed"
+        )
+
+
+def _seed(frame: pd.DataFrame) -> pd.Series:
+    return frame["seed"] if "seed" in frame else pd.Series(0, index=frame.index)
+
+
+def _axis(column: pd.Series) -> tuple[Floats, Ints]:
+    """The distinct values, and where each entry is; the last digits of a float do not count."""
+    values = [float(f"{value:.9e}") for value in column.to_numpy(dtype=float)]
+    distinct, place = np.unique(np.array(values, dtype=float), return_inverse=True)
+    return distinct, place
+
+
+def _errors(frame: pd.DataFrame) -> Floats:
+    """Error of each row: NaN unless finished, inf where it diverged or is clipped."""
+    error = frame["test_error"].to_numpy(dtype=float, copy=True)
+    for column in ("diverged", "clipped"):
+        if column in frame:
+            error[frame[column].eq(True).fillna(False).to_numpy(dtype=bool)] = np.inf
+    if "state" in frame:
+        error[(frame["state"] != "finished").to_numpy(dtype=bool)] = np.nan
+    return error
+
+
+def _residuals(runs: Floats, error: Floats, n: Ints, span: float) -> Floats:
+    """Noise of single runs, [R]: between seeds where there are several, else off the roughness."""
+    if not np.isfinite(error).any():
+        return np.empty(0)
+    excess = error - error[np.isfinite(error)].min()
+    for reach in (BASIN, span):  # cells outside the basin are noisier: only if there are too few
+        found = _between_seeds(runs[:, excess < reach], error[excess < reach], n[excess < reach])
+        if found.size >= FEWEST_RESIDUALS:
+            return found
+    found = _rough(error, excess < span) * np.sqrt(n.max())
+    return found if found.size >= FEWEST_RESIDUALS else np.empty(0)
+
+
+def _between_seeds(runs: Floats, error: Floats, n: Ints) -> Floats:
+    """Deviations from the cells' means, [R], stretched to the variance of single runs."""
+    several = n > 1
+    stretch = np.sqrt(n / np.maximum(n - 1, 1))
+    deviations = (runs - error) * stretch
+    found = deviations[:, several].ravel()
+    return found[~np.isnan(found)]
+
+
+def _rough(error: Floats, good: Mask) -> Floats:
+    """What no quadratic surface explains of each 3 × 3 block of good cells, [R].
+
+    Immerkær, "Fast Noise Variance Estimation" (1996): the stencil takes out all terms up to x²y
+    and xy² and keeps the variance of independent noise, here that of the cells' means.
+    """
+    if min(error.shape) < 3:
+        return np.empty(0)
+    blocks = np.lib.stride_tricks.sliding_window_view(error, (3, 3))
+    whole = np.lib.stride_tricks.sliding_window_view(good, (3, 3)).all(axis=(-2, -1))
+    found = (blocks[whole] * STENCIL).sum(axis=(-2, -1))
+    return np.concatenate([found, -found])  # the sign of noise means nothing
