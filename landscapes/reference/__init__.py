@@ -9,6 +9,7 @@ sure in the column λ = 0 and under the rims of circles; they end where the colo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -38,9 +39,11 @@ def reference_frame(name: str) -> pd.DataFrame:
     if name not in REFERENCES:
         raise UsageError(f"unknown reference '{name}': choose one of {', '.join(REFERENCES)}")
     frame = pd.read_csv(FOLDER / f"{name}.csv")
-    facts = {"study": f"paper-{name}", "seed": 0, "state": "finished", "diverged": False}
     return frame.assign(
-        **facts,
+        study=f"paper-{name}",
+        seed=0,
+        state="finished",
+        diverged=False,
         panel=frame["pair"],
         clipped=frame["test_error"] >= COLOUR_BAR_END,
         circled=frame["circled"] == 1,
@@ -55,7 +58,8 @@ def reference_landscapes(name: str, pairs: Sequence[str] = ()) -> list[Landscape
     """
     cells = reference_frame(name)
     own = [pair for pair in dict.fromkeys(cells["pair"]) if not pairs or pair in pairs]
-    return [landscape(cells, _panel(cells[cells["pair"] == pair], pair)) for pair in own]
+    drawn = [landscape(cells, _panel(cells[cells["pair"] == pair], pair)) for pair in own]
+    return [replace(one, title=f"{one.title}, paper") for one in drawn]
 
 
 def circled_cells(name: str, pair: str) -> list[tuple[float, float]]:
