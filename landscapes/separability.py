@@ -88,7 +88,7 @@ def separability(
     seen = checked_surface(frame, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
-    verdict, reason = _judge(seen, found, span, _tau(seen, tau))
+    verdict, reason = _judge(seen, found, span, used_tau(seen, tau))
     return Separability(
         verdict=verdict,
         reason=reason,
@@ -97,7 +97,7 @@ def separability(
         cells=int(np.isfinite(seen.error).sum()),
         seeds=int(seen.n.max(initial=0)),
         noise=seen.noise,
-        tau=_tau(seen, tau),
+        tau=used_tau(seen, tau),
     )
 
 
@@ -122,7 +122,7 @@ def samples(
     if _too_small(seen):
         return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
     noisy = draw(seen, replicates, seed)
-    x, y, tau = seen.alpha, seen.lambda_, _tau(seen, tau)
+    x, y, tau = seen.alpha, seen.lambda_, used_tau(seen, tau)
     functions: dict[str, Statistic] = {
         "tilt": partial(statistics.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(statistics.drift, x=x, y=y, span=span, tau=tau),
@@ -136,7 +136,7 @@ def samples(
     }
 
 
-def _tau(seen: Surface, tau: float) -> float:
+def used_tau(seen: Surface, tau: float) -> float:
     """Points over which weights fall: cells that differ by less than the noise weigh the same."""
     return float(np.fmax(tau, seen.noise))
 
