@@ -171,12 +171,41 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
             f"{path}: cannot write '{path.suffix}' figures: "
             f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
+    buffer = io.BytesIO()
+    _write(figure, buffer, suffix, dpi)
+    return write_file(path, buffer.getvalue())
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, as `save` writes it."""
+    buffer = io.BytesIO()
+    _write(figure, buffer, ".svg", dpi=72)
+    return buffer.getvalue().decode()
+
+
+def _write(figure: Figure, buffer: io.BytesIO, suffix: str, dpi: float) -> None:
     stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
     fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
+    with mpl.rc_context(fonts):
+        figure.savefig(
+            buffer,
+            format=suffix[1:],
+            dpi=dpi,
+            bbox_inches="tight",
+            pad_inches=0.05,
+            metadata=stamp,
+        )
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file and the folders above it; return its path.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(fonts):
-            figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.05, metadata=stamp)
+        path.write_bytes(content)
     except OSError as e:
         raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
     return path

@@ -16,7 +16,6 @@ from landscapes.landscape import Floats, Landscape, top_cells
 from landscapes.separability import SPAN
 from landscapes.style import INK, TICK
 
-TIE = 2.0  # standard errors by which cells may differ and still count as equally good
 PATH_COLORS = ("#E69F00", "#D55E00", "#56B4E9")  # Okabe & Ito; told apart by colour-blind eyes
 
 
@@ -48,12 +47,14 @@ def usable(landscape: Landscape) -> Floats:
 
 
 def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None:
-    """Choose the cell with the best neighbourhood among those that tie with the best.
+    """Choose the cell with the best neighbourhood among those as good as the best.
+
+    As good is what lies within one standard error of it, the one-standard-error rule of
+    Breiman et al., "Classification and Regression Trees" (1984).
 
     Args:
         landscape: to choose from; λ = 0 has neighbours of other α only.
-        noise: standard error of a cell's mean, percent. Cells within 2·√2 of it of the best
-            cannot be told from it.
+        noise: standard error of a cell's mean, percent; 0 or NaN takes the best cell itself.
 
     Returns:
         None where no cell finished without diverging.
@@ -63,7 +64,7 @@ def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None
         return None
     error = usable(landscape)
     lowest = error[best[0]]
-    tied = np.argwhere(error <= lowest + TIE * np.sqrt(2) * np.nan_to_num(noise))
+    tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
     candidates = [_judge(landscape, error, (int(row), int(col)), lowest) for row, col in tied]
     return min(candidates, key=lambda one: (one.mean_rise + one.above, one.above, one.cell))
 
@@ -146,6 +147,7 @@ def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -
             },
             gid="path",
         )
+        ax.plot(*end, "o", color=color, markersize=4.5, path_effects=outline, gid="path")
         ax.annotate(
             f"+{path.cost:.2f}",
             xy=(right, y),
