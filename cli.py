@@ -9,7 +9,7 @@ import contextlib
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -285,6 +285,91 @@ def export(name: str, output: Path, what: str, store: str) -> None:
     frame = {"cells": cells_frame, "curves": curves_frame}[what](Store(store), name)
     write_table(frame, output)
     click.echo(f"{output}: {len(frame)} rows")
+
+
+@main.command()
+@click.argument("name")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Where to write it.  [default: NAME.html or NAME.md beside the database]",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["html", "md"]),
+    default="html",
+    show_default=True,
+    help="One self-contained page, or Markdown with a folder of figures.",
+)
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@store_option
+def report(
+    name: str,
+    output: Path | None,
+    kind: Literal["html", "md"],
+    panels: tuple[str, ...],
+    store: str,
+) -> None:
+    """Write what study NAME shows, finished or not: verdicts, numbers, figures, advice.
+
+    Is the best λ the same at every α (separable), or must both be tuned together (coupled)?
+    What does tuning one at a time cost? Which cell to take? The page needs no network.
+    """
+    from landscapes.report import write_report
+    from study.store import Store
+
+    opened = Store(store)
+    path = output or opened.folder / f"{name}.{kind}"
+    click.echo(f"report: {write_report(opened, name, path, kind=kind, panels=panels)}")
+
+
+@main.command()
+@click.argument("name")
+@click.argument("panel", required=False)
+@click.argument("other", required=False)
+@click.option(
+    "--reference",
+    type=click.Choice(["fig2"]),
+    help="Compare with this published figure: with OTHER, a pair of it; else with PANEL's pair.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="Also draw both and their difference into this .png, .pdf or .svg file.",
+)
+@store_option
+def compare(
+    name: str,
+    panel: str | None,
+    other: str | None,
+    reference: str | None,
+    output: Path | None,
+    store: str,
+) -> None:
+    """Say how coupled the panels of study NAME are, and how PANEL and OTHER differ.
+
+    OTHER is a panel of the same study, or STUDY/PANEL of another one. Without PANEL, all panels
+    that differ in one setting are compared.
+
+    Examples:
+    \b
+      landscape compare digits-fig2
+      landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
+      landscape compare digits-fig2 sgd --reference fig2
+    """  # noqa: D301
+    from landscapes.comparing import Request, comparison_tables, save_comparison
+    from study.store import Store
+    from study.terminal import print_table
+
+    opened = Store(store)
+    request = Request(name, panel, other, reference)
+    if output is not None:
+        click.echo(f"figure: {save_comparison(opened, request, output)}")
+    for table in comparison_tables(opened, request):
+        print_table(_console(), table)
 
 
 @main.command()

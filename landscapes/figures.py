@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from landscapes.heatmap import plot_heatmaps
-from landscapes.landscape import Landscape, landscape
-from landscapes.table import cells_frame
+from landscapes.landscape import Landscape
+from landscapes.panels import study_panels
 from study.store import Store
 
 
@@ -20,10 +20,7 @@ def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> lis
         UsageError: the database holds no such study.
         SpecError: the study has no such panel.
     """
-    study = store.study(name)
-    chosen = [study.panel(panel) for panel in panels] or study.panels
-    cells = cells_frame(store, name)
-    return [landscape(cells, panel) for panel in chosen]
+    return [one.landscape for one in study_panels(store, name, panels)]
 
 
 def study_figure(store: Store, name: str, panels: Sequence[str] = (), **options: Any) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,11 @@ import pandas as pd
 
 from landscapes import statistics
 from landscapes.bootstrap import REPLICATES, Estimate, Sample, draw
+from landscapes.panels import PanelData
 from landscapes.separability import SPAN, TAU, checked_surface, used_tau
 from landscapes.surface import Floats
 from study.schedules import WarmRestarts
-from study.spec import Panel, Study
+from study.spec import Panel
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class Move:
     λ = λ_norm·√(b/(B·T)); NaN where that does not apply (warm restarts: T changes within a run).
     """
 
-    panel: str
     origin: str  # the panel from which it moves
+    panel: str
     alpha: Estimate
     raw_lambda: Estimate
     normalized_lambda: Estimate
@@ -67,35 +69,31 @@ def optimum(
     return Optimum(*(Sample(float(v), d) for v, d in zip(values, draws, strict=True)))
 
 
-def moves(study: Study, cells: pd.DataFrame) -> list[Move]:
-    """How the basin moves from the first panel of each pair to its others.
-
-    Args:
-        study: as stored, with the budget of every panel.
-        cells: of `cells_frame`.
-    """
+def moves(panels: Sequence[PanelData]) -> list[Move]:
+    """How the basin moves from the first panel of each pair to its others, of one study."""
     found = []
-    origins: dict[tuple[str, bool], Panel] = {}
-    for panel in study.panels:
-        origin = origins.setdefault((panel.pair, panel.normalized), panel)
-        if origin is not panel:
-            found.append(_move(origin, panel, cells))
+    origins: dict[tuple[str, bool], PanelData] = {}
+    for one in panels:
+        if one.panel is not None:
+            origin = origins.setdefault((one.panel.pair, one.panel.normalized), one)
+            if origin is not one:
+                found.append(_move(origin, one))
     return found
 
 
-def _move(origin: Panel, panel: Panel, cells: pd.DataFrame) -> Move:
-    start = optimum(cells[cells["panel"] == origin.name], seed=0)
-    end = optimum(cells[cells["panel"] == panel.name], seed=1)
-    moved = end.lambda_ - start.lambda_
-    octaves = _normalization(panel) - _normalization(origin)  # of λ_norm over raw λ
-    if panel.normalized:
+def _move(origin: PanelData, end: PanelData) -> Move:
+    # Their noise is independent: so are the seeds of their replicates.
+    first, second = optimum(origin.cells, seed=0), optimum(end.cells, seed=1)
+    moved = second.lambda_ - first.lambda_
+    octaves = _normalization(end.panel) - _normalization(origin.panel)  # of λ_norm over raw λ
+    if end.panel is not None and end.panel.normalized:
         raw, normalized = _shifted(moved, -octaves), moved
     else:
         raw, normalized = moved, _shifted(moved, octaves)
     return Move(
-        panel=panel.name,
         origin=origin.name,
-        alpha=(end.alpha - start.alpha).estimate(),
+        panel=end.name,
+        alpha=(second.alpha - first.alpha).estimate(),
         raw_lambda=raw.estimate(),
         normalized_lambda=normalized.estimate(),
     )
@@ -105,8 +103,8 @@ def _shifted(one: Sample, octaves: float) -> Sample:
     return Sample(one.value + octaves, one.draws + octaves)
 
 
-def _normalization(panel: Panel) -> float:
+def _normalization(panel: Panel | None) -> float:
     """log2(λ_norm/λ) but for a constant of the study: ½·log2 T; NaN under warm restarts."""
-    if isinstance(panel.schedule, WarmRestarts) or panel.epochs is None:
+    if panel is None or panel.epochs is None or isinstance(panel.schedule, WarmRestarts):
         return math.nan
     return math.log2(panel.epochs) / 2

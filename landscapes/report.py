@@ -25,10 +25,10 @@ from landscapes.heatmap import draw_heatmap
 from landscapes.heatmap_record import color_scale, heatmap_record
 from landscapes.landscape import top_cells
 from landscapes.report_record import PanelReport, Report, study_report
-from landscapes.style import svg, write_file
+from landscapes.style import svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
-from study.spec import Cell
+from study.spec import Axis, Cell
 from study.store import Store
 
 Format = Literal["html", "md"]
@@ -122,13 +122,17 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float]) -> Picture:
         name=f"{panel.panel.name}-heatmap",
         svg=svg(figure),
         alt=(
-            f"Heatmap of {panel.title}: test error over {len(record.y_labels)} values of α from "
-            f"{record.y_labels[0]} to {record.y_labels[-1]} (upwards) and "
-            f"{len(record.x_labels)} values of λ from {record.x_labels[0]} to "
-            f"{record.x_labels[-1]}{best}. Verdict: {panel.separability}."
+            f"Heatmap of {panel.title}: test error, α upwards from "
+            f"{_range(panel.landscape.alpha)}, λ to the right from "
+            f"{_range(panel.landscape.lambda_)}{best}. Verdict: {panel.separability}."
         ),
         caption=caption,
     )
+
+
+def _range(axis: Axis) -> str:
+    names = ticks(axis).names
+    return f"{names[0]} to {names[-1]}"
 
 
 def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:

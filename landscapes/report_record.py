@@ -6,19 +6,15 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-
-import pandas as pd
 
 from landscapes import words
 from landscapes.comparison import Comparison, compare
-from landscapes.landscape import Landscape, landscape, top_cells
+from landscapes.landscape import Landscape, top_cells
 from landscapes.optimum import Move, moves
+from landscapes.panels import PanelData, alike, study_panels
 from landscapes.separability import Separability, separability
 from landscapes.style import ticks
-from landscapes.table import cells_frame
 from landscapes.tuning import Recommendation, TuningPath, recommend, tuning_paths
-from study.pairs import PAIRS
 from study.spec import Panel, Study
 from study.store import PanelProgress, Store
 from study.terminal import run_lines
@@ -122,15 +118,19 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
         SpecError: the study has no such panel.
     """
     study = store.study(name)
-    chosen = tuple(study.panel(panel) for panel in panels) or study.panels
-    cells = cells_frame(store, name)
+    chosen = study_panels(store, name, panels)
     progress = {one.panel: one for one in store.progress(name)}
-    reports = tuple(_panel_report(cells, panel, progress[panel.name]) for panel in chosen)
+    reports = tuple(
+        _panel_report(one, one.panel, progress[one.panel.name]) for one in chosen if one.panel
+    )
     return Report(
         study=study,
         panels=reports,
-        pairings=_pairings(cells, reports),
-        moves=tuple(moves(study.change(panels=chosen), cells)),
+        pairings=tuple(
+            Pairing(one.title, other.title, compare(one.cells, other.cells))
+            for one, other in alike(chosen)
+        ),
+        moves=tuple(moves(chosen)),
         warnings=tuple(_warnings(study, reports, progress)),
         runs=tuple(run_lines(store.runs(name))),
         spec=study.to_toml(),
@@ -138,41 +138,18 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
     )
 
 
-def _panel_report(cells: pd.DataFrame, panel: Panel, progress: PanelProgress) -> PanelReport:
-    own = landscape(cells, panel)
-    found = separability(_rows(cells, panel.name))
+def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> PanelReport:
+    found = separability(data.cells)
     return PanelReport(
         panel=panel,
-        landscape=own,
+        landscape=data.landscape,
         separability=found,
-        recommendation=recommend(own, found.noise),
-        paths=tuning_paths(own),
+        recommendation=recommend(data.landscape, found.noise),
+        paths=tuning_paths(data.landscape),
         finished=progress.finished,
         total=progress.total,
         diverged=progress.diverged,
     )
-
-
-def _rows(cells: pd.DataFrame, panel: str) -> pd.DataFrame:
-    return cells[cells["panel"] == panel]
-
-
-def _pairings(cells: pd.DataFrame, reports: Sequence[PanelReport]) -> tuple[Pairing, ...]:
-    """Panels that differ in one thing only: where λ enters, or the schedule, or the budget."""
-    found = []
-    for one, other in combinations(reports, 2):
-        if _differences(one.panel, other.panel) == 1:
-            rows = _rows(cells, one.panel.name), _rows(cells, other.panel.name)
-            found.append(Pairing(one.title, other.title, compare(*rows)))
-    return tuple(found)
-
-
-def _differences(one: Panel, other: Panel) -> int:
-    """In how many settings two panels differ; infinitely many if in the update rule."""
-    if PAIRS[one.pair].rule != PAIRS[other.pair].rule:
-        return 99
-    first, second = one.settings(), other.settings()
-    return sum(first[key] != second[key] for key in first)
 
 
 def _warnings(
