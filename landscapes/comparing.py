@@ -42,7 +42,7 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
     tables = [verdict_table([(name, separability(one.cells)) for name, one in shown.items()])]
     if pairings:
-        found = [(f"{a.name} → {b.name}", compare(a.cells, b.cells)) for a, b in pairings]
+        found = [(f"{a.name} →\n{b.name}", compare(a.cells, b.cells)) for a, b in pairings]
         tables.append(comparison_table(found))
     moved = moves(own)
     return [*tables, moves_table(moved)] if moved else tables

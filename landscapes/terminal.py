@@ -34,7 +34,7 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
     """One row per pair of panels: other minus one, with intervals.
 
     Args:
-        found: "one → other", and how they differ.
+        found: a name such as "one → other", and how they differ.
     """
     table = _table("panels", "best", "tilt", "drift", "regret", "rank corr.", "transfer")
     for name, one in found:
@@ -58,8 +58,8 @@ def moves_table(found: Sequence[Move]) -> Table:
 
 
 def _table(first: str, *columns: str) -> Table:
-    table = Table(**TABLE)
-    table.add_column(first)
+    table = Table(**TABLE | {"padding": (0, 1, 0, 0)})  # 80 columns hold the intervals just so
+    table.add_column(first, overflow="fold")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
