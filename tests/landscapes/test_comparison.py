@@ -14,7 +14,7 @@ from landscapes.optimum import moves, optimum
 from landscapes.panels import PanelData, alike, reference_panels
 from landscapes.reference import reference_frame
 from study.errors import UsageError
-from study.spec import Axis, Grid, Panel
+from study.spec import Axis, Panel
 
 EXPONENTS = np.arange(-5.0, 6.0)
 
