@@ -146,8 +146,8 @@ def _judge(
 ) -> tuple[Verdict, str]:
     """The verdict and its reason.
 
-    A flat surface is no obstacle to "coupled": noise alone never put the whole interval of a
-    tilt beyond the bound, and a diagonal under much noise is told twice as often.
+    A flat surface is no obstacle to "coupled": noise alone hardly ever puts the whole interval
+    of a tilt beyond the bound, and so diagonals under much noise are told far more often.
     """
     tilt, regret = found["tilt"], found["regret"]
     obstacle = _too_small(seen) or _obstacle(seen, span, tau)
@@ -179,7 +179,7 @@ def _too_small(seen: Surface) -> str | None:
     for name, count in (("α", finite.any(axis=1).sum()), ("positive λ", finite.any(axis=0).sum())):
         if count < FEWEST_VALUES:
             return (
-                f"{count} value{'s' * (count > 1)} of {name} with a result, "
+                f"{count} value{'' if count == 1 else 's'} of {name} with a result, "
                 f"at least {FEWEST_VALUES} are needed"
             )
     if finite.sum() < FEWEST_VALUES**2:

@@ -60,7 +60,8 @@ def drift(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Fl
     """Slope of the best log2 λ against log2 α: −1 means "double α, halve λ", 0 separable.
 
     Least squares over the rows whose best error is within BASIN of E. The best λ of a row is
-    the mean of log2 λ under `weights` within the row: the row's single lowest cell, instead, makes intervals twice as wide, since noise moves it by whole cells.
+    the mean of log2 λ under the `weights` of its own basin: the row's single lowest cell makes
+    intervals twice as wide, since noise moves it by whole cells.
     NaN where fewer than three rows are good enough.
     """
     lowest = _min(error, axis=-1)  # [..., A]
