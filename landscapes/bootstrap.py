@@ -48,9 +48,13 @@ class Sample:
     bounds: tuple[float, float] = (-math.inf, math.inf)  # that the statistic cannot leave
 
     def __sub__(self, other: Sample) -> Sample:
-        """The difference; the two surfaces' noise is independent."""
+        """The difference; the two surfaces' noise is independent.
+
+        The other's draws are rolled by one: replicates of one seed share random numbers.
+        """
         count = min(self.draws.size, other.draws.size)
-        return Sample(self.value - other.value, self.draws[:count] - other.draws[:count])
+        draws = self.draws[:count] - np.roll(other.draws, 1)[:count]
+        return Sample(self.value - other.value, draws)
 
     def estimate(self) -> Estimate:
         """The value with its interval.
@@ -67,8 +71,8 @@ class Sample:
             return Estimate(self.value)
         low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         shift = 2 * (known.mean() - self.value)
-        interval = np.clip([min(low, low - shift), max(high, high - shift)], *self.bounds)
-        return Estimate(self.value, float(interval[0]), float(interval[1]))
+        ends = min(low, low - shift, self.value), max(high, high - shift, self.value)
+        return Estimate(self.value, *np.clip(ends, *self.bounds).tolist())
 
 
 def draw(surface: Surface, count: int, seed: int) -> Floats:

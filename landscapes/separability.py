@@ -30,7 +30,7 @@ FEWEST_VALUES = 3  # of α, and of positive λ
 UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape
-FLAT = 4.0  # standard errors that the errors must at least range over
+FLAT = 1.75  # standard errors of a cell: pure noise spreads by 1, seldom by 1.5
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
@@ -144,18 +144,26 @@ def used_tau(seen: Surface, tau: float) -> float:
 def _judge(
     seen: Surface, found: dict[str, Estimate], span: float, tau: float
 ) -> tuple[Verdict, str]:
-    """The verdict and its reason."""
+    """The verdict and its reason.
+
+    A flat surface is no obstacle to "coupled": noise alone hardly ever puts the whole interval
+    of a tilt beyond the bound, and so diagonals under much noise are told far more often.
+    """
     tilt, regret = found["tilt"], found["regret"]
     obstacle = _too_small(seen) or _obstacle(seen, span, tau)
     if obstacle:
         return "cannot tell", obstacle
-    if not tilt.has_interval:
+    if not seen.residuals.size:
         return "cannot tell", "one seed and too few good cells to know the noise: add --seeds"
+    if not tilt.has_interval:
+        return "cannot tell", "the basin is a single line of cells: refine the grid around it"
     if tilt.lies_beyond(TILTED):
         way = "falling" if tilt.value < 0 else "rising"
         return "coupled", f"the good cells lie on a {way} diagonal"
     if regret.low > tau:
         return "coupled", f"tuning one at a time costs more than {tau:.2g} points on average"
+    if _flat(seen, span):
+        return "cannot tell", "the error does not change over the grid by more than its noise"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
@@ -171,7 +179,7 @@ def _too_small(seen: Surface) -> str | None:
     for name, count in (("α", finite.any(axis=1).sum()), ("positive λ", finite.any(axis=0).sum())):
         if count < FEWEST_VALUES:
             return (
-                f"{count} value{'s' * (count > 1)} of {name} with a result, "
+                f"{count} value{'' if count == 1 else 's'} of {name} with a result, "
                 f"at least {FEWEST_VALUES} are needed"
             )
     if finite.sum() < FEWEST_VALUES**2:
@@ -184,15 +192,18 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
     missing = np.isnan(seen.error)
     if missing.mean() > UNFINISHED:
         return f"{missing.sum()} of {missing.size} cells have not finished"
-    known = seen.error[np.isfinite(seen.error)]
-    if np.ptp(known) < FLAT * np.fmax(seen.noise, 1e-9):
-        return "the error does not change over the grid by more than its noise"
     w = statistics.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
     if w.sum() ** 2 / (w**2).sum() < NARROW:
         return "the basin is no wider than a step of the grid: refine it around the best cell"
     if w[_border(missing)].sum() > CUT * w.sum():
         return "most of the basin lies on the border of what was trained: extend the grid"
     return None
+
+
+def _flat(seen: Surface, span: float) -> bool:
+    """Whether noise alone could look like this surface; its tilt would be near 0."""
+    excess = seen.error[np.isfinite(seen.error)] - seen.best
+    return bool(np.minimum(excess, span).std() <= np.fmax(FLAT * seen.noise, 1e-9))
 
 
 def _border(missing: Mask) -> Mask:

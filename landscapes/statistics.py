@@ -14,29 +14,38 @@ import numpy.typing as npt
 
 from landscapes.surface import BASIN, Floats
 
+ONE_LINE = 1e-9  # square octaves: a basin with less spread along an axis is a line
+
 
 def tilt(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Floats:
-    """Correlation ρ of log2 α and log2 λ over the basin, weights exp(−z/τ).
+    """Correlation ρ of log2 α and log2 λ over the basin, see `weights`.
 
-    −1: the basin is a diagonal, α·λ is what matters; 0: it stands upright or lies flat. Each
-    cell also weighs as much as its share of the axes, so that a grid that is finer in one
-    corner gives the same number.
+    −1: the basin is a diagonal, α·λ is what matters; 0: it stands upright or lies flat. NaN
+    where the basin is a single row or column.
     """
     w = weights(error, x, y, span=span, tau=tau)
     x, y = x[:, None], y[None, :]
-    total = _sum(w)
-    mean_x, mean_y = _sum(w * x) / total, _sum(w * y) / total
-    dx, dy = x - _wide(mean_x), y - _wide(mean_y)
-    spread = np.sqrt(_sum(w * dx * dx) * _sum(w * dy * dy))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _sum(w * dx * dy) / spread
+        w = w / _wide(_sum(w))
+        dx, dy = x - _wide(_sum(w * x)), y - _wide(_sum(w * y))
+        of_x, of_y = _sum(w * dx * dx), _sum(w * dy * dy)
+        rho = _sum(w * dx * dy) / np.sqrt(of_x * of_y)
+    return np.where(np.minimum(of_x, of_y) > ONE_LINE, np.clip(rho, -1, 1), np.nan)
 
 
 def weights(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Floats:
-    """How much each cell belongs to the basin, [..., A, L]: exp(−z/τ) × its area; missing: 0."""
-    z = np.minimum(error - _best(error), span)
-    basin = np.where(np.isnan(z), 0.0, np.exp(-np.nan_to_num(z, nan=span) / tau))
-    return basin * widths(x)[:, None] * widths(y)
+    """How much each cell belongs to the basin, [..., A, L]; 0 where missing or at the span.
+
+    exp(−z/τ), less what it is at the span: many bad cells would otherwise outweigh few good
+    ones under a large τ, and noisy diagonals looked upright. Times the cell's share of the
+    axes, so that a grid that is finer in one corner gives the same numbers.
+    """
+    return _membership(error - _best(error), span, tau) * widths(x)[:, None] * widths(y)
+
+
+def _membership(excess: Floats, span: float, tau: float) -> Floats:
+    z = np.where(np.isnan(excess), span, np.minimum(excess, span))
+    return np.asarray(np.exp(-z / tau) - np.exp(-span / tau))
 
 
 def widths(axis: Floats) -> Floats:
@@ -51,14 +60,13 @@ def drift(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Fl
     """Slope of the best log2 λ against log2 α: −1 means "double α, halve λ", 0 separable.
 
     Least squares over the rows whose best error is within BASIN of E. The best λ of a row is
-    the mean of log2 λ under weights exp(−(error − best of the row)/τ): the row's single lowest
-    cell, taken instead, makes intervals twice as wide, since noise moves it by whole cells.
+    the mean of log2 λ under the `weights` of its own basin: the row's single lowest cell makes
+    intervals twice as wide, since noise moves it by whole cells.
     NaN where fewer than three rows are good enough.
     """
     lowest = _min(error, axis=-1)  # [..., A]
-    excess = np.minimum(error - np.where(np.isfinite(lowest), lowest, 0.0)[..., None], span)
-    w = np.where(np.isnan(excess), 0.0, np.exp(-np.nan_to_num(excess, nan=span) / tau))
-    w = w * widths(y)
+    excess = error - np.where(np.isfinite(lowest), lowest, 0.0)[..., None]
+    w = _membership(excess, span, tau) * widths(y)
     good = lowest < _best(error)[..., 0] + BASIN
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.where(good, (w * y).sum(axis=-1) / w.sum(axis=-1), 0.0)

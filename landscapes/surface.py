@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 
 BASIN = 1.0  # points above the best error: cells that a user would still call good
 FEWEST_RESIDUALS = 4  # below it the noise is unknown
-STENCIL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6  # Immerkær (1996), see _rough
+SAME = 1e-9  # relative; a database may hand a float back with its last digits rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,14 @@ class Surface:
 
     @property
     def noise(self) -> float:
-        """Standard error of a cell's mean, percent; NaN where the noise is unknown."""
+        """Standard error of a cell's mean, percent, root mean square over the cells.
+
+        NaN where the noise is unknown.
+        """
         if not self.residuals.size:
             return float("nan")
-        n = self.n[np.isfinite(self.error)].mean()
-        return float(self.residuals.std() / np.sqrt(n))
+        n = self.n[np.isfinite(self.error)]
+        return float(self.residuals.std() * np.sqrt(np.mean(1 / n)))
 
     def replicates(self, count: int, rng: np.random.Generator) -> Floats:
         """The surface with fresh noise added, [B, A, L]: per cell the mean of n residuals.
@@ -77,14 +80,20 @@ def surface(frame: pd.DataFrame, *, span: float) -> Surface:
         span: points above the best error beyond which cells tell nothing about the noise.
 
     Raises:
-        UsageError: a column is missing, the frame holds several panels, or a cell twice.
+        UsageError: a column is missing or holds text, the frame holds several panels or
+            studies, or a cell twice.
     """
     _check(frame)
-    frame = frame[frame["lambda"] > 0]
-    alphas, rows = _axis(frame["alpha"])
-    lambdas, cols = _axis(frame["lambda"])
-    seeds = np.unique(_seed(frame), return_inverse=True)[1]
+    alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
+    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha * lambda_)
+    frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
+    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
     runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
+    if np.unique([seeds, rows, cols], axis=1).shape[1] < seeds.size:
+        raise UsageError(
+            "the frame holds a cell more than once: select the rows of one study, or name the "
+            "seeds in a column seed"
+        )
     runs[seeds, rows, cols] = _errors(frame)
     n = np.sum(~np.isnan(runs), axis=0)
     error = np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
@@ -93,7 +102,7 @@ def surface(frame: pd.DataFrame, *, span: float) -> Surface:
         lambda_=np.log2(lambdas),
         error=error,
         n=n.astype(np.int64),
-        residuals=_residuals(runs, error, n, span),
+        residuals=_residuals(runs, error, n, span, np.log2(alphas), np.log2(lambdas)),
     )
 
 
@@ -104,43 +113,51 @@ def _check(frame: pd.DataFrame) -> None:
             f"the frame has no column {', '.join(lacking)}: give the cells of one panel, such as "
             "cells[cells['panel'] == 'adamw'] of cells_frame(store, name)"
         )
-    panels = sorted(set(frame["panel"])) if "panel" in frame else []
-    if len(panels) > 1:
-        raise UsageError(
-            f"the frame holds the panels {', '.join(panels)}, expected one: select its rows first"
-        )
-    cells = pd.DataFrame({"a": frame["alpha"], "l": frame["lambda"], "s": _seed(frame)})
-    if cells.duplicated().any():
-        a, el, s = cells[cells.duplicated()].iloc[0]
-        raise UsageError(
-            f"the frame holds the cell alpha = {a:g}, lambda = {el:g}, seed {s:g} more than once: "
-            "select the rows of one study, or name the seeds in a column seed"
-        )
+    for column, word in (("panel", "panels"), ("study", "studies")):
+        names = sorted(map(str, set(frame[column]))) if column in frame else []
+        if len(names) > 1:
+            raise UsageError(
+                f"the frame holds the {word} {', '.join(names)}, expected one: select its rows "
+                "first"
+            )
 
 
-def _seed(frame: pd.DataFrame) -> pd.Series:
-    return frame["seed"] if "seed" in frame else pd.Series(0, index=frame.index)
+def _numbers(frame: pd.DataFrame, column: str) -> Floats:
+    """A column as floats, [rows]; NaN where there is none."""
+    try:
+        numbers = pd.to_numeric(frame[column])
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"column {column} of the frame: expected numbers, {e}") from e
+    return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan, copy=True))
 
 
-def _axis(column: pd.Series) -> tuple[Floats, Ints]:
-    """The distinct values, and where each entry is; the last digits of a float do not count."""
-    values = [float(f"{value:.9e}") for value in column.to_numpy(dtype=float)]
-    distinct, place = np.unique(np.array(values, dtype=float), return_inverse=True)
-    return distinct, place
+def _seeds(frame: pd.DataFrame) -> Ints:
+    """Which seed each row is of, [rows], from 0; all the same where the frame has no seeds."""
+    if "seed" not in frame:
+        return np.zeros(len(frame), dtype=np.int64)
+    return pd.factorize(frame["seed"], use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _axis(values: Floats) -> tuple[Floats, Ints]:
+    """The distinct values, and which of them each entry is."""
+    distinct, place = np.unique(values, return_inverse=True)
+    new = np.diff(distinct, prepend=0) > SAME * distinct
+    return distinct[new], (np.cumsum(new) - 1)[place]
 
 
 def _errors(frame: pd.DataFrame) -> Floats:
     """Error of each row: NaN unless finished, inf where it diverged or is clipped."""
-    error = frame["test_error"].to_numpy(dtype=float, copy=True)
+    error = _numbers(frame, "test_error")
+    error[np.isinf(error)] = np.inf
     for column in ("diverged", "clipped"):
         if column in frame:
-            error[frame[column].eq(True).fillna(False).to_numpy(dtype=bool)] = np.inf
+            error[frame[column].isin([True])] = np.inf
     if "state" in frame:
-        error[(frame["state"] != "finished").to_numpy(dtype=bool)] = np.nan
+        error[~frame["state"].isin(["finished"])] = np.nan
     return error
 
 
-def _residuals(runs: Floats, error: Floats, n: Ints, span: float) -> Floats:
+def _residuals(runs: Floats, error: Floats, n: Ints, span: float, x: Floats, y: Floats) -> Floats:
     """Noise of single runs, [R]: between seeds where there are several, else off the roughness."""
     if not np.isfinite(error).any():
         return np.empty(0)
@@ -149,7 +166,7 @@ def _residuals(runs: Floats, error: Floats, n: Ints, span: float) -> Floats:
         found = _between_seeds(runs[:, excess < reach], error[excess < reach], n[excess < reach])
         if found.size >= FEWEST_RESIDUALS:
             return found
-    found = _rough(error, excess < span) * np.sqrt(n.max())
+    found = _rough(error, excess < span, x, y) * np.sqrt(n.max())
     return found if found.size >= FEWEST_RESIDUALS else np.empty(0)
 
 
@@ -162,15 +179,24 @@ def _between_seeds(runs: Floats, error: Floats, n: Ints) -> Floats:
     return found[~np.isnan(found)]
 
 
-def _rough(error: Floats, good: Mask) -> Floats:
+def _rough(error: Floats, good: Mask, x: Floats, y: Floats) -> Floats:
     """What no quadratic surface explains of each 3 × 3 block of good cells, [R].
 
-    Immerkær, "Fast Noise Variance Estimation" (1996): the stencil takes out all terms up to x²y
-    and xy² and keeps the variance of independent noise, here that of the cells' means.
+    Immerkær, "Fast Noise Variance Estimation" (1996), for steps of any width: the stencil takes
+    out all terms up to x²y and xy² and keeps the variance of independent noise, here that of the
+    cells' means.
     """
     if min(error.shape) < 3:
         return np.empty(0)
-    blocks = np.lib.stride_tricks.sliding_window_view(error, (3, 3))
+    blocks = np.lib.stride_tricks.sliding_window_view(np.where(good, error, 0.0), (3, 3))
     whole = np.lib.stride_tricks.sliding_window_view(good, (3, 3)).all(axis=(-2, -1))
-    found = (blocks[whole] * STENCIL).sum(axis=(-2, -1))
+    stencil = _curvature(x)[:, None, :, None] * _curvature(y)[None, :, None, :]
+    found = (blocks * stencil).sum(axis=(-2, -1))[whole]
     return np.concatenate([found, -found])  # the sign of noise means nothing
+
+
+def _curvature(axis: Floats) -> Floats:
+    """Weights, [values − 2, 3], of squares that sum to 1, under which straight lines give 0."""
+    before, after = 1 / np.diff(axis)[:-1], 1 / np.diff(axis)[1:]
+    weights = np.stack([before, -(before + after), after], axis=1)
+    return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True))
