@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -28,18 +29,31 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from landscapes.contours import draw_contours
 from landscapes.heatmap_record import (
     SPAN,
     TOP,
     HeatmapRecord,
     HeatmapsRecord,
     RowCol,
+    default_columns,
     heatmap_record,
     heatmaps_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import FAINT, INK, TEXT, TICK, TITLE, NotebookFigure, colormap, points
+from landscapes.style import (
+    FAINT,
+    INK,
+    TEXT,
+    TICK,
+    TITLE,
+    NotebookFigure,
+    colormap,
+    points,
+    print_letters,
+)
 
+NARROWEST = 2.2  # inches of a page that a heatmap needs with its words
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {
     "facecolor": "none",
@@ -72,6 +86,7 @@ def plot_heatmap(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
+    contours: bool = False,
     cbar: bool = True,
 ) -> Axes:
     """Draw a landscape: α upwards, λ to the right, colour the test error.
@@ -88,10 +103,12 @@ def plot_heatmap(
         scale: errors (percent) at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells to circle.
+        contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
         cbar: whether to add a colour bar.
     """
     record = heatmap_record(landscape, span=span, scale=scale, top=top)
-    return draw_heatmap(record, plt.gca() if ax is None else ax, cmap=cmap, cbar=cbar)
+    ax = plt.gca() if ax is None else ax
+    return draw_heatmap(record, ax, cmap=cmap, contours=contours, cbar=cbar)
 
 
 def plot_heatmaps(
@@ -102,6 +119,8 @@ def plot_heatmaps(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
+    contours: bool = False,
+    width: float | None = None,
 ) -> Figure:
     """Draw landscapes side by side, in reading order, on one colour scale.
 
@@ -112,16 +131,27 @@ def plot_heatmaps(
         scale: errors (percent) at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells of each landscape to circle.
+        contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
+        width: of the figure in inches, with letters sized for print (`style.WIDTHS` has those
+            of papers); chosen by the number of cells, for a screen, if None.
 
     Raises:
-        UsageError: no landscapes, or impossible columns, span or scale.
+        UsageError: no landscapes, or impossible columns, span, scale or width.
     """
-    record = heatmaps_record(tuple(landscapes), columns=columns, span=span, scale=scale, top=top)
-    return draw_heatmaps(record, cmap=cmap)
+    landscapes = tuple(landscapes)
+    if columns is None and width is not None:
+        columns = max(min(int(width // NARROWEST), default_columns(len(landscapes))), 1)
+    record = heatmaps_record(landscapes, columns=columns, span=span, scale=scale, top=top)
+    return draw_heatmaps(record, cmap=cmap, contours=contours, width=width)
 
 
 def draw_heatmap(
-    record: HeatmapRecord, ax: Axes, *, cmap: str | Colormap = CMAP, cbar: bool = True
+    record: HeatmapRecord,
+    ax: Axes,
+    *,
+    cmap: str | Colormap = CMAP,
+    contours: bool = False,
+    cbar: bool = True,
 ) -> Axes:
     """Draw `record`: collections error, missing, diverged; lines circles, best (their gids)."""
     low, high = record.scale
@@ -149,6 +179,8 @@ def draw_heatmap(
     for collection in (errors, missing, diverged):
         ax.add_collection(collection, autolim=False)
     ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
+    if contours:
+        draw_contours(record, ax)
     _draw_marks(record, ax)
     _draw_ticks(record, ax)
     _draw_titles(record, ax)
@@ -157,29 +189,74 @@ def draw_heatmap(
     return ax
 
 
-def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+def draw_heatmaps(
+    record: HeatmapsRecord,
+    *,
+    cmap: str | Colormap = CMAP,
+    contours: bool = False,
+    width: float | None = None,
+) -> Figure:
     """Draw `record` into a figure of its own, sized so that cells are about square."""
-    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
-    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
-    width = float(np.clip(0.28 * widest, 2.3, 3.3))  # inches of one axes
-    height = float(np.clip(width / widest * highest, 1.3, 3.3))
-    beside, above = 0.65, 0.85  # inches for the words
-    size = (record.columns * (width + beside) + 0.9, record.rows * (height + above) + 0.3)
-    figure = NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05))
+    if width is None:
+        return _draw_figure(record, Size.of_screen(record), cmap, contours)
+    with print_letters(width):
+        return _draw_figure(record, Size.of_print(record, width), cmap, contours)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a figure of heatmaps, in inches."""
+
+    axes: tuple[float, float]  # width and height of one
+    figure: tuple[float, float]
+
+    @classmethod
+    def of_screen(cls, record: HeatmapsRecord) -> Size:
+        """As large as the cells ask for, and the words around them."""
+        widest, highest = _most_cells(record)
+        width = float(np.clip(0.28 * widest, 2.3, 3.3))
+        height = float(np.clip(width / widest * highest, 1.3, 3.3))
+        beside, above = 0.65, 0.85  # for the words
+        whole = record.columns * (width + beside) + 0.9, record.rows * (height + above) + 0.3
+        return cls((width, height), whole)
+
+    @classmethod
+    def of_print(cls, record: HeatmapsRecord, whole: float) -> Size:
+        """As wide as the page asks for; the words around the axes are those of a small print."""
+        widest, highest = _most_cells(record)
+        beside, above, bar = 0.4, 0.68, 0.55
+        width = max((whole - bar) / record.columns - beside, 0.3)
+        height = float(np.clip(width / widest * highest, 0.8, 1.6 * width))
+        return cls((width, height), (whole, record.rows * (height + above) + 0.2))
+
+
+def _most_cells(record: HeatmapsRecord) -> tuple[int, int]:
+    """Columns and rows of the largest grids of a figure."""
+    return (
+        max(len(heatmap.x_labels) for heatmap in record.heatmaps),
+        max(len(heatmap.y_labels) for heatmap in record.heatmaps),
+    )
+
+
+def _draw_figure(
+    record: HeatmapsRecord, size: Size, cmap: str | Colormap, contours: bool
+) -> Figure:
+    engine = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05)
+    figure = NotebookFigure(figsize=size.figure, layout=engine)
     # Until it is drawn, axes of about the size that the layout will give them: marks, ticks
     # and line breaks are chosen by it. 0.2 is matplotlib's space between subplots.
     place = {
         "left": 0.0,
         "bottom": 0.0,
-        "right": width * (1.2 * record.columns - 0.2) / size[0],
-        "top": height * (1.2 * record.rows - 0.2) / size[1],
+        "right": size.axes[0] * (1.2 * record.columns - 0.2) / size.figure[0],
+        "top": size.axes[1] * (1.2 * record.rows - 0.2) / size.figure[1],
     }
     grid = figure.subplots(record.rows, record.columns, squeeze=False, gridspec_kw=place)
     axes = list(grid.flat)[: len(record.heatmaps)]
     for ax in list(grid.flat)[len(record.heatmaps) :]:
         ax.remove()
     for heatmap, ax in zip(record.heatmaps, axes, strict=True):
-        draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
+        draw_heatmap(heatmap, ax, cmap=cmap, contours=contours, cbar=False)
     _draw_colorbar(axes[0].collections[0], axes, record.label)
     handles = _legend(record.heatmaps)
     figure.legend(

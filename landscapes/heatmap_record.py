@@ -105,7 +105,7 @@ def heatmaps_record(
     if columns is not None and columns < 1:
         raise UsageError(f"columns = {columns}: a figure needs at least 1")
     count = len(landscapes)
-    columns = min(columns or _columns(count), count)
+    columns = min(columns or default_columns(count), count)
     scale = color_scale(landscapes, span=span, scale=scale)
     records = [heatmap_record(landscape, scale=scale, top=top) for landscape in landscapes]
     x_titles = [record.x_title for record in records]
