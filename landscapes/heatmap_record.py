@@ -147,7 +147,7 @@ def color_scale(
     return low, low + span
 
 
-def _columns(count: int) -> int:
+def default_columns(count: int) -> int:
     """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3."""
     if count <= 4:
         return (1, 2, 3, 2)[count - 1]
