@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from landscapes.edges import TOP, Edge, edges
 from landscapes.landscape import Landscape, top_cells
 from landscapes.style import alpha_title, lambda_title, ticks
 from study.errors import UsageError
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
-TOP = 10  # cells circled
 GAP = 0.35  # columns between λ = 0 and the others
 
 RowCol = tuple[int, int]
@@ -39,6 +39,7 @@ class HeatmapRecord:
     circled: tuple[RowCol, ...]  # the lowest errors, best first
     scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
     label: str  # of the colour bar
+    edges: tuple[Edge, ...] = ()  # borders on which best cells lie
 
     def left(self, col: int) -> float:
         """Return where column `col` begins on the x axis."""
@@ -88,6 +89,7 @@ def heatmap_record(
         circled=tuple(top_cells(landscape, top)),
         scale=color_scale([landscape], span=span, scale=scale),
         label=_error_label([landscape]),
+        edges=edges(landscape, top),
     )
 
 
