@@ -57,6 +57,9 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
         click.option(
+            "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
+        ),
+        click.option(
             "--chunk",
             type=click.IntRange(min=1),
             help="Most cells trained together; fixed for a cell once it is in the database.",
@@ -111,6 +114,7 @@ def run(
     workers: int | None,
     chunk: int | None,
     no_plot: bool,
+    no_live: bool,
     dry_run: bool,
     **changes: Any,
 ) -> None:
@@ -136,7 +140,8 @@ def run(
     if dry_run:
         _print_plan(plan, store)
         return
-    _run_plan(console, plan, Store(store, create=True), plot=not no_plot)
+    opened = Store(store, create=True)
+    _run_plan(console, plan, opened, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -152,6 +157,7 @@ def resume(
     workers: int | None,
     chunk: int | None,
     no_plot: bool,
+    no_live: bool,
 ) -> None:
     """Go on with study NAME where it was interrupted; by default with the last one started.
 
@@ -166,7 +172,7 @@ def resume(
     plan = make_plan(
         resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
     )
-    _run_plan(_console(), plan, opened, plot=not no_plot)
+    _run_plan(_console(), plan, opened, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -434,9 +440,10 @@ def _print_plan(plan: Plan, store: str) -> None:
     print_table(_console(), plan_table(plan, missing, seconds))
 
 
-def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None:
+def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool, live: bool) -> None:
     """Put the study into the store, train what is open, draw."""
     from study.driver import run
+    from study.live import LiveView, can_show
     from study.terminal import ProgressBar, print_table, status_table
 
     name = plan.study.name
@@ -456,7 +463,9 @@ def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool) -> None
             highlight=False,
             markup=False,
         )
-    with _resumable(store, name), ProgressBar(console, created.total, finished) as bar:
+    shown = live and can_show(console)
+    view = LiveView(created.study, lambda: store.means(name)) if shown else None
+    with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:
         run(plan, store, bar)
     print_table(console, status_table(created.study, store.progress(name)))
     if plot:
