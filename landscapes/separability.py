@@ -203,7 +203,7 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
 def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best
-    return bool(np.minimum(excess, span).std() <= np.fmax(FLAT * seen.noise, 1e-9))
+    return bool(np.minimum(excess, span).std() <= FLAT * seen.noise)
 
 
 def _border(missing: Mask) -> Mask:
