@@ -4,8 +4,8 @@ The numbers are those of `landscapes.statistics`, their 95 % intervals those of
 `landscapes.bootstrap`. The verdict follows from them:
 
     coupled      the whole interval of the tilt lies beyond ±0.5, or that of the regret above τ
-    separable    the whole interval of the tilt lies within ±0.5, and that of the regret is not
-                 above τ
+    separable    the whole interval of the tilt lies within ±0.5, that of the regret is not
+                 above τ, and the errors vary over the grid by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 """
 
