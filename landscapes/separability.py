@@ -4,8 +4,8 @@ The numbers are those of `landscapes.statistics`, their 95 % intervals those of
 `landscapes.bootstrap`. The verdict follows from them:
 
     coupled      the whole interval of the tilt lies beyond ±0.5, or that of the regret above τ
-    separable    the whole interval of the tilt lies within ±0.5, and that of the regret is not
-                 above τ
+    separable    the whole interval of the tilt lies within ±0.5, that of the regret is not
+                 above τ, and the errors vary over the grid by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 """
 
@@ -203,7 +203,7 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
 def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best
-    return bool(np.minimum(excess, span).std() <= np.fmax(FLAT * seen.noise, 1e-9))
+    return bool(np.minimum(excess, span).std() <= FLAT * seen.noise)
 
 
 def _border(missing: Mask) -> Mask:

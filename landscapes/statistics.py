@@ -61,19 +61,17 @@ def drift(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Fl
 
     Least squares over the rows whose best error is within BASIN of E. The best λ of a row is
     the mean of log2 λ under the `weights` of its own basin: the row's single lowest cell makes
-    intervals twice as wide, since noise moves it by whole cells.
-    NaN where fewer than three rows are good enough.
+    intervals twice as wide, since noise moves it by whole cells. NaN where fewer than three
+    rows are good enough.
     """
     lowest = _min(error, axis=-1)  # [..., A]
     excess = error - np.where(np.isfinite(lowest), lowest, 0.0)[..., None]
     w = _membership(excess, span, tau) * widths(y)
     good = lowest < _best(error)[..., 0] + BASIN
+    k = good * widths(x)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.where(good, (w * y).sum(axis=-1) / w.sum(axis=-1), 0.0)
-    k = good * widths(x)
-    total = k.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        dx = x - ((k * x).sum(axis=-1) / total)[..., None]
+        dx = x - ((k * x).sum(axis=-1) / k.sum(axis=-1))[..., None]
         slope = (k * dx * place).sum(axis=-1) / (k * dx * dx).sum(axis=-1)
     return np.where(good.sum(axis=-1) >= 3, slope, np.nan)
 

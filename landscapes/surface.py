@@ -85,14 +85,16 @@ def surface(frame: pd.DataFrame, *, span: float) -> Surface:
     """
     _check(frame)
     alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
-    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha * lambda_)
+    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
     frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
     (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
     runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
-    if np.unique([seeds, rows, cols], axis=1).shape[1] < seeds.size:
+    again = pd.DataFrame([seeds, rows, cols]).T.duplicated().to_numpy()
+    if again.any():
         raise UsageError(
-            "the frame holds a cell more than once: select the rows of one study, or name the "
-            "seeds in a column seed"
+            f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "
+            f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
+            "the seeds in a column seed"
         )
     runs[seeds, rows, cols] = _errors(frame)
     n = np.sum(~np.isnan(runs), axis=0)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from landscapes.bootstrap import Estimate, Sample, draw, sample
@@ -69,6 +69,8 @@ class TestInterval:
         assert not one.estimate().has_interval
 
     @given(numbers, st.lists(numbers, min_size=1, max_size=50))
+    @example(1.0, [0.0] * 49 + [100.0])  # their mean lies beyond their percentiles
+    @example(-1.0, [0.0] * 49 + [-100.0])
     def test_holds_the_value(self, value, draws):
         found = Sample(value, np.array(draws)).estimate()
         assert found.low <= found.value <= found.high

@@ -68,6 +68,11 @@ class TestNumbers:
         assert found.drift.value == pytest.approx(plain_drift(mean, *axes, 1.0, 0.5))
         assert found.interaction.value == pytest.approx(plain_interaction(mean, 1.0), abs=1e-6)
 
+    def test_cells_beyond_the_span_tell_nothing_about_the_noise(self):
+        frame = frame_of(noisy(valley(45, steep=0.2), 1))
+        assert separability(frame, span=3.0).noise > 0
+        assert math.isnan(separability(frame, span=0.3).noise)
+
     def test_tau_is_at_least_the_noise(self):
         runs = noisy(valley(45), 2, 0.6)
         found = separability(frame_of(runs))
@@ -211,7 +216,7 @@ class TestVerdict:
         assert separability(frame_of(noisy(error))).verdict == "separable"
 
     def test_diverged_neighbours_are_no_border(self):
-        error = np.where(np.abs(OCTAVES[:, None]) > 1, inf, bowl())
+        error = np.where((OCTAVES < 0) | (OCTAVES > 2), inf, bowl().T).T
         assert separability(frame_of(noisy(error))).verdict == "separable"
 
     @pytest.mark.parametrize("seeds", [1, 2, 3])
