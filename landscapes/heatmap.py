@@ -91,6 +91,7 @@ def plot_heatmaps(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
     contours: bool = False,
+    reference: str | None = None,
     width: float | None = None,
 ) -> Figure:
     """Draw landscapes side by side, in reading order, on one colour scale.
@@ -103,6 +104,8 @@ def plot_heatmaps(
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells of each landscape to circle.
         contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
+        reference: a published figure whose best cells are marked where a grid holds them; a key
+            of `landscapes.reference.REFERENCES`.
         width: of the figure in inches, with letters sized for print (`style.WIDTHS` has those
             of papers); chosen by the number of cells, for a screen, if None.
 
@@ -112,7 +115,9 @@ def plot_heatmaps(
     landscapes = tuple(landscapes)
     if columns is None and width is not None:
         columns = max(min(int(width // NARROWEST), default_columns(len(landscapes))), 1)
-    record = heatmaps_record(landscapes, columns=columns, span=span, scale=scale, top=top)
+    record = heatmaps_record(
+        landscapes, columns=columns, span=span, scale=scale, top=top, reference=reference
+    )
     return draw_heatmaps(record, cmap=cmap, contours=contours, width=width)
 
 

@@ -36,6 +36,14 @@ CIRCLE: dict[str, Any] = {
     "markeredgewidth": 1.2,
     "path_effects": [patheffects.withStroke(linewidth=2.6, foreground=INK)],
 }
+REFERENCE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "D",
+    "markerfacecolor": "none",
+    "markeredgecolor": "#E69F00",  # orange of the colour-blind safe Okabe-Ito palette
+    "markeredgewidth": 1.3,
+    "path_effects": [patheffects.withStroke(linewidth=2.6, foreground=INK)],
+}
 STAR: dict[str, Any] = {
     "linestyle": "none",
     "marker": "*",
@@ -65,13 +73,15 @@ def _cell_size(ax: Axes) -> tuple[float, float]:
 
 
 def draw_marks(record: HeatmapRecord, ax: Axes) -> None:
-    """Draw circles that show on every colour, and a star on the best cell."""
-    if not record.circled:
-        return
+    """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
     size = float(np.clip(0.6 * min(_cell_size(ax)), 3, 13))
-    x, y = np.transpose([record.center(cell) for cell in record.circled])
-    ax.plot(x, y, **CIRCLE, markersize=size, gid="circles")
-    ax.plot(x[:1], y[:1], **STAR, markersize=0.85 * size, gid="best")
+    if record.circled:
+        x, y = np.transpose([record.center(cell) for cell in record.circled])
+        ax.plot(x, y, **CIRCLE, markersize=size, gid="circles")
+        ax.plot(x[:1], y[:1], **STAR, markersize=0.85 * size, gid="best")
+    if record.reference:
+        x, y = np.transpose([record.center(place) for place in record.reference])
+        ax.plot(x, y, **REFERENCE, markersize=0.6 * size, gid="reference")
 
 
 def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
@@ -150,6 +160,8 @@ def legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
         )
     if circled:
         handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+    if any(heatmap.reference for heatmap in heatmaps):
+        handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
     if any(heatmap.diverged for heatmap in heatmaps):
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
     if any(heatmap.missing for heatmap in heatmaps):

@@ -8,22 +8,35 @@ Shapes: N points of a slice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from landscapes.heatmap_record import SPAN
 from landscapes.landscape import Landscape, top_cells
-from landscapes.style import INK, TEXT, TICK, TITLE, alpha_title, lambda_title, ticks
+from landscapes.style import (
+    INK,
+    TEXT,
+    TICK,
+    TITLE,
+    NotebookFigure,
+    alpha_title,
+    lambda_title,
+    print_letters,
+    ticks,
+)
 from study.errors import UsageError
 from study.spec import Axis
 
 By = Literal["alpha", "lambda"]
 MOST = 7  # slices by default: more cannot be told apart
+BELOW = 0.12  # of the span, that the y axis shows below the best error
 ZERO = 1.6  # octaves that λ = 0 stands left of the smallest positive λ
 MARKERS = "osD^vPX*hp"
 
@@ -82,6 +95,46 @@ def plot_slices(
     return draw_slices(record, plt.gca() if ax is None else ax)
 
 
+def plot_slices_figure(
+    landscapes: Sequence[Landscape],
+    *,
+    by: By = "alpha",
+    span: float = SPAN,
+    width: float | None = None,
+) -> Figure:
+    """Draw the slices of several landscapes side by side, on one y axis.
+
+    Args:
+        landscapes: what to draw.
+        by: as of `plot_slices`.
+        span: points of error above the best cell of all that the axes show.
+        width: of the figure in inches, with letters sized for print; for a screen if None.
+
+    Raises:
+        UsageError: no landscapes, or an impossible span or width.
+    """
+    if not landscapes:
+        raise UsageError("no landscapes to draw: name at least one panel")
+    records = [slices_record(landscape, by=by, span=span) for landscape in landscapes]
+    low = min(record.y_limits[0] for record in records)
+    limits = (low, low + (1 + BELOW) * span)
+    with nullcontext() if width is None else print_letters(width):
+        return _draw_figure([replace(record, y_limits=limits) for record in records], width)
+
+
+def _draw_figure(records: Sequence[SlicesRecord], width: float | None) -> Figure:
+    columns = min(len(records), 2 if width is None else max(int(width // 2.7), 1))
+    rows = -(-len(records) // columns)
+    one = (width or 4.8 * columns) / columns
+    figure = NotebookFigure(figsize=(one * columns, 0.68 * one * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for record, ax in zip(records, grid.flat, strict=False):
+        draw_slices(record, ax)
+    for ax in list(grid.flat)[len(records) :]:
+        ax.remove()
+    return figure
+
+
 def slices_record(
     landscape: Landscape,
     *,
@@ -104,16 +157,18 @@ def slices_record(
     names, depth = ticks(held).names, max(len(held.values) - 1, 1)
     slices = [_slice(landscape, row, along, along_lambda, names[row], row / depth) for row in rows]
     lowest = float(landscape.error[best[0]]) if best else 0.0
-    titles = (alpha_title, "α"), (lambda_title, "λ")
-    label = lambda_title(along, landscape.pair, landscape.normalized)
     return SlicesRecord(
         title=landscape.title,
         slices=tuple(slices),
-        held=titles[0 if along_lambda else 1][1],
-        x_title=label if along_lambda else alpha_title(along),
+        held="α" if along_lambda else "λ",
+        x_title=(
+            lambda_title(along, landscape.pair, landscape.normalized)
+            if along_lambda
+            else alpha_title(along)
+        ),
         x_ticks=_octaves(along),
         x_labels=ticks(along).labels,
-        y_limits=(lowest - 0.12 * span, lowest + span),
+        y_limits=(lowest - BELOW * span, lowest + span),
     )
 
 

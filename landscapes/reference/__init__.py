@@ -59,7 +59,7 @@ def reference_landscapes(name: str, pairs: Sequence[str] = ()) -> list[Landscape
     cells = reference_frame(name)
     own = [pair for pair in dict.fromkeys(cells["pair"]) if not pairs or pair in pairs]
     drawn = [landscape(cells, _panel(cells[cells["pair"] == pair], pair)) for pair in own]
-    return [replace(one, title=f"{one.title}, paper") for one in drawn]
+    return [replace(one, title=f"{one.title}, paper", panel="") for one in drawn]
 
 
 def circled_cells(name: str, pair: str) -> list[tuple[float, float]]:
