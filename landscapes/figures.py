@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from matplotlib.figure import Figure
 
-from landscapes.heatmap import plot_heatmaps
+from landscapes.heatmap import CMAP, plot_heatmaps
+from landscapes.heatmap_record import SPAN, TOP
 from landscapes.landscape import Landscape
 from landscapes.panels import reference_panels, study_panels
 from landscapes.slices import plot_slices_figure
@@ -34,8 +35,12 @@ def study_figure(
     panels: Sequence[str] = (),
     *,
     kind: Kind = "heatmaps",
+    span: float = SPAN,
+    cmap: str | None = None,
+    top: int = TOP,
+    contours: bool = False,
     reference: str | None = None,
-    **options: Any,
+    width: float | None = None,
 ) -> Figure:
     """The heatmaps or slices of a study, finished or not.
 
@@ -44,24 +49,36 @@ def study_figure(
         name: of the study.
         panels: only these.
         kind: what to draw.
+        span: points of error above the best that are shown.
+        cmap: colour map of heatmaps.
+        top: how many best cells of a heatmap to circle.
+        contours: whether heatmaps have lines of equal error.
         reference: a published figure, whose panels of the same pairs are drawn below, and whose
             best cells are marked in ours.
-        options: as of `plot_heatmaps` or `plot_slices_figure`.
+        width: in inches, for print.
 
     Raises:
-        UsageError: the database holds no such study; the reference none of its pairs.
+        UsageError: the database holds no such study; the reference none of its pairs; options
+            that do not go together or are impossible.
         SpecError: the study has no such panel.
     """
     shown = study_landscapes(store, name, panels)
     if kind == "slices":
-        if reference is not None:
-            raise UsageError("--reference goes with heatmaps: leave --kind slices out")
-        return plot_slices_figure(shown, **options)
+        if reference is not None or contours or cmap is not None:
+            raise UsageError("slices have no --reference, --contours or --cmap: leave them out")
+        return plot_slices_figure(shown, span=span, width=width)
+    columns = None
     if reference is not None:
+        columns = len(shown) if len(shown) <= WIDEST and width is None else None
         pairs = [landscape.pair for landscape in shown]
-        beside = [one.landscape for one in reference_panels(reference, pairs)]
-        if len(shown) <= WIDEST:
-            options.setdefault("columns", len(shown))
-        shown += beside
-        options["reference"] = reference
-    return plot_heatmaps(shown, **options)
+        shown += [one.landscape for one in reference_panels(reference, pairs)]
+    return plot_heatmaps(
+        shown,
+        columns=columns,
+        span=span,
+        cmap=cmap or CMAP,
+        top=top,
+        contours=contours,
+        reference=reference,
+        width=width,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import math
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ class NotebookFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", bbox_inches="tight")
         return buffer.getvalue()
+
+
+def print_width(text: str | None) -> float | None:
+    """Read a width in inches as a user writes it: "column", "page", "5.5"; None stays None.
+
+    Raises:
+        UsageError: neither a name of `WIDTHS` nor a number.
+    """
+    if text is None:
+        return None
+    with suppress(ValueError):
+        return WIDTHS[text] if text in WIDTHS else float(text)
+    raise UsageError(f"--width {text}: give {', '.join(WIDTHS)} or a number of inches")
 
 
 def print_letters(width: float) -> AbstractContextManager[None]:
