@@ -54,7 +54,7 @@ def study_figure(
         top: how many best cells of a heatmap to circle.
         contours: whether heatmaps have lines of equal error.
         reference: a published figure, whose panels of the same pairs are drawn below, and whose
-            best cells are marked in ours.
+            best cells are marked in ours; colours then begin at each panel's own best.
         width: in inches, for print.
 
     Raises:
@@ -80,5 +80,6 @@ def study_figure(
         top=top,
         contours=contours,
         reference=reference,
+        relative=reference is not None,  # errors of another task
         width=width,
     )

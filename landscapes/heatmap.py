@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
@@ -92,6 +93,7 @@ def plot_heatmaps(
     top: int = TOP,
     contours: bool = False,
     reference: str | None = None,
+    relative: bool = False,
     width: float | None = None,
 ) -> Figure:
     """Draw landscapes side by side, in reading order, on one colour scale.
@@ -106,6 +108,8 @@ def plot_heatmaps(
         contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
         reference: a published figure whose best cells are marked where a grid holds them; a key
             of `landscapes.reference.REFERENCES`.
+        relative: whether each panel's colours begin at its own best error, for landscapes of
+            different tasks.
         width: of the figure in inches, with letters sized for print (`style.WIDTHS` has those
             of papers); chosen by the number of cells, for a screen, if None.
 
@@ -116,7 +120,13 @@ def plot_heatmaps(
     if columns is None and width is not None:
         columns = max(min(int(width // NARROWEST), default_columns(len(landscapes))), 1)
     record = heatmaps_record(
-        landscapes, columns=columns, span=span, scale=scale, top=top, reference=reference
+        landscapes,
+        columns=columns,
+        span=span,
+        scale=scale,
+        top=top,
+        reference=reference,
+        relative=relative,
     )
     return draw_heatmaps(record, cmap=cmap, contours=contours, width=width)
 
@@ -234,7 +244,11 @@ def _draw_figure(
         ax.remove()
     for heatmap, ax in zip(record.heatmaps, axes, strict=True):
         draw_heatmap(heatmap, ax, cmap=cmap, contours=contours, cbar=False)
-    draw_colorbar(axes[0].collections[0], axes, record.label)
+    colors: ScalarMappable = axes[0].collections[0]
+    if record.relative:
+        low, high = record.heatmaps[0].scale
+        colors = ScalarMappable(Normalize(0, high - low), colormap(cmap))
+    draw_colorbar(colors, axes, record.label)
     handles = legend(record.heatmaps)
     figure.legend(
         handles=handles,

@@ -60,6 +60,7 @@ class HeatmapsRecord:
     heatmaps: tuple[HeatmapRecord, ...]
     columns: int
     label: str  # of the one colour bar
+    relative: bool = False  # whether colours count from each heatmap's own best error
 
     @property
     def rows(self) -> int:
@@ -106,17 +107,21 @@ def heatmaps_record(
     scale: tuple[float, float] | None = None,
     top: int = TOP,
     reference: str | None = None,
+    relative: bool = False,
 ) -> HeatmapsRecord:
     """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
     if not landscapes:
         raise UsageError("no landscapes to draw: name at least one panel")
+    if relative and scale is not None:
+        raise UsageError(f"scale = {scale} and relative colours: give one of them")
     if columns is not None and columns < 1:
         raise UsageError(f"columns = {columns}: a figure needs at least 1")
     count = len(landscapes)
     columns = min(columns or default_columns(count), count)
-    scale = color_scale(landscapes, span=span, scale=scale)
+    if not relative:
+        scale = color_scale(landscapes, span=span, scale=scale)
     records = [
-        heatmap_record(landscape, scale=scale, top=top, reference=reference)
+        heatmap_record(landscape, span=span, scale=scale, top=top, reference=reference)
         for landscape in landscapes
     ]
     x_titles = [record.x_title for record in records]
@@ -130,7 +135,8 @@ def heatmaps_record(
             x_title="" if same_x and i + columns < count else x_titles[i],
             y_title="" if same_y and i > row else y_titles[i],
         )
-    return HeatmapsRecord(tuple(records), columns, _error_label(landscapes))
+    label = "test error (points above the panel's best)" if relative else _error_label(landscapes)
+    return HeatmapsRecord(tuple(records), columns, label, relative)
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:

@@ -72,6 +72,16 @@ def verdict_line(title: str, found: Separability) -> str:
     )
 
 
+def cost(found: Separability) -> str:
+    """What tuning one at a time costs, as a sentence; empty where that is unknown."""
+    if math.isnan(found.regret.value):
+        return ""
+    return (
+        f"Tuning λ first and α then costs {with_interval(found.regret)} points of error on "
+        f"average over the α to start from, {with_interval(found.worst_regret)} at worst."
+    )
+
+
 def advice(found: Separability) -> str:
     """What the verdict means for whoever tunes."""
     if found.verdict == "coupled":
