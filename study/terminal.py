@@ -8,11 +8,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from study.live import LiveView
     from study.plan import Plan
     from study.spec import Study
     from study.store import PanelProgress
@@ -29,11 +31,21 @@ MINUTE, HOUR = 60, 3600  # seconds
 class ProgressBar:
     """A bar with cells done, ETA, best error so far and diverged cells; silent in a pipe.
 
-    Use as a context manager, and call with the progress of the study's panels.
+    Use as a context manager, and call with the progress of the study's panels. What it shows
+    changes with these calls only, and its last state stays in the terminal.
+
+    Args:
+        console: where to show it.
+        total: cells of the study.
+        finished: how many of them were finished before.
+        view: the heatmaps above the bar, if any.
     """
 
-    def __init__(self, console: Console, total: int, finished: int) -> None:
+    def __init__(
+        self, console: Console, total: int, finished: int, view: LiveView | None = None
+    ) -> None:
         self.started, self.finished_before = time.monotonic(), finished
+        self.view = view
         self.bar = Progress(
             TextColumn("training"),
             BarColumn(bar_width=None),
@@ -41,18 +53,21 @@ class ProgressBar:
             TextColumn("{task.fields[news]}"),
             TimeElapsedColumn(),
             console=console,
-            disable=not console.is_terminal,
+            auto_refresh=False,
         )
         self.task = self.bar.add_task("", total=total, completed=finished, news="starting workers")
+        shown = self.bar if view is None else Group(view, self.bar)
+        self.live = Live(shown, console=console, auto_refresh=False)
 
     def __enter__(self) -> ProgressBar:
-        self.bar.start()
+        if self.live.console.is_terminal:
+            self.live.start(refresh=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.live.stop()
 
     def __call__(self, progress: list[PanelProgress]) -> None:
         """Show this progress."""
@@ -72,6 +87,10 @@ class ProgressBar:
         if diverged:
             news.append(f"{diverged} diverged")
         self.bar.update(self.task, completed=finished, news=" · ".join(news))
+        if self.view is not None:
+            self.view(progress)
+        if self.live.is_started:
+            self.live.refresh()
 
 
 def remaining_seconds(

@@ -34,7 +34,7 @@ from study.store import claims, reading
 from study.store.claims import LEASE, Claim
 from study.store.database import DEFAULT_URL, Database, now
 from study.store.grid import Chunking, add_cells, optuna_study_name
-from study.store.reading import PanelProgress
+from study.store.reading import CellMean, PanelProgress
 from study.store.tables import SCHEMA_VERSION, metadata, schema_table
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
@@ -42,6 +42,7 @@ from study.store.tables import study_table as _study
 __all__ = [
     "DEFAULT_URL",
     "LEASE",
+    "CellMean",
     "Claim",
     "Created",
     "PanelProgress",
@@ -311,6 +312,13 @@ class Store:
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
         return self._read(name, reading.progress)
+
+    def means(self, name: str) -> list[CellMean]:
+        """The mean over the finished seeds of every cell that has one, in no order.
+
+        Far cheaper than `cells`: for looking often while a study runs.
+        """
+        return self._read(name, reading.means)
 
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of the study, one row each, by panel, seed, α and λ.

@@ -34,6 +34,18 @@ class PanelProgress:
     seconds: float  # worker time of the finished chunks
 
 
+@dataclass(frozen=True)
+class CellMean:
+    """What the finished seeds of one cell give so far."""
+
+    panel: str
+    alpha: float
+    lambda_: float
+    seeds: int  # finished ones
+    error: float  # test error, percent, mean over them
+    diverged: int  # how many of them diverged; they count in `error`
+
+
 def _is_running() -> sa.ColumnElement[bool]:
     """Whether a worker holds the chunk under a living lease."""
     held = (_chunk.c.state == "open") & _chunk.c.owner.is_not(None)
@@ -68,6 +80,25 @@ def progress(connection: Connection, name: str) -> list[PanelProgress]:
     seconds = {panel: total or 0.0 for panel, total in connection.execute(times)}
     rows = connection.execute(counts).mappings().all()
     return [PanelProgress(**row, seconds=seconds[row["panel"]]) for row in rows]
+
+
+def means(connection: Connection, name: str) -> list[CellMean]:
+    """The mean over the finished seeds of every cell that has one, in no order."""
+    place = _chunk.c.panel, _cell.c.alpha, _cell.c["lambda"]
+    query = (
+        sa.select(
+            *place,
+            sa.func.count(),
+            sa.func.avg(_value.c.value),
+            _count(_cell.c.diverged_epoch > 0),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id)
+        .where(_study.c.name == name, _chunk.c.state == "done")
+        .group_by(*place)
+    )
+    return [CellMean(*row) for row in connection.execute(query)]
 
 
 def cells(connection: Connection, name: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,7 +32,7 @@ from study.errors import (
 from study.outcome import METRICS, Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
-from study.store import Claim, Store, missing_cells
+from study.store import CellMean, Claim, Store, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
 FINGERPRINT = "abc"
@@ -372,6 +372,24 @@ class TestRecord:
         assert (sgd.panel, sgd.total, sgd.finished, sgd.running) == ("sgd", 6, 2, 2)
         assert (sgd.diverged, sgd.failed, sgd.best, sgd.seconds) == (1, 0, 7.0, 1.5)
         assert (adamw.total, adamw.finished, adamw.best) == (6, 0, None)
+
+    def test_means_are_over_the_finished_seeds_of_a_cell(self, store: Store):
+        study = make_study(pairs=("sgd", "adam"), seeds=3, alphas=(0.1, 0.3), lambdas=(0.0,))
+        run_id = begin(store, study)
+        assert store.means("small") == []
+        for _ in range(3):  # both panels of seed 0, sgd of seed 1
+            claim = store.claim("small", Worker(), run_id)
+            assert claim is not None
+            outcome = make_outcome(2, start=4.0 + 2 * claim.seed)
+            outcome.diverged_epoch[1] = claim.seed
+            store.record(claim, outcome)
+        store.claim("small", Worker(), run_id)
+        assert sorted(store.means("small"), key=astuple) == [
+            CellMean("adam", 0.1, 0.0, seeds=1, error=4.0, diverged=0),
+            CellMean("adam", 0.3, 0.0, seeds=1, error=5.0, diverged=0),
+            CellMean("sgd", 0.1, 0.0, seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", 0.3, 0.0, seeds=2, error=6.0, diverged=1),
+        ]
 
     def test_runs_keep_versions_revision_device_and_times(self, store: Store, small_study: Study):
         run_id = begin(store, small_study)
