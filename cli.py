@@ -19,6 +19,7 @@ from study.errors import LandscapeError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from landscapes.extend import Rounds
     from study.plan import Plan
     from study.spec import Study
     from study.store import Store
@@ -140,6 +141,7 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
+    from landscapes.extend import Rounds
     from study.plan import make_plan
     from study.request import Changes, requested_study
     from study.store import Store
@@ -150,8 +152,9 @@ def run(
     if dry_run:
         _print_plan(plan, store)
         return
+    further = Rounds(rounds, panels=[panel.name for panel in asked.panels])
     opened = Store(store, create=True)
-    _run_plan(console, plan, opened, plot=not no_plot, live=not no_live, rounds=rounds)
+    _run_plan(console, plan, opened, further, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -175,6 +178,7 @@ def resume(
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
+    from landscapes.extend import Rounds
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -183,7 +187,7 @@ def resume(
     plan = make_plan(
         resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
     )
-    _run_plan(_console(), plan, opened, plot=not no_plot, live=not no_live, rounds=rounds)
+    _run_plan(_console(), plan, opened, Rounds(rounds), plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -198,10 +202,10 @@ def resume(
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 64),
     default=2,
     show_default=True,
-    help="How many values to add beyond each side.",
+    help="How many values to add beyond each side, in the grid's own ratio.",
 )
 @click.option("--task", help="Import path of the study's task, if it is your own.")
 @store_option
@@ -232,7 +236,7 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscapes.extend import sides_to_extend
+    from landscapes.extend import Rounds, sides_to_extend
     from study.extension import extended_study
     from study.plan import make_plan
     from study.request import resumed_study
@@ -242,15 +246,16 @@ def extend(
     stored = resumed_study(opened, name, task)
     beyond = sides_to_extend(opened, name, panels, sides)
     if not beyond:
-        click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
+        click.echo(f"study {name}: no best cell lies on a border, so there is nothing to extend")
         return
-    click.echo(f"extending {_sides(beyond)}")
     grown = extended_study(stored, beyond, steps)
+    click.echo(f"extending {_sides(beyond)}")
     plan = make_plan(grown, device=device, workers=workers, chunk=chunk)
     if dry_run:
         _print_plan(plan, store)
         return
-    _run_plan(_console(), plan, opened, plot=not no_plot, live=not no_live, rounds=rounds)
+    further = Rounds(rounds, steps, panels, sides)
+    _run_plan(_console(), plan, opened, further, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -323,7 +328,7 @@ def show(name: str, store: str) -> None:
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="How many of the best cells to circle.",
+    help="How many of the best cells to circle, and to look for on the border.",
 )
 @click.option("--contours", is_flag=True, help="Draw lines of equal error.")
 @click.option(
@@ -364,7 +369,7 @@ def plot(
 
     opened = Store(store)
     outputs = outputs or (_figure_path(opened, name, kind),)
-    _print_edges(opened, name)
+    _print_edges(opened, name, options["panels"], options["top"])
     _draw(opened, name, outputs, kind=kind, width=print_width(width), **options)
 
 
@@ -543,19 +548,16 @@ def _print_plan(plan: Plan, store: str) -> None:
 
 
 def _run_plan(
-    console: Console, plan: Plan, store: Store, *, plot: bool, live: bool, rounds: int
+    console: Console, plan: Plan, store: Store, rounds: Rounds, *, plot: bool, live: bool
 ) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
-    from landscapes.extend import rounds as rounds_of
-    from study.extension import extended_study
     from study.terminal import print_table, status_table
 
     name = plan.study.name
     _train(console, plan, store, live=live)
-    for beyond in rounds_of(store, name, rounds):
-        click.echo(f"best cells lie on a border: extending {_sides(beyond)}")
-        grown = dataclasses.replace(plan, study=extended_study(store.study(name), beyond))
-        _train(console, grown, store, live=live)
+    for number, (beyond, grown) in enumerate(rounds.extensions(store, name), start=1):
+        click.echo(f"round {number} of {rounds.count}: extending {_sides(beyond)}")
+        _train(console, dataclasses.replace(plan, study=grown), store, live=live)
     print_table(console, status_table(store.study(name), store.progress(name)))
     _print_verdicts(store, name)
     _print_edges(store, name)
@@ -600,12 +602,12 @@ def _print_verdicts(store: Store, name: str) -> None:
         click.echo(line)
 
 
-def _print_edges(store: Store, name: str) -> None:
-    """Say where best cells lie on a border, and how to extend it."""
+def _print_edges(store: Store, name: str, *which: Any) -> None:
+    """Warn where best cells lie on a border, and say how to extend it."""
     from landscapes.findings import edge_lines
 
-    for line in edge_lines(store, name):
-        click.echo(line)
+    for line in edge_lines(store, name, *which):
+        click.echo(line, err=True)
 
 
 def _sides(beyond: list[tuple[str, str]]) -> str:

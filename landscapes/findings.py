@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from landscapes.edges import extend_command
+from collections.abc import Sequence
+
+from landscapes.edges import TOP, extend_command
 from landscapes.extend import study_edges
 from landscapes.panels import study_panels
 from landscapes.separability import separability
@@ -19,15 +21,19 @@ def verdict_lines(store: Store, name: str) -> list[str]:
     return [verdict_line(one.name, separability(one.cells)) for one in study_panels(store, name)]
 
 
-def edge_lines(store: Store, name: str) -> list[str]:
+def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:
     """Where best cells lie on the border of a finished grid, each with the command to extend it.
 
     Raises:
         UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
     """
     study = store.study(name)
     return [
         line
-        for edge in study_edges(store, name)
-        for line in (edge.sentence, f"  {extend_command(edge, study, store.display_url)}")
+        for edge in study_edges(store, name, panels=panels, top=top)
+        for line in (
+            f"warning: {edge.sentence}",
+            f"  {extend_command(edge, study, store.display_url)}",
+        )
     ]

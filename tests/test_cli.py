@@ -148,7 +148,7 @@ def test_show_prints_a_preset(tmp_path: Path):
 def test_plot_writes_the_figure(filled: Path, tmp_path: Path, suffix: str):
     output = tmp_path / "figures" / f"out.{suffix}"
     result = landscape("plot", "small", "-o", output, "--panel", "sgd", "--store", filled)
-    assert result.output == f"figure: {output}\n"
+    assert result.stdout == f"figure: {output}\n"
     magic = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix]
     assert output.read_bytes().startswith(magic)
 
