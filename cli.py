@@ -19,7 +19,7 @@ from study.errors import LandscapeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from landscapes.extend import Rounds
+    from study.extension import Rounds
     from study.plan import Plan
     from study.spec import Study
     from study.store import Store
@@ -141,7 +141,7 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
-    from landscapes.extend import Rounds
+    from study.extension import Rounds
     from study.plan import make_plan
     from study.request import Changes, requested_study
     from study.store import Store
@@ -178,7 +178,7 @@ def resume(
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
-    from landscapes.extend import Rounds
+    from study.extension import Rounds
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -236,8 +236,8 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscapes.extend import Rounds, sides_to_extend
-    from study.extension import extended_study
+    from landscapes.extend import sides_to_extend
+    from study.extension import Rounds, extended_study
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -555,7 +555,9 @@ def _run_plan(
 
     name = plan.study.name
     _train(console, plan, store, live=live)
-    for number, (beyond, grown) in enumerate(rounds.extensions(store, name), start=1):
+    from landscapes.extend import extensions  # slow to import: training need not wait for it
+
+    for number, (beyond, grown) in enumerate(extensions(store, name, rounds), start=1):
         click.echo(f"round {number} of {rounds.count}: extending {_sides(beyond)}")
         _train(console, dataclasses.replace(plan, study=grown), store, live=live)
     print_table(console, status_table(store.study(name), store.progress(name)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from landscapes.edges import TOP, Edge, edges
 from landscapes.figures import study_landscapes
 from study.errors import UsageError
-from study.extension import STEPS, PanelSide, extended_study
+from study.extension import PanelSide, Rounds, extended_study
 from study.spec import Study
 from study.store import Store
 
@@ -57,23 +56,14 @@ def sides_to_extend(
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
 
 
-@dataclass(frozen=True)
-class Rounds:
-    """How often to extend a study after it was trained, and which of its sides."""
+def extensions(store: Store, name: str, rounds: Rounds) -> Iterator[tuple[list[PanelSide], Study]]:
+    """The sides of each round and the extended study, until no best cell lies on a border.
 
-    count: int  # at most
-    steps: int = STEPS  # values added to a side in a round
-    panels: Sequence[str] = ()  # these only, if any
-    sides: Sequence[str] = ()  # these only, if any
-
-    def extensions(self, store: Store, name: str) -> Iterator[tuple[list[PanelSide], Study]]:
-        """The sides of each round and the extended study, until no best cell lies on a border.
-
-        Ask for the next ones when the last have been trained; ends after `count` rounds at most.
-        """
-        for _ in range(self.count):
-            found = study_edges(store, name, panels=self.panels, sides=self.sides)
-            if not found:
-                return
-            beyond = [(edge.panel, edge.name) for edge in found]
-            yield beyond, extended_study(store.study(name), beyond, self.steps)
+    Ask for the next ones when the last have been trained.
+    """
+    for _ in range(rounds.count):
+        found = study_edges(store, name, panels=rounds.panels, sides=rounds.sides)
+        if not found:
+            return
+        beyond = [(edge.panel, edge.name) for edge in found]
+        yield beyond, extended_study(store.study(name), beyond, rounds.steps)
