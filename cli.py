@@ -364,7 +364,7 @@ def plot(
 
     opened = Store(store)
     outputs = outputs or (_figure_path(opened, name, kind),)
-    _print_edges(opened, name)
+    _print_edges(opened, name, options["panels"])
     _draw(opened, name, outputs, kind=kind, width=print_width(width), **options)
 
 
@@ -600,11 +600,11 @@ def _print_verdicts(store: Store, name: str) -> None:
         click.echo(line)
 
 
-def _print_edges(store: Store, name: str) -> None:
+def _print_edges(store: Store, name: str, panels: tuple[str, ...] = ()) -> None:
     """Say where best cells lie on a border, and how to extend it."""
     from landscapes.findings import edge_lines
 
-    for line in edge_lines(store, name):
+    for line in edge_lines(store, name, panels):
         click.echo(line)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from landscapes.edges import extend_command
 from landscapes.extend import study_edges
 from landscapes.panels import study_panels
@@ -19,15 +21,21 @@ def verdict_lines(store: Store, name: str) -> list[str]:
     return [verdict_line(one.name, separability(one.cells)) for one in study_panels(store, name)]
 
 
-def edge_lines(store: Store, name: str) -> list[str]:
+def edge_lines(store: Store, name: str, panels: Sequence[str] = ()) -> list[str]:
     """Where best cells lie on the border of a finished grid, each with the command to extend it.
+
+    Args:
+        store: where the study is.
+        name: of the study.
+        panels: only these.
 
     Raises:
         UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
     """
     study = store.study(name)
     return [
         line
-        for edge in study_edges(store, name)
+        for edge in study_edges(store, name, panels=panels)
         for line in (edge.sentence, f"  {extend_command(edge, study, store.display_url)}")
     ]
