@@ -19,7 +19,7 @@ from study.errors import LandscapeError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from study.extension import Rounds
+    from study.extension import Further
     from study.plan import Plan
     from study.spec import Study
     from study.store import Store
@@ -141,7 +141,7 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
-    from study.extension import Rounds
+    from study.extension import Further
     from study.plan import make_plan
     from study.request import Changes, requested_study
     from study.store import Store
@@ -152,7 +152,7 @@ def run(
     if dry_run:
         _print_plan(plan, store)
         return
-    further = Rounds(rounds, panels=[panel.name for panel in asked.panels])
+    further = Further(rounds, panels=[panel.name for panel in asked.panels])
     opened = Store(store, create=True)
     _run_plan(console, plan, opened, further, plot=not no_plot, live=not no_live)
 
@@ -178,7 +178,7 @@ def resume(
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
-    from study.extension import Rounds
+    from study.extension import Further
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -187,7 +187,7 @@ def resume(
     plan = make_plan(
         resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
     )
-    _run_plan(_console(), plan, opened, Rounds(rounds), plot=not no_plot, live=not no_live)
+    _run_plan(_console(), plan, opened, Further(rounds), plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -237,7 +237,7 @@ def extend(
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
     from landscapes.extend import sides_to_extend
-    from study.extension import Rounds, extended_study
+    from study.extension import Further, extended_study
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -254,7 +254,7 @@ def extend(
     if dry_run:
         _print_plan(plan, store)
         return
-    further = Rounds(rounds, steps, panels, sides)
+    further = Further(rounds, steps, panels, sides)
     _run_plan(_console(), plan, opened, further, plot=not no_plot, live=not no_live)
 
 
@@ -548,17 +548,20 @@ def _print_plan(plan: Plan, store: str) -> None:
 
 
 def _run_plan(
-    console: Console, plan: Plan, store: Store, rounds: Rounds, *, plot: bool, live: bool
+    console: Console, plan: Plan, store: Store, further: Further, *, plot: bool, live: bool
 ) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
     from study.terminal import print_table, status_table
 
     name = plan.study.name
     _train(console, plan, store, live=live)
-    from landscapes.extend import extensions  # slow to import: training need not wait for it
+    from landscapes.extend import rounds  # slow to import: training need not wait for it
+    from study.extension import extended_study
 
-    for number, (beyond, grown) in enumerate(extensions(store, name, rounds), start=1):
-        click.echo(f"round {number} of {rounds.count}: extending {_sides(beyond)}")
+    beyond_each = rounds(store, name, further.rounds, panels=further.panels, sides=further.sides)
+    for number, beyond in enumerate(beyond_each, start=1):
+        click.echo(f"round {number} of {further.rounds}: extending {_sides(beyond)}")
+        grown = extended_study(store.study(name), beyond, further.steps)
         _train(console, dataclasses.replace(plan, study=grown), store, live=live)
     print_table(console, status_table(store.study(name), store.progress(name)))
     _print_verdicts(store, name)
@@ -605,11 +608,11 @@ def _print_verdicts(store: Store, name: str) -> None:
 
 
 def _print_edges(store: Store, name: str, *which: Any) -> None:
-    """Warn where best cells lie on a border, and say how to extend it."""
+    """Say where best cells lie on a border, and how to extend it."""
     from landscapes.findings import edge_lines
 
     for line in edge_lines(store, name, *which):
-        click.echo(line, err=True)
+        click.echo(line)
 
 
 def _sides(beyond: list[tuple[str, str]]) -> str:

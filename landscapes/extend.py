@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from landscapes.edges import TOP, Edge, edges
 from landscapes.figures import study_landscapes
 from study.errors import UsageError
-from study.extension import PanelSide, Rounds, extended_study
-from study.spec import Study
+from study.extension import PanelSide
 from study.store import Store
 
 
@@ -56,14 +55,21 @@ def sides_to_extend(
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
 
 
-def extensions(store: Store, name: str, rounds: Rounds) -> Iterator[tuple[list[PanelSide], Study]]:
-    """The sides of each round and the extended study, until no best cell lies on a border.
+def rounds(
+    store: Store,
+    name: str,
+    count: int,
+    *,
+    panels: Sequence[str] = (),
+    sides: Sequence[str] = (),
+) -> Iterator[list[PanelSide]]:
+    """The sides to extend after each training, until no best cell lies on a border.
 
-    Ask for the next ones when the last have been trained.
+    Ask for the next ones when the last have been trained; ends after `count` rounds at most.
+    Only named panels and sides are extended, if any are.
     """
-    for _ in range(rounds.count):
-        found = study_edges(store, name, panels=rounds.panels, sides=rounds.sides)
+    for _ in range(count):
+        found = study_edges(store, name, panels=panels, sides=sides)
         if not found:
             return
-        beyond = [(edge.panel, edge.name) for edge in found]
-        yield beyond, extended_study(store.study(name), beyond, rounds.steps)
+        yield [(edge.panel, edge.name) for edge in found]

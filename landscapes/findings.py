@@ -24,6 +24,12 @@ def verdict_lines(store: Store, name: str) -> list[str]:
 def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:
     """Where best cells lie on the border of a finished grid, each with the command to extend it.
 
+    Args:
+        store: where the study is.
+        name: of the study.
+        panels: only these.
+        top: how many best cells to look at.
+
     Raises:
         UsageError: the database holds no such study.
         SpecError: the study has no such panel.
@@ -32,8 +38,5 @@ def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = T
     return [
         line
         for edge in study_edges(store, name, panels=panels, top=top)
-        for line in (
-            f"warning: {edge.sentence}",
-            f"  {extend_command(edge, study, store.display_url)}",
-        )
+        for line in (edge.sentence, f"  {extend_command(edge, study, store.display_url)}")
     ]

@@ -5,7 +5,7 @@ The numbers are those of `landscapes.statistics`, their 95 % intervals those of
 
     coupled      the whole interval of the tilt lies beyond ±0.5, or that of the regret above τ
     separable    the whole interval of the tilt lies within ±0.5, that of the regret is not
-                 above τ, and the errors vary over the grid by more than noise would
+                 above τ, and both α and λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 """
 
@@ -20,7 +20,7 @@ import pandas as pd
 
 from landscapes import statistics
 from landscapes.bootstrap import REPLICATES, Estimate, Sample, Statistic, draw, sample
-from landscapes.surface import Mask, Surface, surface
+from landscapes.surface import BASIN, Mask, Surface, surface
 from study.errors import UsageError
 
 SPAN = 3.0  # points of error above the best; what is worse counts as this bad
@@ -31,6 +31,7 @@ UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape
 FLAT = 1.75  # standard errors of a cell: pure noise spreads by 1, seldom by 1.5
+IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
@@ -164,6 +165,9 @@ def _judge(
         return "coupled", f"tuning one at a time costs more than {tau:.2g} points on average"
     if _flat(seen, span):
         return "cannot tell", "the error does not change over the grid by more than its noise"
+    for name, along in (("λ", 1), ("α", 0)):
+        if _idle(seen, span, along):
+            return "cannot tell", f"in the basin {name} changes nothing: extend its values"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
@@ -204,6 +208,15 @@ def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best
     return bool(np.minimum(excess, span).std() <= FLAT * seen.noise)
+
+
+def _idle(seen: Surface, span: float, along: int) -> bool:
+    """Whether the errors of no good row (along = 1) or column (0) change by more than noise."""
+    excess = np.where(np.isfinite(seen.error), np.minimum(seen.error - seen.best, span), np.nan)
+    lines = np.moveaxis(excess, along, 1)
+    lines = lines[np.where(np.isnan(lines), np.inf, lines).min(axis=1) < BASIN]
+    within = lines - np.nanmean(lines, axis=1, keepdims=True)
+    return bool(np.nanstd(within) <= IDLE * seen.noise)
 
 
 def _border(missing: Mask) -> Mask:

@@ -13,10 +13,10 @@ STEPS = 2  # values added: after one alone, the best cells often lie on the bord
 
 
 @dataclass(frozen=True)
-class Rounds:
-    """How often to extend a study after it was trained, where best cells lie on a border."""
+class Further:
+    """How a study is extended after it was trained, where best cells lie on a border."""
 
-    count: int  # at most
+    rounds: int  # at most
     steps: int = STEPS
     panels: Sequence[str] = ()  # these only, if any
     sides: Sequence[str] = ()  # these only, if any

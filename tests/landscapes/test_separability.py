@@ -188,6 +188,14 @@ class TestVerdict:
             (noisy(spike(5), sd=0.0), "the basin is a single line of cells: refine the grid"),
             (noisy(np.full((11, 11), 9.0)), "the error does not change over the grid by more"),
             (np.full((11, 11), 9.0), "the error does not change over the grid by more than its"),
+            (
+                noisy(np.tile(bowl()[:, 5:6], (1, 11))),
+                "in the basin λ changes nothing: extend its values",
+            ),
+            (
+                noisy(np.tile(bowl()[5:6], (11, 1))),
+                "in the basin α changes nothing: extend its values",
+            ),
             (noisy(bowl(off=(-5, 0))), "most of the basin lies on the border of what was"),
             (noisy(bowl(off=(0, 5))), "most of the basin lies on the border of what was"),
             (
@@ -218,6 +226,14 @@ class TestVerdict:
     def test_diverged_neighbours_are_no_border(self):
         error = np.where((OCTAVES < 0) | (OCTAVES > 2), inf, bowl().T).T
         assert separability(frame_of(noisy(error))).verdict == "separable"
+
+    @pytest.mark.parametrize("along", [0, 1])
+    def test_a_hyperparameter_that_matters_nowhere_is_not_separable(self, along):
+        """Where its values reach too low, λ changes nothing, to the last bit."""
+        line = np.min(bowl(), axis=along, keepdims=True)
+        found = separability(frame_of(np.broadcast_to(line, (11, 11))[None]))
+        assert found.verdict == "cannot tell"
+        assert f"{'αλ'[along]} changes nothing" in found.reason
 
     @pytest.mark.parametrize("seeds", [1, 2, 3])
     @pytest.mark.parametrize("sd", [0.3, 1.0, 3.0])
