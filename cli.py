@@ -246,7 +246,7 @@ def extend(
     stored = resumed_study(opened, name, task)
     beyond = sides_to_extend(opened, name, panels, sides)
     if not beyond:
-        click.echo(f"study {name}: no best cell lies on a border, so there is nothing to extend")
+        click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
         return
     grown = extended_study(stored, beyond, steps)
     click.echo(f"extending {_sides(beyond)}")
@@ -560,7 +560,8 @@ def _run_plan(
 
     beyond_each = rounds(store, name, further.rounds, panels=further.panels, sides=further.sides)
     for number, beyond in enumerate(beyond_each, start=1):
-        click.echo(f"round {number} of {further.rounds}: extending {_sides(beyond)}")
+        where = f"best cells lie on a border: extending {_sides(beyond)}"
+        click.echo(f"round {number} of {further.rounds}: {where}")
         grown = extended_study(store.study(name), beyond, further.steps)
         _train(console, dataclasses.replace(plan, study=grown), store, live=live)
     print_table(console, status_table(store.study(name), store.progress(name)))
