@@ -134,8 +134,8 @@ def run(
     A study that is in the database already grows by what is new: cells, seeds, pairs. Then
     all its open cells are trained.
 
-    Examples:
     \b
+    Examples:
       landscape run
       landscape run digits-fig2 --seeds 5
       landscape run my-study.toml --store results/mine.db --dry-run
@@ -231,8 +231,8 @@ def extend(
     Best cells on the border mean that better ones may lie beyond it. The values added continue
     the grid; cells that are finished are kept.
 
-    Examples:
     \b
+    Examples:
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
@@ -358,8 +358,8 @@ def plot(
 ) -> None:
     """Draw the heatmaps of study NAME, or slices of them, finished or not.
 
-    Examples:
     \b
+    Examples:
       landscape plot digits-fig2 -o fig2.pdf --width page
       landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
@@ -467,8 +467,8 @@ def compare(
     OTHER is a panel of the same study, or STUDY/PANEL of another one. Without PANEL, all panels
     that differ in one setting are compared.
 
-    Examples:
     \b
+    Examples:
       landscape compare digits-fig2
       landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
       landscape compare digits-fig2 sgd --reference fig2

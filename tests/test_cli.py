@@ -225,6 +225,14 @@ def test_every_command_has_help(command: str | None):
     assert len(result.output.splitlines()) > 4
 
 
+@pytest.mark.parametrize("command", ["run", "extend", "plot", "compare"])
+def test_help_shows_each_example_in_its_own_line(command: str):
+    lines = landscape(command, "--help").output.partition("Examples:\n")[2].splitlines()
+    examples = lines[: lines.index("")]
+    assert len(examples) > 1
+    assert {line.split()[:2] == ["landscape", command] for line in examples} == {True}
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys, cli; sys.exit(any(m in sys.modules for m in ('torch', 'optuna', 'pandas')))"
