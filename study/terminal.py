@@ -100,7 +100,7 @@ class ProgressBar:
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:
-    """Time left (seconds, if known), best error, diverged cells: what fits, but always the time."""
+    """Time left (seconds, if known), then the best error and diverged cells if they fit."""
     line = f"{format_seconds(eta)} left" if eta is not None else "first chunks running"
     best = best_so_far(progress)
     diverged = sum(p.diverged for p in progress)
