@@ -10,17 +10,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from cli import main
+from study.driver import OnProgress
 from study.pairs import PAIRS
-from study.plan import make_plan
+from study.plan import Plan, make_plan
 from study.presets import PRESETS, load_preset
 from study.request import Changes, requested_study
 from study.spec import Study
 from study.store import Store
 from study.tasks import TASKS, load_task
 from study.tasks.task import fingerprint
-from tests.conftest import SPIRALS, make_outcome, make_study
+from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.test_store import create, train_all
 
 
@@ -105,6 +107,56 @@ def test_resume_finishes_what_is_open(half_done: Path):
     cells = Store(str(half_done)).cells("small")
     assert {row["state"] for row in cells} == {"finished"}
     assert not half_done.with_name("small.png").exists()
+
+
+@pytest.fixture
+def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of training, made-up outcomes."""
+
+    def run(plan: Plan, store: Store, on_progress: OnProgress) -> None:
+        on_progress(store.progress(plan.study.name))
+        train_all(store, plan.study, plan.fingerprint)
+        on_progress(store.progress(plan.study.name))
+
+    monkeypatch.setattr("study.driver.run", run)
+
+
+@pytest.mark.parametrize("option", [(), ("--no-live",)], ids=["", "no live"])
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_pipe_gets_plain_lines(tmp_path: Path, option: tuple[str, ...]):
+    path = tmp_path / "x.db"
+    result = landscape(*SMALL_RUN, *option, "--store", path, "--workers", 1, "--no-plot")
+    assert [line.rstrip() for line in result.output.splitlines()] == [
+        f"study small: 8 cells, 0 of them finished; 1 workers; database {path}",
+        f"study small · task {SPIRALS} · 1 seed",
+        "panel  cells  finished  running  open  diverged  failed  best %  time",
+        "sgd        4         4        0     0         0       0    0.00   2 s",
+        "adamw      4         4        0     0         0       0   10.00   2 s",
+        "best: lowest test error of one cell and seed; time: summed over workers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "term", "live"),
+    [
+        ((), "xterm-256color", True),
+        (("--no-live",), "xterm-256color", False),
+        ((), "xterm-16color", False),
+    ],
+    ids=["live", "no live", "16 colours"],
+)
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_terminal_gets_the_live_view_unless_it_shall_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str], term: str, live: bool
+):
+    terminal = Terminal()
+    console = Console(file=terminal, width=80, height=24, _environ={"TERM": term})
+    monkeypatch.setattr("cli._console", lambda: console)
+    options = (*option, "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    landscape(*SMALL_RUN, *options)
+    assert ("α ↑ λ →" in terminal.getvalue()) is live
+    assert ("best 0.00 % at" in terminal.getvalue()) is live
+    assert "8 of 8 cells" in terminal.getvalue()
 
 
 def test_resume_does_not_import_user_code_that_only_the_database_names(half_done: Path):
