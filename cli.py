@@ -351,8 +351,7 @@ def show(name: str, store: str) -> None:
 def plot(
     name: str,
     outputs: tuple[Path, ...],
-    kind: Literal["heatmaps", "slices"],
-    width: str | None,
+    contours: bool,
     store: str,
     **options: Any,
 ) -> None:
@@ -364,13 +363,13 @@ def plot(
       landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
     """  # noqa: D301
-    from landscapes.style import print_width
+    from landscapes.heatmap_record import CONTOURS
     from study.store import Store
 
     opened = Store(store)
-    outputs = outputs or (_figure_path(opened, name, kind),)
+    outputs = outputs or (_figure_path(opened, name, options["kind"]),)
     _print_edges(opened, name, options["panels"], options["top"])
-    _draw(opened, name, outputs, kind=kind, width=print_width(width), **options)
+    _draw(opened, name, outputs, contours=CONTOURS if contours else (), **options)
 
 
 @main.command()
@@ -647,7 +646,7 @@ def _draw(store: Store, name: str, outputs: tuple[Path, ...], **options: Any) ->
 
     figure = study_figure(store, name, **options)
     for output in outputs:
-        save(figure, output, crop=options.get("width") is None)
+        save(figure, output)
         click.echo(f"figure: {output}")
 
 

@@ -38,9 +38,9 @@ def study_figure(
     span: float = SPAN,
     cmap: str | None = None,
     top: int = TOP,
-    contours: bool = False,
+    contours: Sequence[float] = (),
     reference: str | None = None,
-    width: float | None = None,
+    width: float | str | None = None,
 ) -> Figure:
     """The heatmaps or slices of a study, finished or not.
 
@@ -52,10 +52,10 @@ def study_figure(
         span: points of error above the best that are shown.
         cmap: colour map of heatmaps.
         top: how many best cells of a heatmap to circle.
-        contours: whether heatmaps have lines of equal error.
+        contours: points above the best at which heatmaps have lines of equal error.
         reference: a published figure, whose panels of the same pairs are drawn below, and whose
             best cells are marked in ours; colours then begin at each panel's own best.
-        width: in inches, for print.
+        width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
         UsageError: the database holds no such study; the reference none of its pairs; options

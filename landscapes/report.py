@@ -22,11 +22,12 @@ from matplotlib.patheffects import withStroke
 
 from landscapes import words
 from landscapes.curves import plot_curves
-from landscapes.heatmap import draw_heatmap
-from landscapes.heatmap_record import color_scale, heatmap_record
+from landscapes.heatmap import draw_heatmaps
+from landscapes.heatmap_record import color_scale, heatmaps_record
 from landscapes.landscape import top_cells
+from landscapes.layout import paper_fonts
 from landscapes.report_record import PanelReport, Report, study_report
-from landscapes.slices import plot_slices
+from landscapes.slices import plot_slices_figure
 from landscapes.style import INK, svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
@@ -35,8 +36,7 @@ from study.store import Store
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
-HEATMAP = (4.3, 4.0)  # inches: readable on a phone, two beside each other on a desk
-STRIP = (4.3, 2.8)  # inches of slices and curves
+WIDTH = 4.3  # inches of a figure: readable on a phone, two beside each other on a desk
 SQUARE: dict[str, Any] = {
     "linestyle": "none",
     "marker": "s",
@@ -113,16 +113,11 @@ def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]
     ]
 
 
-def _figure(size: tuple[float, float]) -> Figure:
-    return Figure(figsize=size, layout="constrained")
-
-
 def _heatmap(panel: PanelReport, scale: tuple[float, float]) -> Picture:
     """The landscape, with three paths of one-at-a-time tuning."""
-    figure = _figure(HEATMAP)
-    ax = figure.subplots()
-    record = heatmap_record(panel.landscape, scale=scale)
-    draw_heatmap(record, ax)
+    whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH)
+    figure, record = draw_heatmaps(whole), whole.heatmaps[0]
+    ax = figure.axes[0]
     paths = typical_paths(panel.paths)
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
@@ -157,8 +152,7 @@ def _slices(panel: PanelReport) -> list[Picture]:
     """Test error against λ at each α; nothing where no cell is good."""
     if panel.recommendation is None:
         return []
-    figure = _figure(STRIP)
-    plot_slices(panel.landscape, ax=figure.subplots())
+    figure = plot_slices_figure([panel.landscape], width=WIDTH)
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
@@ -181,9 +175,10 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     best = top_cells(panel.landscape, CURVES)
     if not best or curves.empty:
         return []
-    figure = _figure(STRIP)
+    figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
     cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
-    ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
+    with paper_fonts(WIDTH):
+        ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
     lowest = panel.landscape.error[best[0]]
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [
