@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from study.spec import Study
     from study.store import CellMean, PanelProgress
 
-LOOKING = 0.02  # of the time may go into reading the database
+LOOKING = 0.01  # of the time may go into reading the database
 
 RGB = tuple[int, int, int]
 
@@ -214,26 +214,27 @@ class LiveView:
     def __init__(self, study: Study, read: Callable[[], list[CellMean]]) -> None:
         self.study, self.read = study, read
         self.means: list[CellMean] = []
-        self.progress: list[PanelProgress] = []
+        self.progress: Sequence[PanelProgress] = []
         self.seen, self.next_look = 0, 0.0  # finished cells; on the monotonic clock
-        self.record = live_record(study, [], [])
 
     def __call__(self, progress: Sequence[PanelProgress]) -> None:
-        """Show this progress."""
+        """Show this progress when drawn next."""
+        self.progress = progress
         finished = sum(p.finished for p in progress)
         over = finished + sum(p.failed for p in progress) == sum(p.total for p in progress)
         if finished != self.seen and (over or time.monotonic() >= self.next_look):
             self._look(finished)
-        elif list(progress) == self.progress:
-            return
-        self.progress = list(progress)
-        self.record = live_record(self.study, progress, self.means)
 
     def _look(self, finished: int) -> None:
         started = time.monotonic()
         self.means, self.seen = self.read(), finished
         ended = time.monotonic()
         self.next_look = ended + (ended - started) / LOOKING
+
+    @property
+    def record(self) -> LiveRecord:
+        """What is shown by now."""
+        return live_record(self.study, self.progress, self.means)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         drawn = draw(self.record, options.max_width, console.height)

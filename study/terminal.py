@@ -27,6 +27,7 @@ TABLE: dict[str, Any] = {
     "caption_justify": "left",
 }
 MINUTE, HOUR = 60, 3600  # seconds
+DRAWING = 0.01  # of the time may go into drawing the bar and what is above it
 BESIDE_NEWS = 34  # characters of its line that are neither news nor counts; a bar of 5
 
 
@@ -61,6 +62,7 @@ class ProgressBar:
         shown = self.bar if view is None else Group(view, self.bar)
         self.live = Live(shown, console=console, auto_refresh=False)
         self.size = console.size
+        self.next_refresh = 0.0  # on the monotonic clock
 
     def __enter__(self) -> ProgressBar:
         if self.live.console.is_terminal:
@@ -91,12 +93,17 @@ class ProgressBar:
             self._refresh()
 
     def _refresh(self) -> None:
-        console = self.live.console
+        """Draw, unless the last time is so short ago that it would take more than `DRAWING`."""
+        started, console = time.monotonic(), self.live.console
+        if started < self.next_refresh:
+            return  # the last state is drawn in any case, when the bar is left
         if self.view is not None and console.size != self.size:
             # Terminals break the lines drawn for another size, so that they cannot be found again.
             console.control(Control.clear(), Control.home())
         self.size = console.size
         self.live.refresh()
+        ended = time.monotonic()
+        self.next_refresh = ended + (ended - started) / DRAWING
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -37,6 +38,12 @@ def written(console: Console) -> str:
 def make_view() -> LiveView:
     study = make_study(pairs=("sgd", "adamw"))
     return LiveView(study, lambda: [CellMean("sgd", 0.1, 0.0, 1, 3.25, 0)])
+
+
+@pytest.fixture
+def always_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing may take all the time there is."""
+    monkeypatch.setattr(terminal, "DRAWING", math.inf)
 
 
 @pytest.fixture
@@ -103,6 +110,33 @@ class TestBar:
         assert "training ━" in written(console)
         assert "sgd 100/400" not in written(console)
 
+    def test_drawing_takes_no_more_than_its_share_of_time(self, monkeypatch: pytest.MonkeyPatch):
+        """Drawing takes 0.1 seconds, and 1000 are over in steps of 0.5."""
+        moment, drawn = [0.0], []
+        monkeypatch.setattr(terminal.time, "monotonic", lambda: moment[0])
+        with ProgressBar(make_console(), 800, 0, make_view()) as bar:
+
+            def refresh() -> None:
+                drawn.append(moment[0])
+                moment[0] += 0.1
+
+            monkeypatch.setattr(bar.live, "refresh", refresh)
+            while moment[0] < 1000:
+                bar([SGD, ADAMW])
+                moment[0] += 0.5
+        assert 50 < len(drawn) <= 1000 / 0.1 * terminal.DRAWING + 2
+
+    def test_the_last_state_is_drawn_in_any_case(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(terminal, "DRAWING", 1e-9)
+        console = make_console()
+        with ProgressBar(console, 800, 0, make_view()) as bar:
+            bar([SGD, ADAMW])
+            bar([replace(SGD, finished=104), ADAMW])
+            assert "104 of 800 cells" not in written(console)
+        assert "sgd 104/400" in written(console)
+        assert "104 of 800 cells" in written(console)
+
+    @pytest.mark.usefixtures("always_drawn")
     @pytest.mark.parametrize("view", [make_view(), None], ids=["view", "bar only"])
     def test_the_screen_is_cleared_when_heatmaps_meet_another_size(self, view: LiveView | None):
         console = make_console()
