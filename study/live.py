@@ -266,10 +266,14 @@ def _legend_parts(record: LiveRecord, shown: range) -> Iterator[Text]:
         for i in range(8):
             bar.append("▀", _block(_shade(i / 7), _shade(i / 7))[1])
         yield bar.append(f" {high:.2f} %")
-        yield Text("■", _block(BEST, None)[1]).append(" best", "dim")
+        yield _mark(BEST, "best")
     yield Text("α ↑ λ →", "dim")
     if any(panel.diverged for panel in record.panels):
-        yield Text("■", _block(DIVERGED, None)[1]).append(" diverged", "dim")
+        yield _mark(DIVERGED, "diverged")
+
+
+def _mark(color: RGB, meaning: str) -> Text:
+    return Text.assemble(("■", _block(color, None)[1]), (f" {meaning}", "dim"))
 
 
 class LiveView:
