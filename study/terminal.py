@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -56,7 +56,8 @@ class ProgressBar:
             auto_refresh=False,
         )
         self.task = self.bar.add_task("", total=total, completed=finished, news="starting workers")
-        shown = self.bar if view is None else Group(view, self.bar)
+        bar = _Narrower(self.bar)
+        shown = bar if view is None else Group(view, bar)
         self.live = Live(shown, console=console, auto_refresh=False)
 
     def __enter__(self) -> ProgressBar:
@@ -91,6 +92,19 @@ class ProgressBar:
             self.view(progress)
         if self.live.is_started:
             self.live.refresh()
+
+
+class _Narrower:
+    """The bar with room behind it for the ^C that a terminal echoes.
+
+    Where that breaks the line, one line too few is drawn over, and the top one stays for good.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.bar, options.update_width(max(options.max_width - 3, 1)))
 
 
 def remaining_seconds(
