@@ -20,6 +20,7 @@ from study.spec import Study
 from study.store import Store
 from study.tasks import TASKS, load_task
 from study.tasks.task import fingerprint
+from study.terminal import ProgressBar
 from tests.conftest import SPIRALS, make_outcome, make_study
 from tests.study.test_store import create, train_all
 
@@ -105,6 +106,18 @@ def test_resume_finishes_what_is_open(half_done: Path):
     cells = Store(str(half_done)).cells("small")
     assert {row["state"] for row in cells} == {"finished"}
     assert not half_done.with_name("small.png").exists()
+
+
+@pytest.mark.parametrize(("options", "shown"), [((), True), (("--no-live",), False)])
+def test_no_live_leaves_the_bar_alone(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], shown: bool
+):
+    bars: list[ProgressBar] = []
+    monkeypatch.setattr("study.live.can_show", lambda console: True)
+    monkeypatch.setattr("study.driver.run", lambda plan, store, bar: bars.append(bar))
+    command = ("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
+    assert landscape(*command, *options).exit_code == 0
+    assert [bar.view is not None for bar in bars] == [shown]
 
 
 def test_resume_does_not_import_user_code_that_only_the_database_names(half_done: Path):
