@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from landscapes.edges import TOP, Edge, edges
 from landscapes.landscape import Landscape, top_cells
+from landscapes.reference import circled_cells
 from landscapes.style import alpha_title, lambda_title, ticks
 from study.errors import UsageError
+from study.spec import Axis
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
-TOP = 10  # cells circled
 GAP = 0.35  # columns between λ = 0 and the others
 
 RowCol = tuple[int, int]
@@ -39,13 +41,15 @@ class HeatmapRecord:
     circled: tuple[RowCol, ...]  # the lowest errors, best first
     scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
     label: str  # of the colour bar
+    edges: tuple[Edge, ...] = ()  # borders on which best cells lie
+    reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
 
-    def left(self, col: int) -> float:
+    def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
         return col + GAP if self.zero_apart and col else col
 
-    def center(self, cell: RowCol) -> tuple[float, float]:
-        """Return the middle of a cell: x, y."""
+    def center(self, cell: RowCol | tuple[float, float]) -> tuple[float, float]:
+        """Return the middle of a cell, or a place between cells: x, y."""
         return self.left(cell[1]) + 0.5, cell[0] + 0.5
 
 
@@ -56,6 +60,7 @@ class HeatmapsRecord:
     heatmaps: tuple[HeatmapRecord, ...]
     columns: int
     label: str  # of the one colour bar
+    relative: bool = False  # whether colours count from each heatmap's own best error
 
     @property
     def rows(self) -> int:
@@ -69,8 +74,9 @@ def heatmap_record(
     span: float = SPAN,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
+    reference: str | None = None,
 ) -> HeatmapRecord:
-    """Say what `plot_heatmap` draws."""
+    """Say what `plot_heatmap` draws; best cells of a `reference` where the grid holds them."""
     cells = list(np.ndindex(landscape.error.shape))
     drawn = ~np.isnan(landscape.error)
     x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
@@ -88,6 +94,8 @@ def heatmap_record(
         circled=tuple(top_cells(landscape, top)),
         scale=color_scale([landscape], span=span, scale=scale),
         label=_error_label([landscape]),
+        edges=edges(landscape, top),
+        reference=_reference_places(landscape, reference) if reference else (),
     )
 
 
@@ -98,16 +106,24 @@ def heatmaps_record(
     span: float = SPAN,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
+    reference: str | None = None,
+    relative: bool = False,
 ) -> HeatmapsRecord:
     """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
     if not landscapes:
         raise UsageError("no landscapes to draw: name at least one panel")
+    if relative and scale is not None:
+        raise UsageError(f"scale = {scale} and relative colours: give one of them")
     if columns is not None and columns < 1:
         raise UsageError(f"columns = {columns}: a figure needs at least 1")
     count = len(landscapes)
-    columns = min(columns or _columns(count), count)
-    scale = color_scale(landscapes, span=span, scale=scale)
-    records = [heatmap_record(landscape, scale=scale, top=top) for landscape in landscapes]
+    columns = min(columns or default_columns(count), count)
+    if not relative:
+        scale = color_scale(landscapes, span=span, scale=scale)
+    records = [
+        heatmap_record(landscape, span=span, scale=scale, top=top, reference=reference)
+        for landscape in landscapes
+    ]
     x_titles = [record.x_title for record in records]
     y_titles = [record.y_title for record in records]
     for i, record in enumerate(records):
@@ -119,7 +135,35 @@ def heatmaps_record(
             x_title="" if same_x and i + columns < count else x_titles[i],
             y_title="" if same_y and i > row else y_titles[i],
         )
-    return HeatmapsRecord(tuple(records), columns, _error_label(landscapes))
+    label = "test error (points above the panel's best)" if relative else _error_label(landscapes)
+    return HeatmapsRecord(tuple(records), columns, label, relative)
+
+
+def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
+    """Where a publication's best cells of the same pair lie on this grid, which may be another.
+
+    Between two values of an axis they are placed by their logarithm; those beyond it are left
+    out. A publication's own landscape has circles already.
+    """
+    if not landscape.panel:
+        return ()
+    places = [
+        (_place(landscape.alpha, alpha), _place(landscape.lambda_, lambda_))
+        for alpha, lambda_ in circled_cells(reference, landscape.pair)
+    ]
+    return tuple((row, col) for row, col in places if row is not None and col is not None)
+
+
+def _place(axis: Axis, value: float) -> float | None:
+    """Index on the axis, fractional between two values; None beyond them."""
+    if value == 0:
+        return 0.0 if axis.values[0] == 0 else None
+    octaves = np.log2(axis.positive)
+    octave = np.log2(value)
+    if not octaves.size or not octaves[0] - 1e-9 <= octave <= octaves[-1] + 1e-9:
+        return None
+    zeros = len(axis.values) - octaves.size
+    return float(np.interp(octave, octaves, np.arange(octaves.size))) + zeros
 
 
 def color_scale(
@@ -147,7 +191,7 @@ def color_scale(
     return low, low + span
 
 
-def _columns(count: int) -> int:
+def default_columns(count: int) -> int:
     """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3."""
     if count <= 4:
         return (1, 2, 3, 2)[count - 1]

@@ -33,6 +33,7 @@ class Landscape:
     n: Ints  # [A, L] finished seeds
     diverged: Ints  # [A, L] seeds that diverged; they count in `error` and `n`
     normalized: bool = False  # whether λ is λ_norm
+    panel: str = ""  # the panel's name; "" for a landscape of no study
 
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))
@@ -97,6 +98,7 @@ def landscape(cells: pd.DataFrame, panel: Panel) -> Landscape:
         n=n,
         diverged=_sums(flat, diverged, shape).astype(np.int64),
         normalized=panel.normalized,
+        panel=panel.name,
     )
 
 

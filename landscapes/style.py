@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import math
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
 
+# Inches: a column of ICML's two, and the text of ICLR's and NeurIPS's pages, as these conferences
+# tell their authors.
+WIDTHS = {"column": 3.25, "page": 5.5}
+PRINT = 8.5  # points of medium letters in print: the smallest, x-small, are then 5.9
+
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
@@ -41,6 +47,30 @@ class NotebookFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", bbox_inches="tight")
         return buffer.getvalue()
+
+
+def print_width(text: str | None) -> float | None:
+    """Read a width in inches as a user writes it: "column", "page", "5.5"; None stays None.
+
+    Raises:
+        UsageError: neither a name of `WIDTHS` nor a number.
+    """
+    if text is None:
+        return None
+    with suppress(ValueError):
+        return WIDTHS[text] if text in WIDTHS else float(text)
+    raise UsageError(f"--width {text}: give {', '.join(WIDTHS)} or a number of inches")
+
+
+def print_letters(width: float) -> AbstractContextManager[None]:
+    """Within it, letters have the size of those in print; for a figure of so many inches.
+
+    Raises:
+        UsageError: a width that no page has.
+    """
+    if not 1.5 <= width <= 40:
+        raise UsageError(f"width = {width:g} inches: give one from 1.5 to 40, such as 5.5")
+    return mpl.rc_context({"font.size": PRINT})
 
 
 def points(size: str) -> float:
@@ -154,11 +184,11 @@ def _times(axis: Axis) -> str:
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
 
 
-def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
+def save(figure: Figure, path: Path | str, *, dpi: float = 200, crop: bool = True) -> Path:
     """Write `figure` as PNG, PDF or SVG, by the suffix of `path`; return the path.
 
     Folders are made. PDF embeds its fonts, SVG keeps text as text, and the same figure gives
-    the same file.
+    the same file. `crop` cuts empty margins off; without it the file is as wide as the figure.
 
     Raises:
         UsageError: a suffix other than these.
@@ -171,12 +201,41 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
             f"{path}: cannot write '{path.suffix}' figures: "
             f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
+    buffer = io.BytesIO()
+    _write(figure, buffer, suffix, dpi, crop)
+    return write_file(path, buffer.getvalue())
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, as `save` writes it."""
+    buffer = io.BytesIO()
+    _write(figure, buffer, ".svg", dpi=72, crop=True)
+    return buffer.getvalue().decode()
+
+
+def _write(figure: Figure, buffer: io.BytesIO, suffix: str, dpi: float, crop: bool) -> None:
     stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
     fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
+    with mpl.rc_context(fonts):
+        figure.savefig(
+            buffer,
+            format=suffix[1:],
+            dpi=dpi,
+            bbox_inches="tight" if crop else None,
+            pad_inches=0.05,
+            metadata=stamp,
+        )
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file and the folders above it; return its path.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(fonts):
-            figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.05, metadata=stamp)
+        path.write_bytes(content)
     except OSError as e:
         raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
     return path

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from study.errors import SpecError
 from study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
+
+End = Literal["low", "high"]
+SIDES = ("alpha-low", "alpha-high", "lambda-low", "lambda-high")  # of a grid
 
 
 class Axis(Frozen):
@@ -90,6 +94,34 @@ class Axis(Frozen):
         """All values of both, under this axis's base."""
         return Axis(values=tuple({*self.values, *other.values}), base=self.base)
 
+    def extended(self, end: End, steps: int) -> Axis:
+        """With `steps` more values beyond one end, in the ratio of the last two there.
+
+        A single value goes on in factors of two; 0 stays. Powers of two stay exact.
+
+        Raises:
+            SpecError: no positive value to start from, or no sensible numbers left beyond.
+        """
+        if not self.positive:
+            raise SpecError("0 alone has no next value: give the axis a positive one first")
+        values = self.positive if end == "high" else self.positive[::-1]
+        last, before = values[-1], values[-2] if len(values) > 1 else None
+        if end == "high":
+            ratio = last / before if before else 2.0
+        else:
+            ratio = before / last if before else 2.0
+        with suppress(OverflowError, ValidationError):
+            powers = [ratio**k for k in range(1, steps + 1)]
+            new = [last * power if end == "high" else last / power for power in powers]
+            axis = Axis(values=(*self.values, *new), base=self.base)
+            outermost = axis.exponents()[-1 if end == "high" else 0]
+            if 0 not in new and abs(outermost) <= MAX_EXPONENT:
+                return axis
+        raise SpecError(
+            f"{steps} more values beyond {last:g} would leave what numbers can hold or exceed "
+            f"2^±{MAX_EXPONENT} of the base {self.base:g}: take fewer steps, or leave that side"
+        )
+
     def to_toml(self) -> dict[str, Any]:
         """As `{ base, log2, zero }` where that gives exactly these values, else as a list."""
         if self.positive:
@@ -129,3 +161,21 @@ class Grid(Frozen):
     def union(self, other: Grid) -> Grid:
         """The smallest grid that holds the cells of both."""
         return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))
+
+    def extended(self, side: str, steps: int) -> Grid:
+        """With `steps` more values beyond one of `SIDES`.
+
+        Raises:
+            SpecError: no such side, or nothing lies beyond it.
+        """
+        if side not in SIDES:
+            raise SpecError(f"unknown side '{side}': choose one of {', '.join(SIDES)}")
+        name, _, end = side.partition("-")
+        axis = self.alpha if name == "alpha" else self.lambda_
+        try:
+            longer = axis.extended("low" if end == "low" else "high", steps)
+        except SpecError as e:
+            raise SpecError(f"{side}: {e}") from e
+        if name == "alpha":
+            return Grid(alpha=longer, lambda_=self.lambda_)
+        return Grid(alpha=self.alpha, lambda_=longer)

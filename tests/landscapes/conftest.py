@@ -44,21 +44,24 @@ def frame() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture
 def make() -> Callable[..., Landscape]:
-    """Make a landscape from its errors; diverged where told, missing where NaN."""
+    """Make a landscape from its errors; see `landscape_of`."""
+    return landscape_of
 
-    def landscape(error, *, diverged=None, seeds=1, alpha=None, lambda_=None, **rest) -> Landscape:
-        error = np.array(error, dtype=float)
-        rows, columns = error.shape
-        stats = {
-            "error": error,
-            "stderr": np.full(error.shape, nan),
-            "n": np.where(np.isnan(error), 0, seeds),
-            "diverged": np.zeros(error.shape, int) if diverged is None else np.array(diverged),
-        }
-        axes = {
-            "alpha": alpha or Axis.log2(0.1, 1 - rows, 0),
-            "lambda_": lambda_ or Axis.log2(0.001, 2 - columns, 0, zero=True),
-        }
-        return Landscape(**{"title": "AdamW", "pair": "adamw"} | axes | stats | rest)
 
-    return landscape
+def landscape_of(
+    error, *, diverged=None, seeds=1, stderr=None, alpha=None, lambda_=None, **rest
+) -> Landscape:
+    """A landscape of these errors; diverged where told, missing where NaN."""
+    error = np.array(error, dtype=float)
+    rows, columns = error.shape
+    stats = {
+        "error": error,
+        "stderr": np.full(error.shape, nan) if stderr is None else stderr,
+        "n": np.where(np.isnan(error), 0, seeds),
+        "diverged": np.zeros(error.shape, int) if diverged is None else np.array(diverged),
+    }
+    axes = {
+        "alpha": alpha or Axis.log2(0.1, 1 - rows, 0),
+        "lambda_": lambda_ or Axis.log2(0.001, 2 - columns, 0, zero=True),
+    }
+    return Landscape(**{"title": "AdamW", "pair": "adamw"} | axes | stats | rest)

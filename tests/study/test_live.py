@@ -1,346 +1,350 @@
-"""The live view: what it shows, where it fits, how it is drawn, and when it reads."""
+"""The live view: what it shows, where it fits, how it is drawn, how often it reads."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import seaborn as sns
 from rich.console import Console
-from rich.text import Text
+from rich.segment import Segment
+from rich.style import Style
 
 from study import live
-from study.live import (
-    BEST,
-    DIVERGED,
-    MAKO,
-    Layout,
-    LivePanel,
-    LiveRecord,
-    LiveView,
-    _shade,
-    can_show,
-    draw,
-    layout,
-    live_record,
-)
+from study.live import BEST, DIVERGED, FOOT, MAKO, Layout, LiveView, can_show, draw, layout
+from study.live_record import LivePanel, LiveRecord, live_record
 from study.store import CellMean, PanelProgress
-from study.terminal import ProgressBar
-from tests.conftest import make_study
+from tests.conftest import Terminal, make_study
 
-STUDY = make_study(seeds=2)  # sgd and adamw, α 0.05 and 0.1, λ 0, 0.001 and 0.01
-MEANS = [
-    CellMean("sgd", 0.05, 0.0, seeds=2, error=4.0, diverged=0),
-    CellMean("sgd", 0.05, 0.01, seeds=2, error=2.5, diverged=0),
-    CellMean("sgd", 0.1, 0.01, seeds=1, error=1.0, diverged=1),
-    CellMean("sgd", 0.3, 0.01, seeds=2, error=0.0, diverged=0),  # no such cell in this study
-    CellMean("adamw", 0.1, 0.0, seeds=1, error=90.0, diverged=1),
-]
+RGB = tuple[int, int, int]
 
 
-class Terminal(io.StringIO):
-    """A file that says it is a terminal."""
-
-    encoding = "utf-8"  # type: ignore[assignment]
-
-    def isatty(self) -> bool:
-        return True
+def make_progress(panel: str, finished: int, total: int = 6, *, running: int = 0) -> PanelProgress:
+    """Progress of a panel without failures."""
+    return PanelProgress(panel, total, finished, 0, 0, running, best=None, seconds=1.0)
 
 
-def console(
-    width: int = 80, height: int = 24, *, file: io.StringIO | None = None, **environment: str
-) -> Console:
-    """A terminal of so many characters."""
-    variables = {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | environment
-    return Console(file=file or Terminal(), width=width, height=height, _environ=variables)
+def make_panel(shape: tuple[int, int] = (11, 12), **changes: object) -> LivePanel:
+    """A panel of which nothing is finished."""
+    empty = LivePanel("adamw", shape, True, (), (), None, ("nothing finished", ""), 0, 132, False)
+    return replace(empty, **changes)  # type: ignore[arg-type]
 
 
-def progress(panel: str, finished: int = 0, *, failed: int = 0, running: int = 0) -> PanelProgress:
-    return PanelProgress(panel, 12, finished, 0, failed, running, None, 0.0)
-
-
-PROGRESS = [progress("sgd", 5, failed=2), progress("adamw", 1, running=2)]
-
-
-def squares(count: int = 4, side: int = 12, running: int | None = None) -> list[LivePanel]:
-    """Panels of side × side cells without results."""
-    return [
-        LivePanel(str(i), (side, side), True, (), (), None, ("", ""), 0, 1, running == i)
-        for i in range(count)
-    ]
-
-
-def picture(record: LiveRecord, width: int = 80, height: int = 24) -> str:
-    """What is drawn, with its escape sequences."""
-    shown = console(width, height)
-    table = draw(record, width, height)
-    with shown.capture() as capture:
-        if table is not None:
-            shown.print(table)
-    return capture.get()
-
-
-def lines(record: LiveRecord, width: int = 80, height: int = 24) -> list[str]:
-    """What is drawn, without colours."""
-    plain = Text.from_ansi(picture(record, width, height)).plain
-    return [line.rstrip() for line in plain.splitlines()]
-
-
-# ---- what is shown ------------------------------------------------------------------------------
-
-
-def test_the_record_says_what_is_shown():
-    assert live_record(STUDY, PROGRESS, MEANS) == LiveRecord(
-        panels=(
-            LivePanel(
-                name="sgd",
-                shape=(2, 3),
-                zero_apart=True,
-                error=(((0, 0), 4.0), ((0, 2), 2.5), ((1, 2), 1.0)),
-                diverged=((1, 2),),
-                best=(0, 2),
-                news=("best 2.50 % at", "α 0.05 λ 0.01"),
-                done=7,
-                total=12,
-                running=False,
-            ),
-            LivePanel(
-                name="adamw",
-                shape=(2, 3),
-                zero_apart=True,
-                error=(((1, 0), 90.0),),
-                diverged=((1, 0),),
-                best=None,
-                news=("all diverged so far", ""),
-                done=1,
-                total=12,
-                running=True,
-            ),
-        ),
-        scale=(2.5, 5.5),
+def drawn(record: LiveRecord, width: int = 80, height: int = 24) -> list[list[Segment]]:
+    """The lines of the drawing, blanks at their ends cut off."""
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+        width=width,
+        height=height,
+        legacy_windows=False,
     )
+    table = draw(record, width, height)
+    assert table is not None
+    return console.render_lines(table, pad=False)
 
 
-def test_before_the_first_result():
-    sgd, adamw = live_record(STUDY, [], []).panels
-    assert (sgd.news, sgd.best, sgd.error) == (("nothing finished", ""), None, ())
-    assert (adamw.done, adamw.total, adamw.running) == (0, 0, False)
+def texts(lines: list[list[Segment]]) -> list[str]:
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
 
 
-def test_of_equal_cells_the_smaller_alpha_then_lambda_is_best():
-    tied = [CellMean("sgd", a, el, 1, 3.0, 0) for a in (0.1, 0.05) for el in (0.01, 0.001)]
-    assert live_record(STUDY, [], tied).panels[0].best == (0, 1)
-
-
-def test_a_column_is_set_apart_only_for_zero_among_others():
-    for lambdas in ((0.0,), (0.1, 0.2)):
-        (panel,) = live_record(make_study(pairs=("sgd",), lambdas=lambdas), [], []).panels
-        assert not panel.zero_apart
-
-
-# ---- where it is shown --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("panels", "size", "expected"),
-    [
-        (squares(4), (80, 21), Layout(1, 4, range(4))),
-        (squares(4), (120, 37), Layout(2, 4, range(4))),
-        (squares(4), (79, 31), Layout(2, 2, range(4))),
-        (squares(4), (60, 19), Layout(1, 2, range(4))),  # not three and one
-        (squares(4), (60, 12), Layout(1, 3, range(3))),
-        (squares(4, running=2), (60, 12), Layout(1, 3, range(1, 4))),
-        (squares(4, running=2), (20, 12), Layout(1, 1, range(2, 3))),
-        (squares(4), (18, 12), Layout(1, 0, range(0))),
-        (squares(4), (80, 8), Layout(1, 0, range(0))),
-        (squares(1, side=100), (80, 40), Layout(1, 0, range(0))),
-    ],
-)
-def test_as_many_panels_as_fit(panels: list[LivePanel], size: tuple[int, int], expected: Layout):
-    assert layout(panels, *size) == expected
-
-
-@pytest.mark.parametrize("width", [10, 60, 80, 120])
-@pytest.mark.parametrize("height", [3, 12, 15, 24, 40])
-@pytest.mark.parametrize("side", [3, 12, 25])
-def test_it_never_outgrows_the_terminal(width: int, height: int, side: int):
-    shown = lines(LiveRecord(tuple(squares(5, side)), (2.0, 5.0)), width, height)
-    assert len(shown) <= max(height - 2, 0)  # the bar, and a line that stays free
-    assert all(len(line) <= width for line in shown)
-
-
-@pytest.mark.parametrize(
-    ("environment", "shown"),
-    [
-        ({}, True),
-        ({"COLORTERM": ""}, True),
-        ({"TERM": "dumb"}, False),
-        ({"TERM": "linux", "COLORTERM": ""}, False),
-        ({"NO_COLOR": "1"}, False),
-    ],
-    ids=["true colour", "256 colours", "dumb", "16 colours", "no colour"],
-)
-def test_it_needs_colours(environment: dict[str, str], shown: bool):
-    assert can_show(console(**environment)) is shown
-
-
-def test_it_needs_a_terminal_even_where_colour_is_forced():
-    assert not can_show(console(file=io.StringIO(), FORCE_COLOR="1"))
-
-
-def test_it_needs_block_characters():
-    class Ascii(Terminal):
-        encoding = "ascii"  # type: ignore[assignment]
-
-    assert not can_show(console(file=Ascii()))
-
-
-# ---- how it is drawn ----------------------------------------------------------------------------
-
-
-def test_the_colours_are_makos():
-    mako = sns.color_palette("mako", as_cmap=True)
-    for i, color in enumerate(MAKO):
-        exact = mako(0.2 + 0.75 * i / (len(MAKO) - 1))[:3]
-        assert color == pytest.approx([255 * part for part in exact], abs=1)
-
-
-def test_shades_lie_between_the_anchors_and_are_clipped():
-    assert _shade(0.0) == _shade(-1.0) == MAKO[0]
-    assert _shade(1.0) == _shade(7.0) == MAKO[-1]
-    assert _shade(1 / 16) == (60, 52, 106)  # half way from the first to the second
-
-
-def test_rows_go_upwards_zero_is_apart_and_captions_stand_below():
-    shown = lines(live_record(STUDY, PROGRESS, MEANS))
-    assert shown == [
-        "·· ··▀▀             ▀▀ ····",
-        "▀▀ ··▀▀             ·· ····",
-        "sgd 7/12            adamw 1/12",
-        "best 2.50 % at      all diverged so far",
-        "α 0.05 λ 0.01",
-        "error 2.50 % ▀▀▀▀▀▀▀▀ 5.50 %   ■ best   α ↑ λ →   ■ diverged",
+def squares(line: list[Segment]) -> list[tuple[str, RGB | None, RGB | None]]:
+    """The characters of a line with the colours of their upper and lower part."""
+    return [
+        (char, _rgb(segment.style, "color"), _rgb(segment.style, "bgcolor"))
+        for segment in line
+        for char in segment.text
     ]
 
 
-def test_two_rows_share_a_line_where_there_is_less_room():
-    panels = live_record(STUDY, PROGRESS, MEANS).panels
-    shown = lines(LiveRecord(panels, (2.5, 5.5)), 80, 7)
-    assert shown[0] == "▄ ·▀                ▀ ··"
+def _rgb(style: Style | None, which: str) -> RGB | None:
+    color = getattr(style, which, None)
+    return None if color is None or color.triplet is None else tuple(color.triplet)
 
 
-def test_cells_have_the_colours_of_their_error_best_and_diverged_their_own():
-    def code(color: tuple[int, int, int]) -> str:
-        return ";".join(map(str, color))
+class TestRecord:
+    def test_a_study_not_begun(self):
+        record = live_record(make_study(pairs=("sgd",)), [], [])
+        panel = LivePanel(
+            name="sgd",
+            shape=(2, 3),
+            zero_apart=True,
+            error=(),
+            diverged=(),
+            best=None,
+            news=("nothing finished", ""),
+            done=0,
+            total=0,
+            running=False,
+        )
+        assert record == LiveRecord((panel,), (0.0, 3.0))
 
-    diverged, worse = picture(live_record(STUDY, PROGRESS, MEANS)).splitlines()[:2]
-    assert f"\x1b[38;2;{code(DIVERGED)};48;2;{code(DIVERGED)}m▀▀" in diverged
-    assert f"\x1b[38;2;{code(BEST)};48;2;{code(BEST)}m▀▀" in worse
-    assert f"\x1b[38;2;{code(_shade(0.5))};48;2;{code(_shade(0.5))}m▀▀" in worse
+    def test_errors_divergence_and_best_stand_where_their_cells_are(self):
+        means = [
+            CellMean("sgd", 0.1, 0.001, seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", 0.05, 0.01, seeds=1, error=4.0, diverged=1),
+            CellMean("sgd", 0.1, 0.0, seeds=2, error=7.5, diverged=0),
+            CellMean("adamw", 0.05, 0.0, seeds=1, error=4.5, diverged=0),
+        ]
+        progress = [make_progress("sgd", 5, 12, running=2), make_progress("adamw", 1, 12)]
+        sgd = LivePanel(
+            name="sgd",
+            shape=(2, 3),
+            zero_apart=True,
+            error=(((0, 2), 4.0), ((1, 0), 7.5), ((1, 1), 5.0)),
+            diverged=((0, 2),),
+            best=(1, 1),  # not the better one where a seed diverged
+            news=("best 5.00 % at", "α 0.1 λ 0.001"),
+            done=5,
+            total=12,
+            running=True,
+        )
+        adamw = replace(
+            sgd,
+            name="adamw",
+            error=(((0, 0), 4.5),),
+            diverged=(),
+            best=(0, 0),
+            news=("best 4.50 % at", "α 0.05 λ 0"),
+            done=1,
+            running=False,
+        )
+        assert live_record(make_study(seeds=2), progress, means) == LiveRecord(
+            (sgd, adamw), (4.5, 7.5)
+        )
+
+    def test_failed_cells_are_done_and_stay_open_on_the_map(self):
+        progress = [replace(make_progress("sgd", 2), failed=4)]
+        panel = live_record(make_study(pairs=("sgd",)), progress, []).panels[0]
+        assert (panel.done, panel.total, panel.error) == (6, 6, ())
+
+    def test_all_diverged(self):
+        means = [CellMean("sgd", 0.1, 0.0, seeds=1, error=90.0, diverged=1)]
+        record = live_record(make_study(pairs=("sgd",)), [], means)
+        assert record.panels[0].best is None
+        assert record.panels[0].news == ("all diverged so far", "")
+        assert record.scale == (0.0, 3.0)
+
+    def test_cells_off_the_grid_are_left_out(self):
+        means = [CellMean("sgd", 0.3, 0.0, 1, 1.0, 0), CellMean("adam", 0.1, 0.0, 1, 1.0, 0)]
+        assert live_record(make_study(), [], means) == live_record(make_study(), [], [])
+
+    @pytest.mark.parametrize(
+        ("lambdas", "apart"), [((0.0, 0.1), True), ((0.0,), False), ((0.1, 0.2), False)]
+    )
+    def test_zero_stands_apart_from_others_only(self, lambdas: tuple[float, ...], apart: bool):
+        record = live_record(make_study(lambdas=lambdas), [], [])
+        assert record.panels[0].zero_apart is apart
 
 
-def test_long_names_are_cut_but_never_their_count():
-    panel = replace(squares(1)[0], name="a-very-long-panel-name", done=1234, total=9999)
-    shown = lines(LiveRecord((panel,), (0.0, 3.0)), 60, 12)
-    assert shown[6] == "a-very-l… 1234/9999"
+FIG2 = [make_panel()] * 4
+LAYOUTS = {
+    "80 × 24": (FIG2, 80, 24, Layout(1, 4, range(4))),
+    "120 × 40": (FIG2, 120, 40, Layout(2, 4, range(4))),
+    "60 × 15": (FIG2, 60, 15, Layout(1, 3, range(3))),
+    "60 × 24": (FIG2, 60, 24, Layout(1, 2, range(4))),  # two rows of two, not three and one
+    "200 × 60": (FIG2, 200, 60, Layout(2, 4, range(4))),
+    "19 × 12": (FIG2, 19, 12, Layout(1, 1, range(1))),
+    "too narrow": (FIG2, 18, 50, Layout(1, 0, range(0))),
+    "too low": (FIG2, 200, 11, Layout(1, 0, range(0))),
+    "tiny": (FIG2, 1, 1, Layout(1, 0, range(0))),
+    "twenty panels": ([make_panel()] * 20, 80, 24, Layout(1, 4, range(8))),
+    "one cell": ([make_panel((1, 1), zero_apart=False)], 80, 24, Layout(2, 1, range(1))),
+    "wide": ([make_panel((3, 70))] * 2, 80, 24, Layout(1, 1, range(2))),
+    "wider than the terminal": ([make_panel((3, 90))], 80, 24, Layout(1, 0, range(0))),
+}
 
 
-def test_hidden_panels_are_told():
-    shown = lines(LiveRecord(tuple(squares(4, running=3)), (0.0, 3.0)), 60, 15)
-    assert shown[-1] == "panels 2–4 of 4   α ↑ λ →"
+class TestLayout:
+    @pytest.mark.parametrize(
+        ("panels", "width", "height", "expected"), LAYOUTS.values(), ids=LAYOUTS
+    )
+    def test_as_many_panels_as_fit_as_large_as_possible(
+        self, panels: list[LivePanel], width: int, height: int, expected: Layout
+    ):
+        assert layout(panels, width, height - FOOT) == expected
+
+    @pytest.mark.parametrize(
+        ("running", "shown"),
+        [((), range(3)), ((1,), range(1, 4)), ((2, 4), range(2, 5)), ((4,), range(2, 5))],
+    )
+    def test_panels_in_training_are_shown(self, running: tuple[int, ...], shown: range):
+        panels = [make_panel(running=i in running) for i in range(5)]
+        assert layout(panels, 60, 12).shown == shown
+
+    def test_at_the_end_the_last_panels_are_shown(self):
+        assert layout([make_panel(done=132)] * 5, 60, 12).shown == range(2, 5)
+
+    @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (60, 15), (19, 12)])
+    @pytest.mark.parametrize("count", [1, 4, 9])
+    def test_the_drawing_never_exceeds_the_terminal(self, width: int, height: int, count: int):
+        record = LiveRecord((make_panel(best=(0, 0), error=(((0, 0), 1.0),)),) * count, (1, 4))
+        lines = drawn(record, width, height)
+        assert len(lines) <= height - 2  # one for the bar, one for the cursor
+        assert max(len(text) for text in texts(lines)) <= width
 
 
-# ---- when it reads ------------------------------------------------------------------------------
+class TestDraw:
+    def test_a_filled_panel(self):
+        """3 × 3 at zoom 1: the middle of the scale, its ends, beyond, best, diverged, open."""
+        panel = LivePanel(
+            name="sgd",
+            shape=(3, 3),
+            zero_apart=True,
+            error=(((0, 0), 7.0), ((0, 1), 99.0), ((1, 0), 5.5), ((2, 0), 4.0), ((2, 1), 90.0)),
+            diverged=((2, 1),),
+            best=(2, 0),
+            news=("best 4.00 % at", "α 0.1 λ 0"),
+            done=5,
+            total=9,
+            running=True,
+        )
+        lines = drawn(LiveRecord((panel,), (4.0, 7.0)), 80, 8)
+        pale, middle = MAKO[-1], MAKO[4]
+        assert squares(lines[0])[:4] == [
+            ("▀", BEST, middle),
+            (" ", None, None),
+            ("▀", DIVERGED, None),
+            ("·", None, None),
+        ]
+        assert squares(lines[1])[:4] == [
+            ("▀", pale, None),
+            (" ", None, None),
+            ("▀", pale, None),
+            ("·", None, None),
+        ]
+        assert texts(lines)[2:] == [
+            "sgd 5/9",
+            "best 4.00 % at",
+            "α 0.1 λ 0",
+            "error 4.00 % ▀▀▀▀▀▀▀▀ 7.00 %   ■ best   α ↑ λ →   ■ diverged",
+        ]
 
+    def test_only_the_lower_of_two_squares_is_finished(self):
+        panel = make_panel((2, 1), zero_apart=False, error=(((0, 0), 1.0),))
+        lines = drawn(LiveRecord((panel,), (1.0, 4.0)), 19, 7)
+        assert squares(lines[0])[0] == ("▄", MAKO[0], None)
 
-class Reader:
-    """Counts how often it is read."""
+    def test_at_zoom_2_a_cell_is_two_characters_in_a_line(self):
+        panel = make_panel((2, 2), zero_apart=False, error=(((1, 0), 1.0),), best=(1, 0))
+        lines = drawn(LiveRecord((panel,), (1.0, 4.0)), 80, 24)
+        assert squares(lines[0])[:4] == [("▀", BEST, BEST)] * 2 + [("·", None, None)] * 2
+        assert texts(lines)[1] == "····"
 
-    def __init__(self, work: Callable[[], None] = lambda: None) -> None:
-        self.count, self.work = 0, work
+    def test_a_single_cell(self):
+        panel = make_panel((1, 1), zero_apart=False, total=1)
+        assert texts(drawn(LiveRecord((panel,), (0.0, 3.0)))) == [
+            "··",
+            "adamw 0/1",
+            "nothing finished",
+            "",
+            "α ↑ λ →",
+        ]
 
-    def __call__(self) -> list[CellMean]:
-        self.count += 1
-        self.work()
-        return MEANS
+    def test_a_long_name_is_cut_and_the_count_is_not(self):
+        panel = make_panel(name="sgd-cosine-normalized-100-epochs")
+        assert "sgd-cosine-n… 0/132" in texts(drawn(LiveRecord((panel,), (0, 3)), 19, 12))[-4]
+
+    def test_panels_that_do_not_fit_are_told(self):
+        panels = tuple(make_panel(name=f"p{i}", running=i == 5) for i in range(9))
+        lines = texts(drawn(LiveRecord(panels, (0, 3)), 60, 15))
+        assert lines[6].split() == ["p5", "0/132", "p6", "0/132", "p7", "0/132"]
+        assert lines[-1].startswith("panels 6–8 of 9   ")
+
+    def test_no_room(self):
+        assert draw(LiveRecord((make_panel(),), (0, 3)), 10, 5) is None
+
+    def test_marks_and_map_differ_in_lightness_or_warmth(self):
+        """Cool colours are more blue than red; the marks are far more red than blue."""
+        assert all(blue > red for red, _green, blue in MAKO)
+        assert all(red > 3 * blue for red, _green, blue in (BEST, DIVERGED))
 
 
 class Clock:
-    """Stands in for time.monotonic."""
+    """A monotonic clock that stands still unless it is moved."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
 
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
+
+class TestView:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        return Clock(monkeypatch)
+
+    @pytest.fixture
+    def reads(self) -> list[float]:
+        """When the cells were read."""
+        return []
+
+    @pytest.fixture
+    def view(self, clock: Clock, reads: list[float]) -> LiveView:
+        """A view whose reading takes 0.1 seconds, so that it may read every 5 seconds."""
+
+        def read() -> list[CellMean]:
+            reads.append(clock.now)
+            clock.now += 0.1
+            return [CellMean("sgd", 0.1, 0.0, 1, 5.0 - len(reads), 0)]
+
+        return LiveView(make_study(pairs=("sgd",)), read)
+
+    def test_it_reads_when_more_cells_are_finished(self, view: LiveView, clock: Clock, reads):
+        for finished in (0, 1, 1, 2, 2):
+            view([make_progress("sgd", finished)])
+            clock.now += 10
+        assert len(reads) == 2
+        assert view.record.panels[0].error == (((1, 0), 3.0),)
+        assert view.record.panels[0].done == 2
+
+    def test_it_reads_in_no_more_than_its_share_of_time(self, view: LiveView, clock: Clock, reads):
+        begun = clock.now
+        for step in range(1, 1000):
+            view([make_progress("sgd", step, 1000)])
+            clock.now += 0.5
+        assert 10 < len(reads) <= (clock.now - begun) / 0.1 * live.LOOKING + 1
+
+    def test_what_was_not_read_for_want_of_time_is_read_later(self, view: LiveView, clock, reads):
+        for finished in (1, 2):
+            view([make_progress("sgd", finished)])
+        assert (len(reads), view.record.panels[0].done) == (1, 2)  # counts are always new
+        clock.now += 10
+        view([make_progress("sgd", 2)])
+        assert len(reads) == 2
+
+    def test_the_end_is_always_read(self, view: LiveView, reads):
+        view([make_progress("sgd", 5)])
+        view([make_progress("sgd", 6)])
+        assert len(reads) == 2
+
+    def test_it_draws_into_the_size_of_the_moment(self, view: LiveView):
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=True, width=80, height=24, color_system=None)
+        view([make_progress("sgd", 1)])
+        console.print(view)
+        assert "sgd 1/6" in file.getvalue()
+        assert len(file.getvalue().splitlines()) == 6
+        file.truncate(0)
+        console.size = (10, 5)
+        console.print(view)
+        assert file.getvalue().strip("\0") == ""
 
 
-def test_it_reads_when_something_was_finished():
-    read = Reader()
-    view = LiveView(STUDY, read)
-    view([progress("sgd", running=2), progress("adamw")])
-    assert read.count == 0
-    assert view.record.panels[0].running
-    for _ in range(3):
-        view(PROGRESS)
-    assert read.count == 1
-    assert view.record == live_record(STUDY, PROGRESS, MEANS)
+TERMINALS = {
+    "256 colours": (Terminal(), {"TERM": "xterm-256color"}, True),
+    "true colour": (Terminal(), {"TERM": "xterm", "COLORTERM": "truecolor"}, True),
+    "pipe": (Terminal(tty=False), {"TERM": "xterm-256color"}, False),
+    "pipe, forced": (Terminal(tty=False), {"TERM": "xterm-256color", "FORCE_COLOR": "1"}, False),
+    "dumb": (Terminal(), {"TERM": "dumb"}, False),
+    "unknown": (Terminal(), {"TERM": "unknown"}, False),
+    "NO_COLOR": (Terminal(), {"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+    "16 colours": (Terminal(), {"TERM": "xterm-16color"}, False),
+    "ASCII": (Terminal("ascii"), {"TERM": "xterm-256color"}, False),
+    "latin": (Terminal("iso-8859-1"), {"TERM": "xterm-256color"}, False),
+}
 
 
-def test_reading_takes_two_percent_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch):
-    clock = Clock(monkeypatch)
-    read = Reader(lambda: clock.wait(0.1))
-    view = LiveView(STUDY, read)
-    for finished in range(1, 11):
-        view([progress("sgd", finished), progress("adamw")])
-        clock.wait(1)
-    assert read.count == 2  # 5 seconds apart
-    clock.wait(5)
-    view([progress("sgd", 10), progress("adamw")])
-    assert read.count == 3
-
-
-def test_the_last_picture_is_whole(monkeypatch: pytest.MonkeyPatch):
-    clock = Clock(monkeypatch)
-    read = Reader(lambda: clock.wait(0.1))
-    view = LiveView(STUDY, read)
-    view([progress("sgd", 11), progress("adamw", 12)])
-    view([progress("sgd", 11, failed=1), progress("adamw", 12)])
-    assert read.count == 1  # a failed cell is no news
-    view([progress("sgd", 12), progress("adamw", 12)])
-    assert read.count == 2
-
-
-# ---- in a terminal, above the bar ---------------------------------------------------------------
-
-
-def test_view_and_bar_are_drawn_over_and_their_last_state_stays():
-    shown = console(80, 24)
-    with ProgressBar(shown, 24, 0, LiveView(STUDY, Reader())) as bar:
-        bar(PROGRESS)
-        bar(PROGRESS)
-    text = shown.file.getvalue()  # type: ignore[attr-defined]
-    up = "\x1b[1A\x1b[2K"
-    assert text.count("best 2.50 % at") == 3  # twice, and once more at the end
-    assert text.count(up) == 3 * 6  # six lines above the bar
-    assert text.rindex("8 of 24 cells") > text.rindex("best 2.50 % at") > text.rindex(up)
-    assert text.endswith("\n\x1b[?25h")  # below it all, with the cursor back
-
-
-def test_an_echoed_ctrl_c_does_not_break_the_bar():
-    shown = console(80, 24)
-    with ProgressBar(shown, 24, 0) as bar:
-        bar(PROGRESS)
-    plain = Text.from_ansi(shown.file.getvalue()).plain  # type: ignore[attr-defined]
-    assert "8 of 24 cells" in plain
-    assert max(map(len, plain.splitlines())) == 80 - 3
-
-
-def test_a_pipe_gets_neither_view_nor_bar():
-    file = io.StringIO()
-    with ProgressBar(console(file=file), 24, 0, LiveView(STUDY, Reader())) as bar:
-        bar(PROGRESS)
-    assert file.getvalue() == ""
+@pytest.mark.parametrize(("file", "environment", "can"), TERMINALS.values(), ids=TERMINALS)
+def test_where_it_can_be_shown(file: Terminal, environment: dict[str, str], can: bool):
+    assert can_show(Console(file=file, _environ=environment)) is can

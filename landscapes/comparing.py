@@ -1,0 +1,91 @@
+"""Which panels a user compares: from what the command line names to tables and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from rich.table import Table
+
+from landscapes.comparison import compare
+from landscapes.difference import plot_comparison
+from landscapes.optimum import moves
+from landscapes.panels import PanelData, alike, reference_panels, study_panels
+from landscapes.separability import separability
+from landscapes.style import save
+from landscapes.terminal import comparison_table, moves_table, verdict_table
+from study.errors import UsageError
+from study.store import Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compared: one panel with another, or all of a study that are alike."""
+
+    study: str
+    panel: str | None = None
+    other: str | None = None  # a panel of the study, or STUDY/PANEL; of the reference, a pair
+    reference: str | None = None  # a published figure, key of landscapes.reference.REFERENCES
+
+
+def comparison_tables(store: Store, request: Request) -> list[Table]:
+    """Verdicts and differences; of a whole study also how the optimum moves.
+
+    Raises:
+        UsageError: no such study or reference, or one panel only to compare.
+        SpecError: no such panel.
+    """
+    own = study_panels(store, request.study) if request.panel is None else []
+    pairings = _pairings(store, request, own)
+    shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
+    tables = [verdict_table([(name, separability(one.cells)) for name, one in shown.items()])]
+    if pairings:
+        found = [(f"{a.name} →\n{b.name}", compare(a.cells, b.cells)) for a, b in pairings]
+        tables.append(comparison_table(found))
+    moved = moves(own)
+    return [*tables, moves_table(moved)] if moved else tables
+
+
+def save_comparison(store: Store, request: Request, path: Path) -> Path:
+    """Draw two panels and their difference into a file; return its path.
+
+    Raises:
+        UsageError: not two panels, or two that share no cell; besides, as `comparison_tables`.
+        StoreError: the file cannot be written.
+    """
+    if request.panel is None:
+        raise UsageError("a figure of a comparison needs two panels: name PANEL and OTHER")
+    ((one, other),) = _pairings(store, request, [])
+    return save(plot_comparison(one.landscape, other.landscape), path)
+
+
+def _pairings(
+    store: Store, request: Request, own: Sequence[PanelData]
+) -> list[tuple[PanelData, PanelData]]:
+    """Which panels are held against which."""
+    if request.panel is None:
+        if request.reference is None:
+            return list(alike(own))
+        pairs = {one.landscape.pair: one for one in reference_panels(request.reference)}
+        return [(one, pairs[one.landscape.pair]) for one in own if one.landscape.pair in pairs]
+    (one,) = study_panels(store, request.study, [request.panel])
+    return [(one, _other(store, request, one))]
+
+
+def _other(store: Store, request: Request, one: PanelData) -> PanelData:
+    if request.reference is not None:
+        (found,) = reference_panels(request.reference, [request.other or one.landscape.pair])
+        return found
+    if request.other is None:
+        raise UsageError(
+            f"panel '{request.panel}' alone: name the OTHER panel to compare it with, such as "
+            "another panel, STUDY/PANEL of another study, or --reference fig2"
+        )
+    study, _, panel = request.other.rpartition("/")
+    (found,) = study_panels(store, study or request.study, [panel])
+    if not study:
+        return found
+    title = f"{found.title}, {study}"
+    return replace(found, name=request.other, landscape=replace(found.landscape, title=title))

@@ -1,0 +1,202 @@
+"""The report of a study: one HTML page that needs nothing else, or Markdown.
+
+    write_report = study_report, its pictures, a template, a file
+
+The figures are SVG images inside the page, with alternative texts: vector, and readable by those
+who cannot see them. The page loads nothing, and its content policy forbids it to.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from landscapes import words
+from landscapes.curves import plot_curves
+from landscapes.heatmap import draw_heatmap
+from landscapes.heatmap_record import color_scale, heatmap_record
+from landscapes.landscape import top_cells
+from landscapes.report_record import PanelReport, Report, study_report
+from landscapes.slices import plot_slices
+from landscapes.style import INK, svg, ticks, write_file
+from landscapes.table import curves_frame
+from landscapes.tuning import draw_paths, typical_paths
+from study.spec import Axis, Cell
+from study.store import Store
+
+Format = Literal["html", "md"]
+CURVES = 5  # best cells whose learning curves are drawn
+HEATMAP = (4.3, 4.0)  # inches: readable on a phone, two beside each other on a desk
+STRIP = (4.3, 2.8)  # inches of slices and curves
+SQUARE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "s",
+    "markersize": 13,
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+    "markeredgewidth": 1.6,
+    "path_effects": [withStroke(linewidth=3, foreground=INK)],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the report."""
+
+    name: str  # of its file beside a Markdown report
+    svg: str
+    alt: str  # what a reader who cannot see it must know
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The figure in a data: address."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+def write_report(
+    store: Store, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
+) -> Path:
+    """Write the report of a study, finished or not, and return its path.
+
+    Markdown keeps its figures in a folder beside it, called as the file without its suffix.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+        StoreError: a file cannot be written.
+    """
+    report = study_report(store, name, panels)
+    pictures = report_pictures(report, curves_frame(store, name))
+    if kind == "md":
+        for picture in chain.from_iterable(pictures):
+            write_file(path.with_suffix("") / f"{picture.name}.svg", picture.svg.encode())
+    return write_file(path, render(report, pictures, kind, path.stem).encode())
+
+
+def render(
+    report: Report, pictures: Sequence[Sequence[Picture]], kind: Format, folder: str
+) -> str:
+    """Fill the template of a format; `folder` is where Markdown finds its figures."""
+    environment = Environment(
+        loader=PackageLoader("landscapes"),
+        autoescape=kind == "html",
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"words": words, "max_paths": 3}
+    template = environment.get_template(f"report.{kind}.j2")
+    sections = list(zip(report.panels, pictures, strict=True))
+    return template.render(report=report, sections=sections, folder=folder)
+
+
+def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]:
+    """The pictures of each panel: its heatmap, its slices, the curves of its best cells."""
+    scale = color_scale([panel.landscape for panel in report.panels])
+    return [
+        [
+            _heatmap(panel, scale),
+            *_slices(panel),
+            *_curves(panel, curves[curves["panel"] == panel.panel.name]),
+        ]
+        for panel in report.panels
+    ]
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    return Figure(figsize=size, layout="constrained")
+
+
+def _heatmap(panel: PanelReport, scale: tuple[float, float]) -> Picture:
+    """The landscape, with three paths of one-at-a-time tuning."""
+    figure = _figure(HEATMAP)
+    ax = figure.subplots()
+    record = heatmap_record(panel.landscape, scale=scale)
+    draw_heatmap(record, ax)
+    paths = typical_paths(panel.paths)
+    draw_paths(paths, record, ax)
+    best = f", {' '.join(record.summary)}" if record.summary else ""
+    costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
+    caption = "Circles: the ten best cells; star: the best one; colour: test error."
+    if panel.recommendation is not None:
+        ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
+        caption += " Square: the recommended one."
+    if paths:
+        caption += (
+            " Lines: tuning λ at one α, then α at that λ, for the cheapest, the median and the "
+            f"dearest α to start from; beside them the points lost ({costs})."
+        )
+    return Picture(
+        name=f"{panel.panel.name}-heatmap",
+        svg=svg(figure),
+        alt=(
+            f"Heatmap of {panel.title}: test error, α upwards from "
+            f"{_range(panel.landscape.alpha)}, λ to the right from "
+            f"{_range(panel.landscape.lambda_)}{best}. Verdict: {panel.separability}."
+        ),
+        caption=caption,
+    )
+
+
+def _range(axis: Axis) -> str:
+    names = ticks(axis).names
+    return f"{names[0]} to {names[-1]}"
+
+
+def _slices(panel: PanelReport) -> list[Picture]:
+    """Test error against λ at each α; nothing where no cell is good."""
+    if panel.recommendation is None:
+        return []
+    figure = _figure(STRIP)
+    plot_slices(panel.landscape, ax=figure.subplots())
+    return [
+        Picture(
+            name=f"{panel.panel.name}-slices",
+            svg=svg(figure),
+            alt=(
+                f"Slices of {panel.title}: test error against λ, a line for each of several α. "
+                f"{panel.best_lambdas}"
+            ),
+            caption=(
+                "Test error against λ at several α, ± one standard error; stars: the best λ of "
+                "each α; triangles: errors beyond the axis. " + panel.best_lambdas
+            ),
+        )
+    ]
+
+
+def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
+    """Learning curves of the best cells; nothing where none has finished."""
+    alphas, lambdas = panel.landscape.alpha.values, panel.landscape.lambda_.values
+    best = top_cells(panel.landscape, CURVES)
+    if not best or curves.empty:
+        return []
+    figure = _figure(STRIP)
+    cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
+    ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
+    lowest = panel.landscape.error[best[0]]
+    ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
+    return [
+        Picture(
+            name=f"{panel.panel.name}-curves",
+            svg=svg(figure),
+            alt=(
+                f"Learning curves of the {len(best)} best cells of {panel.title}: test error by "
+                f"epoch, ending at {lowest:.2f} % for the best."
+            ),
+            caption=(
+                f"Test error of the {len(best)} best cells, mean over seeds; bands: ± one "
+                "standard error."
+            ),
+        )
+    ]

@@ -1,0 +1,216 @@
+"""What the report of a study says: numbers, sentences and commands, frozen."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscapes import words
+from landscapes.comparison import Comparison, compare
+from landscapes.edges import edges, extend_command
+from landscapes.landscape import Landscape, top_cells
+from landscapes.optimum import Move, moves
+from landscapes.panels import PanelData, alike, study_panels
+from landscapes.separability import Separability, separability
+from landscapes.style import ticks
+from landscapes.surface import BASIN
+from landscapes.tuning import Recommendation, TuningPath, recommend, tuning_paths, usable
+from study.spec import Panel, Study
+from study.store import PanelProgress, Store
+from study.terminal import run_lines
+
+
+@dataclass(frozen=True)
+class PanelReport:
+    """What the report says about one panel."""
+
+    panel: Panel
+    landscape: Landscape
+    separability: Separability
+    recommendation: Recommendation | None
+    paths: tuple[TuningPath, ...]  # ascending in cost
+    finished: int  # cells over all seeds
+    total: int
+    diverged: int
+
+    @property
+    def title(self) -> str:
+        """How figures name the panel."""
+        return self.landscape.title
+
+    @property
+    def best(self) -> str:
+        """The lowest error with its standard error: "2.31 ± 0.12 %"."""
+        best = top_cells(self.landscape, 1)
+        if not best:
+            return words.UNKNOWN
+        stderr = self.landscape.stderr[best[0]]
+        return f"{self.landscape.error[best[0]]:.2f}" + (
+            "" if math.isnan(stderr) else f" ± {stderr:.2f}"
+        )
+
+    @property
+    def recommended(self) -> str:
+        """The recommended cell and how flat the landscape is around it."""
+        chosen = self.recommendation
+        if chosen is None:
+            return "No cell to recommend: none has finished without diverging."
+        where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."
+        if not chosen.neighbours:
+            return f"{where} None of its neighbours has finished."
+        worst = (
+            "at worst it diverges"
+            if math.isinf(chosen.worst_rise)
+            else f"at worst by {chosen.worst_rise:.2f}"
+        )
+        mean = words.number(chosen.mean_rise)
+        return (
+            f"{where} One step away in α, λ or both, the error rises by {mean} points on average; "
+            f"{worst}."
+        )
+
+    @property
+    def best_lambdas(self) -> str:
+        """Over which λ the best ones of the good α range: "The best λ of … lie from … to …"."""
+        error = usable(self.landscape)[:, np.array(self.landscape.lambda_.values) > 0]
+        error = np.where(np.isnan(error), np.inf, error)
+        if not np.isfinite(error).any():
+            return ""
+        good = error.min(axis=1) < error.min() + BASIN
+        cols = error.argmin(axis=1)[good]
+        names = ticks(self.landscape.lambda_).names[-error.shape[1] :]
+        span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
+        return (
+            f"Where some λ comes within {BASIN:g} point of the best error (at {good.sum()} of "
+            f"{good.size} α), the best λ is {span}."
+        )
+
+    @property
+    def facts(self) -> str:
+        """What was trained: schedule, budget, cells."""
+        panel, found = self.panel, self.separability
+        noise = "" if math.isnan(found.noise) else f", noise of a cell ± {found.noise:.2f} points"
+        return (
+            f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs; "
+            f"{self.finished} of {self.total} cells finished, {self.diverged} diverged{noise}; "
+            f"τ = {found.tau:.2f}."
+        )
+
+    def name(self, cell: tuple[int, int]) -> str:
+        """A cell as a person says it: "α = 1/16, λ = 1/64"."""
+        row, col = cell
+        alpha, lambda_ = ticks(self.landscape.alpha), ticks(self.landscape.lambda_)
+        return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two panels and how they differ, other − one."""
+
+    one: str  # titles
+    other: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report of a study says."""
+
+    study: Study
+    panels: tuple[PanelReport, ...]
+    pairings: tuple[Pairing, ...]
+    moves: tuple[Move, ...]
+    warnings: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
+    runs: tuple[str, ...]  # one line per run: when, where, which versions
+    spec: str  # TOML
+    commands: tuple[tuple[str, str], ...]  # what it does, the command
+
+
+def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
+    """Read a study and say what there is to say; of the named panels only, if any are.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    chosen = study_panels(store, name, panels)
+    progress = {one.panel: one for one in store.progress(name)}
+    reports = tuple(
+        _panel_report(one, one.panel, progress[one.panel.name]) for one in chosen if one.panel
+    )
+    return Report(
+        study=study,
+        panels=reports,
+        pairings=tuple(
+            Pairing(one.title, other.title, compare(one.cells, other.cells))
+            for one, other in alike(chosen)
+        ),
+        moves=tuple(moves(chosen)),
+        warnings=tuple(_warnings(study, reports, progress)),
+        edges=tuple(
+            (edge.sentence, extend_command(edge, study, store.display_url))
+            for report in reports
+            for edge in edges(report.landscape)
+        ),
+        runs=tuple(run_lines(store.runs(name))),
+        spec=study.to_toml(),
+        commands=_commands(study, store.display_url),
+    )
+
+
+def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> PanelReport:
+    found = separability(data.cells)
+    return PanelReport(
+        panel=panel,
+        landscape=data.landscape,
+        separability=found,
+        recommendation=recommend(data.landscape, found.noise),
+        paths=tuning_paths(data.landscape),
+        finished=progress.finished,
+        total=progress.total,
+        diverged=progress.diverged,
+    )
+
+
+def _warnings(
+    study: Study, reports: Sequence[PanelReport], progress: dict[str, PanelProgress]
+) -> list[str]:
+    """What a reader must know before believing the rest."""
+    found = []
+    if len(study.seeds) == 1:
+        found.append(
+            "One seed: the noise is estimated from the roughness of the landscapes, and intervals "
+            "are somewhat too narrow. More seeds: add --seeds 3 to the command that ran it."
+        )
+    for report in reports:
+        failed = progress[report.panel.name].failed
+        if report.finished < report.total:
+            found.append(
+                f"{report.title}: {report.finished} of {report.total} cells have finished; the "
+                "numbers may change."
+            )
+        if failed:
+            found.append(f"{report.title}: {failed} cells failed.")
+        if report.diverged:
+            found.append(
+                f"{report.title}: {report.diverged} of {report.total} cells diverged; they count "
+                "as bad as the span."
+            )
+    return found
+
+
+def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
+    where = f"--store {shlex.quote(store)}"
+    name = study.name
+    return (
+        ("this report", f"landscape report {name} {where}"),
+        ("the heatmaps", f"landscape plot {name} {where}"),
+        ("every number", f"landscape export {name} -o {name}.csv {where}"),
+        ("the study anew, from the specification below", f"landscape run {name}.toml"),
+    )

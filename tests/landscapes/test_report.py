@@ -1,0 +1,231 @@
+"""The report of a study: what it says, and that the page and the Markdown hold it."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from landscapes import words
+from landscapes.bootstrap import Estimate
+from landscapes.report import write_report
+from landscapes.report_record import study_report
+from study.errors import SpecError, StoreError, UsageError
+from study.store import Store
+from tests.valleys import fill, valley_error, valley_study
+
+nan = float("nan")
+
+
+class Page(HTMLParser):
+    """The elements of a page: tag, attributes; its text; every tag closed in order."""
+
+    VOID = frozenset({"meta", "link", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def valley(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A finished study: Adam + L2 coupled, AdamW separable."""
+    store = Store(str(tmp_path_factory.mktemp("report") / "valley.db"), create=True)
+    fill(store, valley_study())
+    return store
+
+
+@pytest.fixture(scope="module")
+def html(valley: Store) -> str:
+    return write_report(valley, "valley", valley.folder / "valley.html").read_text("utf-8")
+
+
+def test_the_record_knows_what_the_valleys_are(valley: Store):
+    report = study_report(valley, "valley")
+    adam, adamw = report.panels
+    assert (adam.separability.verdict, adamw.separability.verdict) == ("coupled", "separable")
+    assert adamw.recommendation is not None
+    assert adamw.name(adamw.recommendation.cell) == "α = 0.01, λ = 0.001"
+    assert "Recommended: α = 0.01, λ = 0.001 (" in adamw.recommended
+    assert "at worst by 0." in adamw.recommended
+    assert adamw.paths[-1].cost < 0.3 < adam.paths[-1].cost
+    (pairing,) = report.pairings
+    assert (pairing.one, pairing.other) == ("Adam + L2", "AdamW")
+    assert pairing.comparison.tilt.low > 0
+    assert report.moves == ()
+    assert report.warnings == ()
+    assert len(report.runs) == 1
+
+
+def test_the_page_holds_verdicts_numbers_and_commands(html: str, valley: Store):
+    text = " ".join(Page(html).text.split())
+    adam = study_report(valley, "valley").panels[0].separability
+    for expected in (
+        "coupled the good cells lie on a falling diagonal. Tune α and λ together",
+        "separable in the basin the best λ hardly depends on α.",
+        words.number(adam.tilt.value),
+        words.interval(adam.regret),
+        f"landscape report valley --store {valley.name}",
+        'name = "valley"',
+        "180 of 180 cells finished",
+        "torch",
+        "Adam + L2 → AdamW",
+    ):
+        assert expected in text, expected
+
+
+def test_the_page_loads_nothing_and_forbids_it(html: str):
+    page = Page(html)
+    assert not {"script", "iframe", "object"} & {tag for tag, _ in page.elements}
+    for _, attributes in page.elements:
+        for name in ("src", "href"):
+            target = attributes.get(name)
+            assert target is None or target.startswith(("data:", "#")), target
+    assert "url(" not in html
+    policies = [m["content"] for m in page.all("meta") if "http-equiv" in m]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all(
+        "meta"
+    )
+
+
+def test_pictures_are_vector_and_have_alternative_texts(html: str):
+    pictures = Page(html).all("img")
+    assert len(pictures) >= 4
+    for picture in pictures:
+        kind, _, content = str(picture["src"]).partition(";base64,")
+        assert kind == "data:image/svg+xml"
+        svg = base64.b64decode(content).decode()
+        assert ElementTree.fromstring(svg).tag.endswith("svg")
+        assert "<image" not in svg or svg.count("<image") == svg.count("image/png")
+        assert len(str(picture["alt"])) > 60
+    assert "Heatmap of AdamW: test error, α upwards from" in str(pictures)
+    assert "Verdict: separable" in str(pictures)
+
+
+def test_every_link_of_the_page_leads_somewhere(html: str):
+    page = Page(html)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    links = {str(a["href"])[1:] for a in page.all("a")}
+    assert links == ids == {"adam", "adamw"}
+
+
+def test_the_same_database_gives_the_same_page(html: str, valley: Store, tmp_path: Path):
+    again = write_report(valley, "valley", tmp_path / "again.html")
+    assert again.read_text("utf-8") == html
+
+
+def test_markdown_keeps_its_figures_beside_it(valley: Store, tmp_path: Path):
+    path = write_report(valley, "valley", tmp_path / "out" / "valley.md", kind="md")
+    text = path.read_text("utf-8")
+    figures = re.findall(r"!\[[^\]]{60,}\]\(([^)]+)\)", text)
+    assert len(figures) >= 4
+    for figure in figures:
+        assert ElementTree.parse(path.parent / figure).getroot().tag.endswith("svg")
+    assert "| Adam + L2 | coupled |" in text
+    assert "```toml\nname = " in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {9}
+
+
+def test_one_panel_only(valley: Store, tmp_path: Path):
+    path = write_report(valley, "valley", tmp_path / "one.html", panels=["adamw"])
+    text = Page(path.read_text("utf-8")).text
+    assert "AdamW" in text
+    assert "Adam + L2" not in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "chunks", "said"),
+    [
+        pytest.param({}, 0, "cannot tell", id="nothing finished"),
+        pytest.param({}, 5, "cells have finished; the numbers may change", id="half done"),
+        pytest.param({"seeds": 1}, None, "One seed:", id="one seed"),
+        pytest.param({"exponents": 0}, None, "cannot tell", id="one cell"),
+        pytest.param({"exponents": 1}, None, "AdamW", id="three by three"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_whatever_there_is_gets_an_honest_report(store: Store, kind, fields, chunks, said):
+    fill(store, valley_study(**fields), chunks=chunks)
+    path = write_report(store, "valley", store.folder / f"valley.{kind}", kind=kind)
+    text = path.read_text("utf-8")
+    assert said in (Page(text).text if kind == "html" else text)
+    assert not re.search(r"\bnan\b", Page(text).text if kind == "html" else text)
+
+
+def test_diverged_cells_are_told(store: Store):
+    def error(panel: str, cell) -> float:
+        return nan if cell.alpha > 0.05 else valley_error(panel, cell)
+
+    fill(store, valley_study(), error)
+    report = study_report(store, "valley")
+    assert "Adam + L2: 40 of 180 cells diverged; they count as bad as the span." in report.warnings
+    fill_all = study_report(store, "valley", ["adam"])
+    assert len(fill_all.panels) == 1
+
+
+def test_a_study_that_diverged_everywhere(store: Store):
+    fill(store, valley_study(), lambda panel, cell: nan)
+    path = write_report(store, "valley", store.folder / "valley.html")
+    text = " ".join(Page(path.read_text("utf-8")).text.split())
+    assert "cannot tell every finished cell diverged" in text
+    assert "No cell to recommend" in text
+
+
+def test_markup_in_what_a_user_writes_is_text(store: Store):
+    study = valley_study(exponents=1).change(task="<script>alert(1)</script>:x")
+    fill(store, study)
+    path = write_report(store, "valley", store.folder / "valley.html")
+    page = Page(path.read_text("utf-8"))
+    assert page.all("script") == []
+    assert "<script>alert(1)</script>:x" in page.text
+
+
+def test_what_cannot_be_reported(valley: Store, tmp_path: Path):
+    with pytest.raises(UsageError, match="no study 'nope'"):
+        write_report(valley, "nope", tmp_path / "x.html")
+    with pytest.raises(SpecError, match="no panel 'sgd'"):
+        write_report(valley, "valley", tmp_path / "x.html", panels=["sgd"])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_report(valley, "valley", tmp_path / "file" / "x.html")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(-0.884, "−0.88"), (-0.001, "0.00"), (0.0, "0.00"), (12.345, "12.35"), (nan, "–")],
+)
+def test_numbers_in_words(value: float, said: str):
+    assert words.number(value) == said
+
+
+def test_intervals_in_words():
+    assert words.with_interval(Estimate(-0.5, -1.0, 0.25)) == "−0.50 (−1.00 to 0.25)"
+    assert words.with_interval(Estimate(-0.5)) == "−0.50"
+    assert words.with_interval(Estimate()) == words.UNKNOWN
+    assert math.isnan(Estimate().low)

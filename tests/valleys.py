@@ -1,0 +1,72 @@
+"""Studies whose landscapes are known: every outcome follows from a formula, nothing is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from study.outcome import METRICS, Outcome
+from study.provenance import Worker, provenance
+from study.spec import Axis, Cell, Grid, Panel, Study
+from study.store import Claim, Store
+
+EPOCHS = 6
+Error = Callable[[str, Cell], float]  # panel, cell → percent after the last epoch; NaN diverges
+
+
+def valley_study(*, seeds: int = 2, exponents: int = 4, pairs=("adam", "adamw")) -> Study:
+    """Panels on a square grid around (0.01, 0.001), λ = 0 included."""
+    grid = Grid(
+        alpha=Axis.log2(0.01, -exponents, exponents),
+        lambda_=Axis.log2(0.001, -exponents, exponents, zero=True),
+    )
+    panels = [Panel(name=pair, pair=pair, epochs=EPOCHS, grid=grid) for pair in pairs]
+    return Study.from_dict(
+        {"name": "valley", "task": "digits", "seeds": seeds, "batch_size": 50, "panel": panels},
+        "test",
+    )
+
+
+def valley_error(panel: str, cell: Cell) -> float:
+    """A falling diagonal for L2 panels, an upright basin for decoupled ones."""
+    x = math.log2(cell.alpha / 0.01)
+    y = math.log2(cell.lambda_ / 0.001) if cell.lambda_ else -6.0
+    tilt = 0.17 if not panel.endswith("w") else 0.0
+    return 2.0 + 0.2 * x * x + 2 * tilt * x * y + 0.2 * y * y
+
+
+def fill(
+    store: Store,
+    study: Study,
+    error: Error = valley_error,
+    *,
+    noise: float = 0.05,
+    chunks: int | None = None,
+) -> None:
+    """Create the study and record so many of its chunks (rows of a grid); all if None."""
+    width = len(study.panels[0].grid.lambda_.values)
+    store.create(
+        study, "valley", lambda cells: [cells[i : i + width] for i in range(0, len(cells), width)]
+    )
+    run_id = store.start_run(study.name, provenance(["cpu"]))
+    rng = np.random.default_rng(0)
+    while chunks is None or chunks > 0:
+        claim = store.claim(study.name, Worker(), run_id)
+        if claim is None:
+            break
+        store.record(claim, _outcome(claim, error, noise, rng))
+        chunks = None if chunks is None else chunks - 1
+    store.end_run(run_id)
+
+
+def _outcome(claim: Claim, error: Error, noise: float, rng: np.random.Generator) -> Outcome:
+    last = np.array([error(claim.panel, cell) for cell in claim.cells])
+    diverged = np.isnan(last)
+    final = np.where(diverged, 90.0, last + noise * rng.normal(size=last.size))
+    curve = (final[:, None] + 20.0 * np.linspace(1, 0, EPOCHS)).astype(np.float32)
+    curves = {metric: curve.copy() for metric in METRICS}
+    for metric in ("train_loss", "test_loss"):
+        curves[metric][diverged, 2:] = np.nan
+    return Outcome(curves, np.where(diverged, 3, 0), seconds=0.5)
