@@ -74,7 +74,7 @@ class TestBar:
         with ProgressBar(console, 800, 0) as bar:
             bar([SGD, ADAMW])
         line = written(console).splitlines()[-2].rpartition("\x1b[2K")[2]
-        assert len(line) == width
+        assert len(line) == width - 3  # an echoed ^C does not break it
         assert line.startswith("training ━")
         assert " 100 of 800 cells 1 min 10 s left" in line
         assert ("best 3.25 % (sgd)" in line) is (width > 60)
