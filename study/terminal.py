@@ -8,7 +8,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.control import Control
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,7 +28,8 @@ TABLE: dict[str, Any] = {
 }
 MINUTE, HOUR = 60, 3600  # seconds
 DRAWING = 0.01  # of the time may go into drawing the bar and what is above it
-BESIDE_NEWS = 34  # characters of its line that are neither news nor counts; a bar of 5
+ECHO = 3  # characters that stay free behind the bar: the ^C that a terminal echoes, and one more
+BESIDE_NEWS = 34 + ECHO  # characters of its line that are neither news nor counts; a bar of 5
 
 
 class ProgressBar:
@@ -59,7 +60,8 @@ class ProgressBar:
             auto_refresh=False,
         )
         self.task = self.bar.add_task("", total=total, completed=finished, news="starting workers")
-        shown = self.bar if view is None else Group(view, self.bar)
+        bar = _Narrower(self.bar)
+        shown = bar if view is None else Group(view, bar)
         self.live = Live(shown, console=console, auto_refresh=False)
         self.size = console.size
         self.next_refresh = 0.0  # on the monotonic clock
@@ -104,6 +106,20 @@ class ProgressBar:
         self.live.refresh()
         ended = time.monotonic()
         self.next_refresh = ended + (ended - started) / DRAWING
+
+
+class _Narrower:
+    """The bar with room behind it for an echoed ^C.
+
+    Where that breaks the line, one line too few is drawn over, and the top one stands twice.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(options.max_width - ECHO, 1)
+        yield from console.render(self.bar, options.update_width(width))
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:

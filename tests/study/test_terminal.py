@@ -81,8 +81,8 @@ class TestBar:
         with ProgressBar(console, 800, 0) as bar:
             bar([SGD, ADAMW])
         line = written(console).splitlines()[-2].rpartition("\x1b[2K")[2]
-        assert len(line) == width
-        assert line.startswith("training ━")
+        assert len(line) == width - 3  # an echoed ^C does not break it
+        assert line.startswith(("training ━", "training ╸"))  # the bar is short at 60 and 80
         assert " 100 of 800 cells 1 min 10 s left" in line
         assert ("best 3.25 % (sgd)" in line) is (width > 60)
         assert line[-8:].startswith(" 0:0")
