@@ -581,7 +581,7 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
     finished = sum(p.finished for p in store.progress(name))
     console.print(
         f"study {name}: {created.total} cells, {finished} of them finished; "
-        f"{len(plan.devices)} workers; database {store.name}",
+        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)}; database {store.name}",
         highlight=False,
         markup=False,
         soft_wrap=True,
