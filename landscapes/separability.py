@@ -3,9 +3,11 @@
 The numbers are those of `landscapes.statistics`, their 95 % intervals those of
 `landscapes.bootstrap`. The verdict follows from them:
 
-    coupled      the whole interval of the tilt lies beyond ±0.5, or that of the regret above τ
-    separable    the whole interval of the tilt lies within ±0.5, that of the regret is not
-                 above τ, and both α and λ change the error by more than noise would
+    coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
+                 regret above τ; or that of the interaction above 0.5 and that of the regret
+                 above 0 (a bend, which has no tilt)
+    separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
+                 λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 """
 
@@ -26,6 +28,7 @@ from study.errors import UsageError
 SPAN = 3.0  # points of error above the best; what is worse counts as this bad
 TAU = 0.25  # points of error over which a cell's weight falls by a factor e
 TILTED = 0.5  # |tilt| from which a basin counts as diagonal
+BENT = 0.5  # interaction from which a basin that costs regret counts as bent
 FEWEST_VALUES = 3  # of α, and of positive λ
 UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
@@ -168,6 +171,8 @@ def _judge(
     for name, along in (("λ", 1), ("α", 0)):
         if _idle(seen, span, along):
             return "cannot tell", f"in the basin {name} changes nothing: extend its values"
+    if found["interaction"].low > BENT and regret.low > 0:
+        return "coupled", "the best λ changes with α, though along no straight line"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from landscapes.bootstrap import Estimate
-from landscapes.separability import TILTED, Separability
+from landscapes.separability import BENT, TILTED, Separability
 
 UNKNOWN = "–"
 
@@ -35,9 +35,10 @@ MOVES = (
     "examples."
 )
 RULE = (
-    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED}, or the whole interval "
-    f"of the regret above τ. Separable: the whole interval of the tilt lies within ±{TILTED}, "
-    "and that of the regret is not above τ. Cannot tell: anything else."
+    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or that of "
+    f"the regret above τ, or that of the interaction above {BENT} and that of the regret above 0 "
+    f"(a bend). Separable: none of these, the whole interval of the tilt lies within ±{TILTED}, "
+    "and both α and λ change the error by more than noise. Cannot tell: anything else."
 )
 
 

@@ -227,6 +227,22 @@ class TestVerdict:
         error = np.where((OCTAVES < 0) | (OCTAVES > 2), inf, bowl().T).T
         assert separability(frame_of(noisy(error))).verdict == "separable"
 
+    def test_a_bend_is_coupled_though_it_has_no_tilt(self):
+        """Two arms of opposite tilt: the best λ falls with α, then rises."""
+        x, y = np.meshgrid(OCTAVES, OCTAVES, indexing="ij")
+        found = separability(frame_of(noisy(3 + 0.03 * x**2 + 0.25 * (y - abs(x) + 2) ** 2)))
+        assert found.tilt.lies_within(0.3)
+        assert found.regret.low < found.tau
+        assert found.verdict == "coupled"
+        assert found.reason == "the best λ changes with α, though along no straight line"
+
+    def test_factors_are_separable_whatever_their_interaction(self):
+        """f(α)·g(λ): not additive, but the best λ is the same at every α."""
+        x, y = np.meshgrid(OCTAVES, OCTAVES, indexing="ij")
+        found = separability(frame_of(noisy(2 + 0.01 * (3 + x**2) * (3 + y**2), sd=0.02)))
+        assert found.interaction.value > 0.1
+        assert found.verdict == "separable"
+
     @pytest.mark.parametrize("along", [0, 1])
     def test_a_hyperparameter_that_matters_nowhere_is_not_separable(self, along):
         """Where its values reach too low, λ changes nothing, to the last bit."""
