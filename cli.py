@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,8 +56,26 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+@dataclass(frozen=True)
+class Training:
+    """The options that say where and how to train, and what to show of it."""
+
+    device: str
+    workers: int | None
+    chunk: int | None
+    no_live: bool
+    rounds: int  # of extension, at most
+    no_plot: bool
+
+
 def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where and how to train."""
+    """Add the options of `Training`, and hand them over as `training`."""
+
+    @functools.wraps(command)
+    def packed(**options: Any) -> None:
+        own = {field.name: options.pop(field.name) for field in dataclasses.fields(Training)}
+        command(training=Training(**own), **options)
+
     for option in (
         click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
         click.option(
@@ -87,8 +107,8 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Where to train; auto takes CUDA where there is some.",
         ),
     ):
-        command = option(command)
-    return command
+        packed = option(packed)
+    return packed
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,12 +140,7 @@ def main() -> None:
 def run(
     study: str,
     store: str,
-    device: str,
-    workers: int | None,
-    chunk: int | None,
-    no_plot: bool,
-    no_live: bool,
-    rounds: int,
+    training: Training,
     dry_run: bool,
     **changes: Any,
 ) -> None:
@@ -142,19 +157,16 @@ def run(
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
     from study.extension import Further
-    from study.plan import make_plan
     from study.request import Changes, requested_study
     from study.store import Store
 
-    console = _console()
     asked = requested_study(study, Changes(**changes))
-    plan = make_plan(asked, device=device, workers=workers, chunk=chunk)
+    plan = _plan(asked, training)
     if dry_run:
         _print_plan(plan, store)
         return
-    further = Further(rounds, panels=[panel.name for panel in asked.panels])
-    opened = Store(store, create=True)
-    _run_plan(console, plan, opened, further, plot=not no_plot, live=not no_live)
+    further = Further(training.rounds, panels=[panel.name for panel in asked.panels])
+    _run_plan(plan, Store(store, create=True), further, training)
 
 
 @main.command()
@@ -166,12 +178,7 @@ def resume(
     name: str | None,
     task: str | None,
     store: str,
-    device: str,
-    workers: int | None,
-    chunk: int | None,
-    no_plot: bool,
-    no_live: bool,
-    rounds: int,
+    training: Training,
 ) -> None:
     """Go on with study NAME where it was interrupted; by default with the last one started.
 
@@ -179,15 +186,12 @@ def resume(
     command line names it, never because a database says so.
     """
     from study.extension import Further
-    from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
 
     opened = Store(store)
-    plan = make_plan(
-        resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
-    )
-    _run_plan(_console(), plan, opened, Further(rounds), plot=not no_plot, live=not no_live)
+    plan = _plan(resumed_study(opened, name, task), training)
+    _run_plan(plan, opened, Further(training.rounds), training)
 
 
 @main.command()
@@ -218,12 +222,7 @@ def extend(
     steps: int,
     task: str | None,
     store: str,
-    device: str,
-    workers: int | None,
-    chunk: int | None,
-    no_plot: bool,
-    no_live: bool,
-    rounds: int,
+    training: Training,
     dry_run: bool,
 ) -> None:
     """Extend the grids of study NAME beyond their border, and train the cells that are new.
@@ -238,7 +237,6 @@ def extend(
     """  # noqa: D301
     from landscapes.extend import sides_to_extend
     from study.extension import Further, extended_study
-    from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
 
@@ -250,12 +248,11 @@ def extend(
         return
     grown = extended_study(stored, beyond, steps)
     click.echo(f"extending {_sides(beyond)}")
-    plan = make_plan(grown, device=device, workers=workers, chunk=chunk)
+    plan = _plan(grown, training)
     if dry_run:
         _print_plan(plan, store)
         return
-    further = Further(rounds, steps, panels, sides)
-    _run_plan(_console(), plan, opened, further, plot=not no_plot, live=not no_live)
+    _run_plan(plan, opened, Further(training.rounds, steps, panels, sides), training)
 
 
 @main.command()
@@ -546,13 +543,18 @@ def _print_plan(plan: Plan, store: str) -> None:
     print_table(_console(), plan_table(plan, missing, seconds))
 
 
-def _run_plan(
-    console: Console, plan: Plan, store: Store, further: Further, *, plot: bool, live: bool
-) -> None:
+def _plan(study: Study, training: Training) -> Plan:
+    from study.plan import make_plan
+
+    return make_plan(study, device=training.device, workers=training.workers, chunk=training.chunk)
+
+
+def _run_plan(plan: Plan, store: Store, further: Further, training: Training) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
     from study.terminal import print_table, status_table
 
-    name = plan.study.name
+    console, name = _console(), plan.study.name
+    live = not training.no_live
     _train(console, plan, store, live=live)
     from landscapes.extend import rounds  # slow to import: training need not wait for it
     from study.extension import extended_study
@@ -566,7 +568,7 @@ def _run_plan(
     print_table(console, status_table(store.study(name), store.progress(name)))
     _print_verdicts(store, name)
     _print_edges(store, name)
-    if plot:
+    if not training.no_plot:
         _draw(store, name, (_figure_path(store, name),))
 
 
