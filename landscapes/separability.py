@@ -33,7 +33,7 @@ FEWEST_VALUES = 3  # of α, and of positive λ
 UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape
-FLAT = 1.75  # standard errors of a cell: pure noise spreads by 1, seldom by 1.5
+FLAT = 2.5  # standard errors of a cell: pure noise spreads by 1, one time in twenty by 1.8
 IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
@@ -92,7 +92,7 @@ def separability(
     seen = checked_surface(frame, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
-    verdict, reason = _judge(seen, found, span, used_tau(seen, tau))
+    verdict, reason = _judge(seen, found, *used(seen, span, tau))
     return Separability(
         verdict=verdict,
         reason=reason,
@@ -101,7 +101,7 @@ def separability(
         cells=int(np.isfinite(seen.error).sum()),
         seeds=int(seen.n.max(initial=0)),
         noise=seen.noise,
-        tau=used_tau(seen, tau),
+        tau=used(seen, span, tau)[1],
     )
 
 
@@ -126,7 +126,7 @@ def samples(
     if _too_small(seen):
         return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
     noisy = draw(seen, replicates, seed)
-    x, y, tau = seen.alpha, seen.lambda_, used_tau(seen, tau)
+    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
     functions: dict[str, Statistic] = {
         "tilt": partial(statistics.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(statistics.drift, x=x, y=y, span=span, tau=tau),
@@ -140,9 +140,14 @@ def samples(
     }
 
 
-def used_tau(seen: Surface, tau: float) -> float:
-    """Points over which weights fall: cells that differ by less than the noise weigh the same."""
-    return float(np.fmax(tau, seen.noise))
+def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
+    """Span and τ as the statistics take them, both larger where the noise is larger than τ.
+
+    Cells that differ by less than the noise shall weigh the same; and under much noise a span of
+    a few standard errors would leave nothing but noise within it.
+    """
+    raised = float(np.fmax(tau, seen.noise))
+    return span * raised / tau, raised
 
 
 def _judge(

@@ -73,11 +73,12 @@ class TestNumbers:
         assert separability(frame, span=3.0).noise > 0
         assert math.isnan(separability(frame, span=0.3).noise)
 
-    def test_tau_is_at_least_the_noise(self):
+    def test_tau_is_at_least_the_noise_and_the_span_grows_with_it(self):
         runs = noisy(valley(45), 2, 0.6)
         found = separability(frame_of(runs))
         assert found.tau == found.noise > 0.28
-        expected = plain_tilt(runs.mean(axis=0), OCTAVES, OCTAVES, 3, found.noise)
+        span = 3 * found.noise / 0.25
+        expected = plain_tilt(runs.mean(axis=0), OCTAVES, OCTAVES, span, found.noise)
         assert found.tilt.value == pytest.approx(expected)
 
     def test_lambda_zero_and_unfinished_rows_are_left_out(self):
