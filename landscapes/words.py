@@ -8,6 +8,7 @@ from landscapes.bootstrap import Estimate
 from landscapes.separability import BENT, TILTED, Separability
 
 UNKNOWN = "–"
+STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
 
 GLOSSARY = {
     "tilt": "correlation of log α and log λ over the good cells: −1 a falling diagonal, 0 upright "
@@ -87,7 +88,7 @@ def advice(found: Separability) -> str:
     """What the verdict means for whoever tunes."""
     if found.verdict == "coupled":
         together = "Tune α and λ together: a λ found at one α is wrong at another."
-        if math.isnan(found.drift.value) or abs(found.drift.value) < 0.1:
+        if not found.drift.lies_beyond(STEADY):
             return together
         factor = 2 ** abs(found.drift.value)
         way = "divide" if found.drift.value < 0 else "multiply"
