@@ -61,7 +61,7 @@ def statistics_seconds(repeats: int) -> list[float]:
 
 
 def _noisy_valley() -> pd.DataFrame:
-    alphas, lambdas, seeds = SHAPE
+    alphas, lambdas = SHAPE[:2]
     a, el, s = (grid.ravel() for grid in np.meshgrid(*map(np.arange, SHAPE), indexing="ij"))
     valley = 3 + 0.05 * (a - alphas // 2) ** 2 + 0.15 * (el - lambdas // 2) ** 2
     error = valley + 0.25 * np.random.default_rng(0).normal(size=valley.size)
