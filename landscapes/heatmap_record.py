@@ -157,7 +157,7 @@ def default_columns(count: int) -> int:
 
 
 def _summary(landscape: Landscape) -> tuple[str, ...]:
-    """Say where the best cell lies, and how much of the grid is there."""
+    """Say how good the best cell is and where it lies, and how much of the grid is there."""
     finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
     if not finished:
         return ("nothing finished yet",)
@@ -166,8 +166,10 @@ def _summary(landscape: Landscape) -> tuple[str, ...]:
     if not best:
         return ("every finished cell diverged", *partial)
     row, col = best[0]
+    stderr = landscape.stderr[row, col]  # NaN for one seed
+    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
     return (
-        f"best {landscape.error[row, col]:.2f} %",
+        f"best {landscape.error[row, col]:.2f}{spread} %",
         f"at α = {ticks(landscape.alpha).names[row]},",
         f"λ = {ticks(landscape.lambda_).names[col]}",
         *partial,

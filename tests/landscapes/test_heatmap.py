@@ -97,6 +97,10 @@ class TestRecord:
             label="test error (%), mean over 2 seeds",
         )
 
+    def test_the_best_error_carries_its_seeds_standard_error(self, make):
+        field = make([[4, 3.5]], seeds=2, stderr=np.array([[nan, 0.126]]))
+        assert heatmap_record(field).summary[0] == "best 3.50 ± 0.13 %"
+
     def test_says_when_nothing_is_there_to_be_best(self, make):
         none, lost = make([[nan, nan]]), make([[90, 90]], diverged=[[1, 1]])
         assert heatmap_record(none).summary == ("nothing finished yet",)
