@@ -6,6 +6,7 @@ Heavy imports stand inside the commands, so that --help answers at once.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from study.errors import LandscapeError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.extension import Further
     from study.plan import Plan
     from study.spec import Study
     from study.store import Store
@@ -56,6 +58,14 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where and how to train."""
     for option in (
         click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
+        click.option(
+            "--auto-extend",
+            "rounds",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Up to N times, extend sides where best cells lie on the border, and train on.",
+        ),
         click.option(
             "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
         ),
@@ -115,6 +125,7 @@ def run(
     chunk: int | None,
     no_plot: bool,
     no_live: bool,
+    rounds: int,
     dry_run: bool,
     **changes: Any,
 ) -> None:
@@ -123,13 +134,14 @@ def run(
     A study that is in the database already grows by what is new: cells, seeds, pairs. Then
     all its open cells are trained.
 
-    Examples:
     \b
+    Examples:
       landscape run
       landscape run digits-fig2 --seeds 5
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
+    from study.extension import Further
     from study.plan import make_plan
     from study.request import Changes, requested_study
     from study.store import Store
@@ -140,8 +152,9 @@ def run(
     if dry_run:
         _print_plan(plan, store)
         return
+    further = Further(rounds, panels=[panel.name for panel in asked.panels])
     opened = Store(store, create=True)
-    _run_plan(console, plan, opened, plot=not no_plot, live=not no_live)
+    _run_plan(console, plan, opened, further, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -158,12 +171,14 @@ def resume(
     chunk: int | None,
     no_plot: bool,
     no_live: bool,
+    rounds: int,
 ) -> None:
     """Go on with study NAME where it was interrupted; by default with the last one started.
 
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
+    from study.extension import Further
     from study.plan import make_plan
     from study.request import resumed_study
     from study.store import Store
@@ -172,7 +187,75 @@ def resume(
     plan = make_plan(
         resumed_study(opened, name, task), device=device, workers=workers, chunk=chunk
     )
-    _run_plan(_console(), plan, opened, plot=not no_plot, live=not no_live)
+    _run_plan(_console(), plan, opened, Further(rounds), plot=not no_plot, live=not no_live)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@click.option(
+    "--side",
+    "sides",
+    multiple=True,
+    help="alpha-low, alpha-high, lambda-low or lambda-high; may be repeated.  "
+    "[default: where best cells lie on the border]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="How many values to add beyond each side, in the grid's own ratio.",
+)
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@store_option
+@worker_options
+@click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+def extend(
+    name: str,
+    panels: tuple[str, ...],
+    sides: tuple[str, ...],
+    steps: int,
+    task: str | None,
+    store: str,
+    device: str,
+    workers: int | None,
+    chunk: int | None,
+    no_plot: bool,
+    no_live: bool,
+    rounds: int,
+    dry_run: bool,
+) -> None:
+    """Extend the grids of study NAME beyond their border, and train the cells that are new.
+
+    Best cells on the border mean that better ones may lie beyond it. The values added continue
+    the grid; cells that are finished are kept.
+
+    \b
+    Examples:
+      landscape extend digits-fig2
+      landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
+    """  # noqa: D301
+    from landscapes.extend import sides_to_extend
+    from study.extension import Further, extended_study
+    from study.plan import make_plan
+    from study.request import resumed_study
+    from study.store import Store
+
+    opened = Store(store)
+    stored = resumed_study(opened, name, task)
+    beyond = sides_to_extend(opened, name, panels, sides)
+    if not beyond:
+        click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
+        return
+    grown = extended_study(stored, beyond, steps)
+    click.echo(f"extending {_sides(beyond)}")
+    plan = make_plan(grown, device=device, workers=workers, chunk=chunk)
+    if dry_run:
+        _print_plan(plan, store)
+        return
+    further = Further(rounds, steps, panels, sides)
+    _run_plan(_console(), plan, opened, further, plot=not no_plot, live=not no_live)
 
 
 @main.command()
@@ -245,25 +328,48 @@ def show(name: str, store: str) -> None:
     type=click.IntRange(min=0),
     default=10,
     show_default=True,
-    help="How many of the best cells to circle.",
+    help="How many of the best cells to circle, and to look for on the border.",
+)
+@click.option("--contours", is_flag=True, help="Draw lines of equal error.")
+@click.option(
+    "--reference",
+    type=click.Choice(["fig2"]),
+    help="Draw this figure of the paper below, and mark its best cells in ours.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["heatmaps", "slices"]),
+    default="heatmaps",
+    show_default=True,
+    help="Slices: test error against λ, a line for each α.",
+)
+@click.option(
+    "--width",
+    help="For print: column (3.25 inches), page (5.5), or a number of inches.",
 )
 @store_option
 def plot(
     name: str,
     outputs: tuple[Path, ...],
-    panels: tuple[str, ...],
-    span: float,
-    cmap: str | None,
-    top: int,
+    contours: bool,
     store: str,
+    **options: Any,
 ) -> None:
-    """Draw the heatmaps of study NAME, finished or not."""
+    """Draw the heatmaps of study NAME, or slices of them, finished or not.
+
+    \b
+    Examples:
+      landscape plot digits-fig2 -o fig2.pdf --width page
+      landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
+      landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
+    """  # noqa: D301
+    from landscapes.heatmap_record import CONTOURS
     from study.store import Store
 
     opened = Store(store)
-    outputs = outputs or (_figure_path(opened, name),)
-    options = {"panels": panels, "span": span, "top": top} | ({"cmap": cmap} if cmap else {})
-    _draw(opened, name, outputs, **options)
+    outputs = outputs or (_figure_path(opened, name, options["kind"]),)
+    _print_edges(opened, name, options["panels"], options["top"])
+    _draw(opened, name, outputs, contours=CONTOURS if contours else (), **options)
 
 
 @main.command()
@@ -360,8 +466,8 @@ def compare(
     OTHER is a panel of the same study, or STUDY/PANEL of another one. Without PANEL, all panels
     that differ in one setting are compared.
 
-    Examples:
     \b
+    Examples:
       landscape compare digits-fig2
       landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
       landscape compare digits-fig2 sgd --reference fig2
@@ -440,18 +546,42 @@ def _print_plan(plan: Plan, store: str) -> None:
     print_table(_console(), plan_table(plan, missing, seconds))
 
 
-def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool, live: bool) -> None:
-    """Put the study into the store, train what is open, draw."""
+def _run_plan(
+    console: Console, plan: Plan, store: Store, further: Further, *, plot: bool, live: bool
+) -> None:
+    """Train the study, then as often as asked what lies beyond its borders; report, draw."""
+    from study.terminal import print_table, status_table
+
+    name = plan.study.name
+    _train(console, plan, store, live=live)
+    from landscapes.extend import rounds  # slow to import: training need not wait for it
+    from study.extension import extended_study
+
+    beyond_each = rounds(store, name, further.rounds, panels=further.panels, sides=further.sides)
+    for number, beyond in enumerate(beyond_each, start=1):
+        where = f"best cells lie on a border: extending {_sides(beyond)}"
+        click.echo(f"round {number} of {further.rounds}: {where}")
+        grown = extended_study(store.study(name), beyond, further.steps)
+        _train(console, dataclasses.replace(plan, study=grown), store, live=live)
+    print_table(console, status_table(store.study(name), store.progress(name)))
+    _print_verdicts(store, name)
+    _print_edges(store, name)
+    if plot:
+        _draw(store, name, (_figure_path(store, name),))
+
+
+def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
+    """Put the study into the store and train what is open."""
     from study.driver import run
     from study.live import LiveView, can_show
-    from study.terminal import ProgressBar, print_table, status_table
+    from study.terminal import ProgressBar
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
     finished = sum(p.finished for p in store.progress(name))
     console.print(
         f"study {name}: {created.total} cells, {finished} of them finished; "
-        f"{len(plan.devices)} workers; database {store.name}",
+        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)}; database {store.name}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -467,9 +597,26 @@ def _run_plan(console: Console, plan: Plan, store: Store, *, plot: bool, live: b
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:
         run(plan, store, bar)
-    print_table(console, status_table(created.study, store.progress(name)))
-    if plot:
-        _draw(store, name, (_figure_path(store, name),))
+
+
+def _print_verdicts(store: Store, name: str) -> None:
+    """Say how coupled each panel is."""
+    from landscapes.findings import verdict_lines
+
+    for line in verdict_lines(store, name):
+        click.echo(line)
+
+
+def _print_edges(store: Store, name: str, *which: Any) -> None:
+    """Say where best cells lie on a border, and how to extend it."""
+    from landscapes.findings import edge_lines
+
+    for line in edge_lines(store, name, *which):
+        click.echo(line)
+
+
+def _sides(beyond: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{panel} {side}" for panel, side in beyond)
 
 
 @contextlib.contextmanager
@@ -489,8 +636,8 @@ def _resumable(store: Store, name: str) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
 
 
-def _figure_path(store: Store, name: str) -> Path:
-    return store.folder / f"{name}.png"
+def _figure_path(store: Store, name: str, kind: str = "heatmaps") -> Path:
+    return store.folder / (f"{name}.png" if kind == "heatmaps" else f"{name}-{kind}.png")
 
 
 def _draw(store: Store, name: str, outputs: tuple[Path, ...], **options: Any) -> None:

@@ -27,7 +27,8 @@ METRICS = {
     "test_loss": "test loss",
     "test_error": "test error (%)",
 }
-MOST = 20  # curves that can be told apart: ten colours, solid and dashed
+STYLES = ("-", "--", "-.", ":")
+MOST = 20  # curves that can be told apart by colour and style
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def draw_curves(record: CurvesRecord, ax: Axes) -> Axes:
         color = colors[i % 10]
         mean, stderr = np.array(curve.mean), np.array(curve.stderr)
         label = curve.label + (", diverged" if curve.diverged else "")
-        style = "-" if i < 10 else "--"
+        style = STYLES[(i + i // 10) % len(STYLES)]
         ax.plot(curve.epochs, mean, style, color=color, linewidth=1.4, label=label)
         if stderr.any():
             ax.fill_between(

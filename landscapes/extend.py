@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from landscapes.edges import TOP, Edge, edges
 from landscapes.figures import study_landscapes
@@ -53,3 +53,23 @@ def sides_to_extend(
             "lie is not known yet: `landscape resume` it first, or name a --side"
         )
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
+
+
+def rounds(
+    store: Store,
+    name: str,
+    count: int,
+    *,
+    panels: Sequence[str] = (),
+    sides: Sequence[str] = (),
+) -> Iterator[list[PanelSide]]:
+    """The sides to extend after each training, until no best cell lies on a border.
+
+    Ask for the next ones when the last have been trained; ends after `count` rounds at most.
+    Only named panels and sides are extended, if any are.
+    """
+    for _ in range(count):
+        found = study_edges(store, name, panels=panels, sides=sides)
+        if not found:
+            return
+        yield [(edge.panel, edge.name) for edge in found]

@@ -10,42 +10,66 @@ The records are those of `landscapes.heatmap_record`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import patheffects
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from landscapes.contours import draw_contours
-from landscapes.heatmap_edges import draw_edges
-from landscapes.heatmap_parts import (
-    DIVERGED,
-    boxes,
-    draw_colorbar,
-    draw_marks,
-    draw_ticks,
-    draw_titles,
-    legend,
-)
+from landscapes.heatmap_contours import contour_handle, draw_contours
+from landscapes.heatmap_edges import EDGE, POINTS, draw_edges
 from landscapes.heatmap_record import (
+    BAR,
     SPAN,
     TOP,
     HeatmapRecord,
     HeatmapsRecord,
-    default_columns,
+    RowCol,
     heatmap_record,
     heatmaps_record,
 )
+from landscapes.heatmap_words import cell_size, draw_colorbar, draw_ticks, draw_titles
 from landscapes.landscape import Landscape
-from landscapes.style import FAINT, TEXT, NotebookFigure, colormap, print_letters
+from landscapes.layout import add_legend, fit_height, make_layout, paper_fonts, subplots
+from landscapes.style import FAINT, INK, colormap
 
-NARROWEST = 2.2  # inches of a page that a heatmap needs with its words
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
+DIVERGED: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.45",
+    "hatch": "////",
+    "linewidth": 0,
+}
+CIRCLE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+}
+REFERENCE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "D",
+    "markerfacecolor": "none",
+    "markeredgecolor": "#E69F00",  # orange of the colour-blind safe Okabe-Ito palette
+    "markeredgewidth": 1.3,
+    "path_effects": [patheffects.withStroke(linewidth=2.6, foreground=INK)],
+}
+STAR: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "*",
+    "markerfacecolor": "white",
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.6,
+}
 
 
 def plot_heatmap(
@@ -56,7 +80,7 @@ def plot_heatmap(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
-    contours: bool = False,
+    contours: Sequence[float] = (),
     cbar: bool = True,
 ) -> Axes:
     """Draw a landscape: α upwards, λ to the right, colour the test error.
@@ -74,12 +98,11 @@ def plot_heatmap(
         scale: errors (percent) at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells to circle.
-        contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
+        contours: points above the best cell at which to draw lines of equal error.
         cbar: whether to add a colour bar.
     """
-    record = heatmap_record(landscape, span=span, scale=scale, top=top)
-    ax = plt.gca() if ax is None else ax
-    return draw_heatmap(record, ax, cmap=cmap, contours=contours, cbar=cbar)
+    record = heatmap_record(landscape, span=span, scale=scale, top=top, contours=contours)
+    return draw_heatmap(record, plt.gca() if ax is None else ax, cmap=cmap, cbar=cbar)
 
 
 def plot_heatmaps(
@@ -90,8 +113,10 @@ def plot_heatmaps(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
-    contours: bool = False,
-    width: float | None = None,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+    relative: bool = False,
+    width: float | str | None = None,
 ) -> Figure:
     """Draw landscapes side by side, in reading order, on one colour scale.
 
@@ -102,32 +127,41 @@ def plot_heatmaps(
         scale: errors (percent) at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells of each landscape to circle.
-        contours: whether to draw lines of equal error, at 0.5, 1, 2 … points above the best.
-        width: of the figure in inches, with letters sized for print (`style.WIDTHS` has those
-            of papers); chosen by the number of cells, for a screen, if None.
+        contours: points above the best cell of all at which to draw lines of equal error.
+        reference: a published figure whose best cells are marked where a grid holds them; a key
+            of `landscapes.reference.REFERENCES`.
+        relative: whether each panel's colours (and contours) begin at its own best error, for
+            landscapes of different tasks.
+        width: inches of the whole figure, or "column" or "page" of a paper, with fonts to suit;
+            sized by the number of cells if None.
 
     Raises:
-        UsageError: no landscapes, or impossible columns, span, scale or width.
+        UsageError: no landscapes, or impossible columns, span, scale, contours or width.
     """
-    landscapes = tuple(landscapes)
-    if columns is None and width is not None:
-        columns = max(min(int(width // NARROWEST), default_columns(len(landscapes))), 1)
-    record = heatmaps_record(landscapes, columns=columns, span=span, scale=scale, top=top)
-    return draw_heatmaps(record, cmap=cmap, contours=contours, width=width)
+    record = heatmaps_record(
+        tuple(landscapes),
+        columns=columns,
+        span=span,
+        scale=scale,
+        top=top,
+        contours=contours,
+        reference=reference,
+        relative=relative,
+        width=width,
+    )
+    return draw_heatmaps(record, cmap=cmap)
 
 
 def draw_heatmap(
-    record: HeatmapRecord,
-    ax: Axes,
-    *,
-    cmap: str | Colormap = CMAP,
-    contours: bool = False,
-    cbar: bool = True,
+    record: HeatmapRecord, ax: Axes, *, cmap: str | Colormap = CMAP, cbar: bool = True
 ) -> Axes:
-    """Draw `record`: collections error, missing, diverged; lines circles, best (their gids)."""
+    """Draw `record`: collections error, missing, diverged, contours; lines circles, best (gids).
+
+    There are contours only where a level lies between errors.
+    """
     low, high = record.scale
     errors = PolyCollection(
-        boxes(record, [cell for cell, _ in record.error]),
+        _boxes(record, [cell for cell, _ in record.error]),
         array=np.clip([error for _, error in record.error], None, 1e6),  # inf has no colour
         cmap=colormap(cmap),
         norm=Normalize(low, high),
@@ -136,23 +170,22 @@ def draw_heatmap(
         gid="error",
     )
     missing = PolyCollection(
-        boxes(record, record.missing, inset=0.06),
+        _boxes(record, record.missing, inset=0.06),
         facecolors="none",
         edgecolors=FAINT,
         linewidths=0.5,
         gid="missing",
     )
     diverged = PolyCollection(
-        boxes(record, record.diverged),
+        _boxes(record, record.diverged),
         **DIVERGED,
         gid="diverged",
     )
     for collection in (errors, missing, diverged):
         ax.add_collection(collection, autolim=False)
     ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
-    if contours:
-        draw_contours(record, ax)
-    draw_marks(record, ax)
+    draw_contours(record, ax)
+    _draw_marks(record, ax)
     draw_edges(record, ax)
     draw_ticks(record, ax)
     draw_titles(record, ax)
@@ -161,81 +194,93 @@ def draw_heatmap(
     return ax
 
 
-def draw_heatmaps(
-    record: HeatmapsRecord,
-    *,
-    cmap: str | Colormap = CMAP,
-    contours: bool = False,
-    width: float | None = None,
-) -> Figure:
-    """Draw `record` into a figure of its own, sized so that cells are about square."""
-    if width is None:
-        return _draw_figure(record, Size.of_screen(record), cmap, contours)
-    with print_letters(width):
-        return _draw_figure(record, Size.of_print(record, width), cmap, contours)
-
-
-@dataclass(frozen=True)
-class Size:
-    """Of a figure of heatmaps, in inches."""
-
-    axes: tuple[float, float]  # width and height of one
-    figure: tuple[float, float]
-
-    @classmethod
-    def of_screen(cls, record: HeatmapsRecord) -> Size:
-        """As large as the cells ask for, and the words around them."""
-        widest, highest = _most_cells(record)
-        width = float(np.clip(0.28 * widest, 2.3, 3.3))
-        height = float(np.clip(width / widest * highest, 1.3, 3.3))
-        beside, above = 0.65, 0.85  # for the words
-        whole = record.columns * (width + beside) + 0.9, record.rows * (height + above) + 0.3
-        return cls((width, height), whole)
-
-    @classmethod
-    def of_print(cls, record: HeatmapsRecord, whole: float) -> Size:
-        """As wide as the page asks for; the words around the axes are those of a small print."""
-        widest, highest = _most_cells(record)
-        beside, above, bar = 0.4, 0.68, 0.55
-        width = max((whole - bar) / record.columns - beside, 0.3)
-        height = float(np.clip(width / widest * highest, 0.8, 1.6 * width))
-        return cls((width, height), (whole, record.rows * (height + above) + 0.2))
-
-
-def _most_cells(record: HeatmapsRecord) -> tuple[int, int]:
-    """Columns and rows of the largest grids of a figure."""
-    return (
-        max(len(heatmap.x_labels) for heatmap in record.heatmaps),
-        max(len(heatmap.y_labels) for heatmap in record.heatmaps),
+def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+    """Draw `record` into a figure of its own, with cells about square where that has room."""
+    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
+    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    layout = make_layout(
+        record.rows,
+        record.columns,
+        screen=float(np.clip(0.28 * widest, 2.3, 3.3)),
+        aspect=highest / widest,
+        right=BAR,
+        width=record.width,
     )
-
-
-def _draw_figure(
-    record: HeatmapsRecord, size: Size, cmap: str | Colormap, contours: bool
-) -> Figure:
-    engine = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05)
-    figure = NotebookFigure(figsize=size.figure, layout=engine)
-    # Until it is drawn, axes of about the size that the layout will give them: marks, ticks
-    # and line breaks are chosen by it. 0.2 is matplotlib's space between subplots.
-    place = {
-        "left": 0.0,
-        "bottom": 0.0,
-        "right": size.axes[0] * (1.2 * record.columns - 0.2) / size.figure[0],
-        "top": size.axes[1] * (1.2 * record.rows - 0.2) / size.figure[1],
-    }
-    grid = figure.subplots(record.rows, record.columns, squeeze=False, gridspec_kw=place)
-    axes = list(grid.flat)[: len(record.heatmaps)]
-    for ax in list(grid.flat)[len(record.heatmaps) :]:
-        ax.remove()
-    for heatmap, ax in zip(record.heatmaps, axes, strict=True):
-        draw_heatmap(heatmap, ax, cmap=cmap, contours=contours, cbar=False)
-    draw_colorbar(axes[0].collections[0], axes, record.label)
-    handles = legend(record.heatmaps)
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles),
-        frameon=False,
-        fontsize=TEXT,
-    )
+    with paper_fonts(record.width):
+        figure, axes = subplots(layout, len(record.heatmaps))
+        for heatmap, ax in zip(record.heatmaps, axes, strict=True):
+            draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
+        draw_colorbar(_colors(record, axes[0], cmap), axes, record.label)
+        add_legend(figure, _legend(record.heatmaps))
+        fit_height(figure, axes, layout)
     return figure
+
+
+def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMappable:
+    """What the colour bar explains: the errors, or how far they are above each panel's best."""
+    if not record.relative:
+        return ax.collections[0]
+    low, high = record.heatmaps[0].scale
+    return ScalarMappable(Normalize(0, high - low), colormap(cmap))
+
+
+def _boxes(
+    record: HeatmapRecord, cells: Iterable[RowCol], inset: float = 0.0
+) -> list[list[tuple[float, float]]]:
+    """Return the corners of each cell."""
+    boxes = []
+    for row, col in cells:
+        x, y = record.left(col) + inset, row + inset
+        side = 1 - 2 * inset
+        boxes.append([(x, y), (x + side, y), (x + side, y + side), (x, y + side)])
+    return boxes
+
+
+def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
+    size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    if record.circled:
+        x, y = np.transpose([record.center(cell) for cell in record.circled])
+        ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
+        ax.plot(x[:1], y[:1], **STAR, markersize=max(0.85 * size, 5), gid="best")
+    if record.reference:
+        x, y = np.transpose([record.center(place) for place in record.reference])
+        ax.plot(x, y, **REFERENCE, markersize=0.6 * size, gid="reference")
+
+
+def _circle(size: float) -> dict[str, Any]:
+    """Return how circles of so many points look: thinner where they are small."""
+    scale = min(size / 9, 1)
+    outline = patheffects.withStroke(linewidth=2.6 * scale, foreground=INK)
+    return CIRCLE | {"markeredgewidth": 1.2 * scale, "path_effects": [outline]}
+
+
+def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
+    """Explain the marks that occur in a figure."""
+    handles: list[Artist] = []
+    circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    if circled > 1:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                **_circle(7) | {"markerfacecolor": "0.6"},
+                markersize=7,
+                label=f"{circled} best cells",
+            )
+        )
+    if circled:
+        handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+    if any(heatmap.reference for heatmap in heatmaps):
+        handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
+    if any(heatmap.diverged for heatmap in heatmaps):
+        handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
+    if any(heatmap.missing for heatmap in heatmaps):
+        handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
+    if any(heatmap.edges for heatmap in heatmaps):
+        handles.append(
+            Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
+        )
+    if any(heatmap.contours for heatmap in heatmaps):
+        handles.append(contour_handle(heatmaps[0].contours))
+    return handles

@@ -15,7 +15,7 @@ EDGE: dict[str, Any] = {
     "markerfacecolor": "#d55e00",  # vermilion of the colour-blind safe Okabe-Ito palette
     "markeredgewidth": 0,
 }
-POINTS = 5.0  # size of an arrowhead
+POINTS = 4.0  # size of an arrowhead: as much as ticks and summary leave
 # Marker, and the direction in which it points, by axis and side.
 HEADS = {
     "alpha-low": ("v", (0, -1)),

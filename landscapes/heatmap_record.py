@@ -6,6 +6,7 @@ Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,11 +14,16 @@ import numpy as np
 
 from landscapes.edges import TOP, Edge, edges
 from landscapes.landscape import Landscape, top_cells
+from landscapes.layout import fitting_columns, paper_width
+from landscapes.reference import circled_cells
 from landscapes.style import alpha_title, lambda_title, ticks
 from study.errors import UsageError
+from study.spec import Axis
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
 GAP = 0.35  # columns between λ = 0 and the others
+CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
+BAR = 0.9  # inches of the colour bar on the screen
 
 RowCol = tuple[int, int]
 
@@ -39,14 +45,16 @@ class HeatmapRecord:
     circled: tuple[RowCol, ...]  # the lowest errors, best first
     scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
     label: str  # of the colour bar
+    contours: tuple[tuple[float, float], ...] = ()  # points above the best; percent there
     edges: tuple[Edge, ...] = ()  # borders on which best cells lie
+    reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
 
-    def left(self, col: int) -> float:
+    def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
         return col + GAP if self.zero_apart and col else col
 
-    def center(self, cell: RowCol) -> tuple[float, float]:
-        """Return the middle of a cell: x, y."""
+    def center(self, cell: RowCol | tuple[float, float]) -> tuple[float, float]:
+        """Return the middle of a cell, or a place between cells: x, y."""
         return self.left(cell[1]) + 0.5, cell[0] + 0.5
 
 
@@ -57,6 +65,8 @@ class HeatmapsRecord:
     heatmaps: tuple[HeatmapRecord, ...]
     columns: int
     label: str  # of the one colour bar
+    relative: bool = False  # whether colours count from each heatmap's own best error
+    width: float | None = None  # inches of the figure; chosen by the cells if None
 
     @property
     def rows(self) -> int:
@@ -70,14 +80,16 @@ def heatmap_record(
     span: float = SPAN,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
 ) -> HeatmapRecord:
-    """Say what `plot_heatmap` draws."""
+    """Say what `plot_heatmap` draws; best cells of a `reference` where the grid holds them."""
     cells = list(np.ndindex(landscape.error.shape))
     drawn = ~np.isnan(landscape.error)
     x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
     return HeatmapRecord(
         title=landscape.title,
-        summary=_summary(landscape),
+        summary=summary(landscape),
         x_title=lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
         x_labels=x.labels,
         y_title=alpha_title(landscape.alpha),
@@ -88,8 +100,10 @@ def heatmap_record(
         diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
         circled=tuple(top_cells(landscape, top)),
         scale=color_scale([landscape], span=span, scale=scale),
-        label=_error_label([landscape]),
+        label=error_label([landscape]),
+        contours=contour_levels([landscape], contours),
         edges=edges(landscape, top),
+        reference=_reference_places(landscape, reference) if reference else (),
     )
 
 
@@ -100,16 +114,32 @@ def heatmaps_record(
     span: float = SPAN,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+    relative: bool = False,
+    width: float | str | None = None,
 ) -> HeatmapsRecord:
     """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
     if not landscapes:
         raise UsageError("no landscapes to draw: name at least one panel")
+    if relative and scale is not None:
+        raise UsageError(f"scale = {scale} and relative colours: give one of them")
     if columns is not None and columns < 1:
         raise UsageError(f"columns = {columns}: a figure needs at least 1")
     count = len(landscapes)
-    columns = min(columns or default_columns(count), count)
-    scale = color_scale(landscapes, span=span, scale=scale)
-    records = [heatmap_record(landscape, scale=scale, top=top) for landscape in landscapes]
+    inches = None if width is None else paper_width(width)
+    columns = min(columns or choose_columns(count, inches, right=BAR), count)
+    if not relative:
+        scale = color_scale(landscapes, span=span, scale=scale)
+    records = [
+        heatmap_record(
+            landscape, span=span, scale=scale, top=top, contours=contours, reference=reference
+        )
+        for landscape in landscapes
+    ]
+    if not relative:
+        levels = contour_levels(landscapes, contours)
+        records = [replace(record, contours=levels) for record in records]
     x_titles = [record.x_title for record in records]
     y_titles = [record.y_title for record in records]
     for i, record in enumerate(records):
@@ -121,7 +151,35 @@ def heatmaps_record(
             x_title="" if same_x and i + columns < count else x_titles[i],
             y_title="" if same_y and i > row else y_titles[i],
         )
-    return HeatmapsRecord(tuple(records), columns, _error_label(landscapes))
+    label = "test error (points above the panel's best)" if relative else error_label(landscapes)
+    return HeatmapsRecord(tuple(records), columns, label, relative, inches)
+
+
+def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
+    """Where a publication's best cells of the same pair lie on this grid, which may be another.
+
+    Between two values of an axis they are placed by their logarithm; those beyond it are left
+    out. A publication's own landscape has circles already.
+    """
+    if not landscape.panel:
+        return ()
+    places = [
+        (_place(landscape.alpha, alpha), _place(landscape.lambda_, lambda_))
+        for alpha, lambda_ in circled_cells(reference, landscape.pair)
+    ]
+    return tuple((row, col) for row, col in places if row is not None and col is not None)
+
+
+def _place(axis: Axis, value: float) -> float | None:
+    """Index on the axis, fractional between two values; None beyond them."""
+    if value == 0:
+        return 0.0 if axis.values[0] == 0 else None
+    octaves = np.log2(axis.positive)
+    octave = np.log2(value)
+    if not octaves.size or not octaves[0] - 1e-9 <= octave <= octaves[-1] + 1e-9:
+        return None
+    zeros = len(axis.values) - octaves.size
+    return float(np.interp(octave, octaves, np.arange(octaves.size))) + zeros
 
 
 def color_scale(
@@ -144,20 +202,45 @@ def color_scale(
         return scale
     if not span > 0:
         raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
-    best = [one.error[top_cells(one, 1)[0]] for one in landscapes if top_cells(one, 1)]
-    low = float(min(best, default=0.0))
+    best = best_error(landscapes)
+    low = 0.0 if best is None else best
     return low, low + span
 
 
-def default_columns(count: int) -> int:
-    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3."""
-    if count <= 4:
-        return (1, 2, 3, 2)[count - 1]
-    return 3 if count in (5, 6, 9) else 4
+def best_error(landscapes: Sequence[Landscape]) -> float | None:
+    """Lowest error (percent) of all landscapes, diverged cells left out; None if there is none."""
+    best = [float(one.error[top_cells(one, 1)[0]]) for one in landscapes if top_cells(one, 1)]
+    return min(best, default=None)
 
 
-def _summary(landscape: Landscape) -> tuple[str, ...]:
-    """Say how good the best cell is and where it lies, and how much of the grid is there."""
+def contour_levels(
+    landscapes: Sequence[Landscape], excesses: Sequence[float]
+) -> tuple[tuple[float, float], ...]:
+    """Return ascending (points above the best of all landscapes, percent) of the lines.
+
+    Raises:
+        UsageError: an excess that is not positive and finite.
+    """
+    for excess in excesses:
+        if not 0 < excess < math.inf:
+            raise UsageError(
+                f"contours = {excess:g}: give positive points above the best, such as {CONTOURS}"
+            )
+    best = best_error(landscapes)
+    return () if best is None else tuple((e, best + e) for e in sorted(set(excesses)))
+
+
+def choose_columns(count: int, width: float | None, **sizes: float) -> int:
+    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3; fewer on narrow paper.
+
+    `sizes` as of `fitting_columns`.
+    """
+    columns = (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
+    return columns if width is None else min(columns, fitting_columns(width, **sizes))
+
+
+def summary(landscape: Landscape) -> tuple[str, ...]:
+    """Say where the best cell lies, and how much of the grid is there."""
     finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
     if not finished:
         return ("nothing finished yet",)
@@ -166,7 +249,7 @@ def _summary(landscape: Landscape) -> tuple[str, ...]:
     if not best:
         return ("every finished cell diverged", *partial)
     row, col = best[0]
-    stderr = landscape.stderr[row, col]  # NaN for one seed
+    stderr = landscape.stderr[row, col]
     spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
     return (
         f"best {landscape.error[row, col]:.2f}{spread} %",
@@ -176,7 +259,7 @@ def _summary(landscape: Landscape) -> tuple[str, ...]:
     )
 
 
-def _error_label(landscapes: Sequence[Landscape]) -> str:
+def error_label(landscapes: Sequence[Landscape]) -> str:
     """Title the colour bar: "test error (%), mean over 3 seeds"."""
     counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
     if not counts:

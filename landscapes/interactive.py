@@ -1,11 +1,10 @@
-"""Heatmaps to point at, for notebooks: each cell tells its α, λ, error and seeds.
+"""Heatmaps to hover over in notebooks, drawn by plotly from the records of the static ones.
 
-Drawn by plotly from the same records as the static figures.
+plotly is no dependency of the tool: `pip install 'landscape-study[notebooks]'` brings it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,31 @@ from landscapes.heatmap_record import (
     heatmaps_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import colormap, ticks
+from landscapes.style import colormap, decimal, ticks
 from study.errors import UsageError
+from study.spec import Axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-PIXELS = 26  # of a cell
-COLOURS = 32  # steps of the colour scale
+HOVER = (
+    "α = %{customdata[0]}<br>λ = %{customdata[1]}<br>"
+    "test error %{customdata[2]}<br>%{customdata[3]}<extra></extra>"
+)
+INK = "#262626"
+CELL = 26  # pixels
+
+
+def interactive_heatmap(
+    landscape: Landscape,
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+) -> Figure:
+    """Draw a landscape to hover over; arguments as of `landscapes.heatmap.plot_heatmap`."""
+    return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
 
 
 def interactive_heatmaps(
@@ -40,159 +56,166 @@ def interactive_heatmaps(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
-    """Draw landscapes side by side; hovering over a cell shows its numbers.
+    """Draw landscapes as `landscapes.heatmap.plot_heatmaps` does, each cell telling its numbers.
 
-    Arguments are those of `plot_heatmaps`.
-
-    Returns:
-        A plotly figure, which a notebook shows by itself.
+    Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
+    error ± its standard error, how many seeds, and how many of them diverged.
 
     Raises:
-        UsageError: plotly is not installed, or as `plot_heatmaps`.
+        UsageError: plotly is missing; otherwise as of `plot_heatmaps`.
     """
-    make_subplots = _plotly().subplots.make_subplots
-    landscapes = tuple(landscapes)
-    record = heatmaps_record(landscapes, columns=columns, span=span, scale=scale, top=top)
-    figure = make_subplots(
+    subplots = _plotly_subplots()
+    drawn = tuple(landscapes)
+    record = heatmaps_record(drawn, columns=columns, span=span, scale=scale, top=top)
+    figure = subplots.make_subplots(
         rows=record.rows,
         cols=record.columns,
         subplot_titles=[_title(heatmap) for heatmap in record.heatmaps],
-        horizontal_spacing=0.28 / record.columns,
-        vertical_spacing=0.36 / record.rows,
+        horizontal_spacing=0.13 / record.columns,
+        vertical_spacing=0.3 / record.rows,
     )
-    for i, (landscape, heatmap) in enumerate(zip(landscapes, record.heatmaps, strict=True)):
+    for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
         place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
-        figure.add_trace(_cells(landscape, heatmap), **place)
-        for marks in _marks(heatmap):
-            figure.add_trace(marks, **place)
+        for trace in (_cells(landscape, heatmap), *_marks(heatmap)):
+            figure.add_trace(trace, **place)
         _draw_axes(figure, heatmap, place)
     widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
     highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    low, high = record.heatmaps[0].scale
     figure.update_layout(
-        template="plotly_white",
-        width=record.columns * (PIXELS * max(widest, 8) + 110) + 130,
-        height=record.rows * (PIXELS * max(highest, 6) + 130) + 40,
-        showlegend=False,
         coloraxis={
+            "cmin": low,
+            "cmax": high,
             "colorscale": _colorscale(cmap),
-            "cmin": record.heatmaps[0].scale[0],
-            "cmax": record.heatmaps[0].scale[1],
             "colorbar": {"title": {"text": record.label, "side": "right"}, "thickness": 14},
         },
+        width=record.columns * (max(CELL * widest, 240) + 90) + 110,
+        height=record.rows * (max(CELL * highest, 130) + 130),
+        plot_bgcolor="white",
+        showlegend=False,
+        margin={"l": 80, "r": 20, "t": 70, "b": 60},
     )
     return figure
 
 
-def _plotly() -> Any:
+def _plotly_subplots() -> Any:
     try:
-        import plotly.graph_objects
         import plotly.subplots
     except ImportError as e:
         raise UsageError(
-            "interactive heatmaps need plotly: pip install 'landscape-study[notebooks]'"
+            "heatmaps to hover over need plotly, which is not installed: "
+            "pip install 'landscape-study[notebooks]'"
         ) from e
-    return plotly
+    return plotly.subplots
 
 
 def _title(record: HeatmapRecord) -> str:
     return f"<b>{record.title}</b><br><sup>{' '.join(record.summary)}</sup>"
 
 
-def _edges(record: HeatmapRecord) -> list[float]:
-    """Where columns begin and the last one ends; the gap beside λ = 0 is a column of its own."""
-    count = len(record.x_labels)
-    edges = [record.left(col) for col in range(count)] + [record.left(count)]
-    return [0.0, 1.0, *edges[1:]] if record.zero_apart else edges
+def _colorscale(cmap: str | Colormap) -> list[tuple[float, str]]:
+    """Sample a map of matplotlib as plotly wants it."""
+    found = colormap(cmap)
+    return [(i / 32, to_hex(found(i / 32))) for i in range(33)]
 
 
 def _cells(landscape: Landscape, record: HeatmapRecord) -> Any:
-    """The heatmap itself; text of each cell in its customdata."""
-    known = dict(record.error)
-    rows, cols = len(record.y_labels), len(record.x_labels)
-    z = [[known.get((row, col)) for col in range(cols)] for row in range(rows)]
-    text = [[_hover(landscape, record, (row, col)) for col in range(cols)] for row in range(rows)]
+    """Make the coloured cells; an empty column sets λ = 0 apart."""
+    import plotly.graph_objects as go
+
+    rows, columns = landscape.error.shape
+    error: list[list[float | None]] = [[None] * columns for _ in range(rows)]
+    for (row, col), value in record.error:
+        error[row][col] = min(value, 1e6)  # JSON has no inf
+    text = [[_hover(landscape, (row, col)) for col in range(columns)] for row in range(rows)]
+    edges = [record.left(col) for col in range(columns)]
     if record.zero_apart:
-        z = [[line[0], None, *line[1:]] for line in z]
-        text = [[line[0], "", *line[1:]] for line in text]
-    return _plotly().graph_objects.Heatmap(
-        x=_edges(record),
+        error = [[row[0], None, *row[1:]] for row in error]
+        text = [[row[0], ("",) * 4, *row[1:]] for row in text]
+        edges.insert(1, 1.0)
+    return go.Heatmap(
+        x=[*edges, record.left(columns)],
         y=list(range(rows + 1)),
-        z=z,
+        z=error,
         customdata=text,
-        hovertemplate="%{customdata}<extra></extra>",
+        hovertemplate=HOVER,
+        hoverongaps=False,
         coloraxis="coloraxis",
-        xgap=1,
-        ygap=1,
     )
 
 
-def _hover(landscape: Landscape, record: HeatmapRecord, cell: RowCol) -> str:
-    """What a cell tells."""
+def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
+    """Say α, λ, error and seeds of a cell."""
     row, col = cell
-    alpha, lambda_ = landscape.alpha.values[row], landscape.lambda_.values[col]
-    names = ticks(landscape.alpha).names[row], ticks(landscape.lambda_).names[col]
-    lines = [f"α = {names[0]} ({alpha:.4g})", f"λ = {names[1]} ({lambda_:.4g})"]
     n, diverged = int(landscape.n[cell]), int(landscape.diverged[cell])
-    if not n:
-        return "<br>".join([*lines, "not finished"])
-    stderr = float(landscape.stderr[cell])
-    spread = "" if math.isnan(stderr) else f" ± {stderr:.2f}"
-    lines.append(f"test error {landscape.error[cell]:.2f}{spread} %")
-    lines.append(f"{n} seed{'s' if n > 1 else ''}")
-    if diverged:
-        lines.append(f"{diverged} diverged")
-    if cell in record.circled:
-        lines.append(f"number {record.circled.index(cell) + 1} of the best")
-    return "<br>".join(lines)
+    stderr = landscape.stderr[cell]
+    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
+    seeds = f"{n} seed{'s' * (n != 1)}" + (f", {diverged} diverged" if diverged else "")
+    return (
+        _value(landscape.alpha, row),
+        _value(landscape.lambda_, col),
+        f"{landscape.error[cell]:.2f}{spread} %",
+        seeds,
+    )
+
+
+def _value(axis: Axis, i: int) -> str:
+    """Write a value as the ticks do, and as a number: "1/64 × 0.1 (0.0015625)"."""
+    name, value = ticks(axis).names[i], decimal(axis.values[i], 6)
+    return name if name == value else f"{name} ({value})"
 
 
 def _marks(record: HeatmapRecord) -> list[Any]:
-    """Circles, the star, and crosses on diverged cells; pointing goes through them."""
-    scatter = _plotly().graph_objects.Scatter
-    kinds: list[tuple[tuple[RowCol, ...], dict[str, Any]]] = [
-        (record.diverged, {"symbol": "x-thin", "size": 8, "line": {"width": 1, "color": "grey"}}),
+    """Make crosses on diverged cells, circles on the best ones and a star on the best."""
+    outline = {"color": INK, "width": 1}
+    circle = {"symbol": "circle-open", "size": 0.55 * CELL}
+    marks = [
+        ("diverged", record.diverged, {"symbol": "x-thin", "size": 9, "line": outline}),
+        ("outline", record.circled, circle | {"color": INK, "line": {"width": 4}}),
+        ("circles", record.circled, circle | {"color": "white", "line": {"width": 2}}),
         (
-            record.circled,
-            {"symbol": "circle-open", "size": 13, "color": "white", "line": {"width": 2}},
+            "best",
+            record.circled[:1],
+            {"symbol": "star", "size": 0.45 * CELL, "color": "white", "line": outline},
         ),
-        (record.circled[:1], {"symbol": "star", "size": 9, "color": "white"}),
     ]
-    return [
-        scatter(
-            x=[record.center(cell)[0] for cell in cells],
-            y=[record.center(cell)[1] for cell in cells],
-            mode="markers",
-            marker=marker,
-            hoverinfo="skip",
-        )
-        for cells, marker in kinds
-        if cells
-    ]
+    return [_mark(name, record, cells, marker) for name, cells, marker in marks if cells]
+
+
+def _mark(
+    name: str, record: HeatmapRecord, cells: tuple[RowCol, ...], marker: dict[str, Any]
+) -> Any:
+    import plotly.graph_objects as go
+
+    centers = [record.center(cell) for cell in cells]
+    return go.Scatter(
+        name=name,
+        mode="markers",
+        x=[x for x, _ in centers],
+        y=[y for _, y in centers],
+        marker=marker,
+        hoverinfo="skip",  # the cell below tells
+    )
 
 
 def _draw_axes(figure: Figure, record: HeatmapRecord, place: dict[str, int]) -> None:
-    """Give the axes of one heatmap their titles and ticks."""
-    cols, rows = range(len(record.x_labels)), range(len(record.y_labels))
-    shared = {"showgrid": False, "zeroline": False, "tickmode": "array"}
+    """Put the static figure's ticks and titles onto the axes."""
+    style = {"showgrid": False, "zeroline": False}
+    columns, rows = range(len(record.x_labels)), range(len(record.y_labels))
     figure.update_xaxes(
-        **shared,
+        tickvals=[record.center((0, col))[0] for col in columns],
+        ticktext=record.x_labels,
+        tickangle=-90 if max(map(len, record.x_labels)) > 3 else 0,
         title_text=record.x_title,
-        tickvals=[record.center((0, col))[0] for col in cols],
-        ticktext=list(record.x_labels),
-        tickangle=0 if max(map(len, record.x_labels)) < 4 else -90,
         range=[0, record.left(len(record.x_labels))],
+        **style,
         **place,
     )
     figure.update_yaxes(
-        **shared,
+        tickvals=[record.center((row, 0))[1] for row in rows],
+        ticktext=record.y_labels,
         title_text=record.y_title,
-        tickvals=[row + 0.5 for row in rows],
-        ticktext=list(record.y_labels),
         range=[0, len(record.y_labels)],
+        **style,
         **place,
     )
-
-
-def _colorscale(cmap: str | Colormap) -> list[tuple[float, str]]:
-    places = np.linspace(0, 1, COLOURS).tolist()
-    return [(place, to_hex(colormap(cmap)(place))) for place in places]

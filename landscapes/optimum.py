@@ -12,7 +12,7 @@ import pandas as pd
 from landscapes import statistics
 from landscapes.bootstrap import REPLICATES, Estimate, Sample, draw
 from landscapes.panels import PanelData
-from landscapes.separability import SPAN, TAU, checked_surface, used_tau
+from landscapes.separability import SPAN, TAU, checked_surface, used
 from landscapes.surface import Floats
 from study.schedules import WarmRestarts
 from study.spec import Panel
@@ -57,11 +57,11 @@ def optimum(
     seen = checked_surface(frame, span=span, tau=tau)
     if not np.isfinite(seen.error).any():
         return Optimum(Sample(math.nan, np.empty(0)), Sample(math.nan, np.empty(0)))
-    x, y = seen.alpha, seen.lambda_
+    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
     noisy = draw(seen, replicates, seed)
 
     def centre(error: Floats) -> tuple[Floats, Floats]:
-        w = statistics.weights(error, x, y, span=span, tau=used_tau(seen, tau))
+        w = statistics.weights(error, x, y, span=span, tau=tau)
         total = w.sum(axis=(-2, -1))
         return (w.sum(axis=-1) * x).sum(axis=-1) / total, (w.sum(axis=-2) * y).sum(axis=-1) / total
 

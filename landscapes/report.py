@@ -13,19 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from landscapes import words
 from landscapes.curves import plot_curves
-from landscapes.heatmap import draw_heatmap
-from landscapes.heatmap_record import color_scale, heatmap_record
+from landscapes.heatmap import draw_heatmaps
+from landscapes.heatmap_record import color_scale, heatmaps_record
 from landscapes.landscape import top_cells
+from landscapes.layout import paper_fonts
 from landscapes.report_record import PanelReport, Report, study_report
-from landscapes.style import svg, ticks, write_file
+from landscapes.slices import plot_slices_figure
+from landscapes.style import INK, svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
 from study.spec import Axis, Cell
@@ -33,8 +36,16 @@ from study.store import Store
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
-HEATMAP = (5.2, 4.6)  # inches: readable on a phone, two beside each other on a desk
-STRIP = (5.2, 3.2)  # inches of curves
+WIDTH = 4.3  # inches of a figure: readable on a phone, two beside each other on a desk
+SQUARE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "s",
+    "markersize": 13,
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+    "markeredgewidth": 1.6,
+    "path_effects": [withStroke(linewidth=3, foreground=INK)],
+}
 
 
 @dataclass(frozen=True)
@@ -90,29 +101,31 @@ def render(
 
 
 def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]:
-    """The pictures of each panel: its heatmap, and the curves of its best cells."""
+    """The pictures of each panel: its heatmap, its slices, the curves of its best cells."""
     scale = color_scale([panel.landscape for panel in report.panels])
     return [
-        [_heatmap(panel, scale), *_curves(panel, curves[curves["panel"] == panel.panel.name])]
+        [
+            _heatmap(panel, scale),
+            *_slices(panel),
+            *_curves(panel, curves[curves["panel"] == panel.panel.name]),
+        ]
         for panel in report.panels
     ]
 
 
-def _figure(size: tuple[float, float]) -> Figure:
-    return Figure(figsize=size, layout="constrained")
-
-
 def _heatmap(panel: PanelReport, scale: tuple[float, float]) -> Picture:
     """The landscape, with three paths of one-at-a-time tuning."""
-    figure = _figure(HEATMAP)
-    ax = figure.subplots()
-    record = heatmap_record(panel.landscape, scale=scale)
-    draw_heatmap(record, ax)
+    whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH)
+    figure, record = draw_heatmaps(whole), whole.heatmaps[0]
+    ax = figure.axes[0]
     paths = typical_paths(panel.paths)
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
     caption = "Circles: the ten best cells; star: the best one; colour: test error."
+    if panel.recommendation is not None:
+        ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
+        caption += " Square: the recommended one."
     if paths:
         caption += (
             " Lines: tuning λ at one α, then α at that λ, for the cheapest, the median and the "
@@ -135,15 +148,37 @@ def _range(axis: Axis) -> str:
     return f"{names[0]} to {names[-1]}"
 
 
+def _slices(panel: PanelReport) -> list[Picture]:
+    """Test error against λ at each α; nothing where no cell is good."""
+    if panel.recommendation is None:
+        return []
+    figure = plot_slices_figure([panel.landscape], width=WIDTH)
+    return [
+        Picture(
+            name=f"{panel.panel.name}-slices",
+            svg=svg(figure),
+            alt=(
+                f"Slices of {panel.title}: test error against λ, a line for each of several α. "
+                f"{panel.best_lambdas}"
+            ),
+            caption=(
+                "Test error against λ at several α, ± one standard error; stars: the best λ of "
+                "each α; triangles: errors beyond the axis. " + panel.best_lambdas
+            ),
+        )
+    ]
+
+
 def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     """Learning curves of the best cells; nothing where none has finished."""
     alphas, lambdas = panel.landscape.alpha.values, panel.landscape.lambda_.values
     best = top_cells(panel.landscape, CURVES)
     if not best or curves.empty:
         return []
-    figure = _figure(STRIP)
+    figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
     cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
-    ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
+    with paper_fonts(WIDTH):
+        ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
     lowest = panel.landscape.error[best[0]]
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [

@@ -7,14 +7,18 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from landscapes import words
 from landscapes.comparison import Comparison, compare
+from landscapes.edges import edges, extend_command
 from landscapes.landscape import Landscape, top_cells
 from landscapes.optimum import Move, moves
 from landscapes.panels import PanelData, alike, study_panels
 from landscapes.separability import Separability, separability
 from landscapes.style import ticks
-from landscapes.tuning import Recommendation, TuningPath, recommend, tuning_paths
+from landscapes.surface import BASIN
+from landscapes.tuning import Recommendation, TuningPath, recommend, tuning_paths, usable
 from study.spec import Panel, Study
 from study.store import PanelProgress, Store
 from study.terminal import run_lines
@@ -70,6 +74,22 @@ class PanelReport:
         )
 
     @property
+    def best_lambdas(self) -> str:
+        """Over which λ the best ones of the good α range: "The best λ of … lie from … to …"."""
+        error = usable(self.landscape)[:, np.array(self.landscape.lambda_.values) > 0]
+        error = np.where(np.isnan(error), np.inf, error)
+        if not np.isfinite(error).any():
+            return ""
+        good = error.min(axis=1) < error.min() + BASIN
+        cols = error.argmin(axis=1)[good]
+        names = ticks(self.landscape.lambda_).names[-error.shape[1] :]
+        span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
+        return (
+            f"Where some λ comes within {BASIN:g} point of the best error (at {good.sum()} of "
+            f"{good.size} α), the best λ is {span}."
+        )
+
+    @property
     def facts(self) -> str:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
@@ -105,6 +125,7 @@ class Report:
     pairings: tuple[Pairing, ...]
     moves: tuple[Move, ...]
     warnings: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML
     commands: tuple[tuple[str, str], ...]  # what it does, the command
@@ -132,6 +153,11 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
         ),
         moves=tuple(moves(chosen)),
         warnings=tuple(_warnings(study, reports, progress)),
+        edges=tuple(
+            (edge.sentence, extend_command(edge, study, store.display_url))
+            for report in reports
+            for edge in edges(report.landscape)
+        ),
         runs=tuple(run_lines(store.runs(name))),
         spec=study.to_toml(),
         commands=_commands(study, store.display_url),

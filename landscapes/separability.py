@@ -3,9 +3,11 @@
 The numbers are those of `landscapes.statistics`, their 95 % intervals those of
 `landscapes.bootstrap`. The verdict follows from them:
 
-    coupled      the whole interval of the tilt lies beyond ±0.5, or that of the regret above τ
-    separable    the whole interval of the tilt lies within ±0.5, that of the regret is not
-                 above τ, and the errors vary over the grid by more than noise would
+    coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
+                 regret above τ; or that of the interaction above 0.5 and that of the regret
+                 above 0 (a bend, which has no tilt)
+    separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
+                 λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 """
 
@@ -20,17 +22,19 @@ import pandas as pd
 
 from landscapes import statistics
 from landscapes.bootstrap import REPLICATES, Estimate, Sample, Statistic, draw, sample
-from landscapes.surface import Mask, Surface, surface
+from landscapes.surface import BASIN, Mask, Surface, surface
 from study.errors import UsageError
 
 SPAN = 3.0  # points of error above the best; what is worse counts as this bad
 TAU = 0.25  # points of error over which a cell's weight falls by a factor e
 TILTED = 0.5  # |tilt| from which a basin counts as diagonal
+BENT = 0.5  # interaction from which a basin that costs regret counts as bent
 FEWEST_VALUES = 3  # of α, and of positive λ
 UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape
-FLAT = 1.75  # standard errors of a cell: pure noise spreads by 1, seldom by 1.5
+FLAT = 2.5  # standard errors of a cell: pure noise spreads by 1, one time in twenty by 1.8
+IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
@@ -88,7 +92,7 @@ def separability(
     seen = checked_surface(frame, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
-    verdict, reason = _judge(seen, found, span, used_tau(seen, tau))
+    verdict, reason = _judge(seen, found, *used(seen, span, tau))
     return Separability(
         verdict=verdict,
         reason=reason,
@@ -97,7 +101,7 @@ def separability(
         cells=int(np.isfinite(seen.error).sum()),
         seeds=int(seen.n.max(initial=0)),
         noise=seen.noise,
-        tau=used_tau(seen, tau),
+        tau=used(seen, span, tau)[1],
     )
 
 
@@ -122,7 +126,7 @@ def samples(
     if _too_small(seen):
         return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
     noisy = draw(seen, replicates, seed)
-    x, y, tau = seen.alpha, seen.lambda_, used_tau(seen, tau)
+    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
     functions: dict[str, Statistic] = {
         "tilt": partial(statistics.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(statistics.drift, x=x, y=y, span=span, tau=tau),
@@ -136,9 +140,14 @@ def samples(
     }
 
 
-def used_tau(seen: Surface, tau: float) -> float:
-    """Points over which weights fall: cells that differ by less than the noise weigh the same."""
-    return float(np.fmax(tau, seen.noise))
+def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
+    """Span and τ as the statistics take them, both larger where the noise is larger than τ.
+
+    Cells that differ by less than the noise shall weigh the same; and under much noise a span of
+    a few standard errors would leave nothing but noise within it.
+    """
+    raised = float(np.fmax(tau, seen.noise))
+    return span * raised / tau, raised
 
 
 def _judge(
@@ -164,6 +173,11 @@ def _judge(
         return "coupled", f"tuning one at a time costs more than {tau:.2g} points on average"
     if _flat(seen, span):
         return "cannot tell", "the error does not change over the grid by more than its noise"
+    for name, along in (("λ", 1), ("α", 0)):
+        if _idle(seen, span, along):
+            return "cannot tell", f"in the basin {name} changes nothing: extend its values"
+    if found["interaction"].low > BENT and regret.low > 0:
+        return "coupled", "the best λ changes with α, though along no straight line"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
@@ -204,6 +218,15 @@ def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best
     return bool(np.minimum(excess, span).std() <= FLAT * seen.noise)
+
+
+def _idle(seen: Surface, span: float, along: int) -> bool:
+    """Whether the errors of no good row (along = 1) or column (0) change by more than noise."""
+    excess = np.where(np.isfinite(seen.error), np.minimum(seen.error - seen.best, span), np.nan)
+    lines = np.moveaxis(excess, along, 1)
+    lines = lines[np.where(np.isnan(lines), np.inf, lines).min(axis=1) < BASIN]
+    within = lines - np.nanmean(lines, axis=1, keepdims=True)
+    return bool(np.nanstd(within) <= IDLE * seen.noise)
 
 
 def _border(missing: Mask) -> Mask:

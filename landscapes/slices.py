@@ -1,227 +1,245 @@
-"""Slices of a landscape: test error against λ at each α, with error bars over seeds.
+"""Slices through landscapes: the error against λ at each α, with the best λ marked.
 
-    plot_slices = slices_record, draw_slices
+    plot_slices        = slices_record,        draw_slices           one landscape into one axes
+    plot_slices_figure = slices_figure_record, draw_slices_figure    several into a figure
 
-Shapes: N points of a slice.
+The records are those of `landscapes.slices_record`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
-import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from landscapes.heatmap_record import SPAN
-from landscapes.landscape import Landscape, top_cells
-from landscapes.style import INK, TEXT, TICK, TITLE, alpha_title, lambda_title, ticks
-from study.errors import UsageError
-from study.spec import Axis
+from landscapes.heatmap_words import draw_titles
+from landscapes.landscape import Landscape
+from landscapes.layout import add_legend, fit_height, make_layout, paper_fonts, subplots
+from landscapes.slices_record import (
+    LEGEND,
+    Point,
+    Slice,
+    SlicesFigureRecord,
+    SlicesRecord,
+    slices_figure_record,
+    slices_record,
+)
+from landscapes.style import INK, TICK, points
 
-By = Literal["alpha", "lambda"]
-MOST = 7  # slices by default: more cannot be told apart
-ZERO = 1.6  # octaves that λ = 0 stands left of the smallest positive λ
-MARKERS = "osD^vPX*hp"
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Test error along one row (or column) of a landscape."""
-
-    name: str  # of the value that is held: "1/16 × 0.1"
-    x: tuple[float, ...]  # [N] octaves
-    error: tuple[float, ...]  # [N] percent
-    stderr: tuple[float, ...]  # [N] percent, over seeds; 0 for one seed
-    best: int | None  # index of the lowest error; None where the slice has no point
-    depth: float  # of its colour, 0 to 1: where its value lies among those held
-    gaps: tuple[int, ...] = ()  # indices before which a cell is missing, diverged or λ = 0
-
-
-@dataclass(frozen=True)
-class SlicesRecord:
-    """What `plot_slices` draws."""
-
-    title: str
-    slices: tuple[Slice, ...]
-    held: str  # title of the legend
-    x_title: str
-    x_ticks: tuple[float, ...]
-    x_labels: tuple[str, ...]
-    y_limits: tuple[float, float]  # percent; what lies above is drawn at the upper one
+SHADES = "viridis"  # rises in lightness, in any kind of colour vision
+LIGHTEST = 0.88  # share of it that still shows on white
+MARKERS = "osD^vPhd<>pH8"
+STAR: dict[str, Any] = {"marker": "*", "markeredgecolor": INK, "markeredgewidth": 0.5}
+CROSS: dict[str, Any] = {"marker": "x", "color": INK, "markeredgewidth": 0.9}
+ABOVE: dict[str, Any] = {"marker": "^", "markeredgecolor": INK, "markeredgewidth": 0.4}
 
 
 def plot_slices(
     landscape: Landscape,
     *,
-    by: By = "alpha",
+    by: str = "alpha",
     values: Sequence[float] | None = None,
     span: float = SPAN,
+    scale: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the test error against λ, a line for each α, with ± one standard error over seeds.
+    """Draw the test error against λ for every α, with bars of ± one standard error.
 
-    The best λ of each α carries a star: if the stars stand above each other, the best λ does
-    not depend on α. Errors beyond the axis are drawn as triangles at its top; lines end at
-    cells that are missing or diverged.
+    λ is on a log2 axis, λ = 0 apart on its left. A star marks the best λ of each α. Diverged
+    and missing cells break a line; a cross marks where it ends beside a diverged cell. Errors
+    above the axis are shown by triangles on its upper edge.
 
     Args:
         landscape: what to draw.
-        by: "alpha" holds α and runs along λ; "lambda" the other way round.
-        values: which values to hold; up to seven of the grid, the best one among them, if None.
-        span: points of error above the best cell that the axis shows.
+        by: "alpha" draws a line for each α; "lambda" one for each λ, against α.
+        values: of α (or λ) to draw; if None, at most 8 that come into the picture, evenly
+            chosen, the one of the best cell among them.
+        span: points of error from the best cell to the upper end of the axis.
+        scale: errors (percent) at the ends of the axis, instead of best to best + span.
         ax: where; the current axes if None.
 
     Raises:
-        UsageError: a value that is not on the grid, or a span that is not positive.
+        UsageError: an unknown `by`, a value off the grid, or impossible span or scale.
     """
-    record = slices_record(landscape, by=by, values=values, span=span)
+    record = slices_record(landscape, by=by, values=values, span=span, scale=scale)
     return draw_slices(record, plt.gca() if ax is None else ax)
 
 
-def slices_record(
-    landscape: Landscape,
+def plot_slices_figure(
+    landscapes: Iterable[Landscape],
     *,
-    by: By = "alpha",
-    values: Sequence[float] | None = None,
+    by: str = "alpha",
+    columns: int | None = None,
     span: float = SPAN,
-) -> SlicesRecord:
-    """Say what `plot_slices` draws."""
-    if not span > 0:
-        raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
-    along_lambda = by == "alpha"
-    held, along = (
-        (landscape.alpha, landscape.lambda_)
-        if along_lambda
-        else (landscape.lambda_, landscape.alpha)
+    scale: tuple[float, float] | None = None,
+    width: float | str | None = None,
+) -> Figure:
+    """Draw the slices through landscapes side by side, on one error axis.
+
+    Arguments as of `plot_slices` and `landscapes.heatmap.plot_heatmaps`.
+    """
+    record = slices_figure_record(
+        tuple(landscapes), by=by, columns=columns, span=span, scale=scale, width=width
     )
-    best = top_cells(landscape, 1)
-    best_at = best[0][0 if along_lambda else 1] if best else 0
-    rows = _spread(len(held.values), best_at) if values is None else _places(held, values)
-    names, depth = ticks(held).names, max(len(held.values) - 1, 1)
-    slices = [_slice(landscape, row, along, along_lambda, names[row], row / depth) for row in rows]
-    lowest = float(landscape.error[best[0]]) if best else 0.0
-    titles = (alpha_title, "α"), (lambda_title, "λ")
-    label = lambda_title(along, landscape.pair, landscape.normalized)
-    return SlicesRecord(
-        title=landscape.title,
-        slices=tuple(slices),
-        held=titles[0 if along_lambda else 1][1],
-        x_title=label if along_lambda else alpha_title(along),
-        x_ticks=_octaves(along),
-        x_labels=ticks(along).labels,
-        y_limits=(lowest - 0.12 * span, lowest + span),
-    )
-
-
-def _spread(count: int, best: int) -> list[int]:
-    """Choose at most `MOST` of so many rows: evenly spaced, the best among them."""
-    step = -(-count // MOST)
-    return list(range(best % step, count, step))
-
-
-def _places(axis: Axis, values: Sequence[float]) -> list[int]:
-    places = []
-    for value in values:
-        near = [
-            i for i, own in enumerate(axis.values) if np.isclose(own, value, rtol=1e-9, atol=0)
-        ]
-        if not near:
-            known = ", ".join(f"{own:g}" for own in axis.values)
-            raise UsageError(f"{value:g} is not on the grid: choose among {known}")
-        places += near
-    return places
-
-
-def _octaves(axis: Axis) -> tuple[float, ...]:
-    """Where the values stand on the axis: log2 of value / base; 0 apart on the left."""
-    octaves = axis.exponents()
-    if axis.values[0] > 0:
-        return octaves
-    return ((octaves[0] if octaves else 0.0) - ZERO, *octaves)
-
-
-def _slice(
-    landscape: Landscape, row: int, along: Axis, along_lambda: bool, name: str, depth: float
-) -> Slice:
-    """Cut through the landscape at index `row` of the axis that is held."""
-    cut = (row, slice(None)) if along_lambda else (slice(None), row)
-    error, stderr = landscape.error[cut], np.nan_to_num(landscape.stderr[cut])
-    good = np.flatnonzero(np.isfinite(error) & (landscape.diverged[cut] == 0))
-    x = np.array(_octaves(along))
-    breaks = np.flatnonzero(np.diff(good) > 1) + 1
-    after_zero = along.values[0] == 0 and good.size > 1 and good[0] == 0
-    return Slice(
-        name=name,
-        x=tuple(x[good].tolist()),
-        error=tuple(error[good].tolist()),
-        stderr=tuple(stderr[good].tolist()),
-        best=int(error[good].argmin()) if good.size else None,
-        depth=depth,
-        gaps=tuple(sorted({*breaks.tolist(), *([1] if after_zero else [])})),
-    )
+    return draw_slices_figure(record)
 
 
 def draw_slices(record: SlicesRecord, ax: Axes) -> Axes:
-    """Draw `record`: a line with bars per slice, stars on the best, triangles at the top."""
-    palette = sns.color_palette("crest", as_cmap=True)
-    high = record.y_limits[1]
+    """Draw `record`: per slice, lines with gids line, bars, best, end and above."""
+    ax.set_ylim(*record.y_range)
+    x = [place for place, _ in record.x_ticks]
+    step = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
+    ax.set_xlim(x[0] - 0.5 * step, x[-1] + 0.5 * step)
     for i, one in enumerate(record.slices):
-        color, marker = palette(one.depth), MARKERS[i % len(MARKERS)]
-        x, error, stderr = np.array(one.x), np.array(one.error), np.array(one.stderr)
-        pieces = np.split(np.arange(x.size), one.gaps)
-        for piece in pieces:
-            ax.errorbar(
-                x[piece],
-                error[piece],
-                stderr[piece],
-                color=color,
-                marker=marker,
-                markersize=3.5,
-                linewidth=1.2,
-                elinewidth=0.8,
-                label=one.name if piece is pieces[0] else None,
-            )
-        above = x[error > high]
-        if above.size:  # an unclipped line of no points would count as lying at (0, 0)
-            top = np.full(above.size, high)
-            ax.plot(above, top, "^", color=color, markersize=4, clip_on=False, gid="above")
-        if one.best is not None and error[one.best] <= high:
-            ax.plot(
-                x[one.best],
-                error[one.best],
-                "*",
-                color=color,
-                markeredgecolor=INK,
-                markeredgewidth=0.6,
-                markersize=10,
-                zorder=3,
-                gid="best",
-            )
-    _draw_frame(record, ax)
+        shift = step * 0.5 * ((i + 0.5) / len(record.slices) - 0.5)
+        _draw_slice(one, ax, shift)
+    _draw_axes(record, ax)
+    draw_titles(record, ax)
+    handles = [_slice_handle(one) for one in record.slices]
+    if handles:
+        legend = ax.legend(
+            handles=handles[::-1],
+            title=record.legend_title.replace(", ", "\n").replace(" (", "\n("),
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            frameon=False,
+            fontsize=TICK,
+            title_fontsize=TICK,
+            handlelength=1.6,
+            borderaxespad=0.2,
+            alignment="left",
+        )
+        legend.set_gid("slices")
     return ax
 
 
-def _draw_frame(record: SlicesRecord, ax: Axes) -> None:
-    """Draw titles, ticks, limits and the legend."""
-    ax.set_title(record.title, loc="left", fontsize=TITLE, fontweight="bold")
-    ax.set_xlabel(record.x_title, fontsize=TEXT)
-    ax.set_ylabel("test error (%)", fontsize=TEXT)
-    longest = max(map(len, record.x_labels))
-    ax.set_xticks(record.x_ticks, record.x_labels, rotation=90 if longest > 4 else 0)
-    ax.tick_params(labelsize=TICK)
-    ax.set_ylim(*record.y_limits)
-    ax.spines[["top", "right"]].set_visible(False)
-    if record.slices:
-        ax.legend(
-            title=record.held,
-            frameon=False,
-            fontsize=TICK,
-            title_fontsize=TEXT,
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            reverse=True,
+def draw_slices_figure(record: SlicesFigureRecord) -> Figure:
+    """Draw `record` into a figure of its own."""
+    layout = make_layout(
+        record.rows,
+        record.columns,
+        screen=3.0,
+        aspect=0.8,
+        legend=LEGEND,
+        width=record.width,
+    )
+    with paper_fonts(record.width):
+        figure, axes = subplots(layout, len(record.panels))
+        for panel, ax in zip(record.panels, axes, strict=True):
+            draw_slices(panel, ax)
+        add_legend(figure, _legend(record.panels))
+        fit_height(figure, axes, layout)
+    return figure
+
+
+def _color(one: Slice) -> Any:
+    return mpl.colormaps[SHADES](LIGHTEST * one.shade)
+
+
+def _marker(one: Slice) -> str:
+    return MARKERS[one.row % len(MARKERS)]
+
+
+def _draw_slice(one: Slice, ax: Axes, shift: float) -> None:
+    """Draw the runs of a slice, its best point, and where it ends or leaves the axes."""
+    color, top = _color(one), ax.get_ylim()[1]
+    size = 0.45 * points(TICK)
+    for run in one.runs:
+        x, y, stderr = zip(*((p.x, p.error, p.stderr) for p in run), strict=True)
+        bars = ax.errorbar(
+            x,
+            y,
+            yerr=stderr if any(stderr) else None,
+            color=color,
+            marker=_marker(one),
+            markersize=size,
+            linewidth=1.0,
+            elinewidth=0.7,
         )
+        bars.lines[0].set_gid("line")
+    if one.best is not None and one.best.error <= top:
+        star = {"color": color, "markersize": 2.6 * size, "linestyle": "none", "zorder": 3}
+        ax.plot(one.best.x, one.best.error, **STAR, **star, gid="best")
+    inside = [point for point in one.ends if point.error <= top]
+    _scatter(ax, [p.x for p in inside], [p.error for p in inside], "end", CROSS, 2 * size)
+    out = [point.x + shift for run in one.runs for point in run if point.error > top]
+    _scatter(ax, out, [top] * len(out), "above", ABOVE | {"color": color}, 1.2 * size)
+
+
+def _scatter(
+    ax: Axes, x: list[float], y: list[float], gid: str, style: dict[str, Any], size: float
+) -> None:
+    if x:
+        style = style | {"markersize": size, "linestyle": "none", "zorder": 4}
+        ax.plot(x, y, **style, clip_on=False, gid=gid)
+
+
+def _draw_axes(record: SlicesRecord, ax: Axes) -> None:
+    """Draw ticks, thinned out where they would overlap, and the break beside 0."""
+    room = ax.get_window_extent().width / ax.figure.dpi * 72
+    every = math.ceil(1.2 * points(TICK) * len(record.x_ticks) / room)
+    first = int(record.gap is not None)
+    shown = [*record.x_ticks[:first], *record.x_ticks[first:][::every]]
+    longest = max(len(label) for _, label in shown)
+    upright = 0.62 * points(TICK) * longest * len(shown) > 0.9 * room
+    ax.set_xticks(
+        [x for x, _ in shown], [label for _, label in shown], rotation=90 if upright else 0
+    )
+    ax.tick_params(labelsize=points(TICK), length=2, width=0.6, pad=2)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="0.9", linewidth=0.5)
+    ax.set_axisbelow(True)
+    if record.gap is not None:
+        across = [(-0.6, -1.0), (0.6, 1.0)]  # the slanted strokes of a broken axis
+        width = (ax.get_xlim()[1] - ax.get_xlim()[0]) / room
+        ax.plot(
+            [record.gap - 2 * width, record.gap + 2 * width],
+            [0, 0],
+            transform=ax.get_xaxis_transform(),
+            linestyle="none",
+            marker=across,
+            markersize=6,
+            color=INK,
+            markeredgewidth=0.8,
+            clip_on=False,
+            gid="break",
+        )
+
+
+def _slice_handle(one: Slice) -> Line2D:
+    size = 0.45 * points(TICK)
+    style: dict[str, Any] = {"color": _color(one), "marker": _marker(one), "markersize": size}
+    return Line2D([], [], **style, label=one.label)
+
+
+def _legend(panels: Sequence[SlicesRecord]) -> list[Artist]:
+    """Explain the marks that occur in a figure."""
+    slices = [one for panel in panels for one in panel.slices]
+    cells = [point for one in slices for run in one.runs for point in run]
+    top = panels[0].y_range[1]
+    handles: list[Artist] = []
+    if any(one.best for one in slices):
+        handles.append(_mark(STAR | {"color": "0.6"}, 8, "best of a line"))
+    if any(point.stderr for point in cells):
+        handles.append(_mark({"marker": "|", "color": INK}, 8, "± 1 standard error"))
+    if any(_inside(one.ends, top) for one in slices):
+        handles.append(_mark(CROSS, 5, "next one diverged"))
+    if any(point.error > top for point in cells):
+        handles.append(_mark(ABOVE | {"color": "0.6"}, 5, "higher error"))
+    return handles
+
+
+def _inside(ends: Sequence[Point], top: float) -> bool:
+    return any(point.error <= top for point in ends)
+
+
+def _mark(style: dict[str, Any], size: float, label: str) -> Line2D:
+    return Line2D([], [], **style, linestyle="none", markersize=size, label=label)

@@ -82,7 +82,7 @@ def interaction(error: Floats, *, span: float) -> Floats:
     0 for an additive surface f(α) + g(λ). Two-way analysis of variance, unbalanced: cells that
     reach the span are left out rather than counted as span, since that clipping is itself an
     interaction and gave additive bowls a share of up to 0.2. Where the basin is narrow, few
-    cells are left for the fit, and the share is a low estimate.
+    cells are left for the fit, and the share is a low estimate; NaN where too few.
     """
     z = error - _best(error)
     kept = z < span  # False for NaN
@@ -93,7 +93,9 @@ def interaction(error: Floats, *, span: float) -> Floats:
         mean = _sum(z) / count
         total = _sum(np.where(kept, z - _wide(mean), 0.0) ** 2)
         share = _sum(np.where(kept, z - fitted, 0.0) ** 2) / total
-    return np.where(total > 1e-12, np.clip(share, 0, 1), np.nan)
+    # As many effects as cells fit anything.
+    free = count - kept.any(axis=-1).sum(axis=-1) - kept.any(axis=-2).sum(axis=-1) + 1
+    return np.where((total > 1e-12) & (free > 0), np.clip(share, 0, 1), np.nan)
 
 
 def _additive_fit(z: Floats, kept: Floats) -> Floats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import io
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,6 @@ TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
 
-# Inches: a column of ICML's two, and the text of ICLR's and NeurIPS's pages, as these conferences
-# tell their authors.
-WIDTHS = {"column": 3.25, "page": 5.5}
-PRINT = 8.5  # points of medium letters in print: the smallest, x-small, are then 5.9
-
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
@@ -45,19 +39,8 @@ class NotebookFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", bbox_inches="tight")
+        self.savefig(buffer, format="png")
         return buffer.getvalue()
-
-
-def print_letters(width: float) -> AbstractContextManager[None]:
-    """Within it, letters have the size of those in print; for a figure of so many inches.
-
-    Raises:
-        UsageError: a width that no page has.
-    """
-    if not 1.5 <= width <= 40:
-        raise UsageError(f"width = {width:g} inches: give one from 1.5 to 40, such as 5.5")
-    return mpl.rc_context({"font.size": PRINT})
 
 
 def points(size: str) -> float:
@@ -171,11 +154,12 @@ def _times(axis: Axis) -> str:
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
 
 
-def save(figure: Figure, path: Path | str, *, dpi: float = 200, crop: bool = True) -> Path:
+def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
     """Write `figure` as PNG, PDF or SVG, by the suffix of `path`; return the path.
 
-    Folders are made. PDF embeds its fonts, SVG keeps text as text, and the same figure gives
-    the same file. `crop` cuts empty margins off; without it the file is as wide as the figure.
+    Folders are made. The file is as large as the figure, or as what is drawn where no layout
+    engine is at work. PDF embeds its fonts, SVG keeps text as text, and the same figure gives
+    the same file.
 
     Raises:
         UsageError: a suffix other than these.
@@ -189,26 +173,28 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 200, crop: bool = Tru
             f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         )
     buffer = io.BytesIO()
-    _write(figure, buffer, suffix, dpi, crop)
+    _write(figure, buffer, suffix, dpi)
     return write_file(path, buffer.getvalue())
 
 
 def svg(figure: Figure) -> str:
     """The figure as SVG, as `save` writes it."""
     buffer = io.BytesIO()
-    _write(figure, buffer, ".svg", dpi=72, crop=True)
+    _write(figure, buffer, ".svg", dpi=72)
     return buffer.getvalue().decode()
 
 
-def _write(figure: Figure, buffer: io.BytesIO, suffix: str, dpi: float, crop: bool) -> None:
+def _write(figure: Figure, buffer: io.BytesIO, suffix: str, dpi: float) -> None:
     stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
+    # A layout engine has placed everything within the figure; cutting it would change the width.
+    box: Any = "tight" if figure.get_layout_engine() is None else None
     fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
     with mpl.rc_context(fonts):
         figure.savefig(
             buffer,
             format=suffix[1:],
             dpi=dpi,
-            bbox_inches="tight" if crop else None,
+            bbox_inches=box,
             pad_inches=0.05,
             metadata=stamp,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from landscapes.bootstrap import Estimate
-from landscapes.separability import TILTED, Separability
+from landscapes.separability import BENT, TILTED, Separability
 
 UNKNOWN = "–"
+STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
 
 GLOSSARY = {
     "tilt": "correlation of log α and log λ over the good cells: −1 a falling diagonal, 0 upright "
@@ -35,9 +36,10 @@ MOVES = (
     "examples."
 )
 RULE = (
-    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED}, or the whole interval "
-    f"of the regret above τ. Separable: the whole interval of the tilt lies within ±{TILTED}, "
-    "and that of the regret is not above τ. Cannot tell: anything else."
+    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or that of "
+    f"the regret above τ, or that of the interaction above {BENT} and that of the regret above 0 "
+    f"(a bend). Separable: none of these, the whole interval of the tilt lies within ±{TILTED}, "
+    "and both α and λ change the error by more than noise. Cannot tell: anything else."
 )
 
 
@@ -72,11 +74,21 @@ def verdict_line(title: str, found: Separability) -> str:
     )
 
 
+def cost(found: Separability) -> str:
+    """What tuning one at a time costs, as a sentence; empty where that is unknown."""
+    if math.isnan(found.regret.value):
+        return ""
+    return (
+        f"Tuning λ first and α then costs {with_interval(found.regret)} points of error on "
+        f"average over the α to start from, {with_interval(found.worst_regret)} at worst."
+    )
+
+
 def advice(found: Separability) -> str:
     """What the verdict means for whoever tunes."""
     if found.verdict == "coupled":
         together = "Tune α and λ together: a λ found at one α is wrong at another."
-        if math.isnan(found.drift.value) or abs(found.drift.value) < 0.1:
+        if not found.drift.lies_beyond(STEADY):
             return together
         factor = 2 ** abs(found.drift.value)
         way = "divide" if found.drift.value < 0 else "multiply"

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from study.errors import SpecError
 from study.spec import Panel, Study
 
 PanelSide = tuple[str, str]  # a panel's name and one of study.grid.SIDES
 STEPS = 2  # values added: after one alone, the best cells often lie on the border again
+
+
+@dataclass(frozen=True)
+class Further:
+    """How a study is extended after it was trained, where best cells lie on a border."""
+
+    rounds: int  # at most
+    steps: int = STEPS
+    panels: Sequence[str] = ()  # these only, if any
+    sides: Sequence[str] = ()  # these only, if any
 
 
 def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS) -> Study:

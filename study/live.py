@@ -1,10 +1,8 @@
 """The live view: the panels of a running study as small heatmaps that fill, in a terminal.
 
 Two steps, as for figures: `live_record` says what is shown, `draw` shows it. Colours go from
-dark (the best so far) to pale (3 points worse, or more); what is not finished stays a dot.
-
-Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
-(row, column). At zoom 1 a cell is one character wide and half a line high, at zoom 2 twice that.
+dark (the best so far) to pale (3 points worse, or more); what is not finished stays a dot. At
+zoom 1 a cell is one character wide and half a line high, at zoom 2 twice that.
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from study.live_record import LivePanel, LiveRecord, RowCol, live_record
+
 if TYPE_CHECKING:
-    from study.spec import Panel, Study
+    from study.spec import Study
     from study.store import CellMean, PanelProgress
 
-SPAN = 3.0  # points of error from the best cell to the end of the colours
-LOOKING = 0.02  # of the time may go into reading the database
+LOOKING = 0.01  # of the time may go into reading the database
 
-RowCol = tuple[int, int]
 RGB = tuple[int, int, int]
 
 # seaborn's map mako from 0.2 to 0.95 in equal steps: its ends would vanish in a black and in a
@@ -54,81 +52,12 @@ FOOT = 3  # lines below the heatmaps: their legend, the bar, and one that stays 
 
 
 @dataclass(frozen=True)
-class LivePanel:
-    """What the view shows of one panel."""
-
-    name: str
-    shape: RowCol  # (A, L)
-    zero_apart: bool  # whether λ = 0 is the first of several columns
-    error: tuple[tuple[RowCol, float], ...]  # percent, mean over the seeds finished so far
-    diverged: tuple[RowCol, ...]  # any seed diverged
-    best: RowCol | None  # the lowest error where no seed diverged
-    news: tuple[str, str]  # under the name
-    done: int  # cells over all seeds, as `total`
-    total: int
-    running: bool
-
-
-@dataclass(frozen=True)
-class LiveRecord:
-    """What the view shows: all panels, on one colour scale."""
-
-    panels: tuple[LivePanel, ...]
-    scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
-
-
-@dataclass(frozen=True)
 class Layout:
     """How panels are laid out in a terminal."""
 
     zoom: int
     columns: int
     shown: range  # of the panels; empty where there is room for none
-
-
-# ---- what is shown ----------------------------------------------------------------------------
-
-
-def live_record(
-    study: Study, progress: Sequence[PanelProgress], means: Sequence[CellMean]
-) -> LiveRecord:
-    """Say what the view shows of the study; what lies off its grids is left out."""
-    states = {p.panel: p for p in progress}
-    panels = tuple(
-        _panel(panel, states.get(panel.name), [m for m in means if m.panel == panel.name])
-        for panel in study.panels
-    )
-    best = [dict(panel.error)[panel.best] for panel in panels if panel.best is not None]
-    low = min(best, default=0.0)
-    return LiveRecord(panels, (low, low + SPAN))
-
-
-def _panel(panel: Panel, state: PanelProgress | None, means: list[CellMean]) -> LivePanel:
-    alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
-    rows, cols = ({v: i for i, v in enumerate(values)} for values in (alphas, lambdas))
-    placed = {
-        (rows[m.alpha], cols[m.lambda_]): m for m in means if m.alpha in rows and m.lambda_ in cols
-    }
-    ranked = sorted((m.error, cell) for cell, m in placed.items() if not m.diverged)
-    best = ranked[0][1] if ranked else None
-    return LivePanel(
-        name=panel.name,
-        shape=(len(alphas), len(lambdas)),
-        zero_apart=lambdas[0] == 0 and len(lambdas) > 1,
-        error=tuple(sorted((cell, m.error) for cell, m in placed.items())),
-        diverged=tuple(sorted(cell for cell, m in placed.items() if m.diverged)),
-        best=best,
-        news=_news(placed[best] if best else None, any_finished=bool(placed)),
-        done=state.finished + state.failed if state else 0,
-        total=state.total if state else 0,
-        running=bool(state and state.running),
-    )
-
-
-def _news(best: CellMean | None, *, any_finished: bool) -> tuple[str, str]:
-    if best is None:
-        return ("all diverged so far" if any_finished else "nothing finished", "")
-    return f"best {best.error:.2f} % at", f"α {best.alpha:.2g} λ {best.lambda_:.2g}"
 
 
 # ---- where it is shown ------------------------------------------------------------------------
@@ -148,7 +77,8 @@ def can_show(console: Console) -> bool:
 def layout(panels: Sequence[LivePanel], width: int, height: int) -> Layout:
     """Choose zoom and columns so that as many panels as possible fit into so many characters.
 
-    Where not all of them fit, those from the first one in training onwards are shown.
+    Where not all of them fit, those from the first one in training onwards are shown, and at
+    the end the last ones, which were shown just before.
     """
     for zoom in (2, 1):
         columns = (width + 1) // (_slot(panels, zoom) + 1)
@@ -158,8 +88,9 @@ def layout(panels: Sequence[LivePanel], width: int, height: int) -> Layout:
     count = min(columns * rows, len(panels))
     if count == 0:
         return Layout(zoom, 0, range(0))
-    first = next((i for i, panel in enumerate(panels) if panel.running), 0)
-    first = min(first, len(panels) - count)
+    over = all(panel.done == panel.total > 0 for panel in panels)
+    running = (i for i, panel in enumerate(panels) if panel.running)
+    first = min(next(running, len(panels) if over else 0), len(panels) - count)
     columns = -(-count // -(-count // columns))  # as many in every row
     return Layout(zoom, columns, range(first, first + count))
 
@@ -266,10 +197,10 @@ def _legend_parts(record: LiveRecord, shown: range) -> Iterator[Text]:
         for i in range(8):
             bar.append("▀", _block(_shade(i / 7), _shade(i / 7))[1])
         yield bar.append(f" {high:.2f} %")
-        yield Text("■", _block(BEST, None)[1]).append(" best", "dim")
+        yield Text().append("■", _block(BEST, None)[1]).append(" best", "dim")
     yield Text("α ↑ λ →", "dim")
     if any(panel.diverged for panel in record.panels):
-        yield Text("■", _block(DIVERGED, None)[1]).append(" diverged", "dim")
+        yield Text().append("■", _block(DIVERGED, None)[1]).append(" diverged", "dim")
 
 
 class LiveView:
@@ -283,26 +214,27 @@ class LiveView:
     def __init__(self, study: Study, read: Callable[[], list[CellMean]]) -> None:
         self.study, self.read = study, read
         self.means: list[CellMean] = []
-        self.progress: list[PanelProgress] = []
+        self.progress: Sequence[PanelProgress] = []
         self.seen, self.next_look = 0, 0.0  # finished cells; on the monotonic clock
-        self.record = live_record(study, [], [])
 
     def __call__(self, progress: Sequence[PanelProgress]) -> None:
-        """Show this progress."""
+        """Show this progress when drawn next."""
+        self.progress = progress
         finished = sum(p.finished for p in progress)
         over = finished + sum(p.failed for p in progress) == sum(p.total for p in progress)
         if finished != self.seen and (over or time.monotonic() >= self.next_look):
             self._look(finished)
-        elif list(progress) == self.progress:
-            return
-        self.progress = list(progress)
-        self.record = live_record(self.study, progress, self.means)
 
     def _look(self, finished: int) -> None:
         started = time.monotonic()
         self.means, self.seen = self.read(), finished
         ended = time.monotonic()
         self.next_look = ended + (ended - started) / LOOKING
+
+    @property
+    def record(self) -> LiveRecord:
+        """What is shown by now."""
+        return live_record(self.study, self.progress, self.means)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         drawn = draw(self.record, options.max_width, console.height)

@@ -8,7 +8,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.control import Control
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -26,6 +27,9 @@ TABLE: dict[str, Any] = {
     "caption_justify": "left",
 }
 MINUTE, HOUR = 60, 3600  # seconds
+DRAWING = 0.01  # of the time may go into drawing the bar and what is above it
+ECHO = 3  # characters that stay free behind the bar: the ^C that a terminal echoes, and one more
+BESIDE_NEWS = 34 + ECHO  # characters of its line that are neither news nor counts; a bar of 5
 
 
 class ProgressBar:
@@ -56,8 +60,11 @@ class ProgressBar:
             auto_refresh=False,
         )
         self.task = self.bar.add_task("", total=total, completed=finished, news="starting workers")
-        shown = self.bar if view is None else Group(view, self.bar)
+        bar = _Narrower(self.bar)
+        shown = bar if view is None else Group(view, bar)
         self.live = Live(shown, console=console, auto_refresh=False)
+        self.size = console.size
+        self.next_refresh = 0.0  # on the monotonic clock
 
     def __enter__(self) -> ProgressBar:
         if self.live.console.is_terminal:
@@ -79,18 +86,54 @@ class ProgressBar:
             finished_before=self.finished_before,
             elapsed=elapsed,
         )
-        news = [f"{format_seconds(eta)} left"] if eta is not None else ["first chunks running"]
-        best = best_so_far(progress)
-        if best is not None:
-            news.append(f"best {best.best:.2f} % ({best.panel})")
-        diverged = sum(p.diverged for p in progress)
-        if diverged:
-            news.append(f"{diverged} diverged")
-        self.bar.update(self.task, completed=finished, news=" · ".join(news))
+        counts = 2 * len(str(self.bar.tasks[0].total))
+        news = news_line(progress, eta, self.live.console.width - BESIDE_NEWS - counts)
+        self.bar.update(self.task, completed=finished, news=news)
         if self.view is not None:
             self.view(progress)
         if self.live.is_started:
-            self.live.refresh()
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Draw, unless the last time is so short ago that it would take more than `DRAWING`."""
+        started, console = time.monotonic(), self.live.console
+        if started < self.next_refresh:
+            return  # the last state is drawn in any case, when the bar is left
+        if self.view is not None and console.size != self.size:
+            # Terminals break the lines drawn for another size, so that they cannot be found again.
+            console.control(Control.clear(), Control.home())
+        self.size = console.size
+        self.live.refresh()
+        ended = time.monotonic()
+        self.next_refresh = ended + (ended - started) / DRAWING
+
+
+class _Narrower:
+    """The bar with room behind it for an echoed ^C.
+
+    Where that breaks the line, one line too few is drawn over, and the top one stands twice.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(options.max_width - ECHO, 1)
+        yield from console.render(self.bar, options.update_width(width))
+
+
+def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:
+    """Time left (seconds, if known), then the best error and diverged cells if they fit."""
+    line = f"{format_seconds(eta)} left" if eta is not None else "first chunks running"
+    best = best_so_far(progress)
+    diverged = sum(p.diverged for p in progress)
+    for part in (
+        f" · best {best.best:.2f} % ({best.panel})" if best is not None else "",
+        f" · {diverged} diverged" if diverged else "",
+    ):
+        if len(line) + len(part) <= width:
+            line += part
+    return line
 
 
 def remaining_seconds(

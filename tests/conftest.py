@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -80,3 +81,18 @@ def pairs_of_two(cells: list[Cell]) -> list[list[Cell]]:
 
 
 Chunking = Callable[[list[Cell]], list[list[Cell]]]
+
+
+class Terminal(io.StringIO):
+    """What a program writes to a terminal, or with tty=False to a pipe."""
+
+    def __init__(self, encoding: str = "utf-8", *, tty: bool = True) -> None:
+        super().__init__()
+        self.name_of_encoding, self.tty = encoding, tty
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.name_of_encoding
+
+    def isatty(self) -> bool:
+        return self.tty

@@ -10,17 +10,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from cli import main
+from study.driver import OnProgress
 from study.pairs import PAIRS
-from study.plan import make_plan
+from study.plan import Plan, make_plan
 from study.presets import PRESETS, load_preset
 from study.request import Changes, requested_study
 from study.spec import Study
 from study.store import Store
 from study.tasks import TASKS, load_task
 from study.tasks.task import fingerprint
-from tests.conftest import SPIRALS, make_outcome, make_study
+from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.test_store import create, train_all
 
 
@@ -107,6 +109,57 @@ def test_resume_finishes_what_is_open(half_done: Path):
     assert not half_done.with_name("small.png").exists()
 
 
+@pytest.fixture
+def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of training, made-up outcomes."""
+
+    def run(plan: Plan, store: Store, on_progress: OnProgress) -> None:
+        on_progress(store.progress(plan.study.name))
+        train_all(store, plan.study, plan.fingerprint)
+        on_progress(store.progress(plan.study.name))
+
+    monkeypatch.setattr("study.driver.run", run)
+
+
+@pytest.mark.parametrize("option", [(), ("--no-live",)], ids=["", "no live"])
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_pipe_gets_plain_lines(tmp_path: Path, option: tuple[str, ...]):
+    path = tmp_path / "x.db"
+    result = landscape(*SMALL_RUN, *option, "--store", path, "--workers", 1, "--no-plot")
+    assert "\x1b" not in result.output
+    assert [line.rstrip() for line in result.output.splitlines()[:6]] == [
+        f"study small: 8 cells, 0 of them finished; 1 worker; database {path}",
+        f"study small · task {SPIRALS} · 1 seed",
+        "panel  cells  finished  running  open  diverged  failed  best %  time",
+        "sgd        4         4        0     0         0       0    0.00   2 s",
+        "adamw      4         4        0     0         0       0   10.00   2 s",
+        "best: lowest test error of one cell and seed; time: summed over workers",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "term", "live"),
+    [
+        ((), "xterm-256color", True),
+        (("--no-live",), "xterm-256color", False),
+        ((), "xterm-16color", False),
+    ],
+    ids=["live", "no live", "16 colours"],
+)
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_terminal_gets_the_live_view_unless_it_shall_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str], term: str, live: bool
+):
+    terminal = Terminal()
+    console = Console(file=terminal, width=80, height=24, _environ={"TERM": term})
+    monkeypatch.setattr("cli._console", lambda: console)
+    options = (*option, "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    landscape(*SMALL_RUN, *options)
+    assert ("α ↑ λ →" in terminal.getvalue()) is live
+    assert ("best 0.00 % at" in terminal.getvalue()) is live
+    assert "8 of 8 cells" in terminal.getvalue()
+
+
 def test_resume_does_not_import_user_code_that_only_the_database_names(half_done: Path):
     result = landscape("resume", "--store", half_done)
     assert result.exit_code == 2
@@ -148,14 +201,15 @@ def test_show_prints_a_preset(tmp_path: Path):
 def test_plot_writes_the_figure(filled: Path, tmp_path: Path, suffix: str):
     output = tmp_path / "figures" / f"out.{suffix}"
     result = landscape("plot", "small", "-o", output, "--panel", "sgd", "--store", filled)
-    assert result.output == f"figure: {output}\n"
+    assert result.output.splitlines()[-1] == f"figure: {output}"
+    assert "adamw" not in result.output
     magic = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix]
     assert output.read_bytes().startswith(magic)
 
 
 def test_plot_of_a_half_done_study(half_done: Path):
     result = landscape("plot", "small", "--cmap", "jet", "--span", 2, "--store", half_done)
-    assert result.output == f"figure: {half_done.with_name('small.png')}\n"
+    assert result.output.splitlines()[-1] == f"figure: {half_done.with_name('small.png')}"
 
 
 @pytest.mark.parametrize(("what", "rows"), [("cells", 12), ("curves", 36)])
@@ -222,6 +276,14 @@ def test_every_command_has_help(command: str | None):
     result = landscape(*([command] if command else []), "--help")
     assert result.exit_code == 0
     assert len(result.output.splitlines()) > 4
+
+
+@pytest.mark.parametrize("command", ["run", "extend", "plot", "compare"])
+def test_help_shows_each_example_in_its_own_line(command: str):
+    lines = landscape(command, "--help").output.partition("Examples:\n")[2].splitlines()
+    examples = lines[: lines.index("")]
+    assert len(examples) > 1
+    assert {line.split()[:2] == ["landscape", command] for line in examples} == {True}
 
 
 def test_help_imports_nothing_heavy():

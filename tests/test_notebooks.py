@@ -58,4 +58,4 @@ def test_notebook_runs(path: Path, small_fig2: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["heatmaps"]
+    assert [path.stem for path in NOTEBOOKS] == ["heatmaps", "separability", "your_own_task"]

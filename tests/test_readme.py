@@ -7,9 +7,12 @@ import shlex
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 
 from cli import main
+from landscapes.separability import separability
+from landscapes.words import with_interval
 from study.driver import run
 from study.pairs import PAIRS
 from study.plan import make_plan
@@ -77,6 +80,19 @@ def test_the_study_file_is_valid():
 def test_the_pairs_are_all_named():
     for pair in PAIRS:
         assert f"`{pair}`" in README
+
+
+def test_the_table_of_statistics_is_that_of_the_reference_study():
+    cells = pd.read_csv(ROOT / "results" / "reference" / "digits-fig2.csv")
+    rows = re.findall(r"^\| ([^|]+) \| (coupled|separable|cannot tell) \| (.*) \|$", README, re.M)
+    assert [title for title, _, _ in rows] == [
+        PAIRS[pair].title for pair in cells["pair"].unique()
+    ]
+    for pair, (_, verdict, numbers) in zip(cells["pair"].unique(), rows, strict=True):
+        found = separability(cells[cells["pair"] == pair])
+        assert verdict == found.verdict
+        shown = [found.tilt, found.drift, found.interaction, found.regret]
+        assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
 
 
 @pytest.mark.slow

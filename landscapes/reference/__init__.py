@@ -53,13 +53,16 @@ def reference_frame(name: str) -> pd.DataFrame:
 def reference_landscapes(name: str, pairs: Sequence[str] = ()) -> list[Landscape]:
     """The landscapes of a published figure, in its order; of the named pairs only, if any are.
 
+    Errors beyond the end of the figure's colours are infinite: only that much is known.
+
     Raises:
         UsageError: there is no such reference.
     """
     cells = reference_frame(name)
+    cells["test_error"] = cells["test_error"].mask(cells["clipped"], float("inf"))
     own = [pair for pair in dict.fromkeys(cells["pair"]) if not pairs or pair in pairs]
     drawn = [landscape(cells, _panel(cells[cells["pair"] == pair], pair)) for pair in own]
-    return [replace(one, title=f"{one.title}, paper") for one in drawn]
+    return [replace(one, title=f"{one.title}, paper", panel="") for one in drawn]
 
 
 def circled_cells(name: str, pair: str) -> list[tuple[float, float]]:

@@ -124,6 +124,9 @@ def plain_interaction(error: Table, span: float) -> float:
     z = np.array([z for _, _, z in kept])
     left = z - design @ np.linalg.lstsq(design, z, rcond=None)[0]
     total = sum((one - z.mean()) ** 2 for one in z)
+    effects = len({i for i, _, _ in kept}) + len({j for _, j, _ in kept}) - 1
+    if effects >= len(kept):
+        return nan
     return float(sum(left**2) / total) if total > 1e-12 else nan
 
 

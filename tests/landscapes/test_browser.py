@@ -21,7 +21,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}  # CSS pixels
-SMALLEST = 6.0  # CSS pixels that the smallest letters of a figure may have on a phone
+SMALLEST = 6.5  # CSS pixels that the smallest letters of a figure may have on a phone
 
 pytestmark = [
     pytest.mark.slow,

@@ -97,9 +97,9 @@ class TestRecord:
             label="test error (%), mean over 2 seeds",
         )
 
-    def test_the_best_error_carries_its_seeds_standard_error(self, make):
-        field = make([[4, 3.5]], seeds=2, stderr=np.array([[nan, 0.126]]))
-        assert heatmap_record(field).summary[0] == "best 3.50 ± 0.13 %"
+    def test_summary_tells_the_standard_error_of_several_seeds(self, make):
+        field = replace(make([[4, 5]], seeds=2), stderr=np.array([[0.125, 0.5]]))
+        assert heatmap_record(field).summary[0] == "best 4.00 ± 0.12 %"
 
     def test_says_when_nothing_is_there_to_be_best(self, make):
         none, lost = make([[nan, nan]]), make([[90, 90]], diverged=[[1, 1]])

@@ -73,11 +73,12 @@ class TestNumbers:
         assert separability(frame, span=3.0).noise > 0
         assert math.isnan(separability(frame, span=0.3).noise)
 
-    def test_tau_is_at_least_the_noise(self):
+    def test_tau_is_at_least_the_noise_and_the_span_grows_with_it(self):
         runs = noisy(valley(45), 2, 0.6)
         found = separability(frame_of(runs))
         assert found.tau == found.noise > 0.28
-        expected = plain_tilt(runs.mean(axis=0), OCTAVES, OCTAVES, 3, found.noise)
+        span = 3 * found.noise / 0.25
+        expected = plain_tilt(runs.mean(axis=0), OCTAVES, OCTAVES, span, found.noise)
         assert found.tilt.value == pytest.approx(expected)
 
     def test_lambda_zero_and_unfinished_rows_are_left_out(self):
@@ -188,6 +189,14 @@ class TestVerdict:
             (noisy(spike(5), sd=0.0), "the basin is a single line of cells: refine the grid"),
             (noisy(np.full((11, 11), 9.0)), "the error does not change over the grid by more"),
             (np.full((11, 11), 9.0), "the error does not change over the grid by more than its"),
+            (
+                noisy(np.tile(bowl()[:, 5:6], (1, 11))),
+                "in the basin λ changes nothing: extend its values",
+            ),
+            (
+                noisy(np.tile(bowl()[5:6], (11, 1))),
+                "in the basin α changes nothing: extend its values",
+            ),
             (noisy(bowl(off=(-5, 0))), "most of the basin lies on the border of what was"),
             (noisy(bowl(off=(0, 5))), "most of the basin lies on the border of what was"),
             (
@@ -218,6 +227,30 @@ class TestVerdict:
     def test_diverged_neighbours_are_no_border(self):
         error = np.where((OCTAVES < 0) | (OCTAVES > 2), inf, bowl().T).T
         assert separability(frame_of(noisy(error))).verdict == "separable"
+
+    def test_a_bend_is_coupled_though_it_has_no_tilt(self):
+        """Two arms of opposite tilt: the best λ falls with α, then rises."""
+        x, y = np.meshgrid(OCTAVES, OCTAVES, indexing="ij")
+        found = separability(frame_of(noisy(3 + 0.03 * x**2 + 0.25 * (y - abs(x) + 2) ** 2)))
+        assert found.tilt.lies_within(0.3)
+        assert found.regret.low < found.tau
+        assert found.verdict == "coupled"
+        assert found.reason == "the best λ changes with α, though along no straight line"
+
+    def test_factors_are_separable_whatever_their_interaction(self):
+        """f(α)·g(λ): not additive, but the best λ is the same at every α."""
+        x, y = np.meshgrid(OCTAVES, OCTAVES, indexing="ij")
+        found = separability(frame_of(noisy(2 + 0.01 * (3 + x**2) * (3 + y**2), sd=0.02)))
+        assert found.interaction.value > 0.1
+        assert found.verdict == "separable"
+
+    @pytest.mark.parametrize("along", [0, 1])
+    def test_a_hyperparameter_that_matters_nowhere_is_not_separable(self, along):
+        """Where its values reach too low, λ changes nothing, to the last bit."""
+        line = np.min(bowl(), axis=along, keepdims=True)
+        found = separability(frame_of(np.broadcast_to(line, (11, 11))[None]))
+        assert found.verdict == "cannot tell"
+        assert f"{'αλ'[along]} changes nothing" in found.reason
 
     @pytest.mark.parametrize("seeds", [1, 2, 3])
     @pytest.mark.parametrize("sd", [0.3, 1.0, 3.0])

@@ -1,0 +1,164 @@
+"""The progress bar in terminals, with and without heatmaps above it; and in pipes."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from study import terminal
+from study.live import LiveView
+from study.store import CellMean, PanelProgress
+from study.terminal import ProgressBar, news_line
+from tests.conftest import Terminal, make_study
+
+SGD = PanelProgress("sgd", 400, 100, 0, 0, 4, best=3.25, seconds=1.0)
+ADAMW = PanelProgress("adamw", 400, 0, 0, 0, 0, best=None, seconds=0.0)
+CLEAR = "\x1b[2J\x1b[H"
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
+
+
+def make_console(width: int = 80, height: int = 24, *, tty: bool = True) -> Console:
+    """A terminal without colours, so that its text can be read."""
+    environment = {"TERM": "xterm-256color", "NO_COLOR": "1"}
+    return Console(
+        file=Terminal(tty=tty), width=width, height=height, _environ=environment, highlight=False
+    )
+
+
+def written(console: Console) -> str:
+    """What went to the terminal, but for bold and dim."""
+    assert isinstance(console.file, Terminal)
+    return re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
+
+
+def make_view() -> LiveView:
+    study = make_study(pairs=("sgd", "adamw"))
+    return LiveView(study, lambda: [CellMean("sgd", 0.1, 0.0, 1, 3.25, 0)])
+
+
+@pytest.fixture
+def always_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing may take all the time there is."""
+    monkeypatch.setattr(terminal, "DRAWING", math.inf)
+
+
+@pytest.fixture
+def ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock on which everything takes ten seconds."""
+    ticks = iter(range(0, 1000, 10))
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: float(next(ticks)))
+
+
+class TestNews:
+    PROGRESS = (replace(SGD, diverged=12), ADAMW)
+
+    @pytest.mark.parametrize(
+        ("width", "line"),
+        [
+            (80, "3 min 5 s left · best 3.25 % (sgd) · 12 diverged"),
+            (48, "3 min 5 s left · best 3.25 % (sgd) · 12 diverged"),
+            (47, "3 min 5 s left · best 3.25 % (sgd)"),
+            (33, "3 min 5 s left · 12 diverged"),
+            (10, "3 min 5 s left"),
+        ],
+    )
+    def test_what_fits_is_told(self, width: int, line: str):
+        assert news_line(self.PROGRESS, 185, width) == line
+
+    def test_before_the_first_cells(self):
+        assert news_line([ADAMW], None, 80) == "first chunks running"
+
+
+class TestBar:
+    @pytest.mark.usefixtures("ten_seconds")
+    @pytest.mark.parametrize("width", [60, 80, 120])
+    def test_one_line_with_counts_time_left_and_clock(self, width: int):
+        console = make_console(width)
+        with ProgressBar(console, 800, 0) as bar:
+            bar([SGD, ADAMW])
+        line = written(console).splitlines()[-2].rpartition("\x1b[2K")[2]
+        assert len(line) == width - 3  # an echoed ^C does not break it
+        assert line.startswith(("training ━", "training ╸"))  # the bar is short at 60 and 80
+        assert " 100 of 800 cells 1 min 10 s left" in line
+        assert ("best 3.25 % (sgd)" in line) is (width > 60)
+        assert line[-8:].startswith(" 0:0")
+
+    def test_a_pipe_gets_nothing(self):
+        console = make_console(tty=False)
+        with ProgressBar(console, 800, 0, make_view()) as bar:
+            bar([SGD, ADAMW])
+        assert written(console) == ""
+
+    def test_heatmaps_stand_above_the_bar(self):
+        console = make_console()
+        with ProgressBar(console, 800, 0, make_view()) as bar:
+            bar([SGD, ADAMW])
+        last = written(console).rpartition("sgd 100/400")[2].splitlines()
+        assert last[0].split() == ["adamw", "0/400"]
+        assert last[1].split() == ["best", "3.25", "%", "at", "nothing", "finished"]
+        assert last[3].startswith("error 3.25 % ▀")
+        assert last[4].startswith("training ━")
+
+    def test_a_terminal_too_small_for_heatmaps_has_the_bar(self):
+        console = make_console(60, 6)
+        with ProgressBar(console, 800, 0, make_view()) as bar:
+            bar([SGD, ADAMW])
+        assert "training ━" in written(console)
+        assert "sgd 100/400" not in written(console)
+
+    def test_drawing_takes_no_more_than_its_share_of_time(self, monkeypatch: pytest.MonkeyPatch):
+        """Drawing takes 0.1 seconds, and 1000 are over in steps of 0.5."""
+        moment, drawn = [0.0], []
+        monkeypatch.setattr(terminal.time, "monotonic", lambda: moment[0])
+        with ProgressBar(make_console(), 800, 0, make_view()) as bar:
+
+            def refresh() -> None:
+                drawn.append(moment[0])
+                moment[0] += 0.1
+
+            monkeypatch.setattr(bar.live, "refresh", refresh)
+            while moment[0] < 1000:
+                bar([SGD, ADAMW])
+                moment[0] += 0.5
+        assert 50 < len(drawn) <= 1000 / 0.1 * terminal.DRAWING + 2
+
+    def test_the_last_state_is_drawn_in_any_case(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(terminal, "DRAWING", 1e-9)
+        console = make_console()
+        with ProgressBar(console, 800, 0, make_view()) as bar:
+            bar([SGD, ADAMW])
+            bar([replace(SGD, finished=104), ADAMW])
+            assert "104 of 800 cells" not in written(console)
+        assert "sgd 104/400" in written(console)
+        assert "104 of 800 cells" in written(console)
+
+    @pytest.mark.usefixtures("always_drawn")
+    @pytest.mark.parametrize("view", [make_view(), None], ids=["view", "bar only"])
+    def test_the_screen_is_cleared_when_heatmaps_meet_another_size(self, view: LiveView | None):
+        console = make_console()
+        with ProgressBar(console, 800, 0, view) as bar:
+            bar([SGD, ADAMW])
+            assert CLEAR not in written(console)
+            console.size = (60, 15)
+            bar([SGD, ADAMW])
+            assert written(console).count(CLEAR) == (view is not None)
+            bar([SGD, ADAMW])
+            assert written(console).count(CLEAR) == (view is not None)
+
+    def test_interrupted_it_leaves_its_last_state_and_the_cursor(self):
+        console = make_console()
+
+        def interrupted() -> None:
+            with ProgressBar(console, 800, 0, make_view()) as bar:
+                bar([SGD, ADAMW])
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert written(console).count(HIDE_CURSOR) == written(console).count(SHOW_CURSOR) == 1
+        assert written(console).endswith(f"\n{SHOW_CURSOR}")
+        assert "100 of 800 cells" in written(console).splitlines()[-2]
