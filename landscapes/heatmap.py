@@ -37,7 +37,7 @@ from landscapes.heatmap_record import (
     heatmap_record,
     heatmaps_record,
 )
-from landscapes.heatmap_words import cell_size, draw_colorbar, draw_ticks, draw_titles
+from landscapes.heatmap_words import cell_size, draw_colorbar, draw_ticks, draw_titles, make_room
 from landscapes.landscape import Landscape
 from landscapes.layout import add_legend, fit_height, make_layout, paper_fonts, subplots
 from landscapes.style import FAINT, INK, colormap
@@ -185,12 +185,13 @@ def draw_heatmap(
         ax.add_collection(collection, autolim=False)
     ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
     draw_contours(record, ax)
+    if cbar:
+        draw_colorbar(errors, [ax], record.label)
+        make_room(record, ax)
     _draw_marks(record, ax)
     draw_edges(record, ax)
     draw_ticks(record, ax)
     draw_titles(record, ax)
-    if cbar:
-        draw_colorbar(errors, [ax], record.label)
     return ax
 
 

@@ -22,6 +22,14 @@ def cell_size(ax: Axes) -> tuple[float, float]:
     return box.width / ax.get_xlim()[1] / inch, box.height / ax.get_ylim()[1] / inch
 
 
+def make_room(record: HeatmapRecord, ax: Axes) -> None:
+    """Let a figure's layout make room for the words, so that what remains of the axes is known."""
+    if ax.figure.get_layout_engine() is not None:  # it works only when a figure is drawn
+        draw_ticks(record, ax)
+        draw_titles(record, ax)
+        ax.figure.canvas.figure.draw_without_rendering()
+
+
 def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw a tick per value; labels turn, and then thin out, where they would overlap."""
     width, height = cell_size(ax)
@@ -42,7 +50,9 @@ def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
 
 
 def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
-    """Draw the titles; under the main one the summary in as many lines as it takes."""
+    """Draw the titles, or draw them anew; under the main one the summary, in several lines."""
+    for old in [text for text in ax.texts if text.get_gid() == "summary"]:
+        old.remove()
     ax.set_xlabel(record.x_title, fontsize=TEXT)
     room = ax.get_window_extent().height / ax.figure.dpi
     ax.set_ylabel(_broken(record.y_title, room), fontsize=TEXT)
@@ -50,7 +60,7 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
     phrases = [phrase.replace(" ", "\xa0") for phrase in record.summary]
     letters = max(int(room / (0.52 * points(TEXT))), 1)
     lines = textwrap.wrap(" ".join(phrases), letters, break_long_words=False)
-    ax.annotate(
+    summary = ax.annotate(
         "\n".join(lines).replace("\xa0", " "),
         xy=(0, 1),
         xycoords="axes fraction",
@@ -61,6 +71,9 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
         color=INK,
         gid="summary",
     )
+    # The title's pad keeps its height free. Its width must not count: a layout would make axes
+    # narrower by what stands out, of which then more stands out, at every drawing.
+    summary.set_in_layout(False)
     above = 6 + 1.4 * points(TEXT) * len(lines)
     letters = max(int(room / (0.66 * points(TITLE))), 1)  # bold ones
     title = textwrap.fill(record.title, letters, break_long_words=False, break_on_hyphens=False)
@@ -74,7 +87,12 @@ def draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> N
         np.min(np.asarray(ax.collections[0].get_array()), initial=np.inf) < low for ax in axes
     )
     bar = axes[0].figure.colorbar(
-        errors, ax=axes, extend="both" if below else "max", aspect=40, fraction=0.05, pad=0.02
+        errors,
+        ax=axes if len(axes) > 1 else axes[0],  # beside a list of axes, tight_layout cannot work
+        extend="both" if below else "max",
+        aspect=40,
+        fraction=0.05,
+        pad=0.02,
     )
     boxes = [ax.get_window_extent() for ax in axes]
     inches = (max(box.y1 for box in boxes) - min(box.y0 for box in boxes)) / axes[0].figure.dpi

@@ -226,6 +226,27 @@ class TestHeatmap:
             ends = [(getattr(box, side + "0"), getattr(box, side + "1")) for box in boxes]
             assert all(one[1] <= two[0] for one, two in itertools.pairwise(ends))
 
+    @pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+    @pytest.mark.parametrize("width", [2.4, 3.0, 3.6])
+    def test_labels_stay_apart_beside_a_colour_bar(self, make, layout, width):
+        field = make(np.ones((14, 8)), lambda_=Axis.log2(1.0, 3, 10))
+        ax = plot_heatmap(field, ax=plt.figure(figsize=(width, 3.6), layout=layout).subplots())
+        ax.figure.canvas.draw()
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+        assert len(boxes) > 2
+        assert all(one.x1 <= two.x0 for one, two in itertools.pairwise(boxes))
+
+    def test_drawing_again_moves_nothing(self, make):
+        """A layout that counted the summary's width narrowed the axes at every drawing."""
+        figure = plt.figure(figsize=(3.4, 3.6), layout="constrained")
+        ax = plot_heatmap(make(np.eye(11, 12)), ax=figure.subplots())
+        summary = artist(ax, "summary")  # one, though the layout looked at an earlier one
+        figure.canvas.draw()
+        assert summary.get_window_extent().width > ax.bbox.width / 2
+        width = ax.bbox.width
+        figure.canvas.draw()
+        assert ax.bbox.width == pytest.approx(width)
+
 
 class TestHeatmaps:
     def test_one_axes_a_landscape_in_reading_order_and_one_colour_bar(self, make):
