@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
       the best cell. Diverged cells are neither counted nor best.
     - A landscape with missing cells has no edges yet: the best may still come.
     - An axis with one positive value was not asked for a best one, so it has no border.
-    - λ = 0 is the end of its axis; the low border of λ is the smallest positive value.
+    - λ = 0 is the end of its axis; the low border of λ is the smallest positive value. Where
+      cells at λ = 0 are among the best, smaller λ lead to what is known already.
     - Beyond the largest and smallest numbers (`Axis.extended`) nothing can be gained.
     """
     if not landscape.n.all():
@@ -71,9 +73,13 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
         axis, _, side = name.partition("-")
         border = _border(landscape.alpha if axis == "alpha" else landscape.lambda_, side)
         cells = tuple(cell for cell in best if cell[axis == "lambda"] == border)
-        if cells:
+        if cells and not (name == "lambda-low" and _best_without_lambda(landscape, best)):
             found.append(Edge(landscape.panel, axis, side, cells, len(best)))
     return tuple(sorted(found, key=lambda edge: (-edge.count, best.index(edge.cells[0]))))
+
+
+def _best_without_lambda(landscape: Landscape, best: Sequence[tuple[int, int]]) -> bool:
+    return landscape.lambda_.values[0] == 0 and any(col == 0 for _, col in best)
 
 
 def _border(axis: Axis, side: str) -> int | None:

@@ -55,6 +55,12 @@ def test_no_regularization_is_no_border_but_the_smallest_lambda_is(make):
     assert found.name == "lambda-low"
 
 
+def test_where_no_regularization_is_among_the_best_smaller_lambdas_are_no_news(make):
+    assert edges(make(grid_of({(3, 1): 1.0, (3, 0): 1.1})), top=2) == ()
+    (found,) = edges(make(grid_of({(3, 1): 1.0, (3, 0): 1.1})), top=1)
+    assert found.name == "lambda-low"
+
+
 def test_of_few_cells_only_the_best_quarter_counts(make):
     error = np.arange(9.0).reshape(3, 3) + 1
     error[1, 1] = 0.5
