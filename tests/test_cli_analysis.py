@@ -41,7 +41,9 @@ class TestPlot:
             ((), "valley.png"),
             (("--kind", "slices"), "valley-slices.png"),
             (("--contours", "--width", "page"), "valley.png"),
-            (("--reference", "fig2", "--top", 5), "valley.png"),
+            pytest.param(
+                ("--reference", "fig2", "--top", 5), "valley.png", marks=pytest.mark.slow
+            ),
             (("--kind", "slices", "--width", "column", "--span", 2), "valley-slices.png"),
         ],
     )
