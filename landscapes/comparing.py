@@ -84,6 +84,8 @@ def _other(store: Store, request: Request, one: PanelData) -> PanelData:
             "another panel, STUDY/PANEL of another study, or --reference fig2"
         )
     study, _, panel = request.other.rpartition("/")
+    if panel == request.panel and study in ("", request.study):
+        raise UsageError(f"panel '{panel}' twice: name another one as OTHER")
     (found,) = study_panels(store, study or request.study, [panel])
     if not study:
         return found

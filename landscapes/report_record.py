@@ -212,5 +212,9 @@ def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
         ("this report", f"landscape report {name} {where}"),
         ("the heatmaps", f"landscape plot {name} {where}"),
         ("every number", f"landscape export {name} -o {name}.csv {where}"),
-        ("the study anew, from the specification below", f"landscape run {name}.toml"),
+        (
+            "the study anew, from the specification below",
+            f"landscape show {name} {where} > {name}.toml && "
+            f"landscape run {name}.toml --store anew.db",
+        ),
     )

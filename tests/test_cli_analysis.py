@@ -190,6 +190,7 @@ def test_edges_are_told_with_the_command_that_extends_them(tmp_path: Path):
 
 BAD_REQUESTS = {
     "one panel": (["compare", "valley", "adam"], "panel 'adam' alone: name the OTHER panel"),
+    "itself": (["compare", "valley", "adam", "valley/adam"], "panel 'adam' twice: name another"),
     "no panel": (["compare", "valley", "nope", "adam"], "has no panel 'nope': it has adam"),
     "no other": (["compare", "valley", "adam", "nope"], "has no panel 'nope': it has adam"),
     "no study": (

@@ -90,6 +90,7 @@ def test_the_page_holds_verdicts_numbers_and_commands(html: str, valley: Store):
         words.number(adam.tilt.value),
         words.interval(adam.regret),
         f"landscape report valley --store {valley.name}",
+        f"landscape show valley --store {valley.name} > valley.toml && landscape run valley.toml",
         'name = "valley"',
         "180 of 180 cells finished",
         "torch",
