@@ -192,6 +192,9 @@ def test_a_task_needs_no_base_class():
         def loss(self, outputs, targets):
             return nn.functional.cross_entropy(outputs, targets, label_smoothing=0.1)
 
+        def normalize(self, inputs):
+            return inputs
+
         def augment(self, inputs, generator):
             return inputs
 
