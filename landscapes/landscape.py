@@ -5,6 +5,7 @@ Shapes: A values of α (rows), L values of λ (columns), both ascending.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -111,12 +112,11 @@ def title(panel: Panel) -> str:
     With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
     """
     pair = PAIRS[panel.pair]
-    restarts = panel.normalized and panel.schedule.kind == "restarts"
     own = panel.name.removeprefix(pair.name)
+    name = pair.title
+    restarts = panel.normalized and panel.schedule.kind == "restarts"
     if restarts and pair.where == "decoupled":
-        own, name = own.removeprefix("r"), f"{pair.title}R"
-    else:
-        name = pair.title
+        own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
     own = own.lstrip("-_.+")
     return f"{name}, {own}" if own else name
 

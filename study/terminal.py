@@ -222,9 +222,17 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         f"{plan.parameters:,} parameters a cell, trained {engine}, at most {plan.chunk} together: "
         f"{format_bytes(memory)} a worker beside PyTorch itself; "
         f"{len(plan.devices)} workers on {', '.join(sorted(set(plan.devices)))}; "
-        f"about {format_seconds(seconds)}"
+        f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
+
+
+def _gpu_hours(plan: Plan, seconds: float) -> str:
+    """What that wall time costs in GPU hours; on CPUs, that it is the time of these workers."""
+    gpus = len({device for device in plan.devices if device.startswith("cuda")})
+    if gpus == 0:
+        return " on these CPU workers" if seconds > 0 else ""
+    return f", {seconds * gpus / HOUR:.1f} GPU hours"
 
 
 def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
