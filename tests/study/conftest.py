@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from study import fused
+from study.ensemble import Ensemble
 from study.spec import Axis, Grid, Panel
 from study.tasks.task import Data, Task
+from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained
 
 CLASSES = 3
 TRAIN, TEST = 23, 17  # in batches of 5, the last one has 3
@@ -64,3 +67,25 @@ def make_panel() -> Callable[..., Panel]:
         return Panel.model_validate(table | more)
 
     return make
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
+    """train_chunk on a task, keeping the ensemble that it forgets."""
+
+    def run(task, panel, cells=CELLS, *, seed=1, batch_size=BATCH, options=DOUBLE, **more):
+        ensembles = []
+
+        class Kept(Ensemble):
+            def __init__(self, *args):
+                super().__init__(*args)
+                ensembles.append(self)
+
+        monkeypatch.setattr(fused, "Ensemble", Kept)
+        data = task.data().to(more.get("device", "cpu"), getattr(torch, options.precision))
+        settings = {"seed": seed, "batch_size": batch_size, "options": options}
+        outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
+        (ensemble,) = ensembles
+        return Trained(outcome, ensemble.theta, ensemble.buffers)
+
+    return run
