@@ -26,14 +26,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def tiny_data(kind: str) -> Data:
-    """Random examples with labels that can be learned; kind: vector, image or tokens."""
+    """Random examples with labels that can be learned; kind: vector, signal, image or tokens."""
     generator = torch.Generator().manual_seed(0)
     count = TRAIN + TEST
     if kind == "tokens":
         inputs = torch.randint(7, (count, 4), generator=generator)
         targets = inputs[:, 0] % CLASSES
     else:
-        shape = {"vector": (6,), "image": (2, 5, 5)}[kind]
+        shape = {"vector": (6,), "signal": (2, 9), "image": (2, 5, 5)}[kind]
         inputs = torch.randn(count, *shape, generator=generator)
         targets = inputs.flatten(1)[:, :CLASSES].argmax(dim=1)
     return Data(inputs[:TRAIN], targets[:TRAIN], inputs[TRAIN:], targets[TRAIN:])

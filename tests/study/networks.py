@@ -1,8 +1,11 @@
 """Networks on tiny data: every layer that users are likely to bring, and what vmap cannot do."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
+from study.models.convnet import bn_convnet
 from study.models.shake_shake import Block
 from tests.study.conftest import CLASSES
 
@@ -119,6 +122,8 @@ def shake_shake_net():
 
 
 NETWORKS = {
+    "ConvNet 1D of the tasks": (partial(bn_convnet, 1, (2, 4, 6), CLASSES), "signal"),
+    "ConvNet 2D of the tasks": (partial(bn_convnet, 2, (2, 4, 6), CLASSES), "image"),
     "MLP": (mlp, "vector"),
     "BN-MLP": (batch_norm_mlp, "vector"),
     "ConvNet 2D": (conv_net, "image"),
