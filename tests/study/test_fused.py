@@ -17,8 +17,9 @@ from study.metrics import METRICS
 from study.models.mlp import bn_mlp
 from study.pairs import PAIRS
 from study.spec import Cell, Options
+from study.tasks.task import Data
 from tests.study.chunks import BATCH, CELLS, assert_equals_plain_loop, assert_same_outcome
-from tests.study.conftest import CLASSES, TRAIN
+from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import NETWORKS, batch_norm_mlp, conv_net, dropout_mlp, mlp
 from tests.study.references import stream
 
@@ -200,6 +201,96 @@ def test_without_a_budget_nothing_is_trained(make_task, make_panel, train):
         train(make_task(mlp), make_panel("sgd", epochs=None))
 
 
+# Stored as bytes, normalized batch by batch
+
+
+def byte_data():
+    data = tiny_data("image")
+    inputs = [(50 * x + 120).clamp(0, 255).byte() for x in (data.train_inputs, data.test_inputs)]
+    return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
+
+
+def from_bytes(inputs):
+    return (inputs.double() - 120) / 50
+
+
+def normalized_data():
+    data = byte_data()
+    inputs = from_bytes(data.train_inputs), from_bytes(data.test_inputs)
+    return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+def test_normalizing_batches_is_normalizing_the_data(fuse, make_task, make_panel, train):
+    stored = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=noise)
+    whole, panel = make_task(conv_net, data=normalized_data, augment=noise), make_panel("adamw")
+    trained = train(stored, panel, fuse=fuse)
+    assert_equals_plain_loop(trained, whole, panel)
+    assert_equals_plain_loop(trained, stored, panel)
+
+
+def test_bytes_stay_bytes_until_a_batch_is_taken(make_task, make_panel, train):
+    seen, augmented = [], []
+
+    def normalize(inputs):
+        seen.append((inputs.dtype, len(inputs)))
+        return from_bytes(inputs).float()
+
+    def augment(inputs, generator):
+        augmented.append((inputs.dtype, inputs.min() < 0))
+        return inputs
+
+    assert byte_data().to("cpu", torch.float64).train_inputs.dtype == torch.uint8
+    task = make_task(conv_net, data=byte_data, normalize=normalize, augment=augment)
+    train(task, make_panel("sgd", epochs=1))
+    batches = [5, 5, 5, 5, 3]
+    assert seen == [(torch.uint8, size) for size in (*batches, TEST)]
+    assert augmented == [(torch.float64, True)] * len(batches)  # in the study's precision
+
+
+def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
+    data = tiny_data("vector").to("cpu", torch.float64)
+    task = make_task(mlp, data=lambda: data, augment=lambda inputs, generator: inputs.mul_(0))
+    train(task, make_panel("sgd", epochs=1))
+    assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs.double())
+
+
+# What is tested at once
+
+
+@pytest.mark.parametrize(
+    ("cells", "batch_size", "size"),
+    [(1, 128, 512), (48, 50, 170), (512, 128, 16), (1, 1, 4), (10**6, 128, 1)],
+)
+def test_tests_take_a_few_batches_at_once_and_no_more_than_the_cache_holds(
+    cells, batch_size, size
+):
+    assert fused._evaluation_size(cells, batch_size) == size
+
+
+def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
+    tested = []
+
+    def normalize(inputs):
+        tested.append(len(inputs))
+        return inputs
+
+    train(make_task(mlp, normalize=normalize), make_panel("sgd", epochs=1), batch_size=2)
+    assert tested[-3:] == [8, 8, 1]  # 17 examples, at most four batches of 2 at once
+
+
+# The end of a cycle
+
+
+def test_restarts_count_at_the_end_of_the_last_whole_cycle(make_task, make_panel, train):
+    panel = make_panel("sgdw", {"kind": "restarts", "t_0": 1, "t_mult": 2}, epochs=5)
+    outcome = train(make_task(mlp), panel).outcome
+    assert outcome.solution == 3
+    assert all(curve.shape == (len(CELLS), 5) for curve in outcome.curves.values())
+    for metric in METRICS:
+        np.testing.assert_array_equal(outcome.final(metric), outcome.curves[metric][:, 2])
+
+
 # Normalized weight decay
 
 
@@ -216,15 +307,18 @@ def test_normalized_lambda_is_lambda_scaled_by_hand(pair, make_task, make_panel,
     assert not torch.allclose(normalized.theta[1], unscaled.theta[1])
 
 
-@pytest.mark.parametrize("pair", ["sgd", "adamw"])
+@pytest.mark.parametrize("epochs", [2, 3, 5])
+@pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_normalized_lambda_follows_the_cycle_under_warm_restarts(
-    pair, make_task, make_panel, train
+    pair, epochs, make_task, make_panel, train
 ):
-    task = make_task(batch_norm_mlp)
-    panel = make_panel(pair, {"kind": "restarts", "t_0": 1, "t_mult": 2}, normalized=True)
+    """SGDWR and AdamWR, also where the last cycle is cut off: its T is that of the whole cycle."""
+    task, restarts = make_task(batch_norm_mlp), {"kind": "restarts", "t_0": 1, "t_mult": 2}
+    panel = make_panel(pair, restarts, epochs=epochs, normalized=True)
 
     def by_hand(t):
-        return math.sqrt(BATCH / (TRAIN * (1 if t < 1 else 2)))  # cycles of 1 and of 2 epochs
+        cycle = 1 if t < 1 else 2 if t < 3 else 4
+        return math.sqrt(BATCH / (TRAIN * cycle))
 
     assert_equals_plain_loop(train(task, panel), task, panel, lambda_scale=by_hand)
 
