@@ -221,7 +221,8 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     table.caption = (
         f"{plan.parameters:,} parameters a cell, trained {engine}, at most {plan.chunk} together: "
         f"{format_bytes(memory)} a worker beside PyTorch itself; "
-        f"{len(plan.devices)} workers on {', '.join(sorted(set(plan.devices)))}; "
+        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)} on "
+        f"{', '.join(sorted(set(plan.devices)))}; "
         f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
@@ -231,7 +232,7 @@ def _gpu_hours(plan: Plan, seconds: float) -> str:
     """What that wall time costs in GPU hours; on CPUs, that it is the time of these workers."""
     gpus = len({device for device in plan.devices if device.startswith("cuda")})
     if gpus == 0:
-        return " on these CPU workers" if seconds > 0 else ""
+        return " on these CPU workers"
     return f", {seconds * gpus / HOUR:.1f} GPU hours"
 
 
