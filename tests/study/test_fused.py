@@ -20,7 +20,14 @@ from study.spec import Cell, Options
 from study.tasks.task import Data
 from tests.study.chunks import BATCH, CELLS, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
-from tests.study.networks import NETWORKS, batch_norm_mlp, conv_net, dropout_mlp, mlp
+from tests.study.networks import (
+    NETWORKS,
+    batch_norm_mlp,
+    conv_net,
+    dropout_mlp,
+    mlp,
+    shake_shake_net,
+)
 from tests.study.references import stream
 
 
@@ -418,3 +425,30 @@ def test_on_the_gpu_the_callers_random_state_is_left_alone(fuse, make_task, make
     assert torch.equal(first.theta, second.theta)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_both_engines_shake_alike(make_task, make_panel, train):
+    """The weights of Shake-Shake come from the GPU's generator there."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    task, panel = make_task(shake_shake_net, "image"), make_panel("adamw")
+    together, alone = (train(task, panel, device="cuda", fuse=fuse) for fuse in (True, False))
+    torch.testing.assert_close(together.theta, alone.theta, rtol=0, atol=1e-9)
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_bytes_are_normalized_and_augmented_there(make_task, make_panel, train):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    devices = []
+
+    def augment(inputs, generator):
+        devices.append((inputs.device.type, generator.device.type))
+        return inputs
+
+    task = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=augment)
+    on_gpu = train(task, make_panel("sgd"), device="cuda")
+    on_cpu = train(task, make_panel("sgd"))
+    assert set(devices[: len(devices) // 2]) == {("cuda", "cpu")}
+    torch.testing.assert_close(on_gpu.theta.cpu(), on_cpu.theta, rtol=0, atol=1e-9)
