@@ -20,12 +20,39 @@ class TaskEntry:
 
     path: str  # package.module:name
     about: str
+    data_set: str | None = None  # that `landscape data` must bring first
 
 
 TASKS: dict[str, TaskEntry] = {
     "digits": TaskEntry(
         "study.tasks.digits:digits",
         "scikit-learn's 8×8 digits, 500 to train on and 1297 to test; BN-MLP 64-64-64-10",
+    ),
+    "cifar10": TaskEntry(
+        "study.tasks.cifar:cifar10",
+        "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="cifar10",
+    ),
+    "cifar10-2x32d": TaskEntry(
+        "study.tasks.cifar:cifar10_2x32d", "the same; ResNet 26 2x32d", data_set="cifar10"
+    ),
+    "cifar10-2x96d": TaskEntry(
+        "study.tasks.cifar:cifar10_2x96d", "the same; ResNet 26 2x96d", data_set="cifar10"
+    ),
+    "cifar100": TaskEntry(
+        "study.tasks.cifar:cifar100",
+        "CIFAR-100, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="cifar100",
+    ),
+    "imagenet32": TaskEntry(
+        "study.tasks.imagenet32:imagenet32",
+        "ImageNet32x32, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="imagenet32",
+    ),
+    "imagenet32-2x96d": TaskEntry(
+        "study.tasks.imagenet32:imagenet32_2x96d",
+        "the same; ResNet 26 2x96d",
+        data_set="imagenet32",
     ),
 }
 
