@@ -19,7 +19,7 @@ from study.errors import DataError
 from study.tasks.data_sets import Archive, DataSet
 from study.tasks.folder import data_command, data_folder
 
-BLOCK = 1 << 18  # bytes read at once
+BLOCK = 1 << 16  # bytes read at once; what came of one is lost when a connection breaks off
 TIMEOUT = 30  # seconds without an answer
 FOREIGN_SIZE = 1 << 20  # bytes at most: the archives' other files are short texts
 
