@@ -153,7 +153,10 @@ def main() -> None:
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds.")
 @click.option("--epochs", type=int, help="Budget of every panel.")
 @click.option("--batch-size", type=int, help="Batch size.")
-@click.option("--schedule", help="Schedule of every panel: constant, step, cosine.")
+@click.option(
+    "--schedule",
+    help="Schedule of every panel: constant, step, cosine or '{ kind = \"restarts\", t_0 = 10 }'.",
+)
 @click.option(
     "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
 )
@@ -600,12 +603,12 @@ def _holds(store: str, name: str) -> bool:
 
 
 def _print_plan(plan: Plan, store: str) -> None:
-    from study.plan import estimate_seconds
+    from study.cost import estimate_seconds
     from study.store import missing_cells
     from study.terminal import plan_table, print_table
 
     missing = missing_cells(store, plan.study)
-    seconds = estimate_seconds(plan, sum(map(sum, missing.values())))
+    seconds = estimate_seconds(plan, missing)
     print_table(_console(), plan_table(plan, missing, seconds))
 
 

@@ -32,7 +32,8 @@ from benchmarks.measure import (
 from benchmarks.report import make_console, print_machine, write_report
 from benchmarks.throughput import PRESET, RESULTS
 from landscapes.separability import REPLICATES, separability
-from study.outcome import METRICS, Outcome
+from study.metrics import METRICS
+from study.outcome import Outcome
 from study.presets import load_preset
 from study.provenance import Worker, provenance
 from study.store import Claim, Store

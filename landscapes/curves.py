@@ -18,15 +18,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from landscapes.style import INK, TEXT, TICK, decimal, ticks
+from landscapes.style import INK, METRICS, TEXT, TICK, decimal, ticks
 from study.errors import UsageError
 from study.spec import Axis, Cell, Grid
 
-METRICS = {
-    "train_loss": "training loss",
-    "test_loss": "test loss",
-    "test_error": "test error (%)",
-}
 STYLES = ("-", "--", "-.", ":")
 MOST = 20  # curves that can be told apart by colour and style
 
@@ -67,7 +62,8 @@ def plot_curves(
     Args:
         curves: one row per panel, alpha, lambda, seed and epoch, with the metrics; NaN after
             divergence. Where it holds several panels, the legend names them.
-        metric: "train_loss", "test_loss" (both on a logarithmic axis) or "test_error" (percent).
+        metric: "train_loss", "test_loss" (both on a logarithmic axis), "test_error" or
+            "top5_error" (percent).
         cells: (α, λ) of the curves, in the order of the legend; all of the frame if None.
         grid: of the panel; its bases make the legend read as the heatmap's ticks do.
         ax: where; the current axes if None.

@@ -16,7 +16,7 @@ from landscapes.edges import TOP, Edge, edges
 from landscapes.landscape import Landscape, top_cells
 from landscapes.layout import fitting_columns, paper_width
 from landscapes.reference import circled_cells
-from landscapes.style import alpha_title, lambda_title, ticks
+from landscapes.style import METRICS, alpha_title, lambda_title, ticks
 from study.errors import UsageError
 from study.spec import Axis
 
@@ -261,10 +261,11 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
 
 def error_label(landscapes: Sequence[Landscape]) -> str:
     """Title the colour bar: "test error (%), mean over 3 seeds"."""
+    title = METRICS[landscapes[0].metric]
     counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
     if not counts:
-        return "test error (%)"
+        return title
     low, high = min(counts), max(counts)
     if high == 1:
-        return "test error (%), 1 seed"
-    return f"test error (%), mean over {f'{low} to ' if low < high else ''}{high} seeds"
+        return f"{title}, 1 seed"
+    return f"{title}, mean over {f'{low} to ' if low < high else ''}{high} seeds"

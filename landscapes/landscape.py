@@ -34,6 +34,7 @@ class Landscape:
     diverged: Ints  # [A, L] seeds that diverged; they count in `error` and `n`
     normalized: bool = False  # whether λ is λ_norm
     panel: str = ""  # the panel's name; "" for a landscape of no study
+    metric: str = "test_error"  # what `error` is: test_error or top5_error
 
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))
@@ -59,7 +60,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def landscape(cells: pd.DataFrame, panel: Panel) -> Landscape:
+def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> Landscape:
     """Build the landscape of `panel` from the frame of cells (see `landscapes.table`).
 
     The grid is the panel's: its cells without a finished row are missing, and rows that lie
@@ -69,6 +70,7 @@ def landscape(cells: pd.DataFrame, panel: Panel) -> Landscape:
         cells: one row per cell and seed: panel, alpha, lambda, seed, state, test_error
             (percent), diverged, and optionally study; rows of other panels are ignored.
         panel: names the rows, and says which grid and pair they are of.
+        metric: what the column test_error holds: the study's `error`.
 
     Raises:
         UsageError: several studies have cells of this panel in the frame.
@@ -99,14 +101,24 @@ def landscape(cells: pd.DataFrame, panel: Panel) -> Landscape:
         diverged=_sums(flat, diverged, shape).astype(np.int64),
         normalized=panel.normalized,
         panel=panel.name,
+        metric=metric,
     )
 
 
 def title(panel: Panel) -> str:
-    """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step."""
+    """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
+
+    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
+    """
     pair = PAIRS[panel.pair]
-    own = panel.name.removeprefix(pair.name).lstrip("-_.+")
-    return f"{pair.title}, {own}" if own else pair.title
+    restarts = panel.normalized and panel.schedule.kind == "restarts"
+    own = panel.name.removeprefix(pair.name)
+    if restarts and pair.where == "decoupled":
+        own, name = own.removeprefix("r"), f"{pair.title}R"
+    else:
+        name = pair.title
+    own = own.lstrip("-_.+")
+    return f"{name}, {own}" if own else name
 
 
 def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:

@@ -43,7 +43,12 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
     chosen = [study.panel(panel) for panel in panels] or study.panels
     cells = cells_frame(store, name)
     return [
-        PanelData(panel.name, landscape(cells, panel), cells[cells["panel"] == panel.name], panel)
+        PanelData(
+            panel.name,
+            landscape(cells, panel, study.error),
+            cells[cells["panel"] == panel.name],
+            panel,
+        )
         for panel in chosen
     ]
 

@@ -24,6 +24,12 @@ TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
 
+METRICS = {  # how axes and colour bars call what is recorded
+    "train_loss": "training loss",
+    "test_loss": "test loss",
+    "test_error": "test error (%)",
+    "top5_error": "Top-5 test error (%)",
+}
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192

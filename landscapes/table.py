@@ -41,6 +41,7 @@ CURVE_COLUMNS = (
     "train_loss",
     "test_loss",
     "test_error",
+    "top5_error",
 )
 
 
@@ -48,9 +49,11 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
     Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
-    (finished, running, failed, open), test_error (percent; NaN unless finished; chance level if
-    diverged), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from
-    1, else missing), seconds (worker time), trial (number in the Optuna study), attempts.
+    (finished, running, failed, open), test_error (percent, Top-5 if that is the study's error;
+    NaN unless finished; chance level if diverged), test_loss and train_loss (NaN too where
+    diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
+    (number in the Optuna study), attempts. Under warm restarts, values are those at the end of
+    the last whole cycle.
 
     Raises:
         UsageError: the database holds no such study.
@@ -70,7 +73,8 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
-    test_error (percent). Losses are NaN from the epoch of divergence on.
+    test_error and top5_error (percent; the latter NaN for tasks of few classes). Losses are NaN
+    from the epoch of divergence on.
 
     Raises:
         UsageError: the database holds no such study.
@@ -88,7 +92,8 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     frame["value"] = np.concatenate([row["values"] for row in rows])
     wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
     wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
-    return _in_panel_order(wide, study)[list(CURVE_COLUMNS)]
+    wide = wide.reindex(columns=list(CURVE_COLUMNS))
+    return _in_panel_order(wide, study)
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

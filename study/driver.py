@@ -24,8 +24,8 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.errors import LandscapeError, LeaseLostError, TrainingError
-from study.fused import train_chunk
-from study.plan import Plan, worker_arithmetic
+from study.fused import train_chunk, worker_arithmetic
+from study.plan import Plan
 from study.provenance import Worker, provenance
 from study.spec import Study
 from study.store import LEASE, Claim, PanelProgress, Store
@@ -201,6 +201,7 @@ def _train(
             batch_size=job.study.batch_size or task.batch_size,
             options=job.study.options,
             device=device,
+            error=job.study.error,
             fuse=job.fuse,
             on_step=pulse,
         )

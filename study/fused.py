@@ -13,194 +13,24 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch import Tensor
 
-from study.outcome import METRICS, Outcome
+from study.ensemble import Engine, Ensemble, FusedEngine, OneByOneEngine, Tensors, quiet_fallbacks
+from study.metrics import TOP5, metrics_of
+from study.outcome import Outcome
 from study.pairs import PAIRS, PairOptimizer, normalizer
 from study.spec import Cell, Options, Panel
-from study.tasks.task import Data, TaskProtocol, chance_error
-
-Tensors = dict[str, Tensor]
+from study.tasks.task import Data, TaskProtocol, chance_error, normalized
 
 # Test activations held at once, in cells × examples: larger slices leave the CPU's cache.
 EVALUATION_SLICE = 8192
-
-
-class Ensemble:
-    """K copies of a network: stacked parameters and buffers, all starting from the same values.
-
-    Attributes:
-        theta: all parameters, flat, [K, P]; what optimizers update in place.
-        parameters: views into `theta` by name, [K, …].
-        buffers: by name, [K, …], updated by training; frozen parameters (`requires_grad` False)
-            are among them, since no step touches them.
-    """
-
-    def __init__(self, network: nn.Module, cells: int, device: str, dtype: torch.dtype) -> None:
-        self.network = network.to(device, dtype)
-        everything = dict(self.network.named_parameters())
-        named = {name: p.detach() for name, p in everything.items() if p.requires_grad}
-        frozen = {name: p.detach() for name, p in everything.items() if not p.requires_grad}
-        self.theta = torch.cat([p.reshape(-1) for p in named.values()]).repeat(cells, 1)
-        self.parameters: Tensors = {}
-        start = 0
-        for name, p in named.items():
-            columns = self.theta[:, start : start + p.numel()]
-            self.parameters[name] = columns.view(cells, *p.shape)
-            start += p.numel()
-        self.buffers: Tensors = {
-            name: b.detach().expand(cells, *b.shape).clone()
-            for name, b in self.network.named_buffers()
-        }
-        self.buffers |= {name: p.expand(cells, *p.shape) for name, p in frozen.items()}
-
-    def flatten(self, gradients: Tensors) -> Tensor:
-        """Gradients by name, [K, …], as one [K, P] in the order of `theta`."""
-        return torch.cat([gradients[name].flatten(1) for name in self.parameters], dim=1)
-
-    def matrices_only(self) -> Tensor:
-        """[P], 1 where a parameter has two or more dimensions, 0 for biases and norms."""
-        return torch.cat(
-            [
-                torch.full((p[0].numel(),), float(p.ndim > 2), device=p.device, dtype=p.dtype)
-                for p in self.parameters.values()
-            ]
-        )
-
-
-class FusedEngine:
-    """Losses, gradients and outputs of all cells in one call, by torch.func.vmap."""
-
-    def __init__(self, ensemble: Ensemble, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.ensemble = ensemble
-
-        def cell_loss(
-            p: Tensors, b: Tensors, inputs: Tensor, targets: Tensor
-        ) -> tuple[Tensor, Tensors]:
-            state = {**p, **b}
-            outputs = functional_call(ensemble.network, state, (inputs,))
-            return loss(outputs, targets), {name: state[name] for name in b}
-
-        def cell_outputs(p: Tensors, b: Tensors, inputs: Tensor) -> Tensor:
-            return functional_call(ensemble.network, (p, b), (inputs,))
-
-        # randomness="same": one dropout mask for all cells, whatever the chunk's composition.
-        self._gradient = vmap(
-            grad_and_value(cell_loss, has_aux=True), in_dims=(0, 0, None, None), randomness="same"
-        )
-        self._outputs = vmap(cell_outputs, in_dims=(0, 0, None), randomness="same")
-        self._losses = vmap(loss, in_dims=(0, None))
-
-    def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients [K, P] and losses [K] on one batch; moves the buffers."""
-        e = self.ensemble
-        gradients, (losses, e.buffers) = self._gradient(e.parameters, e.buffers, inputs, targets)
-        return e.flatten(gradients), losses
-
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Outputs [K, B, C] on one batch."""
-        e = self.ensemble
-        return self._outputs(e.parameters, e.buffers, inputs)
-
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Losses [K] of outputs [K, B, C] against targets [B]."""
-        return self._losses(outputs, targets)
-
-
-class OneByOneEngine:
-    """The same as `FusedEngine` with a plain loop over cells: for what vmap cannot do."""
-
-    def __init__(self, ensemble: Ensemble, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.ensemble = ensemble
-        self.loss = loss
-
-    def _each_cell(self) -> Iterator[tuple[Tensors, Tensors]]:
-        """Parameters and buffers of each cell; every cell draws the same random numbers."""
-        e = self.ensemble
-        with _rewound_random_state(e.theta.device) as rewind:
-            for k in range(len(e.theta)):
-                rewind()
-                parameters = {name: p[k] for name, p in e.parameters.items()}
-                yield parameters, {name: b[k] for name, b in e.buffers.items()}
-
-    def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        gradients, losses = torch.zeros_like(self.ensemble.theta), []
-        for k, (parameters, buffers) in enumerate(self._each_cell()):
-            leaves = {name: p.detach().requires_grad_() for name, p in parameters.items()}
-            state = {**leaves, **buffers}
-            loss = self.loss(functional_call(self.ensemble.network, state, (inputs,)), targets)
-            found = torch.autograd.grad(
-                loss, list(leaves.values()), allow_unused=True, materialize_grads=True
-            )
-            for name, before in buffers.items():
-                if state[name] is not before:  # assigned anew rather than updated in place
-                    before.copy_(state[name].detach())
-            gradients[k] = torch.cat([g.reshape(-1) for g in found])
-            losses.append(loss.detach())
-        return gradients, torch.stack(losses)
-
-    def outputs(self, inputs: Tensor) -> Tensor:  # noqa: D102
-        network = self.ensemble.network
-        return torch.stack(
-            [functional_call(network, cell, (inputs,)) for cell in self._each_cell()]
-        )
-
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        return torch.stack([self.loss(cell_outputs, targets) for cell_outputs in outputs])
-
-
-Engine = FusedEngine | OneByOneEngine
-
-
-@contextmanager
-def _rewound_random_state(device: torch.device) -> Iterator[Callable[[], None]]:
-    """Yields a function that sets torch's generators back to where they are now."""
-    cpu = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def rewind() -> None:
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda, device)
-
-    yield rewind
-
-
-@contextmanager
-def _quiet_fallbacks() -> Iterator[None]:
-    """Without torch's warning that vmap does an operation (LSTM, attention) cell by cell."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="There is a performance drop")
-        yield
-
-
-@torch.random.fork_rng(devices=[])
-def why_not_fused(task: TaskProtocol, data: Data) -> str | None:
-    """Why the task's network must be trained one by one; None if it fuses.
-
-    Tries one training and one evaluation batch on two cells.
-    """
-    ensemble = Ensemble(task.network(), 2, "cpu", torch.float32)
-    engine = FusedEngine(ensemble, task.loss)
-    data = data.to("cpu", torch.float32)
-    inputs, targets = data.train_inputs[:4], data.train_targets[:4]
-    try:
-        with _quiet_fallbacks():
-            ensemble.network.train()
-            engine.gradient(inputs, targets)
-            ensemble.network.eval()
-            with torch.no_grad():
-                engine.losses(engine.outputs(inputs), targets)
-    except Exception as e:  # vmap raises many kinds; a true fault shows one by one too
-        return f"{type(e).__name__}: {str(e).strip().splitlines()[0]}"
-    return None
+# Nor more examples than so many training batches: without gradients they take less memory.
+EVALUATION_BATCHES = 4
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:
@@ -219,6 +49,7 @@ def train_chunk(
     batch_size: int,
     options: Options,
     device: str = "cpu",
+    error: str = "test_error",
     fuse: bool = True,
     on_step: Callable[[], None] = lambda: None,
 ) -> Outcome:
@@ -229,6 +60,7 @@ def train_chunk(
         panel: pair, schedule, budget; its grid is not looked at.
         cells: the K cells.
         seed: decides start weights, batches, augmentation and dropout.
+        error: the metric that becomes the cells' value.
         fuse: False trains cell by cell (see `why_not_fused`).
         on_step: called before each step and test batch; what it raises ends the training.
     """
@@ -237,13 +69,14 @@ def train_chunk(
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
     dtype = getattr(torch, options.precision)
     gpus = [device] if device.startswith("cuda") else []
-    with torch.random.fork_rng(gpus), _quiet_fallbacks():
+    with torch.random.fork_rng(gpus), quiet_fallbacks():
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
         engine = (FusedEngine if fuse else OneByOneEngine)(ensemble, task.loss)
         optimizer = _optimizer(panel, cells, ensemble, options)
-        recorder = _Recorder(len(cells), panel.epochs, chance_error(task))
-        batches = _Batches(task, data, batch_size, seed)
+        recorder = _Recorder(len(cells), panel.epochs, task)
+        batches = _Batches(task, data, batch_size, seed, dtype)
+        size = _evaluation_size(len(cells), batch_size)
         for epoch in range(panel.epochs):
             loss_sum = torch.zeros(len(cells), device=device, dtype=dtype)
             ensemble.network.train()
@@ -255,9 +88,15 @@ def train_chunk(
                 scale = _lambda_scale(panel, t, batches)
                 optimizer.step(gradients, eta, scale)
             train_loss = loss_sum / len(data.train_targets)
-            tested = evaluate(engine, data, on_step)
-            recorder.add(epoch, train_loss, *tested, ensemble.theta)
-    return recorder.result(time.perf_counter() - started)
+            values = {"train_loss": train_loss} | evaluate(engine, task, data, size, on_step)
+            recorder.add(epoch, values, ensemble.theta)
+    return Outcome(
+        recorder.curves,
+        recorder.diverged_epoch,
+        time.perf_counter() - started,
+        solution=panel.schedule.solution(panel.epochs),
+        error=error,
+    )
 
 
 def _optimizer(
@@ -277,8 +116,10 @@ def _optimizer(
 class _Batches:
     """The training batches of each epoch: shuffled, the last partial one kept."""
 
-    def __init__(self, task: TaskProtocol, data: Data, size: int, seed: int) -> None:
-        self.task, self.data, self.size = task, data, size
+    def __init__(
+        self, task: TaskProtocol, data: Data, size: int, seed: int, dtype: torch.dtype
+    ) -> None:
+        self.task, self.data, self.size, self.dtype = task, data, size, dtype
         self.examples = len(data.train_targets)
         self.per_epoch = math.ceil(self.examples / size)
         self.order = _stream(seed, 0)
@@ -289,7 +130,8 @@ class _Batches:
         device = self.data.train_targets.device
         order = torch.randperm(self.examples, generator=self.order).to(device)
         for i, indices in enumerate(order.split(self.size)):
-            inputs = self.task.augment(self.data.train_inputs[indices], self.augmentation)
+            inputs = normalized(self.task, self.data.train_inputs[indices], self.dtype)
+            inputs = self.task.augment(inputs, self.augmentation)
             yield epoch + i / self.per_epoch, inputs, self.data.train_targets[indices]
 
 
@@ -301,51 +143,81 @@ def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
     return normalizer(batches.size, batches.examples, cycle)
 
 
+def _evaluation_size(cells: int, batch_size: int) -> int:
+    """How many examples to test at once."""
+    return max(1, min(EVALUATION_SLICE // cells, EVALUATION_BATCHES * batch_size))
+
+
 @torch.no_grad()
 def evaluate(
-    engine: Engine, data: Data, on_step: Callable[[], None] = lambda: None
-) -> tuple[Tensor, Tensor]:
-    """Mean test loss and test error in percent of every cell, each [K].
+    engine: Engine,
+    task: TaskProtocol,
+    data: Data,
+    size: int,
+    on_step: Callable[[], None] = lambda: None,
+) -> Tensors:
+    """Test metrics of every cell by name, each [K]: mean loss, and errors in percent.
 
-    `on_step` is called before each batch; what it raises ends the evaluation.
+    Tests `size` examples at once. `on_step` is called before each batch; what it raises ends
+    the evaluation.
     """
     engine.ensemble.network.eval()
     theta = engine.ensemble.theta
-    examples = len(data.test_targets)
-    loss, wrong = theta.new_zeros(len(theta)), theta.new_zeros(len(theta))
-    size = max(1, EVALUATION_SLICE // len(theta))
+    metrics = metrics_of(task.classes)[1:]
+    totals = {metric: theta.new_zeros(len(theta)) for metric in metrics}
     for inputs, targets in zip(
         data.test_inputs.split(size), data.test_targets.split(size), strict=True
     ):
         on_step()
-        outputs = engine.outputs(inputs)
-        loss += engine.losses(outputs, targets) * len(targets)
-        wrong += (outputs.argmax(dim=-1) != targets).sum(dim=-1)
-    return loss / examples, 100 * wrong / examples
+        outputs = engine.outputs(normalized(task, inputs, theta.dtype))
+        totals["test_loss"] += engine.losses(outputs, targets) * len(targets)
+        totals["test_error"] += (outputs.argmax(dim=-1) != targets).sum(dim=-1)
+        if TOP5 in totals:
+            five = outputs.topk(5, dim=-1).indices
+            totals[TOP5] += (five != targets[:, None]).all(dim=-1).sum(dim=-1)
+    percent = {metric: 100.0 if metric.endswith("error") else 1.0 for metric in metrics}
+    return {m: percent[m] * total / len(data.test_targets) for m, total in totals.items()}
 
 
 class _Recorder:
-    """Collects the curves, and notices which cells diverged."""
+    """Collects the curves, and notices which cells diverged.
 
-    def __init__(self, cells: int, epochs: int, chance: float) -> None:
-        self.chance = chance
-        self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in METRICS}
+    Attributes:
+        curves: per metric, float32 [K, E]; as in `Outcome`.
+        diverged_epoch: [K]; as in `Outcome`.
+    """
+
+    def __init__(self, cells: int, epochs: int, task: TaskProtocol) -> None:
+        self.chance = {"test_error": chance_error(task), TOP5: chance_error(task, 5)}
+        metrics = metrics_of(task.classes)
+        self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in metrics}
         self.diverged_epoch = np.zeros(cells, np.int64)
 
-    def add(
-        self, epoch: int, train_loss: Tensor, test_loss: Tensor, test_error: Tensor, theta: Tensor
-    ) -> None:
-        """Take the values after an epoch, each [K]; `theta` [K, P] is searched for non-finite."""
+    def add(self, epoch: int, values: Tensors, theta: Tensor) -> None:
+        """Take the metrics after an epoch, each [K]; `theta` [K, P] is searched for non-finite."""
         # In the curves' precision: a float64 loss of 1e200 would be recorded as infinite.
-        train_loss, test_loss = train_loss.float(), test_loss.float()
-        finite = train_loss.isfinite() & test_loss.isfinite() & theta.sum(dim=1).isfinite()
+        values = {metric: value.float() for metric, value in values.items()}
+        losses = values["train_loss"].isfinite() & values["test_loss"].isfinite()
+        finite = losses & theta.sum(dim=1).isfinite()
         newly = (self.diverged_epoch == 0) & ~finite.cpu().numpy()
         self.diverged_epoch[newly] = epoch + 1
         alive = self.diverged_epoch == 0
-        for metric, values in zip(METRICS, (train_loss, test_loss, test_error), strict=True):
-            self.curves[metric][alive, epoch] = values.cpu().numpy()[alive]
-        self.curves["test_error"][~alive, epoch] = self.chance
+        for metric, curve in self.curves.items():
+            curve[alive, epoch] = values[metric].cpu().numpy()[alive]
+            curve[~alive, epoch] = self.chance.get(metric, np.nan)
 
-    def result(self, seconds: float) -> Outcome:
-        """Everything collected."""
-        return Outcome(self.curves, self.diverged_epoch, seconds)
+
+@contextmanager
+def worker_arithmetic(device: str) -> Iterator[None]:
+    """How workers compute: one thread each on a CPU, denormal numbers as 0."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        # Processes of one thread outrun one process of many, and sums keep their order.
+        torch.set_num_threads(1)
+    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)

@@ -1,21 +1,20 @@
-"""From a study to work: which chunks, of what size, on which devices, at what cost."""
+"""From a study to work: which chunks, of what size, on which devices."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import joblib
 import psutil
 import torch
-from torch.autograd.graph import saved_tensors_hooks
 
+from study.cost import cell_bytes
+from study.ensemble import why_not_fused
 from study.errors import UsageError
-from study.fused import train_chunk, why_not_fused
+from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
@@ -24,9 +23,6 @@ from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 # on a GPU more of them no longer fill it better.
 CHUNK = {"cpu": 48, "cuda": 512}
 MEMORY_SHARE = 0.6  # of the free memory that chunks may take
-# Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
-# moments, and two intermediate results of the update rule.
-PARAMETER_COPIES = 7
 
 
 @dataclass(frozen=True)
@@ -63,23 +59,28 @@ def make_plan(
 
     Raises:
         TaskError: the task cannot be loaded or is wrong.
-        UsageError: a device that is not there.
+        UsageError: a device that is not there, or an error that the task does not have.
     """
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     batch_size = study.batch_size or task.batch_size
     data = check_task(task, batch_size)
+    if study.error not in metrics_of(task.classes):
+        raise UsageError(
+            f"study '{study.name}': error = \"{study.error}\" needs more than {TOP5_CLASSES} "
+            f"classes, task '{study.task}' has {task.classes}: take error = \"test_error\""
+        )
     devices = choose_devices(device, workers)
-    cell_bytes = _cell_bytes(task, data, batch_size, getattr(torch, study.options.precision))
+    memory = cell_bytes(task, data, batch_size, getattr(torch, study.options.precision))
     return Plan(
         study=study,
         task=task,
         data=data,
         fingerprint=fingerprint(task, data),
         devices=devices,
-        chunk=chunk or _chunk_size(devices, cell_bytes),
+        chunk=chunk or _chunk_size(devices, memory),
         parameters=sum(p.numel() for p in task.network().parameters()),
-        cell_bytes=cell_bytes,
+        cell_bytes=memory,
         not_fused=why_not_fused(task, data),
     )
 
@@ -98,71 +99,11 @@ def choose_devices(device: str, workers: int | None) -> tuple[str, ...]:
     return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus))
 
 
-def _chunk_size(devices: tuple[str, ...], cell_bytes: int) -> int:
+def _chunk_size(devices: tuple[str, ...], memory: int) -> int:
     kind = devices[0].partition(":")[0]
     if kind == "cuda":
         free = min(torch.cuda.mem_get_info(d)[0] // devices.count(d) for d in set(devices))
     else:
         free = psutil.virtual_memory().available // len(devices)
-    fitting = int(free * MEMORY_SHARE / cell_bytes)
+    fitting = int(free * MEMORY_SHARE / memory)
     return max(1, min(CHUNK[kind], fitting))
-
-
-def _cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dtype) -> int:
-    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch."""
-    network = task.network().to(dtype)
-    saved: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
-    data = data.to("cpu", dtype)
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
-        outputs = network(data.train_inputs[:batch_size])
-        task.loss(outputs, data.train_targets[:batch_size])
-    parameters = sum(p.numel() * p.element_size() for p in network.parameters())
-    return PARAMETER_COPIES * parameters + 2 * sum(saved.values())
-
-
-def estimate_seconds(plan: Plan, cells: int) -> float:
-    """Wall time for `cells` more cells of the study, from timing an epoch of one chunk."""
-    panel = plan.study.panels[0]
-    sample = plan.chunks(panel.grid.cells())[0]
-    options, device = plan.study.options, plan.devices[0]
-    data = plan.data.to(device, getattr(torch, options.precision))
-    one_epoch = panel.model_copy(update={"epochs": 1})
-    times = []
-    with worker_arithmetic(device):
-        for _ in range(3):  # the first warms up; the fastest is the least disturbed
-            started = time.perf_counter()
-            train_chunk(
-                plan.task,
-                data,
-                one_epoch,
-                sample,
-                seed=plan.study.seeds[0],
-                batch_size=plan.study.batch_size or plan.task.batch_size,
-                options=options,
-                device=device,
-                fuse=plan.not_fused is None,
-            )
-            times.append((time.perf_counter() - started) / len(sample))
-    epochs = sum(p.epochs or 0 for p in plan.study.panels) / len(plan.study.panels)
-    return min(times) * epochs * cells / len(plan.devices)
-
-
-@contextmanager
-def worker_arithmetic(device: str) -> Iterator[None]:
-    """How workers compute: one thread each on a CPU, denormal numbers as 0."""
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        # Processes of one thread outrun one process of many, and sums keep their order.
-        torch.set_num_threads(1)
-    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)

@@ -11,7 +11,7 @@ from study.errors import UsageError
 from study.presets import load_preset
 from study.spec import Panel, Study
 from study.tasks import is_user_task
-from study.validation import parse_axis
+from study.validation import parse_value
 
 if TYPE_CHECKING:
     from study.store import Store
@@ -27,7 +27,7 @@ class Changes:
     seeds: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    schedule: str | None = None
+    schedule: str | None = None  # its name, or a table as in a study file
     alpha: str | None = None  # an axis, written as in a study file
     lambda_: str | None = None
 
@@ -51,10 +51,10 @@ def requested_study(source: str, changes: Changes) -> Study:
     if changes.epochs is not None:
         panel_changes["epochs"] = changes.epochs
     if changes.schedule is not None:
-        panel_changes["schedule"] = changes.schedule
+        panel_changes["schedule"] = _schedule(changes.schedule)
     for key, text in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
         if text is not None:
-            panel_changes[key] = parse_axis(text, f"--{key} {text}")
+            panel_changes[key] = parse_value(text, f"--{key} {text}")
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     return study.change(**{key: value for key, value in fields.items() if value is not None})
@@ -81,6 +81,11 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
             f"add --task {study.task}"
         )
     return study
+
+
+def _schedule(text: str) -> Any:
+    """A schedule by name, or with its options as in a study file."""
+    return parse_value(text, f"--schedule {text}") if text.startswith("{") else text
 
 
 def _task_name(task: str) -> str:

@@ -7,6 +7,7 @@ first batch and t < epochs for the last.
 """
 
 import math
+from itertools import accumulate, takewhile
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator
@@ -20,6 +21,14 @@ class _Schedule(BaseModel, frozen=True, strict=True, extra="forbid"):
     def cycle(self, t: float, epochs: int) -> float:
         """Length in epochs of the cycle that `t` lies in: T of normalized weight decay."""
         return epochs
+
+    def ends(self, epochs: int) -> tuple[int, ...]:
+        """The epochs after which a whole cycle has ended."""
+        return (epochs,)
+
+    def solution(self, epochs: int) -> int:
+        """The epoch whose network is the recommended one: the end of the last whole cycle."""
+        return max(self.ends(epochs), default=epochs)
 
     @property
     def label(self) -> str:
@@ -76,7 +85,8 @@ class WarmRestarts(_Schedule):
     """Cosine annealing with warm restarts (Loshchilov & Hutter, SGDR, ICLR 2017).
 
     The i-th cycle lasts T_i = t_0 · t_mult^i epochs and runs η = 0.5 + 0.5·cos(π·T_cur/T_i);
-    η is back at 1 on the first batch of each cycle.
+    η is back at 1 on the first batch of each cycle. The recommended solution is the one at the
+    end of a cycle, where η has come down to 0.
     """
 
     kind: Literal["restarts"] = "restarts"
@@ -96,6 +106,10 @@ class WarmRestarts(_Schedule):
 
     def cycle(self, t: float, epochs: int) -> float:  # noqa: D102
         return self._locate(t)[1]
+
+    def ends(self, epochs: int) -> tuple[int, ...]:  # noqa: D102
+        lengths = (self.t_0 * self.t_mult**i for i in range(epochs))
+        return tuple(takewhile(lambda end: end <= epochs, accumulate(lengths)))
 
     @property
     def label(self) -> str:  # noqa: D102

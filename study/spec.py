@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import (
@@ -36,6 +36,7 @@ from pydantic import (
 
 from study.errors import SpecError, StudyMismatchError
 from study.grid import Axis, Cell, Grid
+from study.metrics import METRICS, TOP5
 from study.pairs import PAIRS
 from study.schedules import SCHEDULES, Cosine, Schedule
 from study.validation import Frozen, explain, parse_toml, read_toml
@@ -44,6 +45,10 @@ __all__ = ["Axis", "Cell", "Grid", "Options", "Panel", "Study"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
+
+
+FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule"]
+FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 
 
 class Options(Frozen):
@@ -64,6 +69,23 @@ def _schedule_by_name(value: Any) -> Any:
     if not isinstance(kind, str) or kind not in SCHEDULES:
         raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
     return {"kind": kind} if isinstance(value, str) else value
+
+
+class Figure(Frozen):
+    """How the study is drawn where the command line says nothing else."""
+
+    kind: FigureKind = "heatmaps"
+    columns: int | None = Field(default=None, ge=1)  # axes in a row; None: by their number
+    metrics: tuple[str, ...] = Field(default=("test_error",), strict=False)  # of anytime curves
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*METRICS, TOP5)
+        unknown = [metric for metric in metrics if metric not in known]
+        if unknown or not metrics or len(set(metrics)) < len(metrics):
+            raise ValueError(f"{list(metrics)}: give some of {', '.join(known)}, each once")
+        return metrics
 
 
 class Panel(Frozen):
@@ -147,7 +169,9 @@ class Study(Frozen):
         Field(strict=False),
     ] = (0,)
     batch_size: int | None = Field(default=None, ge=1)  # None: the task's own
+    error: Literal["test_error", "top5_error"] = "test_error"  # the value of a cell
     options: Options = Options()
+    figure: Figure = Figure()
     panels: tuple[Panel, ...] = Field(alias="panel", strict=False)
 
     @model_validator(mode="before")
@@ -257,12 +281,13 @@ class Study(Frozen):
         """This stored study, grown by what `asked` adds: panels, seeds, grid values.
 
         Panels that both have must agree in all that finished cells depend on; their grids
-        become the smallest grid that holds both. `where` names the database in errors.
+        become the smallest grid that holds both. The study is drawn as `asked` says. `where`
+        names the database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
         """
-        for field in ("task", "batch_size", "options"):
+        for field in ("task", "batch_size", "error", "options"):
             self._require_same(field, getattr(self, field), getattr(asked, field), where)
         panels = {panel.name: panel for panel in self.panels}
         for new in asked.panels:
@@ -274,7 +299,7 @@ class Study(Frozen):
                 new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
-        return self.change(panels=tuple(panels.values()), seeds=seeds)
+        return self.change(panels=tuple(panels.values()), seeds=seeds, figure=asked.figure)
 
     def _require_same(self, label: str, stored: object, asked: object, where: str) -> None:
         if stored != asked:

@@ -46,13 +46,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path}: no text in UTF-8, so no study file: {e.reason}") from e
 
 
-def parse_axis(text: str, where: str) -> Any:
-    """The axis in `text`, written as in a study file: a list or a `{ base, log2 }` table.
+def parse_value(text: str, where: str) -> Any:
+    """The value in `text`, written as in a study file: a list, or a table in braces.
 
     Raises:
-        SpecError: it is not TOML; whether it is a valid axis is checked with its panel.
+        SpecError: it is not TOML; whether it is a valid value is checked with its panel.
     """
-    return parse_toml(f"axis = {text}", where)["axis"]
+    return parse_toml(f"value = {text}", where)["value"]
 
 
 def explain(e: ValidationError, where: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from study.outcome import METRICS, Outcome
+from study.metrics import METRICS
+from study.outcome import Outcome
 from study.spec import Axis, Cell, Grid, Options, Panel, Study
 from study.store import Store
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from study.outcome import METRICS, Outcome
+from study.metrics import METRICS
+from study.outcome import Outcome
 from study.provenance import Worker, provenance
 from study.spec import Axis, Cell, Grid, Panel, Study
 from study.store import Claim, Store

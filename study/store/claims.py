@@ -194,7 +194,7 @@ def _utc() -> datetime:
 
 def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     """Write values, attributes, thinned and full curves of the K cells of a chunk."""
-    cells, epochs = outcome.curves["test_error"].shape
+    cells, epochs = outcome.curves[outcome.error].shape
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
     every = max(1, -(-epochs // OPTUNA_CURVE_POINTS))
     shown = [e for e in range(epochs) if (epochs - 1 - e) % every == 0]  # the last one always
@@ -212,7 +212,7 @@ def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> No
             {
                 "trial_id": trial_id,
                 "objective": 0,
-                "value": finals["test_error"][k],
+                "value": finals[outcome.error][k],
                 "value_type": models.TrialValueModel.TrialValueType.FINITE,
             }
         )
@@ -230,7 +230,7 @@ def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> No
             {
                 "trial_id": trial_id,
                 "step": e + 1,
-                "intermediate_value": float(outcome.curves["test_error"][k, e]),
+                "intermediate_value": float(outcome.curves[outcome.error][k, e]),
                 "intermediate_value_type": (
                     models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
                 ),

@@ -28,6 +28,14 @@ TASKS: dict[str, TaskEntry] = {
         "study.tasks.digits:digits",
         "scikit-learn's 8×8 digits, 500 to train on and 1297 to test; BN-MLP 64-64-64-10",
     ),
+    "mnist1d": TaskEntry(
+        "study.tasks.mnist1d:mnist1d",
+        "MNIST-1D, signals of 40 values, 4,000 and 1,000; ConvNet 1D with batch norm",
+    ),
+    "mnist5k": TaskEntry(
+        "study.tasks.mnist5k:mnist5k",
+        "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
+    ),
     "cifar10": TaskEntry(
         "study.tasks.cifar:cifar10",
         "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",

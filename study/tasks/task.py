@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from study.errors import TaskError
 
 T = TypeVar("T")
+CHECKED = 32  # examples of a batch that are enough to see whether a task is right
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,21 @@ class TaskProtocol(Protocol):
         """Scalar loss of outputs [B, C] against targets [B], the mean over the batch."""
         ...
 
-    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """A training batch [B, …], augmented with randomness from `generator` only."""
+    def normalize(self, inputs: Tensor) -> Tensor:
+        """A batch [B, …] as it is stored, in the form the network takes; no randomness."""
         ...
+
+    def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """A normalized training batch [B, …], augmented with randomness from `generator` only.
+
+        `generator` is on the CPU, whatever the device of `inputs`.
+        """
+        ...
+
+
+def as_stored(inputs: Tensor) -> Tensor:
+    """The inputs as they are."""
+    return inputs
 
 
 def no_augmentation(inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -93,12 +106,19 @@ class Task:
     batch_size: int
     epochs: int  # default budget
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy
+    normalize: Callable[[Tensor], Tensor] = as_stored
     augment: Callable[[Tensor, torch.Generator], Tensor] = no_augmentation
 
 
-def chance_error(task: TaskProtocol) -> float:
-    """Test error of guessing, in percent: what a diverged cell is recorded with."""
-    return 100 * (1 - 1 / task.classes)
+def normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """A stored batch as the network takes it, floating-point values as `dtype`."""
+    inputs = task.normalize(inputs)
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+
+
+def chance_error(task: TaskProtocol, guesses: int = 1) -> float:
+    """Test error of guessing so many classes, in percent: what diverged cells are given."""
+    return 100 * (1 - guesses / task.classes)
 
 
 def require_task(task: object, name: str) -> None:
@@ -107,7 +127,8 @@ def require_task(task: object, name: str) -> None:
     Raises:
         TaskError: naming what is missing.
     """
-    wanted = ("name", "classes", "batch_size", "epochs", "network", "data", "loss", "augment")
+    numbers, functions = ("classes", "batch_size", "epochs"), ("network", "data", "loss")
+    wanted = ("name", *numbers, *functions, "normalize", "augment")
     missing = [attribute for attribute in wanted if not hasattr(task, attribute)]
     if missing:
         raise TaskError(
@@ -135,7 +156,8 @@ def check_task(task: TaskProtocol, batch_size: int) -> Data:
         raise TaskError(_wrong(task, "network()", "nothing to train", "some parameters"))
     network = network.float()
     full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
-    for size in dict.fromkeys((full, last or full)):  # the last partial batch is kept
+    sizes = (min(size, CHECKED) for size in (full, last or full))
+    for size in dict.fromkeys(sizes):  # the last partial batch is kept
         inputs, targets = _augmented(task, data.train_inputs[:size]), data.train_targets[:size]
         label = f"the network on a batch of {size}"
         outputs = _attempt(task, label, partial(network, inputs))
@@ -150,12 +172,13 @@ def check_task(task: TaskProtocol, batch_size: int) -> Data:
 
 def _augmented(task: TaskProtocol, inputs: Tensor) -> Tensor:
     """A training batch as the network would get it, in single precision."""
-    inputs = inputs.float() if inputs.is_floating_point() else inputs
-    augmented = _attempt(
-        task, "augment()", partial(task.augment, inputs.clone(), torch.Generator())
-    )
+    expected = f"a tensor of {len(inputs)} examples, as many as went in"
+    batch = _attempt(task, "normalize()", partial(task.normalize, inputs.clone()))
+    if not isinstance(batch, Tensor) or len(batch) != len(inputs):
+        raise TaskError(_wrong(task, "normalize()", _shape(batch), expected))
+    batch = batch.float() if batch.is_floating_point() else batch
+    augmented = _attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
     if not isinstance(augmented, Tensor) or len(augmented) != len(inputs):
-        expected = f"a tensor of {len(inputs)} examples, as many as went in"
         raise TaskError(_wrong(task, "augment()", _shape(augmented), expected))
     return augmented
 

@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from study import fused
-from study.fused import Ensemble, train_chunk, why_not_fused
+from study.ensemble import Ensemble, why_not_fused
+from study.fused import train_chunk
+from study.metrics import METRICS
 from study.models.mlp import bn_mlp
-from study.outcome import METRICS, Outcome
+from study.outcome import Outcome
 from study.pairs import PAIRS
 from study.spec import Cell, Options
 from tests.study.conftest import CLASSES, TRAIN

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import plan as plan_module
+from study.cost import PARAMETER_COPIES, estimate_seconds
 from study.errors import UsageError
-from study.plan import Plan, choose_devices, estimate_seconds, make_plan
+from study.plan import Plan, choose_devices, make_plan
 from study.spec import Cell, Study
 from study.terminal import format_bytes, format_seconds, remaining_seconds
 from tests.conftest import make_study
@@ -75,14 +76,15 @@ class TestPlan:
 
     def test_parameters_and_memory_are_counted(self, plan: Plan):
         assert plan.parameters == 2 * 32 + 32 + 32 * 32 + 32 + 32 * 2 + 2
-        assert plan.cell_bytes > plan_module.PARAMETER_COPIES * 4 * plan.parameters
+        assert plan.cell_bytes > PARAMETER_COPIES * 4 * plan.parameters
 
     def test_a_fusable_task_is_fused(self, plan: Plan):
         assert plan.not_fused is None
 
     def test_the_estimate_grows_with_the_cells(self, plan: Plan):
-        assert estimate_seconds(plan, 0) == 0
-        assert estimate_seconds(plan, 1000) > 0
+        none = {panel.name: [0, 0] for panel in plan.study.panels}
+        assert estimate_seconds(plan, none) == 0
+        assert estimate_seconds(plan, none | {plan.study.panels[0].name: [3, 1000]}) > 0
 
 
 @pytest.mark.parametrize(

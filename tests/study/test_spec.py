@@ -13,7 +13,7 @@ from study.errors import SpecError, StudyMismatchError, UsageError
 from study.pairs import PAIRS
 from study.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
 from study.spec import Axis, Cell, Grid, Options, Panel, Study
-from study.validation import parse_axis, read_toml
+from study.validation import parse_value, read_toml
 
 EXAMPLE = """
 name = "my-study"
@@ -515,13 +515,13 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     ],
 )
 def test_an_axis_of_the_command_line_is_read_as_in_a_file(text, expected):
-    assert parse_axis(text, "--alpha") == expected
+    assert parse_value(text, "--alpha") == expected
 
 
 @pytest.mark.parametrize("text", ["[0.1,", "1/2", ""])
 def test_a_broken_axis_of_the_command_line_is_told(text):
     with pytest.raises(SpecError, match=r"^--alpha: broken TOML: "):
-        parse_axis(text, "--alpha")
+        parse_value(text, "--alpha")
 
 
 def test_an_unknown_panel_is_told():

@@ -29,7 +29,8 @@ from study.errors import (
     StudyMismatchError,
     UsageError,
 )
-from study.outcome import METRICS, Outcome
+from study.metrics import METRICS
+from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
 from study.store import CellMean, Claim, Store, missing_cells
