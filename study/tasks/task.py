@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from study.errors import TaskError
+from study.errors import LandscapeError, TaskError
 
 T = TypeVar("T")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
@@ -212,6 +212,8 @@ def _check_data(task: TaskProtocol, data: Data) -> None:
 def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
     try:
         return call()
+    except LandscapeError:
+        raise  # it says itself what is wrong: data that are not there
     except Exception as e:  # whatever the user's code raises
         raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
 
@@ -237,7 +239,7 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     for field in fields(data):
         tensor: Tensor = getattr(data, field.name).cpu().contiguous()
         digest.update(f"{field.name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     for key, value in task.network().state_dict().items():
         digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
     return digest.hexdigest()[:16]
