@@ -198,6 +198,21 @@ def test_a_study_that_diverged_everywhere(store: Store):
     assert "No cell to recommend" in text
 
 
+def test_best_errors_without_regularization(store: Store):
+    """The best error is that of any cell; the difference of the best ones leaves λ = 0 out."""
+
+    def error(panel: str, cell) -> float:
+        return valley_error(panel, cell) if cell.lambda_ else 1.0
+
+    fill(store, valley_study(seeds=1), error, noise=0.0)
+    text = write_report(store, "valley", store.folder / "valley.md", kind="md").read_text("utf-8")
+    assert "| AdamW | separable | 1.00 |" in text
+    assert "the best error may be at λ = 0, all other numbers leave λ = 0 out" in text
+    assert "all over λ > 0, also the best error" in text
+    (adam, _) = study_report(store, "valley").panels
+    assert "(at 9 of 9 α), the best λ is 0." in adam.best_lambdas
+
+
 def test_markup_in_what_a_user_writes_is_text(store: Store):
     study = valley_study(exponents=1).change(task="<script>alert(1)</script>:x")
     fill(store, study)
@@ -219,7 +234,14 @@ def test_what_cannot_be_reported(valley: Store, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(-0.884, "−0.88"), (-0.001, "0.00"), (0.0, "0.00"), (12.345, "12.35"), (nan, "–")],
+    [
+        (-0.884, "−0.88"),
+        (-0.001, "0.00"),
+        (0.0, "0.00"),
+        (12.345, "12.35"),
+        (nan, "–"),
+        (math.inf, "∞"),
+    ],
 )
 def test_numbers_in_words(value: float, said: str):
     assert words.number(value) == said
