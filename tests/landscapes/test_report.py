@@ -158,7 +158,8 @@ def test_markdown_keeps_its_figures_beside_it(valley: Store, tmp_path: Path):
 
 
 def test_one_panel_only(valley: Store, tmp_path: Path):
-    path = write_report(valley, "valley", tmp_path / "one.html", panels=["adamw"])
+    path = write_report(valley, "valley", tmp_path / "one.html", panels=["adamw", "adamw"])
+    assert len(Page(path.read_text("utf-8")).all("section")) == 1
     text = Page(path.read_text("utf-8")).text
     assert "AdamW" in text
     assert "Adam + L2" not in text
