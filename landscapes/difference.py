@@ -123,7 +123,7 @@ def comparison_record(
 def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:
     """Count which panel is better in how many of the shared cells, beyond the noise."""
     if not np.isfinite(apart.error).any():
-        return ("no cell finished in both",)
+        return ("no cell has a result in both",)
     if not np.isfinite(apart.stderr).any():
         return ("one seed: noise unknown",)
     better, worse = (

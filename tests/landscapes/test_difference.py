@@ -75,9 +75,9 @@ def test_one_seed_gives_no_dots(make):
     assert record.difference.summary == ("one seed: noise unknown",)
 
 
-def test_panels_that_finished_no_cell_in_common_say_so(make):
+def test_panels_without_a_result_in_common_say_so(make):
     record = comparison_record(make([[2.0, nan]]), make([[nan, 1.0]]))
-    assert record.difference.summary == ("no cell finished in both",)
+    assert record.difference.summary == ("no cell has a result in both",)
 
 
 def test_normalized_and_raw_lambda_have_no_difference(make):
