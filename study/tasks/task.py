@@ -239,7 +239,7 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     for field in fields(data):
         tensor: Tensor = getattr(data, field.name).cpu().contiguous()
         digest.update(f"{field.name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     for key, value in task.network().state_dict().items():
         digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
     return digest.hexdigest()[:16]
