@@ -562,7 +562,7 @@ def presets() -> None:
     from study.presets import PRESETS
 
     for name, about in PRESETS.items():
-        click.echo(f"{name:12} {about}")
+        click.echo(f"{name:21} {about}")
 
 
 def _fetch(data_set: DataSet) -> None:

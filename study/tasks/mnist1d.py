@@ -33,6 +33,6 @@ mnist1d = Task(
     network=functools.partial(bn_convnet, 1, (1, 8, 16, 32), 10),
     data=mnist1d_data,
     classes=10,
-    batch_size=100,
+    batch_size=32,
     epochs=15,
 )
