@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.control import Control
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -120,6 +129,22 @@ class _Narrower:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(options.max_width - ECHO, 1)
         yield from console.render(self.bar, options.update_width(width))
+
+
+@contextmanager
+def download_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar to be called with the bytes there so far and in all; silent in a pipe."""
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    remaining = TimeRemainingColumn()
+    bar = Progress(*columns, remaining, console=console, disable=not console.is_terminal)
+
+    def show(there: int, size: int) -> None:
+        if not bar.tasks:  # what was there before is no speed
+            bar.add_task(name, total=size, completed=there)
+        bar.update(bar.task_ids[0], completed=there)
+
+    with bar:
+        yield show
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from study.errors import TaskError
+from study.errors import LandscapeError, TaskError
 
 T = TypeVar("T")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
@@ -219,6 +219,8 @@ def _check_data(task: TaskProtocol, data: Data) -> None:
 def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
     try:
         return call()
+    except LandscapeError:
+        raise  # it says itself what is wrong: data that are not there
     except Exception as e:  # whatever the user's code raises
         raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
 

@@ -84,7 +84,7 @@ def test_digits_trains_as_the_design_says():
 # Loading
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name, entry in TASKS.items() if not entry.data_set])
 def test_every_task_of_the_registry_loads_and_passes_its_check(name):
     task = load_task(name)
     assert task.name == name

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.spirals import spirals
+from study.tasks.folder import data_folder
 from study.tasks.task import Data, Task
 
 
@@ -72,6 +73,12 @@ def _twelve_classes() -> Data:
     return Data(inputs[:30], targets[:30], inputs[30:], targets[30:])
 
 
+def _data_of_the_folder() -> Data:
+    if not (data_folder() / "marker").exists():
+        raise FileNotFoundError("no marker")
+    return spirals.data()
+
+
 many_classes = Task("many-classes", lambda: nn.Linear(15, 12), _twelve_classes, 12, 5, 3)
 slow = replace(spirals, name="slow", network=_with(_Sleep()))
 dies_once = replace(spirals, name="dies-once", network=_with(_DieOnce()))
@@ -79,4 +86,5 @@ dies_always = replace(spirals, name="dies-always", network=_with(_DieAlways()))
 fails = replace(spirals, name="fails", network=_with(_FailInWorker()))
 branching = replace(spirals, name="branching", network=_with(_Branch()))
 wrong_shape = replace(spirals, name="wrong-shape", network=lambda: nn.Linear(2, 5))
+needs_data = replace(spirals, name="needs-data", data=_data_of_the_folder)
 no_task = torch.zeros(3)
