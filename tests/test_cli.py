@@ -304,7 +304,7 @@ def test_help_imports_nothing_heavy():
 
 
 BAD_REQUESTS = {
-    "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig2"),
+    "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig1, digits-fig2"),
     "study file": (["run", "nope.toml"], "nope.toml: cannot be read (No such file"),
     "pair": (["run", "--pair", "foo"], "--pair foo: study 'digits-fig2' has no grid for it"),
     "new pair": (

@@ -82,7 +82,7 @@ def test_axis_titles_and_scales(two, metric):
     ax = plot_curves(two, metric=metric)
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == METRICS[metric]
-    assert ax.get_yscale() == ("linear" if metric == "test_error" else "log")
+    assert ax.get_yscale() == ("log" if metric.endswith("loss") else "linear")
 
 
 def test_lines_bands_and_crosses(two):
