@@ -109,6 +109,8 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
 def title(panel: Panel) -> str:
     """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
 
+    Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
+
     With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
     """
     pair = PAIRS[panel.pair]
@@ -117,7 +119,7 @@ def title(panel: Panel) -> str:
     restarts = panel.normalized and panel.schedule.kind == "restarts"
     if restarts and pair.where == "decoupled":
         own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
-    own = own.lstrip("-_.+")
+    own = re.sub(r"[-_]+", " ", own.lstrip("-_.+"))
     return f"{name}, {own}" if own else name
 
 

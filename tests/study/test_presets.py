@@ -101,7 +101,7 @@ def test_raw_and_normalized_decays_of_supp3_cover_the_same_range(name: str):
     batch_size, examples = (128, 50_000) if name == "supp3" else (50, 500)
     panels = {panel.name: panel for panel in study.panels}
     middle = sorted({panel.epochs for panel in study.panels})[1]
-    raw, norm = panels[f"adamw-raw-{middle}"], panels[f"adamw-norm-{middle}"]
+    raw, norm = panels[f"adamw-raw-{middle}-epochs"], panels[f"adamw-norm-{middle}-epochs"]
     factor = math.sqrt(batch_size / (examples * middle))
     for ours, theirs in zip(norm.grid.lambda_.values, raw.grid.lambda_.values, strict=True):
         assert 0.5 < ours * factor / theirs < 2
