@@ -73,7 +73,8 @@ def estimate_seconds(plan: Plan, missing: Mapping[str, Sequence[int]]) -> float:
     batch_size = plan.study.batch_size or plan.task.batch_size
     steps = math.ceil(len(plan.data.train_targets) / batch_size)
     epoch = steps * pace.step + len(plan.data.test_targets) * pace.test
-    return cell_epochs * epoch / len(plan.devices)
+    chunks = sum(math.ceil(count / plan.chunk) for counts in missing.values() for count in counts)
+    return cell_epochs * epoch / min(len(plan.devices), chunks)
 
 
 def measure_pace(plan: Plan) -> Pace:

@@ -162,18 +162,23 @@ class TestEstimate:
         longer = replace(plan, study=plan.study.model_copy(update={"panels": panels}))
         epoch = 10 * 2.0 + 200 * 0.1  # of one cell
         for missing, cell_epochs in (
-            ({"sgd": [6], "adamw": [0]}, 6 * 3),
-            ({"sgd": [0], "adamw": [6]}, 6 * 10),
+            ({"sgd": [3, 3], "adamw": [0, 0]}, 6 * 3),
+            ({"sgd": [0, 0], "adamw": [3, 3]}, 6 * 10),
             ({"sgd": [1, 2], "adamw": [3, 4]}, 3 * 3 + 7 * 10),
         ):
             seconds = estimate_seconds(longer, missing)
             assert seconds == pytest.approx(cell_epochs * epoch / 2)  # two workers
 
     @pytest.mark.usefixtures("known_pace")
+    def test_workers_without_a_chunk_do_not_count(self, plan):
+        seconds = estimate_seconds(plan, {"sgd": [6], "adamw": [0]})
+        assert seconds == pytest.approx(6 * 3 * (10 * 2.0 + 200 * 0.1))
+
+    @pytest.mark.usefixtures("known_pace")
     def test_the_last_partial_batch_counts_as_a_step(self, plan):
         other = replace(plan, study=plan.study.model_copy(update={"batch_size": 30}))
         seconds = estimate_seconds(other, {"sgd": [1], "adamw": [0]})
-        assert seconds == pytest.approx(3 * (7 * 2.0 + 200 * 0.1) / 2)
+        assert seconds == pytest.approx(3 * (7 * 2.0 + 200 * 0.1))
 
     def test_where_nothing_is_missing_nothing_is_timed(self, plan, monkeypatch):
         monkeypatch.setattr(cost, "measure_pace", None)
