@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from landscapes.style import TEXT, NotebookFigure, points
+from landscapes.style import INK, TEXT, NotebookFigure, points
 from study.errors import UsageError
 
 # Inches: a column of ICML's two (instructions: 6.75 in for both and 0.25 in between), and the
@@ -135,12 +136,27 @@ def fit_height(figure: Figure, axes: Sequence[Axes], layout: Layout) -> None:
     figure.set_figheight(min(height, LENGTH))
 
 
+def add_words(figure: Figure, sentences: Sequence[str], handles: Sequence[Artist]) -> None:
+    """Say above all axes what the figure shows, explain its marks below, and make it higher."""
+    add_legend(figure, handles)
+    words: list[Artist] = [*figure.legends]
+    if sentences:
+        letters = int(72 * figure.get_figwidth() / (0.6 * points(TEXT)))
+        filled = [textwrap.fill(one, letters, break_on_hyphens=False) for one in sentences]
+        text = "\n".join(filled)
+        words.append(figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, color=INK))
+    heights = [word.get_window_extent().height / figure.dpi for word in words]
+    planned = 1.4 * points(TEXT) / 72  # a legend of one line
+    figure.set_figheight(figure.get_figheight() + max(sum(heights) - planned, 0.0))
+
+
 def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """Explain marks below all axes, in as many columns as fit."""
     if not handles:
         return
     letter = 0.55 * points(TEXT)
-    longest = letter * (max(len(str(handle.get_label())) for handle in handles) + 6)
+    lines = [line for handle in handles for line in str(handle.get_label()).split("\n")]
+    longest = letter * (max(map(len, lines)) + 6)
     columns = max(int(72 * figure.get_figwidth() / longest), 1)
     figure.legend(
         handles=handles,

@@ -11,9 +11,11 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn  # noqa: F401  (its colour maps)
+from matplotlib.axis import Axis as MplAxis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator
 
 from study.errors import StoreError, UsageError
 from study.pairs import PAIRS
@@ -23,6 +25,11 @@ from study.spec import Axis
 TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
+
+# Of pairs, in the order of their appearance: the Okabe-Ito palette, which the colour-blind can
+# tell apart. Where cells of a pair have shades, these are the maps that go with them.
+HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHADES = ("Oranges", "Blues", "Greens", "Purples", "YlOrBr", "GnBu")
 
 METRICS = {  # how axes and colour bars call what is recorded
     "train_loss": "training loss",
@@ -158,6 +165,15 @@ def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
 def _times(axis: Axis) -> str:
     multiplier = ticks(axis).multiplier
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def log_axis(axis: MplAxis) -> None:
+    """Make an axis logarithmic, with numbers that people read: 3, 0.02, 2·10⁻⁴."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    axis.set_major_locator(LogLocator(subs=(1.0,)))
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: decimal(value))
+    axis.set_minor_formatter(lambda value, _: decimal(value))
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
