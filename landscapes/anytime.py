@@ -83,13 +83,13 @@ def _draw_axes(record: AnytimeAxes, restarts: Sequence[int], ax: Axes) -> None:
     pairs = _pairs(record.lines)
     for line in record.lines:
         _draw_line(line, _style(line, pairs), ax)
-    if record.log:
-        log_axis(ax.yaxis)
     if record.y_range is None:
         ax.set_yticks([])
         ax.text(0.5, 0.5, "nothing recorded", transform=ax.transAxes, ha="center", color=INK)
     else:
         ax.set_ylim(*record.y_range)
+    if record.log:
+        log_axis(ax.yaxis)
     ax.set_xlim(left=0)
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)

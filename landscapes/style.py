@@ -15,7 +15,7 @@ from matplotlib.axis import Axis as MplAxis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from study.errors import StoreError, UsageError
 from study.pairs import PAIRS
@@ -40,6 +40,7 @@ METRICS = {  # how axes and colour bars call what is recorded
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
+_DECADES = 300  # end over start of an axis, below which more than powers of ten are written
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -168,12 +169,20 @@ def _times(axis: Axis) -> str:
 
 
 def log_axis(axis: MplAxis) -> None:
-    """Make an axis logarithmic, with numbers that people read: 3, 0.02, 2·10⁻⁴."""
+    """Make an axis logarithmic, with numbers that people read: 3, 0.02, 2·10⁻⁴.
+
+    Call it when the limits are known: 2 and 5 are written where there is room for them.
+    """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0,)))
     axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
     axis.set_major_formatter(lambda value, _: decimal(value))
-    axis.set_minor_formatter(lambda value, _: decimal(value))
+    if high < _DECADES * low:
+        axis.set_minor_formatter(lambda value, _: decimal(value))
+    else:
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=axis.get_tick_params()["length"])
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
