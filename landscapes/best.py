@@ -58,6 +58,11 @@ class Best:
         )
 
 
+def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
+    """The lowest final error of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
+    return tuple(f"{best.data.title}: {best.run.final.percent} at {best.name}." for best in bests)
+
+
 def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
     """The best cell of each panel; panels where none has finished without diverging are left out.
 

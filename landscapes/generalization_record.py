@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from landscapes.anytime_record import seen_range
-from landscapes.best import best_runs
+from landscapes.best import best_runs, best_sentences
 from landscapes.curves import Curve, curves_record
+from landscapes.earlier import NOISE
 from landscapes.landscape import Floats, landscape, top_cells
 from landscapes.layout import fitting_columns, paper_width
 from landscapes.panels import PanelData
@@ -162,10 +163,7 @@ def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) 
 
     Each panel is held against the first one.
     """
-    found = [
-        f"{best.data.title}: {best.run.final.percent} at {best.name}."
-        for best in best_runs(panels, curves)
-    ]
+    found = list(best_sentences(best_runs(panels, curves)))
     for other in panels[1:]:
         found += _against(panels[0], other)
     return tuple(found)
@@ -175,13 +173,17 @@ def _against(one: PanelData, other: PanelData) -> list[str]:
     gain = at_equal_loss(_row(one), _row(other))
     if gain is None:
         return []
-    side = "below" if gain.difference < 0 else "above"
-    spread = "" if gain.stderr is None else f" ± {gain.stderr:.2f}"
-    return [
-        f"At equal training loss ({decimal(gain.losses[0], 2)} to {decimal(gain.losses[1], 2)}), "
-        f"the error of {other.title} is {abs(gain.difference):.2f}{spread} points {side} that of "
-        f"{one.title}."
-    ]
+    where = f"{decimal(gain.losses[0], 2)} to {decimal(gain.losses[1], 2)}"
+    size = abs(gain.difference)
+    if size <= NOISE * (gain.stderr or 0.0):
+        between = f"the errors of {other.title} and {one.title} show no clear difference"
+    else:
+        spread = "" if gain.stderr is None else f" ± {gain.stderr:.2f}"
+        side = "below" if gain.difference < 0 else "above"
+        between = (
+            f"the error of {other.title} is {size:.2f}{spread} points {side} that of {one.title}"
+        )
+    return [f"At equal training loss ({where}), {between}."]
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,13 @@ def heatmaps_record(
             x_title="" if same_x and i + columns < count else x_titles[i],
             y_title="" if same_y and i > row else y_titles[i],
         )
-    label = "test error (points above the panel's best)" if relative else error_label(landscapes)
+    label = _relative_label(landscapes[0].metric) if relative else error_label(landscapes)
     return HeatmapsRecord(tuple(records), columns, label, relative, inches)
+
+
+def _relative_label(metric: str) -> str:
+    """Title the colour bar of panels that each have a scale of their own."""
+    return METRICS[metric].replace("%", "points above the panel's best")
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:

@@ -182,7 +182,7 @@ def log_axis(axis: MplAxis) -> None:
         axis.set_minor_formatter(lambda value, _: decimal(value))
     else:
         axis.set_minor_formatter(NullFormatter())
-    axis.set_tick_params(which="minor", length=axis.get_tick_params()["length"])
+    axis.set_tick_params(which="both", length=3)
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
