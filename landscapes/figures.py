@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from landscapes.anytime import plot_anytime
 from landscapes.generalization import plot_generalization
 from landscapes.heatmap import CMAP, plot_heatmaps
-from landscapes.heatmap_record import SPAN, TOP
+from landscapes.heatmap_record import BAR, SPAN, TOP, choose_columns
 from landscapes.landscape import Landscape
+from landscapes.layout import paper_width
 from landscapes.panels import reference_panels, study_panels
 from landscapes.schedules import plot_schedules
 from landscapes.slices import plot_slices_figure
@@ -93,7 +94,7 @@ def study_figure(
     own = study.figure if kind in (None, study.figure.kind) else spec.Figure(kind=kind)
     given = {"span": span, "cmap": cmap, "top": top}
     require_options(own.kind, **given, contours=tuple(contours), reference=reference)
-    columns = columns or own.columns
+    columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)
     chosen = study_panels(store, name, panels)
@@ -122,6 +123,13 @@ def study_figure(
         relative=own.relative or reference is not None,  # errors of another task
         width=width,
     )
+
+
+def _fitting(columns: int | None, count: int, width: float | str | None) -> int | None:
+    """The columns that a study wishes for, or fewer where its figure is printed narrow."""
+    if columns is None or width is None:
+        return columns
+    return choose_columns(count, paper_width(width), columns, right=BAR)
 
 
 def schedule_figure(
