@@ -12,6 +12,7 @@ import numpy as np
 from landscapes import words
 from landscapes.comparison import Comparison, compare
 from landscapes.edges import edges, extend_command
+from landscapes.findings import GRIDS
 from landscapes.landscape import Landscape, top_cells
 from landscapes.optimum import Move, moves
 from landscapes.panels import PanelData, alike, study_panels
@@ -43,6 +44,11 @@ class PanelReport:
         return self.landscape.title
 
     @property
+    def has_grid(self) -> bool:
+        """Whether there are several α and several λ to ask about."""
+        return len(self.landscape.alpha.values) > 1 and len(self.landscape.lambda_.values) > 1
+
+    @property
     def best(self) -> str:
         """The lowest error with its standard error: "2.31 ± 0.12 %"."""
         best = top_cells(self.landscape, 1)
@@ -60,6 +66,8 @@ class PanelReport:
         if chosen is None:
             return "No cell to recommend: none has finished without diverging."
         where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."
+        if self.landscape.error.size == 1:
+            return where
         if not chosen.neighbours:
             return f"{where} None of its neighbours has finished."
         worst = (
@@ -76,6 +84,8 @@ class PanelReport:
     @property
     def best_lambdas(self) -> str:
         """Over which λ the best ones of the good α range: "The best λ of … lie from … to …"."""
+        if not self.has_grid:
+            return ""
         error = usable(self.landscape)[:, np.array(self.landscape.lambda_.values) > 0]
         error = np.where(np.isnan(error), np.inf, error)
         if not np.isfinite(error).any():
@@ -129,6 +139,11 @@ class Report:
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML
     commands: tuple[tuple[str, str], ...]  # what it does, the command
+
+    @property
+    def asks_how_coupled(self) -> bool:
+        """Whether verdicts on α × λ are asked for: by the figure's kind, or by some grid."""
+        return self.study.figure.kind in GRIDS or any(panel.has_grid for panel in self.panels)
 
 
 def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
@@ -210,7 +225,7 @@ def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
     name = study.name
     return (
         ("this report", f"landscape report {name} {where}"),
-        ("the heatmaps", f"landscape plot {name} {where}"),
+        ("the figure", f"landscape plot {name} {where}"),
         ("every number", f"landscape export {name} -o {name}.csv {where}"),
         (
             "the study anew, from the specification below",
