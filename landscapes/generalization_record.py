@@ -16,7 +16,7 @@ import pandas as pd
 from landscapes.anytime_record import seen_range
 from landscapes.best import best_runs, best_sentences
 from landscapes.curves import Curve, curves_record
-from landscapes.earlier import NOISE
+from landscapes.earlier import NOISE, ONE_SEED
 from landscapes.landscape import Floats, landscape, top_cells
 from landscapes.layout import fitting_columns, paper_width
 from landscapes.panels import PanelData
@@ -164,15 +164,15 @@ def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) 
     Each panel is held against the first one.
     """
     found = list(best_sentences(best_runs(panels, curves)))
-    for other in panels[1:]:
-        found += _against(panels[0], other)
+    gains = [(other, at_equal_loss(_row(panels[0]), _row(other))) for other in panels[1:]]
+    known = [(other, gain) for other, gain in gains if gain is not None]
+    found += [_against(panels[0], other, gain) for other, gain in known]
+    if any(gain.stderr is None for _, gain in known):
+        found.append(ONE_SEED)
     return tuple(found)
 
 
-def _against(one: PanelData, other: PanelData) -> list[str]:
-    gain = at_equal_loss(_row(one), _row(other))
-    if gain is None:
-        return []
+def _against(one: PanelData, other: PanelData, gain: Gain) -> str:
     where = f"{decimal(gain.losses[0], 2)} to {decimal(gain.losses[1], 2)}"
     size = abs(gain.difference)
     if size <= NOISE * (gain.stderr or 0.0):
@@ -183,7 +183,7 @@ def _against(one: PanelData, other: PanelData) -> list[str]:
         between = (
             f"the error of {other.title} is {size:.2f}{spread} points {side} that of {one.title}"
         )
-    return [f"At equal training loss ({where}), {between}."]
+    return f"At equal training loss ({where}), {between}."
 
 
 @dataclass(frozen=True)

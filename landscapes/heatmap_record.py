@@ -244,7 +244,8 @@ def choose_columns(
     They are fewer on narrow paper, but no more rows than a page holds. `sizes` as of
     `fitting_columns`.
     """
-    columns = wish or (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
+    usual = (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
+    columns = wish or usual
     if width is None:
         return columns
     return max(min(columns, fitting_columns(width, **sizes)), -(-count // ROWS))

@@ -132,6 +132,7 @@ class Report:
 
     study: Study
     panels: tuple[PanelReport, ...]
+    asks_how_coupled: bool  # whether verdicts on α × λ are asked for
     pairings: tuple[Pairing, ...]
     moves: tuple[Move, ...]
     warnings: tuple[str, ...]
@@ -139,11 +140,6 @@ class Report:
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML
     commands: tuple[tuple[str, str], ...]  # what it does, the command
-
-    @property
-    def asks_how_coupled(self) -> bool:
-        """Whether verdicts on α × λ are asked for: by the figure's kind, or by some grid."""
-        return self.study.figure.kind in GRIDS or any(panel.has_grid for panel in self.panels)
 
 
 def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
@@ -159,14 +155,16 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
     reports = tuple(
         _panel_report(one, one.panel, progress[one.panel.name]) for one in chosen if one.panel
     )
+    coupling = study.figure.kind in GRIDS or any(one.has_grid for one in reports)
     return Report(
         study=study,
         panels=reports,
+        asks_how_coupled=coupling,
         pairings=tuple(
             Pairing(one.title, other.title, compare(one.cells, other.cells))
-            for one, other in alike(chosen)
+            for one, other in (alike(chosen) if coupling else ())
         ),
-        moves=tuple(moves(chosen)),
+        moves=tuple(moves(chosen)) if coupling else (),
         warnings=tuple(_warnings(study, reports, progress)),
         edges=tuple(
             (edge.sentence, extend_command(edge, study, store.display_url))
