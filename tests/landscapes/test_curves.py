@@ -16,12 +16,12 @@ GRID = Grid(alpha=Axis.log2(0.1, -2, 0), lambda_=Axis.log2(0.001, -1, 0, zero=Tr
 def frame(values: dict, *, panel: str = "adamw") -> pd.DataFrame:
     """A frame from {(alpha, lambda, seed): metric per epoch}."""
     rows = [
-        (panel, *cell, epoch, value, value, value)
+        (panel, *cell, epoch, value, value, value, value)
         for cell, curve in values.items()
         for epoch, value in enumerate(curve, start=1)
     ]
     columns = ["panel", "alpha", "lambda", "seed", "epoch", "train_loss", "test_loss"]
-    return pd.DataFrame(rows, columns=[*columns, "test_error"])
+    return pd.DataFrame(rows, columns=[*columns, "test_error", "top5_error"])
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_axis_titles_and_scales(two, metric):
     ax = plot_curves(two, metric=metric)
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == METRICS[metric]
-    assert ax.get_yscale() == ("linear" if metric == "test_error" else "log")
+    assert ax.get_yscale() == ("linear" if metric.endswith("error") else "log")
 
 
 def test_lines_bands_and_crosses(two):
