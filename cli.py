@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from study.plan import Plan
     from study.spec import FigureKind, Study
     from study.store import Store
+    from study.tasks.data_sets import DataSet
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 INTERRUPTED = 130  # exit code of a command stopped by Ctrl-C, as shells have it
 
@@ -55,6 +58,26 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Database URL, or the path of an SQLite file.  [env: LANDSCAPE_STORE]",
     )(command)
+
+
+def data_option(name: str) -> Callable[[Command], Command]:
+    """Add the option `name` that says where data sets lie; workers inherit what it says."""
+
+    def use(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
+        from study.tasks.folder import use_data_folder
+
+        if folder is not None:
+            use_data_folder(folder)
+
+    return click.option(
+        name,
+        metavar="FOLDER",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="LANDSCAPE_DATA",
+        callback=use,
+        expose_value=False,
+        help="Where data sets lie.  [env: LANDSCAPE_DATA; default: the user's cache folder]",
+    )
 
 
 @dataclass(frozen=True)
@@ -107,6 +130,7 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Where to train; auto takes CUDA where there is some.",
         ),
+        data_option("--data"),
     ):
         packed = option(packed)
     return packed
@@ -498,6 +522,32 @@ def compare(
 
 
 @main.command()
+@click.argument("name", required=False)
+@data_option("--folder")
+def data(name: str | None) -> None:
+    """Bring data set NAME into the data folder; without NAME, list the data sets.
+
+    Downloaded once, checked and unpacked; interrupted, it goes on where it stopped. An archive
+    that you put into the folder yourself is taken. Where there is no public address, it says
+    what to put where.
+
+    \b
+    Examples:
+      landscape data
+      landscape data cifar10 --folder /data
+    """  # noqa: D301
+    from study.tasks.data_sets import DATA_SETS, find_data_set
+
+    if name is None:
+        for known in DATA_SETS.values():
+            click.echo(f"{known.name:12} {known.state():26} {known.path}\n{'':12} {known.about}")
+        return
+    data_set = find_data_set(name)
+    _fetch(data_set)
+    click.echo(f"{data_set.name}: complete in {data_set.path}")
+
+
+@main.command()
 def pairs() -> None:
     """List the optimizer/regularization pairs."""
     from study.pairs import PAIRS, WHERE
@@ -512,8 +562,11 @@ def tasks() -> None:
     from study.tasks import TASKS
 
     for name, entry in TASKS.items():
-        click.echo(f"{name:12} {entry.about}")
-    click.echo("your own:    --task package.module:name, a study.tasks.task.Task; see examples/")
+        needs = f" (`landscape data {entry.data_set}`)" if entry.data_set else ""
+        click.echo(f"{name:16} {entry.about}{needs}")
+    click.echo(
+        "your own:        --task package.module:name, a study.tasks.task.Task; see examples/"
+    )
 
 
 @main.command()
@@ -522,7 +575,20 @@ def presets() -> None:
     from study.presets import PRESETS
 
     for name, about in PRESETS.items():
-        click.echo(f"{name:12} {about}")
+        click.echo(f"{name:21} {about}")
+
+
+def _fetch(data_set: DataSet) -> None:
+    """Bring the data set into the data folder, with a bar."""
+    from study.tasks.download import fetch
+    from study.terminal import download_bar
+
+    try:
+        with download_bar(_console(), data_set.name) as show:
+            fetch(data_set, show)
+    except KeyboardInterrupt:
+        click.echo(f"\nstopped; {data_set.name} goes on from here when asked again", err=True)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _console() -> Console:

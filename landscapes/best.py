@@ -25,7 +25,9 @@ class Best:
     curves: pd.DataFrame  # of the panel
 
     def curve(self, metric: str) -> Curve:
-        """A metric by epoch, mean over seeds."""
+        """A metric by epoch, mean over seeds; empty where it was not recorded."""
+        if metric not in self.curves or self.curves[metric].isna().all():
+            return Curve(self.name, (), (), (), diverged=False)
         row, col = self.place
         grid = self.panel.grid
         cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])

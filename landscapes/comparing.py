@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from landscapes import words
 from landscapes.comparison import compare
 from landscapes.difference import plot_comparison
 from landscapes.optimum import moves
@@ -34,18 +35,26 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     """Verdicts and differences; of a whole study also how the optimum moves.
 
     Raises:
-        UsageError: no such study or reference, or one panel only to compare.
+        UsageError: no such study or reference, a reference without any of the study's pairs, or
+            one panel only to compare.
         SpecError: no such panel.
     """
     own = study_panels(store, request.study) if request.panel is None else []
     pairings = _pairings(store, request, own)
     shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
-    tables = [verdict_table([(name, separability(one.cells)) for name, one in shown.items()])]
+    verdicts = [(name, separability(one.cells)) for name, one in shown.items()]
+    tables = [verdict_table(verdicts, [line for one in shown.values() for line in _open(one)])]
     if pairings:
         found = [(f"{a.name} →\n{b.name}", compare(a.cells, b.cells)) for a, b in pairings]
         tables.append(comparison_table(found))
     moved = moves(own)
     return [*tables, moves_table(moved)] if moved else tables
+
+
+def _open(one: PanelData) -> list[str]:
+    """Say so if the panel is not finished."""
+    finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+    return [words.unfinished(one.name, finished, total)] if finished < total else []
 
 
 def save_comparison(store: Store, request: Request, path: Path) -> Path:
@@ -68,7 +77,8 @@ def _pairings(
     if request.panel is None:
         if request.reference is None:
             return list(alike(own))
-        pairs = {one.landscape.pair: one for one in reference_panels(request.reference)}
+        published = reference_panels(request.reference, [one.landscape.pair for one in own])
+        pairs = {one.landscape.pair: one for one in published}
         return [(one, pairs[one.landscape.pair]) for one in own if one.landscape.pair in pairs]
     (one,) = study_panels(store, request.study, [request.panel])
     return [(one, _other(store, request, one))]

@@ -69,7 +69,7 @@ def compare(
         for name in ("tilt", "drift", "interaction", "regret")
     }
     draws = draw(a, replicates, 0), draw(b, replicates, 1)
-    common = _common_cells(a, b, *draws)
+    common = _common_cells(a, b, *draws, same_lambda=_normalized(one) == _normalized(other))
     return Comparison(
         best=(_lowest(b, draws[1]) - _lowest(a, draws[0])).estimate(),
         **differences,
@@ -88,7 +88,14 @@ def _lowest(seen: Surface, draws: Floats) -> Sample:
     return Sample(seen.best, draws[:, cells].min(axis=-1))
 
 
-def _common_cells(a: Surface, b: Surface, a_draws: Floats, b_draws: Floats) -> _Common:
+def _normalized(frame: pd.DataFrame) -> bool:
+    """Whether λ is λ_norm: the same number is another λ then."""
+    return "normalized" in frame and bool(frame["normalized"].any())
+
+
+def _common_cells(
+    a: Surface, b: Surface, a_draws: Floats, b_draws: Floats, *, same_lambda: bool
+) -> _Common:
     """Pair up the cells with the same α and λ and a result in both; diverged ones are inf."""
     rows = [(i, j) for i, x in enumerate(a.alpha) for j, y in enumerate(b.alpha) if _same(x, y)]
     cols = [
@@ -98,7 +105,7 @@ def _common_cells(a: Surface, b: Surface, a_draws: Floats, b_draws: Floats) -> _
         ((row, col), (other_row, other_col))
         for row, other_row in rows
         for col, other_col in cols
-        if not np.isnan(a.error[row, col] + b.error[other_row, other_col])
+        if same_lambda and not np.isnan(a.error[row, col] + b.error[other_row, other_col])
     ]
     here, there = np.array(cells, dtype=int).reshape(-1, 2, 2).transpose(1, 2, 0)
     count = min(len(a_draws), len(b_draws))

@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from landscapes.style import INK, METRICS, TEXT, TICK, decimal, ticks
 from study.errors import UsageError
+from study.metrics import TOP5, TOP5_CLASSES
 from study.spec import Axis, Cell, Grid
 
 STYLES = ("-", "--", "-.", ":")
@@ -69,7 +70,8 @@ def plot_curves(
         ax: where; the current axes if None.
 
     Raises:
-        UsageError: an unknown metric, a cell that has no curve, or too many cells.
+        UsageError: an unknown metric or one that the task does not have, a cell that has no
+            curve, or too many cells.
     """
     record = curves_record(curves, metric=metric, cells=cells, grid=grid)
     return draw_curves(record, plt.gca() if ax is None else ax)
@@ -85,6 +87,12 @@ def curves_record(
     """Say what `plot_curves` draws."""
     if metric not in METRICS:
         raise UsageError(f"unknown metric '{metric}': choose one of {', '.join(METRICS)}")
+    # Errors are recorded of diverged cells too, so that missing ones were never recorded.
+    if metric == TOP5 and len(curves) > 0 and (TOP5 not in curves or curves[TOP5].isna().all()):
+        raise UsageError(
+            f"no {METRICS[TOP5]} was recorded: the task has at most {TOP5_CLASSES} classes: "
+            "choose metric='test_error'"
+        )
     known = {
         Cell(float(alpha), float(lambda_))
         for alpha, lambda_ in zip(curves["alpha"], curves["lambda"], strict=True)

@@ -22,7 +22,7 @@ from landscapes.heatmap_record import (
     color_scale,
     heatmap_record,
 )
-from landscapes.landscape import Floats, Landscape
+from landscapes.landscape import Landscape
 from landscapes.style import INK, NotebookFigure
 from landscapes.surface import Mask
 from study.errors import UsageError
@@ -48,8 +48,14 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
     diverged have no difference.
 
     Raises:
-        UsageError: the grids share no cell.
+        UsageError: the grids share no cell, or one's λ is normalized and the other's is not.
     """
+    if one.normalized != other.normalized:
+        kinds = ["normalized λ" if a.normalized else "raw λ" for a in (one, other)]
+        raise UsageError(
+            f"{one.title} has {kinds[0]}, {other.title} {kinds[1]}: equal numbers are unequal λ, "
+            "so that only their statistics can be compared"
+        )
     alpha, rows, other_rows = _shared(one.alpha, other.alpha)
     lambda_, cols, other_cols = _shared(one.lambda_, other.lambda_)
     if not rows or not cols:
@@ -107,17 +113,25 @@ def comparison_record(
         other=heatmap_record(other, scale=scale, top=top),
         difference=replace(
             record,
-            summary=_summary(apart.error, certain),
+            summary=_summary(apart, certain),
             label="difference of test error (points)",
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
     )
 
 
-def _summary(error: Floats, certain: Mask) -> tuple[str, ...]:
+def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:
     """Count which panel is better in how many of the shared cells, beyond the noise."""
-    better, worse = int(np.sum(certain & (error < 0))), int(np.sum(certain & (error > 0)))
-    return (f"{better} cells better,", f"{worse} worse", "beyond noise (dots)")
+    if not np.isfinite(apart.error).any():
+        return ("no cell has a result in both",)
+    if not np.isfinite(apart.stderr).any():
+        return ("one seed: noise unknown",)
+    better, worse = (
+        int(np.sum(certain & (s * apart.error > 0)))
+        for s in (-1, 1)  # of other − one
+    )
+    cells = "cell" if better == 1 else "cells"
+    return (f"{better} {cells} better,", f"{worse} worse", "beyond noise (dots)")
 
 
 def _shared(one: Axis, other: Axis) -> tuple[Axis, list[int], list[int]]:

@@ -25,7 +25,7 @@ def study_edges(
         UsageError: the database holds no such study.
         SpecError: the study has no such panel.
     """
-    landscapes = study_landscapes(store, name, tuple(dict.fromkeys(panels)))
+    landscapes = study_landscapes(store, name, panels)
     found = [edge for landscape in landscapes for edge in edges(landscape, top)]
     return [edge for edge in found if not sides or edge.name in sides]
 

@@ -149,5 +149,5 @@ def schedule_figure(
         SpecError: the study has no such panel.
     """
     require_options("schedule", **others)
-    chosen = [study.panel(panel) for panel in panels] or study.panels
+    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
     return plot_schedules(chosen, columns=columns, width=width)

@@ -57,7 +57,7 @@ def figure_lines(
     if kind in GRIDS:
         return edge_lines(store, name, panels, TOP if top is None else top)
     if kind == "schedule":
-        chosen = [study.panel(panel) for panel in panels] or study.panels
+        chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
         return list(schedule_sentences(chosen))
     data, curves = study_panels(store, name, panels), curves_frame(store, name)
     if kind == "generalization":

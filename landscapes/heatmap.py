@@ -283,5 +283,5 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
             Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
         )
     if any(heatmap.contours for heatmap in heatmaps):
-        handles.append(contour_handle(heatmaps[0].contours))
+        handles.append(contour_handle([heatmap.contours for heatmap in heatmaps]))
     return handles

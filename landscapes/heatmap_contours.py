@@ -47,14 +47,15 @@ def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
         label.set_path_effects([_OUTLINE])
 
 
-def contour_handle(contours: Sequence[tuple[float, float]]) -> Line2D:
-    """Explain the lines in a legend."""
-    excess, level = contours[0]
+def contour_handle(contours: Sequence[Sequence[tuple[float, float]]]) -> Line2D:
+    """Explain the lines of a figure's heatmaps in a legend; some may have none."""
+    bests = {f"{level - excess:.2f} %" for levels in contours for excess, level in levels}
+    best = bests.pop() if len(bests) == 1 else "the panel's best"
     return Line2D(
         [],
         [],
         color="white",
         linewidth=0.9,
         path_effects=[_OUTLINE],
-        label=f"points above {level - excess:.2f} %",
+        label=f"points above {best}",
     )

@@ -5,6 +5,7 @@ Shapes: A values of α (rows), L values of λ (columns), both ascending.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -108,16 +109,17 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
 def title(panel: Panel) -> str:
     """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
 
+    Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
+
     With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
     """
     pair = PAIRS[panel.pair]
-    restarts = panel.normalized and panel.schedule.kind == "restarts"
     own = panel.name.removeprefix(pair.name)
+    name = pair.title
+    restarts = panel.normalized and panel.schedule.kind == "restarts"
     if restarts and pair.where == "decoupled":
-        own, name = own.removeprefix("r"), f"{pair.title}R"
-    else:
-        name = pair.title
-    own = own.lstrip("-_.+")
+        own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
+    own = re.sub(r"[-_]+", " ", own.lstrip("-_.+"))
     return f"{name}, {own}" if own else name
 
 

@@ -40,7 +40,7 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
         SpecError: the study has no such panel.
     """
     study = store.study(name)
-    chosen = [study.panel(panel) for panel in panels] or study.panels
+    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
     cells = cells_frame(store, name)
     return [
         PanelData(

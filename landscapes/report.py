@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
@@ -115,10 +117,10 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"words": words, "max_paths": 3}
+    environment.globals["words"] = words
     template = environment.get_template(f"report.{kind}.j2")
     sections = list(zip(report.panels, pictures, strict=True))
-    return template.render(report=report, whole=whole, sections=sections, folder=folder)
+    return template.render(report=report, whole=whole, sections=sections, folder=quote(folder))
 
 
 def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
@@ -135,18 +137,25 @@ def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Pi
 def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]:
     """The pictures of each panel: its heatmap, its slices, the curves of its best cells.
 
-    Heatmaps are left out where there is no grid, slices where there is a single λ.
+    Heatmaps are left out where there is no grid and the study asks for none, slices where there
+    is a single λ.
     """
     relative = report.study.figure.relative
     scale = None if relative else color_scale([panel.landscape for panel in report.panels])
     return [
         [
-            *([_heatmap(panel, scale)] if panel.has_grid else []),
+            *([_heatmap(panel, scale)] if _has_heatmap(panel, report.study) else []),
             *_slices(panel),
             *_curves(panel, curves[curves["panel"] == panel.panel.name]),
         ]
         for panel in report.panels
     ]
+
+
+def _has_heatmap(panel: PanelReport, study: Study) -> bool:
+    """Whether there is a grid to see: of several α and λ, or of several cells if asked for."""
+    several = panel.landscape.error.size > 1
+    return panel.has_grid or (several and study.figure.kind in GRIDS)
 
 
 def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
@@ -163,9 +172,10 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
         caption += " Square: the recommended one."
     if paths:
+        starts = ", for the cheapest, the median and the dearest α to start from"
         caption += (
-            " Lines: tuning λ at one α, then α at that λ, for the cheapest, the median and the "
-            f"dearest α to start from; beside them the points lost ({costs})."
+            f" Lines: tuning λ at one α, then α at that λ{starts if len(paths) == 3 else ''}; "
+            f"beside them the points lost ({costs})."
         )
     return Picture(
         name=f"{panel.panel.name}-heatmap",
@@ -198,11 +208,17 @@ def _slices(panel: PanelReport) -> list[Picture]:
                 f"{panel.best_lambdas}"
             ),
             caption=(
-                "Test error against λ at several α, ± one standard error; stars: the best λ of "
-                "each α; triangles: errors beyond the axis. " + panel.best_lambdas
+                f"Test error against λ at several α{', ± one standard error' * _spread(panel)}; "
+                "stars: the best λ of each α; triangles: errors beyond the axis. "
+                + panel.best_lambdas
             ),
         )
     ]
+
+
+def _spread(panel: PanelReport) -> bool:
+    """Whether any cell has a standard error: it takes two seeds."""
+    return bool(np.isfinite(panel.landscape.stderr).any())
 
 
 def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
@@ -216,6 +232,7 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     with paper_fonts(WIDTH):
         ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
     lowest = panel.landscape.error[best[0]]
+    bands = ", mean over seeds; bands: ± one standard error"
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [
         Picture(
@@ -225,9 +242,6 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
                 f"Learning curves of the {len(best)} best cells of {panel.title}: test error by "
                 f"epoch, ending at {lowest:.2f} % for the best."
             ),
-            caption=(
-                f"Test error of the {len(best)} best cells, mean over seeds; bands: ± one "
-                "standard error."
-            ),
+            caption=f"Test error of the {len(best)} best cells{bands * _spread(panel)}.",
         )
     ]

@@ -50,7 +50,7 @@ class PanelReport:
 
     @property
     def best(self) -> str:
-        """The lowest error with its standard error: "2.31 ± 0.12 %"."""
+        """The lowest error (percent) with its standard error: "2.31 ± 0.12"."""
         best = top_cells(self.landscape, 1)
         if not best:
             return words.UNKNOWN
@@ -83,16 +83,16 @@ class PanelReport:
 
     @property
     def best_lambdas(self) -> str:
-        """Over which λ the best ones of the good α range: "The best λ of … lie from … to …"."""
+        """Over which λ the best ones of the good α range, 0 included, as in the slices."""
         if not self.has_grid:
             return ""
-        error = usable(self.landscape)[:, np.array(self.landscape.lambda_.values) > 0]
+        error = usable(self.landscape)
         error = np.where(np.isnan(error), np.inf, error)
         if not np.isfinite(error).any():
             return ""
         good = error.min(axis=1) < error.min() + BASIN
         cols = error.argmin(axis=1)[good]
-        names = ticks(self.landscape.lambda_).names[-error.shape[1] :]
+        names = ticks(self.landscape.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
         return (
             f"Where some λ comes within {BASIN:g} point of the best error (at {good.sum()} of "
@@ -204,10 +204,7 @@ def _warnings(
     for report in reports:
         failed = progress[report.panel.name].failed
         if report.finished < report.total:
-            found.append(
-                f"{report.title}: {report.finished} of {report.total} cells have finished; the "
-                "numbers may change."
-            )
+            found.append(f"{words.unfinished(report.title, report.finished, report.total)}.")
         if failed:
             found.append(f"{report.title}: {failed} cells failed.")
         if report.diverged:

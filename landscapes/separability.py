@@ -207,10 +207,10 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
     if missing.mean() > UNFINISHED:
         return f"{missing.sum()} of {missing.size} cells have not finished"
     w = statistics.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
-    if w.sum() ** 2 / (w**2).sum() < NARROW:
-        return "the basin is no wider than a step of the grid: refine it around the best cell"
     if w[_border(missing)].sum() > CUT * w.sum():
         return "most of the basin lies on the border of what was trained: extend the grid"
+    if w.sum() ** 2 / (w**2).sum() < NARROW:
+        return "the basin is no wider than a step of the grid: refine it around the best cell"
     return None
 
 

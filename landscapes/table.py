@@ -53,7 +53,7 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     NaN unless finished; chance level if diverged), test_loss and train_loss (NaN too where
     diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
     (number in the Optuna study), attempts. Under warm restarts, values are those at the end of
-    the last whole cycle.
+    the last whole cycle, and what diverges after it does not count as diverged.
 
     Raises:
         UsageError: the database holds no such study.

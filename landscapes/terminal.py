@@ -14,19 +14,24 @@ from landscapes.separability import Separability
 from study.terminal import TABLE
 
 
-def verdict_table(found: Sequence[tuple[str, Separability]]) -> Table:
+def verdict_table(
+    found: Sequence[tuple[str, Separability]], warnings: Sequence[str] = ()
+) -> Table:
     """One row per panel: the verdict and its numbers with their intervals.
 
     Args:
         found: name and statistics of each panel.
+        warnings: what a reader must know besides.
     """
     table = _table("panel", "verdict", "tilt", "drift", "interaction", "regret", "worst")
     for name, one in found:
         numbers = (one.tilt, one.drift, one.interaction, one.regret, one.worst_regret)
         table.add_row(name, one.verdict, *map(_cell, numbers))
     reasons = [f"{name}: {one.reason}" for name, one in found if one.verdict == "cannot tell"]
-    caption = "regret: points of error lost by tuning λ, then α; below: 95 % intervals"
-    table.caption = "\n".join([caption, *reasons])
+    caption = (
+        "regret: points of error lost by tuning λ, then α; all over λ > 0; below: 95 % intervals"
+    )
+    table.caption = "\n".join([caption, *reasons, *warnings])
     return table
 
 
@@ -41,7 +46,8 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
         numbers = (one.best, one.tilt, one.drift, one.regret, one.rank, one.transfer)
         table.add_row(name, *map(_cell, numbers))
     table.caption = (
-        "second minus first, 95 % intervals below; over cells that both have: rank correlation, "
+        "second minus first over λ > 0, 95 % intervals below; over cells that both have: rank "
+        "correlation, "
         "and points lost in the second by taking the first's best cell (transfer)"
     )
     return table

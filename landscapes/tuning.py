@@ -21,7 +21,7 @@ PATH_COLORS = ("#E69F00", "#D55E00", "#56B4E9")  # Okabe & Ito; told apart by co
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A cell that is as good as the best within the noise, amid good neighbours."""
+    """A cell that is as good as the best within the noise, amid good neighbours if any."""
 
     cell: RowCol
     error: float  # percent
@@ -66,7 +66,10 @@ def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None
     lowest = error[best[0]]
     tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
     candidates = [_judge(landscape, error, (int(row), int(col)), lowest) for row, col in tied]
-    return min(candidates, key=lambda one: (one.mean_rise + one.above, one.above, one.cell))
+    return min(
+        candidates,
+        key=lambda one: (not one.neighbours, one.mean_rise + one.above, one.above, one.cell),
+    )
 
 
 def _judge(landscape: Landscape, error: Floats, cell: RowCol, lowest: float) -> Recommendation:
@@ -124,7 +127,7 @@ def typical_paths(paths: tuple[TuningPath, ...]) -> tuple[TuningPath, ...]:
 def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -> Axes:
     """Draw paths onto the heatmap of `record`: along the row, then along the column.
 
-    Each starts at the left of its row and ends in an arrow, with its cost beside the start.
+    Each starts at the left of its row and ends in an arrow; right of the row stands its cost.
     """
     outline = [patheffects.withStroke(linewidth=3.2, foreground="white")]
     right = ax.get_xlim()[1]

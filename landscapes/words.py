@@ -23,12 +23,13 @@ GLOSSARY = {
 
 VERDICTS = (
     "Test error in percent, ± its standard error over seeds; intervals of 95 %. α is the learning "
-    "rate, λ the regularization factor."
+    "rate, λ the regularization factor; the best error may be at λ = 0, all other numbers leave "
+    "λ = 0 out."
 )
 DIFFERENCES = (
-    "Second panel minus first. Rank correlation and transfer use the cells with the same α and λ "
-    "in both; transfer is what it costs in the second panel, in points of error, to take the best "
-    "cell of the first."
+    "Second panel minus first, all over λ > 0, also the best error. Rank correlation and transfer "
+    "use the cells with the same α and λ in both; transfer is what it costs in the second panel, "
+    "in points of error, to take the best cell of the first (∞: it diverges there)."
 )
 MOVES = (
     "Octaves from the middle of the first basin to that of the second: 1 means twice the value. "
@@ -44,11 +45,11 @@ RULE = (
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a real minus sign: "−0.88"; a dash for NaN."""
+    """A number with a real minus sign: "−0.88"; a dash for NaN, "∞" for inf."""
     if math.isnan(value):
         return UNKNOWN
     rounded = round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
-    return f"{rounded:.{digits}f}".replace("-", "−")
+    return f"{rounded:.{digits}f}".replace("-", "−").replace("inf", "∞")
 
 
 def interval(estimate: Estimate, digits: int = 2) -> str:
@@ -62,6 +63,11 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
     """The value, and its interval where it is known: "−0.88 (−0.90 to −0.85)"."""
     known = interval(estimate, digits)
     return number(estimate.value, digits) + (f" ({known})" if known else "")
+
+
+def unfinished(title: str, finished: int, total: int) -> str:
+    """That cells of a panel are missing."""
+    return f"{title}: {finished} of {total} cells have finished; the numbers may change"
 
 
 def verdict_line(title: str, found: Separability) -> str:

@@ -47,7 +47,7 @@ def cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dty
     with saved_tensors_hooks(keep, lambda tensor: tensor):
         task.loss(network(inputs), data.train_targets[:examples])
     activations = sum(size for place, size in saved.items() if place not in parameters)
-    of_batch = activations * batch_size // examples
+    of_batch = activations * min(batch_size, len(data.train_targets)) // examples
     return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
 
 
@@ -73,7 +73,8 @@ def estimate_seconds(plan: Plan, missing: Mapping[str, Sequence[int]]) -> float:
     batch_size = plan.study.batch_size or plan.task.batch_size
     steps = math.ceil(len(plan.data.train_targets) / batch_size)
     epoch = steps * pace.step + len(plan.data.test_targets) * pace.test
-    return cell_epochs * epoch / len(plan.devices)
+    chunks = sum(math.ceil(count / plan.chunk) for counts in missing.values() for count in counts)
+    return cell_epochs * epoch / min(len(plan.devices), chunks)
 
 
 def measure_pace(plan: Plan) -> Pace:
@@ -112,8 +113,9 @@ def _probe(plan: Plan, cells: int, examples: int) -> Pace:
     """Train so many cells for a few steps on batches of so many examples."""
     study, device = plan.study, plan.devices[0]
     panel = study.panels[0]
-    data = _excerpt(plan.data, PROBE_STEPS * examples, 2 * examples)
-    steps = math.ceil(len(data.train_targets) / examples)
+    # Whole batches only: a last partial one would be the fastest.
+    steps = min(PROBE_STEPS, len(plan.data.train_targets) // examples)
+    data = _excerpt(plan.data, steps * examples, 2 * examples)
     moments: list[float] = []
 
     def on_step() -> None:

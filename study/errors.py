@@ -24,6 +24,10 @@ class TaskError(UsageError):
     """A task that is unknown, does not import, or does not keep the Task protocol."""
 
 
+class DataError(LandscapeError):
+    """A data set that is missing, incomplete or wrong, or a folder that cannot hold it."""
+
+
 class StoreError(LandscapeError):
     """A database that cannot be opened, read or written."""
 

@@ -33,3 +33,11 @@ class Outcome:
     def final(self, metric: str) -> np.ndarray:
         """The metric after the epoch that counts, [K]."""
         return self.curves[metric][:, (self.solution or 0) - 1]
+
+    def lost_epoch(self) -> np.ndarray:
+        """`diverged_epoch` of the cells whose value that spoilt, else 0, [K].
+
+        A cell that diverges after the epoch that counts has a value like any other.
+        """
+        after = self.diverged_epoch > (self.solution or np.inf)
+        return np.where(after, 0, self.diverged_epoch)

@@ -99,7 +99,8 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
 
 def _schedule(text: str) -> Any:
     """A schedule by name, or with its options as in a study file."""
-    return parse_value(text, f"--schedule {text}") if text.startswith("{") else text
+    is_table = text.lstrip().startswith("{")
+    return parse_value(text, f"--schedule {text}") if is_table else text
 
 
 def _task_name(task: str) -> str:

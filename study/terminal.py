@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.control import Control
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -122,6 +131,22 @@ class _Narrower:
         yield from console.render(self.bar, options.update_width(width))
 
 
+@contextmanager
+def download_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar to be called with the bytes there so far and in all; silent in a pipe."""
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    remaining = TimeRemainingColumn()
+    bar = Progress(*columns, remaining, console=console, disable=not console.is_terminal)
+
+    def show(there: int, size: int) -> None:
+        if not bar.tasks:  # what was there before is no speed
+            bar.add_task(name, total=size, completed=there)
+        bar.update(bar.task_ids[0], completed=there)
+
+    with bar:
+        yield show
+
+
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:
     """Time left (seconds, if known), then the best error and diverged cells if they fit."""
     line = f"{format_seconds(eta)} left" if eta is not None else "first chunks running"
@@ -221,10 +246,19 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     table.caption = (
         f"{plan.parameters:,} parameters a cell, trained {engine}, at most {plan.chunk} together: "
         f"{format_bytes(memory)} a worker beside PyTorch itself; "
-        f"{len(plan.devices)} workers on {', '.join(sorted(set(plan.devices)))}; "
-        f"about {format_seconds(seconds)}"
+        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)} on "
+        f"{', '.join(sorted(set(plan.devices)))}; "
+        f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
+
+
+def _gpu_hours(plan: Plan, seconds: float) -> str:
+    """What that wall time costs in GPU hours; on CPUs, that it is the time of these workers."""
+    gpus = len({device for device in plan.devices if device.startswith("cuda")})
+    if gpus == 0:
+        return " on these CPU workers"
+    return f", {seconds * gpus / HOUR:.1f} GPU hours"
 
 
 def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:

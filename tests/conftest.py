@@ -27,6 +27,14 @@ def _in_repository(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parent.parent)
 
 
+@pytest.fixture(autouse=True)
+def _no_data_sets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The user's data folder is neither read nor filled, and a changed one is put back."""
+    monkeypatch.setenv("LANDSCAPE_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     """An empty database."""

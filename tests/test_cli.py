@@ -90,6 +90,16 @@ def test_dry_run_prints_cells_chunks_memory_and_time_and_writes_nothing(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_schedule_with_its_options(tmp_path: Path):
+    schedule = '{ kind = "restarts", t_0 = 10 }'
+    options = ("--schedule", schedule, "--store", tmp_path / "x.db", "--dry-run", "--workers", 1)
+    result = landscape(*SMALL_RUN, *options)
+    assert result.exit_code == 0
+    words = " ".join(result.output.split())
+    assert "sgd sgd restarts (T₀ = 10, ×2) 2 2 × 2 × 1 4 1 " in words
+    assert words.endswith("on these CPU workers")
+
+
 def test_dry_run_counts_only_what_is_missing(half_done: Path):
     arguments = ("run", "--task", SPIRALS, "--name", "small", "--pair", "sgd", "--pair", "adamw")
     grid = ("--alpha", "[0.05, 0.1, 0.2]", "--lambda", "[0, 0.001, 0.01]")
@@ -294,7 +304,7 @@ def test_help_imports_nothing_heavy():
 
 
 BAD_REQUESTS = {
-    "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig2"),
+    "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig1, digits-fig2"),
     "study file": (["run", "nope.toml"], "nope.toml: cannot be read (No such file"),
     "pair": (["run", "--pair", "foo"], "--pair foo: study 'digits-fig2' has no grid for it"),
     "new pair": (
@@ -318,6 +328,22 @@ BAD_REQUESTS = {
     "schedule": (
         ["run", "--schedule", "cosin"],
         "unknown schedule 'cosin': choose one of constant",
+    ),
+    "restarts": (
+        ["run", "--schedule", "restarts"],
+        "schedule, restarts, t_0: missing: please give it",
+    ),
+    "schedule option": (
+        ["run", "--schedule", '{ kind = "restarts", t_0 = 0 }'],
+        "schedule, restarts, t_0: Input should be greater than or equal to 1, found 0",
+    ),
+    "schedule kind": (
+        ["run", "--schedule", '{ kind = "linear" }'],
+        "unknown schedule 'linear': choose one of constant",
+    ),
+    "schedule table": (
+        ["run", "--schedule", "{ kind = restarts }"],
+        "--schedule { kind = restarts }: broken TOML:",
     ),
     "epochs": (["run", "--epochs", "0"], "epochs: Input should be greater than or equal to 1"),
     "batch": (["run", "--batch-size", "0"], "batch_size: Input should be greater than or equal"),
@@ -352,7 +378,7 @@ def test_a_wrong_request_gets_one_clear_message(
     if "cuda" in request.node.callspec.id and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     before = filled.read_bytes()
-    command = [argument.format(db=filled) for argument in arguments]
+    command = [argument.replace("{db}", str(filled)) for argument in arguments]
     if "--store" not in command:
         command += ["--store", str(filled)] if command[0] != "pairs" else []
     result = landscape(*command)

@@ -133,6 +133,23 @@ class TestCompare:
         output = words_of(landscape(*arguments).output)
         assert "fig2/sgd " in output if panel == ("adamw", "sgd") else "fig2/adamw " in output
 
+    def test_unfinished_panels_are_told(self, tmp_path: Path):
+        store = Store(str(tmp_path / "part.db"), create=True)
+        fill(store, valley_study(seeds=1), chunks=6)
+        output = words_of(landscape("compare", "valley", "--store", tmp_path / "part.db").output)
+        assert "adam: 60 of 90 cells have finished; the numbers may change" in output
+        assert "adamw: 0 of 90 cells have finished; the numbers may change" in output
+
+    def test_finished_panels_need_no_warning(self, valley: Path):
+        assert "finished" not in landscape("compare", "valley", "--store", valley).output
+
+    def test_a_study_of_other_pairs_than_the_paper(self, tmp_path: Path):
+        path = tmp_path / "torch.db"
+        fill(Store(str(path), create=True), valley_study(pairs=("adamw-torch",), exponents=1))
+        result = landscape("compare", "valley", "--reference", "fig2", "--store", path)
+        assert result.exit_code == 2
+        assert "reference 'fig2' has no panel of adamw-torch: it has sgd" in result.output
+
     def test_budgets_move_the_optimum(self, tmp_path: Path):
         study = valley_study(pairs=("adamw",))
         short = study.panels[0]

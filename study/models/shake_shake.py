@@ -58,8 +58,8 @@ class Shortcut(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """[B, C, H, W] → [B, outputs, H / stride, W / stride]."""
         inputs = torch.relu(inputs)
-        # One pixel up and to the left, zeros coming in from below and the right.
-        moved = nn.functional.pad(inputs[:, :, 1:, 1:], (0, 1, 0, 1))
+        # One pixel down and to the right, zeros coming in from above and the left.
+        moved = nn.functional.pad(inputs[:, :, :-1, :-1], (1, 0, 1, 0))
         every = (..., slice(None, None, self.stride), slice(None, None, self.stride))
         paths = [self.straight(inputs[every]), self.shifted(moved[every])]
         return self.norm(torch.cat(paths, dim=1))

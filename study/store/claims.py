@@ -198,9 +198,10 @@ def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> No
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
     every = max(1, -(-epochs // OPTUNA_CURVE_POINTS))
     shown = [e for e in range(epochs) if (epochs - 1 - e) % every == 0]  # the last one always
+    lost_epoch = outcome.lost_epoch()
     values, attributes, steps, curves = [], [], [], []
     for k, trial_id in enumerate(claim.trial_ids):
-        diverged_epoch = int(outcome.diverged_epoch[k])
+        diverged_epoch = int(lost_epoch[k])
         losses = {
             metric: _finite_or_none(finals[metric][k]) for metric in ("train_loss", "test_loss")
         }

@@ -20,6 +20,7 @@ class TaskEntry:
 
     path: str  # package.module:name
     about: str
+    data_set: str | None = None  # that `landscape data` must bring first
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -34,6 +35,32 @@ TASKS: dict[str, TaskEntry] = {
     "mnist5k": TaskEntry(
         "study.tasks.mnist5k:mnist5k",
         "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
+    ),
+    "cifar10": TaskEntry(
+        "study.tasks.cifar:cifar10",
+        "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="cifar10",
+    ),
+    "cifar10-2x32d": TaskEntry(
+        "study.tasks.cifar:cifar10_2x32d", "the same; ResNet 26 2x32d", data_set="cifar10"
+    ),
+    "cifar10-2x96d": TaskEntry(
+        "study.tasks.cifar:cifar10_2x96d", "the same; ResNet 26 2x96d", data_set="cifar10"
+    ),
+    "cifar100": TaskEntry(
+        "study.tasks.cifar:cifar100",
+        "CIFAR-100, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="cifar100",
+    ),
+    "imagenet32": TaskEntry(
+        "study.tasks.imagenet32:imagenet32",
+        "ImageNet32x32, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
+        data_set="imagenet32",
+    ),
+    "imagenet32-2x96d": TaskEntry(
+        "study.tasks.imagenet32:imagenet32_2x96d",
+        "the same; ResNet 26 2x96d",
+        data_set="imagenet32",
     ),
 }
 

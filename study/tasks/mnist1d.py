@@ -30,9 +30,9 @@ def mnist1d_data() -> Data:
 
 mnist1d = Task(
     name="mnist1d",
-    network=functools.partial(bn_convnet, 1, (1, 16, 32, 32), 10),
+    network=functools.partial(bn_convnet, 1, (1, 8, 16, 32), 10),
     data=mnist1d_data,
     classes=10,
-    batch_size=100,
+    batch_size=32,
     epochs=15,
 )

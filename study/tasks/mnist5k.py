@@ -32,6 +32,6 @@ mnist5k = Task(
     network=functools.partial(bn_convnet, 2, (1, 8, 16, 32), 10),
     data=mnist5k_data,
     classes=10,
-    batch_size=100,
+    batch_size=50,
     epochs=20,
 )

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from study.errors import TaskError
+from study.errors import LandscapeError, TaskError
 
 T = TypeVar("T")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
@@ -74,7 +74,10 @@ class TaskProtocol(Protocol):
         ...
 
     def normalize(self, inputs: Tensor) -> Tensor:
-        """A batch [B, …] as it is stored, in the form the network takes; no randomness."""
+        """A batch [B, …] as it is stored, in the form the network takes.
+
+        Neither random nor in place: test examples are normalized anew after each epoch.
+        """
         ...
 
     def augment(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
@@ -173,9 +176,13 @@ def check_task(task: TaskProtocol, batch_size: int) -> Data:
 def _augmented(task: TaskProtocol, inputs: Tensor) -> Tensor:
     """A training batch as the network would get it, in single precision."""
     expected = f"a tensor of {len(inputs)} examples, as many as went in"
-    batch = _attempt(task, "normalize()", partial(task.normalize, inputs.clone()))
+    stored = inputs.clone()
+    batch = _attempt(task, "normalize()", partial(task.normalize, stored))
     if not isinstance(batch, Tensor) or len(batch) != len(inputs):
         raise TaskError(_wrong(task, "normalize()", _shape(batch), expected))
+    if not torch.allclose(stored, inputs, rtol=0, atol=0, equal_nan=True):
+        found = "a batch that it changed in place"
+        raise TaskError(_wrong(task, "normalize()", found, "a new tensor: the data are kept"))
     batch = batch.float() if batch.is_floating_point() else batch
     augmented = _attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
     if not isinstance(augmented, Tensor) or len(augmented) != len(inputs):
@@ -212,6 +219,8 @@ def _check_data(task: TaskProtocol, data: Data) -> None:
 def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
     try:
         return call()
+    except LandscapeError:
+        raise  # it says itself what is wrong: data that are not there
     except Exception as e:  # whatever the user's code raises
         raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
 
@@ -228,16 +237,20 @@ def _shape(value: object) -> str:
 
 @torch.random.fork_rng(devices=[])
 def fingerprint(task: TaskProtocol, data: Data) -> str:
-    """A hash of the data and of the network's parameters' names and shapes.
+    """A hash of the data, as stored and normalized, and of the network's names and shapes.
 
     Results are kept under it, so that a task whose data or network has changed since is
     noticed and not mixed with what was trained before.
     """
     digest = hashlib.sha256()
-    for field in fields(data):
-        tensor: Tensor = getattr(data, field.name).cpu().contiguous()
-        digest.update(f"{field.name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    tensors: dict[str, Tensor] = {field.name: getattr(data, field.name) for field in fields(data)}
+    batch = data.train_inputs[:CHECKED]
+    normal = task.normalize(batch)
+    if normal is not batch:
+        tensors["normalized"] = normal
+    for name, tensor in tensors.items():
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     for key, value in task.network().state_dict().items():
         digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
     return digest.hexdigest()[:16]

@@ -90,6 +90,16 @@ def test_grids_without_a_common_cell_have_statistics_but_no_ranks():
     assert holds(found.tilt, 0.0)
 
 
+def test_normalized_and_raw_lambda_have_statistics_but_no_ranks():
+    """0.001 as λ_norm is another λ than 0.001."""
+    one, other = valley().assign(normalized=False), valley(seed=1).assign(normalized=True)
+    found = compare(one, other)
+    assert found.common == 0
+    assert math.isnan(found.rank.value)
+    assert holds(found.tilt, 0.0)
+    assert compare(other, other).common == compare(valley(), one).common == 121
+
+
 def test_diverged_cells_share_the_last_rank():
     one, other = valley(), valley(seed=1)
     for frame in (one, other):

@@ -60,6 +60,13 @@ class TestDrawing:
         (legend,) = figure.legends
         assert legend.get_texts()[-1].get_text() == "points above 2.00 %"
 
+    def test_the_legend_of_panels_that_count_from_their_own_best(self, make):
+        """As beside a reference; a panel that has not begun has no lines."""
+        unknown, one, other = make(valley() * nan), make(valley()), make(valley() + 1)
+        for shown, best in (((unknown, one), "2.00 %"), ((one, other), "the panel's best")):
+            (legend,) = plot_heatmaps(shown, contours=(0.5,), relative=True).legends
+            assert legend.get_texts()[-1].get_text() == f"points above {best}"
+
     def test_zero_stands_apart(self, make):
         error = valley()
         error[:, 0] = 2.0  # as good as the best, but λ = 0

@@ -82,7 +82,7 @@ def test_axis_titles_and_scales(two, metric):
     ax = plot_curves(two, metric=metric)
     assert ax.get_xlabel() == "epoch"
     assert ax.get_ylabel() == METRICS[metric]
-    assert ax.get_yscale() == ("linear" if metric.endswith("error") else "log")
+    assert ax.get_yscale() == ("log" if metric.endswith("loss") else "linear")
 
 
 def test_lines_bands_and_crosses(two):
@@ -102,6 +102,8 @@ def test_lines_bands_and_crosses(two):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("values", [[nan, nan], [0.0, 0.0], [1.0]])
 def test_whatever_there_is_draws(metric, values):
+    if metric == "top5_error":
+        values = [75.0 if math.isnan(value) else value for value in values]  # never missing
     ax = plot_curves(frame({(0.1, 0.0, s): values for s in range(2)}), metric=metric)
     ax.figure.canvas.draw()
 
@@ -120,3 +122,13 @@ def test_errors_say_what_to_choose(two):
     many = frame({(0.1 + i, 0.0, 0): [1.0] for i in range(21)})
     with pytest.raises(UsageError, match="21 curves cannot be told apart: name at most 20"):
         plot_curves(many)
+
+
+def test_top_5_where_it_was_recorded_and_a_word_where_it_was_not(two):
+    record = curves_record(two.assign(top5_error=two["test_error"] / 2), metric="top5_error")
+    assert record.y_title == "Top-5 test error (%)"
+    assert record.curves[0].mean == (3.5, 3, 1.5)
+    with pytest.raises(UsageError, match=r"no Top-5 test error .* at most 10 classes: choose"):
+        curves_record(two.assign(top5_error=nan), metric="top5_error")
+    with pytest.raises(UsageError, match="no Top-5 test error"):
+        curves_record(two.drop(columns="top5_error"), metric="top5_error")

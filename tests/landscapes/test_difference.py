@@ -63,7 +63,7 @@ def test_differences_beyond_the_noise_carry_dots(make):
     other = make([[2.0, 2.38, 2.41, 1.5]], seeds=3, stderr=stderr)
     record = comparison_record(one, other)  # standard error √2 · 0.1 = 0.141, bound 0.393
     assert record.beyond_noise == ((0, 2), (0, 3))
-    assert record.difference.summary == ("1 cells better,", "1 worse", "beyond noise (dots)")
+    assert record.difference.summary == ("1 cell better,", "1 worse", "beyond noise (dots)")
     assert record.difference.scale == (-3.0, 3.0)
     assert record.difference.label == "difference of test error (points)"
     assert record.one.scale == record.other.scale == (1.5, 4.5)
@@ -72,6 +72,18 @@ def test_differences_beyond_the_noise_carry_dots(make):
 def test_one_seed_gives_no_dots(make):
     record = comparison_record(make([[2.0, 2.0]]), make([[9.0, 1.0]]))
     assert record.beyond_noise == ()
+    assert record.difference.summary == ("one seed: noise unknown",)
+
+
+def test_panels_without_a_result_in_common_say_so(make):
+    record = comparison_record(make([[2.0, nan]]), make([[nan, 1.0]]))
+    assert record.difference.summary == ("no cell has a result in both",)
+
+
+def test_normalized_and_raw_lambda_have_no_difference(make):
+    """0.001 as λ_norm is another λ than 0.001."""
+    with pytest.raises(UsageError, match="AdamW has raw λ, SGDW normalized λ: equal numbers"):
+        difference(make([[2.0, 1.0]]), make([[2.0, 1.0]], title="SGDW", normalized=True))
 
 
 def test_the_figure_has_three_maps_and_the_dots(make):

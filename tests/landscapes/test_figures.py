@@ -96,7 +96,7 @@ def test_options_of_other_kinds_are_refused(store: Store, kind):
 def test_schedules_need_no_database():
     study = restart_study()
     assert len(schedule_figure(study).axes) == 2
-    assert len(schedule_figure(study, ["adamwr"]).axes) == 1
+    assert len(schedule_figure(study, ["adamwr", "adamwr"]).axes) == 1
     with pytest.raises(SpecError, match="no panel 'x'"):
         schedule_figure(study, ["x"])
     with pytest.raises(UsageError, match="schedule figures have no --cmap"):

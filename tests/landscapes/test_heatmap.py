@@ -120,6 +120,12 @@ class TestRecord:
         both = heatmaps_record([few, many])
         assert both.label == "test error (%), mean over 1 to 3 seeds"
 
+    def test_the_label_says_which_error(self, make):
+        field = make([[1, 2]], seeds=3, metric="top5_error")
+        assert heatmap_record(field).label == "Top-5 test error (%), mean over 3 seeds"
+        none = make([[nan, nan]], metric="top5_error")
+        assert heatmap_record(none).label == "Top-5 test error (%)"
+
     def test_zero_alone_is_not_apart(self, make):
         assert not heatmap_record(make([[1]], lambda_=Axis(values=(0,)))).zero_apart
 

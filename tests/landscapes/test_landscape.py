@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from landscapes.landscape import Landscape, landscape, title, top_cells
 from study.errors import UsageError
+from study.schedules import WarmRestarts
 from study.spec import Axis, Grid, Panel
 
 nan, inf = math.nan, math.inf
@@ -117,6 +118,36 @@ class TestRecord:
     )
     def test_title_tells_panels_of_one_pair_apart(self, panel, name, expected):
         assert title(panel.model_copy(update={"name": name})) == expected
+
+    @pytest.mark.parametrize(
+        ("pair", "name", "expected"),
+        [
+            ("adamw", "adamw", "AdamWR"),
+            ("adamw", "adamwr", "AdamWR"),
+            ("sgdw", "sgdwr", "SGDWR"),
+            ("adamw", "adamwr-long", "AdamWR, long"),
+            ("adamw", "adamw-long", "AdamWR, long"),
+            ("adamw", "adamw-restarts", "AdamWR, restarts"),
+            ("adamw", "adamwraw", "AdamWR, raw"),
+            ("adam", "adam-restarts", "Adam + L2, restarts"),
+            ("adamw-torch", "adamw-torch", "AdamW (torch: λ scaled by α)"),
+        ],
+    )
+    def test_restarts_with_normalized_decay_are_the_papers_r(self, panel, pair, name, expected):
+        restarts = {"schedule": WarmRestarts(t_0=10), "normalized": True}
+        changed = panel.model_copy(update={"pair": pair, "name": name} | restarts)
+        assert title(changed) == expected
+
+    @pytest.mark.parametrize(
+        "changes", [{"normalized": True}, {"schedule": WarmRestarts(t_0=10)}], ids=["λ", "η"]
+    )
+    def test_only_both_together_make_it_so(self, panel, changes):
+        assert title(panel.model_copy(update=changes)) == "AdamW"
+
+    @pytest.mark.parametrize("metric", ["test_error", "top5_error"])
+    def test_it_knows_which_error_it_holds(self, frame, panel, metric):
+        assert landscape(frame((0.1, 0.001, 0, 5.0)), panel, metric).metric == metric
+        assert landscape(frame(), panel).metric == "test_error"
 
 
 class TestTopCells:

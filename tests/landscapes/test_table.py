@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 
@@ -53,6 +56,37 @@ def test_open_cells_have_no_error_and_diverged_ones_have_their_epoch(
     assert curves.groupby("lambda")["train_loss"].count().tolist() == [3, 1]
 
 
+def test_under_restarts_the_end_of_the_last_whole_cycle_counts(store: Store):
+    """Cycles end at 1 and 3 of 5 epochs; one cell diverges in the second, one after it."""
+    study = make_study(pairs=("adamw",), epochs=5, alphas=(0.1,))
+    study = study.change_panels(schedule={"kind": "restarts", "t_0": 1}, normalized=True)
+    store.create(study, "abc", lambda cells: [cells])
+    claim = store.claim("small", Worker(), store.start_run("small", {}))
+    assert claim is not None
+    made = make_outcome(3, epochs=5, start=10)
+    for cell, epoch in ((1, 2), (2, 4)):
+        made.diverged_epoch[cell] = epoch
+        for metric in ("train_loss", "test_loss"):
+            made.curves[metric][cell, epoch - 1 :] = np.nan
+        made.curves["test_error"][cell, epoch - 1 :] = 50
+    store.record(claim, replace(made, solution=study.panels[0].schedule.solution(5)))
+    cells = cells_frame(store, "small")
+    assert cells["test_error"].tolist() == [12, 50, 14]
+    assert cells["train_loss"].tolist() == pytest.approx([12, np.nan, 14], nan_ok=True)
+    assert cells["diverged"].tolist() == [False, True, False]
+    assert cells["diverged_epoch"].tolist() == [pd.NA, 2, pd.NA]
+    trials = optuna.load_study(study_name="small/adamw/seed0", storage=store.url).trials
+    assert [trial.value for trial in trials] == [12, 50, 14]
+    assert [trial.user_attrs["diverged"] for trial in trials] == [False, True, False]
+    (panel,) = study_landscapes(store, "small")
+    assert panel.title == "AdamWR"
+    assert panel.diverged.tolist() == [[0, 1, 0]]
+    assert panel.error.tolist() == [[12, 50, 14]]
+    curves = curves_frame(store, "small")  # whole, to the last epoch
+    assert curves.groupby("lambda")["epoch"].max().tolist() == [5] * 3
+    assert curves.groupby("lambda")["train_loss"].count().tolist() == [5, 1, 3]
+
+
 def test_one_row_per_cell_and_epoch(store: Store, small_study: Study):
     train_all(store, small_study)
     frame = curves_frame(store, "small")
@@ -61,6 +95,8 @@ def test_one_row_per_cell_and_epoch(store: Store, small_study: Study):
     one = frame[(frame["panel"] == "sgd") & (frame["alpha"] == 0.05) & (frame["lambda"] == 0.001)]
     assert one["epoch"].tolist() == [1, 2, 3]
     assert one["test_error"].tolist() == [3.0, 2.0, 1.0]
+    assert frame["top5_error"].isna().all()  # a task of few classes has none
+    assert frame["top5_error"].dtype == float
 
 
 def test_nothing_finished_gives_empty_curves_of_the_same_columns(store: Store, small_study: Study):

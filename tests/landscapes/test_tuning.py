@@ -75,6 +75,14 @@ def test_a_lone_cell_has_no_neighbours(make):
     assert (chosen.neighbours, chosen.mean_rise, chosen.worst_rise) == (0, 0.0, 0.0)
 
 
+def test_of_cells_that_tie_one_without_neighbours_comes_last(make):
+    """While a study is unfinished, nobody knows how flat it is around such a cell."""
+    error = [[2.0, nan, 9.0], [nan, nan, 2.1], [9.0, 2.05, 2.1]]
+    chosen = recommend(make(error, lambda_=no_zero(3)), noise=0.2)
+    assert chosen.cell == (2, 2)
+    assert chosen.neighbours == 2
+
+
 @pytest.mark.parametrize("error", [[[nan, nan]], [[90.0, 90.0]]])
 def test_nothing_to_recommend(make, error):
     assert recommend(make(error, diverged=[[1, 1]])) is None

@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from study import fused
+from study.ensemble import Ensemble
 from study.spec import Axis, Grid, Panel
 from study.tasks.task import Data, Task
+from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained
 
 CLASSES = 3
 TRAIN, TEST = 23, 17  # in batches of 5, the last one has 3
@@ -23,14 +26,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def tiny_data(kind: str) -> Data:
-    """Random examples with labels that can be learned; kind: vector, image or tokens."""
+    """Random examples with labels that can be learned; kind: vector, signal, image or tokens."""
     generator = torch.Generator().manual_seed(0)
     count = TRAIN + TEST
     if kind == "tokens":
         inputs = torch.randint(7, (count, 4), generator=generator)
         targets = inputs[:, 0] % CLASSES
     else:
-        shape = {"vector": (6,), "image": (2, 5, 5)}[kind]
+        shape = {"vector": (6,), "signal": (2, 9), "image": (2, 5, 5)}[kind]
         inputs = torch.randn(count, *shape, generator=generator)
         targets = inputs.flatten(1)[:, :CLASSES].argmax(dim=1)
     return Data(inputs[:TRAIN], targets[:TRAIN], inputs[TRAIN:], targets[TRAIN:])
@@ -64,3 +67,25 @@ def make_panel() -> Callable[..., Panel]:
         return Panel.model_validate(table | more)
 
     return make
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
+    """train_chunk on a task, keeping the ensemble that it forgets."""
+
+    def run(task, panel, cells=CELLS, *, seed=1, batch_size=BATCH, options=DOUBLE, **more):
+        ensembles = []
+
+        class Kept(Ensemble):
+            def __init__(self, *args):
+                super().__init__(*args)
+                ensembles.append(self)
+
+        monkeypatch.setattr(fused, "Ensemble", Kept)
+        data = task.data().to(more.get("device", "cpu"), getattr(torch, options.precision))
+        settings = {"seed": seed, "batch_size": batch_size, "options": options}
+        outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
+        (ensemble,) = ensembles
+        return Trained(outcome, ensemble.theta, ensemble.buffers)
+
+    return run

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from study.metrics import metrics_of
 from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, Task
 
@@ -129,15 +130,17 @@ def plain_training(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = task.network().to(getattr(torch, options.precision))
+        like = next(network.parameters())
         groups = groups_of(network, cell.lambda_, decay_1d=options.decay_1d)
         step = REFERENCES[panel.pair](groups, cell.alpha, options)
         order, augmentation = stream(seed, 0), stream(seed, 1)
-        curves: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "test_error": []}
+        curves: dict[str, list[float]] = {metric: [] for metric in metrics_of(task.classes)}
         for epoch in range(panel.epochs):
             network.train()
             total = 0.0
             for t, indices in _batches(len(data.train_targets), batch_size, epoch, order):
-                inputs = task.augment(data.train_inputs[indices], augmentation)
+                inputs = _as_network_takes(task, data.train_inputs[indices], like)
+                inputs = task.augment(inputs, augmentation)
                 network.zero_grad()
                 loss = task.loss(network(inputs), data.train_targets[indices])
                 loss.backward()
@@ -157,10 +160,20 @@ def _batches(
         yield epoch + i / per_epoch, shuffled[i * size : (i + 1) * size]
 
 
+def _as_network_takes(task: Task, inputs: Tensor, like: Tensor) -> Tensor:
+    """The stored inputs normalized, in the precision of `like` unless they are class numbers."""
+    inputs = task.normalize(inputs)
+    return inputs.to(like.dtype) if inputs.is_floating_point() else inputs
+
+
 @torch.no_grad()
 def _test(task: Task, network: nn.Module, data: Data, curves: dict[str, list[float]]) -> None:
     network.eval()
-    outputs = network(data.test_inputs)
-    wrong = (outputs.argmax(dim=1) != data.test_targets).double()
+    like = next(network.parameters())
+    outputs = network(_as_network_takes(task, data.test_inputs, like))
     curves["test_loss"].append(task.loss(outputs, data.test_targets).item())
-    curves["test_error"].append(100 * wrong.mean().item())
+    ranked = outputs.argsort(dim=1, descending=True)
+    hits = ranked == data.test_targets[:, None]
+    curves["test_error"].append(100 * (1 - hits[:, 0].double().mean().item()))
+    if "top5_error" in curves:
+        curves["top5_error"].append(100 * (1 - hits[:, :5].any(dim=1).double().mean().item()))

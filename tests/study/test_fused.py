@@ -4,7 +4,6 @@ Letters: K cells, P parameters, E epochs.
 """
 
 import math
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,234 +12,23 @@ import torch
 from torch import nn
 
 from study import fused
-from study.ensemble import Ensemble, why_not_fused
-from study.fused import train_chunk
+from study.ensemble import why_not_fused
 from study.metrics import METRICS
 from study.models.mlp import bn_mlp
-from study.outcome import Outcome
 from study.pairs import PAIRS
 from study.spec import Cell, Options
-from tests.study.conftest import CLASSES, TRAIN
-from tests.study.references import plain_training, stream
-
-DOUBLE = Options(precision="float64")
-CELLS = [Cell(0.05, 0.0), Cell(0.05, 0.1), Cell(0.02, 0.01), Cell(0.002, 0.3)]
-BATCH = 5
-
-# Networks: every layer that users are likely to bring
-
-
-class AttentionNetwork(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(7, 4)
-        self.attention = nn.MultiheadAttention(4, 2, bias=False, batch_first=True)
-        self.head = nn.Linear(4, CLASSES)
-
-    def forward(self, tokens):
-        h = self.embedding(tokens)
-        h = h + self.attention(h, h, h, need_weights=False)[0]
-        return self.head(h.mean(dim=1))
-
-
-class RecurrentNetwork(nn.Module):
-    def __init__(self, kind):
-        super().__init__()
-        self.embedding = nn.Embedding(7, 4)
-        self.recurrent = kind(4, 5, batch_first=True)
-        self.head = nn.Linear(5, CLASSES)
-
-    def forward(self, tokens):
-        return self.head(self.recurrent(self.embedding(tokens))[0][:, -1])
-
-
-class TiedNetwork(nn.Module):
-    """Two layers share one weight; a third parameter is never used."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
-        self.second.weight = self.first.weight
-        self.head = nn.Linear(6, CLASSES)
-
-    def forward(self, x):
-        return self.head(torch.tanh(self.second(torch.tanh(self.first(x)))))
-
-
-class MovingAverage(nn.Module):
-    """Centres its inputs by a running mean: a buffer that is assigned anew, not in place."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(6, CLASSES)
-        self.register_buffer("centre", torch.zeros(CLASSES))
-
-    def forward(self, x):
-        h = self.linear(x)
-        if self.training:
-            self.centre = 0.9 * self.centre + 0.1 * h.mean(dim=0).detach()
-        return (h - self.centre) * (1 + self.centre.square().sum())
-
-
-def mlp():
-    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, CLASSES))
-
-
-def batch_norm_mlp():
-    """As bn_mlp, without the biases that batch norm cancels: see the test of bn_mlp."""
-    return nn.Sequential(
-        nn.Linear(6, 8, bias=False),
-        nn.BatchNorm1d(8, affine=False),
-        nn.ReLU(),
-        nn.Linear(8, 8, bias=False),
-        nn.BatchNorm1d(8),
-        nn.ReLU(),
-        nn.Linear(8, CLASSES),
-    )
-
-
-def conv_net():
-    return nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1, bias=False),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(4, 4, 2, padding=1, bias=False),
-        nn.GroupNorm(2, 4),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(4 * 3 * 3, CLASSES),
-    )
-
-
-def dropout_mlp():
-    return nn.Sequential(
-        nn.Linear(6, 16), nn.Dropout(0.5), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, CLASSES)
-    )
-
-
-def layer_norm_mlp():
-    return nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, CLASSES))
-
-
-def frozen_start():
-    network = mlp()
-    network[0].requires_grad_(False)
-    return network
-
-
-NETWORKS = {
-    "MLP": (mlp, "vector"),
-    "BN-MLP": (batch_norm_mlp, "vector"),
-    "ConvNet 2D": (conv_net, "image"),
-    "dropout": (dropout_mlp, "vector"),
-    "layer norm": (layer_norm_mlp, "vector"),
-    "attention": (AttentionNetwork, "tokens"),
-    "tied weights": (TiedNetwork, "vector"),
-    "frozen layer": (frozen_start, "vector"),
-    "assigned buffer": (MovingAverage, "vector"),
-}
-
-
-# Networks that torch.func.vmap cannot do
-
-
-class Branching(nn.Module):
-    """Goes one way or the other by what it computes."""
-
-    def __init__(self):
-        super().__init__()
-        self.network = batch_norm_mlp()
-
-    def forward(self, x):
-        h = self.network(x)
-        return h if h.mean() > 0 else 0.5 * h
-
-
-class Measuring(nn.Module):
-    """Takes a number out of a tensor."""
-
-    def __init__(self):
-        super().__init__()
-        self.network = dropout_mlp()
-
-    def forward(self, x):
-        h = self.network(x)
-        return h / (1 + h.detach().abs().max().item())
-
-
-def spectral_mlp():
-    network = mlp()
-    nn.utils.parametrizations.spectral_norm(network[0])
-    return network
-
-
-def cumulative_batch_norm():
-    return nn.Sequential(
-        nn.Linear(6, 8, bias=False), nn.BatchNorm1d(8, momentum=None), nn.Linear(8, CLASSES)
-    )
-
-
-UNFUSABLE = {
-    "branch on an activation": Branching,
-    "item()": Measuring,
-    "spectral norm": spectral_mlp,
-    "batch norm without momentum": cumulative_batch_norm,
-}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What train_chunk gave, with the parameters and buffers that it ended with."""
-
-    outcome: Outcome
-    theta: torch.Tensor  # [K, P]
-    buffers: dict[str, torch.Tensor]  # [K, …]
-
-
-@pytest.fixture
-def train(monkeypatch):
-    """train_chunk on a task, keeping the ensemble that it forgets."""
-
-    def run(task, panel, cells=CELLS, *, seed=1, batch_size=BATCH, options=DOUBLE, **more):
-        ensembles = []
-
-        class Kept(Ensemble):
-            def __init__(self, *args):
-                super().__init__(*args)
-                ensembles.append(self)
-
-        monkeypatch.setattr(fused, "Ensemble", Kept)
-        data = task.data().to(more.get("device", "cpu"), getattr(torch, options.precision))
-        settings = {"seed": seed, "batch_size": batch_size, "options": options}
-        outcome = train_chunk(task, data, panel, cells, **settings, **more)
-        (ensemble,) = ensembles
-        return Trained(outcome, ensemble.theta, ensemble.buffers)
-
-    return run
-
-
-def assert_equals_plain_loop(trained, task, panel, cells=CELLS, *, options=DOUBLE, **more):
-    """Parameters and buffers to 1e-12, curves (stored as float32) to their rounding."""
-    data = task.data().to("cpu", torch.float64)
-    for k, cell in enumerate(cells):
-        plain = plain_training(
-            task, data, panel, cell, seed=1, batch_size=BATCH, options=options, **more
-        )
-        torch.testing.assert_close(trained.theta[k], plain.theta, rtol=0, atol=1e-12)
-        for name, buffer in plain.network.named_buffers():
-            torch.testing.assert_close(trained.buffers[name][k], buffer, rtol=0, atol=1e-12)
-        for metric in METRICS:
-            np.testing.assert_allclose(
-                trained.outcome.curves[metric][k], plain.curves[metric], rtol=1e-7, atol=1e-12
-            )
-
-
-def assert_same_outcome(a, b):
-    """Equal to the bit, NaN included."""
-    for metric in METRICS:
-        np.testing.assert_array_equal(a.curves[metric], b.curves[metric])
-    np.testing.assert_array_equal(a.diverged_epoch, b.diverged_epoch)
+from study.tasks.task import Data
+from tests.study.chunks import BATCH, CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
+from tests.study.networks import (
+    NETWORKS,
+    batch_norm_mlp,
+    conv_net,
+    dropout_mlp,
+    mlp,
+    shake_shake_net,
+)
+from tests.study.references import stream
 
 
 @pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
@@ -276,49 +64,6 @@ def test_decay_leaves_biases_and_norms_alone_where_asked(pair, make_task, make_p
     task, panel = make_task(conv_net, "image"), make_panel(pair)
     options = Options(precision="float64", decay_1d=False)
     assert_equals_plain_loop(train(task, panel, options=options), task, panel, options=options)
-
-
-@pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
-def test_what_vmap_cannot_do_is_trained_one_by_one(network, make_task, make_panel, train):
-    task, panel = make_task(network), make_panel("adamw")
-    reason = why_not_fused(task, task.data())
-    assert reason is not None
-    assert reason.startswith("RuntimeError: ")
-    assert "\n" not in reason
-    assert_equals_plain_loop(train(task, panel, fuse=False), task, panel)
-
-
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-def test_recurrent_networks_are_trained_by_whatever_path_they_allow(
-    kind, make_task, make_panel, train
-):
-    """With torch 2.13 their gradients fuse and their evaluation does not: one by one."""
-    task, panel = make_task(partial(RecurrentNetwork, kind), "tokens"), make_panel("adamw")
-    fuse = why_not_fused(task, task.data()) is None
-    assert_equals_plain_loop(train(task, panel, fuse=fuse), task, panel)
-
-
-def test_the_reason_for_training_one_by_one_is_what_torch_said(make_task):
-    task = make_task(Measuring)
-    assert "item()" in str(why_not_fused(task, task.data()))
-
-
-def test_a_loss_that_vmap_cannot_do_is_a_reason_too(make_task, make_panel, train):
-    def loss(outputs, targets):
-        weight = 1.0 if outputs.mean().item() > 0 else 0.5
-        return weight * nn.functional.cross_entropy(outputs, targets)
-
-    task, panel = make_task(mlp, loss=loss), make_panel("sgdw")
-    assert why_not_fused(task, task.data()) is not None
-    assert_equals_plain_loop(train(task, panel, fuse=False), task, panel)
-
-
-def test_frozen_parameters_stay_where_they_are(make_task, make_panel, train):
-    trained = train(make_task(frozen_start), make_panel("sgdw"))
-    torch.manual_seed(1)
-    start = frozen_start()
-    torch.testing.assert_close(trained.buffers["0.weight"][1], start[0].weight.double())
-    assert trained.theta.shape[1] == 8 * CLASSES + CLASSES
 
 
 # Random numbers
@@ -376,13 +121,6 @@ def test_the_same_call_gives_the_same_bits_and_leaves_the_callers_random_state_a
         assert np.array_equal(np.random.get_state()[1], before[1])
     assert_same_outcome(outcomes[0].outcome, outcomes[1].outcome)
     assert torch.equal(outcomes[0].theta, outcomes[1].theta)
-
-
-def test_trying_whether_a_task_fuses_leaves_the_callers_random_state_alone(make_task):
-    task = make_task(dropout_mlp)
-    before = torch.get_rng_state()
-    why_not_fused(task, task.data())
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_interruption_goes_through_and_leaves_the_random_state_alone(
@@ -470,6 +208,96 @@ def test_without_a_budget_nothing_is_trained(make_task, make_panel, train):
         train(make_task(mlp), make_panel("sgd", epochs=None))
 
 
+# Stored as bytes, normalized batch by batch
+
+
+def byte_data():
+    data = tiny_data("image")
+    inputs = [(50 * x + 120).clamp(0, 255).byte() for x in (data.train_inputs, data.test_inputs)]
+    return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
+
+
+def from_bytes(inputs):
+    return (inputs.double() - 120) / 50
+
+
+def normalized_data():
+    data = byte_data()
+    inputs = from_bytes(data.train_inputs), from_bytes(data.test_inputs)
+    return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+def test_normalizing_batches_is_normalizing_the_data(fuse, make_task, make_panel, train):
+    stored = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=noise)
+    whole, panel = make_task(conv_net, data=normalized_data, augment=noise), make_panel("adamw")
+    trained = train(stored, panel, fuse=fuse)
+    assert_equals_plain_loop(trained, whole, panel)
+    assert_equals_plain_loop(trained, stored, panel)
+
+
+def test_bytes_stay_bytes_until_a_batch_is_taken(make_task, make_panel, train):
+    seen, augmented = [], []
+
+    def normalize(inputs):
+        seen.append((inputs.dtype, len(inputs)))
+        return from_bytes(inputs).float()
+
+    def augment(inputs, generator):
+        augmented.append((inputs.dtype, inputs.min() < 0))
+        return inputs
+
+    assert byte_data().to("cpu", torch.float64).train_inputs.dtype == torch.uint8
+    task = make_task(conv_net, data=byte_data, normalize=normalize, augment=augment)
+    train(task, make_panel("sgd", epochs=1))
+    batches = [5, 5, 5, 5, 3]
+    assert seen == [(torch.uint8, size) for size in (*batches, TEST)]
+    assert augmented == [(torch.float64, True)] * len(batches)  # in the study's precision
+
+
+def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
+    data = tiny_data("vector").to("cpu", torch.float64)
+    task = make_task(mlp, data=lambda: data, augment=lambda inputs, generator: inputs.mul_(0))
+    train(task, make_panel("sgd", epochs=1))
+    assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs.double())
+
+
+# What is tested at once
+
+
+@pytest.mark.parametrize(
+    ("cells", "batch_size", "size"),
+    [(1, 128, 512), (48, 50, 170), (512, 128, 16), (1, 1, 4), (10**6, 128, 1)],
+)
+def test_tests_take_a_few_batches_at_once_and_no_more_than_the_cache_holds(
+    cells, batch_size, size
+):
+    assert fused._evaluation_size(cells, batch_size) == size
+
+
+def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
+    tested = []
+
+    def normalize(inputs):
+        tested.append(len(inputs))
+        return inputs
+
+    train(make_task(mlp, normalize=normalize), make_panel("sgd", epochs=1), batch_size=2)
+    assert tested[-3:] == [8, 8, 1]  # 17 examples, at most four batches of 2 at once
+
+
+# The end of a cycle
+
+
+def test_restarts_count_at_the_end_of_the_last_whole_cycle(make_task, make_panel, train):
+    panel = make_panel("sgdw", {"kind": "restarts", "t_0": 1, "t_mult": 2}, epochs=5)
+    outcome = train(make_task(mlp), panel).outcome
+    assert outcome.solution == 3
+    assert all(curve.shape == (len(CELLS), 5) for curve in outcome.curves.values())
+    for metric in METRICS:
+        np.testing.assert_array_equal(outcome.final(metric), outcome.curves[metric][:, 2])
+
+
 # Normalized weight decay
 
 
@@ -486,15 +314,18 @@ def test_normalized_lambda_is_lambda_scaled_by_hand(pair, make_task, make_panel,
     assert not torch.allclose(normalized.theta[1], unscaled.theta[1])
 
 
-@pytest.mark.parametrize("pair", ["sgd", "adamw"])
+@pytest.mark.parametrize("epochs", [2, 3, 5])
+@pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_normalized_lambda_follows_the_cycle_under_warm_restarts(
-    pair, make_task, make_panel, train
+    pair, epochs, make_task, make_panel, train
 ):
-    task = make_task(batch_norm_mlp)
-    panel = make_panel(pair, {"kind": "restarts", "t_0": 1, "t_mult": 2}, normalized=True)
+    """SGDWR and AdamWR, also where the last cycle is cut off: its T is that of the whole cycle."""
+    task, restarts = make_task(batch_norm_mlp), {"kind": "restarts", "t_0": 1, "t_mult": 2}
+    panel = make_panel(pair, restarts, epochs=epochs, normalized=True)
 
     def by_hand(t):
-        return math.sqrt(BATCH / (TRAIN * (1 if t < 1 else 2)))  # cycles of 1 and of 2 epochs
+        cycle = 1 if t < 1 else 2 if t < 3 else 4
+        return math.sqrt(BATCH / (TRAIN * cycle))
 
     assert_equals_plain_loop(train(task, panel), task, panel, lambda_scale=by_hand)
 
@@ -594,3 +425,30 @@ def test_on_the_gpu_the_callers_random_state_is_left_alone(fuse, make_task, make
     assert torch.equal(first.theta, second.theta)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_both_engines_shake_alike(make_task, make_panel, train):
+    """The weights of Shake-Shake come from the GPU's generator there."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    task, panel = make_task(shake_shake_net, "image"), make_panel("adamw")
+    together, alone = (train(task, panel, device="cuda", fuse=fuse) for fuse in (True, False))
+    torch.testing.assert_close(together.theta, alone.theta, rtol=0, atol=1e-9)
+
+
+@pytest.mark.gpu
+def test_on_the_gpu_bytes_are_normalized_and_augmented_there(make_task, make_panel, train):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    devices = []
+
+    def augment(inputs, generator):
+        devices.append((inputs.device.type, generator.device.type))
+        return inputs
+
+    task = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=augment)
+    on_gpu = train(task, make_panel("sgd"), device="cuda")
+    on_cpu = train(task, make_panel("sgd"))
+    assert set(devices[: len(devices) // 2]) == {("cuda", "cpu")}
+    torch.testing.assert_close(on_gpu.theta.cpu(), on_cpu.theta, rtol=0, atol=1e-9)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import plan as plan_module
-from study.cost import PARAMETER_COPIES, estimate_seconds
+from study.cost import PARAMETER_COPIES
 from study.errors import UsageError
 from study.plan import Plan, choose_devices, make_plan
 from study.spec import Cell, Study
@@ -80,11 +80,6 @@ class TestPlan:
 
     def test_a_fusable_task_is_fused(self, plan: Plan):
         assert plan.not_fused is None
-
-    def test_the_estimate_grows_with_the_cells(self, plan: Plan):
-        none = {panel.name: [0, 0] for panel in plan.study.panels}
-        assert estimate_seconds(plan, none) == 0
-        assert estimate_seconds(plan, none | {plan.study.panels[0].name: [3, 1000]}) > 0
 
 
 @pytest.mark.parametrize(

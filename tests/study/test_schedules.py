@@ -146,6 +146,39 @@ def test_without_restarts_the_cycle_is_the_whole_budget(name):
     assert {EVERY[name].cycle(t, 60) for t in (0, 17.5, 59.9)} == {60}
 
 
+@pytest.mark.parametrize(
+    ("t_0", "t_mult", "epochs", "ends", "solution"),
+    [
+        (100, 2, 1800, (100, 300, 700, 1500), 1500),  # the paper's, on CIFAR-10
+        (10, 2, 150, (10, 30, 70, 150), 150),  # and on ImageNet32x32
+        (10, 1, 35, (10, 20, 30), 30),
+        (10, 2, 10, (10,), 10),
+        (10, 2, 9, (), 9),  # no cycle is whole: the last epoch is all there is
+        (1, 9, 1, (1,), 1),
+    ],
+)
+def test_the_solution_is_at_the_end_of_the_last_whole_cycle(t_0, t_mult, epochs, ends, solution):
+    schedule = WarmRestarts(t_0=t_0, t_mult=t_mult)
+    assert schedule.ends(epochs) == ends
+    assert schedule.solution(epochs) == solution
+
+
+@given(t_0=st.integers(1, 30), t_mult=st.integers(1, 4), epochs=st.integers(1, 200))
+def test_cycles_end_where_eta_is_back_at_1(t_0, t_mult, epochs):
+    schedule = WarmRestarts(t_0=t_0, t_mult=t_mult)
+    ends = [end for end in range(1, epochs + 1) if schedule.eta(end, epochs) == 1.0]
+    assert schedule.ends(epochs) == tuple(ends)
+    starts = (0, *ends)
+    for start, end in pairwise(starts):
+        assert schedule.cycle(start, epochs) == schedule.cycle(end - 0.5, epochs) == end - start
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
+def test_without_restarts_the_solution_is_the_last_epoch(name):
+    assert EVERY[name].ends(60) == (60,)
+    assert EVERY[name].solution(60) == 60
+
+
 def test_labels_tell_schedules_apart():
     labels = [schedule.label for schedule in (*EVERY.values(), WarmRestarts(t_0=3))]
     assert labels[:3] == ["constant", "step", "cosine"]

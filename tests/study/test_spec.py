@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from study.errors import SpecError, StudyMismatchError, UsageError
+from study.metrics import METRICS, TOP5
 from study.pairs import PAIRS
 from study.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
-from study.spec import Axis, Cell, Grid, Options, Panel, Study
+from study.spec import FIGURE_KINDS, Axis, Cell, Figure, Grid, Options, Panel, Study
 from study.validation import parse_value, read_toml
 
 EXAMPLE = """
@@ -81,6 +82,8 @@ def test_what_is_not_given_is_the_papers_or_the_tasks():
     assert plain.options == Options(
         momentum=0.9, beta1=0.9, beta2=0.999, eps=1e-8, decay_1d=True, precision="float32"
     )
+    assert plain.error == "test_error"
+    assert plain.figure == Figure(kind="heatmaps", columns=None, metrics=("test_error",))
     panel = plain.panels[0]
     assert (panel.name, panel.schedule, panel.epochs) == ("sgd", Cosine(), None)
     assert not panel.normalized
@@ -96,6 +99,23 @@ def test_a_schedule_may_be_given_by_its_name(kind):
     named = Study.from_dict(panel_table(schedule=kind), "x")
     assert named == Study.from_dict(panel_table(schedule={"kind": kind}), "x")
     assert named.panels[0].schedule.kind == kind
+
+
+def test_error_and_figure_are_read_from_toml():
+    text = EXAMPLE.replace(
+        "seeds = 3",
+        'seeds = 3\nerror = "top5_error"\n'
+        'figure = { kind = "anytime", columns = 2, metrics = ["train_loss", "top5_error"] }',
+    )
+    read = Study.from_toml(text, "example")
+    assert read.error == "top5_error"
+    assert read.figure == Figure(kind="anytime", columns=2, metrics=("train_loss", "top5_error"))
+
+
+def test_a_study_stored_before_there_were_figures_is_still_read():
+    written = tomllib.loads(study().to_toml())
+    del written["error"], written["figure"]
+    assert Study.from_dict(written, "old") == study()
 
 
 @pytest.mark.parametrize("key", ["panel", "panels"])
@@ -221,12 +241,20 @@ PANEL = st.builds(
     grid=st.builds(Grid, alpha=axes(zero=False), lambda_=axes(zero=True)),
 )
 SHARE = st.floats(0, 1, exclude_max=True)
+FIGURE = st.builds(
+    Figure,
+    kind=st.sampled_from(FIGURE_KINDS),
+    columns=st.none() | st.integers(1, 12),
+    metrics=st.lists(st.sampled_from((*METRICS, TOP5)), min_size=1, unique=True).map(tuple),
+)
 STUDY = st.builds(
     dict,
     name=NAMES,
     task=st.text(),
     seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
     batch_size=st.none() | st.integers(1, 10**6),
+    error=st.sampled_from(["test_error", "top5_error"]),
+    figure=FIGURE,
     options=st.builds(
         Options,
         momentum=SHARE,
@@ -438,6 +466,31 @@ WRONG_STUDIES = {
         "options, precision: Input should be 'float32' or 'float64', found 'bf16'",
     ),
     "decay_1d": ({"options": {"decay_1d": "no"}}, "options, decay_1d: Input should be a valid bo"),
+    "error": (
+        {"error": "train_loss"},
+        "error: Input should be 'test_error' or 'top5_error', found 'train_loss'",
+    ),
+    "figure kind": (
+        {"figure": {"kind": "pie"}},
+        "figure, kind: Input should be 'heatmaps', 'slices', 'generalization', 'anytime' or "
+        "'schedule', found 'pie'",
+    ),
+    "figure columns": (
+        {"figure": {"columns": 0}},
+        "figure, columns: Input should be greater than or equal to 1, found 0",
+    ),
+    "figure metric": (
+        {"figure": {"metrics": ["test_error", "accuracy"]}},
+        "figure, metrics: ['test_error', 'accuracy']: give some of train_loss, test_loss, "
+        "test_error, top5_error, each once",
+    ),
+    "figure metric twice": (
+        {"figure": {"metrics": ["test_loss", "test_loss"]}},
+        "figure, metrics: ['test_loss', 'test_loss']: give some of train_loss",
+    ),
+    "figure metrics none": ({"figure": {"metrics": []}}, "figure, metrics: []: give some of"),
+    "figure key": ({"figure": {"colour": "red"}}, "figure, colour: unknown key: remove it or"),
+    "figure a word": ({"figure": "heatmaps"}, "figure: Input should be a valid dictionary or"),
     "inherited schedule": ({"schedule": "linear"}, "panel 1, schedule: unknown schedule 'linear'"),
 }
 
@@ -585,7 +638,14 @@ def test_merge_keeps_what_is_stored_when_only_the_axis_title_differs():
     assert study().merge(asked, "db") == study()
 
 
+def test_merge_draws_as_asked():
+    asked = study(figure={"kind": "slices", "columns": 3})
+    assert study().merge(asked, "db").figure == asked.figure
+    assert asked.merge(study(), "db") == study()
+
+
 REFUSED = {
+    "error": (study(error="top5_error"), "error = 'test_error', this asks for 'top5_error'"),
     "task": (study(task="other"), "task = 'digits', this asks for 'other'"),
     "batch size": (study(batch_size=7), "batch_size = None, this asks for 7"),
     "options": (study(options={"momentum": 0.5}), "options = { momentum = 0.9, beta1 = 0.9,"),

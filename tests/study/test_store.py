@@ -101,6 +101,15 @@ class TestCreate:
         states = [cell["state"] for cell in store.cells("small")]
         assert (states.count("finished"), states.count("open")) == (12, new)
 
+    def test_asked_anew_with_another_figure_it_is_drawn_like_that(
+        self, store: Store, small_study: Study
+    ):
+        train_all(store, small_study)
+        before = store.cells("small")
+        assert create(store, small_study.change(figure={"kind": "slices"})) == 0
+        assert store.study("small").figure.kind == "slices"
+        assert store.cells("small") == before
+
     def test_a_smaller_request_takes_nothing_away(self, store: Store, small_study: Study):
         create(store, small_study)
         assert create(store, make_study(pairs=("sgd",), alphas=(0.05,))) == 0

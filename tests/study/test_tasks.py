@@ -84,7 +84,7 @@ def test_digits_trains_as_the_design_says():
 # Loading
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [name for name, entry in TASKS.items() if not entry.data_set])
 def test_every_task_of_the_registry_loads_and_passes_its_check(name):
     task = load_task(name)
     assert task.name == name
@@ -286,11 +286,38 @@ WRONG_TASKS = {
         {"augment": lambda inputs, generator: inputs[1:]},
         "augment() gave a tensor of shape [4, 6]; expected a tensor of 5 examples",
     ),
+    "normalize raises": ({"normalize": raises}, "normalize() failed: RuntimeError: no luck"),
+    "normalize loses examples": (
+        {"normalize": lambda inputs: inputs[1:]},
+        "normalize() gave a tensor of shape [4, 6]; expected a tensor of 5 examples",
+    ),
+    "normalize gives no tensor": (
+        {"normalize": lambda inputs: inputs.numpy()},
+        "normalize() gave ndarray; expected a tensor of 5 examples, as many as went in",
+    ),
+    "normalize in place": (
+        {"normalize": lambda inputs: inputs.sub_(1)},
+        "normalize() gave a batch that it changed in place; expected a new tensor",
+    ),
+    "normalize to another shape": (
+        {"normalize": lambda inputs: inputs[:, :4]},
+        "the network on a batch of 5 failed: RuntimeError: mat1 and mat2 shapes",
+    ),
+    "bytes without normalize": (
+        {"data": lambda: _bytes(tiny_data("vector"))},
+        "the network on a batch of 5 failed: RuntimeError: mat1 and mat2 must have the same",
+    ),
     "augmentation gives no tensor": (
         {"augment": lambda inputs, generator: None},
         "augment() gave NoneType; expected a tensor of 5 examples",
     ),
 }
+
+
+def _bytes(data):
+    return replace(
+        data, train_inputs=data.train_inputs.byte(), test_inputs=data.test_inputs.byte()
+    )
 
 
 def _emptied(data):
@@ -329,6 +356,37 @@ def test_augmentation_in_place_leaves_the_data_alone(make_task):
     data = tiny_data("vector")
     checked = check_task(replace(task, data=lambda: data), 5)
     assert torch.equal(checked.train_inputs, tiny_data("vector").train_inputs)
+
+
+def test_augmentation_is_tried_on_what_normalize_gives(make_task):
+    seen = []
+
+    def augment(inputs, generator):
+        seen.append(inputs)
+        return inputs
+
+    task = make_task(network, normalize=lambda inputs: 2.0 * inputs.double(), augment=augment)
+    data = check_task(task, 5)
+    assert [inputs.dtype for inputs in seen] == [torch.float32] * 2  # full and last batch
+    assert torch.equal(seen[0], 2 * data.train_inputs[:5])
+
+
+def test_nan_in_the_data_is_no_change_in_place(make_task):
+    data = changed("train_inputs", lambda t: t.where(t < 1, torch.nan))
+    assert check_task(make_task(network, data=data), 5) is not None
+
+
+def test_a_large_batch_is_tried_in_part(make_task):
+    sizes = []
+
+    def normalize(inputs):
+        sizes.append(len(inputs))
+        return inputs
+
+    many = changed("train_inputs", lambda t: t.repeat(9, 1))()
+    many = replace(many, train_targets=many.train_targets.repeat(9))
+    check_task(make_task(network, data=lambda: many, normalize=normalize), 200)
+    assert sizes == [32, 7]  # 207 = 200 + 7
 
 
 def test_checking_leaves_the_callers_random_state_alone(make_task):
@@ -377,6 +435,21 @@ def test_the_fingerprint_notices_a_new_shape_of_the_same_bytes(make_task):
     task, data = make_task(network), tiny_data("vector")
     reshaped = replace(data, train_inputs=data.train_inputs.view(23, 2, 3))
     assert fingerprint(task, reshaped) != fingerprint(task, data)
+
+
+def test_the_fingerprint_changes_with_the_normalization(make_task):
+    data = tiny_data("vector")
+    prints = [
+        fingerprint(make_task(network, **changes), data)
+        for changes in (
+            {},
+            {"normalize": lambda inputs: inputs},
+            {"normalize": lambda inputs: inputs - 1},
+            {"normalize": lambda inputs: inputs - 2},
+        )
+    ]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
 
 
 @pytest.mark.parametrize(

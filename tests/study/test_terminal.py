@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from rich.console import Console
 
 from study import terminal
 from study.live import LiveView
+from study.plan import Plan, make_plan
 from study.store import CellMean, PanelProgress
-from study.terminal import ProgressBar, news_line
+from study.terminal import ProgressBar, news_line, plan_table
 from tests.conftest import Terminal, make_study
 
 SGD = PanelProgress("sgd", 400, 100, 0, 0, 4, best=3.25, seconds=1.0)
@@ -162,3 +164,42 @@ class TestBar:
         assert written(console).count(HIDE_CURSOR) == written(console).count(SHOW_CURSOR) == 1
         assert written(console).endswith(f"\n{SHOW_CURSOR}")
         assert "100 of 800 cells" in written(console).splitlines()[-2]
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(make_study(), device="cpu", workers=2, chunk=4)
+
+
+class TestPlanTable:
+    MISSING: ClassVar = {"sgd": [6], "adamw": [3]}
+
+    def caption(self, plan: Plan, seconds: float) -> str:
+        return str(plan_table(plan, self.MISSING, seconds).caption)
+
+    def test_a_row_for_each_panel(self, plan: Plan):
+        columns = [list(column.cells) for column in plan_table(plan, self.MISSING, 1.0).columns]
+        assert list(zip(*columns, strict=True)) == [
+            ("sgd", "sgd", "cosine", "3", "2 × 3 × 1", "6", "2"),
+            ("adamw", "adamw", "cosine", "3", "2 × 3 × 1", "3", "1"),
+        ]
+
+    def test_without_a_gpu_the_time_is_that_of_the_cpu_workers(self, plan: Plan):
+        caption = self.caption(plan, 7800)
+        assert "1,218 parameters a cell, trained fused, at most 4 together" in caption
+        assert caption.endswith("2 workers on cpu; about 2 h 10 min on these CPU workers")
+        assert "GPU" not in caption
+
+    @pytest.mark.parametrize(
+        ("devices", "seconds", "end"),
+        [
+            (("cuda:0",), 7200, "1 worker on cuda:0; about 2 h 0 min, 2.0 GPU hours"),
+            (("cuda:0", "cuda:1"), 7200, "on cuda:0, cuda:1; about 2 h 0 min, 4.0 GPU hours"),
+            (("cuda:0", "cuda:0"), 7200, "2 workers on cuda:0; about 2 h 0 min, 2.0 GPU hours"),
+            (("cuda:0",), 0, "about 0 s, 0.0 GPU hours"),
+        ],
+    )
+    def test_gpu_hours_count_cards_not_workers(
+        self, plan: Plan, devices: tuple[str, ...], seconds: float, end: str
+    ):
+        assert self.caption(replace(plan, devices=devices), seconds).endswith(end)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from examples.spirals import spirals
+from study.tasks.folder import data_folder
+from study.tasks.task import Data, Task
 
 
 class _Act(nn.Module):
@@ -64,10 +66,25 @@ def _with(first: nn.Module):
     return lambda: nn.Sequential(nn.Linear(2, 8), first, nn.Tanh(), nn.Linear(8, 2))
 
 
+def _twelve_classes() -> Data:
+    """Told by the largest of the inputs' first 12 values."""
+    inputs = torch.randn(60, 15, generator=torch.Generator().manual_seed(0))
+    targets = inputs[:, :12].argmax(dim=1)
+    return Data(inputs[:30], targets[:30], inputs[30:], targets[30:])
+
+
+def _data_of_the_folder() -> Data:
+    if not (data_folder() / "marker").exists():
+        raise FileNotFoundError("no marker")
+    return spirals.data()
+
+
+many_classes = Task("many-classes", lambda: nn.Linear(15, 12), _twelve_classes, 12, 5, 3)
 slow = replace(spirals, name="slow", network=_with(_Sleep()))
 dies_once = replace(spirals, name="dies-once", network=_with(_DieOnce()))
 dies_always = replace(spirals, name="dies-always", network=_with(_DieAlways()))
 fails = replace(spirals, name="fails", network=_with(_FailInWorker()))
 branching = replace(spirals, name="branching", network=_with(_Branch()))
 wrong_shape = replace(spirals, name="wrong-shape", network=lambda: nn.Linear(2, 5))
+needs_data = replace(spirals, name="needs-data", data=_data_of_the_folder)
 no_task = torch.zeros(3)

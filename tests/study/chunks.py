@@ -1,0 +1,61 @@
+"""Chunks under test: their usual cells, and what they are held against.
+
+Letters: K cells, P parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.metrics import metrics_of
+from study.outcome import Outcome
+from study.spec import Cell, Options, Panel
+from study.tasks.task import Task
+from tests.study.references import plain_training
+
+DOUBLE = Options(precision="float64")
+CELLS = [Cell(0.05, 0.0), Cell(0.05, 0.1), Cell(0.02, 0.01), Cell(0.002, 0.3)]
+BATCH = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What train_chunk gave, with the parameters and buffers that it ended with."""
+
+    outcome: Outcome
+    theta: Tensor  # [K, P]
+    buffers: dict[str, Tensor]  # [K, …]
+
+
+def assert_equals_plain_loop(
+    trained: Trained,
+    task: Task,
+    panel: Panel,
+    cells: Sequence[Cell] = CELLS,
+    *,
+    options: Options = DOUBLE,
+    lambda_scale: Callable[[float], float] = lambda t: 1.0,
+) -> None:
+    """Parameters and buffers to 1e-12, curves (stored as float32) to their rounding."""
+    data = task.data().to("cpu", torch.float64)
+    settings = {"seed": 1, "batch_size": BATCH, "options": options, "lambda_scale": lambda_scale}
+    for k, cell in enumerate(cells):
+        plain = plain_training(task, data, panel, cell, **settings)  # type: ignore[arg-type]
+        torch.testing.assert_close(trained.theta[k], plain.theta, rtol=0, atol=1e-12)
+        for name, buffer in plain.network.named_buffers():
+            torch.testing.assert_close(trained.buffers[name][k], buffer, rtol=0, atol=1e-12)
+        for metric in metrics_of(task.classes):
+            np.testing.assert_allclose(
+                trained.outcome.curves[metric][k], plain.curves[metric], rtol=1e-7, atol=1e-12
+            )
+
+
+def assert_same_outcome(a: Outcome, b: Outcome) -> None:
+    """Equal to the bit, NaN included."""
+    assert a.curves.keys() == b.curves.keys()
+    for metric in a.curves:
+        np.testing.assert_array_equal(a.curves[metric], b.curves[metric])
+    np.testing.assert_array_equal(a.diverged_epoch, b.diverged_epoch)

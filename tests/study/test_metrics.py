@@ -1,0 +1,123 @@
+"""Top-1 and Top-5 error: from the outputs to the database and to figures."""
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from torch import nn
+
+from landscapes.heatmap_record import error_label
+from landscapes.panels import study_panels
+from landscapes.table import cells_frame, curves_frame
+from study import fused
+from study.driver import run
+from study.ensemble import Ensemble, OneByOneEngine
+from study.errors import UsageError
+from study.metrics import METRICS, TOP5, metrics_of
+from study.plan import make_plan
+from study.spec import Cell, Study
+from study.store import Store, optuna_study_name
+from study.tasks.task import Data
+from tests.conftest import make_study
+from tests.study.chunks import CELLS, assert_equals_plain_loop
+from tests.study.user_tasks import many_classes
+
+# Top-1 and Top-5
+
+
+@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+def test_top_5_is_recorded_where_there_are_more_than_10_classes(fuse, make_panel, train):
+    panel = make_panel("adamw")
+    trained = train(many_classes, panel, fuse=fuse, error=TOP5)
+    assert tuple(trained.outcome.curves) == (*METRICS, TOP5)
+    assert_equals_plain_loop(trained, many_classes, panel)
+    curves = trained.outcome.curves
+    assert (curves[TOP5] <= curves["test_error"]).all()
+    assert (curves[TOP5] < curves["test_error"]).any()
+    assert trained.outcome.error == TOP5
+
+
+def test_top_5_is_a_hit_among_five():
+    """The target is ranked first, fifth, sixth and last."""
+    outputs, targets = -torch.arange(12.0).expand(4, 12), torch.tensor([0, 4, 5, 11])
+    data = Data(outputs, targets, outputs, targets)
+    network = nn.Identity()
+    network.weight = nn.Parameter(torch.zeros(1))
+    engine = OneByOneEngine(Ensemble(network, 2, "cpu", torch.float32), many_classes.loss)
+    for size in (1, 3, 4):
+        found = fused.evaluate(engine, many_classes, data, size)
+        assert found["test_error"].tolist() == [75, 75]
+        assert found[TOP5].tolist() == [50, 50]
+
+
+def test_diverged_cells_have_the_chance_level_of_each_error(make_panel, train):
+    panel, cells = make_panel("sgd", "constant", epochs=2), [Cell(1e200, 0.1), CELLS[0]]
+    outcome = train(many_classes, panel, cells).outcome
+    assert outcome.diverged_epoch.tolist() == [1, 0]
+    assert outcome.curves["test_error"][0].tolist() == [np.float32(100 * (1 - 1 / 12))] * 2
+    assert outcome.curves[TOP5][0].tolist() == [np.float32(100 * (1 - 5 / 12))] * 2
+    assert np.isfinite(outcome.curves[TOP5][1]).all()
+
+
+@pytest.mark.parametrize(("classes", "recorded"), [(2, False), (10, False), (11, True)])
+def test_top_5_needs_more_than_10_classes(classes, recorded):
+    assert (TOP5 in metrics_of(classes)) is recorded
+
+
+# From the study to its figure
+
+
+def study_of_12(error: str) -> Study:
+    study = make_study(task="tests.study.user_tasks:many_classes", pairs=("adamw",), batch_size=5)
+    return study.change(error=error)
+
+
+@pytest.fixture
+def trained(store: Store, request: pytest.FixtureRequest) -> Study:
+    """The small study on 12 classes, trained by a worker."""
+    plan = make_plan(study_of_12(request.param), device="cpu", workers=1, chunk=6)
+    store.create(plan.study, plan.fingerprint, plan.chunks)
+    run(plan, store)
+    return plan.study
+
+
+@pytest.mark.parametrize(
+    ("trained", "metric", "label"),
+    [
+        (TOP5, TOP5, "Top-5 test error (%), 1 seed"),
+        ("test_error", "test_error", "test error (%), 1 seed"),
+    ],
+    indirect=["trained"],
+)
+def test_the_studys_error_is_what_is_recorded_and_drawn(
+    store: Store, trained: Study, metric: str, label: str
+):
+    cells, curves = cells_frame(store, "small"), curves_frame(store, "small")
+    assert len(cells) == 6
+    assert curves[list(METRICS)].notna().all(axis=None)
+    assert (curves[TOP5] <= curves["test_error"]).all()
+    assert (curves[TOP5] < curves["test_error"]).any()
+    last = curves[curves["epoch"] == 3]
+    place = ["alpha", "lambda"]
+    both = cells.merge(last, on=place, suffixes=("", "_curve"))
+    expected = both[metric if metric == TOP5 else "test_error_curve"]
+    np.testing.assert_allclose(both["test_error"], expected, rtol=1e-6)
+    name = optuna_study_name("small", "adamw", 0)
+    for trial in optuna.load_study(study_name=name, storage=store.url).trials:
+        at = {"alpha": trial.params["alpha"], "lambda": trial.params["lambda"]}
+        own = curves[np.isclose(curves[place], list(at.values()), rtol=1e-9).all(axis=1)]
+        assert trial.value == pytest.approx(own[metric].iloc[-1])
+        assert list(trial.intermediate_values.values()) == pytest.approx(list(own[metric]))
+    (panel,) = study_panels(store, "small")
+    assert panel.landscape.metric == metric
+    assert error_label([panel.landscape]) == label
+
+
+def test_a_task_of_few_classes_has_no_top_5():
+    study = make_study().change(error=TOP5)
+    with pytest.raises(UsageError) as caught:
+        make_plan(study, device="cpu")
+    assert str(caught.value) == (
+        "study 'small': error = \"top5_error\" needs more than 10 classes, task "
+        "'examples.spirals:spirals' has 2: take error = \"test_error\""
+    )

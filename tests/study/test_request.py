@@ -1,0 +1,45 @@
+"""From the command line's changes to a study."""
+
+from __future__ import annotations
+
+import pytest
+
+from study.errors import SpecError
+from study.request import Changes, requested_study
+from study.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
+
+
+@pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("cosine", Cosine()),
+        ("constant", Constant()),
+        ('{ kind = "restarts", t_0 = 10 }', WarmRestarts(t_0=10)),
+        (' { kind = "restarts", t_0 = 10, t_mult = 1 }', WarmRestarts(t_0=10, t_mult=1)),
+        ('{kind = "step", at = [0.5], factor = 0.2}', Step(at=(0.5,), factor=0.2)),
+        ('{ kind = "step" }', Step()),
+    ],
+)
+def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, schedule: Schedule):
+    study = requested_study("digits-fig2", Changes(schedule=text))
+    assert len(study.panels) > 1
+    assert {panel.schedule for panel in study.panels} == {schedule}
+    plain = requested_study("digits-fig2", Changes())
+    assert study == plain.change_panels(schedule=schedule)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("restarts", r"panels 1, 2, 3, 4, schedule, restarts, t_0: missing: please give it"),
+        ("linear", r"unknown schedule 'linear': choose one of constant, step, cosine, restarts"),
+        ("{}", r"unknown schedule None: choose one of"),
+        ("{ t_0 = 10 }", r"unknown schedule None: choose one of"),
+        ('{ kind = "restarts", t_0 = 1.5 }', r"t_0: Input should be a valid integer, found 1\.5"),
+        ('{ kind = "cosine", t_0 = 10 }', r"schedule, cosine, t_0: unknown key: remove it"),
+        ("{ kind = ", r"^--schedule { kind = : broken TOML: "),
+    ],
+)
+def test_a_wrong_schedule_is_told(text: str, message: str):
+    with pytest.raises(SpecError, match=message):
+        requested_study("digits-fig2", Changes(schedule=text))
