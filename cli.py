@@ -19,11 +19,12 @@ import click
 from study.errors import LandscapeError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import Console
 
     from study.extension import Further
     from study.plan import Plan
-    from study.spec import Study
+    from study.spec import FigureKind, Study
     from study.store import Store
     from study.tasks.data_sets import DataSet
 
@@ -171,7 +172,7 @@ def run(
     dry_run: bool,
     **changes: Any,
 ) -> None:
-    """Train STUDY (a preset or a .toml file), and draw its heatmaps.
+    """Train STUDY (a preset or a .toml file), and draw its figure.
 
     A study that is in the database already grows by what is new: cells, seeds, pairs. Then
     all its open cells are trained.
@@ -342,17 +343,13 @@ def show(name: str, store: str) -> None:
 @click.option(
     "--span",
     type=click.FloatRange(min=0.01, max=100),
-    default=3.0,
-    show_default=True,
-    help="Points of error above the best that the colours cover.",
+    help="Points of error above the best that the colours cover.  [default: 3]",
 )
-@click.option("--cmap", default=None, help="Matplotlib colour map; jet is the paper's.")
+@click.option("--cmap", help="Matplotlib colour map; jet is the paper's.")
 @click.option(
     "--top",
     type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="How many of the best cells to circle, and to look for on the border.",
+    help="How many of the best cells to circle, and to look for on the border.  [default: 10]",
 )
 @click.option("--contours", is_flag=True, help="Draw lines of equal error.")
 @click.option(
@@ -362,11 +359,11 @@ def show(name: str, store: str) -> None:
 )
 @click.option(
     "--kind",
-    type=click.Choice(["heatmaps", "slices"]),
-    default="heatmaps",
-    show_default=True,
-    help="Slices: test error against λ, a line for each α.",
+    type=click.Choice(["heatmaps", "slices", "generalization", "anytime", "schedule"]),
+    help="slices: error against λ, a line for each α; generalization: against decay and training "
+    "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
 )
+@click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
     "--width",
     help="For print: column (3.25 inches), page (5.5), or a number of inches.",
@@ -375,11 +372,15 @@ def show(name: str, store: str) -> None:
 def plot(
     name: str,
     outputs: tuple[Path, ...],
+    panels: tuple[str, ...],
+    kind: FigureKind | None,
     contours: bool,
     store: str,
     **options: Any,
 ) -> None:
-    """Draw the heatmaps of study NAME, or slices of them, finished or not.
+    """Draw the figure of study NAME, finished or not: heatmaps, or what the study says.
+
+    The schedules of a preset are drawn without a database.
 
     \b
     Examples:
@@ -387,13 +388,25 @@ def plot(
       landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
     """  # noqa: D301
+    from landscapes.figures import study_figure
+    from landscapes.findings import figure_lines
     from landscapes.heatmap_record import CONTOURS
-    from study.store import Store
+    from study.presets import PRESETS, load_preset
+    from study.store import Store, figures_folder
 
+    options["contours"] = CONTOURS if contours else ()
+    if name in PRESETS and not _holds(store, name):
+        schedules = _preset_schedules(name, panels, kind, options)
+        if schedules is not None:
+            own = load_preset(name).figure.kind
+            _save(schedules, outputs or (figures_folder(store) / _file_name(name, kind, own),))
+            return
     opened = Store(store)
-    outputs = outputs or (_figure_path(opened, name, options["kind"]),)
-    _print_edges(opened, name, options["panels"], options["top"])
-    _draw(opened, name, outputs, contours=CONTOURS if contours else (), **options)
+    figure = study_figure(opened, name, panels, kind=kind, **options)
+    for line in figure_lines(opened, name, panels, kind=kind, top=options["top"]):
+        click.echo(line)
+    own = opened.study(name).figure.kind
+    _save(figure, outputs or (opened.folder / _file_name(name, kind, own),))
 
 
 @main.command()
@@ -635,10 +648,11 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         grown = extended_study(store.study(name), beyond, further.steps)
         _train(console, dataclasses.replace(plan, study=grown), store, live=live)
     print_table(console, status_table(store.study(name), store.progress(name)))
-    _print_verdicts(store, name)
-    _print_edges(store, name)
+    _print_findings(store, name)
     if not training.no_plot:
-        _draw(store, name, (_figure_path(store, name),))
+        from landscapes.figures import study_figure
+
+        _save(study_figure(store, name), (store.folder / f"{name}.png",))
 
 
 def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
@@ -670,19 +684,11 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
         run(plan, store, bar)
 
 
-def _print_verdicts(store: Store, name: str) -> None:
-    """Say how coupled each panel is."""
-    from landscapes.findings import verdict_lines
+def _print_findings(store: Store, name: str) -> None:
+    """Say how coupled each panel is, and what the study's figure says."""
+    from landscapes.findings import figure_lines, verdict_lines
 
-    for line in verdict_lines(store, name):
-        click.echo(line)
-
-
-def _print_edges(store: Store, name: str, *which: Any) -> None:
-    """Say where best cells lie on a border, and how to extend it."""
-    from landscapes.findings import edge_lines
-
-    for line in edge_lines(store, name, *which):
+    for line in (*verdict_lines(store, name), *figure_lines(store, name)):
         click.echo(line)
 
 
@@ -707,15 +713,28 @@ def _resumable(store: Store, name: str) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
 
 
-def _figure_path(store: Store, name: str, kind: str = "heatmaps") -> Path:
-    return store.folder / (f"{name}.png" if kind == "heatmaps" else f"{name}-{kind}.png")
+def _preset_schedules(
+    name: str, panels: tuple[str, ...], kind: FigureKind | None, options: dict[str, Any]
+) -> Figure | None:
+    """The schedules of a preset that is in no database; None if its figure is another."""
+    from study.request import resolved_preset
+
+    study = resolved_preset(name)
+    if (kind or study.figure.kind) != "schedule":
+        return None
+    from landscapes.figures import schedule_figure
+
+    return schedule_figure(study, panels, **options)
 
 
-def _draw(store: Store, name: str, outputs: tuple[Path, ...], **options: Any) -> None:
-    from landscapes.figures import study_figure
+def _file_name(name: str, kind: FigureKind | None, own: FigureKind) -> str:
+    """NAME.png for the study's own kind of figure, NAME-kind.png for another."""
+    return f"{name}.png" if kind in (None, own) else f"{name}-{kind}.png"
+
+
+def _save(figure: Figure, outputs: tuple[Path, ...]) -> None:
     from landscapes.style import save
 
-    figure = study_figure(store, name, **options)
     for output in outputs:
         save(figure, output)
         click.echo(f"figure: {output}")

@@ -1,22 +1,35 @@
-"""The figures of a study: from the database to heatmaps or slices, in one call."""
+"""The figures of a study: from the database to a figure of any kind, in one call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 from matplotlib.figure import Figure
 
+from landscapes.anytime import plot_anytime
+from landscapes.generalization import plot_generalization
 from landscapes.heatmap import CMAP, plot_heatmaps
-from landscapes.heatmap_record import SPAN, TOP
+from landscapes.heatmap_record import BAR, SPAN, TOP, choose_columns
 from landscapes.landscape import Landscape
+from landscapes.layout import paper_width
 from landscapes.panels import reference_panels, study_panels
+from landscapes.schedules import plot_schedules
 from landscapes.slices import plot_slices_figure
+from landscapes.table import curves_frame
+from study import spec
 from study.errors import UsageError
+from study.spec import FigureKind, Study
 from study.store import Store
 
-Kind = Literal["heatmaps", "slices"]
 WIDEST = 4  # heatmaps that stand above those of a reference
+OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, which all have
+    "heatmaps": ("span", "cmap", "top", "contours", "reference"),
+    "slices": ("span", "top"),  # the best cells that are looked for on the border
+    "generalization": (),
+    "anytime": (),
+    "schedule": (),
+}
 
 
 def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
@@ -29,32 +42,47 @@ def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> lis
     return [one.landscape for one in study_panels(store, name, panels)]
 
 
+def require_options(kind: FigureKind, **options: Any) -> None:
+    """Refuse options that a kind of figure does not have; None and () are not given.
+
+    Raises:
+        UsageError: naming them.
+    """
+    given = [name for name, value in options.items() if value is not None and value != ()]
+    wrong = [f"--{name}" for name in given if name not in OPTIONS[kind]]
+    if wrong:
+        words = {"slices": "slices", "heatmaps": "heatmaps"}.get(kind, f"{kind} figures")
+        raise UsageError(f"{words} have no {' and no '.join(wrong)}: leave it out")
+
+
 def study_figure(
     store: Store,
     name: str,
     panels: Sequence[str] = (),
     *,
-    kind: Kind = "heatmaps",
-    span: float = SPAN,
+    kind: FigureKind | None = None,
+    columns: int | None = None,
+    span: float | None = None,
     cmap: str | None = None,
-    top: int = TOP,
+    top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
     width: float | str | None = None,
 ) -> Figure:
-    """The heatmaps or slices of a study, finished or not.
+    """The figure of a study, finished or not.
 
     Args:
         store: where it is.
         name: of the study.
         panels: only these.
-        kind: what to draw.
-        span: points of error above the best that are shown.
+        kind: what to draw; None for the study's own kind of figure.
+        columns: axes in a row; None for what the study says of its own kind, or a choice.
+        span: points of error above the best that heatmaps and slices show.
         cmap: colour map of heatmaps.
         top: how many best cells of a heatmap to circle.
         contours: points above the best at which heatmaps have lines of equal error.
-        reference: a published figure, whose panels of the same pairs are drawn below, and whose
-            best cells are marked in ours; colours then begin at each panel's own best.
+        reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
+            and whose best cells are marked in ours; colours then begin at each panel's own best.
         width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
@@ -62,14 +90,26 @@ def study_figure(
             that do not go together or are impossible.
         SpecError: the study has no such panel.
     """
-    shown = study_landscapes(store, name, panels)
-    if kind == "slices":
-        if reference is not None or contours or cmap is not None:
-            raise UsageError("slices have no --reference, --contours or --cmap: leave them out")
-        return plot_slices_figure(shown, span=span, width=width)
-    columns = None
+    study = store.study(name)
+    own = study.figure if kind in (None, study.figure.kind) else spec.Figure(kind=kind)
+    given = {"span": span, "cmap": cmap, "top": top}
+    require_options(own.kind, **given, contours=tuple(contours), reference=reference)
+    columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
+    if own.kind == "schedule":
+        return schedule_figure(study, panels, columns=columns, width=width)
+    chosen = study_panels(store, name, panels)
+    if own.kind == "generalization":
+        return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
+    if own.kind == "anytime":
+        frame = curves_frame(store, name)
+        return plot_anytime(chosen, frame, metrics=own.metrics, columns=columns, width=width)
+    shown = [one.landscape for one in chosen]
+    span = SPAN if span is None else span
+    if own.kind == "slices":
+        return plot_slices_figure(shown, columns=columns, span=span, width=width)
     if reference is not None:
-        columns = len(shown) if len(shown) <= WIDEST and width is None else None
+        if columns is None and len(shown) <= WIDEST and width is None:
+            columns = len(shown)
         pairs = [landscape.pair for landscape in shown]
         shown += [one.landscape for one in reference_panels(reference, pairs)]
     return plot_heatmaps(
@@ -77,9 +117,37 @@ def study_figure(
         columns=columns,
         span=span,
         cmap=cmap or CMAP,
-        top=top,
+        top=TOP if top is None else top,
         contours=contours,
         reference=reference,
-        relative=reference is not None,  # errors of another task
+        relative=own.relative or reference is not None,  # errors of another task
         width=width,
     )
+
+
+def _fitting(columns: int | None, count: int, width: float | str | None) -> int | None:
+    """The columns that a study wishes for, or fewer where its figure is printed narrow."""
+    if columns is None or width is None:
+        return columns
+    return choose_columns(count, paper_width(width), columns, right=BAR)
+
+
+def schedule_figure(
+    study: Study,
+    panels: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    width: float | str | None = None,
+    **others: Any,
+) -> Figure:
+    """The schedules of a study, of which nothing need be trained; of the named panels, if any.
+
+    Options of `others` that are given are refused.
+
+    Raises:
+        UsageError: impossible columns or width, or a panel without a budget.
+        SpecError: the study has no such panel.
+    """
+    require_options("schedule", **others)
+    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+    return plot_schedules(chosen, columns=columns, width=width)

@@ -1,24 +1,69 @@
-"""What a study shows, in lines for the terminal: verdicts, and best cells on a border."""
+"""What a study shows, in lines for the terminal: verdicts, and what its figure says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from landscapes.best import best_runs, best_sentences
+from landscapes.earlier import anytime_sentences
 from landscapes.edges import TOP, extend_command
 from landscapes.extend import study_edges
+from landscapes.generalization_record import generalization_sentences
 from landscapes.panels import study_panels
+from landscapes.schedules import schedule_sentences
 from landscapes.separability import separability
+from landscapes.table import curves_frame
 from landscapes.words import verdict_line
+from study.spec import FigureKind
 from study.store import Store
+
+GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices")  # figures of α × λ
 
 
 def verdict_lines(store: Store, name: str) -> list[str]:
-    """How coupled each panel of a study is, one line a panel.
+    """How coupled each panel of a study is, one line a panel; none where it has no grids.
 
     Raises:
         UsageError: the database holds no such study.
     """
+    if store.study(name).figure.kind not in GRIDS:
+        return []
     return [verdict_line(one.name, separability(one.cells)) for one in study_panels(store, name)]
+
+
+def figure_lines(
+    store: Store,
+    name: str,
+    panels: Sequence[str] = (),
+    *,
+    kind: FigureKind | None = None,
+    top: int | None = None,
+) -> list[str]:
+    """What a figure of a study says: of heatmaps and slices, which best cells lie on a border.
+
+    Args:
+        store: where the study is.
+        name: of the study.
+        panels: only these.
+        kind: of the figure; None for the study's own.
+        top: how many best cells to look at.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    kind = kind or study.figure.kind
+    if kind in GRIDS:
+        return edge_lines(store, name, panels, TOP if top is None else top)
+    if kind == "schedule":
+        chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+        return list(schedule_sentences(chosen))
+    data, curves = study_panels(store, name, panels), curves_frame(store, name)
+    if kind == "generalization":
+        return list(generalization_sentences(data, curves))
+    bests = best_runs(data, curves)
+    return [*best_sentences(bests), *anytime_sentences([best.run for best in bests])]
 
 
 def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:

@@ -23,6 +23,7 @@ from study.spec import Axis
 SPAN = 3.0  # points of error from the best cell to the end of the colours
 GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
+ROWS = 4  # of axes on a page of paper
 BAR = 0.9  # inches of the colour bar on the screen
 
 RowCol = tuple[int, int]
@@ -151,8 +152,13 @@ def heatmaps_record(
             x_title="" if same_x and i + columns < count else x_titles[i],
             y_title="" if same_y and i > row else y_titles[i],
         )
-    label = "test error (points above the panel's best)" if relative else error_label(landscapes)
+    label = _relative_label(landscapes[0].metric) if relative else error_label(landscapes)
     return HeatmapsRecord(tuple(records), columns, label, relative, inches)
+
+
+def _relative_label(metric: str) -> str:
+    """Title the colour bar of panels that each have a scale of their own."""
+    return METRICS[metric].replace("%", "points above the panel's best")
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
@@ -230,13 +236,19 @@ def contour_levels(
     return () if best is None else tuple((e, best + e) for e in sorted(set(excesses)))
 
 
-def choose_columns(count: int, width: float | None, **sizes: float) -> int:
-    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3; fewer on narrow paper.
+def choose_columns(
+    count: int, width: float | None, wish: int | None = None, **sizes: float
+) -> int:
+    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3, or as wished for.
 
-    `sizes` as of `fitting_columns`.
+    They are fewer on narrow paper, but no more rows than a page holds. `sizes` as of
+    `fitting_columns`.
     """
-    columns = (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
-    return columns if width is None else min(columns, fitting_columns(width, **sizes))
+    usual = (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
+    columns = wish or usual
+    if width is None:
+        return columns
+    return max(min(columns, fitting_columns(width, **sizes)), -(-count // ROWS))
 
 
 def summary(landscape: Landscape) -> tuple[str, ...]:

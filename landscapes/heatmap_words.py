@@ -53,10 +53,11 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
     """Draw the titles, or draw them anew; under the main one the summary, in several lines."""
     for old in [text for text in ax.texts if text.get_gid() == "summary"]:
         old.remove()
-    ax.set_xlabel(record.x_title, fontsize=TEXT)
     room = ax.get_window_extent().height / ax.figure.dpi
     ax.set_ylabel(_broken(record.y_title, room), fontsize=TEXT)
     room = ax.get_window_extent().width / ax.figure.dpi * 72
+    letters = max(int(1.15 * room / (0.55 * points(TEXT))), 1)  # it may stand out a little
+    ax.set_xlabel(_wrapped(record.x_title, letters), fontsize=TEXT)
     phrases = [phrase.replace(" ", "\xa0") for phrase in record.summary]
     letters = max(int(room / (0.52 * points(TEXT))), 1)
     lines = textwrap.wrap(" ".join(phrases), letters, break_long_words=False)
@@ -78,6 +79,12 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
     letters = max(int(room / (0.66 * points(TITLE))), 1)  # bold ones
     title = textwrap.fill(record.title, letters, break_long_words=False, break_on_hyphens=False)
     ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
+
+
+def _wrapped(title: str, letters: int) -> str:
+    """Break an axis title into lines of so many letters, never within "(× 0.001)"."""
+    lines = textwrap.wrap(title.replace("(× ", "(×\xa0"), letters, break_long_words=False)
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> None:

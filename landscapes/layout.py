@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from landscapes.style import TEXT, NotebookFigure, points
+from landscapes.style import INK, TEXT, NotebookFigure, points
 from study.errors import UsageError
 
 # Inches: a column of ICML's two (instructions: 6.75 in for both and 0.25 in between), and the
@@ -23,6 +24,7 @@ LENGTH = 9.0  # inches of a page's text
 NARROWEST, WIDEST = 2.5, 20.0
 FONT = 9.0  # points in figures of a given width; text and ticks are 7.5 and 6.25 by it
 PAPER = 2 / 3  # share that bars and legends keep on paper
+STRIP, WORDS = 0.15, 0.45  # inches of a strip below all axes, and of its words
 SLIMMEST = 1.6  # inches, with its words, of an axes that shares its row
 
 
@@ -106,23 +108,28 @@ def make_layout(
     return Layout(rows, columns, each, height, beside, above, right, below, width)
 
 
-def subplots(layout: Layout, count: int) -> tuple[Figure, list[Axes]]:
-    """Make a figure with the first `count` axes of the layout, in reading order."""
+def subplots(layout: Layout, count: int, strips: int = 0) -> tuple[Figure, list[Axes]]:
+    """Make a figure with the first `count` axes of the layout, in reading order.
+
+    Below them, `strips` low axes are as wide as all columns; they follow in the list.
+    """
     engine = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.05)
-    figure = NotebookFigure(figsize=layout.size, layout=engine)
+    width, height = layout.size
+    figure = NotebookFigure(figsize=(width, height + strips * (STRIP + WORDS)), layout=engine)
     # Until it is drawn, axes of about the size that the layout will give them: marks, ticks
     # and line breaks are chosen by it. 0.2 is matplotlib's space between subplots.
-    place = {
-        "left": 0.0,
-        "bottom": 0.0,
-        "right": layout.width * (1.2 * layout.columns - 0.2) / layout.size[0],
-        "top": layout.height * (1.2 * layout.rows - 0.2) / layout.size[1],
-    }
-    grid = figure.subplots(layout.rows, layout.columns, squeeze=False, gridspec_kw=place)
-    axes = list(grid.flat)
-    for ax in axes[count:]:
-        ax.remove()
-    return figure, axes[:count]
+    grid = figure.add_gridspec(
+        layout.rows + strips,
+        layout.columns,
+        left=0.0,
+        bottom=0.0,
+        right=layout.width * (1.2 * layout.columns - 0.2) / width,
+        top=layout.height * (1.2 * layout.rows - 0.2) / height,
+        height_ratios=[layout.height] * layout.rows + [STRIP] * strips,
+    )
+    places = [grid[divmod(i, layout.columns)] for i in range(count)]
+    places += [grid[layout.rows + i, :] for i in range(strips)]
+    return figure, [figure.add_subplot(place) for place in places]
 
 
 def fit_height(figure: Figure, axes: Sequence[Axes], layout: Layout) -> None:
@@ -135,17 +142,33 @@ def fit_height(figure: Figure, axes: Sequence[Axes], layout: Layout) -> None:
     figure.set_figheight(min(height, LENGTH))
 
 
-def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """Explain marks below all axes, in as many columns as fit."""
+def add_words(figure: Figure, sentences: Sequence[str], handles: Sequence[Artist]) -> None:
+    """Say above all axes what the figure shows, explain its marks below, and make it higher."""
+    add_legend(figure, handles, length=3.2)  # so that dashes show
+    words: list[Artist] = [*figure.legends]
+    if sentences:
+        letters = int(72 * figure.get_figwidth() / (0.6 * points(TEXT)))
+        filled = [textwrap.fill(one, letters, break_on_hyphens=False) for one in sentences]
+        text = "\n".join(filled)
+        words.append(figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, color=INK))
+    heights = [word.get_window_extent().height / figure.dpi for word in words]
+    planned = 1.4 * points(TEXT) / 72  # a legend of one line
+    figure.set_figheight(figure.get_figheight() + max(sum(heights) - planned, 0.0))
+
+
+def add_legend(figure: Figure, handles: Sequence[Artist], length: float = 2.0) -> None:
+    """Explain marks below all axes, in as many columns as fit; `length` letters long."""
     if not handles:
         return
     letter = 0.55 * points(TEXT)
-    longest = letter * (max(len(str(handle.get_label())) for handle in handles) + 6)
+    lines = [line for handle in handles for line in str(handle.get_label()).split("\n")]
+    longest = letter * (max(map(len, lines)) + 6)
     columns = max(int(72 * figure.get_figwidth() / longest), 1)
     figure.legend(
         handles=handles,
         loc="outside lower center",
         ncols=min(columns, len(handles)),
+        handlelength=length,
         frameon=False,
         fontsize=TEXT,
     )

@@ -24,6 +24,8 @@ from matplotlib.patheffects import withStroke
 
 from landscapes import words
 from landscapes.curves import plot_curves
+from landscapes.figures import study_figure
+from landscapes.findings import GRIDS, figure_lines
 from landscapes.heatmap import draw_heatmaps
 from landscapes.heatmap_record import color_scale, heatmaps_record
 from landscapes.landscape import top_cells
@@ -33,10 +35,16 @@ from landscapes.slices import plot_slices_figure
 from landscapes.style import INK, svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
-from study.spec import Axis, Cell
+from study.spec import Axis, Cell, Study
 from study.store import Store
 
 Format = Literal["html", "md"]
+SAYS = {  # what a study's own figure shows, for kinds that no panel has pictures of
+    "generalization": "Training loss and error by epoch, and final error against λ and against "
+    "training loss.",
+    "anytime": "The best cell of each panel by epoch; markers are the ends of cycles or runs.",
+    "schedule": "The multiplier η by epoch.",
+}
 CURVES = 5  # best cells whose learning curves are drawn
 WIDTH = 4.3  # inches of a figure: readable on a phone, two beside each other on a desk
 SQUARE: dict[str, Any] = {
@@ -78,17 +86,30 @@ def write_report(
         StoreError: a file cannot be written.
     """
     report = study_report(store, name, panels)
+    whole = study_pictures(store, report.study, panels)
     pictures = report_pictures(report, curves_frame(store, name))
     if kind == "md":
-        for picture in chain.from_iterable(pictures):
+        for picture in chain(whole, *pictures):
             write_file(path.with_suffix("") / f"{picture.name}.svg", picture.svg.encode())
-    return write_file(path, render(report, pictures, kind, path.stem).encode())
+    return write_file(path, render(report, whole, pictures, kind, path.stem).encode())
 
 
 def render(
-    report: Report, pictures: Sequence[Sequence[Picture]], kind: Format, folder: str
+    report: Report,
+    whole: Sequence[Picture],
+    pictures: Sequence[Sequence[Picture]],
+    kind: Format,
+    folder: str,
 ) -> str:
-    """Fill the template of a format; `folder` is where Markdown finds its figures."""
+    """Fill the template of a format.
+
+    Args:
+        report: what to say.
+        whole: pictures of the study as a whole.
+        pictures: of each panel.
+        kind: the format.
+        folder: where Markdown finds its figures.
+    """
     environment = Environment(
         loader=PackageLoader("landscapes"),
         autoescape=kind == "html",
@@ -99,15 +120,31 @@ def render(
     environment.globals["words"] = words
     template = environment.get_template(f"report.{kind}.j2")
     sections = list(zip(report.panels, pictures, strict=True))
-    return template.render(report=report, sections=sections, folder=quote(folder))
+    return template.render(report=report, whole=whole, sections=sections, folder=quote(folder))
+
+
+def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
+    """The study's own figure, unless it shows what each panel's pictures show already."""
+    kind = study.figure.kind
+    if kind in GRIDS:
+        return []
+    said = " ".join((SAYS[kind], *figure_lines(store, study.name, panels)))
+    figure = study_figure(store, study.name, panels, width="page")
+    alt = f"Figure of the whole study {study.name}: {SAYS[kind]} Its caption gives the numbers."
+    return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
 
 
 def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]:
-    """The pictures of each panel: its heatmap, its slices, the curves of its best cells."""
-    scale = color_scale([panel.landscape for panel in report.panels])
+    """The pictures of each panel: its heatmap, its slices, the curves of its best cells.
+
+    Heatmaps are left out where there is no grid and the study asks for none, slices where there
+    is a single λ.
+    """
+    relative = report.study.figure.relative
+    scale = None if relative else color_scale([panel.landscape for panel in report.panels])
     return [
         [
-            _heatmap(panel, scale),
+            *([_heatmap(panel, scale)] if _has_heatmap(panel, report.study) else []),
             *_slices(panel),
             *_curves(panel, curves[curves["panel"] == panel.panel.name]),
         ]
@@ -115,7 +152,13 @@ def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]
     ]
 
 
-def _heatmap(panel: PanelReport, scale: tuple[float, float]) -> Picture:
+def _has_heatmap(panel: PanelReport, study: Study) -> bool:
+    """Whether there is a grid to see: of several α and λ, or of several cells if asked for."""
+    several = panel.landscape.error.size > 1
+    return panel.has_grid or (several and study.figure.kind in GRIDS)
+
+
+def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     """The landscape, with three paths of one-at-a-time tuning."""
     whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH)
     figure, record = draw_heatmaps(whole), whole.heatmaps[0]
@@ -153,7 +196,7 @@ def _range(axis: Axis) -> str:
 
 def _slices(panel: PanelReport) -> list[Picture]:
     """Test error against λ at each α; nothing where no cell is good."""
-    if panel.recommendation is None:
+    if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
     return [

@@ -12,6 +12,7 @@ import numpy as np
 from landscapes import words
 from landscapes.comparison import Comparison, compare
 from landscapes.edges import edges, extend_command
+from landscapes.findings import GRIDS
 from landscapes.landscape import Landscape, top_cells
 from landscapes.optimum import Move, moves
 from landscapes.panels import PanelData, alike, study_panels
@@ -43,6 +44,11 @@ class PanelReport:
         return self.landscape.title
 
     @property
+    def has_grid(self) -> bool:
+        """Whether there are several α and several λ to ask about."""
+        return len(self.landscape.alpha.values) > 1 and len(self.landscape.lambda_.values) > 1
+
+    @property
     def best(self) -> str:
         """The lowest error (percent) with its standard error: "2.31 ± 0.12"."""
         best = top_cells(self.landscape, 1)
@@ -60,6 +66,8 @@ class PanelReport:
         if chosen is None:
             return "No cell to recommend: none has finished without diverging."
         where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."
+        if self.landscape.error.size == 1:
+            return where
         if not chosen.neighbours:
             return f"{where} None of its neighbours has finished."
         worst = (
@@ -76,6 +84,8 @@ class PanelReport:
     @property
     def best_lambdas(self) -> str:
         """Over which λ the best ones of the good α range, 0 included, as in the slices."""
+        if not self.has_grid:
+            return ""
         error = usable(self.landscape)
         error = np.where(np.isnan(error), np.inf, error)
         if not np.isfinite(error).any():
@@ -122,6 +132,7 @@ class Report:
 
     study: Study
     panels: tuple[PanelReport, ...]
+    asks_how_coupled: bool  # whether verdicts on α × λ are asked for
     pairings: tuple[Pairing, ...]
     moves: tuple[Move, ...]
     warnings: tuple[str, ...]
@@ -144,14 +155,16 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
     reports = tuple(
         _panel_report(one, one.panel, progress[one.panel.name]) for one in chosen if one.panel
     )
+    coupling = study.figure.kind in GRIDS or any(one.has_grid for one in reports)
     return Report(
         study=study,
         panels=reports,
+        asks_how_coupled=coupling,
         pairings=tuple(
             Pairing(one.title, other.title, compare(one.cells, other.cells))
-            for one, other in alike(chosen)
+            for one, other in (alike(chosen) if coupling else ())
         ),
-        moves=tuple(moves(chosen)),
+        moves=tuple(moves(chosen)) if coupling else (),
         warnings=tuple(_warnings(study, reports, progress)),
         edges=tuple(
             (edge.sentence, extend_command(edge, study, store.display_url))
@@ -207,7 +220,7 @@ def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
     name = study.name
     return (
         ("this report", f"landscape report {name} {where}"),
-        ("the heatmaps", f"landscape plot {name} {where}"),
+        ("the figure", f"landscape plot {name} {where}"),
         ("every number", f"landscape export {name} -o {name}.csv {where}"),
         (
             "the study anew, from the specification below",

@@ -11,9 +11,11 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn  # noqa: F401  (its colour maps)
+from matplotlib.axis import Axis as MplAxis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from study.errors import StoreError, UsageError
 from study.pairs import PAIRS
@@ -24,6 +26,11 @@ TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
 
+# Of pairs, in the order of their appearance: the Okabe-Ito palette, which the colour-blind can
+# tell apart. Where cells of a pair have shades, these are the maps that go with them.
+HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHADES = ("Oranges", "Blues", "Greens", "Purples", "YlOrBr", "GnBu")
+
 METRICS = {  # how axes and colour bars call what is recorded
     "train_loss": "training loss",
     "test_loss": "test loss",
@@ -33,6 +40,7 @@ METRICS = {  # how axes and colour bars call what is recorded
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
+_DECADES = 300  # end over start of an axis, below which more than powers of ten are written
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -158,6 +166,23 @@ def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
 def _times(axis: Axis) -> str:
     multiplier = ticks(axis).multiplier
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def log_axis(axis: MplAxis) -> None:
+    """Make an axis logarithmic, with numbers that people read: 3, 0.02, 2·10⁻⁴.
+
+    Call it when the limits are known: 2 and 5 are written where there is room for them.
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,)))
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: decimal(value))
+    if high < _DECADES * low:
+        axis.set_minor_formatter(lambda value, _: decimal(value))
+    else:
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="both", length=3)
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:

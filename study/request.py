@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from study.errors import UsageError
 from study.presets import load_preset
 from study.spec import Panel, Study
-from study.tasks import is_user_task
+from study.tasks import is_user_task, load_task
 from study.validation import parse_value
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ def requested_study(source: str, changes: Changes) -> Study:
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     return study.change(**{key: value for key, value in fields.items() if value is not None})
+
+
+def resolved_preset(name: str) -> Study:
+    """The preset of this name, with the budgets that it leaves to its task.
+
+    Raises:
+        UsageError: there is no such preset.
+        TaskError: its task cannot be loaded.
+    """
+    study = load_preset(name)
+    if all(panel.epochs for panel in study.panels):
+        return study  # tasks are slow to import
+    task = load_task(study.task)
+    return study.resolve(batch_size=task.batch_size, epochs=task.epochs)
 
 
 def resumed_study(store: Store, name: str | None, task: str | None) -> Study:

@@ -77,6 +77,7 @@ class Figure(Frozen):
     kind: FigureKind = "heatmaps"
     columns: int | None = Field(default=None, ge=1)  # axes in a row; None: by their number
     metrics: tuple[str, ...] = Field(default=("test_error",), strict=False)  # of anytime curves
+    relative: bool = False  # whether the colours of each heatmap begin at its own best error
 
     @field_validator("metrics")
     @classmethod

@@ -15,7 +15,7 @@ from study.spec import Axis
 from study.store import Store
 from tests.conftest import SPIRALS
 from tests.test_cli import SMALL_RUN, landscape
-from tests.valleys import fill, valley_error, valley_study
+from tests.valleys import fill, restart_study, valley_error, valley_study
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,16 @@ def valley(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(store, valley_study())
     other = valley_study(pairs=("adamw",)).change(name="shifted")
     fill(store, other, lambda panel, cell: valley_error(panel, cell) + 1)
+    store.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def restarts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study whose figure is about warm restarts."""
+    path = tmp_path_factory.mktemp("restarts") / "restarts.db"
+    store = Store(str(path), create=True)
+    fill(store, restart_study())
     store.close()
     return path
 
@@ -53,6 +63,40 @@ class TestPlot:
         assert result.output == f"figure: {path}\n"
         picture = imread(path)
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
+
+    @pytest.mark.parametrize("kind", ["anytime", "generalization", "schedule"])
+    def test_other_kinds_say_what_they_show(self, valley: Path, kind: str):
+        result = landscape("plot", "valley", "--kind", kind, "--store", valley)
+        *lines, last = result.output.splitlines()
+        assert last == f"figure: {valley.with_name(f'valley-{kind}.png')}"
+        assert lines[0].startswith("Adam + L2")
+
+    def test_columns(self, valley: Path):
+        shapes = []
+        for columns in (1, 2):
+            output = valley.with_name(f"columns-{columns}.png")
+            landscape("plot", "valley", "--columns", columns, "-o", output, "--store", valley)
+            shapes.append(imread(output).shape)
+        assert shapes[0][0] > shapes[1][0]
+        assert shapes[0][1] < shapes[1][1]
+
+    def test_a_studys_own_kind_has_its_name(self, restarts: Path):
+        result = landscape("plot", "restarts", "--store", restarts)
+        assert result.output.splitlines()[-1] == f"figure: {restarts.with_name('restarts.png')}"
+        assert re.search(r"^AdamWR .* % of AdamW at epoch ", result.output, re.M)
+        result = landscape("plot", "restarts", "--kind", "heatmaps", "--store", restarts)
+        assert f"figure: {restarts.with_name('restarts-heatmaps.png')}" in result.output
+
+    def test_schedules_of_a_preset_need_no_database(self, tmp_path: Path):
+        arguments = ("plot", "digits-fig2", "--kind", "schedule", "--store", tmp_path / "no.db")
+        result = landscape(*arguments)
+        path = tmp_path / "digits-fig2-schedule.png"
+        assert result.output == f"figure: {path}\n"
+        assert imread(path).shape[1] > 500
+        assert list(tmp_path.iterdir()) == [path]
+        result = landscape("plot", "digits-fig2", "--store", tmp_path / "no.db")
+        assert result.exit_code == 1
+        assert "no such database" in result.output
 
     @pytest.mark.parametrize(("width", "inches"), [("column", 3.25), ("page", 5.5), ("4", 4.0)])
     def test_a_printed_figure_is_as_wide_as_asked(self, valley: Path, width: str, inches: float):
@@ -219,7 +263,13 @@ BAD_REQUESTS = {
         ["compare", "valley", "adam", "adamw-torch", "--reference", "fig2"],
         "reference 'fig2' has no panel of adamw-torch",
     ),
-    "slices": (["plot", "valley", "--kind", "slices", "--contours"], "slices have no --reference"),
+    "slices": (
+        ["plot", "valley", "--kind", "slices", "--contours", "--cmap", "jet"],
+        "slices have no --cmap and no --contours: leave",
+    ),
+    "anytime": (["plot", "valley", "--kind", "anytime", "--top", "3"], "anytime figures have no"),
+    "kind": (["plot", "valley", "--kind", "bars"], "Invalid value for '--kind'"),
+    "columns": (["plot", "valley", "--columns", "0"], "Invalid value for '--columns'"),
     "width": (["plot", "valley", "--width", "wide"], "width = wide: give inches from 2.5 to 20"),
     "narrow": (["plot", "valley", "--width", "1"], "width = 1: give inches from 2.5 to 20"),
     "report": (["report", "nope"], "no study 'nope': it holds shifted, valley"),

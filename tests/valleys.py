@@ -30,6 +30,15 @@ def valley_study(*, seeds: int = 2, exponents: int = 4, pairs=("adam", "adamw"))
     )
 
 
+def restart_study(kind: str = "anytime", **figure) -> Study:
+    """Adam, AdamW and AdamWR at one α and nine λ, drawn as a figure of this kind."""
+    adam, adamw = valley_study().panels
+    row = {"alpha": [0.01]}
+    restarts = {"name": "adamwr", "schedule": {"kind": "restarts", "t_0": 2}, "normalized": True}
+    panels = [adam.changed(row), adamw.changed(row), adamw.changed(row | restarts)]
+    return valley_study().change(name="restarts", panels=panels, figure={"kind": kind} | figure)
+
+
 def valley_error(panel: str, cell: Cell) -> float:
     """A falling diagonal for L2 panels, an upright basin for decoupled ones."""
     x = math.log2(cell.alpha / 0.01)

@@ -32,7 +32,7 @@ from study.provenance import Worker
 from study.spec import Cell, Study
 from study.store import claims, reading
 from study.store.claims import LEASE, Claim
-from study.store.database import DEFAULT_URL, Database, now
+from study.store.database import DEFAULT_URL, Database, now, parse_url
 from study.store.grid import Chunking, add_cells, optuna_study_name
 from study.store.reading import CellMean, PanelProgress
 from study.store.tables import SCHEMA_VERSION, metadata, schema_table
@@ -100,7 +100,7 @@ class Store:
     @property
     def folder(self) -> Path:
         """Where figures go: beside an SQLite file, else into results/."""
-        return Path(self.name).parent if self.database.is_sqlite else Path("results")
+        return figures_folder(self.url)
 
     def close(self) -> None:
         """Close all connections."""
@@ -362,6 +362,17 @@ def _whose(tables: dict[str, set[str]]) -> str:
     if _are_optunas(tables):
         return "Optuna's own database"
     return "another program's database" if tables else "an empty database"
+
+
+def figures_folder(store: str) -> Path:
+    """Where figures go, for a database that need not exist: see `Store.folder`.
+
+    Raises:
+        UsageError: no database URL.
+    """
+    url = parse_url(store)
+    sqlite = url.get_backend_name() == "sqlite"
+    return Path(url.database or "").parent if sqlite else Path("results")
 
 
 def missing_cells(store: str, study: Study) -> dict[str, list[int]]:

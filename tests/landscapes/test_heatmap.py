@@ -9,7 +9,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from landscapes.heatmap import plot_heatmap, plot_heatmaps
-from landscapes.heatmap_record import HeatmapRecord, color_scale, heatmap_record, heatmaps_record
+from landscapes.heatmap_record import (
+    BAR,
+    HeatmapRecord,
+    choose_columns,
+    color_scale,
+    heatmap_record,
+    heatmaps_record,
+)
 from landscapes.style import alpha_title, colormap, lambda_title, number, save, ticks
 from study.errors import UsageError
 from study.spec import Axis
@@ -139,6 +146,19 @@ class TestRecord:
         record = heatmaps_record([make([[1, 2]])] * count)
         assert record.columns == columns
         assert (record.rows - 1) * columns < count <= record.rows * columns
+
+    @pytest.mark.parametrize(
+        ("count", "width", "wish", "columns"),
+        [(6, None, 6, 6), (6, 5.5, 6, 3), (6, 5.5, 2, 2), (6, 3.25, 3, 2), (4, 3.25, None, 1)],
+    )
+    def test_columns_fit_the_paper(self, count, width, wish, columns):
+        assert choose_columns(count, width, wish, right=BAR) == columns
+
+    def test_relative_colours_name_the_error(self, make):
+        one = make([[3, 4]], metric="top5_error")
+        label = heatmaps_record([one, one], relative=True).label
+        assert label == "Top-5 test error (points above the panel's best)"
+        assert heatmaps_record([one]).label == "Top-5 test error (%), 1 seed"
 
     def test_equal_axis_titles_stand_once(self, make):
         sgd, sgdw, adam, adamw = (
@@ -283,6 +303,18 @@ class TestHeatmaps:
         lambda_ = Axis.log2(0.001, 1 - error.shape[1], 0)
         field = make(error, diverged=np.full(error.shape, int(lost)), lambda_=lambda_)
         save(plot_heatmaps([field, field]), tmp_path / "figure.png", dpi=30)
+
+    def test_titles_of_raw_and_normalized_factors_stay_apart_on_paper(self, make):
+        error = np.full((6, 6), 3.0)
+        row = [make(error, normalized=normalized) for normalized in (True, False, True)]
+        figure = plot_heatmaps(row, columns=3, width="page")
+        titles = [ax.xaxis.label for ax in figure.axes[:3]]
+        assert "\n" in titles[0].get_text()
+        words = [" ".join(title.get_text().split()) for title in titles]
+        assert words[:2] == ["normalized weight decay λ (× 0.001)", "weight decay λ (× 0.001)"]
+        figure.draw_without_rendering()
+        boxes = [title.get_window_extent() for title in titles]
+        assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
     def test_words_lie_within_the_figure_and_apart(self, make):
         error = np.linspace(4, 9, 132).reshape(11, 12)

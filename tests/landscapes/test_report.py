@@ -19,7 +19,7 @@ from landscapes.report_record import study_report
 from study.errors import SpecError, StoreError, UsageError
 from study.spec import Axis
 from study.store import Store
-from tests.valleys import fill, valley_error, valley_study
+from tests.valleys import fill, restart_study, valley_error, valley_study
 
 nan = float("nan")
 
@@ -270,3 +270,34 @@ def test_intervals_in_words():
     assert words.with_interval(Estimate(-0.5)) == "−0.50"
     assert words.with_interval(Estimate()) == words.UNKNOWN
     assert math.isnan(Estimate().low)
+
+
+@pytest.mark.parametrize("kind", ["anytime", "generalization", "schedule"])
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_a_study_of_another_kind_has_its_figure_and_no_verdicts(store: Store, kind, form):
+    fill(store, restart_study(kind))
+    path = write_report(store, "restarts", store.folder / f"restarts.{form}", kind=form)
+    text = path.read_text("utf-8")
+    if form == "html":
+        page = Page(text)
+        alternatives, said = [str(image["alt"]) for image in page.all("img")], page.text
+    else:
+        alternatives, said = re.findall(r"!\[([^\]]+)\]", text), text
+        assert (store.folder / "restarts" / f"restarts-{kind}.svg").exists()
+    assert alternatives[0].startswith("Figure of the whole study restarts: ")
+    assert not [one for one in alternatives if one.startswith("Heatmap")]
+    assert {"AdamW" in one for one in alternatives if one.startswith("Slices")} == {True, False}
+    for verdict in ("coupled", "separable", "annot tell", "tilt", "at 1 of 1 α"):
+        assert verdict not in said.partition("Make it again")[0], verdict
+    assert "Recommended: α = 0.01" in said
+    line = {"anytime": "AdamWR ", "generalization": "At equal", "schedule": "cycles end at 2, 6"}
+    assert line[kind] in said
+
+
+def test_a_panel_of_one_cell_recommends_it_and_no_more(store: Store):
+    fill(store, valley_study(exponents=0).change_panels(**{"lambda": [0.001]}))
+    text = write_report(store, "valley", store.folder / "x.md", kind="md").read_text("utf-8")
+    assert re.search(r"^Recommended: α = 0.01, λ = 0.001 \(\d.\d\d %\).$", text, re.M)
+    assert "Heatmap of" not in text
+    assert "Slices of" not in text
+    assert "Learning curves of the 1 best cell" in text

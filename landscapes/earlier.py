@@ -1,0 +1,127 @@
+"""How much earlier a run with warm restarts reaches the error of the run without.
+
+A run with restarts offers a solution at the end of every cycle; a run without offers one, when
+its budget is spent. Errors are percent, means over seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from study.pairs import PAIRS
+
+NOISE = 2.0  # standard errors of a difference that is called clear
+ONE_SEED = "One seed: how far noise alone would move these numbers is not known."
+
+
+@dataclass(frozen=True)
+class End:
+    """A solution: the end of a cycle, or of a run without restarts."""
+
+    epoch: int
+    error: float  # percent, mean over seeds
+    stderr: float | None = None  # percent; None for one seed
+
+    @property
+    def percent(self) -> str:
+        """The error for people: "3.92 ± 0.05 %"."""
+        return f"{_spread(self.error, self.stderr)} %"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The best cell of a panel, with all its solutions."""
+
+    title: str  # of the panel
+    pair: str
+    schedule: str  # its label
+    restarts: bool
+    seeds: int
+    ends: tuple[End, ...]  # ascending in epochs, at least one
+
+    @property
+    def final(self) -> End:
+        """The last solution, which figures of a whole study are about."""
+        return self.ends[-1]
+
+
+def anytime_sentences(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What restarts gain, in a sentence for each run that has them and a rival that has not.
+
+    The rival is the run of the same pair without restarts that trains longest; each schedule
+    has its own. Where such runs end at several budgets, a further sentence holds each of them
+    against the cycle that ends at the same epoch: all the time it had was known to both.
+    """
+    found = []
+    for run in (run for run in runs if run.restarts):
+        for rivals in _rivals(run, runs):
+            found.append(_reaches(run, rivals[-1]))
+            if len(rivals) > 1:
+                found.append(_at_budgets(run, rivals))
+    if found and any(run.seeds < 2 for run in runs):
+        found.append(ONE_SEED)
+    return tuple(sentence for sentence in found if sentence)
+
+
+def _rivals(run: Run, runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs of the same pair without restarts, by schedule, ascending in budget."""
+    others = [other for other in runs if other.pair == run.pair and not other.restarts]
+    for schedule in dict.fromkeys(other.schedule for other in others):
+        same = [other for other in others if other.schedule == schedule]
+        yield sorted(same, key=lambda other: other.final.epoch)
+
+
+def _reaches(run: Run, rival: Run) -> str:
+    """The first cycle that ends as low as the rival; or how far the best one stays above it."""
+    goal = rival.final
+    whose = f"{goal.percent} of {rival.title}"
+    for end in run.ends:
+        if end.error <= goal.error:
+            return (
+                f"{run.title} reaches the {whose} at epoch {end.epoch} of {goal.epoch}, "
+                f"{_earlier(end.epoch, goal.epoch)} ({end.percent}: {_apart(end, goal)})."
+            )
+    best = min(run.ends, key=lambda end: end.error)
+    return (
+        f"{run.title} never reaches the {whose} at epoch {goal.epoch}: its best cycle ends at "
+        f"epoch {best.epoch} with {best.percent}, {_apart(best, goal)}."
+    )
+
+
+def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:
+    """Each rival against the cycle that ends with it; empty where none does."""
+    cycles = {end.epoch: end for end in run.ends}
+    both = [(cycles[r.final.epoch], r.final) for r in rivals if r.final.epoch in cycles]
+    parts = [
+        f"epoch {end.epoch} {end.percent} against {other.percent} ({_apart(end, other)})"
+        for end, other in both
+    ]
+    whose = PAIRS[run.pair].title
+    return f"{run.title} against {whose} trained just as long: {'; '.join(parts)}." * bool(parts)
+
+
+def _earlier(epoch: int, goal: int) -> str:
+    """How two epochs compare: "2.3 times earlier"."""
+    if epoch == goal:
+        return "where both end"
+    if epoch > goal:
+        return f"{epoch / goal:.1f} times later"
+    return f"{goal / epoch:.1f} times earlier"
+
+
+def _apart(end: End, other: End) -> str:
+    """How far the first lies from the second: "0.18 ± 0.06 points above"."""
+    difference = end.error - other.error
+    stderr = None
+    if end.stderr is not None and other.stderr is not None:
+        stderr = math.hypot(end.stderr, other.stderr)
+    if abs(difference) <= NOISE * (stderr or 0.0):
+        return "no clear difference"
+    side = "above" if difference > 0 else "below"
+    return f"{_spread(abs(difference), stderr)} points {side}"
+
+
+def _spread(value: float, stderr: float | None) -> str:
+    return f"{value:.2f}" + ("" if stderr is None else f" ± {stderr:.2f}")
