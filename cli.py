@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from study.errors import LandscapeError
+from study.metrics import METRICS, TOP5
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -363,6 +364,12 @@ def show(name: str, store: str) -> None:
     help="slices: error against λ, a line for each α; generalization: against decay and training "
     "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
 )
+@click.option(
+    "--metric",
+    multiple=True,
+    type=click.Choice([*METRICS, TOP5]),
+    help="What anytime figures show; may be repeated.  [default: as the study says]",
+)
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
     "--width",
@@ -387,6 +394,7 @@ def plot(
       landscape plot digits-fig2 -o fig2.pdf --width page
       landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
+      landscape plot digits-fig4 --metric train_loss --metric test_error
     """  # noqa: D301
     from landscapes.figures import study_figure
     from landscapes.findings import figure_lines

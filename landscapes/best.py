@@ -57,6 +57,7 @@ class Best:
                 End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
                 for end in ends
             ),
+            curve=curve.mean,
         )
 
 

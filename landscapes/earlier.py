@@ -40,6 +40,7 @@ class Run:
     restarts: bool
     seeds: int
     ends: tuple[End, ...]  # ascending in epochs, at least one
+    curve: tuple[float, ...] = ()  # error after every epoch
 
     @property
     def final(self) -> End:
@@ -51,13 +52,15 @@ def anytime_sentences(runs: Sequence[Run]) -> tuple[str, ...]:
     """What restarts gain, in a sentence for each run that has them and a rival that has not.
 
     The rival is the run of the same pair without restarts that trains longest; each schedule
-    has its own. Where such runs end at several budgets, a further sentence holds each of them
-    against the cycle that ends at the same epoch: all the time it had was known to both.
+    has its own. A first sentence says how much later the rival has the errors that restarts
+    offer on the way, a second how the solutions compare. Where such runs end at several budgets,
+    a further sentence holds each of them against the cycle that ends at the same epoch: all the
+    time it had was known to both.
     """
     found = []
     for run in (run for run in runs if run.restarts):
         for rivals in _rivals(run, runs):
-            found.append(_reaches(run, rivals[-1]))
+            found += [_leads(run, rivals[-1]), _reaches(run, rivals[-1])]
             if len(rivals) > 1:
                 found.append(_at_budgets(run, rivals))
     if found and any(run.seeds < 2 for run in runs):
@@ -88,6 +91,28 @@ def _reaches(run: Run, rival: Run) -> str:
         f"{run.title} never reaches the {whose} at epoch {goal.epoch}: its best cycle ends at "
         f"epoch {best.epoch} with {best.percent}, {_apart(best, goal)}."
     )
+
+
+def _leads(run: Run, rival: Run) -> str:
+    """When the rival first has what the run has at the ends of its cycles; empty without any."""
+    ends = [end for end in run.ends if end.epoch < rival.final.epoch]
+    firsts = [_first(rival.curve, end.error) for end in ends]
+    had = _listed([f"{end.epoch} ({end.error:.2f} %)" for end in ends])
+    has = _listed([f"epoch {first}" if first else "no epoch" for first in firsts])
+    times = [f"{first / end.epoch:.1f}" for first, end in zip(firsts, ends, strict=True) if first]
+    later = f": {_listed(times)} times as late" if times else ""
+    one = f"What {run.title} has at epoch {had}, {rival.title} first has at {has}{later}."
+    return one * bool(ends and rival.curve)
+
+
+def _first(curve: Sequence[float], error: float) -> int | None:
+    """The first epoch (from 1) after which a curve is as low."""
+    return next((epoch for epoch, value in enumerate(curve, 1) if value <= error), None)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Join for reading: "20, 60 and 140"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:

@@ -27,7 +27,7 @@ OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, whi
     "heatmaps": ("span", "cmap", "top", "contours", "reference"),
     "slices": ("span", "top"),  # the best cells that are looked for on the border
     "generalization": (),
-    "anytime": (),
+    "anytime": ("metric",),
     "schedule": (),
 }
 
@@ -67,6 +67,7 @@ def study_figure(
     top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
+    metric: Sequence[str] = (),
     width: float | str | None = None,
 ) -> Figure:
     """The figure of a study, finished or not.
@@ -83,6 +84,7 @@ def study_figure(
         contours: points above the best at which heatmaps have lines of equal error.
         reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
             and whose best cells are marked in ours; colours then begin at each panel's own best.
+        metric: what an anytime figure shows; what the study says if empty.
         width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
@@ -92,8 +94,8 @@ def study_figure(
     """
     study = store.study(name)
     own = study.figure if kind in (None, study.figure.kind) else spec.Figure(kind=kind)
-    given = {"span": span, "cmap": cmap, "top": top}
-    require_options(own.kind, **given, contours=tuple(contours), reference=reference)
+    given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
+    require_options(own.kind, **given, contours=tuple(contours), metric=tuple(metric))
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)
@@ -102,7 +104,9 @@ def study_figure(
         return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
     if own.kind == "anytime":
         frame = curves_frame(store, name)
-        return plot_anytime(chosen, frame, metrics=own.metrics, columns=columns, width=width)
+        return plot_anytime(
+            chosen, frame, metrics=metric or own.metrics, columns=columns, width=width
+        )
     shown = [one.landscape for one in chosen]
     span = SPAN if span is None else span
     if own.kind == "slices":

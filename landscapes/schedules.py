@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from landscapes.heatmap_record import choose_columns
 from landscapes.landscape import title
 from landscapes.layout import (
     fit_height,
-    fitting_columns,
     make_layout,
     paper_fonts,
     paper_width,
@@ -28,7 +28,6 @@ from study.schedules import Schedule
 from study.spec import Panel
 
 POINTS = 1000  # of a curve
-MOST = 3  # axes in a row
 LABEL = 2.6  # letters that the name of an epoch takes
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
 
@@ -93,10 +92,10 @@ def schedules_record(
     if not alike:
         raise UsageError("no panels to draw: name at least one")
     inches = None if width is None else paper_width(width)
-    fitting = MOST if inches is None else min(fitting_columns(inches, legend=ROOM), MOST)
+    columns = columns or choose_columns(len(alike), inches, legend=ROOM)
     return SchedulesRecord(
         tuple(_record(*key, titles) for key, titles in alike.items()),
-        min(columns or fitting, len(alike)),
+        min(columns, len(alike)),
         inches,
     )
 

@@ -61,6 +61,7 @@ class TestRecord:
             ),
             restarts=(2,),
             headline=(
+                "What AdamWR has at epoch 2 (3.50 %), AdamW first has at no epoch.",
                 "AdamWR reaches the 4.00 ± 1.00 % of AdamW at epoch 2 of 6, 3.0 times earlier "
                 "(3.50 ± 0.50 %: no clear difference).",
             ),
@@ -134,7 +135,7 @@ class TestDrawing:
         assert left.get_ylim()[1] < 9
         assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
         assert (left.get_ylabel(), left.get_xlabel()) == ("test error (%)", "epoch")
-        assert figure.get_suptitle().startswith("AdamWR reaches the 4.00")
+        assert "\nAdamWR reaches the 4.00" in figure.get_suptitle()
         (legend,) = figure.legends
         labels = [text.get_text() for text in legend.get_texts()]
         assert labels[1].startswith("AdamWR: 2.50 ± 0.50 %")

@@ -1,5 +1,7 @@
 """What restarts gain: sentences on made-up runs."""
 
+from dataclasses import replace
+
 import pytest
 
 from landscapes.earlier import ONE_SEED, End, Run, anytime_sentences
@@ -84,6 +86,19 @@ def test_runs_of_other_budgets_are_held_against_the_cycle_that_ends_with_them():
         "epoch 20 5.00 ± 0.03 % against 4.00 ± 0.04 % (1.00 ± 0.05 points above); "
         "epoch 60 4.00 ± 0.03 % against 3.98 ± 0.04 % (no clear difference); "
         "epoch 140 3.00 ± 0.03 % against 3.50 ± 0.04 % (0.50 ± 0.05 points below).",
+    )
+
+
+def test_when_the_rival_first_has_what_restarts_offer_on_the_way():
+    restarts = run("AdamWR", (1, 4.5, 0.1), (3, 4.0, 0.1), (7, 2.9, 0.1))
+    rival = replace(run("AdamW", (7, 3.0, 0.1)), curve=(6.0, 5.0, 4.5, 4.2, 4.3, 3.5, 3.0))
+    assert anytime_sentences([restarts, rival])[0] == (
+        "What AdamWR has at epoch 1 (4.50 %) and 3 (4.00 %), AdamW first has at epoch 3 and "
+        "epoch 6: 3.0 and 2.0 times as late."
+    )
+    better = replace(restarts, ends=(End(3, 2.5, 0.1), End(7, 2.4, 0.1)))
+    assert anytime_sentences([better, rival])[0] == (
+        "What AdamWR has at epoch 3 (2.50 %), AdamW first has at no epoch."
     )
 
 

@@ -84,6 +84,7 @@ def test_colours_may_begin_at_each_panels_best(tmp_path: Path):
 @pytest.mark.parametrize("kind", FIGURE_KINDS)
 def test_options_of_other_kinds_are_refused(store: Store, kind):
     options = {"span": 2.0, "cmap": "jet", "top": 3, "contours": (1.0,), "reference": "fig2"}
+    options["metric"] = ("train_loss",)
     require_options(kind, span=None, cmap=None, top=None, contours=(), reference=None)
     for name, value in options.items():
         if name in OPTIONS[kind]:
@@ -108,8 +109,8 @@ def test_lines_say_what_the_figure_shows(store: Store):
     assert verdict_lines(store, "restarts") == []
     anytime = figure_lines(store, "restarts")
     assert [line.partition(":")[0] for line in anytime[:3]] == ["Adam + L2", "AdamW", "AdamWR"]
-    assert anytime[3].startswith("AdamWR ")
-    assert "% of AdamW at epoch " in anytime[3]
+    assert anytime[3].startswith("What AdamWR has at epoch ")
+    assert "% of AdamW at epoch " in anytime[4]
     generalization = figure_lines(store, "decays", ["adam", "adamw"])
     assert len(generalization) == 3
     assert generalization[2].startswith("At equal training loss (")
