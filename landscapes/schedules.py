@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from landscapes.heatmap_record import choose_columns
 from landscapes.landscape import title
 from landscapes.layout import (
     fit_height,
-    fitting_columns,
     make_layout,
     paper_fonts,
     paper_width,
@@ -93,7 +93,7 @@ def schedules_record(
     if not alike:
         raise UsageError("no panels to draw: name at least one")
     inches = None if width is None else paper_width(width)
-    fitting = MOST if inches is None else min(fitting_columns(inches, legend=ROOM), MOST)
+    fitting = min(choose_columns(len(alike), inches, legend=ROOM), MOST)
     return SchedulesRecord(
         tuple(_record(*key, titles) for key, titles in alike.items()),
         min(columns or fitting, len(alike)),
