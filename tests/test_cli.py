@@ -155,7 +155,7 @@ def test_a_run_ends_with_what_the_studys_own_figure_says(tmp_path: Path):
     lines = landscape(*arguments).output.splitlines()
     assert lines[-3:] == [
         "SGD + L2: 0.00 % at α = 0.05, λ = 0.",
-        "AdamW: 0.00 % at α = 0.05, λ = 0.",
+        "AdamW: 10.00 % at α = 0.05, λ = 0.",
         f"figure: {tmp_path / 'small.png'}",
     ]
     assert not [line for line in lines if "cannot tell" in line or "border" in line]
