@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-fast lint format notebooks bench clean
+.PHONY: demo setup test test-fast lint format notebooks bench figures clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -33,6 +33,17 @@ format: setup
 
 notebooks: setup  ## execute the notebooks against a small study
 	$(BIN)/pytest -m notebook tests/test_notebooks.py
+
+# The paper's figures at laptop scale, as docs/figures.md shows them.
+FIGURES := digits-fig1 digits-fig2 digits-fig3 digits-fig4 digits-fig4-mnist5k digits-supp1 \
+	digits-supp2 digits-supp3 digits-supp3-mnist5k digits-supp4 digits-supp5 digits-supp6 \
+	digits-torch mnist5k-fig2 mnist5k-torch
+
+figures: setup  ## train the laptop presets and draw docs/figures: an hour on two CPU cores
+	set -e; for study in $(FIGURES); do \
+		$(BIN)/landscape run $$study --no-plot; \
+		$(BIN)/landscape plot $$study -o docs/figures/$$study.png; \
+	done
 
 bench: setup  ## throughput against what a user would run instead
 	$(BIN)/python -m benchmarks.throughput

@@ -27,7 +27,7 @@ from landscapes.layout import (
     subplots,
 )
 from landscapes.panels import PanelData
-from landscapes.style import FAINT, HUES, INK, TEXT, TICK, log_axis, points
+from landscapes.style import FAINT, HUES, INK, TEXT, TICK, line_width, log_axis, points
 
 MARKERS = "os^Dvp"  # of the pairs
 NARROW = 4.5  # inches below which a label takes two lines
@@ -102,7 +102,7 @@ def _draw_line(line: Line, style: dict[str, Any], ax: Axes) -> None:
     epochs, mean, stderr = np.array(line.epochs), np.array(line.mean), np.array(line.stderr)
     marker, color = style["marker"], style["color"]
     plain = style | {"marker": None}
-    ax.plot(epochs, mean, **plain, linewidth=1.3 if line.restarts else 1.1, gid="line")
+    ax.plot(epochs, mean, **plain, linewidth=line_width(epochs.size), gid="line")
     if stderr.any():
         low, high = mean - stderr, mean + stderr
         ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0, gid="band")

@@ -20,7 +20,7 @@ from landscapes.style import METRICS
 from study.errors import UsageError
 
 START = 0.1  # share of a run whose high errors the axis need not show
-SEEN = 0.75  # share of the later epochs that it shows
+SEEN = 0.6  # share of the later epochs that it shows
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
 MARGIN = 0.05  # of the axis, below and above
 

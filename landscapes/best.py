@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from landscapes.curves import Curve, curves_record
+from landscapes.curves import Curve, curves_record, rows_of
 from landscapes.earlier import End, Run
 from landscapes.landscape import top_cells
 from landscapes.panels import PanelData
@@ -22,16 +22,14 @@ class Best:
     data: PanelData
     panel: Panel
     place: tuple[int, int]  # row, column of the landscape
-    curves: pd.DataFrame  # of the panel
+    cell: Cell
+    curves: pd.DataFrame  # of the cell
 
     def curve(self, metric: str) -> Curve:
         """A metric by epoch, mean over seeds; empty where it was not recorded."""
         if metric not in self.curves or self.curves[metric].isna().all():
             return Curve(self.name, (), (), (), diverged=False)
-        row, col = self.place
-        grid = self.panel.grid
-        cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])
-        return curves_record(self.curves, metric=metric, cells=[cell]).curves[0]
+        return curves_record(self.curves, metric=metric, cells=[self.cell]).curves[0]
 
     @property
     def name(self) -> str:
@@ -73,8 +71,13 @@ def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
         panels: of one study.
         curves: one row per panel, alpha, lambda, seed and epoch (`landscapes.table`).
     """
-    return [
-        Best(one, one.panel, best[0], curves[curves["panel"] == one.name])
-        for one in panels
-        if one.panel is not None and (best := top_cells(one.landscape, 1))
-    ]
+    found = []
+    for one in panels:
+        best = top_cells(one.landscape, 1)
+        if one.panel is None or not best:
+            continue
+        (row, col), grid = best[0], one.panel.grid
+        cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])
+        own = rows_of(curves[curves["panel"] == one.name], cell)
+        found.append(Best(one, one.panel, best[0], cell, own))
+    return found

@@ -101,7 +101,7 @@ def curves_record(
     panels = list(dict.fromkeys(curves["panel"]))
     drawn: list[Curve] = []
     for cell in chosen:
-        rows = curves[_near(curves["alpha"], cell.alpha) & _near(curves["lambda"], cell.lambda_)]
+        rows = rows_of(curves, cell)
         if rows.empty:
             raise UsageError(_unknown_cell(cell, sorted(known)))
         for panel in panels:
@@ -121,6 +121,11 @@ def curves_record(
 
 def _cell(cell: Cell | tuple[float, float]) -> Cell:
     return cell if isinstance(cell, Cell) else Cell(*cell)
+
+
+def rows_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    """The rows of one cell."""
+    return curves[_near(curves["alpha"], cell.alpha) & _near(curves["lambda"], cell.lambda_)]
 
 
 def _near(column: pd.Series, value: float) -> pd.Series:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from study.pairs import PAIRS
 
 NOISE = 2.0  # standard errors of a difference that is called clear
+NO_DIFFERENCE = "no clear difference"
 ONE_SEED = "One seed: how far noise alone would move these numbers is not known."
 
 
@@ -87,9 +88,11 @@ def _reaches(run: Run, rival: Run) -> str:
                 f"{_earlier(end.epoch, goal.epoch)} ({end.percent}: {_apart(end, goal)})."
             )
     best = min(run.ends, key=lambda end: end.error)
+    apart = _apart(best, goal)
+    fails = "does not quite reach" if apart == NO_DIFFERENCE else "never reaches"
     return (
-        f"{run.title} never reaches the {whose} at epoch {goal.epoch}: its best cycle ends at "
-        f"epoch {best.epoch} with {best.percent}, {_apart(best, goal)}."
+        f"{run.title} {fails} the {whose} at epoch {goal.epoch}: its best cycle ends at "
+        f"epoch {best.epoch} with {best.percent}, {apart}."
     )
 
 
@@ -143,7 +146,7 @@ def _apart(end: End, other: End) -> str:
     if end.stderr is not None and other.stderr is not None:
         stderr = math.hypot(end.stderr, other.stderr)
     if abs(difference) <= NOISE * (stderr or 0.0):
-        return "no clear difference"
+        return NO_DIFFERENCE
     side = "above" if difference > 0 else "below"
     return f"{_spread(abs(difference), stderr)} points {side}"
 

@@ -28,7 +28,7 @@ from landscapes.generalization_record import (
 )
 from landscapes.layout import add_words, fit_height, make_layout, paper_fonts, subplots
 from landscapes.panels import PanelData
-from landscapes.style import INK, SHADES, TEXT, TICK, log_axis, points
+from landscapes.style import INK, SHADES, TEXT, TICK, line_width, log_axis, points
 
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = "os^D"
@@ -102,7 +102,9 @@ def _color(member: Member, look: dict[str, Any]) -> Any:
 
 def _draw_curve(curve: Curve, member: Member, look: dict[str, Any], ax: Axes) -> None:
     style = {"color": _color(member, look), "linestyle": look["linestyle"]}
-    ax.plot(curve.epochs, curve.mean, **style, linewidth=1.0, gid="curve")
+    ax.plot(
+        curve.epochs, curve.mean, **style, linewidth=line_width(len(curve.epochs)), gid="curve"
+    )
 
 
 def _draw_finals(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from landscapes.anytime_record import seen_range
 from landscapes.best import best_runs, best_sentences
-from landscapes.curves import Curve, curves_record
+from landscapes.curves import Curve, curves_record, rows_of
 from landscapes.earlier import NOISE, ONE_SEED
 from landscapes.landscape import Floats, landscape, top_cells
 from landscapes.layout import fitting_columns, paper_width
@@ -115,14 +115,15 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
         if not field.n[row, col]:
             continue
         cell, diverged = Cell(alpha, lambda_), bool(field.diverged[row, col])
+        own = rows_of(curves, cell)
         error, stderr = float(field.error[row, col]), float(np.nan_to_num(field.stderr[row, col]))
         members.append(
             Member(
                 name=names.labels[col],
                 lambda_=lambda_,
                 shade=col / max(len(field.lambda_.values) - 1, 1),
-                loss=_curve(curves, "train_loss", cell),
-                error=_curve(curves, field.metric, cell),
+                loss=_curve(own, "train_loss", cell),
+                error=_curve(own, field.metric, cell),
                 final=None if diverged else Final(float(loss[col]), error, stderr),
             )
         )

@@ -41,6 +41,7 @@ SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
 _DECADES = 300  # end over start of an axis, below which more than powers of ten are written
+_LONG = 300  # epochs
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -166,6 +167,11 @@ def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
 def _times(axis: Axis) -> str:
     multiplier = ticks(axis).multiplier
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def line_width(epochs: int) -> float:
+    """Points of a learning curve's line: long curves are crowded with noise."""
+    return 1.2 if epochs <= _LONG else 0.7
 
 
 def log_axis(axis: MplAxis) -> None:

@@ -147,6 +147,20 @@ def test_a_pipe_gets_plain_lines(tmp_path: Path, option: tuple[str, ...]):
     ]
 
 
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_run_ends_with_what_the_studys_own_figure_says(tmp_path: Path):
+    study = make_study(pairs=("sgd", "adamw"), epochs=3).change(figure={"kind": "anytime"})
+    (tmp_path / "any.toml").write_text(study.to_toml(), encoding="utf-8")
+    arguments = ("run", tmp_path / "any.toml", "--store", tmp_path / "x.db", "--workers", 1)
+    lines = landscape(*arguments).output.splitlines()
+    assert lines[-3:] == [
+        "SGD + L2: 0.00 % at α = 0.05, λ = 0.",
+        "AdamW: 10.00 % at α = 0.05, λ = 0.",
+        f"figure: {tmp_path / 'small.png'}",
+    ]
+    assert not [line for line in lines if "cannot tell" in line or "border" in line]
+
+
 @pytest.mark.parametrize(
     ("option", "term", "live"),
     [

@@ -51,8 +51,8 @@ ADAMW = run("AdamW", (700, 3.92, 0.03))
         ),
         pytest.param(
             run("AdamWR", (700, 3.95, 0.04)),
-            "AdamWR never reaches the 3.92 ± 0.03 % of AdamW at epoch 700: its best cycle ends at "
-            "epoch 700 with 3.95 ± 0.04 %, no clear difference.",
+            "AdamWR does not quite reach the 3.92 ± 0.03 % of AdamW at epoch 700: its best cycle "
+            "ends at epoch 700 with 3.95 ± 0.04 %, no clear difference.",
             id="never, within noise",
         ),
     ],
