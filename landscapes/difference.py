@@ -23,7 +23,7 @@ from landscapes.heatmap_record import (
     heatmap_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import INK, NotebookFigure
+from landscapes.style import INK, NotebookFigure, error_name
 from landscapes.surface import Mask
 from study.errors import UsageError
 from study.spec import Axis
@@ -114,7 +114,7 @@ def comparison_record(
         difference=replace(
             record,
             summary=_summary(apart, certain),
-            label="difference of test error (points)",
+            label=f"difference of {error_name(one.metric)} (points)",
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
     )

@@ -37,7 +37,14 @@ from landscapes.heatmap_record import (
     heatmap_record,
     heatmaps_record,
 )
-from landscapes.heatmap_words import cell_size, draw_colorbar, draw_ticks, draw_titles, make_room
+from landscapes.heatmap_words import (
+    align_titles,
+    cell_size,
+    draw_colorbar,
+    draw_ticks,
+    draw_titles,
+    make_room,
+)
 from landscapes.landscape import Landscape
 from landscapes.layout import add_legend, fit_height, make_layout, paper_fonts, subplots
 from landscapes.style import FAINT, INK, colormap
@@ -211,6 +218,7 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
         figure, axes = subplots(layout, len(record.heatmaps))
         for heatmap, ax in zip(record.heatmaps, axes, strict=True):
             draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
+        align_titles(axes, record.columns)
         draw_colorbar(_colors(record, axes[0], cmap), axes, record.label)
         add_legend(figure, _legend(record.heatmaps))
         fit_height(figure, axes, layout)

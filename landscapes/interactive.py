@@ -20,7 +20,7 @@ from landscapes.heatmap_record import (
     heatmaps_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import colormap, decimal, ticks
+from landscapes.style import colormap, decimal, error_name, ticks
 from study.errors import UsageError
 from study.spec import Axis
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HOVER = (
     "α = %{customdata[0]}<br>λ = %{customdata[1]}<br>"
-    "test error %{customdata[2]}<br>%{customdata[3]}<extra></extra>"
+    "%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
 )
 INK = "#262626"
 CELL = 26  # pixels
@@ -154,7 +154,7 @@ def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     return (
         _value(landscape.alpha, row),
         _value(landscape.lambda_, col),
-        f"{landscape.error[cell]:.2f}{spread} %",
+        f"{error_name(landscape.metric)} {landscape.error[cell]:.2f}{spread} %",
         seeds,
     )
 

@@ -32,7 +32,7 @@ from landscapes.landscape import top_cells
 from landscapes.layout import paper_fonts
 from landscapes.report_record import PanelReport, Report, study_report
 from landscapes.slices import plot_slices_figure
-from landscapes.style import INK, svg, ticks, write_file
+from landscapes.style import INK, error_name, svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
 from study.spec import Axis, Cell, Study
@@ -167,7 +167,8 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
-    caption = "Circles: the ten best cells; star: the best one; colour: test error."
+    error = error_name(panel.landscape.metric)
+    caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
         caption += " Square: the recommended one."
@@ -181,7 +182,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
         name=f"{panel.panel.name}-heatmap",
         svg=svg(figure),
         alt=(
-            f"Heatmap of {panel.title}: test error, α upwards from "
+            f"Heatmap of {panel.title}: {error}, α upwards from "
             f"{_range(panel.landscape.alpha)}, λ to the right from "
             f"{_range(panel.landscape.lambda_)}{best}. Verdict: {panel.separability}."
         ),
@@ -199,16 +200,18 @@ def _slices(panel: PanelReport) -> list[Picture]:
     if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
+    error = error_name(panel.landscape.metric)
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
             svg=svg(figure),
             alt=(
-                f"Slices of {panel.title}: test error against λ, a line for each of several α. "
+                f"Slices of {panel.title}: {error} against λ, a line for each of several α. "
                 f"{panel.best_lambdas}"
             ),
             caption=(
-                f"Test error against λ at several α{', ± one standard error' * _spread(panel)}; "
+                f"{error[:1].upper() + error[1:]} against λ at several "
+                f"α{', ± one standard error' * _spread(panel)}; "
                 "stars: the best λ of each α; triangles: errors beyond the axis. "
                 + panel.best_lambdas
             ),
@@ -230,8 +233,9 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
     cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
     with paper_fonts(WIDTH):
-        ax = plot_curves(curves, cells=cells, grid=panel.panel.grid, ax=figure.subplots())
-    lowest = panel.landscape.error[best[0]]
+        metric, ax = panel.landscape.metric, figure.subplots()
+        plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
+    lowest, error = panel.landscape.error[best[0]], error_name(panel.landscape.metric)
     bands = ", mean over seeds; bands: ± one standard error"
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [
@@ -239,9 +243,12 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
             name=f"{panel.panel.name}-curves",
             svg=svg(figure),
             alt=(
-                f"Learning curves of the {len(best)} best cells of {panel.title}: test error by "
+                f"Learning curves of the {len(best)} best cells of {panel.title}: {error} by "
                 f"epoch, ending at {lowest:.2f} % for the best."
             ),
-            caption=f"Test error of the {len(best)} best cells{bands * _spread(panel)}.",
+            caption=(
+                f"{error[:1].upper() + error[1:]} of the {len(best)} best cells"
+                f"{bands * _spread(panel)}."
+            ),
         )
     ]

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from landscapes.heatmap_record import SPAN
-from landscapes.heatmap_words import draw_titles
+from landscapes.heatmap_words import align_titles, draw_titles
 from landscapes.landscape import Landscape
 from landscapes.layout import add_legend, fit_height, make_layout, paper_fonts, subplots
 from landscapes.slices_record import (
@@ -135,6 +135,7 @@ def draw_slices_figure(record: SlicesFigureRecord) -> Figure:
         figure, axes = subplots(layout, len(record.panels))
         for panel, ax in zip(record.panels, axes, strict=True):
             draw_slices(panel, ax)
+        align_titles(axes, record.columns)
         add_legend(figure, _legend(record.panels))
         fit_height(figure, axes, layout)
     return figure

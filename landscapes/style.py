@@ -58,6 +58,11 @@ class NotebookFigure(Figure):
         return buffer.getvalue()
 
 
+def error_name(metric: str) -> str:
+    """What to call an error in a sentence: "test error", "Top-5 test error"."""
+    return METRICS[metric].removesuffix(" (%)")
+
+
 def points(size: str) -> float:
     """Convert a relative font size to points."""
     return FontProperties(size=size).get_size_in_points()

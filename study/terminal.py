@@ -199,7 +199,8 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
     """One row per panel: cells by state, error of the best cell, time summed over workers."""
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
     table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
-    table.caption = "best: lowest test error of one cell and seed; time: summed over workers"
+    error = {"test_error": "test error", "top5_error": "Top-5 test error"}[study.error]
+    table.caption = f"best: lowest {error} of one cell and seed; time: summed over workers"
     table.add_column("panel")
     for column in (
         "cells",

@@ -316,6 +316,19 @@ class TestHeatmaps:
         boxes = [title.get_window_extent() for title in titles]
         assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
 
+    def test_titles_of_a_row_stand_at_one_height(self, make):
+        values = Axis(values=(0.01234, 0.02345, 0.03456, 0.04567))
+        error, spread = np.full((4, 4), 33.3), np.full((4, 4), 0.25)
+        long = make(error, stderr=spread, seeds=3, alpha=values, lambda_=values)
+        short = make([[3.0]], alpha=Axis(values=(1.0,)), lambda_=Axis(values=(1.0,)))
+        figure = plot_heatmaps([long, short], columns=2)
+        lines = [artist(ax, "summary").get_text().split("\n") for ax in figure.axes[:2]]
+        assert len(lines[0]) == len(lines[1]) > 1
+        assert "".join(lines[1][1:]).strip() == ""
+        figure.draw_without_rendering()
+        one, other = (ax._left_title.get_window_extent().y0 for ax in figure.axes[:2])
+        assert one == pytest.approx(other, abs=1)
+
     def test_words_lie_within_the_figure_and_apart(self, make):
         error = np.linspace(4, 9, 132).reshape(11, 12)
         fields = [make(error, title=f"panel {i}") for i in range(4)]
