@@ -191,8 +191,9 @@ def format_bytes(count: float) -> str:
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table whole, also where the terminal is narrower."""
-    Console(file=console.file, width=max(console.width, 80)).print(table)
+    """Print a table whole, also where the terminal is narrower; wider where there is none."""
+    width = max(console.width, 80 if console.is_terminal else 120)
+    Console(file=console.file, width=width).print(table)
 
 
 def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:

@@ -1,4 +1,4 @@
-"""What the README says is true: its commands parse, its study file is valid, its code runs."""
+"""What README and docs say is true: commands parse, studies are valid, code runs, links lead."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ from landscapes.words import with_interval
 from study.driver import run
 from study.pairs import PAIRS
 from study.plan import make_plan
-from study.presets import load_preset
+from study.presets import PRESETS, load_preset
 from study.spec import Axis, Study
 from study.store import Store
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, FIGURES = DOCUMENTS["README.md"], DOCUMENTS["docs/figures.md"]
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, text: str = README) -> list[str]:
     """The fenced code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Every `landscape` line of the README, alternatives apart, comments off."""
-    lines = [line.partition("#")[0].strip() for block in blocks("") for line in block.splitlines()]
+def commands(text: str = README) -> list[str]:
+    """Every `landscape` line of a document, alternatives apart, comments off."""
+    code = [line for block in blocks("", text) for line in block.splitlines()]
+    lines = [line.partition("#")[0].strip() for line in code]
     found = []
     for line in (line for line in lines if line.startswith("landscape ")):
         names = line.removeprefix("landscape ").split(" | ")
@@ -39,7 +44,7 @@ def commands() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", [line for text in DOCUMENTS.values() for line in commands(text)])
 def test_every_command_parses(line: str):
     name, *arguments = shlex.split(line)[1:]
     command = main.commands[name]
@@ -54,18 +59,35 @@ def test_the_commands_are_there():
 
 def test_every_make_target_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    text = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = "".join(DOCUMENTS.values()) + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     targets = set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE))
     assert targets >= {"demo", "test", "lint"}
     for target in targets:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_every_link_leads_to_a_file():
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
-    assert len(links) > 5
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_to_a_file(name: str):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", DOCUMENTS[name])
+    assert links
     for link in links:
-        assert (ROOT / link).exists(), link
+        assert ((ROOT / name).parent / link).exists(), link
+
+
+def test_every_preset_is_among_the_figures():
+    for name in PRESETS:
+        assert f"`{name}`" in FIGURES or f"](figures/{name}.png)" in FIGURES, name
+        if name.startswith(("digits", "mnist5k")):
+            assert f"](figures/{name}.png)" in FIGURES
+            assert re.search(rf"^landscape (run|plot) {name}$", FIGURES, re.MULTILINE), name
+
+
+def test_make_figures_draws_every_preset_at_laptop_scale():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    drawn = re.search(r"^FIGURES := (.*)$", makefile, re.MULTILINE)
+    assert drawn is not None
+    laptop = {name for name in PRESETS if name.startswith(("digits", "mnist5k"))}
+    assert set(drawn.group(1).split()) == laptop
 
 
 def test_the_study_file_is_valid():
@@ -90,6 +112,18 @@ def test_the_table_of_statistics_is_that_of_the_reference_study():
     ]
     for pair, (_, verdict, numbers) in zip(cells["pair"].unique(), rows, strict=True):
         found = separability(cells[cells["pair"] == pair])
+        assert verdict == found.verdict
+        shown = [found.tilt, found.drift, found.interaction, found.regret]
+        assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
+
+
+def test_the_tables_of_findings_are_those_of_the_reference_studies():
+    pattern = r"^\| `([\w-]+)` \| ([\w-]+) \| (coupled|separable|cannot tell) \| (.*) \|$"
+    rows = re.findall(pattern, DOCUMENTS["docs/findings.md"], re.MULTILINE)
+    assert len(rows) == 14
+    for study, panel, verdict, numbers in rows:
+        cells = pd.read_csv(ROOT / "results" / "reference" / f"{study}.csv")
+        found = separability(cells[cells["panel"] == panel])
         assert verdict == found.verdict
         shown = [found.tilt, found.drift, found.interaction, found.regret]
         assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
