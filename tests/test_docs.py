@@ -144,3 +144,16 @@ def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["ax"].get_title(loc="left") == "AdamW"
+
+
+def test_the_best_errors_under_each_schedule_are_those_of_the_reference_study():
+    cells = pd.read_csv(ROOT / "results" / "reference" / "digits-fig1.csv")
+    for pair in ("adam", "adamw"):
+        shown = []
+        for schedule in ("constant", "step", "cosine"):
+            own = cells[cells["panel"] == f"{pair}-{schedule}"]
+            table = own.groupby(["alpha", "lambda"])["test_error"].agg(["mean", "sem"])
+            best = table.loc[table["mean"].idxmin()]
+            shown.append(f"{best['mean']:.2f} ± {best['sem']:.2f}")
+        row = f"| {PAIRS[pair].title} | {' | '.join(shown)} |"
+        assert row in DOCUMENTS["docs/findings.md"]
