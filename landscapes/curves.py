@@ -93,6 +93,9 @@ def curves_record(
             f"no {METRICS[TOP5]} was recorded: the task has at most {TOP5_CLASSES} classes: "
             "choose metric='test_error'"
         )
+    if metric != "train_loss" and "train_loss" in curves:
+        # Errors go on at chance level after divergence, which is no learning curve.
+        curves = curves.assign(**{metric: curves[metric].where(curves["train_loss"].notna())})
     known = {
         Cell(float(alpha), float(lambda_))
         for alpha, lambda_ in zip(curves["alpha"], curves["lambda"], strict=True)
