@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from landscapes.best import Best, best_runs
+from landscapes.best import Best, best_runs, gap_sentences
 from landscapes.earlier import Run, anytime_sentences
 from landscapes.heatmap_record import choose_columns
 from landscapes.layout import paper_width
@@ -54,7 +54,7 @@ class AnytimeRecord:
 
     axes: tuple[AnytimeAxes, ...]
     restarts: tuple[int, ...]  # epochs after which some run restarts
-    headline: tuple[str, ...]  # what restarts gain
+    headline: tuple[str, ...]  # what is missing, and what restarts gain
     columns: int
     width: float | None = None  # inches of the figure
 
@@ -82,7 +82,7 @@ def anytime_record(
     return AnytimeRecord(
         axes=tuple(_axes(metric, found) for metric in metrics),
         restarts=tuple(sorted(epoch for epoch in restarts if epoch < last)),
-        headline=anytime_sentences([run for _, run in found]),
+        headline=(*gap_sentences(panels), *anytime_sentences([run for _, run in found])),
         columns=min(columns or choose_columns(len(metrics), inches, legend=ROOM), len(metrics)),
         width=inches,
     )

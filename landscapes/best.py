@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from landscapes import words
 from landscapes.curves import Curve, curves_record, rows_of
 from landscapes.earlier import End, Run
 from landscapes.landscape import top_cells
@@ -62,6 +63,21 @@ class Best:
 def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
     """The lowest final error of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
     return tuple(f"{best.data.title}: {best.run.final.percent} at {best.name}." for best in bests)
+
+
+def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
+    """What a figure of best cells cannot show: panels without one, and unfinished ones."""
+    found = []
+    for one in panels:
+        finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+        if not finished:
+            found.append(f"{one.title}: nothing finished yet.")
+            continue
+        if not top_cells(one.landscape, 1):
+            found.append(f"{one.title}: every finished cell diverged.")
+        if finished < total:
+            found.append(f"{words.unfinished(one.title, finished, total)}.")
+    return tuple(found)
 
 
 def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:

@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from landscapes.anytime import draw_anytime, plot_anytime
 from landscapes.anytime_record import AnytimeAxes, AnytimeRecord, Line, anytime_record, seen_range
-from landscapes.best import best_runs, best_sentences
+from landscapes.best import best_runs, best_sentences, gap_sentences
 from landscapes.style import save
 from study.errors import UsageError
 from tests.landscapes.studies import panel_data, panel_of, study_data
@@ -90,8 +91,20 @@ class TestRecord:
     def test_panels_that_diverged_everywhere_are_left_out(self, both):
         lost = panel_data(panel_of("sgdw", LONG, pair="sgdw"), LONG, diverged=list(LONG))
         data, curves = study_data(lost, *((one, both[1]) for one in both[0]))
-        pairs = [line.pair for line in anytime_record(data, curves).axes[0].lines]
-        assert pairs == ["adamw", "adamw"]
+        record = anytime_record(data, curves)
+        assert [line.pair for line in record.axes[0].lines] == ["adamw", "adamw"]
+        assert record.headline[0] == "SGDW: every finished cell diverged."
+
+    def test_what_is_not_finished_is_said(self, both):
+        (one, other), curves = both
+        some = replace(one, cells=one.cells.assign(state=["finished", "open"] * 2))
+        none = replace(other, cells=other.cells.assign(state="open"))
+        said = gap_sentences([some, none])
+        assert said == (
+            "AdamW: 2 of 4 cells have finished; the numbers may change.",
+            "AdamWR: nothing finished yet.",
+        )
+        assert anytime_record([some, none], curves).headline[:2] == said
 
     def test_unknown_metrics(self, both):
         for metrics in (["loss"], []):
