@@ -45,7 +45,7 @@ class Best:
         """Its solutions: the errors at the ends of its cycles, or at its own end."""
         curve, schedule = self.curve(self.data.landscape.metric), self.panel.schedule
         seeds, last = int(self.data.landscape.n[self.place]), curve.epochs[-1]
-        ends = schedule.ends(last) or (schedule.solution(last),)
+        whole = schedule.ends(last)
         return Run(
             title=self.data.title,
             pair=self.panel.pair,
@@ -54,9 +54,10 @@ class Best:
             seeds=seeds,
             ends=tuple(
                 End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
-                for end in ends
+                for end in whole or (schedule.solution(last),)
             ),
             curve=curve.mean,
+            cut=not whole,
         )
 
 
