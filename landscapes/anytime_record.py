@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from landscapes.best import Best, best_runs, gap_sentences
+from landscapes.curves import require_recorded
 from landscapes.earlier import Run, anytime_sentences
 from landscapes.heatmap_record import choose_columns
 from landscapes.layout import paper_width
@@ -75,6 +76,8 @@ def anytime_record(
     """Say what `plot_anytime` draws."""
     if not metrics or not set(metrics) <= METRICS.keys():
         raise UsageError(f"metrics = {list(metrics)}: give some of {', '.join(METRICS)}")
+    for metric in metrics:
+        require_recorded(curves, metric)
     inches = None if width is None else paper_width(width)
     found = [(best, best.run) for best in best_runs(panels, curves)]
     restarts = {end.epoch for _, run in found if run.restarts for end in run.ends}

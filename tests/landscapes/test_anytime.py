@@ -87,6 +87,15 @@ class TestRecord:
         record = anytime_record(*data)
         assert record.axes[0].lines[0].ends == (6,)
         assert record.restarts == ()
+        said = "AdamW never restarts: its 6 epochs end within the first cycle."
+        assert record.headline == (said,)
+
+    def test_a_cycle_that_is_cut_short_is_held_against_none(self, both):
+        schedule = {"kind": "restarts", "t_0": 10}
+        short = panel_of("adamwr", CYCLES, schedule=schedule, normalized=True)
+        data, curves = study_data((both[0][0], both[1].iloc[:24]), panel_data(short, CYCLES))
+        said = "AdamWR never restarts: its 6 epochs end within the first cycle."
+        assert anytime_record(data, curves).headline == (said,)
 
     def test_panels_that_diverged_everywhere_are_left_out(self, both):
         lost = panel_data(panel_of("sgdw", LONG, pair="sgdw"), LONG, diverged=list(LONG))
@@ -166,12 +175,15 @@ class TestDrawing:
     def test_a_metric_that_was_not_recorded(self, both):
         data, curves = both
         curves = curves.assign(top5_error=math.nan)
-        (ax,) = plot_anytime(data, curves, metrics=["top5_error"]).axes
-        assert [text.get_text() for text in ax.texts] == ["nothing recorded"]
+        with pytest.raises(
+            UsageError, match=r"Top-5 .* at most 10 classes: choose another metric"
+        ):
+            plot_anytime(data, curves, metrics=["top5_error"])
 
     def test_nothing_finished(self, both):
         (ax,) = plot_anytime([], both[1]).axes
         assert artists(ax, "line") == []
+        assert [text.get_text() for text in ax.texts] == ["nothing recorded"]
 
     @pytest.mark.parametrize(("width", "rows"), [("column", 2), ("page", 1)])
     def test_on_paper_axes_stand_where_they_have_room(self, both, tmp_path, width, rows):
