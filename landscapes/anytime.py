@@ -56,7 +56,8 @@ def plot_anytime(
         width: inches of the figure, or "column" or "page" of a paper; for the screen if None.
 
     Raises:
-        UsageError: unknown metrics, or an impossible width.
+        UsageError: metrics that are unknown or that the task does not have, or an impossible
+            width.
     """
     record = anytime_record(panels, curves, metrics=metrics, columns=columns, width=width)
     return draw_anytime(record)

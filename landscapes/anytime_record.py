@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from landscapes.best import Best, best_runs
+from landscapes.best import Best, best_runs, gap_sentences
+from landscapes.curves import require_recorded
 from landscapes.earlier import Run, anytime_sentences
 from landscapes.heatmap_record import choose_columns
 from landscapes.layout import paper_width
@@ -54,7 +55,7 @@ class AnytimeRecord:
 
     axes: tuple[AnytimeAxes, ...]
     restarts: tuple[int, ...]  # epochs after which some run restarts
-    headline: tuple[str, ...]  # what restarts gain
+    headline: tuple[str, ...]  # what is missing, and what restarts gain
     columns: int
     width: float | None = None  # inches of the figure
 
@@ -75,6 +76,8 @@ def anytime_record(
     """Say what `plot_anytime` draws."""
     if not metrics or not set(metrics) <= METRICS.keys():
         raise UsageError(f"metrics = {list(metrics)}: give some of {', '.join(METRICS)}")
+    for metric in metrics:
+        require_recorded(curves, metric)
     inches = None if width is None else paper_width(width)
     found = [(best, best.run) for best in best_runs(panels, curves)]
     restarts = {end.epoch for _, run in found if run.restarts for end in run.ends}
@@ -82,7 +85,7 @@ def anytime_record(
     return AnytimeRecord(
         axes=tuple(_axes(metric, found) for metric in metrics),
         restarts=tuple(sorted(epoch for epoch in restarts if epoch < last)),
-        headline=anytime_sentences([run for _, run in found]),
+        headline=(*gap_sentences(panels), *anytime_sentences([run for _, run in found])),
         columns=min(columns or choose_columns(len(metrics), inches, legend=ROOM), len(metrics)),
         width=inches,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from landscapes import words
 from landscapes.curves import Curve, curves_record, rows_of
 from landscapes.earlier import End, Run
 from landscapes.landscape import top_cells
@@ -44,7 +45,7 @@ class Best:
         """Its solutions: the errors at the ends of its cycles, or at its own end."""
         curve, schedule = self.curve(self.data.landscape.metric), self.panel.schedule
         seeds, last = int(self.data.landscape.n[self.place]), curve.epochs[-1]
-        ends = schedule.ends(last) or (schedule.solution(last),)
+        whole = schedule.ends(last)
         return Run(
             title=self.data.title,
             pair=self.panel.pair,
@@ -53,15 +54,31 @@ class Best:
             seeds=seeds,
             ends=tuple(
                 End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
-                for end in ends
+                for end in whole or (schedule.solution(last),)
             ),
             curve=curve.mean,
+            cut=not whole,
         )
 
 
 def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
     """The lowest final error of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
     return tuple(f"{best.data.title}: {best.run.final.percent} at {best.name}." for best in bests)
+
+
+def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
+    """What a figure of best cells cannot show: panels without one, and unfinished ones."""
+    found = []
+    for one in panels:
+        finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+        if not finished:
+            found.append(f"{one.title}: nothing finished yet.")
+            continue
+        if not top_cells(one.landscape, 1):
+            found.append(f"{one.title}: every finished cell diverged.")
+        if finished < total:
+            found.append(f"{words.unfinished(one.title, finished, total)}.")
+    return tuple(found)
 
 
 def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:

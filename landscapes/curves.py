@@ -87,12 +87,10 @@ def curves_record(
     """Say what `plot_curves` draws."""
     if metric not in METRICS:
         raise UsageError(f"unknown metric '{metric}': choose one of {', '.join(METRICS)}")
-    # Errors are recorded of diverged cells too, so that missing ones were never recorded.
-    if metric == TOP5 and len(curves) > 0 and (TOP5 not in curves or curves[TOP5].isna().all()):
-        raise UsageError(
-            f"no {METRICS[TOP5]} was recorded: the task has at most {TOP5_CLASSES} classes: "
-            "choose metric='test_error'"
-        )
+    require_recorded(curves, metric)
+    if metric != "train_loss" and "train_loss" in curves:
+        # Errors go on at chance level after divergence, which is no learning curve.
+        curves = curves.assign(**{metric: curves[metric].where(curves["train_loss"].notna())})
     known = {
         Cell(float(alpha), float(lambda_))
         for alpha, lambda_ in zip(curves["alpha"], curves["lambda"], strict=True)
@@ -117,6 +115,20 @@ def curves_record(
         )
     positive = any(value > 0 for curve in drawn for value in curve.mean)
     return CurvesRecord(tuple(drawn), METRICS[metric], positive and metric.endswith("loss"))
+
+
+def require_recorded(curves: pd.DataFrame, metric: str) -> None:
+    """Check that the task has the metric, as far as the curves show.
+
+    Raises:
+        UsageError: Top-5 errors of a task of few classes.
+    """
+    # Errors are recorded of diverged cells too, so that missing ones were never recorded.
+    if metric == TOP5 and len(curves) > 0 and (TOP5 not in curves or curves[TOP5].isna().all()):
+        raise UsageError(
+            f"no {METRICS[TOP5]} was recorded: the task has at most {TOP5_CLASSES} classes: "
+            "choose another metric, such as test_error"
+        )
 
 
 def _cell(cell: Cell | tuple[float, float]) -> Cell:

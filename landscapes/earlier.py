@@ -42,6 +42,7 @@ class Run:
     seeds: int
     ends: tuple[End, ...]  # ascending in epochs, at least one
     curve: tuple[float, ...] = ()  # error after every epoch
+    cut: bool = False  # whether the budget ends before the first cycle does
 
     @property
     def final(self) -> End:
@@ -56,17 +57,23 @@ def anytime_sentences(runs: Sequence[Run]) -> tuple[str, ...]:
     has its own. A first sentence says how much later the rival has the errors that restarts
     offer on the way, a second how the solutions compare. Where such runs end at several budgets,
     a further sentence holds each of them against the cycle that ends at the same epoch: all the
-    time it had was known to both.
+    time it had was known to both. Of runs whose first cycle is cut short that is all there is
+    to say: their last epoch is no end of a cycle.
     """
     found = []
-    for run in (run for run in runs if run.restarts):
+    for run in (run for run in runs if run.restarts and not run.cut):
         for rivals in _rivals(run, runs):
             found += [_leads(run, rivals[-1]), _reaches(run, rivals[-1])]
             if len(rivals) > 1:
                 found.append(_at_budgets(run, rivals))
     if found and any(run.seeds < 2 for run in runs):
         found.append(ONE_SEED)
-    return tuple(sentence for sentence in found if sentence)
+    short = [
+        f"{run.title} never restarts: its {run.final.epoch} epochs end within the first cycle."
+        for run in runs
+        if run.cut
+    ]
+    return tuple(sentence for sentence in [*found, *short] if sentence)
 
 
 def _rivals(run: Run, runs: Sequence[Run]) -> Iterator[list[Run]]:

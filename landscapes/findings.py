@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landscapes.best import best_runs, best_sentences
+from landscapes.best import best_runs, best_sentences, gap_sentences
 from landscapes.earlier import anytime_sentences
 from landscapes.edges import TOP, extend_command
 from landscapes.extend import study_edges
@@ -63,7 +63,8 @@ def figure_lines(
     if kind == "generalization":
         return list(generalization_sentences(data, curves))
     bests = best_runs(data, curves)
-    return [*best_sentences(bests), *anytime_sentences([best.run for best in bests])]
+    said = anytime_sentences([best.run for best in bests])
+    return [*best_sentences(bests), *gap_sentences(data), *said]
 
 
 def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:

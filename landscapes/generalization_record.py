@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from landscapes.anytime_record import seen_range
-from landscapes.best import best_runs, best_sentences
+from landscapes.best import best_runs, best_sentences, gap_sentences
 from landscapes.curves import Curve, curves_record, rows_of
 from landscapes.earlier import NOISE, ONE_SEED
 from landscapes.landscape import Floats, landscape, top_cells
@@ -164,7 +164,7 @@ def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) 
 
     Each panel is held against the first one.
     """
-    found = list(best_sentences(best_runs(panels, curves)))
+    found = [*best_sentences(best_runs(panels, curves)), *gap_sentences(panels)]
     gains = [(other, at_equal_loss(_row(panels[0]), _row(other))) for other in panels[1:]]
     known = [(other, gain) for other, gain in gains if gain is not None]
     found += [_against(panels[0], other, gain) for other, gain in known]

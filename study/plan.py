@@ -65,11 +65,7 @@ def make_plan(
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     batch_size = study.batch_size or task.batch_size
     data = check_task(task, batch_size)
-    if study.error not in metrics_of(task.classes):
-        raise UsageError(
-            f"study '{study.name}': error = \"{study.error}\" needs more than {TOP5_CLASSES} "
-            f"classes, task '{study.task}' has {task.classes}: take error = \"test_error\""
-        )
+    _require_metrics(study, task)
     devices = choose_devices(device, workers)
     memory = cell_bytes(task, data, batch_size, getattr(torch, study.options.precision))
     return Plan(
@@ -83,6 +79,20 @@ def make_plan(
         cell_bytes=memory,
         not_fused=why_not_fused(task, data),
     )
+
+
+def _require_metrics(study: Study, task: TaskProtocol) -> None:
+    """Check, before anything is trained, that the task has what the study wants recorded."""
+    wanted = {"error": (study.error,), "figure.metrics": study.figure.metrics}
+    for field, metrics in wanted.items():
+        for metric in metrics:
+            if metric not in metrics_of(task.classes):
+                raise UsageError(
+                    f"study '{study.name}': {field} = \"{metric}\" needs more than "
+                    f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
+                    'that has more, or a study file that says "test_error" instead; '
+                    "`landscape show` prints a preset's"
+                )
 
 
 def choose_devices(device: str, workers: int | None) -> tuple[str, ...]:

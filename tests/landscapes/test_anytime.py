@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from landscapes.anytime import draw_anytime, plot_anytime
 from landscapes.anytime_record import AnytimeAxes, AnytimeRecord, Line, anytime_record, seen_range
-from landscapes.best import best_runs, best_sentences
+from landscapes.best import best_runs, best_sentences, gap_sentences
 from landscapes.style import save
 from study.errors import UsageError
 from tests.landscapes.studies import panel_data, panel_of, study_data
@@ -86,12 +87,33 @@ class TestRecord:
         record = anytime_record(*data)
         assert record.axes[0].lines[0].ends == (6,)
         assert record.restarts == ()
+        said = "AdamW never restarts: its 6 epochs end within the first cycle."
+        assert record.headline == (said,)
+
+    def test_a_cycle_that_is_cut_short_is_held_against_none(self, both):
+        schedule = {"kind": "restarts", "t_0": 10}
+        short = panel_of("adamwr", CYCLES, schedule=schedule, normalized=True)
+        data, curves = study_data((both[0][0], both[1].iloc[:24]), panel_data(short, CYCLES))
+        said = "AdamWR never restarts: its 6 epochs end within the first cycle."
+        assert anytime_record(data, curves).headline == (said,)
 
     def test_panels_that_diverged_everywhere_are_left_out(self, both):
         lost = panel_data(panel_of("sgdw", LONG, pair="sgdw"), LONG, diverged=list(LONG))
         data, curves = study_data(lost, *((one, both[1]) for one in both[0]))
-        pairs = [line.pair for line in anytime_record(data, curves).axes[0].lines]
-        assert pairs == ["adamw", "adamw"]
+        record = anytime_record(data, curves)
+        assert [line.pair for line in record.axes[0].lines] == ["adamw", "adamw"]
+        assert record.headline[0] == "SGDW: every finished cell diverged."
+
+    def test_what_is_not_finished_is_said(self, both):
+        (one, other), curves = both
+        some = replace(one, cells=one.cells.assign(state=["finished", "open"] * 2))
+        none = replace(other, cells=other.cells.assign(state="open"))
+        said = gap_sentences([some, none])
+        assert said == (
+            "AdamW: 2 of 4 cells have finished; the numbers may change.",
+            "AdamWR: nothing finished yet.",
+        )
+        assert anytime_record([some, none], curves).headline[:2] == said
 
     def test_unknown_metrics(self, both):
         for metrics in (["loss"], []):
@@ -153,12 +175,15 @@ class TestDrawing:
     def test_a_metric_that_was_not_recorded(self, both):
         data, curves = both
         curves = curves.assign(top5_error=math.nan)
-        (ax,) = plot_anytime(data, curves, metrics=["top5_error"]).axes
-        assert [text.get_text() for text in ax.texts] == ["nothing recorded"]
+        with pytest.raises(
+            UsageError, match=r"Top-5 .* at most 10 classes: choose another metric"
+        ):
+            plot_anytime(data, curves, metrics=["top5_error"])
 
     def test_nothing_finished(self, both):
         (ax,) = plot_anytime([], both[1]).axes
         assert artists(ax, "line") == []
+        assert [text.get_text() for text in ax.texts] == ["nothing recorded"]
 
     @pytest.mark.parametrize(("width", "rows"), [("column", 2), ("page", 1)])
     def test_on_paper_axes_stand_where_they_have_room(self, both, tmp_path, width, rows):

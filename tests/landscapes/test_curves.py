@@ -48,6 +48,13 @@ def test_record_holds_means_up_to_the_first_divergence(two):
     )
 
 
+@pytest.mark.parametrize("metric", ["test_error", "top5_error"])
+def test_errors_at_chance_level_after_divergence_are_no_curve(two, metric):
+    recorded = two.assign(**{metric: two[metric].fillna(90.0)})
+    assert curves_record(recorded, metric=metric).curves[1].epochs == (1, 2)
+    assert curves_record(recorded, metric=metric).curves[1].diverged
+
+
 def test_cells_are_drawn_in_the_order_asked_for(two):
     record = curves_record(two, cells=[(0.1, 0.001), Cell(math.nextafter(0.05, 1), 0.0)])
     assert [curve.label for curve in record.curves] == ["α = 0.1, λ = 0.001", "α = 0.05, λ = 0"]

@@ -126,4 +126,7 @@ def test_an_unfinished_study_draws(tmp_path: Path, kind):
     store = Store(str(tmp_path / "x.db"), create=True)
     fill(store, restart_study(), chunks=0)
     study_figure(store, "restarts", kind=kind).canvas.draw()
-    assert len(figure_lines(store, "restarts", kind=kind)) == (2 if kind == "schedule" else 0)
+    lines = figure_lines(store, "restarts", kind=kind)
+    assert len(lines) == {"schedule": 2, "generalization": 3, "anytime": 3}.get(kind, 0)
+    if kind in ("generalization", "anytime"):
+        assert lines[0] == "Adam + L2: nothing finished yet."

@@ -208,4 +208,5 @@ class TestDrawing:
         data = study_data(panel_data(panel_of("adamw", cells), cells, diverged=list(cells)))
         figure = plot_generalization(*data)
         assert gids(figure.axes[2], "final") == []
+        assert figure.get_suptitle() == "AdamW: every finished cell diverged."
         figure.canvas.draw()

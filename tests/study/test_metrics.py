@@ -15,7 +15,7 @@ from study.ensemble import Ensemble, OneByOneEngine
 from study.errors import UsageError
 from study.metrics import METRICS, TOP5, metrics_of
 from study.plan import make_plan
-from study.spec import Cell, Study
+from study.spec import Cell, Figure, Study
 from study.store import Store, optuna_study_name
 from study.tasks.task import Data
 from tests.conftest import make_study
@@ -113,11 +113,15 @@ def test_the_studys_error_is_what_is_recorded_and_drawn(
     assert error_label([panel.landscape]) == label
 
 
-def test_a_task_of_few_classes_has_no_top_5():
-    study = make_study().change(error=TOP5)
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [("error", {"error": TOP5}), ("figure.metrics", {"figure": Figure(metrics=(TOP5,))})],
+)
+def test_a_task_of_few_classes_has_no_top_5(field, changes):
     with pytest.raises(UsageError) as caught:
-        make_plan(study, device="cpu")
+        make_plan(make_study().change(**changes), device="cpu")
     assert str(caught.value) == (
-        "study 'small': error = \"top5_error\" needs more than 10 classes, task "
-        "'examples.spirals:spirals' has 2: take error = \"test_error\""
+        f"study 'small': {field} = \"top5_error\" needs more than 10 classes, task "
+        "'examples.spirals:spirals' has 2: take a task that has more, or a study file that says "
+        '"test_error" instead; `landscape show` prints a preset\'s'
     )
