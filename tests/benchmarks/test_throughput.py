@@ -64,6 +64,7 @@ def test_a_subset_is_spread_over_every_grid(cells: int, shape: tuple[int, int]):
     assert len(small.seeds) == 1
 
 
+@pytest.mark.slow
 def test_the_loops_train_the_same_cells_once_in_one_process_or_two(tmp_path: Path):
     found = []
     for shares in (1, 2):  # one after the other in this process: none to wait for
@@ -81,6 +82,7 @@ def test_the_loops_train_the_same_cells_once_in_one_process_or_two(tmp_path: Pat
     assert found[0].keys() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [None, True])
 def test_the_loop_learns(fused: bool | None):
     panels = load_preset(PRESET).change_panels(epochs=4).panels

@@ -81,6 +81,7 @@ def trained(store: Store, request: pytest.FixtureRequest) -> Study:
     return plan.study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained", "metric", "label"),
     [

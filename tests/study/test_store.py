@@ -148,6 +148,7 @@ class TestCreate:
         assert before.keys().isdisjoint(claim.chunk_id for claim in more)
         assert {cell.lambda_ for claim in more for cell in claim.cells} == {0.1}
 
+    @pytest.mark.slow
     def test_eight_processes_create_the_same_study_at_once(self, tmp_path: Path):
         path = str(tmp_path / "shared.db")
         with get_context("spawn").Pool(8) as pool:
