@@ -68,6 +68,8 @@ def _schedule_by_name(value: Any) -> Any:
     kind = value.get("kind") if isinstance(value, dict) else value
     if not isinstance(kind, str) or kind not in SCHEDULES:
         raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
+    if value == "restarts":
+        raise ValueError('restarts need t_0: write { kind = "restarts", t_0 = 10 }')
     return {"kind": kind} if isinstance(value, str) else value
 
 

@@ -31,7 +31,7 @@ def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, sche
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("restarts", r"panels 1, 2, 3, 4, schedule, restarts, t_0: missing: please give it"),
+        ("restarts", r"schedule: restarts need t_0: write \{ kind = "),
         ("linear", r"unknown schedule 'linear': choose one of constant, step, cosine, restarts"),
         ("{}", r"unknown schedule None: choose one of"),
         ("{ t_0 = 10 }", r"unknown schedule None: choose one of"),

@@ -332,7 +332,10 @@ WRONG_PANELS = {
         f"schedule: unknown schedule None: {KNOWN_SCHEDULES}",
     ),
     "schedule a number": ({"schedule": 5}, f"schedule: unknown schedule 5: {KNOWN_SCHEDULES}"),
-    "restarts without t_0": ({"schedule": "restarts"}, "schedule, restarts, t_0: missing"),
+    "restarts without t_0": (
+        {"schedule": "restarts"},
+        "schedule: restarts need t_0: write { kind =",
+    ),
     "schedule option unknown": (
         {"schedule": {"kind": "cosine", "t_0": 5}},
         "schedule, cosine, t_0: unknown key: remove it or correct its spelling",
