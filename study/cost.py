@@ -59,13 +59,16 @@ class Pace:
     test: float  # a test example
 
 
-def estimate_seconds(plan: Plan, missing: Mapping[str, Sequence[int]]) -> float:
+def estimate_seconds(plan: Plan, missing: Mapping[str, Sequence[int]] | None = None) -> float:
     """Wall time to train what is missing, from a timed probe on the first device.
 
     Args:
         plan: of the study.
-        missing: cells still to be trained, by panel, for each seed.
+        missing: cells still to be trained, by panel, for each seed; all of the study if None.
     """
+    if missing is None:
+        seeds = len(plan.study.seeds)
+        missing = {p.name: [len(p.grid.cells())] * seeds for p in plan.study.panels}
     cell_epochs = sum(sum(missing[p.name]) * (p.epochs or 0) for p in plan.study.panels)
     if cell_epochs == 0:
         return 0.0

@@ -180,6 +180,12 @@ class TestEstimate:
         seconds = estimate_seconds(other, {"sgd": [1], "adamw": [0]})
         assert seconds == pytest.approx(3 * (7 * 2.0 + 200 * 0.1))
 
+    @pytest.mark.usefixtures("known_pace")
+    def test_all_of_the_study_if_nothing_is_said(self, plan):
+        seeds = len(plan.study.seeds)
+        whole = {panel.name: [len(panel.grid.cells())] * seeds for panel in plan.study.panels}
+        assert estimate_seconds(plan) == estimate_seconds(plan, whole) > 0
+
     def test_where_nothing_is_missing_nothing_is_timed(self, plan, monkeypatch):
         monkeypatch.setattr(cost, "measure_pace", None)
         assert estimate_seconds(plan, {"sgd": [0, 0], "adamw": [0, 0]}) == 0
