@@ -345,7 +345,7 @@ BAD_REQUESTS = {
     ),
     "restarts": (
         ["run", "--schedule", "restarts"],
-        "schedule, restarts, t_0: missing: please give it",
+        'restarts need t_0: write { kind = "restarts", t_0 = 10 }',
     ),
     "schedule option": (
         ["run", "--schedule", '{ kind = "restarts", t_0 = 0 }'],
