@@ -396,17 +396,18 @@ def plot(
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
       landscape plot digits-fig4 --metric train_loss --metric test_error
     """  # noqa: D301
-    from landscapes.figures import study_figure
+    from landscapes.figures import schedule_figure, study_figure
     from landscapes.findings import figure_lines
     from landscapes.heatmap_record import CONTOURS
     from study.presets import PRESETS, load_preset
+    from study.request import resolved_preset
     from study.store import Store, figures_folder
 
     options["contours"] = CONTOURS if contours else ()
     if name in PRESETS and not _holds(store, name):
-        schedules = _preset_schedules(name, panels, kind, options)
-        if schedules is not None:
-            own = load_preset(name).figure.kind
+        own = load_preset(name).figure.kind
+        if (kind or own) == "schedule":
+            schedules = schedule_figure(resolved_preset(name), panels, **options)
             _save(schedules, outputs or (figures_folder(store) / _file_name(name, kind, own),))
             return
     opened = Store(store)
@@ -719,20 +720,6 @@ def _resumable(store: Store, name: str) -> Iterator[None]:
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None
-
-
-def _preset_schedules(
-    name: str, panels: tuple[str, ...], kind: FigureKind | None, options: dict[str, Any]
-) -> Figure | None:
-    """The schedules of a preset that is in no database; None if its figure is another."""
-    from study.request import resolved_preset
-
-    study = resolved_preset(name)
-    if (kind or study.figure.kind) != "schedule":
-        return None
-    from landscapes.figures import schedule_figure
-
-    return schedule_figure(study, panels, **options)
 
 
 def _file_name(name: str, kind: FigureKind | None, own: FigureKind) -> str:

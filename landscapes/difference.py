@@ -23,9 +23,10 @@ from landscapes.heatmap_record import (
     heatmap_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import INK, NotebookFigure, error_name
+from landscapes.style import INK, NotebookFigure
 from landscapes.surface import Mask
 from study.errors import UsageError
+from study.metrics import ERROR_NAMES
 from study.spec import Axis
 
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
@@ -114,7 +115,7 @@ def comparison_record(
         difference=replace(
             record,
             summary=_summary(apart, certain),
-            label=f"difference of {error_name(one.metric)} (points)",
+            label=f"difference of {ERROR_NAMES[one.metric]} (points)",
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
     )

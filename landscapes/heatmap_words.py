@@ -75,10 +75,9 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
     # The title's pad keeps its height free. Its width must not count: a layout would make axes
     # narrower by what stands out, of which then more stands out, at every drawing.
     summary.set_in_layout(False)
-    above = _above(len(lines))
     letters = max(int(room / (0.66 * points(TITLE))), 1)  # bold ones
     title = textwrap.fill(record.title, letters, break_long_words=False, break_on_hyphens=False)
-    ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
+    _set_title(ax, title, len(lines))
 
 
 def align_titles(axes: Sequence[Axes], columns: int) -> None:
@@ -90,14 +89,13 @@ def align_titles(axes: Sequence[Axes], columns: int) -> None:
         for ax, text in zip(row, summaries, strict=True):
             missing = most - text.get_text().count("\n")
             text.set_text(text.get_text() + "\n " * missing)
-            title = ax.get_title(loc="left")
-            above = _above(most + 1)
-            ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=above)
+            _set_title(ax, ax.get_title(loc="left"), most + 1)
 
 
-def _above(lines: int) -> float:
-    """Points between an axes and its title that a summary of so many lines takes."""
-    return 6 + 1.4 * points(TEXT) * lines
+def _set_title(ax: Axes, title: str, lines: int) -> None:
+    """Set the main title, above a summary of so many lines."""
+    pad = 6 + 1.4 * points(TEXT) * lines
+    ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=pad)
 
 
 def _wrapped(title: str, letters: int) -> str:

@@ -20,8 +20,9 @@ from landscapes.heatmap_record import (
     heatmaps_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import colormap, decimal, error_name, ticks
+from landscapes.style import colormap, decimal, ticks
 from study.errors import UsageError
+from study.metrics import ERROR_NAMES
 from study.spec import Axis
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     return (
         _value(landscape.alpha, row),
         _value(landscape.lambda_, col),
-        f"{error_name(landscape.metric)} {landscape.error[cell]:.2f}{spread} %",
+        f"{ERROR_NAMES[landscape.metric]} {landscape.error[cell]:.2f}{spread} %",
         seeds,
     )
 

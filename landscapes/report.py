@@ -32,9 +32,10 @@ from landscapes.landscape import top_cells
 from landscapes.layout import paper_fonts
 from landscapes.report_record import PanelReport, Report, study_report
 from landscapes.slices import plot_slices_figure
-from landscapes.style import INK, error_name, svg, ticks, write_file
+from landscapes.style import INK, svg, ticks, write_file
 from landscapes.table import curves_frame
 from landscapes.tuning import draw_paths, typical_paths
+from study.metrics import ERROR_NAMES
 from study.spec import Axis, Cell, Study
 from study.store import Store
 
@@ -167,7 +168,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
-    error = error_name(panel.landscape.metric)
+    error = ERROR_NAMES[panel.landscape.metric]
     caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
@@ -200,7 +201,7 @@ def _slices(panel: PanelReport) -> list[Picture]:
     if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
-    error = error_name(panel.landscape.metric)
+    error = ERROR_NAMES[panel.landscape.metric]
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
@@ -210,7 +211,7 @@ def _slices(panel: PanelReport) -> list[Picture]:
                 f"{panel.best_lambdas}"
             ),
             caption=(
-                f"{error[:1].upper() + error[1:]} against λ at several "
+                f"{error.capitalize()} against λ at several "
                 f"α{', ± one standard error' * _spread(panel)}; "
                 "stars: the best λ of each α; triangles: errors beyond the axis. "
                 + panel.best_lambdas
@@ -235,7 +236,7 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     with paper_fonts(WIDTH):
         metric, ax = panel.landscape.metric, figure.subplots()
         plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
-    lowest, error = panel.landscape.error[best[0]], error_name(panel.landscape.metric)
+    lowest, error = panel.landscape.error[best[0]], ERROR_NAMES[panel.landscape.metric]
     bands = ", mean over seeds; bands: ± one standard error"
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [
@@ -247,8 +248,7 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
                 f"epoch, ending at {lowest:.2f} % for the best."
             ),
             caption=(
-                f"{error[:1].upper() + error[1:]} of the {len(best)} best cells"
-                f"{bands * _spread(panel)}."
+                f"{error.capitalize()} of the {len(best)} best cells{bands * _spread(panel)}."
             ),
         )
     ]

@@ -18,6 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from study.errors import StoreError, UsageError
+from study.metrics import ERROR_NAMES
 from study.pairs import PAIRS
 from study.spec import Axis
 
@@ -34,8 +35,7 @@ SHADES = ("Oranges", "Blues", "Greens", "Purples", "YlOrBr", "GnBu")
 METRICS = {  # how axes and colour bars call what is recorded
     "train_loss": "training loss",
     "test_loss": "test loss",
-    "test_error": "test error (%)",
-    "top5_error": "Top-5 test error (%)",
+    **{metric: f"{name} (%)" for metric, name in ERROR_NAMES.items()},
 }
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
@@ -56,11 +56,6 @@ class NotebookFigure(Figure):
         buffer = io.BytesIO()
         self.savefig(buffer, format="png")
         return buffer.getvalue()
-
-
-def error_name(metric: str) -> str:
-    """What to call an error in a sentence: "test error", "Top-5 test error"."""
-    return METRICS[metric].removesuffix(" (%)")
 
 
 def points(size: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -147,8 +147,9 @@ def _probe(plan: Plan, cells: int, examples: int) -> Pace:
 
 def _excerpt(data: Data, train: int, test: int) -> Data:
     """The first examples only."""
-    parts = {
-        field.name: getattr(data, field.name)[: train if "train" in field.name else test]
-        for field in fields(data)
-    }
-    return Data(**parts)
+    return Data(
+        data.train_inputs[:train],
+        data.train_targets[:train],
+        data.test_inputs[:test],
+        data.test_targets[:test],
+    )

@@ -3,6 +3,7 @@
 METRICS = ("train_loss", "test_loss", "test_error")
 TOP5 = "top5_error"  # a further metric of tasks with more than TOP5_CLASSES classes
 TOP5_CLASSES = 10
+ERROR_NAMES = {"test_error": "test error", TOP5: "Top-5 test error"}  # in sentences
 
 
 def metrics_of(classes: int) -> tuple[str, ...]:

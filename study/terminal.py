@@ -23,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from study.metrics import ERROR_NAMES
+
 if TYPE_CHECKING:
     from study.live import LiveView
     from study.plan import Plan
@@ -200,7 +202,7 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
     """One row per panel: cells by state, error of the best cell, time summed over workers."""
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
     table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
-    error = {"test_error": "test error", "top5_error": "Top-5 test error"}[study.error]
+    error = ERROR_NAMES[study.error]
     table.caption = f"best: lowest {error} of one cell and seed; time: summed over workers"
     table.add_column("panel")
     for column in (

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from study.errors import DataError
-from study.models.shake_shake import shake_shake_26
-from study.tasks.augmentation import flip_and_crop, normalize
 from study.tasks.data_sets import CHANNELS, CIFAR10, CIFAR100, PIXELS, SIDE, DataSet
 from study.tasks.folder import data_command
-from study.tasks.task import Data, Task
+from study.tasks.photographs import photographs_task
+from study.tasks.task import Data
 
 # On the scale of the pixels; CIFAR-100's are those of fb.resnet.torch, the paper's code base.
 CIFAR10_MEAN, CIFAR10_DEVIATION = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
@@ -67,30 +66,24 @@ def _read(paths: Sequence[Path], label_bytes: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 
-def _cifar10(name: str, width: int) -> Task:
-    """A ResNet 26 2x{width}d with Shake-Shake on CIFAR-10."""
-    return Task(
-        name=name,
-        network=partial(shake_shake_26, width, 10),
-        data=cifar10_data,
-        classes=10,
-        batch_size=128,
-        epochs=100,
-        normalize=partial(normalize, mean=CIFAR10_MEAN, deviation=CIFAR10_DEVIATION),
-        augment=flip_and_crop,
-    )
-
-
-cifar10 = _cifar10("cifar10", 64)
-cifar10_2x32d = _cifar10("cifar10-2x32d", 32)
-cifar10_2x96d = _cifar10("cifar10-2x96d", 96)
-cifar100 = Task(
-    name="cifar100",
-    network=partial(shake_shake_26, 64, 100),
-    data=cifar100_data,
-    classes=100,
-    batch_size=128,
+_cifar10 = partial(
+    photographs_task,
+    classes=10,
+    data=cifar10_data,
     epochs=100,
-    normalize=partial(normalize, mean=CIFAR100_MEAN, deviation=CIFAR100_DEVIATION),
-    augment=flip_and_crop,
+    mean=CIFAR10_MEAN,
+    deviation=CIFAR10_DEVIATION,
+)
+
+cifar10 = _cifar10("cifar10", width=64)
+cifar10_2x32d = _cifar10("cifar10-2x32d", width=32)
+cifar10_2x96d = _cifar10("cifar10-2x96d", width=96)
+cifar100 = photographs_task(
+    "cifar100",
+    width=64,
+    classes=100,
+    data=cifar100_data,
+    epochs=100,
+    mean=CIFAR100_MEAN,
+    deviation=CIFAR100_DEVIATION,
 )

@@ -19,10 +19,9 @@ from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
 from study.errors import DataError
-from study.models.shake_shake import shake_shake_26
-from study.tasks.augmentation import flip_and_crop, normalize
 from study.tasks.data_sets import CHANNELS, IMAGENET32, PIXELS, SIDE
-from study.tasks.task import Data, Task
+from study.tasks.photographs import photographs_task
+from study.tasks.task import Data
 
 TRAIN_EXAMPLES, TEST_EXAMPLES, CLASSES = 1_281_167, 50_000, 1000
 MEAN, DEVIATION = (122.7, 116.65, 104.0), (255.0, 255.0, 255.0)  # on the scale of the pixels
@@ -80,19 +79,14 @@ def _read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return pixels, labels
 
 
-def _imagenet32(name: str, width: int) -> Task:
-    """A ResNet 26 2x{width}d with Shake-Shake on ImageNet32x32."""
-    return Task(
-        name=name,
-        network=partial(shake_shake_26, width, CLASSES),
-        data=imagenet32_data,
-        classes=CLASSES,
-        batch_size=128,
-        epochs=150,
-        normalize=partial(normalize, mean=MEAN, deviation=DEVIATION),
-        augment=flip_and_crop,
-    )
+_imagenet32 = partial(
+    photographs_task,
+    classes=CLASSES,
+    data=imagenet32_data,
+    epochs=150,
+    mean=MEAN,
+    deviation=DEVIATION,
+)
 
-
-imagenet32 = _imagenet32("imagenet32", 64)
-imagenet32_2x96d = _imagenet32("imagenet32-2x96d", 96)
+imagenet32 = _imagenet32("imagenet32", width=64)
+imagenet32_2x96d = _imagenet32("imagenet32-2x96d", width=96)
