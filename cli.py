@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from study.engine_names import ENGINE_NAMES
 from study.errors import LandscapeError
 from study.metrics import METRICS, TOP5
 
@@ -88,6 +89,7 @@ class Training:
     device: str
     workers: int | None
     chunk: int | None
+    engine: str | None
     no_live: bool
     rounds: int  # of extension, at most
     no_plot: bool
@@ -113,6 +115,11 @@ def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINE_NAMES),
+            help="How cells are trained together.  [default: what is fastest here, by a probe]",
         ),
         click.option(
             "--chunk",
@@ -190,7 +197,7 @@ def run(
     from study.store import Store
 
     asked = requested_study(study, Changes(**changes))
-    plan = _plan(asked, training)
+    plan = _plan(asked, training, store)
     if dry_run:
         _print_plan(plan, store)
         return
@@ -219,7 +226,7 @@ def resume(
     from study.store import Store
 
     opened = Store(store)
-    plan = _plan(resumed_study(opened, name, task), training)
+    plan = _plan(resumed_study(opened, name, task), training, store)
     _run_plan(plan, opened, Further(training.rounds), training)
 
 
@@ -277,7 +284,7 @@ def extend(
         return
     grown = extended_study(stored, beyond, steps)
     click.echo(f"extending {_sides(beyond)}")
-    plan = _plan(grown, training)
+    plan = _plan(grown, training, store)
     if dry_run:
         _print_plan(plan, store)
         return
@@ -625,7 +632,7 @@ def _holds(store: str, name: str) -> bool:
 
 
 def _print_plan(plan: Plan, store: str) -> None:
-    from study.cost import estimate_seconds
+    from study.plan import estimate_seconds
     from study.store import missing_cells
     from study.terminal import plan_table, print_table
 
@@ -634,10 +641,18 @@ def _print_plan(plan: Plan, store: str) -> None:
     print_table(_console(), plan_table(plan, missing, seconds))
 
 
-def _plan(study: Study, training: Training) -> Plan:
+def _plan(study: Study, training: Training, store: str) -> Plan:
     from study.plan import make_plan
 
-    return make_plan(study, device=training.device, workers=training.workers, chunk=training.chunk)
+    return make_plan(
+        study,
+        device=training.device,
+        workers=training.workers,
+        chunk=training.chunk,
+        engine=training.engine,
+        store=store,
+        tell=click.echo,
+    )
 
 
 def _run_plan(plan: Plan, store: Store, further: Further, training: Training) -> None:
@@ -668,7 +683,7 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
     """Put the study into the store and train what is open."""
     from study.driver import run
     from study.live import LiveView, can_show
-    from study.terminal import ProgressBar
+    from study.terminal import ProgressBar, engine_line
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
@@ -680,13 +695,7 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
-    if plan.not_fused is not None:
-        console.print(
-            f"task {plan.study.task} cannot be fused, so its cells are trained one by one, with "
-            f"the same results ({plan.not_fused})",
-            highlight=False,
-            markup=False,
-        )
+    console.print(engine_line(plan), highlight=False, markup=False, soft_wrap=True)
     shown = live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:

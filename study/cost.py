@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 
-from study.fused import train_chunk, worker_arithmetic
+from study.arithmetic import worker_arithmetic
+from study.fused import evaluation_size, train_chunk
+from study.spec import Study
 from study.tasks.task import Data, TaskProtocol, normalized
-
-if TYPE_CHECKING:
-    from study.plan import Plan
 
 # Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
 # moments, and two intermediate results of the update rule.
 PARAMETER_COPIES = 7
 MEMORY_EXAMPLES = 8  # of a batch that memory is measured on; it grows in proportion
-PROBE_STEPS = 4  # the first of them warms up
+PROBE_STEPS = 4  # an epoch
+PROBE_EPOCHS = 2  # the first warms up
 PROBE_SECONDS = 20.0  # that all probes together may take, about
 PROBE_EXAMPLES = 8  # of the first probe, which has one cell
 PROBE_GROWTH = 4  # from probe to probe
@@ -52,51 +51,59 @@ def cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dty
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What the cost of a cell depends on, beside the engine."""
+
+    study: Study  # resolved
+    task: TaskProtocol
+    data: Data
+    device: str
+    threads: int  # of a worker on a CPU
+
+    @property
+    def batch_size(self) -> int:
+        """Examples of a batch, B."""
+        wanted = self.study.batch_size or self.task.batch_size
+        return min(wanted, len(self.data.train_targets))
+
+
+@dataclass(frozen=True)
 class Pace:
     """Seconds that one worker needs for one cell."""
 
     step: float  # a training step
     test: float  # a test example
 
-
-def estimate_seconds(plan: Plan, missing: Mapping[str, Sequence[int]] | None = None) -> float:
-    """Wall time to train what is missing, from a timed probe on the first device.
-
-    Args:
-        plan: of the study.
-        missing: cells still to be trained, by panel, for each seed; all of the study if None.
-    """
-    if missing is None:
-        seeds = len(plan.study.seeds)
-        missing = {p.name: [len(p.grid.cells())] * seeds for p in plan.study.panels}
-    cell_epochs = sum(sum(missing[p.name]) * (p.epochs or 0) for p in plan.study.panels)
-    if cell_epochs == 0:
-        return 0.0
-    pace = measure_pace(plan)
-    batch_size = plan.study.batch_size or plan.task.batch_size
-    steps = math.ceil(len(plan.data.train_targets) / batch_size)
-    epoch = steps * pace.step + len(plan.data.test_targets) * pace.test
-    chunks = sum(math.ceil(count / plan.chunk) for counts in missing.values() for count in counts)
-    return cell_epochs * epoch / min(len(plan.devices), chunks)
+    def epoch(self, setting: Setting) -> float:
+        """An epoch of training, and the test after it."""
+        steps = math.ceil(len(setting.data.train_targets) / setting.batch_size)
+        return steps * self.step + len(setting.data.test_targets) * self.test
 
 
-def measure_pace(plan: Plan) -> Pace:
+@dataclass(frozen=True)
+class Probe:
+    """Some cells trained for a few steps."""
+
+    engine: str
+    cells: int
+    examples: int  # of a batch
+    pace: Pace  # scaled to whole batches
+
+
+def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
     """Time ever larger probes, up to a whole chunk or as large as a short while allows.
 
     Small probes show little of what many cells gain by being trained together, but on large
     networks they are all that a CPU can do in seconds.
     """
-    batch_size = min(plan.study.batch_size or plan.task.batch_size, len(plan.data.train_targets))
-    largest = min(plan.chunk, max(len(p.grid.cells()) for p in plan.study.panels))
     started = time.perf_counter()
-    with worker_arithmetic(plan.devices[0]):
-        for cells, examples in _probe_sizes(largest, batch_size):
-            begun = time.perf_counter()
-            pace = _probe(plan, cells, examples)
-            now = time.perf_counter()
-            if now - started + PROBE_GROWTH * (now - begun) > PROBE_SECONDS:
-                break
-    return Pace(pace.step * batch_size / examples, pace.test)
+    for some, examples in _probe_sizes(cells, setting.batch_size):
+        begun = time.perf_counter()
+        probe = measure(setting, engine, some, examples)
+        now = time.perf_counter()
+        if now - started + PROBE_GROWTH * (now - begun) > PROBE_SECONDS:
+            break
+    return probe
 
 
 def _probe_sizes(cells: int, examples: int) -> Iterator[tuple[int, int]]:
@@ -112,13 +119,15 @@ def _probe_sizes(cells: int, examples: int) -> Iterator[tuple[int, int]]:
     yield cells, examples
 
 
-def _probe(plan: Plan, cells: int, examples: int) -> Pace:
+def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     """Train so many cells for a few steps on batches of so many examples."""
-    study, device = plan.study, plan.devices[0]
+    study, device = setting.study, setting.device
     panel = study.panels[0]
     # Whole batches only: a last partial one would be the fastest.
-    steps = min(PROBE_STEPS, len(plan.data.train_targets) // examples)
-    data = _excerpt(plan.data, steps * examples, 2 * examples)
+    steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
+    tests = len(setting.data.test_targets)
+    size = evaluation_size(cells, examples, tests)
+    data = _excerpt(setting.data, steps * examples, size * min(2, tests // size))
     moments: list[float] = []
 
     def on_step() -> None:
@@ -127,22 +136,26 @@ def _probe(plan: Plan, cells: int, examples: int) -> Pace:
         moments.append(time.perf_counter())
 
     grid = panel.grid.cells()
-    train_chunk(
-        plan.task,
-        data.to(device, getattr(torch, study.options.precision)),
-        panel.model_copy(update={"epochs": 1}),
-        [grid[k % len(grid)] for k in range(cells)],
-        seed=study.seeds[0],
-        batch_size=examples,
-        options=study.options,
-        device=device,
-        fuse=plan.not_fused is None,
-        on_step=on_step,
-    )
-    on_step()
+    with worker_arithmetic(device, setting.threads):
+        train_chunk(
+            setting.task,
+            data.to(device, getattr(torch, study.options.precision)),
+            panel.model_copy(update={"epochs": PROBE_EPOCHS}),
+            [grid[k % len(grid)] for k in range(cells)],
+            seed=study.seeds[0],
+            batch_size=examples,
+            options=study.options,
+            device=device,
+            engine=engine,
+            on_step=on_step,
+        )
+        on_step()
     took = [after - before for before, after in pairwise(moments)]
-    tested = len(data.test_targets) * cells
-    return Pace(step=min(took[:steps]) / cells, test=sum(took[steps:]) / tested)
+    calls = steps + len(data.test_targets) // size  # of an epoch
+    stepped = min(t for i, t in enumerate(took) if i % calls < steps)
+    tested = min(t for i, t in enumerate(took) if i % calls >= steps)
+    pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
+    return Probe(engine, cells, examples, pace)
 
 
 def _excerpt(data: Data, train: int, test: int) -> Data:

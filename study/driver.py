@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -23,16 +23,19 @@ import torch
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from study.engines import ENGINES
 from study.errors import LandscapeError, LeaseLostError, TrainingError
-from study.fused import train_chunk, worker_arithmetic
+from study.arithmetic import worker_arithmetic
+from study.fused import train_chunk
 from study.plan import Plan
 from study.provenance import Worker, provenance
-from study.spec import Study
+from study.spec import Cell, Study
 from study.store import LEASE, Claim, PanelProgress, Store
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol
 
 POLL = 0.5  # seconds between looks at the progress, and between tries to claim
+FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
 DEATHS = 3  # times in a row that workers may die without finishing a chunk
 
 OnProgress = Callable[[list[PanelProgress]], None]
@@ -46,7 +49,9 @@ class Job:
     store: str  # URL
     study: Study
     run_id: int
-    fuse: bool
+    engine: str
+    threads: int
+    width: int  # cells of a whole chunk
     parent: int  # process id
     path: tuple[str, ...]  # sys.path of the parent, for user tasks
 
@@ -64,12 +69,14 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
     store.release_dead(name)
     if not store.is_open(name):
         return
-    run_id = store.start_run(name, provenance(list(plan.devices)))
+    run_id = store.start_run(name, provenance(list(plan.devices), plan.choice.engine))
     job = Job(
         store=store.url,
         study=store.study(name),
         run_id=run_id,
-        fuse=plan.not_fused is None,
+        engine=plan.choice.engine,
+        threads=plan.threads,
+        width=plan.chunk,
         parent=os.getpid(),
         path=tuple(sys.path),
     )
@@ -165,7 +172,7 @@ class _Workers:
 def work(job: Job, device: str) -> None:
     """One worker: claim, train and record until no chunk of the study is open."""
     sys.path[:] = job.path
-    with worker_arithmetic(device):
+    with worker_arithmetic(device, job.threads):
         _work(job, device)
 
 
@@ -196,16 +203,16 @@ def _train(
             task,
             data,
             job.study.panel(claim.panel),
-            claim.cells,
+            _filled_up(claim.cells, job),
             seed=claim.seed,
             batch_size=job.study.batch_size or task.batch_size,
             options=job.study.options,
             device=device,
             error=job.study.error,
-            fuse=job.fuse,
+            engine=job.engine,
             on_step=pulse,
         )
-        store.record(claim, outcome)
+        store.record(claim, outcome.first(len(claim.cells)))
     except LeaseLostError:
         return  # another worker has the chunk; take the next
     except LandscapeError:
@@ -213,6 +220,14 @@ def _train(
     except Exception as e:
         store.release(claim)
         raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+
+
+def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
+    """The cells, with some of them twice if that spares tracing a chunk of another size."""
+    lacking = job.width - len(cells)
+    if ENGINES[job.engine].traced and 0 < lacking <= job.width // FILL_UP:
+        return [*cells, *[cells[-1]] * lacking]
+    return cells
 
 
 def _what_failed(claim: Claim, e: Exception) -> str:

@@ -4,9 +4,9 @@ Letters: K cells of the chunk, P parameters of one cell, B batch, C classes, N t
 E epochs.
 
 All cells of a chunk start from the same weights and see the same batches, augmentations and
-dropout masks in the same order (common random numbers), so they differ by α and λ alone. What
-a network cannot do under `torch.func.vmap` is trained one cell after the other by the same
-code; only the gradient is taken differently.
+dropout masks in the same order (common random numbers), so they differ by α and λ alone. The
+engine decides how gradients and scores are computed; what they are does not depend on it, but for
+rounding.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from study.ensemble import Engine, Ensemble, FusedEngine, OneByOneEngine, Tensors, quiet_fallbacks
+from study.engines import ENGINES, Engine, Ensemble
+from study.engines.base import quiet_fallbacks
+from study.engines.ensemble import Tensors
 from study.metrics import TOP5, metrics_of
 from study.outcome import Outcome
 from study.pairs import PAIRS, PairOptimizer, normalizer
@@ -28,7 +29,7 @@ from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, chance_error, normalized
 
 # Test activations held at once, in cells × examples: larger slices leave the CPU's cache.
-EVALUATION_SLICE = 8192
+EVALUATION_SLICE = 4096
 # Nor more examples than so many training batches: without gradients they take less memory.
 EVALUATION_BATCHES = 4
 
@@ -50,7 +51,7 @@ def train_chunk(
     options: Options,
     device: str = "cpu",
     error: str = "test_error",
-    fuse: bool = True,
+    engine: str = "vmap",
     on_step: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train the cells for the panel's epochs and test them after each.
@@ -61,7 +62,7 @@ def train_chunk(
         cells: the K cells.
         seed: decides start weights, batches, augmentation and dropout.
         error: the metric that becomes the cells' value.
-        fuse: False trains cell by cell (see `why_not_fused`).
+        engine: one of `ENGINES` that can do the task's network (see `study.engines.check`).
         on_step: called before each step and test batch; what it raises ends the training.
     """
     started = time.perf_counter()
@@ -72,24 +73,25 @@ def train_chunk(
     with torch.random.fork_rng(gpus), quiet_fallbacks():
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
-        engine = (FusedEngine if fuse else OneByOneEngine)(ensemble, task.loss)
-        optimizer = _optimizer(panel, cells, ensemble, options)
+        engine_ = ENGINES[engine](ensemble, task)
+        optimizer = _optimizer(panel, cells, engine_, options)
         recorder = _Recorder(len(cells), panel.epochs, task)
         batches = _Batches(task, data, batch_size, seed, dtype)
-        size = _evaluation_size(len(cells), batch_size)
+        size = evaluation_size(len(cells), batch_size, len(data.test_targets))
         for epoch in range(panel.epochs):
             loss_sum = torch.zeros(len(cells), device=device, dtype=dtype)
             ensemble.network.train()
             for t, inputs, targets in batches.of_epoch(epoch):
                 on_step()
-                gradients, losses = engine.gradient(inputs, targets)
+                gradients, losses = engine_.gradient(inputs, targets)
                 loss_sum += losses * len(targets)
                 eta = panel.schedule.eta(t, panel.epochs)
-                scale = _lambda_scale(panel, t, batches)
-                optimizer.step(gradients, eta, scale)
-            train_loss = loss_sum / len(data.train_targets)
-            values = {"train_loss": train_loss} | evaluate(engine, task, data, size, on_step)
+                optimizer.step(gradients, eta, _lambda_scale(panel, t, batches))
+            values = {"train_loss": loss_sum / len(data.train_targets)}
+            values |= evaluate(engine_, data, size, on_step)
             recorder.add(epoch, values, ensemble.theta)
+            if recorder.all_diverged():
+                break
     return Outcome(
         recorder.curves,
         recorder.diverged_epoch,
@@ -100,16 +102,17 @@ def train_chunk(
 
 
 def _optimizer(
-    panel: Panel, cells: Sequence[Cell], ensemble: Ensemble, options: Options
+    panel: Panel, cells: Sequence[Cell], engine: Engine, options: Options
 ) -> PairOptimizer:
-    theta = ensemble.theta
+    theta = engine.ensemble.theta
     return PairOptimizer(
         PAIRS[panel.pair],
         theta,
         theta.new_tensor([cell.alpha for cell in cells]),
         theta.new_tensor([cell.lambda_ for cell in cells]),
         options,
-        None if options.decay_1d else ensemble.matrices_only(),
+        None if options.decay_1d else engine.ensemble.matrices_only(),
+        engine.program,
     )
 
 
@@ -143,18 +146,15 @@ def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
     return normalizer(batches.size, batches.examples, cycle)
 
 
-def _evaluation_size(cells: int, batch_size: int) -> int:
-    """How many examples to test at once."""
-    return max(1, min(EVALUATION_SLICE // cells, EVALUATION_BATCHES * batch_size))
+def evaluation_size(cells: int, batch_size: int, examples: int) -> int:
+    """How many test examples to test at once, such that few are left over."""
+    most = max(1, min(EVALUATION_SLICE // cells, EVALUATION_BATCHES * batch_size))
+    return examples // math.ceil(examples / most)
 
 
 @torch.no_grad()
 def evaluate(
-    engine: Engine,
-    task: TaskProtocol,
-    data: Data,
-    size: int,
-    on_step: Callable[[], None] = lambda: None,
+    engine: Engine, data: Data, size: int, on_step: Callable[[], None] = lambda: None
 ) -> Tensors:
     """Test metrics of every cell by name, each [K]: mean loss, and errors in percent.
 
@@ -163,19 +163,15 @@ def evaluate(
     """
     engine.ensemble.network.eval()
     theta = engine.ensemble.theta
-    metrics = metrics_of(task.classes)[1:]
-    totals = {metric: theta.new_zeros(len(theta)) for metric in metrics}
+    totals = {metric: theta.new_zeros(len(theta)) for metric in engine.metrics}
     for inputs, targets in zip(
         data.test_inputs.split(size), data.test_targets.split(size), strict=True
     ):
         on_step()
-        outputs = engine.outputs(normalized(task, inputs, theta.dtype))
-        totals["test_loss"] += engine.losses(outputs, targets) * len(targets)
-        totals["test_error"] += (outputs.argmax(dim=-1) != targets).sum(dim=-1)
-        if TOP5 in totals:
-            five = outputs.topk(5, dim=-1).indices
-            totals[TOP5] += (five != targets[:, None]).all(dim=-1).sum(dim=-1)
-    percent = {metric: 100.0 if metric.endswith("error") else 1.0 for metric in metrics}
+        found = engine.scores(normalized(engine.task, inputs, theta.dtype), targets)
+        for metric, total in totals.items():
+            total += found[metric]
+    percent = {metric: 100.0 if metric.endswith("error") else 1.0 for metric in totals}
     return {m: percent[m] * total / len(data.test_targets) for m, total in totals.items()}
 
 
@@ -204,20 +200,8 @@ class _Recorder:
         alive = self.diverged_epoch == 0
         for metric, curve in self.curves.items():
             curve[alive, epoch] = values[metric].cpu().numpy()[alive]
-            curve[~alive, epoch] = self.chance.get(metric, np.nan)
+            curve[~alive, epoch:] = self.chance.get(metric, np.nan)
 
-
-@contextmanager
-def worker_arithmetic(device: str) -> Iterator[None]:
-    """How workers compute: one thread each on a CPU, denormal numbers as 0."""
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        # Processes of one thread outrun one process of many, and sums keep their order.
-        torch.set_num_threads(1)
-    # Weights that decay towards 0 become denormal numbers, which are slow on a CPU.
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
+    def all_diverged(self) -> bool:
+        """Whether no cell is left to train; their curves are complete then."""
+        return bool((self.diverged_epoch > 0).all())

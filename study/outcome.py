@@ -3,7 +3,9 @@
 Letters: K cells of the chunk, E epochs.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +35,11 @@ class Outcome:
     def final(self, metric: str) -> np.ndarray:
         """The metric after the epoch that counts, [K]."""
         return self.curves[metric][:, (self.solution or 0) - 1]
+
+    def first(self, cells: int) -> Outcome:
+        """Of the first cells only."""
+        curves = {metric: curve[:cells] for metric, curve in self.curves.items()}
+        return replace(self, curves=curves, diverged_epoch=self.diverged_epoch[:cells])
 
     def lost_epoch(self) -> np.ndarray:
         """`diverged_epoch` of the cells whose value that spoilt, else 0, [K].

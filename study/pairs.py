@@ -20,13 +20,16 @@ Adding an update rule is adding a class to `RULES`; it gets all three regulariza
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from study.spec import Options
+
+TensorFunction = Callable[..., Any]  # of tensors, to a tuple of tensors
 
 Where = Literal["l2", "decoupled", "scaled"]
 
@@ -42,14 +45,26 @@ class Pair:
 
 
 class Rule(Protocol):
-    """An update rule: holds the moments of K cells and turns gradients into updates."""
+    """An update rule: turns the gradients of K cells into updates, by moments that it advances.
 
-    def __init__(self, theta: torch.Tensor, options: Options) -> None: ...
+    Attributes:
+        moments: how many tensors [K, P] it keeps; they start from 0.
+    """
 
-    def update(self, g: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
-        """Advance the moments by gradient `g` [K, P]; return what θ loses, [K, P].
+    moments: int
 
-        `rate` is η_t·α, [K, 1].
+    def __init__(self, options: Options) -> None: ...
+
+    def corrections(self, t: int) -> tuple[float, ...]:
+        """The numbers of step `t` (from 1) that are the same for all cells."""
+        ...
+
+    def update(
+        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
+    ) -> Tensor:
+        """Advance the moments in place by gradient `g` [K, P]; return what θ loses, [K, P].
+
+        `rate` is η_t·α, [K, 1]; `corrections` are those of the step, each [].
         """
         ...
 
@@ -57,29 +72,41 @@ class Rule(Protocol):
 class SGD:
     """SGD with momentum β1 (Algorithm 1, lines 6 to 9): m = β1·m + η_t·α·g."""
 
-    def __init__(self, theta: torch.Tensor, options: Options) -> None:
-        self.beta1 = options.momentum
-        self.m = theta.new_zeros(theta.shape)
+    moments = 1
 
-    def update(self, g: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        return self.m.mul_(self.beta1).addcmul_(g, rate)
+    def __init__(self, options: Options) -> None:
+        self.beta1 = options.momentum
+
+    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
+        return ()
+
+    def update(  # noqa: D102
+        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
+    ) -> Tensor:
+        (m,) = moments
+        return m.mul_(self.beta1).addcmul_(g, rate)
 
 
 class Adam:
     """Adam (Algorithm 2, lines 6 to 12): η_t·α·m̂/(√v̂ + ε), with bias-corrected moments."""
 
-    def __init__(self, theta: torch.Tensor, options: Options) -> None:
-        self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
-        self.m = theta.new_zeros(theta.shape)
-        self.v = theta.new_zeros(theta.shape)
-        self.t = 0
+    moments = 2
 
-    def update(self, g: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        self.t += 1
-        self.m.mul_(self.beta1).add_(g, alpha=1 - self.beta1)
-        self.v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-        denominator = self.v.sqrt().div_(math.sqrt(1 - self.beta2**self.t)).add_(self.eps)
-        return (self.m / denominator).mul_(rate / (1 - self.beta1**self.t))
+    def __init__(self, options: Options) -> None:
+        self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
+
+    def corrections(self, t: int) -> tuple[float, ...]:
+        """What m is divided by, and what √v is divided by."""
+        return 1 - self.beta1**t, math.sqrt(1 - self.beta2**t)
+
+    def update(  # noqa: D102
+        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
+    ) -> Tensor:
+        (m, v), (of_m, of_v) = moments, corrections
+        m.mul_(self.beta1).add_(g, alpha=1 - self.beta1)
+        v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
+        denominator = v.sqrt().div_(of_v).add_(self.eps)
+        return (m / denominator).mul_(rate / of_m)
 
 
 RULES: dict[str, type[Rule]] = {"sgd": SGD, "adam": Adam}
@@ -114,38 +141,53 @@ class PairOptimizer:
         options: betas, ε, momentum.
         decays: which parameters λ acts on, [P] of 0 and 1; None for all of them, as in the
             authors' code.
+        program: turns the update, a function of tensors that works in place, into a faster one.
     """
 
     def __init__(
         self,
         pair: Pair,
-        theta: torch.Tensor,
-        alpha: torch.Tensor,
-        lambda_: torch.Tensor,
+        theta: Tensor,
+        alpha: Tensor,
+        lambda_: Tensor,
         options: Options,
-        decays: torch.Tensor | None = None,
+        decays: Tensor | None = None,
+        program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
         self.where = pair.where
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1]
         self.lambda_ = lambda_[:, None] if decays is None else lambda_[:, None] * decays
-        self.rule = RULES[pair.rule](theta, options)
+        self.rule = RULES[pair.rule](options)
+        self.moments = [theta.new_zeros(theta.shape) for _ in range(self.rule.moments)]
+        self.t = 0
+        self._run = program(self._update)
 
-    def step(self, g: torch.Tensor, eta: float, lambda_scale: float = 1.0) -> None:
-        """One step from gradient `g` [K, P] (overwritten) at schedule multiplier `eta`.
+    def step(self, g: Tensor, eta: float, lambda_scale: float = 1.0) -> None:
+        """One step from gradient `g` [K, P] at schedule multiplier `eta`.
 
         `lambda_scale` turns a normalized λ into the λ of this step (see `normalizer`).
         """
+        self.t += 1
         rate = eta * self.alpha
-        if self.where == "l2":
-            g.addcmul_(self.theta, self.lambda_, value=lambda_scale)
-            self.theta.sub_(self.rule.update(g, rate))
-            return
-        strength = eta if self.where == "decoupled" else rate
+        strength = {"l2": 1.0, "decoupled": eta, "scaled": rate}[self.where]
         decay = strength * lambda_scale * self.lambda_
-        # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
-        self.theta.addcmul_(self.theta, decay, value=-1)
-        self.theta.sub_(self.rule.update(g, rate))
+        # Filled where θ is: a copy from the host would hold up a GPU at each step.
+        corrections = [self.theta.new_full((), c) for c in self.rule.corrections(self.t)]
+        self._run(self.theta, g, rate, decay, *self.moments, *corrections)
+
+    def _update(
+        self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor
+    ) -> tuple[()]:
+        """θ and the moments after one step; all that changes from step to step is a tensor."""
+        moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
+        if self.where == "l2":
+            g = g.addcmul(theta, decay)
+        else:
+            # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
+            theta.addcmul_(theta, decay, value=-1)
+        theta.sub_(self.rule.update(g, rate, moments, corrections))
+        return ()
 
 
 def normalizer(batch_size: int, examples: int, epochs: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,11 +11,13 @@ import joblib
 import psutil
 import torch
 
-from study.cost import cell_bytes
-from study.ensemble import why_not_fused
+from study import tuning
+from study.cost import Setting, cell_bytes
+from study.engines.check import why_not
 from study.errors import UsageError
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
+from study.store import engine_begun, missing_cells
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 
@@ -23,6 +25,9 @@ from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 # on a GPU more of them no longer fill it better.
 CHUNK = {"cpu": 48, "cuda": 512}
 MEMORY_SHARE = 0.6  # of the free memory that chunks may take
+
+
+Missing = Mapping[str, Sequence[int]]  # cells by panel, for each seed
 
 
 @dataclass(frozen=True)
@@ -34,51 +39,112 @@ class Plan:
     data: Data
     fingerprint: str
     devices: tuple[str, ...]  # one worker each
-    chunk: int  # most cells trained together
+    threads: int  # of each worker on a CPU
+    choice: tuning.Choice  # engine and chunk
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
-    not_fused: str | None  # why cells are trained one by one
+
+    @property
+    def chunk(self) -> int:
+        """Most cells trained together."""
+        return self.choice.chunk
+
+    @property
+    def setting(self) -> Setting:
+        """What the cost of a cell depends on."""
+        return Setting(self.study, self.task, self.data, self.devices[0], self.threads)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""
-        count = math.ceil(len(cells) / self.chunk)
-        bounds = [round(i * len(cells) / count) for i in range(count + 1)] if count else [0]
-        return [cells[a:b] for a, b in pairwise(bounds)]
+        return panel_chunks(cells, self.chunk)
 
 
 def make_plan(
-    study: Study, *, device: str = "auto", workers: int | None = None, chunk: int | None = None
+    study: Study,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    chunk: int | None = None,
+    engine: str | None = None,
+    store: str | None = None,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Plan:
-    """Load and check the task, and decide devices and chunk size.
+    """Load and check the task, and decide devices, chunk size and engine.
 
     Args:
         study: as the user asked for it.
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
-        workers: how many; None for one per core, or one per GPU.
+        workers: how many; None for one per core, or one per GPU, as far as memory allows.
         chunk: most cells trained together; None to choose by device and memory.
+        engine: one of `study.engines.ENGINES`; None to choose by measuring.
+        store: where the study is to be trained, a database that need not exist yet: only what is
+            missing there counts, and what was interrupted goes on by the engine it began with.
+        tell: called with a word when something takes longer.
 
     Raises:
         TaskError: the task cannot be loaded or is wrong.
-        UsageError: a device that is not there, or an error that the task does not have.
+        UsageError: a device that is not there, an error that the task does not have, an engine
+            that cannot train it.
     """
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     batch_size = study.batch_size or task.batch_size
     data = check_task(task, batch_size)
     _require_metrics(study, task)
-    devices = choose_devices(device, workers)
     memory = cell_bytes(task, data, batch_size, getattr(torch, study.options.precision))
+    devices = choose_devices(device, workers, memory)
+    threads = max(1, joblib.cpu_count() // len(devices))
+    most = chunk or _chunk_size(devices, memory)
+    setting = Setting(study, task, data, devices[0], threads)
+    hash_ = fingerprint(task, data)
+    missing = missing_cells(store, study) if store else _all_cells(study)
+    cell_epochs = _cell_epochs(study, missing)
+    begun = engine_begun(store, study.name) if store else None
+    if engine is not None:
+        choice = tuning.given(setting, engine, most)
+    elif begun is not None and why_not(begun, task, data, devices[0]) is None:
+        choice = tuning.Choice(begun, most)
+    elif devices[0].startswith("cuda"):
+        choice = tuning.on_gpu(setting, most)
+    else:
+        widest = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
+        choice = tuning.choose(setting, widest, cell_epochs / len(devices), hash_, tell)
     return Plan(
         study=study,
         task=task,
         data=data,
-        fingerprint=fingerprint(task, data),
+        fingerprint=hash_,
         devices=devices,
-        chunk=chunk or _chunk_size(devices, memory),
+        threads=threads,
+        choice=choice,
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=memory,
-        not_fused=why_not_fused(task, data),
     )
+
+
+def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
+    """Wall time to train what is missing.
+
+    Args:
+        plan: of the study.
+        missing: cells still to be trained, by panel, for each seed; all of the study if None.
+    """
+    missing = _all_cells(plan.study) if missing is None else missing
+    cell_epochs = _cell_epochs(plan.study, missing)
+    if cell_epochs == 0:
+        return 0.0
+    pace = tuning.pace(plan.setting, plan.choice)
+    chunks = sum(math.ceil(count / plan.chunk) for counts in missing.values() for count in counts)
+    return cell_epochs * pace.epoch(plan.setting) / min(len(plan.devices), chunks)
+
+
+def _all_cells(study: Study) -> Missing:
+    return {p.name: [len(p.grid.cells())] * len(study.seeds) for p in study.panels}
+
+
+def _cell_epochs(study: Study, missing: Missing) -> int:
+    """Epochs times cells that are missing."""
+    return sum(sum(missing[p.name]) * (p.epochs or 0) for p in study.panels)
 
 
 def _require_metrics(study: Study, task: TaskProtocol) -> None:
@@ -95,8 +161,20 @@ def _require_metrics(study: Study, task: TaskProtocol) -> None:
                 )
 
 
-def choose_devices(device: str, workers: int | None) -> tuple[str, ...]:
+def panel_chunks(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
+    """The cells in as few chunks of at most so many as possible, all nearly of one size."""
+    count = math.ceil(len(cells) / most)
+    bounds = [round(i * len(cells) / count) for i in range(count + 1)] if count else [0]
+    return [cells[a:b] for a, b in pairwise(bounds)]
+
+
+def choose_devices(device: str, workers: int | None, memory: int = 0) -> tuple[str, ...]:
     """The device of each worker.
+
+    Args:
+        device: "cpu", "cuda" or "auto".
+        workers: how many; None for one per core, or one per GPU, as far as memory allows.
+        memory: bytes that one cell takes.
 
     Raises:
         UsageError: CUDA was asked for and there is none.
@@ -105,15 +183,22 @@ def choose_devices(device: str, workers: int | None) -> tuple[str, ...]:
     if device == "cuda" and gpus == 0:
         raise UsageError("--device cuda: PyTorch sees no CUDA device here: use --device cpu")
     if device == "cpu" or gpus == 0:
-        return ("cpu",) * (workers or joblib.cpu_count())
+        # Processes of one thread outrun one process of many, as long as each has room for a cell.
+        fitting = _free_memory() // max(1, memory)
+        return ("cpu",) * (workers or max(1, min(joblib.cpu_count(), fitting)))
     return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus))
+
+
+def _free_memory() -> int:
+    """Bytes that chunks may take on this host."""
+    return int(psutil.virtual_memory().available * MEMORY_SHARE)
 
 
 def _chunk_size(devices: tuple[str, ...], memory: int) -> int:
     kind = devices[0].partition(":")[0]
     if kind == "cuda":
         free = min(torch.cuda.mem_get_info(d)[0] // devices.count(d) for d in set(devices))
+        fitting = int(free * MEMORY_SHARE / memory)
     else:
-        free = psutil.virtual_memory().available // len(devices)
-    fitting = int(free * MEMORY_SHARE / memory)
+        fitting = _free_memory() // len(devices) // memory
     return max(1, min(CHUNK[kind], fitting))

@@ -16,8 +16,8 @@ import psutil
 PACKAGES = ("landscape-study", "torch", "optuna", "numpy", "sqlalchemy")
 
 
-def provenance(devices: list[str]) -> dict[str, object]:
-    """Versions, git revision, machine and devices of this run, ready for JSON."""
+def provenance(devices: list[str], engine: str) -> dict[str, object]:
+    """Versions, git revision, machine, devices and engine of this run, ready for JSON."""
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -26,6 +26,7 @@ def provenance(devices: list[str]) -> dict[str, object]:
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "devices": devices,
+        "engine": engine,
     }
 
 

@@ -246,15 +246,27 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
     memory = plan.chunk * plan.cell_bytes
-    engine = "fused" if plan.not_fused is None else "one by one"
     table.caption = (
-        f"{plan.parameters:,} parameters a cell, trained {engine}, at most {plan.chunk} together: "
-        f"{format_bytes(memory)} a worker beside PyTorch itself; "
+        f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, at most {plan.chunk} "
+        f"cells together: {format_bytes(memory)} a worker beside PyTorch itself; "
         f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)} on "
-        f"{', '.join(sorted(set(plan.devices)))}; "
+        f"{', '.join(sorted(set(plan.devices)))}, {_threads(plan.threads)}; "
         f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
+
+
+def engine_line(plan: Plan) -> str:
+    """How the cells are trained, and why not faster."""
+    choice = plan.choice
+    because = f": no faster engine can do task {plan.study.task} here ({choice.why})"
+    return f"engine {choice.engine}, at most {choice.chunk} cells together" + (
+        because if choice.why else ""
+    )
+
+
+def _threads(count: int) -> str:
+    return "one thread each" if count == 1 else f"{count} threads each"
 
 
 def _gpu_hours(plan: Plan, seconds: float) -> str:
@@ -278,7 +290,12 @@ def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
         )
         lines.append(
             f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
-            f"({devices}); Python {facts['python']}, {versions}; "
+            f"({devices}{_by(facts)}); Python {facts['python']}, {versions}; "
             f"git {facts['git'] or 'unknown'}"
         )
     return lines
+
+
+def _by(facts: dict[str, Any]) -> str:
+    """The engine of a run; earlier runs did not say."""
+    return f", {facts['engine']}" if "engine" in facts else ""

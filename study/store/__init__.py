@@ -402,3 +402,16 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
         ]
         for panel in study.panels
     }
+
+
+def engine_begun(store: str, name: str) -> str | None:
+    """The engine of the last run of a study that is not finished: what is open goes on by it.
+
+    So what was interrupted repeats to the bit. None where there is no such study or run.
+    """
+    with suppress(MissingStoreError):
+        opened = Store(store)
+        if name in {known.name for known in opened.studies()} and opened.is_open(name):
+            engines = [run["provenance"].get("engine") for run in opened.runs(name)]
+            return engines[-1] if engines else None
+    return None

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from study import fused
-from study.ensemble import Ensemble
+from study.engines import Ensemble
 from study.spec import Axis, Grid, Panel
 from study.tasks.task import Data, Task
 from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained

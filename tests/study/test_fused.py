@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from study import fused
-from study.ensemble import why_not_fused
+from study.engines.check import why_not
 from study.metrics import METRICS
 from study.models.mlp import bn_mlp
 from study.pairs import PAIRS
@@ -31,13 +31,13 @@ from tests.study.networks import (
 from tests.study.references import stream
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
 @pytest.mark.parametrize("pair", ["sgd", "adamw"])
 @pytest.mark.parametrize(("network", "kind"), NETWORKS.values(), ids=NETWORKS)
-def test_a_chunk_equals_plain_loops(network, kind, pair, fuse, make_task, make_panel, train):
+def test_a_chunk_equals_plain_loops(network, kind, pair, engine, make_task, make_panel, train):
     task, panel = make_task(network, kind), make_panel(pair)
-    assert why_not_fused(task, task.data()) is None
-    trained = train(task, panel, fuse=fuse)
+    assert why_not(engine, task, task.data()) is None
+    trained = train(task, panel, engine=engine)
     assert trained.theta.dtype == torch.float64
     assert_equals_plain_loop(trained, task, panel)
 
@@ -106,9 +106,9 @@ def test_a_batch_larger_than_the_data_is_all_of_it(make_task, make_panel, train)
     assert len(steps) == 3 * (1 + 1)  # per epoch one step and one test batch
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
 def test_the_same_call_gives_the_same_bits_and_leaves_the_callers_random_state_alone(
-    fuse, make_task, make_panel, train
+    engine, make_task, make_panel, train
 ):
     task, panel = make_task(dropout_mlp, augment=noise), make_panel("adamw")
     outcomes = []
@@ -116,7 +116,7 @@ def test_the_same_call_gives_the_same_bits_and_leaves_the_callers_random_state_a
         torch.manual_seed(state)
         np.random.seed(state)
         before = torch.get_rng_state(), np.random.get_state()[1].copy()
-        outcomes.append(train(task, panel, options=Options(), fuse=fuse))
+        outcomes.append(train(task, panel, options=Options(), engine=engine))
         assert torch.equal(torch.get_rng_state(), before[0])
         assert np.array_equal(np.random.get_state()[1], before[1])
     assert_same_outcome(outcomes[0].outcome, outcomes[1].outcome)
@@ -227,11 +227,11 @@ def normalized_data():
     return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
-def test_normalizing_batches_is_normalizing_the_data(fuse, make_task, make_panel, train):
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+def test_normalizing_batches_is_normalizing_the_data(engine, make_task, make_panel, train):
     stored = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=noise)
     whole, panel = make_task(conv_net, data=normalized_data, augment=noise), make_panel("adamw")
-    trained = train(stored, panel, fuse=fuse)
+    trained = train(stored, panel, engine=engine)
     assert_equals_plain_loop(trained, whole, panel)
     assert_equals_plain_loop(trained, stored, panel)
 
@@ -272,7 +272,7 @@ def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
 def test_tests_take_a_few_batches_at_once_and_no_more_than_the_cache_holds(
     cells, batch_size, size
 ):
-    assert fused._evaluation_size(cells, batch_size) == size
+    assert fused.evaluation_size(cells, batch_size, 1000) == size
 
 
 def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
@@ -356,16 +356,16 @@ def test_a_cell_that_diverges_later_keeps_its_curves_up_to_then(make_task, make_
         assert np.isnan(outcome.curves[metric][0, epoch - 1 :]).all()
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
 @pytest.mark.parametrize(("network", "kind"), [(conv_net, "image"), (dropout_mlp, "vector")])
 @pytest.mark.parametrize("pair", ["sgd", "adamw"])
 def test_a_diverged_neighbour_changes_no_bit_of_the_others(
-    pair, network, kind, fuse, make_task, make_panel, train
+    pair, network, kind, engine, make_task, make_panel, train
 ):
     task, panel, options = make_task(network, kind), make_panel(pair), Options()
-    calm = train(task, panel, CELLS, options=options, fuse=fuse)
+    calm = train(task, panel, CELLS, options=options, engine=engine)
     wild = [CELLS[0], Cell(1e38, 0.1), *CELLS[2:]]
-    beside = train(task, panel, wild, options=options, fuse=fuse)
+    beside = train(task, panel, wild, options=options, engine=engine)
     assert beside.outcome.diverged_epoch.tolist() == [0, 1, 0, 0]
     others = [0, 2, 3]
     assert torch.equal(calm.theta[others], beside.theta[others])
@@ -415,26 +415,30 @@ def test_a_chunk_on_the_gpu_gives_what_it_gives_on_the_cpu(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
-def test_on_the_gpu_the_callers_random_state_is_left_alone(fuse, make_task, make_panel, train):
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+def test_on_the_gpu_the_callers_random_state_is_left_alone(engine, make_task, make_panel, train):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     task, panel = make_task(dropout_mlp), make_panel("sgd")
     before = torch.get_rng_state(), torch.cuda.get_rng_state()
-    first, second = (train(task, panel, device="cuda", fuse=fuse) for _ in range(2))
+    first, second = (train(task, panel, device="cuda", engine=engine) for _ in range(2))
     assert torch.equal(first.theta, second.theta)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[1])
 
 
 @pytest.mark.gpu
-def test_on_the_gpu_both_engines_shake_alike(make_task, make_panel, train):
+def test_on_the_gpu_all_engines_shake_alike(make_task, make_panel, train):
     """The weights of Shake-Shake come from the GPU's generator there."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     task, panel = make_task(shake_shake_net, "image"), make_panel("adamw")
-    together, alone = (train(task, panel, device="cuda", fuse=fuse) for fuse in (True, False))
-    torch.testing.assert_close(together.theta, alone.theta, rtol=0, atol=1e-9)
+    alone, *others = (
+        train(task, panel, device="cuda", engine=engine)
+        for engine in ("one-by-one", "vmap", "captured")
+    )
+    for together in others:
+        torch.testing.assert_close(together.theta, alone.theta, rtol=0, atol=1e-9)
 
 
 @pytest.mark.gpu

@@ -11,7 +11,7 @@ from landscapes.panels import study_panels
 from landscapes.table import cells_frame, curves_frame
 from study import fused
 from study.driver import run
-from study.ensemble import Ensemble, OneByOneEngine
+from study.engines import ENGINES, Ensemble
 from study.errors import UsageError
 from study.metrics import METRICS, TOP5, metrics_of
 from study.plan import make_plan
@@ -25,10 +25,10 @@ from tests.study.user_tasks import many_classes
 # Top-1 and Top-5
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
-def test_top_5_is_recorded_where_there_are_more_than_10_classes(fuse, make_panel, train):
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+def test_top_5_is_recorded_where_there_are_more_than_10_classes(engine, make_panel, train):
     panel = make_panel("adamw")
-    trained = train(many_classes, panel, fuse=fuse, error=TOP5)
+    trained = train(many_classes, panel, engine=engine, error=TOP5)
     assert tuple(trained.outcome.curves) == (*METRICS, TOP5)
     assert_equals_plain_loop(trained, many_classes, panel)
     curves = trained.outcome.curves
@@ -43,9 +43,9 @@ def test_top_5_is_a_hit_among_five():
     data = Data(outputs, targets, outputs, targets)
     network = nn.Identity()
     network.weight = nn.Parameter(torch.zeros(1))
-    engine = OneByOneEngine(Ensemble(network, 2, "cpu", torch.float32), many_classes.loss)
+    engine = ENGINES["one-by-one"](Ensemble(network, 2, "cpu", torch.float32), many_classes)
     for size in (1, 3, 4):
-        found = fused.evaluate(engine, many_classes, data, size)
+        found = fused.evaluate(engine, data, size)
         assert found["test_error"].tolist() == [75, 75]
         assert found[TOP5].tolist() == [50, 50]
 

@@ -231,11 +231,16 @@ def test_proposition_2_for_adam_no_l2_factor_is_decoupled_decay_while_for_sgd_on
 class FixedPreconditioner:
     """θ loses η_t·α·g / s, with s drawn once: Proposition 3's optimizer."""
 
-    def __init__(self, theta, options):
-        self.s = scales(theta.shape[1])
+    moments = 0
 
-    def update(self, g, rate):
-        return rate * g / self.s
+    def __init__(self, options):
+        pass
+
+    def corrections(self, t):
+        return ()
+
+    def update(self, g, rate, moments, corrections):
+        return rate * g / scales(g.shape[1])
 
 
 def scales(parameters):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from study.ensemble import Ensemble, FusedEngine, OneByOneEngine
+from study.engines import ENGINES, Ensemble
 from study.models.shake_shake import Block, ShakeShake, Shortcut, shake_shake_26
 from study.spec import Cell, Options
 from study.tasks.task import Data
@@ -157,35 +157,36 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
     torch.testing.assert_close(found_y, (1 - b) * gradient, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("fuse", [True, False], ids=["fused", "one by one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
 @pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(
-    pair, fuse, make_task, make_panel, train
+    pair, engine, make_task, make_panel, train
 ):
     """To 1e-12 after 15 steps, so that either draws the same random numbers in the same order."""
     panel = make_panel(pair)
-    trained = train(make_task(shake_shake_net, "image"), panel, fuse=fuse)
+    trained = train(make_task(shake_shake_net, "image"), panel, engine=engine)
     assert_equals_plain_loop(trained, make_task(network_by_hand, "image"), panel)
 
 
-def test_both_engines_draw_the_same_random_numbers_and_as_many(make_task):
+def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     """Also over batches of other sizes, and with evaluation in between."""
     task = make_task(shake_shake_net, "image")
     data, found = task.data().to("cpu", torch.float64), []
-    for kind in (FusedEngine, OneByOneEngine):
+    for name in ("captured", "vmap", "one-by-one"):
         torch.manual_seed(5)
-        engine = kind(Ensemble(task.network(), 3, "cpu", torch.float64), task.loss)
+        engine = ENGINES[name](Ensemble(task.network(), 3, "cpu", torch.float64), task)
         for size in (5, 3, 5):
             engine.ensemble.network.train()
             inputs, targets = data.train_inputs[:size], data.train_targets[:size]
             gradients, losses = engine.gradient(inputs, targets)
             engine.ensemble.network.eval()
             with torch.no_grad():
-                outputs = engine.outputs(data.test_inputs)
-            found.append((gradients, losses, outputs, torch.rand(1)))
-    for fused, alone in zip(found[:3], found[3:], strict=True):
-        for one, other in zip(fused, alone, strict=True):
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+                scores = engine.scores(data.test_inputs, data.test_targets)
+            found.append((gradients, losses, *scores.values(), torch.rand(1)))
+    for alone, *others in zip(found[6:], found[:3], found[3:6], strict=True):
+        for together in others:
+            for one, other in zip(together, alone, strict=True):
+                torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
     assert not torch.equal(found[0][0], found[2][0])  # drawn anew for each batch
 
 

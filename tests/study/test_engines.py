@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.ensemble import why_not_fused
+from study.engines.check import why_not
 from tests.study.chunks import assert_equals_plain_loop
 from tests.study.conftest import CLASSES
 from tests.study.networks import (
@@ -22,11 +22,11 @@ from tests.study.networks import (
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 def test_what_vmap_cannot_do_is_trained_one_by_one(network, make_task, make_panel, train):
     task, panel = make_task(network), make_panel("adamw")
-    reason = why_not_fused(task, task.data())
+    reason = why_not("vmap", task, task.data())
     assert reason is not None
     assert reason.startswith("RuntimeError: ")
     assert "\n" not in reason
-    assert_equals_plain_loop(train(task, panel, fuse=False), task, panel)
+    assert_equals_plain_loop(train(task, panel, engine="one-by-one"), task, panel)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
@@ -35,13 +35,13 @@ def test_recurrent_networks_are_trained_by_whatever_path_they_allow(
 ):
     """With torch 2.13 their gradients fuse and their evaluation does not: one by one."""
     task, panel = make_task(partial(RecurrentNetwork, kind), "tokens"), make_panel("adamw")
-    fuse = why_not_fused(task, task.data()) is None
-    assert_equals_plain_loop(train(task, panel, fuse=fuse), task, panel)
+    engine = "vmap" if why_not("vmap", task, task.data()) is None else "one-by-one"
+    assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 
 def test_the_reason_for_training_one_by_one_is_what_torch_said(make_task):
     task = make_task(Measuring)
-    assert "item()" in str(why_not_fused(task, task.data()))
+    assert "item()" in str(why_not("vmap", task, task.data()))
 
 
 def test_a_loss_that_vmap_cannot_do_is_a_reason_too(make_task, make_panel, train):
@@ -50,8 +50,8 @@ def test_a_loss_that_vmap_cannot_do_is_a_reason_too(make_task, make_panel, train
         return weight * nn.functional.cross_entropy(outputs, targets)
 
     task, panel = make_task(mlp, loss=loss), make_panel("sgdw")
-    assert why_not_fused(task, task.data()) is not None
-    assert_equals_plain_loop(train(task, panel, fuse=False), task, panel)
+    assert why_not("vmap", task, task.data()) is not None
+    assert_equals_plain_loop(train(task, panel, engine="one-by-one"), task, panel)
 
 
 def test_frozen_parameters_stay_where_they_are(make_task, make_panel, train):
@@ -65,5 +65,5 @@ def test_frozen_parameters_stay_where_they_are(make_task, make_panel, train):
 def test_trying_whether_a_task_fuses_leaves_the_callers_random_state_alone(make_task):
     task = make_task(dropout_mlp)
     before = torch.get_rng_state()
-    why_not_fused(task, task.data())
+    why_not("vmap", task, task.data())
     assert torch.equal(torch.get_rng_state(), before)

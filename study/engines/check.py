@@ -1,0 +1,70 @@
+"""Which engines can do a task's network, tried on a few cells before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from study.engines import ENGINES, Engine, Ensemble, native
+from study.engines.base import quiet_fallbacks
+from study.tasks.task import Data, TaskProtocol, normalized
+
+EXAMPLES = 8  # of a batch that is tried
+BATCHES = 3
+TOLERANCE = 1e-3  # of the largest number; rounding is far below, another dropout mask far above
+
+
+def why_not(engine: str, task: TaskProtocol, data: Data, device: str = "cpu") -> str | None:
+    """Why the engine cannot do the task's network on the device; None if it can.
+
+    What is captured must also give on several batches what the vmapped network gives: a network
+    that asks Python's own random numbers, say, would be frozen by tracing, and nobody told.
+    """
+    if engine == "one-by-one":
+        return None
+    if engine == "compiled":
+        why = native.why_not() if device == "cpu" else "a GPU replays recorded graphs instead"
+        return why or why_not("captured", task, data, device)
+    tried = ("vmap",) if engine == "vmap" else ("vmap", "captured")
+    try:
+        results = [_results(name, task, data) for name in tried]
+    except Exception as e:  # vmap raises many kinds; a true fault shows one by one too
+        return f"{type(e).__name__}: {str(e).strip().splitlines()[0]}"
+    if not all(_close(*pair) for pair in zip(results[0], results[-1], strict=True)):
+        return "traced once and replayed it gives other results: it asks something but its inputs"
+    return None
+
+
+@torch.random.fork_rng(devices=[])
+def _results(engine: str, task: TaskProtocol, data: Data) -> list[Tensor]:
+    """Gradients, losses, buffers and scores of two different cells on a few batches."""
+    torch.manual_seed(0)
+    ensemble = Ensemble(task.network(), 2, "cpu", torch.float32)
+    ensemble.theta[1] *= 0.9
+    made = ENGINES[engine](ensemble, task)
+    with quiet_fallbacks():
+        return [tensor for seed in range(BATCHES) for tensor in _of_batch(made, data, seed)]
+
+
+def _of_batch(engine: Engine, data: Data, number: int) -> Iterator[Tensor]:
+    network, size = engine.ensemble.network, min(EXAMPLES, len(data.train_targets))
+    start = number * size % (len(data.train_targets) - size + 1)
+    batch = slice(start, start + size)
+    inputs = normalized(engine.task, data.train_inputs[batch], torch.float32)
+    targets = data.train_targets[batch]
+    torch.manual_seed(number)
+    network.train()
+    yield from engine.gradient(inputs, targets)
+    yield from (buffer.clone() for buffer in engine.ensemble.buffers.values())
+    network.eval()
+    with torch.no_grad():
+        yield from engine.scores(inputs, targets).values()
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Whether they differ by rounding only."""
+    a, b = a.double(), b.double()
+    scale = a.abs().amax() if a.numel() else a.new_zeros(())
+    return bool(((a - b).abs() <= TOLERANCE * scale).all() | (a == b).all())

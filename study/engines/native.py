@@ -1,0 +1,84 @@
+"""Graphs compiled for this machine, once, and kept on disk for the next worker and run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from platformdirs import user_cache_path
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+# How inductor is to compile: random numbers as the uncompiled network draws them, and the code
+# that calls the kernels unoptimized, since that takes most of the compiler's time and gains nothing.
+OPTIONS = {"fallback_random": True, "aot_inductor.compile_wrapper_opt_level": "O0"}
+
+
+def load(graph: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
+    """The graph as machine code for tensors of these shapes; from disk where it is there."""
+    path = cache_folder() / f"{_digest(graph, tensors)}.pt2"
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _compile(graph, tensors, path)
+    # What torch._inductor.aoti_load_package wraps, without the imports for compiling: those took
+    # 2.2 s in every worker, this 4 ms (torch 2.13).
+    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+
+    def run(*tensors: Tensor) -> Sequence[Tensor]:
+        found: Sequence[Tensor] = loader.boxed_run(list(tensors))
+        return found
+
+    return run
+
+
+def why_not() -> str | None:
+    """Why nothing can be compiled here; None if it can."""
+    compiler = os.environ.get("CXX", "clang++" if platform.system() == "Darwin" else "g++")
+    if platform.system() == "Windows":
+        return "not tried on Windows"
+    return None if shutil.which(compiler) else f"no C++ compiler here ({compiler})"
+
+
+def cache_folder() -> Path:
+    """Where compiled graphs are kept; made if need be, for this user alone."""
+    folder = user_cache_path("landscape-study") / "compiled"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
+    class Wrapped(nn.Module):
+        """The graph, as torch.export wants it."""
+
+        def forward(self, *tensors: Tensor) -> Any:
+            return graph(*tensors)
+
+    unfinished = path.with_suffix(f".{os.getpid()}.pt2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
+        exported = torch.export.export(Wrapped(), tuple(tensors))
+        torch._inductor.aoti_compile_and_package(
+            exported, package_path=str(unfinished), inductor_configs=OPTIONS
+        )
+    unfinished.replace(path)
+
+
+def _digest(graph: GraphModule, tensors: Sequence[Tensor]) -> str:
+    """A name for the graph, its constants, its arguments, and all that its code depends on."""
+    digest = hashlib.sha256(graph.code.encode())
+    for name, constant in sorted(graph.named_buffers()):
+        digest.update(name.encode())
+        digest.update(constant.detach().cpu().contiguous().numpy().tobytes())
+    for tensor in tensors:
+        digest.update(f"{tensor.shape}{tensor.stride()}{tensor.dtype}".encode())
+    facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+    digest.update(f"{facts}{platform.platform()}{OPTIONS}".encode())
+    return digest.hexdigest()[:24]

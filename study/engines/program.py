@@ -1,0 +1,105 @@
+"""Programs: functions of tensors, traced once into graphs of plain operations.
+
+A function may work in place on its arguments. All that changes from call to call must be among
+them: everything else is frozen by tracing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from study.engines import native
+from study.engines.base import quiet_fallbacks
+from study.pairs import TensorFunction
+
+Run = Callable[..., Sequence[Tensor]]
+
+
+class Program:
+    """Replays what `function` did when it was first called with arguments of these shapes.
+
+    Args:
+        function: of tensors, to a tuple of tensors; traced on copies, so that tracing leaves
+            neither its arguments nor the random state changed.
+        compiled: whether to compile the graph for the shapes of the first call. Other shapes
+            are few and rare: a last partial batch.
+    """
+
+    def __init__(self, function: TensorFunction, *, compiled: bool) -> None:
+        self.function = function
+        self.compiled = compiled
+        self.runs: dict[tuple[torch.Size, ...], Run] = {}
+
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """What the function gives for these tensors."""
+        shapes = tuple(tensor.shape for tensor in tensors)
+        run = self.runs.get(shapes)
+        if run is None:
+            run = self.runs[shapes] = self._prepare(tensors)
+        return run(*tensors)
+
+    def _prepare(self, tensors: Sequence[Tensor]) -> Run:
+        graph = trace(self.function, tensors)
+        if tensors[0].device.type == "cuda":
+            return CudaGraph(graph, tensors)
+        return native.load(graph, tensors) if self.compiled and not self.runs else graph
+
+
+def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
+    """The operations that the function does on tensors of these shapes."""
+    cuda = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
+    with torch.random.fork_rng(cuda), torch.no_grad(), quiet_fallbacks():
+        copies = [tensor.clone() for tensor in tensors]
+        graph: Any = make_fx(function)(*copies)
+        return graph
+
+
+class CudaGraph:
+    """A graph recorded once on the GPU and replayed by one call from the host.
+
+    Arguments that stay where they were when it was recorded (parameters, moments, buffers) are
+    used in place; others (batches) are copied there. What it returns is overwritten by the next
+    call.
+    """
+
+    WARM_UP = 3  # calls before recording, which let libraries choose and allocate
+
+    def __init__(self, graph: GraphModule, tensors: Sequence[Tensor]) -> None:
+        self.held = [_lasting(tensor) for tensor in tensors]
+        before = [tensor.clone() for tensor in self.held]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream), torch.no_grad():
+            for _ in range(self.WARM_UP):
+                graph(*self.held)
+        torch.cuda.current_stream().wait_stream(stream)
+        self.recorded = torch.cuda.CUDAGraph()
+        with torch.no_grad(), torch.cuda.graph(self.recorded):
+            self.results = graph(*self.held)
+        for tensor, value in zip(self.held, before, strict=True):
+            tensor.copy_(value)
+
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Replay on these tensors."""
+        copy_where_moved(self.held, tensors)
+        self.recorded.replay()
+        return self.results
+
+
+def _lasting(tensor: Tensor) -> Tensor:
+    """The tensor itself, or a copy where it is a view into something larger, as test batches are."""
+    whole = tensor.untyped_storage().nbytes() == tensor.nbytes
+    return tensor if whole else tensor.clone()
+
+
+def copy_where_moved(held: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+    """Copy into each held tensor what is now elsewhere in memory."""
+    for there, tensor in zip(held, tensors, strict=True):
+        if there.data_ptr() != tensor.data_ptr():
+            there.copy_(tensor)
