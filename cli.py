@@ -683,19 +683,22 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
     """Put the study into the store and train what is open."""
     from study.driver import run
     from study.live import LiveView, can_show
-    from study.terminal import ProgressBar, engine_line
+    from study.terminal import ProgressBar
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
     finished = sum(p.finished for p in store.progress(name))
     console.print(
         f"study {name}: {created.total} cells, {finished} of them finished; "
-        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)}; database {store.name}",
+        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)}, engine {plan.choice.engine}; "
+        f"database {store.name}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-    console.print(engine_line(plan), highlight=False, markup=False, soft_wrap=True)
+    if plan.choice.why:
+        why = f"no faster engine can train task {plan.study.task} here: {plan.choice.why}"
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     shown = live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:

@@ -85,7 +85,7 @@ def make_store(path: Path) -> None:
     rows = pd.read_csv(CELLS).set_index(["panel", "seed", "alpha", "lambda"]).sort_index()
     store = Store(str(path), create=True)
     store.create(study, "benchmark", lambda cells: [cells])
-    run_id = store.start_run(study.name, provenance(["cpu"]))
+    run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
     for claim in _claims(store, study.name, run_id):
         keys = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
         last = rows.loc[keys, "test_error"].to_numpy(dtype=np.float32)[:, None]

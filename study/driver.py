@@ -23,9 +23,9 @@ import torch
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from study.arithmetic import worker_arithmetic
 from study.engines import ENGINES
 from study.errors import LandscapeError, LeaseLostError, TrainingError
-from study.arithmetic import worker_arithmetic
 from study.fused import train_chunk
 from study.plan import Plan
 from study.provenance import Worker, provenance
@@ -76,7 +76,7 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
         run_id=run_id,
         engine=plan.choice.engine,
         threads=plan.threads,
-        width=plan.chunk,
+        width=plan.choice.width,
         parent=os.getpid(),
         path=tuple(sys.path),
     )

@@ -29,7 +29,7 @@ from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, chance_error, normalized
 
 # Test activations held at once, in cells × examples: larger slices leave the CPU's cache.
-EVALUATION_SLICE = 4096
+EVALUATION_SLICE = 8192
 # Nor more examples than so many training batches: without gradients they take less memory.
 EVALUATION_BATCHES = 4
 

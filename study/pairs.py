@@ -170,8 +170,9 @@ class PairOptimizer:
         """
         self.t += 1
         rate = eta * self.alpha
-        strength = {"l2": 1.0, "decoupled": eta, "scaled": rate}[self.where]
-        decay = strength * lambda_scale * self.lambda_
+        decay = lambda_scale * self.lambda_
+        if self.where != "l2":
+            decay = decay * (eta if self.where == "decoupled" else rate)
         # Filled where θ is: a copy from the host would hold up a GPU at each step.
         corrections = [self.theta.new_full((), c) for c in self.rule.corrections(self.t)]
         self._run(self.theta, g, rate, decay, *self.moments, *corrections)

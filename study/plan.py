@@ -24,6 +24,8 @@ from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 # Cells trained together where memory does not forbid it: on a CPU more of them leave the cache,
 # on a GPU more of them no longer fill it better.
 CHUNK = {"cpu": 48, "cuda": 512}
+# Cells that are trained one by one gain nothing from each other, and a chunk that dies is lost.
+ONE_BY_ONE_CHUNK = 8
 MEMORY_SHARE = 0.6  # of the free memory that chunks may take
 
 
@@ -40,14 +42,10 @@ class Plan:
     fingerprint: str
     devices: tuple[str, ...]  # one worker each
     threads: int  # of each worker on a CPU
-    choice: tuning.Choice  # engine and chunk
+    choice: tuning.Choice  # of the engine
+    chunk: int  # most cells trained together
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
-
-    @property
-    def chunk(self) -> int:
-        """Most cells trained together."""
-        return self.choice.chunk
 
     @property
     def setting(self) -> Setting:
@@ -95,20 +93,20 @@ def make_plan(
     devices = choose_devices(device, workers, memory)
     threads = max(1, joblib.cpu_count() // len(devices))
     most = chunk or _chunk_size(devices, memory)
+    width = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
     setting = Setting(study, task, data, devices[0], threads)
     hash_ = fingerprint(task, data)
     missing = missing_cells(store, study) if store else _all_cells(study)
     cell_epochs = _cell_epochs(study, missing)
     begun = engine_begun(store, study.name) if store else None
     if engine is not None:
-        choice = tuning.given(setting, engine, most)
+        choice = tuning.given(setting, engine, width)
     elif begun is not None and why_not(begun, task, data, devices[0]) is None:
-        choice = tuning.Choice(begun, most)
+        choice = tuning.Choice(begun, width)
     elif devices[0].startswith("cuda"):
-        choice = tuning.on_gpu(setting, most)
+        choice = tuning.on_gpu(setting, width)
     else:
-        widest = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
-        choice = tuning.choose(setting, widest, cell_epochs / len(devices), hash_, tell)
+        choice = tuning.choose(setting, width, cell_epochs / len(devices), hash_, tell)
     return Plan(
         study=study,
         task=task,
@@ -117,6 +115,7 @@ def make_plan(
         devices=devices,
         threads=threads,
         choice=choice,
+        chunk=min(most, ONE_BY_ONE_CHUNK) if choice.engine == "one-by-one" else most,
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=memory,
     )

@@ -247,26 +247,18 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
     memory = plan.chunk * plan.cell_bytes
     table.caption = (
-        f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, at most {plan.chunk} "
-        f"cells together: {format_bytes(memory)} a worker beside PyTorch itself; "
+        f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, "
+        f"at most {plan.chunk} cells together: {format_bytes(memory)} a worker beside PyTorch itself; "
         f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)} on "
-        f"{', '.join(sorted(set(plan.devices)))}, {_threads(plan.threads)}; "
+        f"{', '.join(sorted(set(plan.devices)))}{_threads(plan.threads)}; "
         f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
 
 
-def engine_line(plan: Plan) -> str:
-    """How the cells are trained, and why not faster."""
-    choice = plan.choice
-    because = f": no faster engine can do task {plan.study.task} here ({choice.why})"
-    return f"engine {choice.engine}, at most {choice.chunk} cells together" + (
-        because if choice.why else ""
-    )
-
-
 def _threads(count: int) -> str:
-    return "one thread each" if count == 1 else f"{count} threads each"
+    """Of each worker, where there are several."""
+    return "" if count == 1 else f", {count} threads each"
 
 
 def _gpu_hours(plan: Plan, seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Which engine trains a study fastest here: measured in short probes, and remembered.
 
-What is remembered belongs to one task, batch size, chunk, machine and version of PyTorch; deleting
-the folder `study.engines.native.cache_folder` forgets it.
+What is remembered belongs to one task, batch size, chunk size, machine and version of PyTorch;
+deleting the folder `study.engines.native.cache_folder` forgets it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from study.errors import UsageError
 
 # Seconds of training below which nothing is worth probing further, and compiling not worth it.
 SHORT, WORTH_COMPILING = 10.0, 60.0
-ONE_BY_ONE_CHUNK = 8  # nothing is gained by more, and less is lost when a worker dies
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,14 @@ class Choice:
     """How cells are trained."""
 
     engine: str
-    chunk: int  # most cells together
+    width: int  # cells of a whole chunk
     pace: Pace | None = None  # None: not measured
     why: str = ""  # why no better engine is used
 
 
 def choose(
     setting: Setting,
-    chunk: int,
+    width: int,
     cell_epochs: float,
     fingerprint: str,
     tell: Callable[[str], None] = lambda message: None,
@@ -49,22 +48,23 @@ def choose(
 
     Args:
         setting: task and device.
-        chunk: most cells together.
+        width: cells of a whole chunk.
         cell_epochs: epochs times cells of one worker.
         fingerprint: of the task's data and network.
         tell: called with a word when something takes longer.
     """
     if cell_epochs == 0:
-        return Choice("vmap", chunk)
-    memory = Memory(setting, chunk, fingerprint)
+        return Choice("vmap", width)
+    memory = Memory(setting, width, fingerprint)
     known = memory.recall()
     if known is None or _is_worth_compiling(setting, known, cell_epochs):
-        known = _measure_engines(setting, chunk, cell_epochs, tell)
+        known = _measure_engines(setting, width, cell_epochs, tell)
         memory.keep(known)
-    return _best(known, chunk)
+    best = _fastest(known.probes)
+    return Choice(best.engine, width, best.pace, known.why)
 
 
-def given(setting: Setting, engine: str, chunk: int) -> Choice:
+def given(setting: Setting, engine: str, width: int) -> Choice:
     """The engine that the user asks for.
 
     Raises:
@@ -73,10 +73,10 @@ def given(setting: Setting, engine: str, chunk: int) -> Choice:
     why = why_not(engine, setting.task, setting.data, setting.device)
     if why is not None:
         raise UsageError(
-            f"--engine {engine}: it cannot train task '{setting.study.task}' here: {why}: leave it "
-            "to the tool, or take --engine one-by-one"
+            f"--engine {engine}: it cannot train task '{setting.study.task}' here: {why}: leave "
+            "the choice to the tool, or take --engine one-by-one"
         )
-    return Choice(engine, chunk)
+    return Choice(engine, width)
 
 
 def pace(setting: Setting, choice: Choice) -> Pace:
@@ -84,17 +84,17 @@ def pace(setting: Setting, choice: Choice) -> Pace:
     if choice.pace is not None:
         return choice.pace
     if ENGINES[choice.engine].traced:
-        return measure(setting, choice.engine, choice.chunk, setting.batch_size).pace
-    return measure_by_growing(setting, choice.engine, choice.chunk).pace
+        return measure(setting, choice.engine, choice.width, setting.batch_size).pace
+    return measure_by_growing(setting, choice.engine, choice.width).pace
 
 
-def on_gpu(setting: Setting, chunk: int) -> Choice:
+def on_gpu(setting: Setting, width: int) -> Choice:
     """The best engine that can do the network; not measured."""
     why = why_not("vmap", setting.task, setting.data)
     if why is not None:
-        return Choice("one-by-one", min(chunk, ONE_BY_ONE_CHUNK), None, why)
+        return Choice("one-by-one", width, None, why)
     why = why_not("captured", setting.task, setting.data)
-    return Choice("captured" if why is None else "vmap", chunk, None, why or "")
+    return Choice("captured" if why is None else "vmap", width, None, why or "")
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class Known:
 
 
 def _measure_engines(
-    setting: Setting, chunk: int, cell_epochs: float, tell: Callable[[str], None]
+    setting: Setting, width: int, cell_epochs: float, tell: Callable[[str], None]
 ) -> Known:
     """Probe one engine after the other, as far as the training is long enough to gain by it."""
     why = why_not("vmap", setting.task, setting.data)
     if why is not None:
         return Known((measure_by_growing(setting, "one-by-one", 1),), why, final=True)
-    first = measure_by_growing(setting, "vmap", chunk)
+    first = measure_by_growing(setting, "vmap", width)
     known = Known((first,), "", final=False)
     if _seconds(setting, known, cell_epochs) < SHORT:
         return known
@@ -124,14 +124,14 @@ def _measure_engines(
     known = _add(known, measure(setting, "captured", first.cells, first.examples))
     if _seconds(setting, known, cell_epochs) < WORTH_COMPILING:
         return known
-    whole = (first.cells, first.examples) == (chunk, setting.batch_size)
+    whole = (first.cells, first.examples) == (width, setting.batch_size)
     why = why_not("compiled", setting.task, setting.data)
     if why is None and not whole:
         why = "the network is too large for a probe of a whole chunk"
     if why is not None:
         return replace(known, why=why, final=True)
     tell("compiling the training step for this machine, once: about half a minute")
-    return replace(_add(known, measure(setting, "compiled", chunk, first.examples)), final=True)
+    return replace(_add(known, measure(setting, "compiled", width, first.examples)), final=True)
 
 
 def _is_worth_compiling(setting: Setting, known: Known, cell_epochs: float) -> bool:
@@ -152,18 +152,12 @@ def _seconds(setting: Setting, known: Known, cell_epochs: float) -> float:
     return cell_epochs * _fastest(known.probes).pace.epoch(setting)
 
 
-def _best(known: Known, chunk: int) -> Choice:
-    best = _fastest(known.probes)
-    most = min(chunk, ONE_BY_ONE_CHUNK) if best.engine == "one-by-one" else chunk
-    return Choice(best.engine, most, best.pace, known.why)
-
-
 class Memory:
     """What was measured before, in a file of its own for each setting."""
 
-    def __init__(self, setting: Setting, chunk: int, fingerprint: str) -> None:
+    def __init__(self, setting: Setting, width: int, fingerprint: str) -> None:
         facts = (
-            *(fingerprint, setting.batch_size, chunk, setting.threads, setting.device),
+            *(fingerprint, setting.batch_size, width, setting.threads, setting.device),
             *(setting.study.options.model_dump_json(), tuple(ENGINES)),
             *(torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.platform()),
             *(platform.processor(), os.cpu_count(), version("landscape-study")),

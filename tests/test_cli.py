@@ -138,7 +138,7 @@ def test_a_pipe_gets_plain_lines(tmp_path: Path, option: tuple[str, ...]):
     result = landscape(*SMALL_RUN, *option, "--store", path, "--workers", 1, "--no-plot")
     assert "\x1b" not in result.output
     assert [line.rstrip() for line in result.output.splitlines()[:6]] == [
-        f"study small: 8 cells, 0 of them finished; 1 worker; database {path}",
+        f"study small: 8 cells, 0 of them finished; 1 worker, engine vmap; database {path}",
         f"study small · task {SPIRALS} · 1 seed",
         "panel  cells  finished  running  open  diverged  failed  best %  time",
         "sgd        4         4        0     0         0       0    0.00   2 s",

@@ -60,7 +60,7 @@ def fill(
     store.create(
         study, "valley", lambda cells: [cells[i : i + width] for i in range(0, len(cells), width)]
     )
-    run_id = store.start_run(study.name, provenance(["cpu"]))
+    run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
     rng = np.random.default_rng(0)
     while chunks is None or chunks > 0:
         claim = store.claim(study.name, Worker(), run_id)

@@ -53,8 +53,9 @@ def convolution(
     Not for groups, dilation or padding in words.
     """
     n = weight.ndim - 2
-    plain = groups == 1 and _each(dilation, n) == (1,) * n and not isinstance(padding, str)
-    if not plain or inputs.ndim != n + 2:
+    if isinstance(padding, str) or groups != 1 or _each(dilation, n) != (1,) * n:
+        return NotImplemented
+    if inputs.ndim != n + 2:  # a single example
         return NotImplemented
     geometry = Geometry(tuple(inputs.shape[2:]), weight.shape[2:], stride, padding)
     columns = Columns.apply(inputs, geometry)
@@ -242,7 +243,7 @@ class Product(Function):
 
 
 class Normalized(Function):
-    """[B, C, …] with each channel's mean taken off and divided by its deviation; mean, variance."""
+    """[B, C, …] less each channel's mean and over its deviation; and mean and variance."""
 
     generate_vmap_rule = True
 

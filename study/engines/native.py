@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 # How inductor is to compile: random numbers as the uncompiled network draws them, and the code
-# that calls the kernels unoptimized, since that takes most of the compiler's time and gains nothing.
+# that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
 OPTIONS = {"fallback_random": True, "aot_inductor.compile_wrapper_opt_level": "O0"}
 
 

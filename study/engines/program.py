@@ -93,7 +93,7 @@ class CudaGraph:
 
 
 def _lasting(tensor: Tensor) -> Tensor:
-    """The tensor itself, or a copy where it is a view into something larger, as test batches are."""
+    """The tensor itself, or a copy where it is a view into something larger, as test batches."""
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes
     return tensor if whole else tensor.clone()
 

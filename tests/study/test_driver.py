@@ -123,7 +123,7 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
 
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):
     plan = planned(store, make_study(task=f"{TASKS}:branching"))
-    assert plan.not_fused is not None
+    assert plan.choice.engine == "one-by-one"
     run(plan, store)
     assert all(row["test_error"] is not None for row in store.cells("small"))
 

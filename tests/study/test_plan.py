@@ -78,8 +78,8 @@ class TestPlan:
         assert plan.parameters == 2 * 32 + 32 + 32 * 32 + 32 + 32 * 2 + 2
         assert plan.cell_bytes > PARAMETER_COPIES * 4 * plan.parameters
 
-    def test_a_fusable_task_is_fused(self, plan: Plan):
-        assert plan.not_fused is None
+    def test_a_little_work_is_done_by_vmap_without_further_probes(self, plan: Plan):
+        assert plan.choice.engine == "vmap"
 
 
 @pytest.mark.parametrize(

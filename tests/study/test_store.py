@@ -46,7 +46,7 @@ def create(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
 
 def begin(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
     create(store, study, fingerprint)
-    return store.start_run(study.name, provenance(["cpu"]))
+    return store.start_run(study.name, provenance(["cpu"], "vmap"))
 
 
 def train_all(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> list[Claim]:
@@ -257,7 +257,7 @@ class TestClaim:
     ):
         run_id = begin(store, small_study)
         mine = store.claim("small", Worker(), run_id)
-        other_run = store.start_run("small", provenance(["cpu"]))
+        other_run = store.start_run("small", provenance(["cpu"], "vmap"))
         theirs = store.claim("small", Worker(), other_run)
         store.end_run(run_id)
         assert mine is not None
