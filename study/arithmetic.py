@@ -14,9 +14,11 @@ KEPT = 2**30  # bytes: more than any tensor of a chunk
 
 
 @contextmanager
-def worker_arithmetic(device: str, threads: int = 1) -> Iterator[None]:
+def worker_arithmetic(device: str, threads: int = 1, *, tf32: bool = False) -> Iterator[None]:
     """How workers compute: with so many threads each on a CPU, denormal numbers as 0."""
-    before = torch.get_num_threads()
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32  # PyTorch's own default is to round convolutions
     if device == "cpu":
         torch.set_num_threads(threads)
         _keep_freed_memory()
@@ -25,7 +27,8 @@ def worker_arithmetic(device: str, threads: int = 1) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(before[0])
+        torch.set_float32_matmul_precision(before[1])
         torch.set_flush_denormal(False)
 
 

@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from study.arithmetic import worker_arithmetic
 from study.fused import evaluation_size, train_chunk
-from study.spec import Study
+from study.spec import Options, Study
 from study.tasks.task import Data, TaskProtocol, normalized
 
 # Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
@@ -59,6 +59,11 @@ class Setting:
     data: Data
     device: str
     threads: int  # of a worker on a CPU
+
+    @property
+    def network(self) -> tuple[TaskProtocol, Data, Options]:
+        """What decides which engines can do it."""
+        return self.task, self.data, self.study.options
 
     @property
     def batch_size(self) -> int:
@@ -136,7 +141,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
         moments.append(time.perf_counter())
 
     grid = panel.grid.cells()
-    with worker_arithmetic(device, setting.threads):
+    with worker_arithmetic(device, setting.threads, tf32=study.options.tf32):
         train_chunk(
             setting.task,
             data.to(device, getattr(torch, study.options.precision)),

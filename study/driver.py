@@ -172,7 +172,7 @@ class _Workers:
 def work(job: Job, device: str) -> None:
     """One worker: claim, train and record until no chunk of the study is open."""
     sys.path[:] = job.path
-    with worker_arithmetic(device, job.threads):
+    with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
         _work(job, device)
 
 

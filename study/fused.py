@@ -73,7 +73,7 @@ def train_chunk(
     with torch.random.fork_rng(gpus), quiet_fallbacks():
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
-        engine_ = ENGINES[engine](ensemble, task)
+        engine_ = ENGINES[engine](ensemble, task, options)
         optimizer = _optimizer(panel, cells, engine_, options)
         recorder = _Recorder(len(cells), panel.epochs, task)
         batches = _Batches(task, data, batch_size, seed, dtype)

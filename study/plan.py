@@ -101,7 +101,7 @@ def make_plan(
     begun = engine_begun(store, study.name) if store else None
     if engine is not None:
         choice = tuning.given(setting, engine, width)
-    elif begun is not None and why_not(begun, task, data, devices[0]) is None:
+    elif begun is not None and why_not(begun, *setting.network, devices[0]) is None:
         choice = tuning.Choice(begun, width)
     elif devices[0].startswith("cuda"):
         choice = tuning.on_gpu(setting, width)

@@ -60,6 +60,15 @@ class Options(Frozen):
     eps: float = Field(default=1e-8, gt=0, allow_inf_nan=False)  # of adam
     decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
     precision: Literal["float32", "float64"] = "float32"
+    bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
+    tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
+    channels_last: bool = False  # whether images lie in memory as [B, H, W, C]
+
+    @model_validator(mode="after")
+    def _roundings_of_float32(self) -> Options:
+        if self.precision == "float64" and (self.bf16 or self.tf32):
+            raise ValueError("bf16 and tf32 round float32: leave them out with float64")
+        return self
 
 
 def _schedule_by_name(value: Any) -> Any:

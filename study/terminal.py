@@ -245,13 +245,12 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
-    memory = plan.chunk * plan.cell_bytes
+    memory, workers = format_bytes(plan.chunk * plan.cell_bytes), len(plan.devices)
     table.caption = (
         f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, "
-        f"at most {plan.chunk} cells together: {format_bytes(memory)} a worker beside PyTorch itself; "
-        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)} on "
-        f"{', '.join(sorted(set(plan.devices)))}{_threads(plan.threads)}; "
-        f"about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
+        f"at most {plan.chunk} cells together: {memory} a worker beside PyTorch itself; "
+        f"{workers} worker{'s' * (workers > 1)} on {', '.join(sorted(set(plan.devices)))}"
+        f"{_threads(plan.threads)}; about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )
     return table
 

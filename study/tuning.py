@@ -70,7 +70,7 @@ def given(setting: Setting, engine: str, width: int) -> Choice:
     Raises:
         UsageError: it cannot do the task's network.
     """
-    why = why_not(engine, setting.task, setting.data, setting.device)
+    why = why_not(engine, *setting.network, setting.device)
     if why is not None:
         raise UsageError(
             f"--engine {engine}: it cannot train task '{setting.study.task}' here: {why}: leave "
@@ -90,10 +90,10 @@ def pace(setting: Setting, choice: Choice) -> Pace:
 
 def on_gpu(setting: Setting, width: int) -> Choice:
     """The best engine that can do the network; not measured."""
-    why = why_not("vmap", setting.task, setting.data)
+    why = why_not("vmap", *setting.network)
     if why is not None:
         return Choice("one-by-one", width, None, why)
-    why = why_not("captured", setting.task, setting.data)
+    why = why_not("captured", *setting.network)
     return Choice("captured" if why is None else "vmap", width, None, why or "")
 
 
@@ -110,7 +110,7 @@ def _measure_engines(
     setting: Setting, width: int, cell_epochs: float, tell: Callable[[str], None]
 ) -> Known:
     """Probe one engine after the other, as far as the training is long enough to gain by it."""
-    why = why_not("vmap", setting.task, setting.data)
+    why = why_not("vmap", *setting.network)
     if why is not None:
         return Known((measure_by_growing(setting, "one-by-one", 1),), why, final=True)
     first = measure_by_growing(setting, "vmap", width)
@@ -118,14 +118,14 @@ def _measure_engines(
     if _seconds(setting, known, cell_epochs) < SHORT:
         return known
     known = _add(known, measure(setting, "one-by-one", 1, first.examples))
-    why = why_not("captured", setting.task, setting.data)
+    why = why_not("captured", *setting.network)
     if why is not None:
         return replace(known, why=why, final=True)
     known = _add(known, measure(setting, "captured", first.cells, first.examples))
     if _seconds(setting, known, cell_epochs) < WORTH_COMPILING:
         return known
     whole = (first.cells, first.examples) == (width, setting.batch_size)
-    why = why_not("compiled", setting.task, setting.data)
+    why = why_not("compiled", *setting.network)
     if why is None and not whole:
         why = "the network is too large for a probe of a whole chunk"
     if why is not None:

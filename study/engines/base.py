@@ -17,6 +17,7 @@ from torch.func import functional_call
 from study.engines.ensemble import Ensemble, Tensors
 from study.metrics import TOP5, metrics_of
 from study.pairs import TensorFunction
+from study.spec import Options
 from study.tasks.task import TaskProtocol
 
 
@@ -25,9 +26,10 @@ class Engine(ABC):
 
     traced = False  # whether each new number of cells costs time
 
-    def __init__(self, ensemble: Ensemble, task: TaskProtocol) -> None:
+    def __init__(self, ensemble: Ensemble, task: TaskProtocol, options: Options) -> None:
         self.ensemble = ensemble
         self.task = task
+        self.options = options
         self.metrics = metrics_of(task.classes)[1:]
 
     @abstractmethod
@@ -47,12 +49,21 @@ class Engine(ABC):
     ) -> tuple[Tensor, Tensors]:
         """Loss of one cell, and its buffers afterwards."""
         state = {**p, **b}
-        outputs = functional_call(self.ensemble.network, state, (inputs,))
+        outputs = self.called(state, inputs)
         return self.task.loss(outputs, targets), {name: state[name] for name in b}
 
     def cell_outputs(self, p: Tensors, b: Tensors, inputs: Tensor) -> Tensor:
         """Outputs [B, C] of one cell."""
-        return functional_call(self.ensemble.network, (p, b), (inputs,))
+        return self.called({**p, **b}, inputs)
+
+    def called(self, state: Tensors, inputs: Tensor) -> Tensor:
+        """The network's outputs [B, C], in the precision of its parameters."""
+        theta, bf16 = self.ensemble.theta, self.options.bf16
+        if self.options.channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(theta.device.type, torch.bfloat16, enabled=bf16):
+            outputs: Tensor = functional_call(self.ensemble.network, state, (inputs,))
+        return outputs.to(theta.dtype) if bf16 else outputs
 
     def sums(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """Per test metric its sum over the batch, [K], of outputs [K, B, C] and losses [K]."""

@@ -9,14 +9,22 @@ from torch import Tensor
 
 from study.engines import ENGINES, Engine, Ensemble, native
 from study.engines.base import quiet_fallbacks
+from study.spec import Options
 from study.tasks.task import Data, TaskProtocol, normalized
 
 EXAMPLES = 8  # of a batch that is tried
 BATCHES = 3
 TOLERANCE = 1e-3  # of the largest number; rounding is far below, another dropout mask far above
+BF16_TOLERANCE = 0.1
 
 
-def why_not(engine: str, task: TaskProtocol, data: Data, device: str = "cpu") -> str | None:
+def why_not(
+    engine: str,
+    task: TaskProtocol,
+    data: Data,
+    options: Options = Options(),  # noqa: B008: frozen
+    device: str = "cpu",
+) -> str | None:
     """Why the engine cannot do the task's network on the device; None if it can.
 
     What is captured must also give on several batches what the vmapped network gives: a network
@@ -26,24 +34,25 @@ def why_not(engine: str, task: TaskProtocol, data: Data, device: str = "cpu") ->
         return None
     if engine == "compiled":
         why = native.why_not() if device == "cpu" else "a GPU replays recorded graphs instead"
-        return why or why_not("captured", task, data, device)
+        return why or why_not("captured", task, data, options, device)
     tried = ("vmap",) if engine == "vmap" else ("vmap", "captured")
     try:
-        results = [_results(name, task, data) for name in tried]
+        results = [_results(name, task, data, options) for name in tried]
     except Exception as e:  # vmap raises many kinds; a true fault shows one by one too
         return f"{type(e).__name__}: {str(e).strip().splitlines()[0]}"
-    if not all(_close(*pair) for pair in zip(results[0], results[-1], strict=True)):
+    tolerance = BF16_TOLERANCE if options.bf16 else TOLERANCE
+    if not all(_close(*pair, tolerance) for pair in zip(results[0], results[-1], strict=True)):
         return "traced once and replayed it gives other results: it asks something but its inputs"
     return None
 
 
 @torch.random.fork_rng(devices=[])
-def _results(engine: str, task: TaskProtocol, data: Data) -> list[Tensor]:
+def _results(engine: str, task: TaskProtocol, data: Data, options: Options) -> list[Tensor]:
     """Gradients, losses, buffers and scores of two different cells on a few batches."""
     torch.manual_seed(0)
     ensemble = Ensemble(task.network(), 2, "cpu", torch.float32)
     ensemble.theta[1] *= 0.9
-    made = ENGINES[engine](ensemble, task)
+    made = ENGINES[engine](ensemble, task, options)
     with quiet_fallbacks():
         return [tensor for seed in range(BATCHES) for tensor in _of_batch(made, data, seed)]
 
@@ -63,8 +72,8 @@ def _of_batch(engine: Engine, data: Data, number: int) -> Iterator[Tensor]:
         yield from engine.scores(inputs, targets).values()
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
     """Whether they differ by rounding only."""
     a, b = a.double(), b.double()
     scale = a.abs().amax() if a.numel() else a.new_zeros(())
-    return bool(((a - b).abs() <= TOLERANCE * scale).all() | (a == b).all())
+    return bool(((a - b).abs() <= tolerance * scale).all() | (a == b).all())

@@ -57,6 +57,7 @@ def convolution(
         return NotImplemented
     if inputs.ndim != n + 2:  # a single example
         return NotImplemented
+    inputs, weight = _cast(inputs), _cast(weight)
     geometry = Geometry(tuple(inputs.shape[2:]), weight.shape[2:], stride, padding)
     columns = Columns.apply(inputs, geometry)
     product = Product.apply(weight.flatten(1), columns)
@@ -250,6 +251,7 @@ class Normalized(Function):
     @staticmethod
     def forward(inputs: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         """In two passes: torch.var_mean is many times slower on a CPU (torch 2.13)."""
+        inputs = inputs.to(torch.promote_types(inputs.dtype, torch.float32))  # under autocast
         dims, count = _all_but_channels(inputs), _positions(inputs)
         mean = inputs.sum(dims, keepdim=True) / count
         centred = inputs - mean
@@ -270,10 +272,18 @@ class Normalized(Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None]:
         """(g − mean g − x̂·mean(g·x̂)) / deviation."""
         normal, variance = ctx.saved_tensors
+        gradient = gradient.to(normal.dtype)
         dims, count = _all_but_channels(gradient), _positions(gradient)
         mean = gradient.sum(dims, keepdim=True) / count
         along = (gradient * normal).sum(dims, keepdim=True) / count
         return (gradient - mean - normal * along) * (variance + ctx.eps).rsqrt(), None
+
+
+def _cast(tensor: Tensor) -> Tensor:
+    """As autocast would have it for a matrix product; our own functions must see to it."""
+    kind = tensor.device.type
+    enabled = torch.is_autocast_enabled(kind)
+    return tensor.to(torch.get_autocast_dtype(kind)) if enabled else tensor
 
 
 def _all_but_channels(inputs: Tensor) -> list[int]:

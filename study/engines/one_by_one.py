@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from study.engines.base import Engine, rewound_random_state
 from study.engines.ensemble import Tensors
@@ -41,9 +40,6 @@ class OneByOneEngine(Engine):
         return gradients, torch.stack(losses)
 
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
-        network = self.ensemble.network
-        outputs = torch.stack(
-            [functional_call(network, cell, (inputs,)) for cell in self._each_cell()]
-        )
+        outputs = torch.stack([self.cell_outputs(*cell, inputs) for cell in self._each_cell()])
         losses = torch.stack([self.task.loss(one, targets) for one in outputs])
         return dict(zip(self.metrics, self.sums(outputs, losses, targets), strict=True))

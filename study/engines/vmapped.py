@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vmap
+from torch.func import vmap
 
 from study.engines.base import Engine
-from study.engines.ensemble import Ensemble, Tensors
-from study.tasks.task import TaskProtocol
+from study.engines.ensemble import Tensors
 
 
 class VmapEngine(Engine):
-    """Gradients and outputs of all cells at once, without rewriting the network."""
+    """Gradients and outputs of all cells at once, without rewriting the network.
 
-    def __init__(self, ensemble: Ensemble, task: TaskProtocol) -> None:
-        super().__init__(ensemble, task)
-        # randomness="same": one dropout mask for all cells, whatever the chunk's composition.
-        self._gradient = vmap(
-            grad_and_value(self.cell_loss, has_aux=True),
-            in_dims=(0, 0, None, None),
-            randomness="same",
-        )
-        self._outputs = vmap(self.cell_outputs, in_dims=(0, 0, None), randomness="same")
-        self._losses = vmap(task.loss, in_dims=(0, None))
+    The gradient of the summed losses is that of each cell, since no cell sees another's
+    parameters; taken outside of vmap it is faster than inside.
+    """
 
     def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         e = self.ensemble
-        gradients, (losses, e.buffers) = self._gradient(
-            e.parameters(e.theta), e.buffers, inputs, targets
-        )
-        return torch.cat([gradients[name].flatten(1) for name in e.shapes], dim=1), losses
+        return self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
 
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
         e = self.ensemble
-        outputs = self._outputs(e.parameters(e.theta), e.buffers, inputs)
-        losses = self._losses(outputs, targets)
-        return dict(zip(self.metrics, self.sums(outputs, losses, targets), strict=True))
+        found = self.stacked_scores(e.theta, inputs, targets, *e.buffers.values())
+        return dict(zip(self.metrics, found, strict=True))
+
+    def stacked_gradient(
+        self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients [K, P] and losses [K] at `theta` [K, P]; moves the buffers in place."""
+        named = dict(zip(self.ensemble.buffers, buffers, strict=True))
+        with torch.enable_grad():
+            parameters = self.ensemble.parameters(theta)
+            leaves = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+            # randomness="same": one dropout mask for all, whatever the chunk's composition.
+            losses, moved = vmap(self.cell_loss, in_dims=(0, 0, None, None), randomness="same")(
+                leaves, named, inputs, targets
+            )
+            found = torch.autograd.grad(
+                losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
+            )
+        for name, buffer in named.items():
+            if moved[name] is not buffer:  # assigned anew rather than updated in place
+                buffer.copy_(moved[name].detach())
+        return torch.cat([g.flatten(1) for g in found], dim=1), losses.detach()
+
+    def stacked_scores(
+        self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Per test metric its sum over the batch, [K], at `theta` [K, P]."""
+        named = dict(zip(self.ensemble.buffers, buffers, strict=True))
+        outputs = vmap(self.cell_outputs, in_dims=(0, 0, None), randomness="same")(
+            self.ensemble.parameters(theta), named, inputs
+        )
+        losses = vmap(self.task.loss, in_dims=(0, None))(outputs, targets)
+        return self.sums(outputs, losses, targets)

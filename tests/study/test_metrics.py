@@ -15,7 +15,7 @@ from study.engines import ENGINES, Ensemble
 from study.errors import UsageError
 from study.metrics import METRICS, TOP5, metrics_of
 from study.plan import make_plan
-from study.spec import Cell, Figure, Study
+from study.spec import Cell, Figure, Options, Study
 from study.store import Store, optuna_study_name
 from study.tasks.task import Data
 from tests.conftest import make_study
@@ -43,7 +43,9 @@ def test_top_5_is_a_hit_among_five():
     data = Data(outputs, targets, outputs, targets)
     network = nn.Identity()
     network.weight = nn.Parameter(torch.zeros(1))
-    engine = ENGINES["one-by-one"](Ensemble(network, 2, "cpu", torch.float32), many_classes)
+    engine = ENGINES["one-by-one"](
+        Ensemble(network, 2, "cpu", torch.float32), many_classes, Options()
+    )
     for size in (1, 3, 4):
         found = fused.evaluate(engine, data, size)
         assert found["test_error"].tolist() == [75, 75]

@@ -14,7 +14,7 @@ from study.engines import ENGINES, Ensemble
 from study.models.shake_shake import Block, ShakeShake, Shortcut, shake_shake_26
 from study.spec import Cell, Options
 from study.tasks.task import Data
-from tests.study.chunks import assert_equals_plain_loop
+from tests.study.chunks import DOUBLE, assert_equals_plain_loop
 from tests.study.networks import shake_shake_net
 from tests.study.references import plain_training
 
@@ -174,7 +174,7 @@ def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     data, found = task.data().to("cpu", torch.float64), []
     for name in ("captured", "vmap", "one-by-one"):
         torch.manual_seed(5)
-        engine = ENGINES[name](Ensemble(task.network(), 3, "cpu", torch.float64), task)
+        engine = ENGINES[name](Ensemble(task.network(), 3, "cpu", torch.float64), task, DOUBLE)
         for size in (5, 3, 5):
             engine.ensemble.network.train()
             inputs, targets = data.train_inputs[:size], data.train_targets[:size]
