@@ -102,7 +102,7 @@ def run_part(name: str, settings: Settings) -> None:
         "machine": machine(),
     }
     own = {"repeats": settings.repeats, "quick": settings.quick, "command": _command()}
-    write(settings.results, name, common | facts | {"settings": facts["settings"] | own})
+    write(settings.results, name, common | facts | {"settings": own | facts["settings"]})
 
 
 def _command() -> list[str]:

@@ -28,7 +28,7 @@ def measure(settings: Settings) -> Facts:
     record = done.record() | {"database": done.database}
     share = record["database"]["share"]
     return {
-        "settings": {"preset": PRESET, "seeds": list(study.seeds)},
+        "settings": {"preset": PRESET, "seeds": list(study.seeds), "repeats": 1},
         "cells": done.cells,
         **{key: spread([record[key]]) for key in SPREADS},
         "database_share": spread([share]),

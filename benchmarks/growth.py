@@ -36,7 +36,7 @@ def measure(settings: Settings) -> Facts:
     middle, cores = cells[len(cells) // 2], usable_cores()
     runs = _Runs(settings)
     return {
-        "settings": {"pair": "adamw", "chunk": CHUNK, "curve_epochs": CURVE},
+        "settings": {"pair": "adamw", "once": ONCE, "chunk": CHUNK, "curve_epochs": CURVE},
         "cells": [runs(count, epochs[0], cores) for count in cells],
         "workers": [runs(middle, epochs[0], workers) for workers in up_to(cores)],
         "epochs": [runs(middle, budget, cores) for budget in epochs],

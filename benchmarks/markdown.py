@@ -32,8 +32,8 @@ def measured(facts: Facts) -> str:
     """When and where: the line above each part's tables."""
     machine = facts["machine"]
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("torch", "optuna"))
-    repeats = facts["settings"].get("repeats")
-    times = f", {repeats} repetitions: median (least to most)" if repeats else ""
+    repeats = facts["settings"].get("repeats", 1)
+    times = f"; {repeats} repetitions: median (least to most)" if repeats > 1 else ""
     revision = (machine["git"] or "unknown")[:10]
     dirty = " with changes" if (machine["git"] or "").endswith("-dirty") else ""
     return (

@@ -13,29 +13,28 @@ from benchmarks.measure import REPOSITORY, cold_seconds, spread
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import Repetition, tool, train
-from study.spec import Study
 
 # Seconds, cold, as issue 5 has it.
 ASKED = {"landscape --help": 0.5, "landscape status": 1.0, "landscape plot": 4.0}
 TIMED = ("claim", "record")  # calls of workers
-EVALUATED = ("digits", "mnist1d", "mnist5k")  # networks whose evaluation is timed
+EVALUATED = ("digits", "mnist5k")  # networks whose evaluation is timed
+EVALUATED_EPOCHS = 20  # at most
 
 
 def measure(settings: Settings) -> Facts:
     """All of it."""
     evaluated = EVALUATED[:1] if settings.quick else EVALUATED
-    studies = {name: NETWORKS[name].study(quick=settings.quick) for name in evaluated}
-    runs = [train(tool("--no-plot"), studies["digits"]) for _ in range(settings.repeats)]
-    settings.tell("start-up of a run")
+    runs = {name: pairs_of_runs(name, settings) for name in evaluated}
+    usual = [usual for usual, _ in runs["digits"]]
     return {
-        "settings": {"network": "digits", "panels_plotted": 4},
+        "settings": {"network": "digits", "epochs": EVALUATED_EPOCHS},
         "commands_s": commands(settings),
         "asked": ASKED,
-        "startup_s": startup(runs),
-        "claim_and_record": [_claim_and_record(run) for run in runs][-1],
+        "startup_s": startup(usual),
+        "claim_and_record": claim_and_record(usual),
         "data_s": {name: spread(data_seconds(name, settings.repeats)) for name in evaluated},
         "preparation_s": {name: spread(times) for name, times in preparation_seconds().items()},
-        "evaluation": {name: evaluation(study, settings) for name, study in studies.items()},
+        "evaluation": {name: evaluation_share(pairs) for name, pairs in runs.items()},
     }
 
 
@@ -94,12 +93,15 @@ def _work(run: Repetition) -> dict[str, Any]:
     return run.database
 
 
-def _claim_and_record(run: Repetition) -> dict[str, float]:
+def claim_and_record(runs: list[Repetition]) -> dict[str, dict[str, float]]:
     """Seconds of a call, and the share of claim, record and beat in the workers' time."""
-    work = _work(run)
-    calls = work["calls"]["worker"]
-    means = {f"{name}_s": calls[name]["seconds"] / calls[name]["calls"] for name in TIMED}
-    return means | {"share": work["share"]}
+    works = [_work(run) for run in runs]
+    calls = [work["calls"]["worker"] for work in works]
+    facts = {
+        f"{name}_s": spread([own[name]["seconds"] / own[name]["calls"] for own in calls])
+        for name in TIMED
+    }
+    return facts | {"share": spread([work["share"] for work in works])}
 
 
 def data_seconds(task: str, repeats: int) -> list[float]:
@@ -116,12 +118,17 @@ def data_seconds(task: str, repeats: int) -> list[float]:
     ]
 
 
-def evaluation(study: Study, settings: Settings) -> dict[str, float]:
-    """Share of the training time: what a run takes less with a single test example, in turns."""
-    shares = []
+def pairs_of_runs(network: str, settings: Settings) -> list[tuple[Repetition, Repetition]]:
+    """Runs of a network's study, each beside one with a single test example, in turns."""
+    study = NETWORKS[network].study(quick=settings.quick)
+    study = study.change_panels(epochs=min(EVALUATED_EPOCHS, study.panels[0].epochs or 1))
     untested = study.change(task=f"benchmarks.untested:{study.task}")
-    for _ in range(settings.repeats):
-        whole, less = (train(tool("--no-plot"), s).training_s for s in (study, untested))
-        shares.append(1 - less / whole)
-    settings.tell(f"{study.name}: evaluation")
-    return spread(shares)
+    command = tool("--no-plot")
+    pairs = [(train(command, study), train(command, untested)) for _ in range(settings.repeats)]
+    settings.tell(f"{network}: runs with and without evaluation")
+    return pairs
+
+
+def evaluation_share(pairs: list[tuple[Repetition, Repetition]]) -> dict[str, float]:
+    """Share of the training time: what a run takes less with a single test example."""
+    return spread([1 - less.training_s / usual.training_s for usual, less in pairs])

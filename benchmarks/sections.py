@@ -41,6 +41,7 @@ def asked_section(networks: Sequence[Facts]) -> str:
 def throughput_section(facts: Facts) -> str:
     """The rows of one network."""
     settings, same = facts["settings"], facts["agreement"]
+    epochs = settings["epochs"]
     metric = f"median_{same['metric']}"
     unit = "test error, %" if same["metric"] == "test_error" else "train loss"
     columns = ("row", "cells/s", "without start-up", "whole s", "start-up s", "peak MB", unit)
@@ -61,7 +62,7 @@ def throughput_section(facts: Facts) -> str:
         last = f"; the careful user's probe chose {_format(settings['channels_last'])}"
     return (
         f"### {facts['network']}\n\n{measured(facts)}\n\n"
-        f"{settings['cells']} cells, {settings['epochs']} epochs, batches of "
+        f"{settings['cells']} cells, {epochs} epoch{'s' * (epochs > 1)}, batches of "
         f"{settings['batch_size']}{last}. Medians over the cells lie "
         f"{same['largest_difference_of_medians']:.2f} apart (tolerance {same['tolerance']:g}).\n\n"
         f"{table(columns, rows)}"
@@ -137,7 +138,8 @@ def growth_section(facts: Facts) -> str:
         f"{settings['curve_epochs']} epochs are claimed and recorded, `status` is the whole "
         f"command:\n\n{table(('finished cells', 'MB', *names), rows)}"
     )
-    return "\n\n".join(("## How cost grows", measured(facts), *parts))
+    once = f"Runs of {settings['once']:,} cells and more were made once."
+    return "\n\n".join(("## How cost grows", measured(facts), once, *parts))
 
 
 def overheads_section(facts: Facts) -> str:
@@ -162,10 +164,10 @@ def overheads_section(facts: Facts) -> str:
     ]
     calls = facts["claim_and_record"]
     rows += [
-        [f"{name} of a chunk", f"{number(1000 * calls[f'{name}_s'])} ms", ""]
-        for name in ("claim", "record")
+        [f"{name} of a chunk", seconds(calls[f"{name}_s"]), ""] for name in ("claim", "record")
     ]
-    rows.append(["claim, record, beat: of the workers' time", f"{calls['share']:.2%}", ""])
+    share = f"{spread(calls['share'], 100)} %"
+    rows.append(["claim, record, beat: of the workers' time", share, ""])
     rows += [
         [f"evaluation: of the training time of `{name}`", f"{spread(share, 100)} %", ""]
         for name, share in facts["evaluation"].items()
@@ -204,7 +206,7 @@ def fig2_section(facts: Facts) -> str:
     lines = [row(*entry) for entry in rows]  # type: ignore[arg-type]
     return (
         f"## The whole embedded study\n\n{measured(facts)}\n\n"
-        f"`landscape run`, {facts['cells']:,} cells, once:\n\n"
+        f"`landscape run` of {facts['cells']:,} cells, once:\n\n"
         f"{table(('what', 'takes', 'asked'), lines)}"
     )
 
