@@ -15,7 +15,13 @@ from pathlib import Path
 import click
 
 from benchmarks import analysis, fig2, growth, limit, overheads, throughput
-from benchmarks.measure import machine, require_same_source, source_hash, stop_when_terminated
+from benchmarks.measure import (
+    BenchmarkError,
+    machine,
+    require_same_source,
+    source_hash,
+    stop_when_terminated,
+)
 from benchmarks.networks import NETWORKS
 from benchmarks.results import RESULTS, Part, Settings, write
 from benchmarks.tables import PAGE, render, update
@@ -57,12 +63,19 @@ def main(only: tuple[str, ...], repeats: int, quick: bool, output: Path | None) 
         output = Path(tempfile.mkdtemp(prefix="benchmarks-quick-"))
     folder = output or RESULTS
     settings = Settings(1 if quick else repeats, quick, folder, tell)
+    failed = []
     for name in names:
         click.echo(name)
-        run_part(name, settings)
+        try:
+            run_part(name, settings)
+        except BenchmarkError as e:  # the other parts are worth having
+            failed.append(name)
+            click.echo(f"Error: {e}", err=True)
     page = PAGE if output is None else output / PAGE.name
     update(page, folder)
     click.echo(f"{render(folder, names)}\nwritten: {folder}, {page}")
+    if failed:
+        raise SystemExit(f"failed, and not written: {', '.join(failed)}")
 
 
 def tell(line: str) -> None:

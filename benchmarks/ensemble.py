@@ -127,7 +127,10 @@ def save(study: Study, panel: Panel, url: str, curves: dict[str, Tensor], began:
     name = optuna_study_name(study.name, panel.name, study.seeds[0])
     optuna_study = optuna.load_study(study_name=name, storage=make_storage(url))
     axes = {"alpha": panel.grid.alpha.values, "lambda": panel.grid.lambda_.values}
-    ranges = {key: optuna.distributions.FloatDistribution(v[0], v[-1]) for key, v in axes.items()}
+    ranges: dict[str, optuna.distributions.BaseDistribution] = {
+        key: optuna.distributions.FloatDistribution(values[0], values[-1])
+        for key, values in axes.items()
+    }
     trials = []
     for k, cell in enumerate(panel.grid.cells()):
         own = {metric: values[k].tolist() for metric, values in curves.items()}

@@ -34,18 +34,18 @@ def measure(settings: Settings) -> Facts:
     """The machine's rate, and for every network the limit and what the tool reached."""
     processes, seconds = usable_cores(), 0.05 if settings.quick else RATE_SECONDS
     rates = machine_rates(processes, settings.repeats, seconds)
-    for shape, rate in rates.items():
-        settings.tell(f"{shape}: {rate['median'] / 1e9:.0f} Gflop/s")
-    best = max(rates, key=lambda shape: rates[shape]["max"])
-    rate = rates[best]["max"]
+    for shape, found in rates.items():
+        settings.tell(f"{shape}: {found['median'] / 1e9:.0f} Gflop/s")
+    best_shape = max(rates, key=lambda shape: rates[shape]["max"])
+    best = rates[best_shape]["max"]
     reached = {name: read(settings.results, f"throughput-{name}") for name in NETWORKS}
     return {
         "settings": {"processes": processes, "seconds": seconds, "shapes": SHAPES},
         "rates": rates,
-        "best_shape": best,
-        "flops_per_s": rate,
+        "best_shape": best_shape,
+        "flops_per_s": best,
         "networks": {
-            name: share_of_limit(network, rate, reached[name])
+            name: share_of_limit(network, best, reached[name])
             for name, network in NETWORKS.items()
         },
     }

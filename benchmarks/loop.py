@@ -49,7 +49,7 @@ class Care:
         """A new network in its memory format."""
         network = task.network()
         if self.channels_last:
-            network.to(memory_format=torch.channels_last)
+            return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
 
@@ -123,19 +123,23 @@ def train(
             loss = task.loss(outputs, data.train_targets[indices])
             loss.backward()
             if panel.pair == "sgdw":
-                eta = scheduler.get_last_lr()[0] / alpha
-                with torch.no_grad():
-                    for p in parameters:
-                        p.mul_(1 - eta * lambda_)
+                decay(parameters, scheduler.get_last_lr()[0] / alpha * lambda_)
             optimizer.step()
             scheduler.step()
             loss_sum += loss.item() * len(indices)
         inputs = care.format(data.test_inputs)
         test_loss, test_error = evaluate(task, network, inputs, data.test_targets)
-        curves["train_loss"].append(loss_sum / examples)
-        curves["test_loss"].append(test_loss)
-        curves["test_error"].append(test_error)
+        last = loss_sum / examples, test_loss, test_error
+        for curve, value in zip(curves.values(), last, strict=True):
+            curve.append(value)
     return curves
+
+
+@torch.no_grad()
+def decay(parameters: Iterable[nn.Parameter], share: float | Tensor) -> None:
+    """Take that share off every parameter."""
+    for p in parameters:
+        p.mul_(1 - share)
 
 
 @torch.no_grad()
@@ -244,7 +248,8 @@ def _step_seconds(task: TaskProtocol, care: Care) -> float:
     network = care.network(task)
     optimizer = torch.optim.AdamW(network.parameters(), fused=care.fused)
     indices = torch.arange(len(data.train_targets))[: task.batch_size]
-    times, started = [], time.perf_counter()
+    times: list[float] = []
+    started = time.perf_counter()
     while len(times) < PROBE_STEPS and time.perf_counter() - started < PROBE_SECONDS:
         begun = time.perf_counter()
         optimizer.zero_grad()
