@@ -45,8 +45,8 @@ figures: setup  ## train the laptop presets and draw docs/figures: an hour on tw
 		$(BIN)/landscape plot $$study -o docs/figures/$$study.png; \
 	done
 
-bench: setup  ## throughput against what a user would run instead
-	$(BIN)/python -m benchmarks.throughput
+bench: setup  ## speed, against other ways and the machine's limit: half an hour on an idle machine
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,36 +1,20 @@
 """What looking at results costs: the statistics of one panel, and the commands, cold.
 
-    python -m benchmarks.analysis
-
-reads the cells that the README shows, so that nothing has to be trained.
+Reads the cells that the README shows, so that nothing has to be trained.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
-from benchmarks.measure import (
-    REPOSITORY,
-    machine,
-    require_same_source,
-    run_command,
-    show,
-    source_hash,
-    spread,
-)
-from benchmarks.report import make_console, print_machine, write_report
-from benchmarks.throughput import PRESET, RESULTS
+from benchmarks.measure import REPOSITORY, cold_seconds, spread
+from benchmarks.results import Facts, Settings
 from landscapes.separability import REPLICATES, separability
 from study.metrics import METRICS
 from study.outcome import Outcome
@@ -38,15 +22,36 @@ from study.presets import load_preset
 from study.provenance import Worker, provenance
 from study.store import Claim, Store
 
+PRESET = "digits-fig2"
 CELLS = REPOSITORY / "results" / "reference" / f"{PRESET}.csv"
 SHAPE = (12, 11, 5)  # α × λ × seeds of the panel that the statistics are timed on
-ASKED_STATISTICS_S, ASKED_REPORT_S = 1.0, 10.0  # as issue 3 has it
+ASKED = {"statistics_s": 1.0, "report_s": 10.0}  # as issue 3 has it
 COMMANDS = {
     "report": ["report", PRESET],
     "compare": ["compare", PRESET],
-    "plot": ["plot", PRESET],
     "plot, four more of the paper": ["plot", PRESET, "--reference", "fig2"],
 }
+
+
+def measure(settings: Settings) -> Facts:
+    """Statistics within a process, commands in processes of their own."""
+    commands = dict([*COMMANDS.items()][:1]) if settings.quick else COMMANDS
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory(prefix="analysis-") as folder:
+        store = Path(folder) / "cells.db"
+        make_store(store)
+        for repeat in range(settings.repeats + 1):  # the first, untimed one warms the disk
+            for name, arguments in commands.items():
+                seconds = cold_seconds([*arguments, "--store", str(store)])
+                settings.tell(f"landscape {name}: {seconds:.1f} s")
+                if repeat:
+                    times[name].append(seconds)
+    return {
+        "settings": {"shape": SHAPE, "replicates": REPLICATES},
+        "statistics_s": spread(statistics_seconds(settings.repeats)),
+        "commands_s": {name: spread(seconds) for name, seconds in times.items()},
+        "asked": ASKED,
+    }
 
 
 def statistics_seconds(repeats: int) -> list[float]:
@@ -69,16 +74,6 @@ def _noisy_valley() -> pd.DataFrame:
     return pd.DataFrame({"alpha": 2.0**-a, "lambda": 2.0**-el, "seed": s, "test_error": error})
 
 
-def command_seconds(arguments: list[str], store: Path, folder: Path) -> float:
-    """Wall time of a `landscape` command in a process of its own.
-
-    Raises:
-        BenchmarkError: it failed.
-    """
-    command = [sys.executable, "cli.py", *arguments, "--store", str(store)]
-    return run_command(command, folder / "log").wall_s
-
-
 def make_store(path: Path) -> None:
     """A database with the finished cells of `CELLS`; their curves are made up."""
     study = load_preset(PRESET).resolve(batch_size=50, epochs=60)
@@ -99,67 +94,3 @@ def make_store(path: Path) -> None:
 def _claims(store: Store, name: str, run_id: int) -> Iterator[Claim]:
     while (claim := store.claim(name, Worker(), run_id)) is not None:
         yield claim
-
-
-def make_report(
-    statistics: list[float], commands: dict[str, list[float]], command: list[str]
-) -> dict[str, Any]:
-    """Everything, ready for JSON; README.md says what each entry is."""
-    return {
-        "benchmark": "analysis",
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "settings": {"shape": SHAPE, "replicates": REPLICATES, "command": command},
-        "statistics_s": spread(statistics),
-        "commands_s": {name: spread(times) for name, times in commands.items()},
-        "asked": {"statistics_s": ASKED_STATISTICS_S, "report_s": ASKED_REPORT_S},
-    }
-
-
-def print_report(console: Console, facts: dict[str, Any]) -> None:
-    """The report in a few lines."""
-    print_machine(console, facts["machine"])
-    shape = " × ".join(map(str, facts["settings"]["shape"]))
-    milliseconds = {key: 1000 * value for key, value in facts["statistics_s"].items()}
-    console.print(
-        f"statistics of a panel of {shape} seeds, {facts['settings']['replicates']} replicates: "
-        f"{show(milliseconds, '{:.0f}'.format)} ms "
-        f"(asked for: {1000 * facts['asked']['statistics_s']:g})"
-    )
-    for name, seconds in facts["commands_s"].items():
-        asked = f" (asked for: {facts['asked']['report_s']:g})" if name == "report" else ""
-        console.print(f"landscape {name}: {show(seconds, '{:.1f}'.format)} s{asked}")
-
-
-@click.command()
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=RESULTS / "analysis.json",
-    show_default=True,
-)
-def main(repeats: int, output: Path) -> None:
-    """Measure the statistics and the commands that look at results."""
-    console = make_console()
-    source = source_hash()
-    with tempfile.TemporaryDirectory(prefix="analysis-") as name:
-        folder = Path(name)
-        store = folder / "cells.db"
-        make_store(store)
-        times: dict[str, list[float]] = {key: [] for key in COMMANDS}
-        for repeat in range(repeats + 1):  # the first, untimed one warms the disk
-            for key, arguments in COMMANDS.items():
-                seconds = command_seconds(arguments, store, folder)
-                if repeat:
-                    times[key].append(seconds)
-    require_same_source(source)
-    command = ["python", "-m", "benchmarks.analysis", *sys.argv[1:]]
-    facts = make_report(statistics_seconds(repeats), times, command)
-    write_report(facts, output)
-    print_report(console, facts)
-    console.print(f"written: {output}")
-
-
-if __name__ == "__main__":
-    main()

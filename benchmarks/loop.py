@@ -1,6 +1,6 @@
 """What a user would run instead: Optuna's GridSampler and a plain objective with torch.optim.
 
-    python -m benchmarks.loop STUDY.toml DATABASE.db --processes 2
+    python -m benchmarks.loop STUDY.toml DATABASE.db --processes 2 --fused --channels-last
 
 One Optuna study per panel, on SQLite, named as this tool names its own, so that one reader
 serves both. Nothing of the tool trains here: of `study/` only the task (data, network, loss),
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import functools
 import math
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -26,6 +28,29 @@ from study.tasks import load_task
 from study.tasks.task import TaskProtocol
 
 BUSY_TIMEOUT = 60  # seconds that SQLite waits for another process
+PROBE_STEPS = 24  # of the probe for channels-last, at most
+PROBE_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Care:
+    """What a user may do who knows torch well; by default nothing."""
+
+    fused: bool | None = None  # as torch.optim takes it: its fused implementations
+    channels_last: bool = False  # network and images in that memory format
+
+    def format(self, tensor: Tensor) -> Tensor:
+        """A batch in the memory format of the network."""
+        if not self.channels_last:
+            return tensor
+        return tensor.contiguous(memory_format=torch.channels_last)
+
+    def network(self, task: TaskProtocol) -> nn.Module:
+        """A new network in its memory format."""
+        network = task.network()
+        if self.channels_last:
+            return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
 
 def make_optimizer(
@@ -72,7 +97,7 @@ def train(
     seed: int,
     batch_size: int,
     options: Options,
-    fused: bool | None = None,
+    care: Care = Care(),
 ) -> dict[str, list[float]]:
     """Train one cell; its curves, one value an epoch, errors in percent.
 
@@ -82,8 +107,9 @@ def train(
     examples = len(data.train_targets)
     per_epoch = math.ceil(examples / batch_size)
     torch.manual_seed(seed)
-    network = task.network()
-    optimizer = make_optimizer(panel.pair, network.parameters(), alpha, lambda_, options, fused)
+    network = care.network(task)
+    parameters = list(network.parameters())
+    optimizer = make_optimizer(panel.pair, parameters, alpha, lambda_, options, care.fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: panel.schedule.eta(step / per_epoch, epochs)
     )
@@ -93,21 +119,27 @@ def train(
         loss_sum = 0.0
         for indices in torch.randperm(examples).split(batch_size):
             optimizer.zero_grad()
-            loss = task.loss(network(data.train_inputs[indices]), data.train_targets[indices])
+            outputs = network(care.format(data.train_inputs[indices]))
+            loss = task.loss(outputs, data.train_targets[indices])
             loss.backward()
             if panel.pair == "sgdw":
-                eta = scheduler.get_last_lr()[0] / alpha
-                with torch.no_grad():
-                    for p in network.parameters():
-                        p.mul_(1 - eta * lambda_)
+                decay(parameters, scheduler.get_last_lr()[0] / alpha * lambda_)
             optimizer.step()
             scheduler.step()
             loss_sum += loss.item() * len(indices)
-        test_loss, test_error = evaluate(task, network, data.test_inputs, data.test_targets)
-        curves["train_loss"].append(loss_sum / examples)
-        curves["test_loss"].append(test_loss)
-        curves["test_error"].append(test_error)
+        inputs = care.format(data.test_inputs)
+        test_loss, test_error = evaluate(task, network, inputs, data.test_targets)
+        last = loss_sum / examples, test_loss, test_error
+        for curve, value in zip(curves.values(), last, strict=True):
+            curve.append(value)
     return curves
+
+
+@torch.no_grad()
+def decay(parameters: Iterable[nn.Parameter], share: float | Tensor) -> None:
+    """Take that share off every parameter."""
+    for p in parameters:
+        p.mul_(1 - share)
 
 
 @torch.no_grad()
@@ -122,7 +154,7 @@ def evaluate(
 
 
 def objective(
-    trial: optuna.Trial, study: Study, task: TaskProtocol, panel: Panel, fused: bool | None
+    trial: optuna.Trial, study: Study, task: TaskProtocol, panel: Panel, care: Care
 ) -> float:
     """Train the cell that the trial names; its final test error in percent.
 
@@ -138,20 +170,21 @@ def objective(
         seed=study.seeds[0],
         batch_size=study.batch_size or task.batch_size,
         options=study.options,
-        fused=fused,
+        care=care,
     )
     trial.set_user_attr("curves", curves)
+    trial.set_user_attr("train_loss", curves["train_loss"][-1])
     return curves["test_error"][-1]
 
 
-def optimize_share(study: Study, url: str, share: int, shares: int, fused: bool | None) -> None:
+def optimize_share(study: Study, url: str, share: int, shares: int, care: Care) -> None:
     """Train every panel's share of cells, in this process, one after the other.
 
     GridSampler gives trial number i cell i of the grid, shuffled under its seed: processes whose
     shares add up to the grid train each cell once.
     """
-    # One thread: as fast as two for such a network on an idle machine, and ten times faster on
-    # a busy one, where OpenMP's threads wait for each other.
+    # One thread: as fast as two for the small networks on an idle machine, and ten times faster
+    # on a busy one, where OpenMP's threads wait for each other.
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     task = load_task(study.task)
@@ -163,20 +196,20 @@ def optimize_share(study: Study, url: str, share: int, shares: int, fused: bool 
             sampler=optuna.samplers.GridSampler(space, seed=0),
         )
         cells = range(share, len(panel.grid.cells()), shares)
-        call = functools.partial(objective, study=study, task=task, panel=panel, fused=fused)
+        call = functools.partial(objective, study=study, task=task, panel=panel, care=care)
         if cells:
             optuna_study.optimize(call, n_trials=len(cells))
 
 
-def run(study: Study, url: str, processes: int = 1, fused: bool | None = None) -> None:
+def run(study: Study, url: str, processes: int, care: Care) -> None:
     """Train all cells of the study's panels under its first seed, in so many processes."""
     create_studies(study, url)
     if processes == 1:
-        optimize_share(study, url, 0, 1, fused)
+        optimize_share(study, url, 0, 1, care)
         return
     job = joblib.delayed(optimize_share)
     joblib.Parallel(n_jobs=processes)(
-        job(study, url, share, processes, fused) for share in range(processes)
+        job(study, url, share, processes, care) for share in range(processes)
     )
 
 
@@ -195,14 +228,50 @@ def make_storage(url: str) -> optuna.storages.RDBStorage:
     )
 
 
+def channels_last_pays(study: Study) -> bool | None:
+    """Whether a short training is faster in channels-last; None where inputs are no images."""
+    task = load_task(study.task)
+    if task.data().train_inputs.ndim != 4:
+        return None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        plain, last = (_step_seconds(task, Care(True, chosen)) for chosen in (False, True))
+    finally:
+        torch.set_num_threads(threads)
+    return last < plain
+
+
+def _step_seconds(task: TaskProtocol, care: Care) -> float:
+    """The fastest of a few training steps."""
+    data = task.data()
+    network = care.network(task)
+    optimizer = torch.optim.AdamW(network.parameters(), fused=care.fused)
+    indices = torch.arange(len(data.train_targets))[: task.batch_size]
+    times: list[float] = []
+    started = time.perf_counter()
+    while len(times) < PROBE_STEPS and time.perf_counter() - started < PROBE_SECONDS:
+        begun = time.perf_counter()
+        optimizer.zero_grad()
+        outputs = network(care.format(data.train_inputs[indices]))
+        task.loss(outputs, data.train_targets[indices]).backward()
+        optimizer.step()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
 @click.command()
 @click.argument("study_file", type=click.Path(exists=True, path_type=Path))
 @click.argument("database", type=click.Path(path_type=Path))
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--fused", is_flag=True, help="Use torch.optim's fused implementation.")
-def main(study_file: Path, database: Path, processes: int, fused: bool) -> None:
+@click.option("--fused", is_flag=True, help="Use torch.optim's fused implementations.")
+@click.option("--channels-last", is_flag=True, help="Train in that memory format.")
+def main(
+    study_file: Path, database: Path, processes: int, fused: bool, channels_last: bool
+) -> None:
     """Train the cells of STUDY_FILE into DATABASE with Optuna and torch.optim."""
-    run(Study.from_file(study_file), f"sqlite:///{database}", processes, fused or None)
+    care = Care(fused or None, channels_last)
+    run(Study.from_file(study_file), f"sqlite:///{database}", processes, care)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
-"""Running a command under a clock and a look at its memory; reading trials; the machine."""
+"""Commands under a clock and a look at their memory; what they trained; the machine."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import platform
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,7 +59,7 @@ def run_command(command: Sequence[str], log: Path) -> Finished:
     with log.open("w", encoding="utf-8") as output:
         started, clock = time.time(), time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT, env=_in_utc()
         )
         try:
             while process.poll() is None:
@@ -67,10 +70,34 @@ def run_command(command: Sequence[str], log: Path) -> Finished:
         finally:
             _end_tree(process)  # Ctrl-C here must not leave it training
         wall = time.perf_counter() - clock
-    if process.returncode != 0:
-        tail = log.read_text("utf-8")[-2000:]
-        raise BenchmarkError(f"{' '.join(command)}: exit code {process.returncode}:\n{tail}")
+    _require_success(command, process.returncode, log.read_text("utf-8"))
     return Finished(started, wall, peak_bytes, peak_processes, load)
+
+
+def _in_utc() -> dict[str, str]:
+    """The environment, but in UTC: Optuna stores local times, the tool stores UTC."""
+    return os.environ | {"TZ": "UTC"}
+
+
+def cold_seconds(arguments: Sequence[str]) -> float:
+    """Wall time of a `landscape` command in a process of its own, which nothing else watches.
+
+    Raises:
+        BenchmarkError: it failed, with the end of its output.
+    """
+    command = [sys.executable, "cli.py", *arguments]
+    clock = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    wall = time.perf_counter() - clock
+    _require_success(command, done.returncode, done.stdout)
+    return wall
+
+
+def _require_success(command: Sequence[str], code: int, output: str) -> None:
+    if code != 0:
+        raise BenchmarkError(f"{' '.join(command)}: exit code {code}:\n{output[-2000:]}")
 
 
 def stop_when_terminated() -> None:
@@ -110,6 +137,7 @@ class Trials:
     """What a row left in its database."""
 
     errors: dict[Key, float]  # final test error of each cell, percent
+    losses: dict[Key, float]  # mean train loss of its last epoch; infinite where it diverged
     first_start: float  # seconds since 1970: the first cell begins
     last_end: float  # the last result is recorded
 
@@ -123,6 +151,7 @@ def read_trials(database: Path) -> Trials:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
     errors: dict[Key, float] = {}
+    losses: dict[Key, float] = {}
     starts, ends = [], []
     for name in optuna.get_all_study_names(storage):
         for trial in optuna.load_study(study_name=name, storage=storage).trials:
@@ -131,12 +160,20 @@ def read_trials(database: Path) -> Trials:
                 raise BenchmarkError(f"{database}: cell {key} is {trial.state.name}")
             if key in errors:
                 raise BenchmarkError(f"{database}: cell {key} was trained twice")
-            errors[key] = trial.value
+            errors[key], losses[key] = trial.value, _finite(trial.user_attrs.get("train_loss"))
             if trial.datetime_start is not None and trial.datetime_complete is not None:
-                starts.append(trial.datetime_start.timestamp())
-                ends.append(trial.datetime_complete.timestamp())
+                starts.append(_timestamp(trial.datetime_start))
+                ends.append(_timestamp(trial.datetime_complete))
     storage.engine.dispose()
-    return Trials(errors, min(starts), max(ends))
+    return Trials(errors, losses, min(starts), max(ends))
+
+
+def _timestamp(utc: datetime) -> float:
+    return utc.replace(tzinfo=UTC).timestamp()
+
+
+def _finite(loss: float | None) -> float:
+    return loss if loss is not None and math.isfinite(loss) else math.inf
 
 
 def machine() -> dict[str, Any]:

@@ -1,153 +1,73 @@
-"""Cells per second of this tool, beside the same cells in an Optuna objective with torch.optim.
-
-    python -m benchmarks.throughput
+"""Cells per second of this tool, beside the same cells trained by what a user would run instead.
 
 What is measured and how to read it: README.md beside this file.
 """
 
 from __future__ import annotations
 
-import math
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
+from benchmarks.loop import channels_last_pays
+from benchmarks.measure import BenchmarkError, run_command, spread, usable_cores
+from benchmarks.networks import Network
+from benchmarks.results import Facts, Settings
+from benchmarks.rows import Repetition, Row, count_cells, make_rows, train
+from study.spec import Study
 
-from benchmarks.measure import (
-    BenchmarkError,
-    read_trials,
-    require_same_source,
-    run_command,
-    source_hash,
-    stop_when_terminated,
-    usable_cores,
+Measured = dict[str, list[Repetition]]  # by row
+
+SPREADS = (
+    *("wall_s", "startup_s", "training_s", "leaving_s", "cells_per_s", "cells_per_s_training"),
+    *("peak_bytes", "median_test_error", "median_train_loss"),
 )
-from benchmarks.report import (
-    Measured,
-    Repetition,
-    Row,
-    make_console,
-    print_report,
-    report,
-    write_report,
-)
-from benchmarks.tool import read_stopwatches
-from study.presets import load_preset
-from study.spec import Axis, Study
-
-PRESET = "digits-fig2"
-RESULTS = Path(__file__).parent / "results"
 
 
-def _loop(*options: str) -> Callable[[Path, Path, Path], list[str]]:
-    def command(study_file: Path, database: Path, folder: Path) -> list[str]:
-        paths = [str(study_file), str(database)]
-        return [sys.executable, "-m", "benchmarks.loop", *paths, *options]
-
-    return command
-
-
-def _tool(study_file: Path, database: Path, folder: Path) -> list[str]:
-    arguments = ["run", str(study_file), "--store", str(database), "--device", "cpu", "--no-plot"]
-    return [sys.executable, "-m", "benchmarks.tool", str(folder), *arguments]
-
-
-def make_rows(processes: int, *, careful: bool = False) -> list[Row]:
-    """The rows, in the order in which each repetition runs them; `careful` adds one."""
-    rows = [
-        Row(
-            "loop",
-            "Optuna + torch.optim, 1 process",
-            "GridSampler on SQLite, plain objective, cells one by one, one thread",
-            _loop(),
-        ),
-        Row(
-            "loop-parallel",
-            f"Optuna + torch.optim, {processes} processes",
-            "the same in as many joblib processes as cores, one thread each, one SQLite database",
-            _loop("--processes", str(processes)),
-        ),
-        Row(
-            "loop-parallel-fused",
-            f"the same with fused=True, {processes} processes",
-            "a careful user's loop: torch.optim's fused implementations",
-            _loop("--processes", str(processes), "--fused"),
-        ),
-        Row(
-            "tool",
-            "this tool, default workers",
-            "`landscape run` on a fresh SQLite database",
-            _tool,
-        ),
-    ]
-    return [row for row in rows if careful or row.name != "loop-parallel-fused"]
-
-
-def subset(study: Study, cells: int, epochs: int | None = None) -> Study:
-    """The study with one seed and `cells` cells a panel, spread evenly over each grid.
-
-    The cells form a grid as square as can be, of every k-th value of α and λ.
+def measure(network: Network, settings: Settings) -> Facts:
+    """All rows on one network.
 
     Raises:
-        click.UsageError: so many cells form no such grid.
+        BenchmarkError: a row failed or trained other cells, or the rows do not agree.
     """
-    panels = []
-    for panel in study.panels:
-        alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
-        rows = max(r for r in range(1, math.isqrt(cells) + 1) if cells % r == 0)
-        if rows > len(alphas) or cells // rows > len(lambdas):
-            raise click.UsageError(
-                f"--cells {cells}: no grid of {rows} × {cells // rows} fits into panel "
-                f"'{panel.name}' of {len(alphas)} × {len(lambdas)}: try 12, 16, 24 or 48"
-            )
-        changes: dict[str, Any] = {
-            "alpha": Axis(values=_spread_over(alphas, rows)),
-            "lambda": Axis(values=_spread_over(lambdas, cells // rows)),
-        }
-        panels.append(panel.changed(changes | ({"epochs": epochs} if epochs else {})))
-    return study.change(name="throughput", seeds=(study.seeds[0],), panels=panels)
+    study, processes = network.study(quick=settings.quick), usable_cores()
+    channels_last = channels_last_pays(study)
+    rows = make_rows(processes, channels_last=bool(channels_last))
+    warm_up(study.task)
+    measured = take_turns(rows, study, settings.repeats, settings.tell)
+    same = agreement(measured, network)
+    if not same["agree"] and not settings.quick:  # a single epoch of two cells is all chance
+        raise BenchmarkError(f"{network.name}: the rows do not agree, times mean nothing: {same}")
+    return {
+        "network": network.title,
+        "settings": {
+            "cells": count_cells(study),
+            "epochs": study.panels[0].epochs,
+            "batch_size": study.batch_size,
+            "processes": processes,
+            "channels_last": channels_last,
+            "grids": grids(study),
+        },
+        "rows": summarize(rows, measured),
+        "asked": network.asked,
+        "ratios": ratios(measured),
+        "agreement": same,
+        "database": database_share(measured),
+    }
 
 
-def _spread_over(values: Sequence[float], count: int) -> tuple[float, ...]:
-    """`count` of the values: the middle one of each of `count` equal parts."""
-    return tuple(values[int((i + 0.5) * len(values) / count)] for i in range(count))
+def warm_up(task: str) -> None:
+    """Let the system read all imports from disk once, so that the first row does not pay."""
+    modules = "benchmarks.loop, benchmarks.ensemble, benchmarks.tool, cli, study.plan, study.live"
+    code = f"import {modules}; from study.tasks import load_task; load_task({task!r}).data()"
+    with tempfile.TemporaryDirectory() as folder:
+        run_command([sys.executable, "-c", code], Path(folder) / "log")
 
 
-def measure(row: Row, study: Study) -> Repetition:
-    """Train the study's cells once in a process of its own, on a fresh database.
-
-    Raises:
-        BenchmarkError: the row failed, or did not train each cell of the study once.
-    """
-    with tempfile.TemporaryDirectory(prefix=f"throughput-{row.name}-") as name:
-        folder = Path(name)
-        study_file, database = folder / "study.toml", folder / "cells.db"
-        stopwatches = folder / "stopwatches"
-        stopwatches.mkdir()
-        study_file.write_text(study.to_toml(), encoding="utf-8")
-        finished = run_command(row.command(study_file, database, stopwatches), folder / "log")
-        trials = read_trials(database)
-        database_work = read_stopwatches(stopwatches) if any(stopwatches.iterdir()) else None
-    asked = sum(len(panel.grid.cells()) for panel in study.panels) * len(study.seeds)
-    if len(trials.errors) != asked:
-        raise BenchmarkError(f"row {row.name}: trained {len(trials.errors)} of {asked} cells")
-    return Repetition(
-        wall_s=finished.wall_s,
-        startup_s=trials.first_start - finished.started,
-        training_s=trials.last_end - trials.first_start,
-        cells=len(trials.errors),
-        peak_bytes=finished.peak_bytes,
-        peak_processes=finished.peak_processes,
-        load=finished.load,
-        errors=trials.errors,
-        database=database_work,
-    )
-
-
-def measure_all(
+def take_turns(
     rows: Sequence[Row], study: Study, repeats: int, tell: Callable[[str], None]
 ) -> Measured:
     """All rows, `repeats` times in turns (A B C A B C …).
@@ -158,67 +78,82 @@ def measure_all(
     measured: Measured = {row.name: [] for row in rows}
     for repetition in range(repeats):
         for row in rows:
-            done = measure(row, study)
+            done = train(row.command, study)
             reference = measured[rows[0].name]
             if reference and done.errors.keys() != reference[0].errors.keys():
                 raise BenchmarkError(f"row {row.name} trained other cells than {rows[0].name}")
             measured[row.name].append(done)
-            tell(f"{repetition + 1} of {repeats}: {row.title}: {done.wall_s:.1f} s")
+            tell(f"{repetition + 1} of {repeats}: {row.name}: {done.wall_s:.1f} s")
     return measured
 
 
-def warm_up() -> None:
-    """Let the system read all imports from disk once, so that the first row does not pay."""
-    with tempfile.TemporaryDirectory() as folder:
-        modules = "benchmarks.loop, benchmarks.tool, cli, study.plan, study.tasks.digits"
-        run_command([sys.executable, "-c", f"import {modules}"], Path(folder) / "log")
+def summarize(rows: Sequence[Row], measured: Measured) -> list[dict[str, Any]]:
+    """Each row with its repetitions and their spread."""
+    summary = []
+    for row in rows:
+        records = [repetition.record() for repetition in measured[row.name]]
+        spreads = {key: spread([record[key] for record in records]) for key in SPREADS}
+        facts = {"row": row.name, "title": row.title, "what": row.what}
+        summary.append(facts | spreads | {"repetitions": records})
+    return summary
 
 
-@click.command()
-@click.option(
-    "--cells",
-    type=click.IntRange(min=1),
-    default=44,
-    show_default=True,
-    help="Cells of each pair.",
-)
-@click.option("--careful", is_flag=True, help="Add a row: the parallel loop with fused=True.")
-@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), help="Budget.  [default: the preset's]")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    default=RESULTS / "throughput.json",
-    show_default=True,
-)
-def main(cells: int, careful: bool, repeats: int, epochs: int | None, output: Path) -> None:
-    """Measure this tool against Optuna objectives with torch.optim."""
-    stop_when_terminated()
-    console = make_console()
-    study = subset(load_preset(PRESET), cells, epochs)
-    processes = usable_cores()
-    rows = make_rows(processes, careful=careful)
-    source = source_hash()
-    warm_up()
-    measured = measure_all(rows, study, repeats, console.print)
-    require_same_source(source)
-    settings = {
-        "preset": PRESET,
-        "cells": measured["tool"][0].cells,
-        "cells_per_panel": cells,
-        "epochs": [panel.epochs for panel in study.panels],
-        "repeats": repeats,
-        "processes": processes,
-        "order": [row.name for row in rows],
-        "command": ["python", "-m", "benchmarks.throughput", *sys.argv[1:]],
+def ratios(measured: Measured) -> dict[str, dict[str, dict[str, float]]]:
+    """The tool's throughput over each other row's, repetition by repetition."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, repetitions in measured.items():
+        if name == "tool":
+            continue
+        together = list(zip(measured["tool"], repetitions, strict=True))
+        found[name] = {
+            "cells_per_s": spread([t.cells_per_s / r.cells_per_s for t, r in together]),
+            "cells_per_s_training": spread(
+                [t.cells_per_s_training / r.cells_per_s_training for t, r in together]
+            ),
+        }
+    return found
+
+
+def agreement(measured: Measured, network: Network) -> dict[str, Any]:
+    """Whether the rows found the same landscape, from the first repetition.
+
+    Batches are shuffled differently and SGD's buffer differs, so cells differ by chance; the
+    medians over the cells may lie the network's tolerance apart.
+    """
+    first = {name: done[0].values(network.metric) for name, done in measured.items()}
+    medians = {name: statistics.median(values.values()) for name, values in first.items()}
+    apart = max(abs(median - medians["tool"]) for median in medians.values())
+    typical = {
+        name: statistics.median(abs(value - first["tool"][key]) for key, value in values.items())
+        for name, values in first.items()
+        if name != "tool"
     }
-    facts = report(study, rows, measured, settings)
-    write_report(facts, output)
-    print_report(console, facts)
-    console.print(f"written: {output}")
-    if not facts["agreement"]["agree"]:
-        raise SystemExit("the rows do not agree: their times mean nothing")
+    return {
+        "metric": network.metric,
+        "tolerance": network.tolerance,
+        "medians": medians,
+        "largest_difference_of_medians": apart,
+        "median_difference_per_cell": typical,
+        "agree": apart <= network.tolerance,
+    }
 
 
-if __name__ == "__main__":
-    main()
+def database_share(measured: Measured) -> dict[str, Any]:
+    """The tool's database work: spread of the shares, and all times of each repetition."""
+    work = [r.database for r in measured["tool"] if r.database is not None]
+    return {
+        "share": spread([w["share"] for w in work]),
+        "share_of_everything": spread([w["share_of_everything"] for w in work]),
+        "repetitions": work,
+    }
+
+
+def grids(study: Study) -> dict[str, dict[str, list[float]]]:
+    """α and λ of every panel."""
+    return {
+        panel.name: {
+            "alpha": list(panel.grid.alpha.values),
+            "lambda": list(panel.grid.lambda_.values),
+        }
+        for panel in study.panels
+    }

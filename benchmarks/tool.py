@@ -3,7 +3,7 @@
     python -m benchmarks.tool FOLDER run digits-fig2 --store sqlite:///…
 
 does what `landscape run digits-fig2 --store …` does. Every call of a public method of `Store`,
-in the parent and in each worker, is timed, waiting for locks included; on leaving, each process
+in the parent and in each worker, is timed, waiting for locks included; when it ends, each process
 writes its times as JSON into FOLDER.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+import statistics
 import sys
 import time
 from collections import defaultdict
@@ -30,16 +31,18 @@ class Stopwatch:
     Attributes:
         calls: how often each was called.
         seconds: wall time in each.
+        first: when each was called first, in seconds since 1970.
     """
 
     def __init__(self, role: str, folder: Path) -> None:
         self.role, self.folder = role, folder
         self.calls: dict[str, int] = defaultdict(int)
         self.seconds: dict[str, float] = defaultdict(float)
+        self.first: dict[str, float] = {}
         self.originals: dict[str, Any] = {}
 
     def __enter__(self) -> Stopwatch:
-        self.started = time.perf_counter()
+        self.began, self.started = time.time(), time.perf_counter()
         for name, method in list(vars(Store).items()):
             if callable(method) and (name == "__init__" or not name.startswith("_")):
                 self.originals[name] = method
@@ -51,6 +54,8 @@ class Stopwatch:
             setattr(Store, name, method)
         record = {
             "role": self.role,
+            "began": self.began,
+            "first": self.first,
             "lifetime_s": time.perf_counter() - self.started,
             "calls": dict(self.calls),
             "seconds": dict(self.seconds),
@@ -61,6 +66,7 @@ class Stopwatch:
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def timed(*args: Any, **kwargs: Any) -> Any:
+            self.first.setdefault(name, time.time())
             started = time.perf_counter()
             try:
                 return method(*args, **kwargs)
@@ -71,10 +77,10 @@ class Stopwatch:
         return timed
 
 
-def timed_work(folder: Path, job: driver.Job, device: str) -> None:
+def timed_work(folder: Path, *arguments: Any) -> None:
     """`study.driver.work` under a stopwatch; runs in a worker process."""
     with Stopwatch("worker", folder):
-        driver.work(job, device)
+        driver.work(*arguments)
 
 
 def read_stopwatches(folder: Path) -> dict[str, Any]:
@@ -87,6 +93,7 @@ def read_stopwatches(folder: Path) -> dict[str, Any]:
         claim_record_beat_s, share: time of these three in the workers; its share of worker_s.
         everything_s, share_of_everything: the same for all calls, those of the parent too.
         calls: by role and operation, how often and how many seconds.
+        marks: as `_marks` says.
     """
     records = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     calls: dict[str, dict[str, dict[str, float]]] = {"parent": {}, "worker": {}}
@@ -109,6 +116,24 @@ def read_stopwatches(folder: Path) -> dict[str, Any]:
         "everything_s": everything,
         "share_of_everything": everything / sum(lifetimes),
         "calls": calls,
+        "marks": _marks(records),
+    }
+
+
+def _marks(records: list[dict[str, Any]]) -> dict[str, float]:
+    """When a run came how far, in seconds since 1970; the mean over its workers.
+
+    Returns:
+        parent_ready: the parent makes its workers.
+        worker_ready: a worker has imported what it needs.
+        data_ready: it has opened the database, has the task's data, and claims its first chunk.
+    """
+    (parent,) = (r for r in records if r["role"] == "parent")
+    workers = [r for r in records if r["role"] == "worker"]
+    return {
+        "parent_ready": parent["first"]["start_run"],
+        "worker_ready": statistics.fmean(r["began"] for r in workers),
+        "data_ready": statistics.fmean(r["first"]["claim"] for r in workers),
     }
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
-import pytest
-from click.testing import CliRunner
 
 from benchmarks import analysis
 from landscapes.table import cells_frame
@@ -24,15 +21,3 @@ def test_the_database_holds_the_cells_of_the_reference_study(tmp_path: Path):
     pd.testing.assert_series_equal(
         both["test_error"], both["test_error_expected"], check_names=False, rtol=1e-6
     )
-
-
-@pytest.mark.slow
-def test_it_measures_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(analysis, "COMMANDS", {"plot": analysis.COMMANDS["plot"]})
-    output = tmp_path / "analysis.json"
-    result = CliRunner().invoke(analysis.main, ["--repeats", "1", "--output", str(output)])
-    assert result.exit_code == 0, result.output
-    facts = json.loads(output.read_text("utf-8"))
-    assert 0 < facts["statistics_s"]["median"] < facts["commands_s"]["plot"]["median"]
-    assert "12 × 11 × 5 seeds" in result.output
-    assert "landscape plot: " in result.output

@@ -1,0 +1,134 @@
+"""What is paid beside training: commands, start-up, data, database, evaluation."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.analysis import make_store
+from benchmarks.measure import REPOSITORY, cold_seconds, spread
+from benchmarks.networks import NETWORKS
+from benchmarks.results import Facts, Settings
+from benchmarks.rows import Repetition, tool, train
+
+# Seconds, cold, as issue 5 has it.
+ASKED = {"landscape --help": 0.5, "landscape status": 1.0, "landscape plot": 4.0}
+TIMED = ("claim", "record")  # calls of workers
+EVALUATED = ("digits", "mnist5k")  # networks whose evaluation is timed
+EVALUATED_EPOCHS = 20  # at most
+
+
+def measure(settings: Settings) -> Facts:
+    """All of it."""
+    evaluated = EVALUATED[:1] if settings.quick else EVALUATED
+    runs = {name: pairs_of_runs(name, settings) for name in evaluated}
+    usual = [usual for usual, _ in runs["digits"]]
+    return {
+        "settings": {"network": "digits", "epochs": EVALUATED_EPOCHS},
+        "commands_s": commands(settings),
+        "asked": ASKED,
+        "startup_s": startup(usual),
+        "claim_and_record": claim_and_record(usual),
+        "data_s": {name: spread(data_seconds(name, settings.repeats)) for name in evaluated},
+        "preparation_s": {name: spread(times) for name, times in preparation_seconds().items()},
+        "evaluation": {name: evaluation_share(pairs) for name, pairs in runs.items()},
+    }
+
+
+def preparation_seconds() -> dict[str, list[float]]:
+    """Seconds by network that the engine takes to prepare a chunk's step: tracing, compiling.
+
+    Empty, and so in no table, as long as the engine has no such step that could be timed.
+    """
+    return {}
+
+
+def commands(settings: Settings) -> dict[str, dict[str, float]]:
+    """Wall time of whole commands: a database of one study with four panels of 11 × 12 cells."""
+    times: dict[str, list[float]] = {name: [] for name in ASKED}
+    with tempfile.TemporaryDirectory(prefix="overheads-") as folder:
+        store = Path(folder) / "cells.db"
+        make_store(store)
+        for repeat in range(settings.repeats + 1):  # the first, untimed one warms the disk
+            for name, seconds in times.items():
+                took = cold_seconds(_arguments(name, store))
+                if repeat:
+                    seconds.append(took)
+    settings.tell("commands")
+    return {name: spread(seconds) for name, seconds in times.items()}
+
+
+def _arguments(command: str, store: Path) -> list[str]:
+    match command.split()[1]:
+        case "--help":
+            return ["--help"]
+        case "status":
+            return ["status", "--store", str(store)]
+        case _:
+            return ["plot", "digits-fig2", "--store", str(store)]
+
+
+def startup(runs: list[Repetition]) -> dict[str, dict[str, float]]:
+    """From the making of the process to the first cell: parent, then its workers, then data.
+
+    parent: imports, the task's check, the database. workers: their processes and imports.
+    data: each worker opens the database and gets the task's data.
+    """
+    stages: dict[str, list[float]] = {"parent": [], "workers": [], "data": []}
+    for run in runs:
+        marks = _work(run)["marks"]
+        moments = [run.started, marks["parent_ready"], marks["worker_ready"], marks["data_ready"]]
+        for stage, before, after in zip(stages, moments, moments[1:], strict=False):
+            stages[stage].append(after - before)
+    return {stage: spread(seconds) for stage, seconds in stages.items()}
+
+
+def _work(run: Repetition) -> dict[str, Any]:
+    """The database work of a run of the tool."""
+    if run.database is None:
+        raise RuntimeError("not a run of the tool: it left no stopwatches")
+    return run.database
+
+
+def claim_and_record(runs: list[Repetition]) -> dict[str, dict[str, float]]:
+    """Seconds of a call, and the share of claim, record and beat in the workers' time."""
+    works = [_work(run) for run in runs]
+    calls = [work["calls"]["worker"] for work in works]
+    facts = {
+        f"{name}_s": spread([own[name]["seconds"] / own[name]["calls"] for own in calls])
+        for name in TIMED
+    }
+    return facts | {"share": spread([work["share"] for work in works])}
+
+
+def data_seconds(task: str, repeats: int) -> list[float]:
+    """Seconds in which a process that has imported torch gets the task and its data."""
+    code = (
+        "import time, study.tasks.task; from study.tasks import load_task; "
+        f"started = time.perf_counter(); load_task({task!r}).data(); "
+        "print(time.perf_counter() - started)"
+    )
+    command = [sys.executable, "-c", code]
+    return [
+        float(subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout)
+        for _ in range(repeats)
+    ]
+
+
+def pairs_of_runs(network: str, settings: Settings) -> list[tuple[Repetition, Repetition]]:
+    """Runs of a network's study, each beside one with a single test example, in turns."""
+    study = NETWORKS[network].study(quick=settings.quick)
+    study = study.change_panels(epochs=min(EVALUATED_EPOCHS, study.panels[0].epochs or 1))
+    untested = study.change(task=f"benchmarks.untested:{study.task}")
+    command = tool("--no-plot")
+    pairs = [(train(command, study), train(command, untested)) for _ in range(settings.repeats)]
+    settings.tell(f"{network}: runs with and without evaluation")
+    return pairs
+
+
+def evaluation_share(pairs: list[tuple[Repetition, Repetition]]) -> dict[str, float]:
+    """Share of the training time: what a run takes less with a single test example."""
+    return spread([1 - less.training_s / usual.training_s for usual, less in pairs])

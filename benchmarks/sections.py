@@ -1,0 +1,220 @@
+"""What the page says of each part: its facts as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.markdown import measured, number, seconds, spread, table
+from benchmarks.results import Facts
+
+
+def throughput_sections(networks: Sequence[Facts]) -> list[str]:
+    """What was asked and reached on all networks, then the rows of each."""
+    return [asked_section(networks), *(throughput_section(facts) for facts in networks)]
+
+
+def asked_section(networks: Sequence[Facts]) -> str:
+    """The ratios of this tool to every other row."""
+    rows = []
+    for facts in networks:
+        for row, ratio in facts["ratios"].items():
+            asked, reached = facts["asked"].get(row), ratio["cells_per_s_training"]
+            rows.append(
+                [
+                    facts["network"],
+                    f"`{row}`",
+                    f"{asked:g} ×" if asked else "",
+                    f"{spread(reached)} ×",
+                    ("yes" if reached["median"] >= asked else "no") if asked else "",
+                    f"{spread(ratio['cells_per_s'])} ×",
+                ]
+            )
+    columns = ("network", "against", "asked", "start-up left out", "reached", "start-up included")
+    return (
+        "## How many times more cells a second\n\n"
+        "This tool against each other row, repetition by repetition. Start-up (imports, workers) "
+        "is paid once, and these runs are short; *reached* looks at what is trained, without "
+        f"it.\n\n{table(columns, rows)}"
+    )
+
+
+def throughput_section(facts: Facts) -> str:
+    """The rows of one network."""
+    settings, same = facts["settings"], facts["agreement"]
+    epochs = settings["epochs"]
+    metric = f"median_{same['metric']}"
+    unit = "test error, %" if same["metric"] == "test_error" else "train loss"
+    columns = ("row", "cells/s", "without start-up", "whole s", "start-up s", "peak MB", unit)
+    rows = [
+        [
+            f"`{row['row']}`: {row['title']}",
+            spread(row["cells_per_s"]),
+            spread(row["cells_per_s_training"]),
+            number(row["wall_s"]["median"]),
+            number(row["startup_s"]["median"]),
+            f"{row['peak_bytes']['max'] / 1e6:.0f}",
+            f"{row[metric]['median']:.2f}",
+        ]
+        for row in facts["rows"]
+    ]
+    last = ""
+    if settings["channels_last"] is not None:
+        last = f"; the careful user's probe chose {_format(settings['channels_last'])}"
+    return (
+        f"### {facts['network']}\n\n{measured(facts)}\n\n"
+        f"{settings['cells']} cells, {epochs} epoch{'s' * (epochs > 1)}, batches of "
+        f"{settings['batch_size']}{last}. Medians over the cells lie "
+        f"{same['largest_difference_of_medians']:.2f} apart (tolerance {same['tolerance']:g}).\n\n"
+        f"{table(columns, rows)}"
+    )
+
+
+def _format(channels_last: bool) -> str:
+    return "channels-last" if channels_last else "the usual memory format"
+
+
+def limit_section(facts: Facts) -> str:
+    """What the arithmetic alone would take, and what the tool takes."""
+    columns = ("network", "Mflop a cell and step", "of it evaluation", "limit, µs", "reached, µs")
+    rows = []
+    for network in facts["networks"].values():
+        flops = network["training_flops"] + network["evaluation_flops"]
+        rows.append(
+            [
+                network["network"],
+                number(flops / 1e6),
+                f"{network['evaluation_flops'] / flops:.0%}",
+                number(network["limit_us"]),
+                spread(network["reached_us"]) if "reached_us" in network else "",
+                f"{spread(network['share'], 100)} %" if "share" in network else "",
+            ]
+        )
+    return (
+        f"## The machine's limit\n\n{measured(facts)}\n\n"
+        f"{facts['settings']['processes']} processes of one thread multiply float32 matrices at "
+        f"{number(facts['flops_per_s'] / 1e9)} Gflop/s together (best of "
+        f"{len(facts['rates'])} shapes: {facts['best_shape']}). The limit is the time that the "
+        "arithmetic of a training step, and its part of the evaluation after each epoch, would "
+        "take at that rate with nothing else to do; reached is the tool's time in the runs above, "
+        f"evaluation included, start-up left out.\n\n{table((*columns, 'share'), rows)}"
+    )
+
+
+def growth_section(facts: Facts) -> str:
+    """Cost by cells, workers, epochs and database size."""
+    runs = {
+        "cells": "More cells",
+        "workers": "More workers",
+        "epochs": "More epochs",
+    }
+    columns = ("cells", "workers", "epochs", "whole s", "training s", "ms a cell and epoch")
+    parts = []
+    for key, title in runs.items():
+        rows = [
+            [
+                f"{run['cells']:,}",
+                str(run["workers"]),
+                str(run["epochs"]),
+                spread(run["wall_s"]),
+                spread(run["training_s"]),
+                spread(run["ms_per_cell_epoch"]),
+            ]
+            for run in facts[key]
+        ]
+        parts.append(f"{title} (`digits`, AdamW):\n\n{table(columns, rows)}")
+    operations = list(facts["database"][0]["seconds"])
+    rows = [
+        [
+            f"{size['finished_cells']:,}",
+            f"{size['database_bytes'] / 1e6:.0f}",
+            *(seconds(size["seconds"][name]) for name in operations),
+        ]
+        for size in facts["database"]
+    ]
+    names = [f"`{name}`" for name in operations]
+    settings = facts["settings"]
+    parts.append(
+        f"More finished cells in the database; chunks of {settings['chunk']} cells with curves of "
+        f"{settings['curve_epochs']} epochs are claimed and recorded, `status` is the whole "
+        f"command:\n\n{table(('finished cells', 'MB', *names), rows)}"
+    )
+    once = f"Runs of {settings['once']:,} cells and more were made once."
+    return "\n\n".join(("## How cost grows", measured(facts), once, *parts))
+
+
+def overheads_section(facts: Facts) -> str:
+    """What is paid beside training."""
+    rows = [
+        [f"`{name}`", seconds(took), f"{facts['asked'][name]:g} s"]
+        for name, took in facts["commands_s"].items()
+    ]
+    stages = {
+        "parent": "start-up of a run: the parent, until it makes its workers",
+        "workers": "a worker's process and imports",
+        "data": "a worker opens the database and gets the data",
+    }
+    rows += [[stages[name], seconds(took), ""] for name, took in facts["startup_s"].items()]
+    rows += [
+        [f"loading the data of `{name}`, its imports included", seconds(took), ""]
+        for name, took in facts["data_s"].items()
+    ]
+    rows += [
+        [f"preparing a chunk's step: {name}", seconds(took), ""]
+        for name, took in facts["preparation_s"].items()
+    ]
+    calls = facts["claim_and_record"]
+    rows += [
+        [f"{name} of a chunk", seconds(calls[f"{name}_s"]), ""] for name in ("claim", "record")
+    ]
+    share = f"{spread(calls['share'], 100)} %"
+    rows.append(["claim, record, beat: of the workers' time", share, ""])
+    rows += [
+        [f"evaluation: of the training time of `{name}`", f"{spread(share, 100)} %", ""]
+        for name, share in facts["evaluation"].items()
+    ]
+    return f"## Beside training\n\n{measured(facts)}\n\n{table(('what', 'takes', 'asked'), rows)}"
+
+
+def analysis_section(facts: Facts) -> str:
+    """What looking at results costs."""
+    alphas, lambdas, seeds = facts["settings"]["shape"]
+    asked = facts["asked"]
+    what = f"statistics of a panel of {alphas} × {lambdas} cells, {seeds} seeds, with intervals"
+    rows = [[what, seconds(facts["statistics_s"]), f"{asked['statistics_s']:g} s"]]
+    for name, took in facts["commands_s"].items():
+        limit = f"{asked['report_s']:g} s" if name == "report" else ""
+        rows.append([f"`landscape {name}`", seconds(took), limit])
+    columns = ("what", "takes", "asked")
+    return f"## Looking at results\n\n{measured(facts)}\n\n{table(columns, rows)}"
+
+
+def fig2_section(facts: Facts) -> str:
+    """The whole embedded study."""
+    asked = facts["asked"]
+    rows = [
+        ["training, from the first claim to the last record", "training_s", " s", 1.0],
+        ["start-up", "startup_s", " s", 1.0],
+        ["from the command to the figure", "wall_s", " s", 1.0],
+        ["peak memory of all processes", "peak_bytes", " GB", 1e-9],
+        ["claim, record, beat: of the workers' time", "database_share", " %", 100.0],
+    ]
+
+    def row(title: str, key: str, unit: str, factor: float) -> list[str]:
+        limit = f"{number(factor * asked[key])}{unit}" if key in asked else ""
+        return [title, f"{spread(facts[key], factor)}{unit}", limit]
+
+    lines = [row(*entry) for entry in rows]  # type: ignore[arg-type]
+    return (
+        f"## The whole embedded study\n\n{measured(facts)}\n\n"
+        f"`landscape run` of {facts['cells']:,} cells, once:\n\n"
+        f"{table(('what', 'takes', 'asked'), lines)}"
+    )
+
+
+SECTIONS: dict[str, Callable[[Facts], str]] = {
+    "limit": limit_section,
+    "growth": growth_section,
+    "overheads": overheads_section,
+    "analysis": analysis_section,
+    "fig2": fig2_section,
+}

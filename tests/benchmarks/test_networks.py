@@ -1,0 +1,66 @@
+"""The networks of the benchmarks: their studies and tasks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import untested
+from benchmarks.networks import FOLDER, NETWORKS
+from benchmarks.rows import make_rows
+from benchmarks.tasks import made_up_images, mlp1d, resnet26
+from study.presets import load_preset
+from study.tasks import load_task
+from study.tasks.task import check_task
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_has_a_study_of_the_four_pairs(name: str):
+    network = NETWORKS[name]
+    study = network.study()
+    assert study.name == name
+    assert [panel.pair for panel in study.panels] == ["sgd", "sgdw", "adam", "adamw"]
+    assert len({(panel.epochs, len(panel.grid.cells())) for panel in study.panels}) == 1
+    quick = network.study(quick=True)
+    assert {(panel.epochs, len(panel.grid.cells())) for panel in quick.panels} == {(1, 2)}
+    assert network.asked.keys() <= {row.name for row in make_rows(2)}
+
+
+def test_every_study_file_is_measured():
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(NETWORKS)
+
+
+def test_the_cells_of_digits_are_a_part_of_the_preset():
+    preset = load_preset("digits-fig2")
+    for panel in NETWORKS["digits"].study().panels:
+        whole = preset.panel(panel.name)
+        assert set(panel.grid.cells()) <= set(whole.grid.cells())
+        assert len(panel.grid.cells()) == 44
+        assert panel.settings() == whole.settings()
+
+
+def test_the_tasks_are_right():
+    check_task(mlp1d, mlp1d.batch_size)
+    check_task(resnet26, resnet26.batch_size)
+    kinds = {type(module) for module in mlp1d.network()}
+    assert kinds == {nn.Linear, nn.ReLU}
+    assert sum(p.numel() for p in mlp1d.network().parameters()) == 15210
+    assert sum(p.numel() for p in resnet26.network().parameters()) == 2_923_162
+
+
+def test_made_up_images_of_one_class_are_alike():
+    data = made_up_images()
+    first = data.train_targets[0]
+    same = data.test_inputs[data.test_targets == first]
+    other = data.test_inputs[data.test_targets != first]
+    near, far = (torch.dist(data.train_inputs[0], images[0]) for images in (same, other))
+    assert near < 0.6 * far
+
+
+def test_an_untested_task_has_one_test_example_and_else_nothing_new():
+    data, whole = untested.digits.data(), load_task("digits").data()
+    assert len(data.test_inputs) == len(data.test_targets) == 1
+    assert data.train_inputs is whole.train_inputs
+    with pytest.raises(AttributeError, match="nothing"):
+        untested.nothing  # noqa: B018
