@@ -16,13 +16,14 @@ EXAMPLES = 8  # of a batch that is tried
 BATCHES = 3
 TOLERANCE = 1e-3  # of the largest number; rounding is far below, another dropout mask far above
 BF16_TOLERANCE = 0.1
+PLAIN = Options()
 
 
 def why_not(
     engine: str,
     task: TaskProtocol,
     data: Data,
-    options: Options = Options(),  # noqa: B008: frozen
+    options: Options = PLAIN,
     device: str = "cpu",
 ) -> str | None:
     """Why the engine cannot do the task's network on the device; None if it can.

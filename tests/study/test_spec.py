@@ -652,7 +652,7 @@ REFUSED = {
     "task": (study(task="other"), "task = 'digits', this asks for 'other'"),
     "batch size": (study(batch_size=7), "batch_size = None, this asks for 7"),
     "options": (study(options={"momentum": 0.5}), "options = { momentum = 0.9, beta1 = 0.9,"),
-    "precision": (study(options={"precision": "float64"}), "precision = 'float64' }"),
+    "precision": (study(options={"precision": "float64"}), "precision = 'float64', bf16"),
     "pair": (grown(name="sgd", pair="adam"), "panel 'sgd': pair = 'sgd', this asks for 'adam'"),
     "schedule": (
         grown(schedule="constant"),
