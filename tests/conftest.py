@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from platformdirs import user_cache_path
 
 from study.metrics import METRICS
 from study.outcome import Outcome
@@ -19,6 +20,29 @@ settings.register_profile("untimed", deadline=None)  # a busy machine fails no t
 settings.load_profile("untimed")
 
 SPIRALS = "examples.spirals:spirals"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured and compiled here, by child processes too, is kept for the session only.
+
+    The rest of the user's cache stays where programs look for it: fonts of matplotlib, say.
+    """
+    users, folder = user_cache_path(), tmp_path_factory.mktemp("cache")
+    for entry in users.iterdir() if users.exists() else ():
+        if entry.name != "landscape-study":
+            (folder / entry.name).symlink_to(entry)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What is measured and compiled in this test is kept here: nothing yet."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder / "landscape-study" / "compiled"
 
 
 @pytest.fixture(autouse=True)

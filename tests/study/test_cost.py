@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from examples.spirals import spirals
 from study import cost
-from study.cost import PARAMETER_COPIES, Pace, cell_bytes, estimate_seconds, measure_pace
-from study.plan import Plan, make_plan
+from study.cost import PARAMETER_COPIES, Pace, Probe, Setting, cell_bytes, measure
+from study.cost import measure_by_growing as grow
 from study.tasks.task import Data, Task
 from tests.conftest import make_study
 from tests.study.conftest import CLASSES, tiny_data
+from tests.study.user_tasks import branching
 
 HIDDEN = 1000
 
@@ -30,10 +32,9 @@ def wide() -> nn.Module:
 PARAMETERS = 7 * HIDDEN + (HIDDEN + 1) * CLASSES
 
 
-@pytest.fixture(scope="module")
-def plan() -> Plan:
-    """200 examples in batches of 20, at most 6 cells at once, two workers."""
-    return make_plan(make_study(), device="cpu", workers=2)
+def make_setting(task: Task = spirals, *, threads: int = 1) -> Setting:
+    """200 examples in batches of 20."""
+    return Setting(make_study(), task, task.data(), "cpu", threads)
 
 
 @pytest.fixture
@@ -77,6 +78,21 @@ class TestMemory:
         assert torch.equal(torch.get_rng_state(), before)
 
 
+class TestSetting:
+    def test_the_batch_size_is_the_studys_else_the_tasks_and_no_larger_than_the_data(self):
+        setting = make_setting(replace(spirals, batch_size=30))
+        assert setting.batch_size == 20
+        for asked, size in ((None, 30), (1000, 200)):
+            study = setting.study.model_copy(update={"batch_size": asked})
+            assert replace(setting, study=study).batch_size == size
+
+    def test_the_last_partial_batch_of_an_epoch_counts_as_a_step(self):
+        setting, pace = make_setting(), Pace(step=2.0, test=0.1)
+        assert pace.epoch(setting) == pytest.approx(10 * 2.0 + 200 * 0.1)
+        other = setting.study.model_copy(update={"batch_size": 30})
+        assert pace.epoch(replace(setting, study=other)) == pytest.approx(7 * 2.0 + 200 * 0.1)
+
+
 class TestProbes:
     @pytest.mark.parametrize(
         ("cells", "examples", "sizes"),
@@ -107,85 +123,57 @@ class TestProbes:
         ],
         ids=["fast", "slow", "one is too slow"],
     )
-    def test_they_stop_before_they_take_too_long(self, plan, monkeypatch, of_example, sizes):
+    def test_they_stop_before_they_take_too_long(self, monkeypatch, of_example, sizes):
         clock, seen = [0.0], []
 
-        def probe(_plan: Plan, cells: int, examples: int) -> Pace:
+        def probe(_setting: Setting, engine: str, cells: int, examples: int) -> Probe:
             seen.append((cells, examples))
             clock[0] += cells * examples * of_example
-            return Pace(step=float(len(seen)), test=0.25)
+            return Probe(engine, cells, examples, Pace(step=float(len(seen)), test=0.25))
 
-        monkeypatch.setattr(cost, "_probe", probe)
+        monkeypatch.setattr(cost, "measure", probe)
         monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
-        pace = measure_pace(plan)
+        found = grow(make_setting(), "vmap", 6)
         assert seen == sizes
-        # The last probe's, in proportion to the whole batch.
-        assert pace == Pace(step=len(sizes) * 20 / sizes[-1][1], test=0.25)
+        assert found == Probe("vmap", *sizes[-1], Pace(step=float(len(sizes)), test=0.25))
 
-    def test_a_probe_trains_whole_batches_on_the_first_device_alone(self, plan, monkeypatch):
-        calls = []
+    @pytest.mark.parametrize(
+        ("cells", "examples", "steps", "tests"),
+        [(8, 20, 4, [66, 66]), (1, 150, 1, [200])],
+        ids=["two test batches", "one test batch"],
+    )
+    def test_it_is_paced_by_the_fastest_step_and_test_batch_of_whole_batches(
+        self, monkeypatch, cells, examples, steps, tests
+    ):
+        """Of 200 examples each; the first epoch takes three times as long, as warming up does."""
+        clock, calls = [0.0], []
 
-        def train(task, data, panel, cells, *, batch_size, on_step, device, fuse, **_):
-            calls.append((len(data.train_inputs), len(data.test_inputs), len(cells), device, fuse))
-            assert panel.epochs == 1
-            for _ in range(len(data.train_inputs) // batch_size + 1):
-                on_step()
+        def train(task, data, panel, cells, *, batch_size, on_step, device, engine, **_):
+            threads = torch.get_num_threads()
+            calls.append((len(data.train_inputs), len(data.test_inputs), len(cells), threads))
+            assert (device, engine) == ("cpu", "captured")
+            for epoch in range(panel.epochs):
+                for seconds in [2.0] * steps + [0.5] * len(tests):
+                    on_step()
+                    clock[0] += seconds * (3 - 2 * epoch)
 
         monkeypatch.setattr(cost, "train_chunk", train)
-        found = cost._probe(plan, 8, 20), cost._probe(plan, 1, 150)
-        assert calls == [(80, 40, 8, "cpu", True), (150, 200, 1, "cpu", True)]  # of 200 examples
-        assert all(pace.step > 0 and pace.test > 0 for pace in found)
+        monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
+        found = measure(make_setting(threads=2), "captured", cells, examples)
+        assert calls == [(steps * examples, sum(tests), cells, 2)]
+        pace = Pace(step=2.0 / cells * 20 / examples, test=0.5 / (tests[0] * cells))
+        assert found == Probe("captured", cells, examples, pace)
 
-    def test_a_real_probe_measures_and_leaves_everything_as_it_was(self, plan):
+    @pytest.mark.parametrize("engine", ["vmap", "captured"])
+    def test_a_real_probe_measures_and_leaves_everything_as_it_was(self, engine):
         threads, before = torch.get_num_threads(), torch.get_rng_state()
-        pace = measure_pace(plan)
-        assert pace.step > 0
-        assert pace.test > 0
+        probe = measure(make_setting(threads=threads + 1), engine, 3, 20)
+        assert 0 < probe.pace.step < 1
+        assert 0 < probe.pace.test < 1
         assert torch.get_num_threads() == threads
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_an_unfusable_task_is_probed_one_by_one(self, plan):
-        task = "tests.study.user_tasks:branching"
-        pace = measure_pace(make_plan(make_study(task=task), device="cpu", workers=1))
-        assert pace.step > 0
-
-
-class TestEstimate:
-    @pytest.fixture
-    def known_pace(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cost, "measure_pace", lambda plan: Pace(step=2.0, test=0.1))
-
-    @pytest.mark.usefixtures("known_pace")
-    def test_each_panel_by_its_own_budget(self, plan):
-        sgd, adamw = plan.study.panels
-        panels = (sgd, adamw.model_copy(update={"epochs": 10}))
-        longer = replace(plan, study=plan.study.model_copy(update={"panels": panels}))
-        epoch = 10 * 2.0 + 200 * 0.1  # of one cell
-        for missing, cell_epochs in (
-            ({"sgd": [3, 3], "adamw": [0, 0]}, 6 * 3),
-            ({"sgd": [0, 0], "adamw": [3, 3]}, 6 * 10),
-            ({"sgd": [1, 2], "adamw": [3, 4]}, 3 * 3 + 7 * 10),
-        ):
-            seconds = estimate_seconds(longer, missing)
-            assert seconds == pytest.approx(cell_epochs * epoch / 2)  # two workers
-
-    @pytest.mark.usefixtures("known_pace")
-    def test_workers_without_a_chunk_do_not_count(self, plan):
-        seconds = estimate_seconds(plan, {"sgd": [6], "adamw": [0]})
-        assert seconds == pytest.approx(6 * 3 * (10 * 2.0 + 200 * 0.1))
-
-    @pytest.mark.usefixtures("known_pace")
-    def test_the_last_partial_batch_counts_as_a_step(self, plan):
-        other = replace(plan, study=plan.study.model_copy(update={"batch_size": 30}))
-        seconds = estimate_seconds(other, {"sgd": [1], "adamw": [0]})
-        assert seconds == pytest.approx(3 * (7 * 2.0 + 200 * 0.1))
-
-    @pytest.mark.usefixtures("known_pace")
-    def test_all_of_the_study_if_nothing_is_said(self, plan):
-        seeds = len(plan.study.seeds)
-        whole = {panel.name: [len(panel.grid.cells())] * seeds for panel in plan.study.panels}
-        assert estimate_seconds(plan) == estimate_seconds(plan, whole) > 0
-
-    def test_where_nothing_is_missing_nothing_is_timed(self, plan, monkeypatch):
-        monkeypatch.setattr(cost, "measure_pace", None)
-        assert estimate_seconds(plan, {"sgd": [0, 0], "adamw": [0, 0]}) == 0
+    def test_an_unfusable_task_is_probed_one_by_one(self):
+        probe = grow(make_setting(branching), "one-by-one", 2)
+        assert (probe.engine, probe.cells, probe.examples) == ("one-by-one", 2, 20)
+        assert probe.pace.step > 0

@@ -7,15 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from study.driver import _Workers, run
+from study import driver
+from study.driver import Job, _filled_up, _Workers, run, work
 from study.errors import LandscapeError, TrainingError
 from study.plan import Plan, make_plan
-from study.spec import Study
+from study.provenance import provenance
+from study.spec import Cell, Study
 from study.store import PanelProgress, Store
 from tests.conftest import make_study
 
@@ -28,9 +31,13 @@ def _marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDSCAPE_TEST_MARKER", str(tmp_path / "died"))
 
 
-def planned(store: Store, study: Study, *, workers: int = 1, chunk: int = 2) -> Plan:
+def planned(
+    store: Store, study: Study, *, workers: int = 1, chunk: int = 2, engine: str | None = None
+) -> Plan:
     """A plan whose study is in the store."""
-    plan = make_plan(study, device="cpu", workers=workers, chunk=chunk)
+    plan = make_plan(
+        study, device="cpu", workers=workers, chunk=chunk, engine=engine, store=store.url
+    )
     store.create(plan.study, plan.fingerprint, plan.chunks)
     return plan
 
@@ -52,6 +59,7 @@ def test_every_cell_is_trained_and_progress_reported(store: Store, small_study: 
     assert sum(p.finished for p in seen[-1]) == 12
     (noted,) = store.runs("small")
     assert noted["ended"] is not None
+    assert noted["provenance"]["engine"] == "vmap"
 
 
 def test_a_finished_study_starts_no_run(store: Store, small_study: Study):
@@ -128,6 +136,84 @@ def test_an_unfusable_task_is_trained_one_by_one(store: Store):
     assert all(row["test_error"] is not None for row in store.cells("small"))
 
 
+# ---- engines ------------------------------------------------------------------------------------
+
+
+def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
+    """Work for this process, which goes on though nobody waits for it."""
+    study = make_study(pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2)
+    return Job(store, study, run_id, engine, 1, width, os.getppid(), tuple(sys.path))
+
+
+@pytest.mark.parametrize(
+    ("engine", "width", "cells", "filled"),
+    [
+        ("captured", 8, 6, 8),
+        ("compiled", 8, 7, 8),
+        ("captured", 8, 8, 8),
+        ("captured", 8, 5, 5),  # more than a quarter would be trained in vain
+        ("captured", 3, 2, 2),
+        ("captured", 4, 9, 9),  # as a store may hold that was made with another --chunk
+        ("vmap", 8, 6, 6),  # nothing is traced
+        ("one-by-one", 8, 7, 7),
+    ],
+)
+def test_a_chunk_that_lacks_few_cells_is_filled_up_where_another_size_would_be_traced_anew(
+    engine: str, width: int, cells: int, filled: int
+):
+    claimed = [Cell(k + 1.0, 0.0) for k in range(cells)]
+    trained = _filled_up(claimed, make_job(engine, width))
+    assert list(trained) == claimed + [claimed[-1]] * (filled - cells)
+
+
+def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Eight cells in chunks of five and three: the second is trained as four."""
+    sizes, train_chunk = [], driver.train_chunk
+
+    def train(task, data, panel, cells, **more):
+        sizes.append((len(cells), more["engine"]))
+        return train_chunk(task, data, panel, cells, **more)
+
+    monkeypatch.setattr(driver, "train_chunk", train)
+    job = make_job("captured", 4)
+    store.create(job.study, "abc", lambda cells: [cells[:5], cells[5:]])
+    run_id = store.start_run("small", provenance(["cpu"], "captured"))
+    work(make_job("captured", 4, store.url, run_id), "cpu")
+    assert sizes == [(5, "captured"), (4, "captured")]
+    found = results(store)
+    assert len(found) == 8
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+    monkeypatch.setattr(driver, "FILL_UP", 100)
+    other = store.study("small").change(name="other")
+    store.create(other, "abc", lambda cells: [cells[:5], cells[5:]])
+    work(replace(make_job("captured", 4, store.url, run_id), study=other), "cpu")
+    assert sizes[2:] == [(5, "captured"), (3, "captured")]
+    assert results(store, "other") == found
+
+
+@pytest.mark.slow
+def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Store):
+    """And what is new or finished is chosen for anew: a little work is done by vmap."""
+    study = make_study()
+    stopped = planned(store, study, engine="one-by-one")
+
+    def interrupt(progress: list[PanelProgress]) -> None:
+        if any(p.finished for p in progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stopped, store, interrupt)
+    resumed = planned(store, study)
+    assert (stopped.choice.engine, resumed.choice.engine) == ("one-by-one", "one-by-one")
+    run(resumed, store)
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+    run(planned(store, study.change(seeds=2)), store)
+    used = [noted["provenance"]["engine"] for noted in store.runs("small")]
+    assert used == ["one-by-one", "one-by-one", "vmap"]
+
+
 # ---- a real command line, with real signals -----------------------------------------------------
 
 
@@ -147,7 +233,7 @@ def start_command(path: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> int:
     """Wait for the command's end; its exit code."""
-    process.communicate(timeout=120)
+    print(process.communicate(timeout=120)[1])  # shown where a test fails
     return process.returncode
 
 

@@ -31,3 +31,14 @@ def test_the_final_value_is_that_of_the_solution(solution, final):
 )
 def test_what_diverges_after_the_solution_has_lost_nothing(diverged, solution, lost):
     assert tuple(outcome(diverged, solution).lost_epoch()) == lost
+
+
+def test_the_first_cells_only():
+    whole = outcome((0, 4), solution=3)
+    first = whole.first(1)
+    assert {metric: curve.tolist() for metric, curve in first.curves.items()} == {
+        "test_error": [[5, 4, 3, 9]]
+    }
+    assert first.diverged_epoch.tolist() == [0]
+    assert (first.seconds, first.solution, first.error) == (1.0, 3, "test_error")
+    assert whole.first(2).final("test_error").tolist() == whole.final("test_error").tolist()

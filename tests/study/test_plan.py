@@ -1,6 +1,9 @@
-"""Plans: chunks, devices, memory, and what a dry run says."""
+"""Plans: chunks, devices, memory, the engine, and what a dry run says."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,53 +11,111 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study import plan as plan_module
-from study.cost import PARAMETER_COPIES
+from study import tuning
+from study.cost import PARAMETER_COPIES, Pace
+from study.engines import ENGINES, native
 from study.errors import UsageError
-from study.plan import Plan, choose_devices, make_plan
+from study.plan import Plan, choose_devices, estimate_seconds, make_plan, panel_chunks
+from study.provenance import provenance
 from study.spec import Cell, Study
+from study.store import Store
 from study.terminal import format_bytes, format_seconds, remaining_seconds
+from study.tuning import Choice
 from tests.conftest import make_study
+from tests.study.test_store import train_all
+
+BRANCHING = "tests.study.user_tasks:branching"
 
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
+    """200 examples in batches of 20; six cells in each of two panels; two workers."""
     return make_plan(make_study(), device="cpu", workers=2)
+
+
+@pytest.fixture
+def free_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Its `available` is how many bytes this host has left."""
+
+    class Memory:
+        available = 2**40
+
+    monkeypatch.setattr(plan_module.psutil, "virtual_memory", lambda: Memory)
+    return Memory
+
+
+@pytest.fixture
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(plan_module.joblib, "cpu_count", lambda: 3)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 2 * 10**9))
+
+
+def room_for(cells: int, plan: Plan) -> int:
+    """Free memory that so many cells fit into."""
+    return int(cells * plan.cell_bytes / plan_module.MEMORY_SHARE) + 2
 
 
 class TestChunks:
     @given(count=st.integers(0, 400), size=st.integers(1, 64))
-    def test_every_cell_once_in_few_even_chunks(self, plan: Plan, count: int, size: int):
+    def test_every_cell_once_in_few_even_chunks(self, count: int, size: int):
         cells = [Cell(alpha=k + 1.0, lambda_=0.0) for k in range(count)]
-        chunks = Plan(**{**vars(plan), "chunk": size}).chunks(cells)
+        chunks = panel_chunks(cells, size)
         assert [cell for chunk in chunks for cell in chunk] == cells
         assert len(chunks) == -(-count // size)
         sizes = {len(chunk) for chunk in chunks}
         assert not sizes or (max(sizes) <= size and max(sizes) - min(sizes) <= 1)
 
     def test_the_size_asked_for_is_taken(self):
-        assert make_plan(make_study(), device="cpu", chunk=5).chunk == 5
+        plan = make_plan(make_study(), device="cpu", chunk=5, engine="vmap")
+        cells = plan.study.panels[0].grid.cells()
+        assert plan.chunk == 5
+        assert plan.chunks(cells) == panel_chunks(cells, 5) == [cells[:3], cells[3:]]
 
-    def test_little_memory_makes_small_chunks(self, monkeypatch: pytest.MonkeyPatch):
-        class Memory:
-            available = 0
+    @pytest.mark.parametrize(("chunk", "width"), [(5, 3), (4, 3), (6, 6), (100, 6)])
+    def test_the_engine_is_chosen_for_the_chunks_that_there_will_be(self, chunk: int, width: int):
+        """Of panels of six cells."""
+        plan = make_plan(make_study(), device="cpu", chunk=chunk, engine="vmap")
+        assert plan.choice == Choice("vmap", width)
 
-        probe = make_plan(make_study(), device="cpu", workers=2)
-        Memory.available = int(2 * 7 * probe.cell_bytes / plan_module.MEMORY_SHARE) + 2
-        monkeypatch.setattr(plan_module.psutil, "virtual_memory", lambda: Memory)
-        assert make_plan(make_study(), device="cpu", workers=2).chunk == 7
-        Memory.available = 1
-        assert make_plan(make_study(), device="cpu", workers=2).chunk == 1
+    def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
+        for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (100, 8), (3, 3)):
+            plan = make_plan(make_study(), device="cpu", chunk=chunk, engine="one-by-one")
+            assert plan.chunk == taken
+
+    def test_little_memory_makes_small_chunks(self, plan: Plan, free_memory: Any):
+        for cells, chunk in ((2 * 7, 7), (0, 1), (10**6, plan_module.CHUNK["cpu"])):
+            free_memory.available = room_for(cells, plan)
+            asked = {"device": "cpu", "workers": 2, "engine": "vmap"}
+            assert make_plan(make_study(), **asked).chunk == chunk
 
 
 class TestDevices:
-    def test_one_worker_per_core_unless_asked(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-        monkeypatch.setattr(plan_module.joblib, "cpu_count", lambda: 3)
+    @pytest.mark.usefixtures("three_cores")
+    def test_one_worker_per_core_unless_asked(self):
         assert choose_devices("auto", None) == ("cpu",) * 3
         assert choose_devices("cpu", 5) == ("cpu",) * 5
 
-    def test_one_worker_per_gpu_unless_asked(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    @pytest.mark.usefixtures("three_cores")
+    @pytest.mark.parametrize(
+        ("cells", "workers", "found", "threads"),
+        [(0, None, 1, 3), (1, None, 1, 3), (2, None, 2, 1), (50, None, 3, 1), (0, 2, 2, 1)],
+    )
+    def test_as_many_workers_as_there_is_room_for_cells_share_the_cores(
+        self, plan: Plan, free_memory: Any, cells, workers, found, threads
+    ):
+        free_memory.available = room_for(cells, plan)
+        plan = make_plan(make_study(), workers=workers, engine="vmap")
+        assert plan.devices == ("cpu",) * found
+        assert plan.threads == plan.setting.threads == threads
+
+    @pytest.mark.usefixtures("two_gpus")
+    def test_one_worker_per_gpu_unless_asked(self):
         assert choose_devices("auto", None) == ("cuda:0", "cuda:1")
         assert choose_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
         assert choose_devices("cpu", 1) == ("cpu",)
@@ -71,15 +132,146 @@ class TestPlan:
             'name = "open"\ntask = "digits"\nalpha = [1]\nlambda = [0]\n[[panel]]\npair = "sgd"\n',
             "test",
         )
-        resolved = make_plan(study, device="cpu").study
+        resolved = make_plan(study, device="cpu", engine="vmap").study
         assert (resolved.batch_size, resolved.panels[0].epochs) == (50, 60)
 
     def test_parameters_and_memory_are_counted(self, plan: Plan):
         assert plan.parameters == 2 * 32 + 32 + 32 * 32 + 32 + 32 * 2 + 2
         assert plan.cell_bytes > PARAMETER_COPIES * 4 * plan.parameters
 
+
+class TestEngine:
+    @pytest.fixture
+    def asked(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """The epochs of cells of one worker that an engine was chosen for; it is "captured"."""
+        epochs: list[float] = []
+
+        def choose(setting: Any, width: int, cell_epochs: float, hash_: str, tell: Any) -> Choice:
+            epochs.append(cell_epochs)
+            return Choice("captured", width)
+
+        monkeypatch.setattr(tuning, "choose", choose)
+        return epochs
+
     def test_a_little_work_is_done_by_vmap_without_further_probes(self, plan: Plan):
         assert plan.choice.engine == "vmap"
+        assert plan.choice.pace is not None
+
+    def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
+        plan = make_plan(make_study(task=BRANCHING), device="cpu", workers=1)
+        assert (plan.choice.engine, plan.chunk) == ("one-by-one", plan_module.ONE_BY_ONE_CHUNK)
+        assert plan.choice.why.startswith("RuntimeError: ")
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_what_is_asked_for_is_taken_unmeasured(
+        self, engine: str, asked: list[float], monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(native, "why_not", lambda: None)
+        plan = make_plan(make_study(), device="cpu", workers=1, engine=engine)
+        assert plan.choice == Choice(engine, 6)
+        assert asked == []
+
+    def test_what_is_asked_for_and_cannot_be_is_refused(self):
+        with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
+            make_plan(make_study(task=BRANCHING), device="cpu", engine="vmap")
+
+    def test_it_is_chosen_for_each_workers_share_of_all_epochs(self, asked: list[float]):
+        """Two panels of six cells for three epochs, and two seeds."""
+        for workers, epochs in ((1, 72), (2, 36)):
+            plan = make_plan(make_study(seeds=2), device="cpu", workers=workers)
+            assert (plan.choice.engine, asked.pop()) == ("captured", epochs)
+
+    def test_only_what_is_missing_in_the_store_counts(self, store: Store, asked: list[float]):
+        where = {"device": "cpu", "workers": 1, "store": store.url}
+        make_plan(make_study(), **where)
+        make_plan(make_study(), **where | {"store": store.url.replace("test.db", "none.db")})
+        train_all(store, make_study())
+        make_plan(make_study(), **where)
+        make_plan(make_study(lambdas=(0.0, 0.001, 0.01, 0.1)), **where)
+        assert asked == [36, 36, 0, 12]
+
+    def test_what_was_interrupted_goes_on_by_the_engine_it_began_with(
+        self, store: Store, asked: list[float]
+    ):
+        store.create(make_study(), "abc", lambda cells: panel_chunks(cells, 2))
+        store.start_run("small", provenance(["cpu"], "one-by-one"))
+        where = {"device": "cpu", "workers": 1}
+        assert make_plan(make_study(), **where, store=store.url).choice == Choice("one-by-one", 6)
+        assert asked == []
+        for more in ({}, {"store": store.url, "engine": "vmap"}):
+            assert make_plan(make_study(), **where, **more).choice.engine != "one-by-one"
+        assert make_plan(make_study(name="other"), **where, store=store.url).choice.engine != (
+            "one-by-one"
+        )
+
+    def test_what_was_begun_by_an_engine_that_cannot_go_on_is_chosen_anew(
+        self, store: Store, asked: list[float]
+    ):
+        study = make_study(task=BRANCHING)
+        store.create(study, "abc", lambda cells: panel_chunks(cells, 2))
+        store.start_run("small", provenance(["cpu"], "vmap"))
+        make_plan(study, device="cpu", workers=1, store=store.url)
+        assert asked == [36]
+
+    @pytest.mark.usefixtures("two_gpus")
+    @pytest.mark.parametrize(("task", "engine"), [(None, "captured"), (BRANCHING, "one-by-one")])
+    def test_on_gpus_nothing_is_measured(self, task, engine, asked: list[float]):
+        plan = make_plan(make_study(task=task) if task else make_study(), device="auto")
+        assert plan.devices == ("cuda:0", "cuda:1")
+        assert (plan.choice.engine, plan.choice.pace) == (engine, None)
+        assert asked == []
+
+    def test_a_word_is_passed_on(self, monkeypatch: pytest.MonkeyPatch):
+        def choose(setting: Any, width: int, *more: Any) -> Choice:
+            more[-1]("this takes longer")
+            return Choice("vmap", width)
+
+        monkeypatch.setattr(tuning, "choose", choose)
+        told: list[str] = []
+        make_plan(make_study(), device="cpu", tell=told.append)
+        assert told == ["this takes longer"]
+
+
+class TestEstimate:
+    EPOCH = 10 * 2.0 + 200 * 0.1  # seconds of one cell
+
+    @pytest.fixture
+    def timed(self, plan: Plan) -> Plan:
+        """A step takes 2 s, a test 0.1 s."""
+        return replace(plan, choice=replace(plan.choice, pace=Pace(step=2.0, test=0.1)))
+
+    def test_each_panel_by_its_own_budget(self, timed: Plan):
+        sgd, adamw = timed.study.panels
+        panels = (sgd, adamw.model_copy(update={"epochs": 10}))
+        longer = replace(timed, study=timed.study.model_copy(update={"panels": panels}))
+        for missing, cell_epochs in (
+            ({"sgd": [3, 3], "adamw": [0, 0]}, 6 * 3),
+            ({"sgd": [0, 0], "adamw": [3, 3]}, 6 * 10),
+            ({"sgd": [1, 2], "adamw": [3, 4]}, 3 * 3 + 7 * 10),
+        ):
+            seconds = estimate_seconds(longer, missing)
+            assert seconds == pytest.approx(cell_epochs * self.EPOCH / 2)  # two workers
+
+    def test_workers_without_a_chunk_do_not_count(self, timed: Plan):
+        seconds = estimate_seconds(timed, {"sgd": [6], "adamw": [0]})
+        assert seconds == pytest.approx(6 * 3 * self.EPOCH)
+
+    def test_all_of_the_study_if_nothing_is_said(self, timed: Plan):
+        assert estimate_seconds(timed) == pytest.approx(2 * 6 * 3 * self.EPOCH / 2)
+
+    def test_a_choice_that_was_not_measured_is_measured_now(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tuning, "pace", lambda setting, choice: Pace(step=3.0, test=0.0))
+        asked = replace(plan, choice=Choice("vmap", 6))
+        seconds = estimate_seconds(asked, {"sgd": [1], "adamw": [0]})
+        assert seconds == pytest.approx(3 * 10 * 3.0)
+
+    def test_where_nothing_is_missing_nothing_is_timed(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(tuning, "pace", None)
+        assert estimate_seconds(plan, {"sgd": [0, 0], "adamw": [0, 0]}) == 0
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
-from study.store import CellMean, Claim, Store, missing_cells
+from study.store import CellMean, Claim, Store, engine_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
 FINGERPRINT = "abc"
@@ -410,8 +410,24 @@ class TestRecord:
         assert abs(run["started"] - time.time()) < 60
         facts = run["provenance"]
         assert facts["versions"].keys() >= {"landscape-study", "torch", "optuna"}
-        assert facts["devices"] == ["cpu"]
+        assert (facts["devices"], facts["engine"]) == (["cpu"], "vmap")
         assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
+
+    def test_what_is_open_goes_on_by_the_engine_of_its_last_run(
+        self, store: Store, small_study: Study, tmp_path: Path
+    ):
+        assert engine_begun(str(tmp_path / "none.db"), "small") is None
+        assert engine_begun(store.url, "small") is None
+        create(store, small_study)
+        assert engine_begun(store.url, "small") is None  # no run yet
+        store.start_run("small", {"devices": ["cpu"]})  # by a version that did not say
+        assert engine_begun(store.url, "small") is None
+        for engine in ("captured", "compiled"):
+            store.start_run("small", provenance(["cpu"], engine))
+            assert engine_begun(store.url, "small") == engine
+        assert engine_begun(store.url, "other") is None
+        train_all(store, small_study)
+        assert engine_begun(store.url, "small") is None  # finished
 
 
 class TestBadDatabases:
