@@ -19,7 +19,11 @@ from torch.fx import GraphModule
 
 # How inductor is to compile: random numbers as the uncompiled network draws them, and the code
 # that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
-OPTIONS = {"fallback_random": True, "aot_inductor.compile_wrapper_opt_level": "O0"}
+OPTIONS = {
+    "fallback_random": True,
+    "compile_threads": 1,
+    "aot_inductor.compile_wrapper_opt_level": "O0",
+}
 
 
 def load(graph: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
@@ -66,7 +70,7 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
         exported = torch.export.export(Wrapped(), tuple(tensors))
         torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(unfinished), inductor_configs=OPTIONS
+            exported, package_path=str(unfinished), inductor_configs=dict(OPTIONS)
         )
     unfinished.replace(path)
 
