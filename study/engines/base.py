@@ -28,7 +28,7 @@ class Programs:
     """What one worker has traced of one task, under one study's options, for chunk after chunk."""
 
     def __init__(self) -> None:
-        self.graphs: dict[tuple[str, bool, Shapes], Run] = {}  # by name, compiled, shapes
+        self.graphs: dict[tuple[str, Shapes], Run] = {}
 
 
 class Engine(ABC):
