@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from torch import Tensor, nn
 from torch.fx import GraphModule
+from tqdm import tqdm
 
 # How inductor is to compile: random numbers as the uncompiled network draws them, and the code
 # that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
@@ -65,6 +67,9 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
         def forward(self, *tensors: Tensor) -> Any:
             return graph(*tensors)
 
+    # PyTorch shows bars while it compiles; their lock is for threads here, since one for processes
+    # outlives a worker that is killed.
+    tqdm.set_lock(RLock())
     unfinished = path.with_suffix(f".{os.getpid()}.pt2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
