@@ -21,6 +21,7 @@ class Network:
         asked: how many times more cells a second the tool shall do than each of these rows.
         metric: by whose median over the cells the rows must agree.
         tolerance: how far these medians may lie apart: points of error, or the loss's unit.
+        engine: what the tool itself chooses for a study of usual size; None to let it choose.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Network:
     asked: dict[str, float] = field(default_factory=dict)
     metric: Literal["test_error", "train_loss"] = "test_error"
     tolerance: float = 1.0
+    engine: str | None = "compiled"
 
     def study(self, *, quick: bool = False) -> Study:
         """Its study, the task's batch size filled in; `quick`: one epoch of two cells a pair."""
@@ -58,6 +60,6 @@ NETWORKS = {
         Network("mlp1d", "MLP 40-100-100-10", _asked(8, 4, 3), tolerance=2.0),
         Network("mnist1d", "ConvNet 1D", _asked(8, 4, 3.5), tolerance=6.0),
         Network("mnist5k", "ConvNet 2D with BN", _asked(3, 2, 1.5)),
-        Network("resnet26", "ResNet 26 2x32d", metric="train_loss", tolerance=0.2),
+        Network("resnet26", "ResNet 26 2x32d", metric="train_loss", tolerance=0.2, engine=None),
     )
 }

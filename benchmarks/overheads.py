@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ ASKED = {"landscape --help": 0.5, "landscape status": 1.0, "landscape plot": 4.0
 TIMED = ("claim", "record")  # calls of workers
 EVALUATED = ("digits", "mnist5k")  # networks whose evaluation is timed
 EVALUATED_EPOCHS = 20  # at most
+PREPARED_CELLS = 16
 
 
 def measure(settings: Settings) -> Facts:
@@ -33,17 +35,48 @@ def measure(settings: Settings) -> Facts:
         "startup_s": startup(usual),
         "claim_and_record": claim_and_record(usual),
         "data_s": {name: spread(data_seconds(name, settings.repeats)) for name in evaluated},
-        "preparation_s": {name: spread(times) for name, times in preparation_seconds().items()},
+        "preparation_s": {
+            f"{name}: {what}": spread(took)
+            for name in evaluated
+            for what, took in preparation_seconds(name, settings).items()
+        },
         "evaluation": {name: evaluation_share(pairs) for name, pairs in runs.items()},
     }
 
 
-def preparation_seconds() -> dict[str, list[float]]:
-    """Seconds by network that the engine takes to prepare a chunk's step: tracing, compiling.
+def preparation_seconds(network: str, settings: Settings) -> dict[str, list[float]]:
+    """Seconds until a process has trained a chunk for eight steps, most of them preparation.
 
-    Empty, and so in no table, as long as the engine has no such step that could be timed.
+    Traced: without compiling. Compiled: with an empty cache. From disk: with what that left.
     """
-    return {}
+    took: dict[str, list[float]] = {"traced": [], "compiled": [], "compiled before": []}
+    engines = zip(took.values(), ("captured", "compiled", "compiled"), strict=True)
+    turns = list(engines)
+    for _ in range(1 if settings.quick else settings.repeats):
+        with tempfile.TemporaryDirectory(prefix="overheads-") as cache:
+            for seconds, engine in turns:
+                seconds.append(_first_steps(network, engine, cache))
+    settings.tell(f"{network}: preparation")
+    return took
+
+
+def _first_steps(network: str, engine: str, cache: str) -> float:
+    """Seconds of a small training in a process that has everything imported but compilers."""
+    code = (
+        "import time; from benchmarks.networks import NETWORKS; from study import cost, plan; "
+        f"s = plan.make_plan(NETWORKS[{network!r}].study(), device='cpu', engine='vmap').setting; "
+        "started = time.perf_counter(); "
+        f"cost.measure(s, {engine!r}, {PREPARED_CELLS}, s.batch_size); "
+        "print(time.perf_counter() - started)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        check=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"XDG_CACHE_HOME": cache},
+    )
+    return float(done.stdout)
 
 
 def commands(settings: Settings) -> dict[str, dict[str, float]]:

@@ -101,8 +101,11 @@ def tool(*options: str) -> Command:
     return command
 
 
-def make_rows(processes: int, *, channels_last: bool = False) -> list[Row]:
+def make_rows(
+    processes: int, *, channels_last: bool = False, engine: str | None = None
+) -> list[Row]:
     """The rows, in the order in which each repetition runs them."""
+    options = ("--no-plot", *(("--engine", engine) if engine else ()))
     parallel = ("--processes", str(processes))
     careful = (*parallel, "--fused", *(("--channels-last",) if channels_last else ()))
     return [
@@ -130,7 +133,7 @@ def make_rows(processes: int, *, channels_last: bool = False) -> list[Row]:
             "stack_module_state, functional_call, vmap(grad): one process, all threads",
             ensemble,
         ),
-        Row("tool", "this tool", "`landscape run` as it comes", tool("--no-plot")),
+        Row("tool", "this tool", f"`landscape run`, {engine or 'its own choice'}", tool(*options)),
     ]
 
 

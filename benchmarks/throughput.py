@@ -35,8 +35,10 @@ def measure(network: Network, settings: Settings) -> Facts:
     """
     study, processes = network.study(quick=settings.quick), usable_cores()
     channels_last = channels_last_pays(study)
-    rows = make_rows(processes, channels_last=bool(channels_last))
+    rows = make_rows(processes, channels_last=bool(channels_last), engine=network.engine)
     warm_up(study.task)
+    if network.engine == "compiled":  # once per task and machine; see the part `overheads`
+        train(rows[-1].command, study.change_panels(epochs=1))
     measured = take_turns(rows, study, settings.repeats, settings.tell)
     same = agreement(measured, network)
     if not same["agree"] and not settings.quick:  # a single epoch of two cells is all chance

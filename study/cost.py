@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from study.arithmetic import worker_arithmetic
+from study.engines.formulas import OwnFormulas
 from study.fused import evaluation_size, train_chunk
 from study.spec import Options, Study
 from study.tasks.task import Data, TaskProtocol, normalized
@@ -23,6 +25,7 @@ from study.tasks.task import Data, TaskProtocol, normalized
 # moments, and two intermediate results of the update rule.
 PARAMETER_COPIES = 7
 MEMORY_EXAMPLES = 8  # of a batch that memory is measured on; it grows in proportion
+MEMORY_CELLS = (2, 6)  # of the chunks whose memory is measured on a GPU
 PROBE_STEPS = 4  # an epoch
 PROBE_EPOCHS = 2  # the first warms up
 PROBE_SECONDS = 20.0  # that all probes together may take, about
@@ -31,8 +34,13 @@ PROBE_GROWTH = 4  # from probe to probe
 
 
 @torch.random.fork_rng(devices=[])
-def cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dtype) -> int:
-    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch."""
+def cell_bytes(
+    task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dtype, *, traced: bool = False
+) -> int:
+    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch.
+
+    With the formulas of the traced engines, or with PyTorch's own.
+    """
     network = task.network().to(dtype)
     parameters = {p.data_ptr(): p.numel() * p.element_size() for p in network.parameters()}
     saved: dict[int, int] = {}
@@ -43,7 +51,8 @@ def cell_bytes(task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dty
 
     examples = min(MEMORY_EXAMPLES, batch_size, len(data.train_targets))
     inputs = normalized(task, data.train_inputs[:examples], dtype)
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
+    formulas = OwnFormulas() if traced else nullcontext()
+    with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
         task.loss(network(inputs), data.train_targets[:examples])
     activations = sum(size for place, size in saved.items() if place not in parameters)
     of_batch = activations * min(batch_size, len(data.train_targets)) // examples
@@ -64,6 +73,12 @@ class Setting:
     def network(self) -> tuple[TaskProtocol, Data, Options]:
         """What decides which engines can do it."""
         return self.task, self.data, self.study.options
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and inputs."""
+        dtype: torch.dtype = getattr(torch, self.study.options.precision)
+        return dtype
 
     @property
     def batch_size(self) -> int:
@@ -144,7 +159,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     with worker_arithmetic(device, setting.threads, tf32=study.options.tf32):
         train_chunk(
             setting.task,
-            data.to(device, getattr(torch, study.options.precision)),
+            data.to(device, setting.dtype),
             panel.model_copy(update={"epochs": PROBE_EPOCHS}),
             [grid[k % len(grid)] for k in range(cells)],
             seed=study.seeds[0],
@@ -161,6 +176,17 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     tested = min(t for i, t in enumerate(took) if i % calls >= steps)
     pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
     return Probe(engine, cells, examples, pace)
+
+
+def gpu_cell_bytes(setting: Setting, engine: str) -> int:
+    """Memory of one cell in training on the GPU, from the peaks of two small chunks."""
+    peaks = []
+    for cells in MEMORY_CELLS:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(setting.device)
+        measure(setting, engine, cells, setting.batch_size)
+        peaks.append(torch.cuda.max_memory_allocated(setting.device))
+    return max(1, (peaks[1] - peaks[0]) // (MEMORY_CELLS[1] - MEMORY_CELLS[0]))
 
 
 def _excerpt(data: Data, train: int, test: int) -> Data:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -24,15 +25,15 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.arithmetic import worker_arithmetic
-from study.engines import ENGINES
+from study.engines import ENGINES, Programs
 from study.errors import LandscapeError, LeaseLostError, TrainingError
 from study.fused import train_chunk
+from study.outcome import Outcome
 from study.plan import Plan
 from study.provenance import Worker, provenance
 from study.spec import Cell, Study
 from study.store import LEASE, Claim, PanelProgress, Store
 from study.tasks import load_task
-from study.tasks.task import Data, TaskProtocol
 
 POLL = 0.5  # seconds between looks at the progress, and between tries to claim
 FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
@@ -180,11 +181,22 @@ def _work(job: Job, device: str) -> None:
     store = Store(job.store)
     task = load_task(job.study.task)
     data = task.data().to(device, getattr(torch, job.study.options.precision))
+    train = partial(
+        train_chunk,
+        task,
+        data,
+        batch_size=job.study.batch_size or task.batch_size,
+        options=job.study.options,
+        device=device,
+        error=job.study.error,
+        engine=job.engine,
+        programs=Programs(),
+    )
     while True:
         worker = Worker(device)  # a new token for each claim
         claim = store.claim(job.study.name, worker, job.run_id)
         if claim is not None:
-            _train(job, store, task, data, claim, device)
+            _train(job, store, claim, train)
         elif store.is_open(job.study.name):  # others hold what is left; they may die
             _stop_if_orphaned(job)
             time.sleep(POLL)
@@ -193,25 +205,11 @@ def _work(job: Job, device: str) -> None:
             return
 
 
-def _train(
-    job: Job, store: Store, task: TaskProtocol, data: Data, claim: Claim, device: str
-) -> None:
+def _train(job: Job, store: Store, claim: Claim, train: Callable[..., Outcome]) -> None:
     """Train one claimed chunk and record it, unless the claim is lost on the way."""
-    pulse = _Pulse(job, store, claim)
+    panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
     try:
-        outcome = train_chunk(
-            task,
-            data,
-            job.study.panel(claim.panel),
-            _filled_up(claim.cells, job),
-            seed=claim.seed,
-            batch_size=job.study.batch_size or task.batch_size,
-            options=job.study.options,
-            device=device,
-            error=job.study.error,
-            engine=job.engine,
-            on_step=pulse,
-        )
+        outcome = train(panel, cells, seed=claim.seed, on_step=_Pulse(job, store, claim))
         store.record(claim, outcome.first(len(claim.cells)))
     except LeaseLostError:
         return  # another worker has the chunk; take the next

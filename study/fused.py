@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.engines import ENGINES, Engine, Ensemble
+from study.engines import ENGINES, Engine, Ensemble, Programs
 from study.engines.base import quiet_fallbacks
 from study.engines.ensemble import Tensors
 from study.metrics import TOP5, metrics_of
@@ -52,6 +52,7 @@ def train_chunk(
     device: str = "cpu",
     error: str = "test_error",
     engine: str = "vmap",
+    programs: Programs | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train the cells for the panel's epochs and test them after each.
@@ -63,6 +64,7 @@ def train_chunk(
         seed: decides start weights, batches, augmentation and dropout.
         error: the metric that becomes the cells' value.
         engine: one of `ENGINES` that can do the task's network (see `study.engines.check`).
+        programs: what was traced for earlier chunks of the same task and options.
         on_step: called before each step and test batch; what it raises ends the training.
     """
     started = time.perf_counter()
@@ -73,7 +75,7 @@ def train_chunk(
     with torch.random.fork_rng(gpus), quiet_fallbacks():
         torch.manual_seed(seed)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
-        engine_ = ENGINES[engine](ensemble, task, options)
+        engine_ = ENGINES[engine](ensemble, task, options, programs)
         optimizer = _optimizer(panel, cells, engine_, options)
         recorder = _Recorder(len(cells), panel.epochs, task)
         batches = _Batches(task, data, batch_size, seed, dtype)
@@ -112,7 +114,7 @@ def _optimizer(
         theta.new_tensor([cell.lambda_ for cell in cells]),
         options,
         None if options.decay_1d else engine.ensemble.matrices_only(),
-        engine.program,
+        lambda update: engine.program(update, f"update of {panel.pair}"),
     )
 
 

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from study import tuning
-from study.cost import Setting, cell_bytes
+from study.cost import Setting, cell_bytes, gpu_cell_bytes
 from study.engines.check import why_not
 from study.errors import UsageError
 from study.metrics import TOP5_CLASSES, metrics_of
@@ -86,27 +86,28 @@ def make_plan(
     """
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
-    batch_size = study.batch_size or task.batch_size
-    data = check_task(task, batch_size)
+    data = check_task(task, study.batch_size or task.batch_size)
     _require_metrics(study, task)
-    memory = cell_bytes(task, data, batch_size, getattr(torch, study.options.precision))
-    devices = choose_devices(device, workers, memory)
+    batch_size = study.batch_size or task.batch_size
+    dtype = getattr(torch, study.options.precision)
+    devices = choose_devices(device, workers, cell_bytes(task, data, batch_size, dtype))
     threads = max(1, joblib.cpu_count() // len(devices))
+    setting = Setting(study, task, data, devices[0], threads)
+    memory = _chunk_bytes(setting, engine)
     most = chunk or _chunk_size(devices, memory)
     width = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
-    setting = Setting(study, task, data, devices[0], threads)
     hash_ = fingerprint(task, data)
     missing = missing_cells(store, study) if store else _all_cells(study)
-    cell_epochs = _cell_epochs(study, missing)
     begun = engine_begun(store, study.name) if store else None
     if engine is not None:
         choice = tuning.given(setting, engine, width)
-    elif begun is not None and why_not(begun, *setting.network, devices[0]) is None:
+    elif begun is not None and why_not(begun, *setting.network, setting.device) is None:
         choice = tuning.Choice(begun, width)
-    elif devices[0].startswith("cuda"):
+    elif setting.device.startswith("cuda"):
         choice = tuning.on_gpu(setting, width)
     else:
-        choice = tuning.choose(setting, width, cell_epochs / len(devices), hash_, tell)
+        share = _cell_epochs(study, missing) / len(devices)
+        choice = tuning.choose(setting, width, share, hash_, tell)
     return Plan(
         study=study,
         task=task,
@@ -119,6 +120,13 @@ def make_plan(
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=memory,
     )
+
+
+def _chunk_bytes(setting: Setting, engine: str | None) -> int:
+    """Memory that a cell takes in a chunk."""
+    if setting.device.startswith("cuda"):
+        return gpu_cell_bytes(setting, engine or tuning.on_gpu(setting, 1).engine)
+    return cell_bytes(setting.task, setting.data, setting.batch_size, setting.dtype, traced=True)
 
 
 def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:

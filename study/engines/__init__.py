@@ -8,7 +8,7 @@
 All give the same results but for rounding; each stands in for the one before it.
 """
 
-from study.engines.base import Engine
+from study.engines.base import Engine, Programs
 from study.engines.captured import CapturedEngine, CompiledEngine
 from study.engines.ensemble import Ensemble
 from study.engines.one_by_one import OneByOneEngine
@@ -21,4 +21,4 @@ ENGINES: dict[str, type[Engine]] = {
     "one-by-one": OneByOneEngine,
 }
 
-__all__ = ["ENGINES", "Engine", "Ensemble"]
+__all__ = ["ENGINES", "Engine", "Ensemble", "Programs"]

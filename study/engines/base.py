@@ -6,7 +6,7 @@ Letters: K cells of the chunk, P parameters of one cell, B batch, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from warnings import catch_warnings, filterwarnings
 
@@ -20,16 +20,33 @@ from study.pairs import TensorFunction
 from study.spec import Options
 from study.tasks.task import TaskProtocol
 
+Run = Callable[..., Sequence[Tensor]]
+Shapes = tuple[torch.Size, ...]
+
+
+class Programs:
+    """What one worker has traced of one task, under one study's options, for chunk after chunk."""
+
+    def __init__(self) -> None:
+        self.graphs: dict[tuple[str, Shapes], Run] = {}
+
 
 class Engine(ABC):
     """Gradients and scores of all copies of an ensemble."""
 
     traced = False  # whether each new number of cells costs time
 
-    def __init__(self, ensemble: Ensemble, task: TaskProtocol, options: Options) -> None:
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        task: TaskProtocol,
+        options: Options,
+        programs: Programs | None = None,
+    ) -> None:
         self.ensemble = ensemble
         self.task = task
         self.options = options
+        self.programs = programs or Programs()
         self.metrics = metrics_of(task.classes)[1:]
 
     @abstractmethod
@@ -40,7 +57,7 @@ class Engine(ABC):
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:
         """Per test metric its sum over the batch, [K]; errors are counts."""
 
-    def program(self, function: TensorFunction) -> TensorFunction:
+    def program(self, function: TensorFunction, name: str) -> TensorFunction:
         """A function of tensors that may work in place, as fast as this engine can make it."""
         return function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from study.engines.base import Programs
 from study.engines.ensemble import Ensemble
 from study.engines.formulas import OwnFormulas
 from study.engines.program import Program
@@ -23,13 +24,19 @@ class CapturedEngine(VmapEngine):
     traced = True
     compiled = False
 
-    def __init__(self, ensemble: Ensemble, task: TaskProtocol, options: Options) -> None:
-        super().__init__(ensemble, task, options)
-        self._gradient = self.program(super().stacked_gradient)
-        self._scores = self.program(super().stacked_scores)
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        task: TaskProtocol,
+        options: Options,
+        programs: Programs | None = None,
+    ) -> None:
+        super().__init__(ensemble, task, options, programs)
+        self._gradient = self.program(super().stacked_gradient, "gradient")
+        self._scores = self.program(super().stacked_scores, "scores")
 
-    def program(self, function: TensorFunction) -> TensorFunction:  # noqa: D102
-        return Program(function, compiled=self.compiled)
+    def program(self, function: TensorFunction, name: str) -> TensorFunction:  # noqa: D102
+        return Program(function, name, compiled=self.compiled, programs=self.programs)
 
     def stacked_gradient(  # noqa: D102
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor

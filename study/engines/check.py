@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from study.engines import ENGINES, Engine, Ensemble, native
+from study.engines import ENGINES, Engine, Ensemble, Programs, native
 from study.engines.base import quiet_fallbacks
 from study.spec import Options
 from study.tasks.task import Data, TaskProtocol, normalized
@@ -43,19 +43,26 @@ def why_not(
         return f"{type(e).__name__}: {str(e).strip().splitlines()[0]}"
     tolerance = BF16_TOLERANCE if options.bf16 else TOLERANCE
     if not all(_close(*pair, tolerance) for pair in zip(results[0], results[-1], strict=True)):
-        return "traced once and replayed it gives other results: it asks something but its inputs"
+        return (
+            "traced once and replayed it gives other results: it depends on more than its inputs"
+        )
     return None
 
 
 @torch.random.fork_rng(devices=[])
 def _results(engine: str, task: TaskProtocol, data: Data, options: Options) -> list[Tensor]:
-    """Gradients, losses, buffers and scores of two different cells on a few batches."""
-    torch.manual_seed(0)
-    ensemble = Ensemble(task.network(), 2, "cpu", torch.float32)
-    ensemble.theta[1] *= 0.9
-    made = ENGINES[engine](ensemble, task, options)
-    with quiet_fallbacks():
-        return [tensor for seed in range(BATCHES) for tensor in _of_batch(made, data, seed)]
+    """Gradients, losses, buffers and scores of two networks' cells on a few batches."""
+    results: list[Tensor] = []
+    programs = Programs()
+    for seed in range(2):  # what is traced for one chunk must do for the next
+        torch.manual_seed(seed)
+        ensemble = Ensemble(task.network(), 2, "cpu", torch.float32)
+        ensemble.theta[1] *= 0.9
+        made = ENGINES[engine](ensemble, task, options, programs)
+        with quiet_fallbacks():
+            for number in range(BATCHES):
+                results += _of_batch(made, data, number)
+    return results
 
 
 def _of_batch(engine: Engine, data: Data, number: int) -> Iterator[Tensor]:

@@ -9,6 +9,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -16,10 +17,15 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from torch import Tensor, nn
 from torch.fx import GraphModule
+from tqdm import tqdm
 
 # How inductor is to compile: random numbers as the uncompiled network draws them, and the code
 # that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
-OPTIONS = {"fallback_random": True, "aot_inductor.compile_wrapper_opt_level": "O0"}
+OPTIONS = {
+    "fallback_random": True,
+    "compile_threads": 1,
+    "aot_inductor.compile_wrapper_opt_level": "O0",
+}
 
 
 def load(graph: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
@@ -61,12 +67,15 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
         def forward(self, *tensors: Tensor) -> Any:
             return graph(*tensors)
 
+    # PyTorch shows bars while it compiles; their lock is for threads here, since one for processes
+    # outlives a worker that is killed.
+    tqdm.set_lock(RLock())
     unfinished = path.with_suffix(f".{os.getpid()}.pt2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
         exported = torch.export.export(Wrapped(), tuple(tensors))
         torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(unfinished), inductor_configs=OPTIONS
+            exported, package_path=str(unfinished), inductor_configs=dict(OPTIONS)
         )
     unfinished.replace(path)
 
