@@ -33,7 +33,7 @@ class StoreError(LandscapeError):
 
 
 class MissingStoreError(StoreError):
-    """There is no database yet where one was named."""
+    """There is no database yet where one was named, or none of ours in it."""
 
 
 class StudyMismatchError(UsageError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             (folder / entry.name).symlink_to(entry)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hasty_choices() -> Iterator[None]:
+    """Engines are chosen after one probe, however slow a busy machine makes it look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("study.tuning.SHORT", math.inf)
         yield
 
 

@@ -141,7 +141,8 @@ class Store:
     def _check_schema(self, connection: Connection) -> None:
         tables = _tables(connection)
         if "landscape_schema" not in tables:
-            raise StoreError(
+            free = not tables or _are_optunas(tables)  # `run` makes ours there, or is about to
+            raise (MissingStoreError if free else StoreError)(
                 f"{self.name}: {_whose(tables)}, holding no landscapes: name the --store that "
                 "`landscape run` made"
             )

@@ -21,7 +21,7 @@ from study.spec import Cell, Study
 from study.store import Store
 from study.terminal import format_bytes, format_seconds, remaining_seconds
 from study.tuning import Choice
-from tests.conftest import make_study
+from tests.conftest import SPIRALS, make_study
 from tests.study.test_store import train_all
 
 BRANCHING = "tests.study.user_tasks:branching"
@@ -54,6 +54,7 @@ def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10**9, 2 * 10**9))
+    monkeypatch.setattr(plan_module, "gpu_cell_bytes", lambda setting, engine: 10**6)
 
 
 def room_for(cells: int, plan: Plan) -> int:
@@ -153,8 +154,8 @@ class TestEngine:
         monkeypatch.setattr(tuning, "choose", choose)
         return epochs
 
-    def test_a_little_work_is_done_by_vmap_without_further_probes(self, plan: Plan):
-        assert plan.choice.engine == "vmap"
+    def test_it_is_chosen_by_measuring(self, plan: Plan):
+        assert (plan.choice.engine, plan.choice.width) == ("vmap", 6)
         assert plan.choice.pace is not None
 
     def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
@@ -214,9 +215,9 @@ class TestEngine:
         assert asked == [36]
 
     @pytest.mark.usefixtures("two_gpus")
-    @pytest.mark.parametrize(("task", "engine"), [(None, "captured"), (BRANCHING, "one-by-one")])
-    def test_on_gpus_nothing_is_measured(self, task, engine, asked: list[float]):
-        plan = make_plan(make_study(task=task) if task else make_study(), device="auto")
+    @pytest.mark.parametrize(("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "one-by-one")])
+    def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
+        plan = make_plan(make_study(task=task), device="auto")
         assert plan.devices == ("cuda:0", "cuda:1")
         assert (plan.choice.engine, plan.choice.pace) == (engine, None)
         assert asked == []

@@ -490,8 +490,23 @@ class TestBadDatabases:
         optuna.create_study(storage=url, study_name="mine")
         with pytest.raises(StoreError, match="Optuna's own database, holding no landscapes"):
             Store(url)
+        assert missing_cells(url, small_study) == {"sgd": [6], "adamw": [6]}
+        assert engine_begun(url, "small") is None
         create(Store(url, create=True), small_study)
         assert "mine" in optuna.get_all_study_names(url)
+
+    def test_a_database_that_another_run_is_about_to_make_has_nothing_finished(
+        self, tmp_path: Path, small_study: Study
+    ):
+        path = tmp_path / "empty.db"
+        path.touch()
+        assert missing_cells(str(path), small_study) == {"sgd": [6], "adamw": [6]}
+        assert engine_begun(str(path), "small") is None
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE recipes (id INTEGER)")
+        connection.close()
+        with pytest.raises(StoreError, match="another program's database"):
+            missing_cells(str(path), small_study)
 
     @pytest.mark.parametrize(
         ("statement", "whose"),
