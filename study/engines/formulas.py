@@ -76,16 +76,17 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """As torch.nn.functional.batch_norm on [B, C, …]; not on [B, C], which PyTorch does well."""
-    if inputs.ndim < 3:
+    count = _positions(inputs)
+    if inputs.ndim < 3 or count == 1:  # PyTorch knows when to refuse a single value
         return NotImplemented
     shape = (-1, *(1,) * (inputs.ndim - 2))
     if training or running_mean is None or running_var is None:
         outputs, mean, variance = Normalized.apply(inputs, eps)
         if running_mean is not None and running_var is not None:
-            count = _positions(inputs)
-            with torch.no_grad():
-                running_mean.lerp_(mean.view(-1), momentum)
-                running_var.lerp_(variance.view(-1) * (count / (count - 1)), momentum)
+            unbiased = momentum * count / (count - 1)
+            with torch.no_grad():  # not by lerp_, which vmap does cell by cell (torch 2.13)
+                running_mean.mul_(1 - momentum).add_(mean.view(-1), alpha=momentum)
+                running_var.mul_(1 - momentum).add_(variance.view(-1), alpha=unbiased)
     else:
         scale = (running_var + eps).rsqrt()
         outputs = (inputs - running_mean.view(shape)) * scale.view(shape)
@@ -152,7 +153,7 @@ def _sources(
                 place = np.ravel_multi_index([q for q, _ in steps], outputs)
                 found.append(tap * count + int(place))
         rows.append(found)
-    most = max(map(len, rows))
+    most = max(map(len, rows)) or 1  # strides may step over all inputs
     return np.array([row + [math.prod(kernel) * count] * (most - len(row)) for row in rows]).T
 
 

@@ -215,7 +215,9 @@ class TestEngine:
         assert asked == [36]
 
     @pytest.mark.usefixtures("two_gpus")
-    @pytest.mark.parametrize(("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "one-by-one")])
+    @pytest.mark.parametrize(
+        ("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "one-by-one")]
+    )
     def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
         plan = make_plan(make_study(task=task), device="auto")
         assert plan.devices == ("cuda:0", "cuda:1")
