@@ -3,6 +3,7 @@
 Letters: K cells, B batch, C channels, O channels of the output.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -241,6 +242,27 @@ def normed(
     return functional.batch_norm(inputs, mean, variance, *parameters, training, 0.3, 1e-3)
 
 
+def normed_step(
+    positions: tuple[int, ...], *, stacked: bool, own: bool, **options: bool
+) -> list[Tensor]:
+    """Outputs, gradients, and the running statistics after it."""
+    cells = (CELLS,) if stacked else ()
+    mean, variance, weight, bias = (doubles(*cells, CHANNELS, seed=seed) for seed in range(3, 7))
+    variance = variance.square() + 0.1
+    leaves = [doubles(*cells, BATCH, CHANNELS, *positions), weight, bias]
+    leaves = [leaf.requires_grad_() for leaf in leaves]
+
+    def function(inputs: Tensor, weight: Tensor, bias: Tensor, *statistics: Tensor) -> Tensor:
+        outputs = normed(inputs, *statistics, weight, bias, **options)
+        return outputs + 0 * (weight.sum() + bias.sum())  # so that each has a gradient
+
+    with OwnFormulas() if own else nullcontext():
+        outputs = (vmap(function) if stacked else function)(*leaves, mean, variance)
+        upstream = doubles(*outputs.shape, seed=1)
+        gradients = torch.autograd.grad((outputs * upstream).sum(), leaves)
+    return [outputs.detach(), *gradients, mean, variance]
+
+
 @pytest.mark.parametrize("positions", [(5,), (4, 3)], ids=["1D", "2D"])
 @pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "test"])
@@ -248,28 +270,19 @@ def normed(
 def test_batch_norm_with_its_running_statistics(
     positions: tuple[int, ...], affine: bool, training: bool, stacked: bool
 ):
-    cells, found = (CELLS,) if stacked else (), []
-    parameters = doubles(*cells, CHANNELS, seed=5), doubles(*cells, CHANNELS, seed=6)
-    for own in (True, False):
-        mean = doubles(*cells, CHANNELS, seed=3)
-        variance = doubles(*cells, CHANNELS, seed=4).square() + 0.1
+    ours, theirs = (
+        normed_step(positions, stacked=stacked, own=own, training=training, affine=affine)
+        for own in (True, False)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
-        def function(inputs, weight, bias, *more):
-            statistics = more if stacked else (mean, variance)
-            options = {"training": training, "affine": affine}
-            outputs = normed(inputs, *statistics, weight, bias, **options)
-            return outputs + 0 * (weight.sum() + bias.sum())  # so that each has a gradient
 
-        leaves = [doubles(*cells, BATCH, CHANNELS, *positions).requires_grad_()]
-        leaves += [p.clone().requires_grad_() for p in parameters]
-        with OwnFormulas() if own else nullcontext():
-            called = vmap(function) if stacked else function
-            outputs = called(*leaves, *(mean, variance)[: 2 * stacked])
-            upstream = doubles(*outputs.shape, seed=1)
-            gradients = torch.autograd.grad((outputs * upstream).sum(), leaves)
-        found.append([outputs.detach(), *gradients, mean, variance])
-    for ours, theirs in zip(*found, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+def test_running_statistics_of_all_cells_move_at_once():
+    """Without vmap's warning, an error here, that it does an operation cell by cell."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        normed_step((5,), stacked=True, own=True, training=True, affine=True)
 
 
 @pytest.mark.parametrize("training", [True, False])
