@@ -33,32 +33,6 @@ PROBE_EXAMPLES = 8  # of the first probe, which has one cell
 PROBE_GROWTH = 4  # from probe to probe
 
 
-@torch.random.fork_rng(devices=[])
-def cell_bytes(
-    task: TaskProtocol, data: Data, batch_size: int, dtype: torch.dtype, *, traced: bool = False
-) -> int:
-    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch.
-
-    With the formulas of the traced engines, or with PyTorch's own.
-    """
-    network = task.network().to(dtype)
-    parameters = {p.data_ptr(): p.numel() * p.element_size() for p in network.parameters()}
-    saved: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return tensor
-
-    examples = min(MEMORY_EXAMPLES, batch_size, len(data.train_targets))
-    inputs = normalized(task, data.train_inputs[:examples], dtype)
-    formulas = OwnFormulas() if traced else nullcontext()
-    with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
-        task.loss(network(inputs), data.train_targets[:examples])
-    activations = sum(size for place, size in saved.items() if place not in parameters)
-    of_batch = activations * min(batch_size, len(data.train_targets)) // examples
-    return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
-
-
 @dataclass(frozen=True)
 class Setting:
     """What the cost of a cell depends on, beside the engine."""
@@ -85,6 +59,31 @@ class Setting:
         """Examples of a batch, B."""
         wanted = self.study.batch_size or self.task.batch_size
         return min(wanted, len(self.data.train_targets))
+
+
+@torch.random.fork_rng(devices=[])
+def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
+    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch.
+
+    With the formulas of the traced engines, or with PyTorch's own.
+    """
+    task, data = setting.task, setting.data
+    network = task.network().to(setting.dtype)
+    parameters = {p.data_ptr(): p.numel() * p.element_size() for p in network.parameters()}
+    saved: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    examples = min(MEMORY_EXAMPLES, setting.batch_size)
+    inputs = normalized(task, data.train_inputs[:examples], setting.dtype)
+    formulas = OwnFormulas() if traced else nullcontext()
+    with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
+        task.loss(network(inputs), data.train_targets[:examples])
+    activations = sum(size for place, size in saved.items() if place not in parameters)
+    of_batch = activations * setting.batch_size // examples
+    return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import joblib
@@ -12,7 +12,8 @@ import psutil
 import torch
 
 from study import tuning
-from study.cost import Setting, cell_bytes, gpu_cell_bytes
+from study.cost import PARAMETER_COPIES, Setting, cell_bytes, gpu_cell_bytes
+from study.engines import ENGINES
 from study.engines.check import why_not
 from study.errors import UsageError
 from study.metrics import TOP5_CLASSES, metrics_of
@@ -46,6 +47,14 @@ class Plan:
     chunk: int  # most cells trained together
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of a worker, beside PyTorch itself."""
+        if self.choice.engine == "one-by-one":  # one batch at a time
+            resting = PARAMETER_COPIES * self.parameters * self.setting.dtype.itemsize
+            return self.cell_bytes + (self.chunk - 1) * resting
+        return self.chunk * self.cell_bytes
 
     @property
     def setting(self) -> Setting:
@@ -88,16 +97,14 @@ def make_plan(
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     data = check_task(task, study.batch_size or task.batch_size)
     _require_metrics(study, task)
-    batch_size = study.batch_size or task.batch_size
-    dtype = getattr(torch, study.options.precision)
-    devices = choose_devices(device, workers, cell_bytes(task, data, batch_size, dtype))
-    threads = max(1, joblib.cpu_count() // len(devices))
-    setting = Setting(study, task, data, devices[0], threads)
-    memory = _chunk_bytes(setting, engine)
-    most = chunk or _chunk_size(devices, memory)
-    width = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
     hash_ = fingerprint(task, data)
-    missing = missing_cells(store, study) if store else _all_cells(study)
+    alone = Setting(study, task, data, "cpu", threads=1)
+    devices = choose_devices(device, workers, cell_bytes(alone))
+    threads = max(1, joblib.cpu_count() // len(devices))
+    setting = replace(alone, device=devices[0], threads=threads)
+    room, memory = _room(devices), _cell_bytes(setting, engine)
+    most = chunk or max(1, min(CHUNK[devices[0].partition(":")[0]], room // memory))
+    width = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
     begun = engine_begun(store, study.name) if store else None
     if engine is not None:
         choice = tuning.given(setting, engine, width)
@@ -106,8 +113,9 @@ def make_plan(
     elif setting.device.startswith("cuda"):
         choice = tuning.on_gpu(setting, width)
     else:
+        missing = missing_cells(store, study) if store else _all_cells(study)
         share = _cell_epochs(study, missing) / len(devices)
-        choice = tuning.choose(setting, width, share, hash_, tell)
+        choice = tuning.choose(setting, width, share, room, hash_, tell)
     return Plan(
         study=study,
         task=task,
@@ -118,15 +126,15 @@ def make_plan(
         choice=choice,
         chunk=min(most, ONE_BY_ONE_CHUNK) if choice.engine == "one-by-one" else most,
         parameters=sum(p.numel() for p in task.network().parameters()),
-        cell_bytes=memory,
+        cell_bytes=_cell_bytes(setting, choice.engine),
     )
 
 
-def _chunk_bytes(setting: Setting, engine: str | None) -> int:
-    """Memory that a cell takes in a chunk."""
+def _cell_bytes(setting: Setting, engine: str | None) -> int:
+    """Memory that a cell takes in a chunk, with an engine that may not be known yet."""
     if setting.device.startswith("cuda"):
         return gpu_cell_bytes(setting, engine or tuning.on_gpu(setting, 1).engine)
-    return cell_bytes(setting.task, setting.data, setting.batch_size, setting.dtype, traced=True)
+    return cell_bytes(setting, traced=engine is not None and ENGINES[engine].traced)
 
 
 def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
@@ -191,21 +199,15 @@ def choose_devices(device: str, workers: int | None, memory: int = 0) -> tuple[s
         raise UsageError("--device cuda: PyTorch sees no CUDA device here: use --device cpu")
     if device == "cpu" or gpus == 0:
         # Processes of one thread outrun one process of many, as long as each has room for a cell.
-        fitting = _free_memory() // max(1, memory)
+        fitting = _room(("cpu",)) // max(1, memory)
         return ("cpu",) * (workers or max(1, min(joblib.cpu_count(), fitting)))
     return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus))
 
 
-def _free_memory() -> int:
-    """Bytes that chunks may take on this host."""
-    return int(psutil.virtual_memory().available * MEMORY_SHARE)
-
-
-def _chunk_size(devices: tuple[str, ...], memory: int) -> int:
-    kind = devices[0].partition(":")[0]
-    if kind == "cuda":
+def _room(devices: tuple[str, ...]) -> int:
+    """Bytes that the chunk of one worker may take."""
+    if devices[0].startswith("cuda"):
         free = min(torch.cuda.mem_get_info(d)[0] // devices.count(d) for d in set(devices))
-        fitting = int(free * MEMORY_SHARE / memory)
     else:
-        fitting = _free_memory() // len(devices) // memory
-    return max(1, min(CHUNK[kind], fitting))
+        free = psutil.virtual_memory().available // len(devices)
+    return int(free * MEMORY_SHARE)

@@ -245,10 +245,10 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
-    memory, workers = format_bytes(plan.chunk * plan.cell_bytes), len(plan.devices)
+    memory, workers = format_bytes(plan.worker_bytes), len(plan.devices)
     table.caption = (
         f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, "
-        f"at most {plan.chunk} cells together: {memory} a worker beside PyTorch itself; "
+        f"at most {plan.chunk} cells a chunk: {memory} a worker beside PyTorch itself; "
         f"{workers} worker{'s' * (workers > 1)} on {', '.join(sorted(set(plan.devices)))}"
         f"{_threads(plan.threads)}; about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
     )

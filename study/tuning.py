@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from study.cost import Pace, Probe, Setting, measure, measure_by_growing
+from study.cost import Pace, Probe, Setting, cell_bytes, measure, measure_by_growing
 from study.engines import ENGINES
 from study.engines.check import why_not
 from study.engines.native import cache_folder
@@ -41,6 +41,7 @@ def choose(
     setting: Setting,
     width: int,
     cell_epochs: float,
+    room: int,
     fingerprint: str,
     tell: Callable[[str], None] = lambda message: None,
 ) -> Choice:
@@ -50,6 +51,7 @@ def choose(
         setting: task and device.
         width: cells of a whole chunk.
         cell_epochs: epochs times cells of one worker.
+        room: bytes of memory that a worker's chunk may take.
         fingerprint: of the task's data and network.
         tell: called with a word when something takes longer.
     """
@@ -58,7 +60,7 @@ def choose(
     memory = Memory(setting, width, fingerprint)
     known = memory.recall()
     if known is None or _is_worth_compiling(setting, known, cell_epochs):
-        known = _measure_engines(setting, width, cell_epochs, tell)
+        known = _measure_engines(setting, width, cell_epochs, room, tell)
         memory.keep(known)
     best = _fastest(known.probes)
     return Choice(best.engine, width, best.pace, known.why)
@@ -107,7 +109,7 @@ class Known:
 
 
 def _measure_engines(
-    setting: Setting, width: int, cell_epochs: float, tell: Callable[[str], None]
+    setting: Setting, width: int, cell_epochs: float, room: int, tell: Callable[[str], None]
 ) -> Known:
     """Probe one engine after the other, as far as the training is long enough to gain by it."""
     why = why_not("vmap", *setting.network)
@@ -118,16 +120,17 @@ def _measure_engines(
     if _seconds(setting, known, cell_epochs) < SHORT:
         return known
     known = _add(known, measure(setting, "one-by-one", 1, first.examples))
+    if (first.cells, first.examples) != (width, setting.batch_size):
+        return replace(known, final=True)  # too large a network for what is traced to pay
     why = why_not("captured", *setting.network)
+    if width * cell_bytes(setting, traced=True) > room:
+        why = "traced, a chunk would not fit into memory"
     if why is not None:
         return replace(known, why=why, final=True)
     known = _add(known, measure(setting, "captured", first.cells, first.examples))
     if _seconds(setting, known, cell_epochs) < WORTH_COMPILING:
         return known
-    whole = (first.cells, first.examples) == (width, setting.batch_size)
     why = why_not("compiled", *setting.network)
-    if why is None and not whole:
-        why = "the network is too large for a probe of a whole chunk"
     if why is not None:
         return replace(known, why=why, final=True)
     tell("compiling the training step for this machine, once: about half a minute")

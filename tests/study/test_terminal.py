@@ -186,7 +186,7 @@ class TestPlanTable:
 
     def test_without_a_gpu_the_time_is_that_of_the_cpu_workers(self, plan: Plan):
         caption = self.caption(plan, 7800)
-        assert "1,218 parameters a cell, engine vmap, at most 4 cells together" in caption
+        assert "1,218 parameters a cell, engine vmap, at most 4 cells a chunk" in caption
         assert caption.endswith("2 workers on cpu; about 2 h 10 min on these CPU workers")
         assert "GPU" not in caption
 
