@@ -16,6 +16,7 @@ from examples.spirals import spirals
 from study import cost
 from study.cost import PARAMETER_COPIES, Pace, Probe, Setting, cell_bytes, measure
 from study.cost import measure_by_growing as grow
+from study.spec import Options
 from study.tasks.task import Data, Task
 from tests.conftest import make_study
 from tests.study.conftest import CLASSES, tiny_data
@@ -32,20 +33,26 @@ def wide() -> nn.Module:
 PARAMETERS = 7 * HIDDEN + (HIDDEN + 1) * CLASSES
 
 
-def make_setting(task: Task = spirals, *, threads: int = 1) -> Setting:
+def make_setting(task: Task = spirals, *, threads: int = 1, **changes: object) -> Setting:
     """200 examples in batches of 20."""
-    return Setting(make_study(), task, task.data(), "cpu", threads)
+    study = make_study().model_copy(update=changes)
+    return Setting(study, task, task.data(), "cpu", threads)
+
+
+def repeated(data: Data, copies: int) -> Data:
+    """So many times the training examples."""
+    inputs, targets = data.train_inputs.repeat(copies, 1), data.train_targets.repeat(copies)
+    return Data(inputs, targets, data.test_inputs, data.test_targets)
 
 
 @pytest.fixture
 def bytes_of(make_task: Callable[..., Task]) -> Callable[..., int]:
     """A function: memory of one cell of the wide network."""
 
-    def measure(batch_size: int, dtype: torch.dtype = torch.float32, copies: int = 40) -> int:
-        data = tiny_data("vector")
-        inputs, targets = data.train_inputs.repeat(copies, 1), data.train_targets.repeat(copies)
-        more = Data(inputs, targets, data.test_inputs, data.test_targets)
-        return cell_bytes(make_task(wide), more, batch_size, dtype)
+    def measure(batch_size: int, precision: str = "float32", copies: int = 40) -> int:
+        task = make_task(wide, data=lambda: repeated(tiny_data("vector"), copies))
+        options = Options(precision=precision)  # type: ignore[arg-type]
+        return cell_bytes(make_setting(task, batch_size=batch_size, options=options))
 
     return measure
 
@@ -58,7 +65,7 @@ class TestMemory:
         assert of_example == pytest.approx(2 * 4 * HIDDEN, rel=0.05)
 
     def test_double_precision_takes_twice_as_much(self, bytes_of):
-        assert bytes_of(16, torch.float64) == pytest.approx(2 * bytes_of(16), rel=0.01)
+        assert bytes_of(16, "float64") == pytest.approx(2 * bytes_of(16), rel=0.01)
 
     def test_a_batch_is_no_larger_than_the_data(self, bytes_of):
         assert bytes_of(1000, copies=1) == bytes_of(23, copies=1) < bytes_of(24, copies=2)
@@ -68,9 +75,15 @@ class TestMemory:
         stored = Data(
             data.train_inputs.byte(), data.train_targets, data.test_inputs, data.test_targets
         )
-        task = make_task(wide, normalize=lambda inputs: inputs.float())
-        dtype = torch.float32
-        assert cell_bytes(task, stored, 8, dtype) == cell_bytes(make_task(wide), data, 8, dtype)
+        task = make_task(wide, data=lambda: stored, normalize=lambda inputs: inputs.float())
+        assert cell_bytes(make_setting(task)) == cell_bytes(make_setting(make_task(wide)))
+
+    def test_own_formulas_keep_the_columns_of_a_convolution(self, make_task):
+        """One layer, padded: 2 channels of 25 pixels, each in 9 columns instead of once."""
+        network = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Flatten(), nn.Linear(100, 3))
+        setting = make_setting(make_task(lambda: network, "image"))
+        more = cell_bytes(setting, traced=True) - cell_bytes(setting)
+        assert more == pytest.approx(2 * 20 * 4 * 2 * 25 * (9 - 1), rel=0.2)
 
     def test_the_random_state_is_left_alone(self, bytes_of):
         before = torch.get_rng_state()
@@ -83,14 +96,12 @@ class TestSetting:
         setting = make_setting(replace(spirals, batch_size=30))
         assert setting.batch_size == 20
         for asked, size in ((None, 30), (1000, 200)):
-            study = setting.study.model_copy(update={"batch_size": asked})
-            assert replace(setting, study=study).batch_size == size
+            assert make_setting(setting.task, batch_size=asked).batch_size == size
 
     def test_the_last_partial_batch_of_an_epoch_counts_as_a_step(self):
-        setting, pace = make_setting(), Pace(step=2.0, test=0.1)
-        assert pace.epoch(setting) == pytest.approx(10 * 2.0 + 200 * 0.1)
-        other = setting.study.model_copy(update={"batch_size": 30})
-        assert pace.epoch(replace(setting, study=other)) == pytest.approx(7 * 2.0 + 200 * 0.1)
+        pace = Pace(step=2.0, test=0.1)
+        assert pace.epoch(make_setting()) == pytest.approx(10 * 2.0 + 200 * 0.1)
+        assert pace.epoch(make_setting(batch_size=30)) == pytest.approx(7 * 2.0 + 200 * 0.1)
 
 
 class TestProbes:

@@ -147,7 +147,7 @@ class TestEngine:
         """The epochs of cells of one worker that an engine was chosen for; it is "captured"."""
         epochs: list[float] = []
 
-        def choose(setting: Any, width: int, cell_epochs: float, hash_: str, tell: Any) -> Choice:
+        def choose(setting: Any, width: int, cell_epochs: float, *more: Any) -> Choice:
             epochs.append(cell_epochs)
             return Choice("captured", width)
 
@@ -233,6 +233,24 @@ class TestEngine:
         told: list[str] = []
         make_plan(make_study(), device="cpu", tell=told.append)
         assert told == ["this takes longer"]
+
+    def test_one_by_one_a_worker_holds_the_batch_of_one_cell_at_a_time(self, plan: Plan):
+        alone = replace(plan, choice=Choice("one-by-one", 6), chunk=3)
+        assert alone.worker_bytes == plan.cell_bytes + 2 * PARAMETER_COPIES * 4 * plan.parameters
+        assert replace(plan, chunk=3).worker_bytes == 3 * plan.cell_bytes > alone.worker_bytes
+
+    def test_the_room_that_a_chunk_may_take_is_told(
+        self, free_memory: Any, monkeypatch: pytest.MonkeyPatch
+    ):
+        found: list[float] = []
+
+        def choose(setting: Any, width: int, cell_epochs: float, room: int, *_: Any) -> Choice:
+            found.append(room)
+            return Choice("vmap", width)
+
+        monkeypatch.setattr(tuning, "choose", choose)
+        make_plan(make_study(), device="cpu", workers=2)
+        assert found == [int(2**39 * plan_module.MEMORY_SHARE)]
 
 
 class TestEstimate:

@@ -157,7 +157,9 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
     torch.testing.assert_close(found_y, (1 - b) * gradient, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize(
+    "engine", [pytest.param("captured", marks=pytest.mark.slow), "vmap", "one-by-one"]
+)
 @pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(
     pair, engine, make_task, make_panel, train
