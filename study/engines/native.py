@@ -83,9 +83,10 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
 def _digest(graph: GraphModule, tensors: Sequence[Tensor]) -> str:
     """A name for the graph, its constants, its arguments, and all that its code depends on."""
     digest = hashlib.sha256(graph.code.encode())
-    for name, constant in sorted(graph.named_buffers()):
-        digest.update(name.encode())
-        digest.update(constant.detach().cpu().contiguous().numpy().tobytes())
+    for name, constant in sorted([*graph.named_buffers(), *graph.named_parameters()]):
+        digest.update(f"{name}{constant.shape}{constant.dtype}".encode())
+        values = constant.detach().cpu().contiguous().flatten()
+        digest.update(values.view(torch.uint8).numpy().tobytes())
     for tensor in tensors:
         digest.update(f"{tensor.shape}{tensor.stride()}{tensor.dtype}".encode())
     facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())

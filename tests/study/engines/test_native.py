@@ -1,0 +1,241 @@
+"""Graphs compiled for this machine: found again by what they are, equal to what is captured."""
+
+from __future__ import annotations
+
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from study.engines import native
+from study.engines.program import trace
+from study.spec import Cell, Options
+from tests.study.chunks import CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.conftest import CLASSES
+
+X = torch.arange(4.0)
+
+
+def graph_of(function: Callable[..., Any], *tensors: Tensor) -> GraphModule:
+    return trace(function, tensors or (X,))
+
+
+def increment(x: Tensor) -> tuple[Tensor]:
+    return (x + 1,)
+
+
+def _add(x: Tensor, constant: Tensor) -> tuple[Tensor]:
+    return (x + constant,)
+
+
+def digest_of(function: Callable[..., Any] = increment) -> str:
+    return native._digest(graph_of(function), (X,))
+
+
+class TestDigest:
+    def test_it_is_that_of_the_operations(self):
+        def by_two_lines(x: Tensor) -> tuple[Tensor]:
+            z = x + 1
+            return (z,)
+
+        assert digest_of(by_two_lines) == digest_of()
+        assert len(digest_of()) == 24
+
+    @pytest.mark.parametrize("function", [lambda x: (x + 2,), lambda x: (x - 1,), lambda x: (x,)])
+    def test_other_operations(self, function: Callable[..., Any]):
+        assert digest_of(function) != digest_of()
+
+    @pytest.mark.parametrize(
+        "tensor",
+        [torch.zeros(5), torch.zeros(4, 1), torch.zeros(8)[::2], X.double(), X.int()],
+        ids=["size", "shape", "strides", "dtype", "integers"],
+    )
+    def test_other_arguments(self, tensor: Tensor):
+        graph = graph_of(increment)
+        found = {native._digest(graph, tensors) for tensors in ((tensor,), (X, tensor), (X, X))}
+        assert len({digest_of(), *found}) == 4
+
+    @pytest.mark.parametrize("kind", [Tensor, nn.Parameter, nn.Buffer, Tensor.bfloat16])
+    def test_constants_count_by_their_values(self, kind: Callable[[Tensor], Tensor]):
+        """Of a loss, say: class weights, a matrix of costs."""
+
+        def digest(*values: float) -> str:
+            constant = kind(torch.tensor(values, dtype=torch.float32))
+            return digest_of(lambda x: (x + constant.detach(),))
+
+        assert digest(1, 2, 3, 4) == digest(1, 2, 3, 4)
+        assert digest(1, 2, 3, 4) != digest(1, 2, 3, 5)
+
+    def test_constants_count_by_their_shapes_and_kinds(self):
+        constants = torch.zeros(1), torch.zeros(1, 1), torch.zeros(1).int(), torch.zeros(1, 1, 1)
+        digests = {digest_of(partial(_add, constant=constant)) for constant in constants}
+        assert len(digests) == 4
+
+    def test_threads_versions_and_machines(self, monkeypatch: pytest.MonkeyPatch):
+        found = {digest_of()}
+        for module, name in (
+            (torch, "get_num_threads"),
+            (torch.backends.cpu, "get_cpu_capability"),
+            (platform, "platform"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(module, name, lambda: "another")
+                found.add(digest_of())
+        monkeypatch.setattr(torch, "__version__", "99.0")
+        found.add(digest_of())
+        assert len(found) == 5
+
+
+class TestCache:
+    @pytest.fixture
+    def compiled(self, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+        """What was compiled, as a file in the cache; what is loaded gives twice its argument."""
+        found: list[Path] = []
+
+        def compile_(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
+            assert path.with_suffix(".lock").exists()
+            found.append(path)
+            path.touch()
+
+        class Loader:
+            def __init__(self, path: str, *_: object) -> None:
+                assert Path(path).exists()
+
+            def boxed_run(self, tensors: list[Tensor]) -> list[Tensor]:
+                return [2 * tensors[0]]
+
+        monkeypatch.setattr(native, "_compile", compile_)
+        monkeypatch.setattr("torch._C._aoti.AOTIModelPackageLoader", Loader)
+        return found
+
+    def test_what_was_compiled_is_loaded_the_next_time(
+        self, own_cache: Path, compiled: list[Path]
+    ):
+        for expected in (1, 1):
+            run = native.load(graph_of(lambda x: (x * 2,)), (X,))
+            assert len(compiled) == expected
+            assert torch.equal(run(X)[0], 2 * X)
+        native.load(graph_of(lambda x: (x * 3,)), (X,))
+        assert len(set(compiled)) == 2
+        assert {path.parent for path in compiled} == {own_cache}
+
+    def test_what_failed_half_way_is_compiled_anew(
+        self, own_cache: Path, compiled: list[Path], monkeypatch: pytest.MonkeyPatch
+    ):
+        def fail(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
+            raise RuntimeError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(native, "_compile", fail)
+            with pytest.raises(RuntimeError, match="no space left"):
+                native.load(graph_of(lambda x: (x * 2,)), (X,))
+        native.load(graph_of(lambda x: (x * 2,)), (X,))
+        assert len(compiled) == 1
+
+    def test_the_folder_is_this_users_alone(self, own_cache: Path):
+        assert native.cache_folder() == native.cache_folder() == own_cache
+        assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
+
+
+class TestCompiler:
+    def test_the_one_that_is_named_must_be_there(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("CXX", sys.executable)
+        assert native.why_not() is None
+        monkeypatch.setenv("CXX", "no-such-compiler")
+        assert native.why_not() == "no C++ compiler here (no-such-compiler)"
+
+    @pytest.mark.parametrize(("system", "name"), [("Linux", "g++"), ("Darwin", "clang++")])
+    def test_else_it_is_the_systems(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, system: str, name: str
+    ):
+        monkeypatch.delenv("CXX", raising=False)
+        monkeypatch.setattr(platform, "system", lambda: system)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert native.why_not() == f"no C++ compiler here ({name})"
+        (tmp_path / name).touch(mode=0o755)
+        assert native.why_not() is None
+
+    def test_windows_is_not_tried(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(platform, "system", lambda: "Windows")
+        assert native.why_not() == "not tried on Windows"
+
+
+# ---- really compiled: a quarter of a minute for the first of these tests -----------------------
+
+
+class Everything(nn.Module):
+    """What has own formulas, random numbers, buffers moved in place and buffers assigned anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Conv1d(2, 3, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm1d(3),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Flatten(),
+            nn.Linear(15, CLASSES),
+        )
+        self.register_buffer("centre", torch.zeros(CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.network(x)
+        if self.training:
+            self.centre = 0.9 * self.centre + 0.1 * h.mean(dim=0).detach()
+        return h - self.centre
+
+
+@pytest.fixture(scope="module")
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What one of these tests compiles, the others find."""
+    why = native.why_not()
+    if why is not None:
+        pytest.skip(why)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("native")))
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_one_cache")
+class TestCompiled:
+    def test_it_gives_what_the_captured_one_gives(self, make_task, make_panel, train):
+        """To 1e-12 in float64, with the same dropout masks: and so what plain loops give."""
+        task, panel = make_task(Everything, "signal"), make_panel("adamw")
+        captured = train(task, panel, engine="captured")
+        compiled = train(task, panel, engine="compiled")
+        torch.testing.assert_close(compiled.theta, captured.theta, rtol=0, atol=1e-12)
+        for name, buffer in captured.buffers.items():
+            torch.testing.assert_close(compiled.buffers[name], buffer, rtol=0, atol=1e-12)
+        assert_equals_plain_loop(compiled, task, panel)
+
+    def test_a_diverged_cell_changes_no_bit_of_the_others(self, make_task, make_panel, train):
+        task, panel = make_task(Everything, "signal"), make_panel("adamw")
+        calm = train(task, panel, engine="compiled")
+        again = train(task, panel, engine="compiled")
+        assert_same_outcome(again.outcome, calm.outcome)
+        wild = [CELLS[0], Cell(1e200, 0.1), *CELLS[2:]]
+        beside = train(task, panel, wild, engine="compiled")
+        assert beside.outcome.diverged_epoch.tolist() == [0, 1, 0, 0]
+        others = [0, 2, 3]
+        assert torch.equal(calm.theta[others], beside.theta[others])
+        assert not beside.theta[1].isfinite().all()
+
+    def test_what_is_loaded_needs_no_compiler(
+        self, make_task, make_panel, train, monkeypatch: pytest.MonkeyPatch
+    ):
+        task, panel = make_task(Everything, "signal"), make_panel("adamw", epochs=1)
+        first = train(task, panel, engine="compiled")
+        monkeypatch.setattr(native, "_compile", None)
+        again = train(task, panel, engine="compiled")
+        assert torch.equal(first.theta, again.theta)
+        with pytest.raises(TypeError):  # in another precision it is another program
+            train(task, panel, engine="compiled", options=Options())
