@@ -1,0 +1,348 @@
+"""The choice of the engine: probed as far as it pays, and remembered."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given as hypothetically
+from hypothesis import strategies as st
+
+from examples.spirals import spirals
+from study import tuning
+from study.cost import Pace, Probe, Setting
+from study.engines import ENGINES
+from study.errors import UsageError
+from study.spec import Options
+from study.tuning import Choice, Known, Memory, choose, given, on_gpu, pace
+from tests.conftest import make_study
+from tests.study.user_tasks import branching
+
+WIDTH, BATCH = 6, 20
+HASH = "a fingerprint"
+ROOM = 2**40
+COMPILING = "compiling the training step for this machine, once: about half a minute"
+
+
+def make_setting(**changes: Any) -> Setting:
+    """An epoch of the spirals has 10 steps and 200 test examples."""
+    setting = Setting(make_study(), spirals, spirals.data(), "cpu", 1)
+    return replace(setting, **changes)
+
+
+SETTING = make_setting()
+
+
+class Bench:
+    """Probes and checks that are made up, and what was asked of them.
+
+    Attributes:
+        steps: seconds of a step and cell by engine; a test takes none, so that an epoch of a cell
+            takes ten times as long.
+        refused: why engines cannot do the network.
+        largest: probe of a whole chunk, or smaller.
+        measured: the engines that were measured, one after the other.
+        told: what was said.
+    """
+
+    def __init__(self) -> None:
+        self.steps = {"vmap": 0.2, "one-by-one": 0.8, "captured": 0.1, "compiled": 0.05}
+        self.refused: dict[str, str] = {}
+        self.largest = (WIDTH, BATCH)
+        self.measured: list[str] = []
+        self.told: list[str] = []
+
+    def why_not(self, engine: str, *_: object) -> str | None:
+        return self.refused.get(engine)
+
+    def measure(self, _setting: Setting, engine: str, cells: int, examples: int) -> Probe:
+        self.measured.append(engine)
+        if engine == "compiled":
+            assert self.told == [COMPILING]
+        return Probe(engine, cells, examples, Pace(self.steps[engine], 0.0))
+
+    def grow(self, setting: Setting, engine: str, cells: int) -> Probe:
+        return self.measure(setting, engine, *self.largest)
+
+    def choose(self, cell_epochs: float, **changes: Any) -> tuple[Choice, list[str]]:
+        """The choice, and which engines were measured for it."""
+        arguments = {"setting": SETTING, "width": WIDTH, "room": ROOM, "fingerprint": HASH}
+        self.measured, self.told = [], []
+        choice = choose(**arguments | changes, cell_epochs=cell_epochs, tell=self.told.append)
+        return choice, self.measured
+
+
+@pytest.fixture
+def bench(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    made = Bench()
+    monkeypatch.setattr(tuning, "SHORT", 10.0)
+    monkeypatch.setattr(tuning, "measure", made.measure)
+    monkeypatch.setattr(tuning, "measure_by_growing", made.grow)
+    monkeypatch.setattr(tuning, "why_not", made.why_not)
+    return made
+
+
+# Epochs of cells; one takes 2 s with vmap and 1 s when captured.
+NONE, LITTLE, MORE, MUCH = 0, 4, 20, 100
+
+
+class TestMeasured:
+    def test_where_nothing_is_missing_nothing_is_measured(self, bench: Bench, own_cache: Path):
+        assert bench.choose(NONE) == (Choice("vmap", WIDTH), [])
+        assert not own_cache.exists()
+
+    def test_a_little_work_is_not_worth_a_second_probe(self, bench: Bench):
+        expected = Choice("vmap", WIDTH, Pace(0.2, 0.0))
+        assert bench.choose(LITTLE) == (expected, ["vmap"])
+        assert bench.told == []
+
+    @pytest.mark.parametrize("fastest", ["vmap", "one-by-one", "captured"])
+    def test_more_work_is_done_by_the_fastest_of_three(self, bench: Bench, fastest: str):
+        bench.steps[fastest] = 0.09
+        choice, measured = bench.choose(MORE)
+        assert choice == Choice(fastest, WIDTH, Pace(0.09, 0.0))
+        assert measured == ["vmap", "one-by-one", "captured"]
+        assert bench.told == []
+
+    @pytest.mark.parametrize(("seconds", "fastest"), [(0.05, "compiled"), (0.2, "captured")])
+    def test_much_work_is_worth_compiling_which_is_said(
+        self, bench: Bench, seconds: float, fastest: str
+    ):
+        bench.steps["compiled"] = seconds
+        choice, measured = bench.choose(MUCH)
+        assert (choice.engine, choice.why) == (fastest, "")
+        assert measured == ["vmap", "one-by-one", "captured", "compiled"]
+        assert bench.told == [COMPILING]
+
+    @pytest.mark.parametrize(("cell_epochs", "count"), [(4.9, 1), (5.0, 3), (59.9, 3), (60.0, 4)])
+    def test_it_is_the_fastest_known_engine_that_says_how_much_it_is(
+        self, bench: Bench, cell_epochs: float, count: int
+    ):
+        """10 s by vmap are more, 60 s captured are much."""
+        assert len(bench.choose(cell_epochs)[1]) == count
+
+
+class TestRefused:
+    def test_what_cannot_be_fused_is_trained_one_by_one(self, bench: Bench):
+        bench.refused = {"vmap": "it branches"}
+        expected = Choice("one-by-one", WIDTH, Pace(0.8, 0.0), "it branches")
+        for cell_epochs in (LITTLE, MUCH):
+            assert bench.choose(cell_epochs)[0] == expected
+        assert bench.told == []
+
+    @pytest.mark.parametrize("engine", ["captured", "compiled"])
+    def test_why_no_better_engine_is_used(self, bench: Bench, engine: str):
+        bench.refused = {engine: "for a reason"}
+        choice, measured = bench.choose(MUCH)
+        assert choice.why == "for a reason"
+        assert choice.engine == {"captured": "vmap", "compiled": "captured"}[engine]
+        assert engine not in measured
+        assert bench.told == []
+        assert bench.choose(10 * MUCH) == (choice, [])  # remembered
+
+    def test_what_is_traced_must_fit_into_memory(self, bench: Bench, monkeypatch):
+        monkeypatch.setattr(tuning, "cell_bytes", lambda setting, traced: 100 if traced else 1)
+        choice, measured = bench.choose(MUCH, room=WIDTH * 100 - 1)
+        assert choice.why == "traced, a chunk would not fit into memory"
+        assert measured == ["vmap", "one-by-one"]
+        assert bench.choose(MUCH, room=WIDTH * 100, fingerprint="b")[0].engine == "compiled"
+
+    @pytest.mark.parametrize("largest", [(1, BATCH), (WIDTH, 8)])
+    def test_where_no_whole_chunk_can_be_probed_nothing_is_traced(
+        self, bench: Bench, largest: tuple[int, int]
+    ):
+        bench.largest = largest
+        choice, measured = bench.choose(MUCH)
+        assert (choice.engine, measured) == ("vmap", ["vmap", "one-by-one"])
+        assert bench.choose(MUCH)[1] == []
+
+
+class TestRemembered:
+    @pytest.mark.parametrize("cell_epochs", [LITTLE, MORE, MUCH])
+    def test_the_next_time_nothing_is_measured(self, bench: Bench, cell_epochs: float):
+        first, measured = bench.choose(cell_epochs)
+        assert measured != []
+        assert bench.choose(cell_epochs) == (first, [])
+        assert bench.told == []
+
+    def test_more_work_than_was_measured_for_is_measured_further(self, bench: Bench):
+        for cell_epochs, count, engine in (
+            (LITTLE, 1, "vmap"),
+            (MORE, 3, "captured"),
+            (MUCH, 4, "compiled"),
+            (10 * MUCH, 0, "compiled"),
+        ):
+            choice, measured = bench.choose(cell_epochs)
+            assert (choice.engine, len(measured)) == (engine, count)
+
+    def test_less_work_than_was_measured_for_has_the_best_engine_too(self, bench: Bench):
+        bench.choose(MUCH)
+        assert bench.choose(LITTLE) == (Choice("compiled", WIDTH, Pace(0.05, 0.0)), [])
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"fingerprint": "another"},
+            {"width": WIDTH - 1},
+            {"setting": make_setting(threads=2)},
+            {"setting": make_setting(study=make_study(batch_size=40))},
+            {"setting": make_setting(study=make_study(options=Options(precision="float64")))},
+        ],
+        ids=["task", "chunk", "threads", "batch size", "options"],
+    )
+    def test_of_another_setting_nothing_is_known(self, bench: Bench, changes: dict[str, Any]):
+        bench.choose(LITTLE)
+        assert bench.choose(LITTLE, **changes)[1] == ["vmap"]
+
+    @pytest.mark.parametrize(
+        "changes", [{"name": "other"}, {"pairs": ("sgd",)}, {"epochs": 4}, {"seeds": 3}]
+    )
+    def test_other_studies_of_the_task_are_known(self, bench: Bench, changes: dict[str, Any]):
+        bench.choose(LITTLE)
+        assert bench.choose(LITTLE, setting=make_setting(study=make_study(**changes)))[1] == []
+
+    def test_another_machine_or_version_knows_nothing(self, bench: Bench, monkeypatch):
+        bench.choose(LITTLE)
+        for target, value in (
+            ("platform.platform", lambda: "another"),
+            ("os.cpu_count", lambda: 99),
+            ("torch.__version__", "99.0"),
+            ("study.tuning.version", lambda package: "99.0"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(target, value)
+                assert bench.choose(LITTLE)[1] == ["vmap"], target
+        assert bench.choose(LITTLE)[1] == []
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            '{"probes": [], "why": "", "final": true}',
+            '{"probes": [{}], "why": "", "final": true}',
+            '{"probes": [{"pace": 3}], "why": "", "final": true}',
+            "\udcff",
+        ],
+    )
+    def test_a_damaged_memory_is_made_anew(self, bench: Bench, own_cache: Path, damage: str):
+        first, _ = bench.choose(MUCH)
+        (path,) = own_cache.glob("*.json")
+        path.write_bytes(damage.encode("utf-8", "surrogateescape"))
+        assert bench.choose(MUCH) == (first, ["vmap", "one-by-one", "captured", "compiled"])
+        assert bench.choose(MUCH) == (first, [])
+
+    def test_it_is_kept_for_this_user_alone_and_nothing_else_is_left(
+        self, bench: Bench, own_cache: Path
+    ):
+        bench.choose(MUCH)
+        assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
+        (path,) = own_cache.iterdir()
+        assert json.loads(path.read_text("utf-8"))["final"] is True
+
+
+PROBES = st.builds(
+    Probe,
+    st.sampled_from(list(ENGINES)),
+    st.integers(1, 600),
+    st.integers(1, 600),
+    st.builds(Pace, *[st.floats(0, 1e9)] * 2),
+)
+
+
+@hypothetically(
+    known=st.builds(
+        Known, st.lists(PROBES, min_size=1).map(tuple), st.text(max_size=30), st.booleans()
+    )
+)
+def test_what_is_kept_is_recalled(known: Known, tmp_path_factory: pytest.TempPathFactory):
+    memory = Memory(SETTING, WIDTH, HASH)
+    memory.path = tmp_path_factory.getbasetemp() / "known.json"
+    memory.keep(known)
+    assert memory.recall() == known
+    assert json.loads(memory.path.read_text("utf-8")) == json.loads(json.dumps(asdict(known)))
+
+
+# ---- engines that are asked for, and GPUs -------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_asked_for_is_not_measured(engine: str, bench: Bench):
+    assert given(SETTING, engine, WIDTH) == Choice(engine, WIDTH)
+    assert bench.measured == []
+
+
+def test_what_is_asked_for_and_cannot_be_is_refused(bench: Bench):
+    bench.refused = {"captured": "it draws Python's numbers"}
+    with pytest.raises(UsageError) as refused:
+        given(SETTING, "captured", WIDTH)
+    assert str(refused.value) == (
+        "--engine captured: it cannot train task 'examples.spirals:spirals' here: it draws "
+        "Python's numbers: leave the choice to the tool, or take --engine one-by-one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("refused", "choice"),
+    [
+        ({}, Choice("captured", WIDTH)),
+        ({"captured": "frozen"}, Choice("vmap", WIDTH, None, "frozen")),
+        ({"vmap": "branches", "captured": "x"}, Choice("one-by-one", WIDTH, None, "branches")),
+    ],
+    ids=["captured", "vmap", "one by one"],
+)
+def test_on_a_gpu_it_is_the_best_that_can_be(
+    bench: Bench, refused: dict[str, str], choice: Choice
+):
+    bench.refused = refused
+    assert on_gpu(SETTING, WIDTH) == choice
+    assert bench.measured == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_pace_of_a_choice_is_measured_if_it_was_not(engine: str, bench: Bench):
+    """Of what is traced at once with a whole chunk, since each size costs time."""
+    bench.told = [COMPILING]
+    known = Pace(7.0, 0.0)
+    assert pace(SETTING, Choice(engine, WIDTH, known)) == known
+    assert bench.measured == []
+    assert pace(SETTING, Choice(engine, WIDTH)).step == bench.steps[engine]
+    assert bench.measured == [engine]
+
+
+# ---- without anything made up -------------------------------------------------------------------
+
+
+def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """As if compiling never paid: it takes half a minute."""
+    monkeypatch.setattr(tuning, "SHORT", 0.0)
+    monkeypatch.setattr(tuning, "WORTH_COMPILING", float("inf"))
+    before = torch.get_rng_state()
+    found = [choose(SETTING, WIDTH, 1.0, ROOM, HASH)]
+    known = Memory(SETTING, WIDTH, HASH).recall()
+    assert known is not None
+    assert [probe.engine for probe in known.probes] == ["vmap", "one-by-one", "captured"]
+    assert all(probe.pace.step > 0 < probe.pace.test for probe in known.probes)
+    assert torch.equal(torch.get_rng_state(), before)
+    monkeypatch.setattr(tuning, "measure", None)
+    monkeypatch.setattr(tuning, "measure_by_growing", None)
+    found.append(choose(SETTING, WIDTH, 1.0, ROOM, HASH))
+    assert found[0] == found[1]
+    assert found[0].pace in [probe.pace for probe in known.probes]
+
+
+def test_really_refused(own_cache: Path):
+    setting = make_setting(task=branching)
+    choice = choose(setting, WIDTH, 1.0, ROOM, HASH)
+    assert choice.engine == "one-by-one"
+    assert choice.why.startswith("RuntimeError: ")
+    with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
+        given(setting, "vmap", WIDTH)
