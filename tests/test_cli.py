@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,16 +15,21 @@ from rich.console import Console
 
 from cli import main
 from study.driver import OnProgress
+from study.engines import ENGINES, native
 from study.pairs import PAIRS
 from study.plan import Plan, make_plan
 from study.presets import PRESETS, load_preset
+from study.provenance import provenance
 from study.request import Changes, requested_study
 from study.spec import Study
 from study.store import Store
 from study.tasks import TASKS, load_task
 from study.tasks.task import fingerprint
+from study.tuning import Choice
 from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.test_store import create, train_all
+
+BRANCHING = "tests.study.user_tasks:branching"
 
 
 def landscape(*arguments: object) -> Result:
@@ -254,6 +260,7 @@ def test_a_figure_that_cannot_be_written(filled: Path, tmp_path: Path):
     assert "cannot be written" in result.output
 
 
+@pytest.mark.usefixtures("trained_at_once")
 def test_brackets_in_a_path_are_printed_as_they_are(tmp_path: Path):
     path = tmp_path / "a [b]" / "[/c].db"
     result = landscape(*SMALL_RUN, "--store", path, "--no-plot", "--workers", 1)
@@ -317,6 +324,84 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+ENGINE_HELP = "--engine [compiled|captured|vmap|one-by-one]"
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "extend"])
+def test_the_engines_are_those_of_the_help(command: str):
+    words = " ".join(landscape(command, "--help").output.split())
+    assert f"{ENGINE_HELP} How cells are trained together." in words
+    assert "|".join(ENGINES) in ENGINE_HELP
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_the_engine_that_is_asked_for_is_taken_and_said(tmp_path: Path):
+    options = ("--engine", "one-by-one", "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    line = landscape(*SMALL_RUN, *options).output.splitlines()[0]
+    assert "; 1 worker, engine one-by-one; database " in line
+    dry = landscape(*SMALL_RUN, "--engine", "captured", "--store", tmp_path / "y.db", "--dry-run")
+    assert "a cell, engine captured, at most" in " ".join(dry.output.split())
+
+
+@pytest.mark.usefixtures("trained_at_once")
+@pytest.mark.parametrize("engine", [(), ("--engine", "one-by-one")], ids=["chosen", "asked for"])
+def test_why_no_faster_engine_is_chosen_is_said(tmp_path: Path, engine: tuple[str, ...]):
+    arguments = ("run", "--task", BRANCHING, "--name", "b", "--pair", "sgd", "--seeds", 1)
+    grid = ("--epochs", 1, "--alpha", "[0.1]", "--lambda", "[0]", "--workers", 1, "--no-plot")
+    result = landscape(*arguments, *grid, *engine, "--store", tmp_path / "x.db")
+    first, second = result.output.splitlines()[:2]
+    assert "engine one-by-one" in first
+    why = f"no faster engine can train task {BRANCHING} here: RuntimeError: "
+    assert second.startswith(why) is (engine == ())
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_what_takes_longer_is_said_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def choose(*arguments: Any) -> Choice:
+        arguments[-1]("this takes longer")
+        return Choice("vmap", 6)
+
+    monkeypatch.setattr("study.tuning.choose", choose)
+    options = ("--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    lines = landscape(*SMALL_RUN, *options).output.splitlines()
+    assert lines[0] == "this takes longer"
+    assert lines[1].startswith("study small: ")
+
+
+def test_resume_goes_on_by_the_engine_that_the_study_began_with(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plans: list[Plan] = []
+    monkeypatch.setattr("cli._run_plan", lambda plan, *_: plans.append(plan))
+    store = Store(str(half_done))
+    store.start_run("small", provenance(["cpu"], "captured"))
+    store.close()
+    command = ("resume", "small", "--task", SPIRALS, "--store", half_done)
+    for engine in ((), ("--engine", "one-by-one")):
+        assert landscape(*command, *engine).exit_code == 0
+    assert [plan.choice.engine for plan in plans] == ["captured", "one-by-one"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(native.why_not() is not None, reason=str(native.why_not()))
+def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_cache: Path):
+    """In processes of their own, which leave no warning; about half a minute."""
+    command = [sys.executable, "-W", "error", "-m", "cli", *map(str, SMALL_RUN)]
+    command += ["--engine", "compiled", "--workers", "2", "--chunk", "2", "--no-plot"]
+    path = tmp_path / "x.db"
+    done = subprocess.run(
+        [*command, "--store", str(path)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    store = Store(str(path))
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+    (noted,) = store.runs("small")
+    assert noted["provenance"]["engine"] == "compiled"
+    assert len(list(own_cache.glob("*.pt2"))) == 4  # gradient, scores, an update for each pair
+
+
 BAD_REQUESTS = {
     "preset": (["run", "nope"], "unknown preset 'nope': choose one of digits-fig1, digits-fig2"),
     "study file": (["run", "nope.toml"], "nope.toml: cannot be read (No such file"),
@@ -367,6 +452,11 @@ BAD_REQUESTS = {
     "nan": (["run", "--lambda", "[nan]"], "lambda: nan is not a finite number"),
     "duplicate": (["run", "--alpha", "[1, 2, 1]"], "alpha: 1.0 stands there more than once"),
     "axis": (["run", "--alpha", "[1"], "--alpha [1: broken TOML: Unclosed array"),
+    "engine": (["run", "--engine", "fast"], "Invalid value for '--engine': 'fast' is not one of"),
+    "engine that cannot": (
+        ["run", "--task", BRANCHING, "--engine", "captured"],
+        f"--engine captured: it cannot train task '{BRANCHING}' here: RuntimeError: ",
+    ),
     "cuda": (["run", "--device", "cuda"], "PyTorch sees no CUDA device here"),
     "store url": (["run", "--store", "x://y"], "--store x://y: no database URL"),
     "study": (["status", "nope", "--store", "{db}"], "no study 'nope': it holds small"),

@@ -14,7 +14,8 @@ from study import terminal
 from study.live import LiveView
 from study.plan import Plan, make_plan
 from study.store import CellMean, PanelProgress
-from study.terminal import ProgressBar, news_line, plan_table
+from study.terminal import ProgressBar, news_line, plan_table, run_lines
+from study.tuning import Choice
 from tests.conftest import Terminal, make_study
 
 SGD = PanelProgress("sgd", 400, 100, 0, 0, 4, best=3.25, seconds=1.0)
@@ -168,7 +169,7 @@ class TestBar:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(make_study(), device="cpu", workers=2, chunk=4)
+    return replace(make_plan(make_study(), device="cpu", workers=2, chunk=4), threads=1)
 
 
 class TestPlanTable:
@@ -189,6 +190,14 @@ class TestPlanTable:
         assert "1,218 parameters a cell, engine vmap, at most 4 cells a chunk" in caption
         assert caption.endswith("2 workers on cpu; about 2 h 10 min on these CPU workers")
         assert "GPU" not in caption
+        caption = self.caption(replace(plan, threads=8), 7800)
+        assert caption.endswith("on cpu, 8 threads each; about 2 h 10 min on these CPU workers")
+
+    def test_engine_and_memory_of_a_worker(self, plan: Plan):
+        large = replace(plan, cell_bytes=10**9)
+        assert "engine vmap, at most 4 cells a chunk: 4.0 GB a worker" in self.caption(large, 1)
+        alone = replace(large, choice=Choice("one-by-one", 3))
+        assert "engine one-by-one, at most 4 cells a chunk: 1.0 GB a" in self.caption(alone, 1)
 
     @pytest.mark.parametrize(
         ("devices", "seconds", "end"),
@@ -203,3 +212,20 @@ class TestPlanTable:
         self, plan: Plan, devices: tuple[str, ...], seconds: float, end: str
     ):
         assert self.caption(replace(plan, devices=devices), seconds).endswith(end)
+
+
+def test_a_run_is_told_with_its_engine_unless_it_was_by_a_version_that_did_not_say():
+    facts = {
+        "host": "here",
+        "devices": ["cpu", "cpu"],
+        "python": "3.11.2",
+        "versions": {"torch": "2.13"},
+        "git": None,
+    }
+    run = {"started": 0.0, "ended": 185.0, "provenance": facts | {"engine": "compiled"}}
+    (line,) = run_lines([run])
+    assert line.endswith(
+        "3 min 5 s, on here (2 × cpu, compiled); Python 3.11.2, torch 2.13; git unknown"
+    )
+    (line,) = run_lines([run | {"provenance": facts, "ended": None}])
+    assert "not ended, on here (2 × cpu); Python" in line
