@@ -16,7 +16,8 @@ import torch
 from benchmarks.measure import machine, spread
 from study.arithmetic import worker_arithmetic
 
-SIZES = (2048, 4096, 8192)  # of the square matrices that are multiplied
+SIZES = (1024, 2048, 4096, 8192)  # of the square matrices that are multiplied
+LONGEST = 0.1  # seconds that a product may take: larger ones are left out
 REPEATS, PRODUCTS = 5, 8  # times that so many products in a row are timed
 
 
@@ -55,7 +56,7 @@ def _driver() -> str | None:
 
 
 def forget(device: str) -> int:
-    """Free what earlier measurements left, failed ones too; the bytes that stay reserved."""
+    """Free what earlier measurements left, failed ones too; returns what stays reserved."""
     gc.collect()
     if not is_gpu(device):
         return 0
@@ -64,21 +65,22 @@ def forget(device: str) -> int:
     return torch.cuda.memory_reserved(device)
 
 
-def peak_bytes(device: str) -> int | None:
-    """Most bytes reserved since `forget`; None on a CPU."""
-    return torch.cuda.max_memory_reserved(device) if is_gpu(device) else None
+def peak_bytes(device: str) -> int:
+    """Most bytes reserved since `forget`; on a CPU nobody counts them."""
+    return torch.cuda.max_memory_reserved(device) if is_gpu(device) else 0
 
 
 def product_rates(device: str, *, quick: bool) -> dict[str, dict[str, float]]:
     """Operations per second of matrix products by precision: of the size that is fastest."""
     rates = {}
-    for precision, dtype in (
-        ("float32", torch.float32),
-        ("tf32", torch.float32),
-        ("bf16", torch.bfloat16),
-    ):
+    for precision in ("float32", "tf32", "bf16"):
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         with worker_arithmetic(device, torch.get_num_threads(), tf32=precision == "tf32"):
-            found = [_rate(device, dtype, size) for size in ((64,) if quick else SIZES)]
+            found = []
+            for size in (64,) if quick else SIZES:
+                found.append(_rate(device, dtype, size))
+                if 2 * (2 * size) ** 3 / found[-1]["median"] > LONGEST:
+                    break
         rates[precision] = max(found, key=lambda rate: rate["median"])
     forget(device)
     return rates

@@ -109,18 +109,19 @@ class Bench:
                 row = facts | {"failed": f"{type(e).__name__}: {first}"}
             row["took_s"] = time.perf_counter() - begun
         rows.append(row)
-        speed = f"{row['cells_per_s']['median']:.4g}/s" if "failed" not in row else row["failed"]
+        speed = row.get("failed") or f"{row['cells_per_s']['median']:.4g} cells/s"
         self.settings.tell(f"{', '.join(map(str, facts.values()))}: {speed}")
         return row
 
 
 def time_chunk(setting: Setting, engine: str, cells: int, repeats: int) -> Row:
     """The cost of a chunk, measured up to so many times if that is quick."""
-    before = card.forget(setting.device)
-    begun, probes = time.perf_counter(), []
+    probes, peaks, begun = [], [], time.perf_counter()
     while len(probes) < repeats and (not probes or time.perf_counter() - begun < ROW_SECONDS):
+        before = card.forget(setting.device)  # the graphs of the last time too
         probes.append(measure(setting, engine, cells, setting.batch_size))
-    peak, epochs = card.peak_bytes(setting.device), setting.study.panels[0].epochs or 1
+        peaks.append(card.peak_bytes(setting.device) - before)
+    epochs = setting.study.panels[0].epochs or 1
     epoch = [probe.pace.epoch(setting) for probe in probes]
     return {
         "repeats": len(probes),
@@ -128,7 +129,7 @@ def time_chunk(setting: Setting, engine: str, cells: int, repeats: int) -> Row:
         "test_us": spread([1e6 * probe.pace.test for probe in probes]),
         "epoch_s": spread(epoch),
         "cells_per_s": spread([1 / (epochs * seconds) for seconds in epoch]),
-        "bytes_per_cell": None if peak is None else (peak - before) / cells,
+        "bytes_per_cell": max(peaks) / cells,
     }
 
 

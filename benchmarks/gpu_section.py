@@ -47,16 +47,12 @@ def _rows(facts: Facts) -> list[list[str]]:
             f"{network['asked']:g} ×",
             f"{number(found['ratio'])} ×",
             f"{number(100 * found['share'])} %",
-            _megabytes(found["best"]["bytes_per_cell"]),
+            number(found["best"]["bytes_per_cell"] / 1e6),
             _by_workers(facts, found["best"]),
         ]
         for network in facts["networks"].values()
         for arithmetic, found in network["comparisons"].items()
     ]
-
-
-def _megabytes(size: float | None) -> str:
-    return "" if size is None else number(size / 1e6)
 
 
 def _by_workers(facts: Facts, best: Facts) -> str:

@@ -22,7 +22,7 @@ from study.fused import evaluation_size, train_chunk
 
 STEPS = 10  # of an epoch of these trainings; after each the host waits for the card, as always
 EPOCHS = 3000  # more than there is time for
-PATIENCE = 120.0  # seconds that a worker may take to get ready
+PATIENCE = 60.0  # seconds that a worker may take to get ready
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(max_workers=count)
     try:
         with warnings.catch_warnings():
-            # One that has grown by 300 MB since its first job, as by a GPU's libraries, is replaced.
+            # loky replaces one that grows by 300 MB after its first job, as with cuDNN.
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
             yield pool
     finally:
@@ -59,11 +59,11 @@ def cells_per_second(pool: ProcessPoolExecutor, job: Job) -> list[float]:
 
     Raises:
         BenchmarkError: they were not ready together.
-        RuntimeError: what a worker failed with, such as too little memory.
+        Exception: what a worker failed with, such as too little memory.
     """
     with tempfile.TemporaryDirectory(prefix="slots-") as meeting:
         futures = [pool.submit(work, replace(job, meeting=meeting)) for _ in range(job.slots)]
-        found = [future.result(2 * PATIENCE) for future in futures]
+        found = [future.result(1.5 * PATIENCE) for future in futures]
     return [sum(lap) for lap in zip(*found, strict=False)]  # one may have ended a lap earlier
 
 

@@ -13,7 +13,7 @@ from study.cost import Setting
 from study.grid import Axis, Grid
 from study.spec import Options, Panel, Study
 from study.tasks import load_task
-from study.tasks.task import Data, Task
+from study.tasks.task import Data
 
 CLASSES = 10
 QUICK = 4  # examples of a batch; two batches are trained and two tested
@@ -94,7 +94,6 @@ def made_up(
 
 def epoch_flops(setting: Setting) -> float:
     """Operations of one cell's epoch: training and the test after it."""
-    assert isinstance(setting.task, Task)
     training, evaluation = step_flops(setting.task, setting.batch_size)
     return -(-len(setting.data.train_targets) // setting.batch_size) * (training + evaluation)
 
