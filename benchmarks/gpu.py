@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -74,14 +75,14 @@ def measure_rows(bench: Bench, networks: Sequence[Synthetic]) -> None:
 
 def network_facts(network: Synthetic, setting: Setting) -> Facts:
     """What a network asks of the card."""
-    on_host, batch = setting.data.to("cpu", torch.float32), setting.batch_size
+    on_host = replace(setting, data=setting.data.to("cpu", torch.float32), device="cpu")
     return {
         "network": NETWORKS[network.name].title,
         "asked": network.asked,
-        "batch_size": batch,
+        "batch_size": setting.batch_size,
         "epochs": setting.study.panels[0].epochs,
         "epoch_flops": epoch_flops(setting),
-        "planned_bytes_per_cell": cell_bytes(setting.task, on_host, batch, torch.float32),
+        "planned_bytes_per_cell": cell_bytes(on_host),
     }
 
 

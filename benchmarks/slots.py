@@ -74,7 +74,7 @@ def work(job: Job) -> list[float]:
     setting = network.setting(job.device, job.arithmetic, quick=job.quick, steps=STEPS)
     data, options, (panel,) = setting.data, setting.study.options, setting.study.panels
     train, test = len(data.train_targets), len(data.test_targets)
-    size = evaluation_size(job.cells, setting.batch_size, test)
+    size = evaluation_size(job.cells, setting.batch_size, test, setting.device)
     clock = _Clock(job, math.ceil(train / setting.batch_size) + math.ceil(test / size))
     try:
         with worker_arithmetic(job.device, setting.threads, tf32=options.tf32):

@@ -145,7 +145,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     # Whole batches only: a last partial one would be the fastest.
     steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
     tests = len(setting.data.test_targets)
-    size = evaluation_size(cells, examples, tests)
+    size = evaluation_size(cells, examples, tests, device)
     data = _excerpt(setting.data, steps * examples, size * min(2, tests // size))
     moments: list[float] = []
 

@@ -28,7 +28,7 @@ from study.pairs import PAIRS, PairOptimizer, normalizer
 from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, chance_error, normalized
 
-# Test activations held at once, in cells × examples: larger slices leave the CPU's cache.
+# Test activations held at once on a CPU, in cells × examples: larger slices leave the cache.
 EVALUATION_SLICE = 8192
 # Nor more examples than so many training batches: without gradients they take less memory.
 EVALUATION_BATCHES = 4
@@ -79,7 +79,7 @@ def train_chunk(
         optimizer = _optimizer(panel, cells, engine_, options)
         recorder = _Recorder(len(cells), panel.epochs, task)
         batches = _Batches(task, data, batch_size, seed, dtype)
-        size = evaluation_size(len(cells), batch_size, len(data.test_targets))
+        size = evaluation_size(len(cells), batch_size, len(data.test_targets), device)
         for epoch in range(panel.epochs):
             loss_sum = torch.zeros(len(cells), device=device, dtype=dtype)
             ensemble.network.train()
@@ -148,9 +148,11 @@ def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
     return normalizer(batches.size, batches.examples, cycle)
 
 
-def evaluation_size(cells: int, batch_size: int, examples: int) -> int:
+def evaluation_size(cells: int, batch_size: int, examples: int, device: str = "cpu") -> int:
     """How many test examples to test at once, such that few are left over."""
-    most = max(1, min(EVALUATION_SLICE // cells, EVALUATION_BATCHES * batch_size))
+    most = EVALUATION_BATCHES * batch_size
+    if device == "cpu":
+        most = max(1, min(EVALUATION_SLICE // cells, most))
     return examples // math.ceil(examples / most)
 
 
