@@ -106,7 +106,7 @@ def database(finished: int, settings: Settings) -> dict[str, Any]:
         started = time.perf_counter()
         store.create(study, "benchmark", _in_chunks)
         created = time.perf_counter() - started
-        run_id = store.start_run(study.name, provenance(["cpu"]))
+        run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
         for _ in range(finished):
             _record(store, _claim(store, study.name, run_id))
         times: dict[str, list[float]] = {}
