@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-fast lint format notebooks bench figures clean
+.PHONY: demo setup test test-fast lint format notebooks bench bench-gpu figures clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -47,6 +47,9 @@ figures: setup  ## train the laptop presets and draw docs/figures: an hour on tw
 
 bench: setup  ## speed, against other ways and the machine's limit: half an hour on an idle machine
 	$(BIN)/python -m benchmarks
+
+bench-gpu: setup  ## the same on a GPU, where there is one: less than 8 minutes
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,24 +6,15 @@ What is measured and how to read it: README.md beside this file.
 from __future__ import annotations
 
 import functools
-import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from benchmarks import analysis, fig2, growth, limit, overheads, throughput
-from benchmarks.measure import (
-    BenchmarkError,
-    machine,
-    require_same_source,
-    source_hash,
-    stop_when_terminated,
-)
+from benchmarks.measure import BenchmarkError, stop_when_terminated
 from benchmarks.networks import NETWORKS
-from benchmarks.results import RESULTS, Part, Settings, write
+from benchmarks.results import RESULTS, Part, Settings, record
 from benchmarks.tables import PAGE, render, update
 
 PARTS: dict[str, Part] = {  # `limit` reads what the tool reached in throughput
@@ -67,7 +58,7 @@ def main(only: tuple[str, ...], repeats: int, quick: bool, output: Path | None) 
     for name in names:
         click.echo(name)
         try:
-            run_part(name, settings)
+            record(name, PARTS[name], settings)
         except BenchmarkError as e:  # the other parts are worth having
             failed.append(name)
             click.echo(f"Error: {e}", err=True)
@@ -97,29 +88,6 @@ def chosen(only: tuple[str, ...]) -> list[str]:
 
 def _means(name: str, part: str) -> bool:
     return part == name or part.startswith(f"{name}-")
-
-
-def run_part(name: str, settings: Settings) -> None:
-    """Measure a part and write its facts.
-
-    Raises:
-        BenchmarkError: it failed, or somebody changed the tool meanwhile.
-    """
-    source, started = source_hash(), time.perf_counter()
-    facts = PARTS[name](settings)
-    require_same_source(source)
-    common = {
-        "benchmark": name,
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "took_s": time.perf_counter() - started,
-        "machine": machine(),
-    }
-    own = {"repeats": settings.repeats, "quick": settings.quick, "command": _command()}
-    write(settings.results, name, common | facts | {"settings": own | facts["settings"]})
-
-
-def _command() -> list[str]:
-    return ["python", "-m", "benchmarks", *sys.argv[1:]]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from benchmarks.measure import spread, usable_cores
 from benchmarks.networks import NETWORKS, Network
 from benchmarks.results import Facts, Settings, read
 from study.tasks import load_task
-from study.tasks.task import TaskProtocol
+from study.tasks.task import TaskProtocol, normalized
 
 Shape = tuple[int, int, int, int]  # products at once, rows, inner size, columns
 
@@ -80,14 +80,18 @@ def rate(shape: Shape, seconds: float) -> float:
 def step_flops(task: TaskProtocol, batch_size: int) -> tuple[float, float]:
     """Operations of one cell's training step, and of its evaluation divided by the steps.
 
-    A step is a mean one: the last batch of an epoch may be smaller.
+    A step is a mean one: the last batch of an epoch may be smaller. Counted where the data lie.
     """
-    data, network = task.data(), task.network()
+    data = task.data()
+    network = task.network().to(data.train_targets.device)
     examples = len(data.train_targets)
     batch = min(batch_size, examples)
+    inputs, tested = (
+        normalized(task, inputs, torch.float32)
+        for inputs in (data.train_inputs[:batch], data.test_inputs[:EVALUATED])
+    )
     with FlopCounterMode(display=False) as training:
-        task.loss(network(data.train_inputs[:batch]), data.train_targets[:batch]).backward()
-    tested = data.test_inputs[:EVALUATED]
+        task.loss(network(inputs), data.train_targets[:batch]).backward()
     network.eval()
     with FlopCounterMode(display=False) as evaluation, torch.no_grad():
         network(tested)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import REPOSITORY
+from benchmarks.measure import REPOSITORY, machine, require_same_source, source_hash
 
 RESULTS = REPOSITORY / "benchmarks" / "results"
 
@@ -26,6 +29,26 @@ class Settings:
 
 
 Part = Callable[[Settings], Facts]
+
+
+def record(name: str, part: Part, settings: Settings, module: str = "benchmarks") -> None:
+    """Measure a part and write its facts, with what the facts of all parts have.
+
+    Raises:
+        BenchmarkError: it failed, or somebody changed the tool meanwhile.
+    """
+    source, started = source_hash(), time.perf_counter()
+    facts = part(settings)
+    require_same_source(source)
+    common = {
+        "benchmark": name,
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "took_s": time.perf_counter() - started,
+        "machine": machine(),
+    }
+    command = ["python", "-m", module, *sys.argv[1:]]
+    own = {"repeats": settings.repeats, "quick": settings.quick, "command": command}
+    write(settings.results, name, common | facts | {"settings": own | facts["settings"]})
 
 
 def write(folder: Path, name: str, facts: Facts) -> None:

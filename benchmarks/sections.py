@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from benchmarks.gpu_section import gpu_section
 from benchmarks.markdown import measured, number, seconds, spread, table
 from benchmarks.results import Facts
 
@@ -217,4 +218,5 @@ SECTIONS: dict[str, Callable[[Facts], str]] = {
     "overheads": overheads_section,
     "analysis": analysis_section,
     "fig2": fig2_section,
+    "gpu": gpu_section,
 }

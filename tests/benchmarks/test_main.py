@@ -11,17 +11,16 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import __main__ as command
 from benchmarks.__main__ import PARTS, chosen, main
 from benchmarks.measure import REPOSITORY, BenchmarkError
 from benchmarks.networks import NETWORKS
-from benchmarks.results import RESULTS, Settings, read
+from benchmarks.results import RESULTS, Settings, read, record
 
 README = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
 # Entries whose own keys are names (of rows, networks, shapes, commands …), not words to explain.
 BY_NAME = {
     *("networks", "rates", "shapes", "ratios", "medians", "median_difference_per_cell"),
-    *("commands_s", "data_s", "preparation_s", "evaluation"),
+    *("commands_s", "data_s", "preparation_s", "evaluation", "comparisons"),
 }
 IN_WORDS = {"machine", "grids", "calls", "asked"}  # told as a whole
 
@@ -56,7 +55,7 @@ def test_a_part_is_written_with_what_all_parts_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(PARTS, "limit", lambda settings: {"settings": {"repeats": 7}, "found": 1})
-    command.run_part("limit", Settings(3, False, tmp_path, print))
+    record("limit", PARTS["limit"], Settings(3, False, tmp_path, print))
     facts = read(tmp_path, "limit")
     assert facts is not None
     assert (facts["benchmark"], facts["found"]) == ("limit", 1)
