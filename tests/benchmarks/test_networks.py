@@ -37,7 +37,7 @@ def test_the_cells_of_digits_are_a_part_of_the_preset():
         whole = preset.panel(panel.name)
         assert set(panel.grid.cells()) <= set(whole.grid.cells())
         assert len(panel.grid.cells()) == 44
-        assert panel.settings() | {"epochs": 60} == whole.settings()
+        assert panel.settings() == whole.settings() | {"epochs": 40}
 
 
 def test_the_tasks_are_right():
