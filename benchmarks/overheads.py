@@ -50,9 +50,10 @@ def preparation_seconds(network: str, settings: Settings) -> dict[str, list[floa
     Traced: without compiling. Compiled: with an empty cache. From disk: with what that left.
     """
     took: dict[str, list[float]] = {"traced": [], "compiled": [], "compiled before": []}
-    engines = zip(took.values(), ("captured", "compiled", "compiled"), strict=True)
-    turns = list(engines)
-    for _ in range(1 if settings.quick else settings.repeats):
+    turns = list(zip(took.values(), ("captured", "compiled", "compiled"), strict=True))
+    if settings.quick:
+        return {"traced": [_first_steps(network, "captured", tempfile.gettempdir())]}
+    for _ in range(settings.repeats):
         with tempfile.TemporaryDirectory(prefix="overheads-") as cache:
             for seconds, engine in turns:
                 seconds.append(_first_steps(network, engine, cache))

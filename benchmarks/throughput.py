@@ -35,9 +35,10 @@ def measure(network: Network, settings: Settings) -> Facts:
     """
     study, processes = network.study(quick=settings.quick), usable_cores()
     channels_last = channels_last_pays(study)
-    rows = make_rows(processes, channels_last=bool(channels_last), engine=network.engine)
+    engine = None if settings.quick else network.engine  # compiling takes longer than all else
+    rows = make_rows(processes, channels_last=bool(channels_last), engine=engine)
     warm_up(study.task)
-    if network.engine == "compiled":  # once per task and machine; see the part `overheads`
+    if engine == "compiled":  # once per task and machine; see the part `overheads`
         train(rows[-1].command, study.change_panels(epochs=1))
     measured = take_turns(rows, study, settings.repeats, settings.tell)
     same = agreement(measured, network)
