@@ -16,11 +16,11 @@ setup: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-test: setup  ## all tests
-	$(BIN)/pytest
+test: setup  ## all tests but the notebooks, one process per core
+	$(BIN)/pytest --numprocesses auto -m "not notebook"
 
 test-fast: setup  ## the tests that take less than a few seconds each
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest --numprocesses auto -m "not slow and not notebook"
 
 lint: setup  ## style, format and types
 	$(BIN)/ruff check .
@@ -32,7 +32,7 @@ format: setup
 	$(BIN)/ruff format .
 
 notebooks: setup  ## execute the notebooks against a small study
-	$(BIN)/pytest -m notebook tests/test_notebooks.py
+	$(BIN)/pytest --numprocesses auto -m notebook tests/test_notebooks.py
 
 # The paper's figures at laptop scale, as docs/figures.md shows them.
 FIGURES := digits-fig1 digits-fig2 digits-fig3 digits-fig4 digits-fig4-mnist5k digits-supp1 \

@@ -39,10 +39,15 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _hasty_choices() -> Iterator[None]:
-    """Engines are chosen after one probe, however slow a busy machine makes it look."""
+def _modest_plans() -> Iterator[None]:
+    """Engines are chosen after one probe, however slow a busy machine makes it look.
+
+    And workers have one thread: tiny tensors gain nothing from more, and those of a busy machine
+    wait for each other.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("study.tuning.SHORT", math.inf)
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         yield
 
 

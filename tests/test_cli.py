@@ -339,8 +339,8 @@ def test_the_engine_that_is_asked_for_is_taken_and_said(tmp_path: Path):
     options = ("--engine", "one-by-one", "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
     line = landscape(*SMALL_RUN, *options).output.splitlines()[0]
     assert "; 1 worker, engine one-by-one; database " in line
-    dry = landscape(*SMALL_RUN, "--engine", "captured", "--store", tmp_path / "y.db", "--dry-run")
-    assert "a cell, engine captured, at most" in " ".join(dry.output.split())
+    dry = landscape(*SMALL_RUN, *options, "--dry-run")
+    assert "a cell, engine one-by-one, at most" in " ".join(dry.output.split())
 
 
 @pytest.mark.usefixtures("trained_at_once")
@@ -376,12 +376,12 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
     plans: list[Plan] = []
     monkeypatch.setattr("cli._run_plan", lambda plan, *_: plans.append(plan))
     store = Store(str(half_done))
-    store.start_run("small", provenance(["cpu"], "captured"))
+    store.start_run("small", provenance(["cpu"], "one-by-one"))
     store.close()
     command = ("resume", "small", "--task", SPIRALS, "--store", half_done)
-    for engine in ((), ("--engine", "one-by-one")):
+    for engine in ((), ("--engine", "vmap")):
         assert landscape(*command, *engine).exit_code == 0
-    assert [plan.choice.engine for plan in plans] == ["captured", "one-by-one"]
+    assert [plan.choice.engine for plan in plans] == ["one-by-one", "vmap"]
 
 
 @pytest.mark.slow

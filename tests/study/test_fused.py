@@ -284,6 +284,11 @@ def test_tests_take_a_few_batches_at_once_and_no_more_than_the_cache_holds(
     assert fused.evaluation_size(cells, batch_size, 1000) == size
 
 
+def test_a_gpu_tests_as_many_whatever_the_chunk():
+    for cells in (1, 512, 10**6):
+        assert fused.evaluation_size(cells, 128, 1000, "cuda:0") == 500
+
+
 def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
     tested = []
 

@@ -169,7 +169,7 @@ class TestBar:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return replace(make_plan(make_study(), device="cpu", workers=2, chunk=4), threads=1)
+    return make_plan(make_study(), device="cpu", workers=2, chunk=4)
 
 
 class TestPlanTable:
