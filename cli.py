@@ -685,12 +685,12 @@ def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
     from study.live import LiveView, can_show
     from study.terminal import ProgressBar
 
-    name = plan.study.name
+    name, workers = plan.study.name, len(plan.layout.devices)
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
     finished = sum(p.finished for p in store.progress(name))
     console.print(
         f"study {name}: {created.total} cells, {finished} of them finished; "
-        f"{len(plan.devices)} worker{'s' * (len(plan.devices) > 1)}, engine {plan.choice.engine}; "
+        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
         f"database {store.name}",
         highlight=False,
         markup=False,

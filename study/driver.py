@@ -70,19 +70,19 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
     store.release_dead(name)
     if not store.is_open(name):
         return
-    run_id = store.start_run(name, provenance(list(plan.devices), plan.choice.engine))
+    run_id = store.start_run(name, provenance(list(plan.layout.devices), plan.choice.engine))
     job = Job(
         store=store.url,
         study=store.study(name),
         run_id=run_id,
         engine=plan.choice.engine,
-        threads=plan.threads,
+        threads=plan.layout.threads,
         width=plan.choice.width,
         parent=os.getpid(),
         path=tuple(sys.path),
     )
     try:
-        with _terminated_like_interrupted(), _Workers(job, plan.devices) as workers:
+        with _terminated_like_interrupted(), _Workers(job, plan.layout.devices) as workers:
             while workers.any_left():
                 on_progress(store.progress(name))
                 for death in workers.deaths(timeout=POLL):

@@ -1,36 +1,26 @@
-"""From a study to work: which chunks, of what size, on which devices."""
+"""From a study to work: which chunks, of what size, on which devices, by which engine."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import joblib
-import psutil
-import torch
 
 from study import tuning
 from study.cost import PARAMETER_COPIES, Setting, cell_bytes, gpu_cell_bytes
 from study.engines import ENGINES
 from study.engines.check import why_not
 from study.errors import UsageError
+from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
 from study.store import engine_begun, missing_cells
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 
-# Cells trained together where memory does not forbid it: on a CPU more of them leave the cache,
-# on a GPU more of them no longer fill it better.
-CHUNK = {"cpu": 48, "cuda": 512}
 # Cells that are trained one by one gain nothing from each other, and a chunk that dies is lost.
 ONE_BY_ONE_CHUNK = 8
-MEMORY_SHARE = 0.6  # of the free memory that chunks may take
-
-
-Missing = Mapping[str, Sequence[int]]  # cells by panel, for each seed
 
 
 @dataclass(frozen=True)
@@ -41,10 +31,8 @@ class Plan:
     task: TaskProtocol
     data: Data
     fingerprint: str
-    devices: tuple[str, ...]  # one worker each
-    threads: int  # of each worker on a CPU
+    layout: Layout
     choice: tuning.Choice  # of the engine
-    chunk: int  # most cells trained together
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
 
@@ -53,17 +41,19 @@ class Plan:
         """Memory of a worker, beside PyTorch itself."""
         if self.choice.engine == "one-by-one":  # one batch at a time
             resting = PARAMETER_COPIES * self.parameters * self.setting.dtype.itemsize
-            return self.cell_bytes + (self.chunk - 1) * resting
-        return self.chunk * self.cell_bytes
+            return self.cell_bytes + (self.layout.chunk - 1) * resting
+        return self.layout.chunk * self.cell_bytes
 
     @property
     def setting(self) -> Setting:
         """What the cost of a cell depends on."""
-        return Setting(self.study, self.task, self.data, self.devices[0], self.threads)
+        return Setting(
+            self.study, self.task, self.data, self.layout.devices[0], self.layout.threads
+        )
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""
-        return panel_chunks(cells, self.chunk)
+        return panel_chunks(cells, self.layout.chunk)
 
 
 def make_plan(
@@ -81,8 +71,9 @@ def make_plan(
     Args:
         study: as the user asked for it.
         device: "cpu", "cuda", or "auto" for CUDA where there is some.
-        workers: how many; None for one per core, or one per GPU, as far as memory allows.
-        chunk: most cells trained together; None to choose by device and memory.
+        workers: how many; None for one per core, or one per GPU, as far as memory allows, or for
+            fewer with more threads where measuring shows that to be faster.
+        chunk: most cells trained together; None to choose by device, memory and measuring.
         engine: one of `study.engines.ENGINES`; None to choose by measuring.
         store: where the study is to be trained, a database that need not exist yet: only what is
             missing there counts, and what was interrupted goes on by the engine it began with.
@@ -100,33 +91,46 @@ def make_plan(
     hash_ = fingerprint(task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     devices = choose_devices(device, workers, cell_bytes(alone))
-    threads = max(1, joblib.cpu_count() // len(devices))
-    setting = replace(alone, device=devices[0], threads=threads)
-    room, memory = _room(devices), _cell_bytes(setting, engine)
-    most = chunk or max(1, min(CHUNK[devices[0].partition(":")[0]], room // memory))
-    width = max(len(panel_chunks(panel.grid.cells(), most)[0]) for panel in study.panels)
+    layout = Layout(devices, threads=max(1, joblib.cpu_count() // len(devices)), chunk=1)
+    setting = replace(alone, device=devices[0], threads=layout.threads)
+    most = max(
+        1, min(CHUNK[devices[0].partition(":")[0]], room(devices) // _cell_bytes(setting, engine))
+    )
+    layout = replace(layout, chunk=chunk or most)
     begun = engine_begun(store, study.name) if store else None
     if engine is not None:
-        choice = tuning.given(setting, engine, width)
+        choice = tuning.given(setting, engine, layout.width(study))
     elif begun is not None and why_not(begun, *setting.network, setting.device) is None:
-        choice = tuning.Choice(begun, width)
+        choice = tuning.Choice(begun, layout.width(study))
     elif setting.device.startswith("cuda"):
-        choice = tuning.on_gpu(setting, width)
+        choice = tuning.on_gpu(setting, layout.width(study))
     else:
         missing = missing_cells(store, study) if store else _all_cells(study)
-        share = _cell_epochs(study, missing) / len(devices)
-        choice = tuning.choose(setting, width, share, room, hash_, tell)
+        layouts = [layout, *layout.others(chunks=chunk is None, workers=workers is None)]
+        shares = [_share(setting, layout, missing) for layout in layouts]
+        best, choice = tuning.choose(shares, hash_, tell)
+        layout = layouts[best]
+    if choice.engine == "one-by-one":
+        layout = replace(layout, chunk=min(layout.chunk, ONE_BY_ONE_CHUNK))
     return Plan(
         study=study,
         task=task,
         data=data,
         fingerprint=hash_,
-        devices=devices,
-        threads=threads,
+        layout=layout,
         choice=choice,
-        chunk=min(most, ONE_BY_ONE_CHUNK) if choice.engine == "one-by-one" else most,
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=_cell_bytes(setting, choice.engine),
+    )
+
+
+def _share(setting: Setting, layout: Layout, missing: Missing) -> tuning.Share:
+    """What a worker has to do."""
+    return tuning.Share(
+        replace(setting, threads=layout.threads),
+        layout.width(setting.study),
+        layout.busiest(setting.study, missing),
+        room(layout.devices),
     )
 
 
@@ -145,21 +149,14 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
         missing: cells still to be trained, by panel, for each seed; all of the study if None.
     """
     missing = _all_cells(plan.study) if missing is None else missing
-    cell_epochs = _cell_epochs(plan.study, missing)
+    cell_epochs = plan.layout.busiest(plan.study, missing)
     if cell_epochs == 0:
         return 0.0
-    pace = tuning.pace(plan.setting, plan.choice)
-    chunks = sum(math.ceil(count / plan.chunk) for counts in missing.values() for count in counts)
-    return cell_epochs * pace.epoch(plan.setting) / min(len(plan.devices), chunks)
+    return cell_epochs * tuning.pace(plan.setting, plan.choice).epoch(plan.setting)
 
 
 def _all_cells(study: Study) -> Missing:
     return {p.name: [len(p.grid.cells())] * len(study.seeds) for p in study.panels}
-
-
-def _cell_epochs(study: Study, missing: Missing) -> int:
-    """Epochs times cells that are missing."""
-    return sum(sum(missing[p.name]) * (p.epochs or 0) for p in study.panels)
 
 
 def _require_metrics(study: Study, task: TaskProtocol) -> None:
@@ -174,40 +171,3 @@ def _require_metrics(study: Study, task: TaskProtocol) -> None:
                     'that has more, or a study file that says "test_error" instead; '
                     "`landscape show` prints a preset's"
                 )
-
-
-def panel_chunks(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
-    """The cells in as few chunks of at most so many as possible, all nearly of one size."""
-    count = math.ceil(len(cells) / most)
-    bounds = [round(i * len(cells) / count) for i in range(count + 1)] if count else [0]
-    return [cells[a:b] for a, b in pairwise(bounds)]
-
-
-def choose_devices(device: str, workers: int | None, memory: int = 0) -> tuple[str, ...]:
-    """The device of each worker.
-
-    Args:
-        device: "cpu", "cuda" or "auto".
-        workers: how many; None for one per core, or one per GPU, as far as memory allows.
-        memory: bytes that one cell takes.
-
-    Raises:
-        UsageError: CUDA was asked for and there is none.
-    """
-    gpus = torch.cuda.device_count()
-    if device == "cuda" and gpus == 0:
-        raise UsageError("--device cuda: PyTorch sees no CUDA device here: use --device cpu")
-    if device == "cpu" or gpus == 0:
-        # Processes of one thread outrun one process of many, as long as each has room for a cell.
-        fitting = _room(("cpu",)) // max(1, memory)
-        return ("cpu",) * (workers or max(1, min(joblib.cpu_count(), fitting)))
-    return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus))
-
-
-def _room(devices: tuple[str, ...]) -> int:
-    """Bytes that the chunk of one worker may take."""
-    if devices[0].startswith("cuda"):
-        free = min(torch.cuda.mem_get_info(d)[0] // devices.count(d) for d in set(devices))
-    else:
-        free = psutil.virtual_memory().available // len(devices)
-    return int(free * MEMORY_SHARE)

@@ -231,7 +231,7 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         missing: cells still to be trained, by panel, for each seed.
         seconds: estimated wall time.
     """
-    study = plan.study
+    study, layout = plan.study, plan.layout
     table = Table(title=f"dry run of study {study.name} · task {study.task}", **TABLE)
     for column in ("panel", "pair", "schedule", "epochs"):
         table.add_column(column)
@@ -240,17 +240,18 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     for panel in study.panels:
         shape = (len(panel.grid.alpha.values), len(panel.grid.lambda_.values), len(study.seeds))
         open_cells = sum(missing[panel.name])
-        chunks = sum(-(-count // plan.chunk) for count in missing[panel.name])
+        chunks = sum(-(-count // layout.chunk) for count in missing[panel.name])
         size = " × ".join(map(str, shape))
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
-    memory, workers = format_bytes(plan.worker_bytes), len(plan.devices)
+    memory, workers = format_bytes(plan.worker_bytes), len(layout.devices)
     table.caption = (
         f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, "
-        f"at most {plan.chunk} cells a chunk: {memory} a worker beside PyTorch itself; "
-        f"{workers} worker{'s' * (workers > 1)} on {', '.join(sorted(set(plan.devices)))}"
-        f"{_threads(plan.threads)}; about {format_seconds(seconds)}{_gpu_hours(plan, seconds)}"
+        f"at most {layout.chunk} cells a chunk: {memory} a worker beside PyTorch itself; "
+        f"{workers} worker{'s' * (workers > 1)} on {', '.join(sorted(set(layout.devices)))}"
+        f"{_threads(layout.threads)}; about {format_seconds(seconds)}"
+        f"{_gpu_hours(plan, seconds)}"
     )
     return table
 
@@ -262,7 +263,7 @@ def _threads(count: int) -> str:
 
 def _gpu_hours(plan: Plan, seconds: float) -> str:
     """What that wall time costs in GPU hours; on CPUs, that it is the time of these workers."""
-    gpus = len({device for device in plan.devices if device.startswith("cuda")})
+    gpus = len({device for device in plan.layout.devices if device.startswith("cuda")})
     if gpus == 0:
         return " on these CPU workers"
     return f", {seconds * gpus / HOUR:.1f} GPU hours"

@@ -1,4 +1,4 @@
-"""Which engine trains a study fastest here: measured in short probes, and remembered.
+"""Which engine and layout train a study fastest here: measured in short probes, and remembered.
 
 What is remembered belongs to one task, batch size, chunk size, machine and version of PyTorch;
 deleting the folder `study.engines.native.cache_folder` forgets it.
@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from study.engines.check import why_not
 from study.engines.native import cache_folder
 from study.errors import UsageError
 
-# Seconds of training below which nothing is worth probing further, and compiling not worth it.
-SHORT, WORTH_COMPILING = 10.0, 60.0
+SHORT = 10.0  # seconds of training below which nothing is worth probing further
+WORTH_COMPILING = 60.0  # from which other layouts are worth a look, and compiling the best of them
+LONG = 1200.0  # from which the second best is worth compiling too
 
 
 @dataclass(frozen=True)
@@ -37,33 +38,42 @@ class Choice:
     why: str = ""  # why no better engine is used
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one worker has to train, under one layout of the work."""
+
+    setting: Setting
+    width: int  # cells of a whole chunk
+    cell_epochs: float  # epochs times cells, of the worker that has most
+    room: int  # bytes of memory that its chunk may take
+
+
 def choose(
-    setting: Setting,
-    width: int,
-    cell_epochs: float,
-    room: int,
+    shares: Sequence[Share],
     fingerprint: str,
     tell: Callable[[str], None] = lambda message: None,
-) -> Choice:
-    """The engine that trains so many epochs of cells soonest, each worker doing its share.
+) -> tuple[int, Choice]:
+    """Which layout trains soonest, by its place in `shares`, and with which engine.
+
+    The first layout is taken unless so much is to be trained that looking at others pays.
 
     Args:
-        setting: task and device.
-        width: cells of a whole chunk.
-        cell_epochs: epochs times cells of one worker.
-        room: bytes of memory that a worker's chunk may take.
+        shares: of the same study, under different layouts.
         fingerprint: of the task's data and network.
         tell: called with a word when something takes longer.
     """
-    if cell_epochs == 0:
-        return Choice("vmap", width)
-    memory = Memory(setting, width, fingerprint)
-    known = memory.recall()
-    if known is None or _is_worth_compiling(setting, known, cell_epochs):
-        known = _measure_engines(setting, width, cell_epochs, room, tell)
-        memory.keep(known)
-    best = _fastest(known.probes)
-    return Choice(best.engine, width, best.pace, known.why)
+    if shares[0].cell_epochs == 0:
+        return 0, Choice("vmap", shares[0].width)
+    trials = [_Trial(share, fingerprint) for share in shares]
+    trials[0].probe()
+    if trials[0].is_whole() and trials[0].seconds() >= WORTH_COMPILING:
+        for trial in trials[1:]:
+            trial.probe()
+    ranked = sorted((trial for trial in trials if trial.known.probes), key=_Trial.seconds)
+    for trial in ranked[: 2 if ranked[0].seconds() >= LONG else 1]:
+        trial.compile(tell)
+    best = min(ranked, key=_Trial.seconds)
+    return trials.index(best), best.choice()
 
 
 def given(setting: Setting, engine: str, width: int) -> Choice:
@@ -103,56 +113,76 @@ def on_gpu(setting: Setting, width: int) -> Choice:
 class Known:
     """What was measured of a setting."""
 
-    probes: tuple[Probe, ...]
-    why: str  # why the engines that are missing are missing
-    final: bool  # whether no longer training would be worth another look
+    probes: tuple[Probe, ...] = ()
+    why: str = ""  # why the engines that are missing are missing
+    final: bool = False  # whether no longer training would be worth another look
 
 
-def _measure_engines(
-    setting: Setting, width: int, cell_epochs: float, room: int, tell: Callable[[str], None]
-) -> Known:
-    """Probe one engine after the other, as far as the training is long enough to gain by it."""
-    why = why_not("vmap", *setting.network)
-    if why is not None:
-        return Known((measure_by_growing(setting, "one-by-one", 1),), why, final=True)
-    first = measure_by_growing(setting, "vmap", width)
-    known = Known((first,), "", final=False)
-    if _seconds(setting, known, cell_epochs) < SHORT:
-        return known
-    known = _add(known, measure(setting, "one-by-one", 1, first.examples))
-    if (first.cells, first.examples) != (width, setting.batch_size):
-        return replace(known, final=True)  # too large a network for what is traced to pay
-    why = why_not("captured", *setting.network)
-    if width * cell_bytes(setting, traced=True) > room:
-        why = "traced, a chunk would not fit into memory"
-    if why is not None:
-        return replace(known, why=why, final=True)
-    known = _add(known, measure(setting, "captured", first.cells, first.examples))
-    if _seconds(setting, known, cell_epochs) < WORTH_COMPILING:
-        return known
-    why = why_not("compiled", *setting.network)
-    if why is not None:
-        return replace(known, why=why, final=True)
-    tell("compiling the training step for this machine, once: about half a minute")
-    return replace(_add(known, measure(setting, "compiled", width, first.examples)), final=True)
+class _Trial:
+    """What is known of one share, and how to know more."""
 
+    def __init__(self, share: Share, fingerprint: str) -> None:
+        self.share, self.setting = share, share.setting
+        self.memory = Memory(share.setting, share.width, fingerprint)
+        self.known = self.memory.recall() or Known()
 
-def _is_worth_compiling(setting: Setting, known: Known, cell_epochs: float) -> bool:
-    """Whether so much is to be trained that engines not measured yet might gain by it."""
-    limit = SHORT if len(known.probes) == 1 else WORTH_COMPILING
-    return not known.final and _seconds(setting, known, cell_epochs) >= limit
+    @property
+    def best(self) -> Probe:
+        """Of the fastest engine that was measured."""
+        return min(self.known.probes, key=lambda probe: probe.pace.step)
 
+    def choice(self) -> Choice:
+        """Of the fastest engine."""
+        return Choice(self.best.engine, self.share.width, self.best.pace, self.known.why)
 
-def _add(known: Known, probe: Probe) -> Known:
-    return replace(known, probes=(*known.probes, probe))
+    def seconds(self) -> float:
+        """That the training takes with the fastest engine."""
+        return self.share.cell_epochs * self.best.pace.epoch(self.setting)
 
+    def is_whole(self) -> bool:
+        """Whether a whole chunk could be measured: networks that allow none gain little by any."""
+        probe = self.known.probes[0]
+        return (probe.cells, probe.examples) == (self.share.width, self.setting.batch_size)
 
-def _fastest(probes: Iterable[Probe]) -> Probe:
-    return min(probes, key=lambda probe: probe.pace.step)
+    def probe(self) -> None:
+        """Measure what needs no compiling, as far as the training is long enough to gain by it."""
+        if not self.known.probes:
+            self._probe_first()
+        if len(self.known.probes) == 1 and not self.known.final and self.seconds() >= SHORT:
+            self._probe_others()
 
+    def _probe_first(self) -> None:
+        if why := why_not("vmap", *self.setting.network):
+            self._keep(measure_by_growing(self.setting, "one-by-one", 1), why=why, final=True)
+        else:
+            self._keep(measure_by_growing(self.setting, "vmap", self.share.width))
 
-def _seconds(setting: Setting, known: Known, cell_epochs: float) -> float:
-    return cell_epochs * _fastest(known.probes).pace.epoch(setting)
+    def _probe_others(self) -> None:
+        width, examples = self.share.width, self.known.probes[0].examples
+        self._keep(measure(self.setting, "one-by-one", 1, examples))
+        if not self.is_whole():
+            self._keep(final=True)  # too large a network for what is traced to pay
+        elif width * cell_bytes(self.setting, traced=True) > self.share.room:
+            self._keep(why="traced, a chunk would not fit into memory", final=True)
+        elif why := why_not("captured", *self.setting.network):
+            self._keep(why=why, final=True)
+        else:
+            self._keep(measure(self.setting, "captured", width, examples))
+
+    def compile(self, tell: Callable[[str], None]) -> None:
+        """Measure what is compiled, if the training is long enough to gain by it."""
+        if self.known.final or self.seconds() < WORTH_COMPILING:
+            return
+        if why := why_not("compiled", *self.setting.network):
+            self._keep(why=why, final=True)
+            return
+        tell("compiling the training step for this machine, once: about half a minute")
+        width, examples = self.share.width, self.setting.batch_size
+        self._keep(measure(self.setting, "compiled", width, examples), final=True)
+
+    def _keep(self, *probes: Probe, why: str = "", final: bool = False) -> None:
+        self.known = Known((*self.known.probes, *probes), why, final)
+        self.memory.keep(self.known)
 
 
 class Memory:

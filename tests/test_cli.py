@@ -359,9 +359,9 @@ def test_why_no_faster_engine_is_chosen_is_said(tmp_path: Path, engine: tuple[st
 def test_what_takes_longer_is_said_before_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def choose(*arguments: Any) -> Choice:
-        arguments[-1]("this takes longer")
-        return Choice("vmap", 6)
+    def choose(_shares: Any, _hash: str, tell: Any) -> tuple[int, Choice]:
+        tell("this takes longer")
+        return 0, Choice("vmap", 6)
 
     monkeypatch.setattr("study.tuning.choose", choose)
     options = ("--workers", 1, "--no-plot", "--store", tmp_path / "x.db")

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
+from study import layout as layout_module
 from study import plan as plan_module
 from study import tuning
 from study.cost import PARAMETER_COPIES, Pace
 from study.engines import ENGINES, native
 from study.errors import UsageError
-from study.plan import Plan, choose_devices, estimate_seconds, make_plan, panel_chunks
+from study.layout import choose_devices, panel_chunks
+from study.plan import Plan, estimate_seconds, make_plan
 from study.provenance import provenance
-from study.spec import Cell, Study
+from study.spec import Study
 from study.store import Store
 from study.terminal import format_bytes, format_seconds, remaining_seconds
-from study.tuning import Choice
+from study.tuning import Choice, Share
 from tests.conftest import SPIRALS, make_study
 from tests.study.test_store import train_all
 
@@ -40,7 +40,7 @@ def free_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     class Memory:
         available = 2**40
 
-    monkeypatch.setattr(plan_module.psutil, "virtual_memory", lambda: Memory)
+    monkeypatch.setattr(layout_module.psutil, "virtual_memory", lambda: Memory)
     return Memory
 
 
@@ -59,23 +59,14 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def room_for(cells: int, plan: Plan) -> int:
     """Free memory that so many cells fit into."""
-    return int(cells * plan.cell_bytes / plan_module.MEMORY_SHARE) + 2
+    return int(cells * plan.cell_bytes / layout_module.MEMORY_SHARE) + 2
 
 
 class TestChunks:
-    @given(count=st.integers(0, 400), size=st.integers(1, 64))
-    def test_every_cell_once_in_few_even_chunks(self, count: int, size: int):
-        cells = [Cell(alpha=k + 1.0, lambda_=0.0) for k in range(count)]
-        chunks = panel_chunks(cells, size)
-        assert [cell for chunk in chunks for cell in chunk] == cells
-        assert len(chunks) == -(-count // size)
-        sizes = {len(chunk) for chunk in chunks}
-        assert not sizes or (max(sizes) <= size and max(sizes) - min(sizes) <= 1)
-
     def test_the_size_asked_for_is_taken(self):
         plan = make_plan(make_study(), device="cpu", chunk=5, engine="vmap")
         cells = plan.study.panels[0].grid.cells()
-        assert plan.chunk == 5
+        assert plan.layout.chunk == 5
         assert plan.chunks(cells) == panel_chunks(cells, 5) == [cells[:3], cells[3:]]
 
     @pytest.mark.parametrize(("chunk", "width"), [(5, 3), (4, 3), (6, 6), (100, 6)])
@@ -87,13 +78,13 @@ class TestChunks:
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
         for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (100, 8), (3, 3)):
             plan = make_plan(make_study(), device="cpu", chunk=chunk, engine="one-by-one")
-            assert plan.chunk == taken
+            assert plan.layout.chunk == taken
 
     def test_little_memory_makes_small_chunks(self, plan: Plan, free_memory: Any):
-        for cells, chunk in ((2 * 7, 7), (0, 1), (10**6, plan_module.CHUNK["cpu"])):
+        for cells, chunk in ((2 * 7, 7), (0, 1), (10**6, layout_module.CHUNK["cpu"])):
             free_memory.available = room_for(cells, plan)
             asked = {"device": "cpu", "workers": 2, "engine": "vmap"}
-            assert make_plan(make_study(), **asked).chunk == chunk
+            assert make_plan(make_study(), **asked).layout.chunk == chunk
 
 
 class TestDevices:
@@ -112,8 +103,8 @@ class TestDevices:
     ):
         free_memory.available = room_for(cells, plan)
         plan = make_plan(make_study(), workers=workers, engine="vmap")
-        assert plan.devices == ("cpu",) * found
-        assert plan.threads == plan.setting.threads == threads
+        assert plan.layout.devices == ("cpu",) * found
+        assert plan.layout.threads == plan.setting.threads == threads
 
     @pytest.mark.usefixtures("two_gpus")
     def test_one_worker_per_gpu_unless_asked(self):
@@ -147,9 +138,9 @@ class TestEngine:
         """The epochs of cells of one worker that an engine was chosen for; it is "captured"."""
         epochs: list[float] = []
 
-        def choose(setting: Any, width: int, cell_epochs: float, *more: Any) -> Choice:
-            epochs.append(cell_epochs)
-            return Choice("captured", width)
+        def choose(shares: list[Share], *_: Any) -> tuple[int, Choice]:
+            epochs.append(shares[0].cell_epochs)
+            return 0, Choice("captured", shares[0].width)
 
         monkeypatch.setattr(tuning, "choose", choose)
         return epochs
@@ -160,7 +151,10 @@ class TestEngine:
 
     def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
         plan = make_plan(make_study(task=BRANCHING), device="cpu", workers=1)
-        assert (plan.choice.engine, plan.chunk) == ("one-by-one", plan_module.ONE_BY_ONE_CHUNK)
+        assert (plan.choice.engine, plan.layout.chunk) == (
+            "one-by-one",
+            plan_module.ONE_BY_ONE_CHUNK,
+        )
         assert plan.choice.why.startswith("RuntimeError: ")
 
     @pytest.mark.parametrize("engine", ENGINES)
@@ -220,14 +214,14 @@ class TestEngine:
     )
     def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
         plan = make_plan(make_study(task=task), device="auto")
-        assert plan.devices == ("cuda:0", "cuda:1")
+        assert plan.layout.devices == ("cuda:0", "cuda:1")
         assert (plan.choice.engine, plan.choice.pace) == (engine, None)
         assert asked == []
 
     def test_a_word_is_passed_on(self, monkeypatch: pytest.MonkeyPatch):
-        def choose(setting: Any, width: int, *more: Any) -> Choice:
-            more[-1]("this takes longer")
-            return Choice("vmap", width)
+        def choose(shares: list[Share], _hash: str, tell: Any) -> tuple[int, Choice]:
+            tell("this takes longer")
+            return 0, Choice("vmap", shares[0].width)
 
         monkeypatch.setattr(tuning, "choose", choose)
         told: list[str] = []
@@ -235,22 +229,23 @@ class TestEngine:
         assert told == ["this takes longer"]
 
     def test_one_by_one_a_worker_holds_the_batch_of_one_cell_at_a_time(self, plan: Plan):
-        alone = replace(plan, choice=Choice("one-by-one", 6), chunk=3)
+        few = replace(plan, layout=replace(plan.layout, chunk=3))
+        alone = replace(few, choice=Choice("one-by-one", 6))
         assert alone.worker_bytes == plan.cell_bytes + 2 * PARAMETER_COPIES * 4 * plan.parameters
-        assert replace(plan, chunk=3).worker_bytes == 3 * plan.cell_bytes > alone.worker_bytes
+        assert few.worker_bytes == 3 * plan.cell_bytes > alone.worker_bytes
 
     def test_the_room_that_a_chunk_may_take_is_told(
         self, free_memory: Any, monkeypatch: pytest.MonkeyPatch
     ):
         found: list[float] = []
 
-        def choose(setting: Any, width: int, cell_epochs: float, room: int, *_: Any) -> Choice:
-            found.append(room)
-            return Choice("vmap", width)
+        def choose(shares: list[Share], *_: Any) -> tuple[int, Choice]:
+            found.extend(share.room for share in shares)
+            return 0, Choice("vmap", shares[0].width)
 
         monkeypatch.setattr(tuning, "choose", choose)
-        make_plan(make_study(), device="cpu", workers=2)
-        assert found == [int(2**39 * plan_module.MEMORY_SHARE)]
+        make_plan(make_study(), device="cpu", workers=2, chunk=3)
+        assert found == [int(2**39 * layout_module.MEMORY_SHARE)]
 
 
 class TestEstimate:
@@ -265,13 +260,13 @@ class TestEstimate:
         sgd, adamw = timed.study.panels
         panels = (sgd, adamw.model_copy(update={"epochs": 10}))
         longer = replace(timed, study=timed.study.model_copy(update={"panels": panels}))
-        for missing, cell_epochs in (
-            ({"sgd": [3, 3], "adamw": [0, 0]}, 6 * 3),
-            ({"sgd": [0, 0], "adamw": [3, 3]}, 6 * 10),
-            ({"sgd": [1, 2], "adamw": [3, 4]}, 3 * 3 + 7 * 10),
+        for missing, busiest in (
+            ({"sgd": [3, 3], "adamw": [0, 0]}, 3 * 3),
+            ({"sgd": [0, 0], "adamw": [3, 3]}, 3 * 10),
+            ({"sgd": [1, 2], "adamw": [3, 4]}, 4 * 10),  # the other one trains the rest
         ):
             seconds = estimate_seconds(longer, missing)
-            assert seconds == pytest.approx(cell_epochs * self.EPOCH / 2)  # two workers
+            assert seconds == pytest.approx(busiest * self.EPOCH)  # of two workers
 
     def test_workers_without_a_chunk_do_not_count(self, timed: Plan):
         seconds = estimate_seconds(timed, {"sgd": [6], "adamw": [0]})

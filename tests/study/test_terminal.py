@@ -172,6 +172,10 @@ def plan() -> Plan:
     return make_plan(make_study(), device="cpu", workers=2, chunk=4)
 
 
+def laid_out(plan: Plan, **changes: Any) -> Plan:
+    return replace(plan, layout=replace(plan.layout, **changes))
+
+
 class TestPlanTable:
     MISSING: ClassVar = {"sgd": [6], "adamw": [3]}
 
@@ -190,7 +194,7 @@ class TestPlanTable:
         assert "1,218 parameters a cell, engine vmap, at most 4 cells a chunk" in caption
         assert caption.endswith("2 workers on cpu; about 2 h 10 min on these CPU workers")
         assert "GPU" not in caption
-        caption = self.caption(replace(plan, threads=8), 7800)
+        caption = self.caption(laid_out(plan, threads=8), 7800)
         assert caption.endswith("on cpu, 8 threads each; about 2 h 10 min on these CPU workers")
 
     def test_engine_and_memory_of_a_worker(self, plan: Plan):
@@ -211,7 +215,7 @@ class TestPlanTable:
     def test_gpu_hours_count_cards_not_workers(
         self, plan: Plan, devices: tuple[str, ...], seconds: float, end: str
     ):
-        assert self.caption(replace(plan, devices=devices), seconds).endswith(end)
+        assert self.caption(laid_out(plan, devices=devices), seconds).endswith(end)
 
 
 def test_a_run_is_told_with_its_engine_unless_it_was_by_a_version_that_did_not_say():

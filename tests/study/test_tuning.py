@@ -19,7 +19,7 @@ from study.cost import Pace, Probe, Setting
 from study.engines import ENGINES
 from study.errors import UsageError
 from study.spec import Options
-from study.tuning import Choice, Known, Memory, choose, given, on_gpu, pace
+from study.tuning import Choice, Known, Memory, Share, choose, given, on_gpu, pace
 from tests.conftest import make_study
 from tests.study.user_tasks import branching
 
@@ -36,6 +36,11 @@ def make_setting(**changes: Any) -> Setting:
 
 
 SETTING = make_setting()
+
+
+def make_share(**changes: Any) -> Share:
+    """Of a chunk of six cells."""
+    return replace(Share(SETTING, WIDTH, 1.0, ROOM), **changes)
 
 
 class Bench:
@@ -69,11 +74,14 @@ class Bench:
     def grow(self, setting: Setting, engine: str, cells: int) -> Probe:
         return self.measure(setting, engine, *self.largest)
 
-    def choose(self, cell_epochs: float, **changes: Any) -> tuple[Choice, list[str]]:
-        """The choice, and which engines were measured for it."""
-        arguments = {"setting": SETTING, "width": WIDTH, "room": ROOM, "fingerprint": HASH}
+    def choose(
+        self, cell_epochs: float, fingerprint: str = HASH, **changes: Any
+    ) -> tuple[Choice, list[str]]:
+        """The choice under one layout, and which engines were measured for it."""
         self.measured, self.told = [], []
-        choice = choose(**arguments | changes, cell_epochs=cell_epochs, tell=self.told.append)
+        share = make_share(cell_epochs=cell_epochs, **changes)
+        place, choice = choose([share], fingerprint, self.told.append)
+        assert place == 0
         return choice, self.measured
 
 
@@ -127,6 +135,81 @@ class TestMeasured:
         assert len(bench.choose(cell_epochs)[1]) == count
 
 
+class TestLayouts:
+    """The work of TestMeasured under two layouts: of six cells and of three."""
+
+    @pytest.fixture
+    def layouts(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+        """How many times as long a step takes, by the cells of a chunk."""
+        factors = {WIDTH: 1.0, WIDTH // 2: 1.5}
+
+        def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
+            probe = bench.measure(setting, engine, cells, examples)
+            bench.measured[-1] = f"{engine} {cells}"
+            bench.told.clear()
+            step = probe.pace.step * factors.get(cells, 1.0)
+            return replace(probe, pace=Pace(step, 0.0))
+
+        monkeypatch.setattr(tuning, "measure", measure)
+        monkeypatch.setattr(tuning, "measure_by_growing", lambda s, e, w: measure(s, e, w, BATCH))
+        return factors
+
+    @staticmethod
+    def choose(bench: Bench, *cell_epochs: float) -> tuple[int, str, list[str]]:
+        """Which layout, which engine, and what was measured for it; of the second first."""
+        bench.measured = []
+        shares = [make_share(cell_epochs=cell_epochs[0])]
+        shares.append(make_share(cell_epochs=cell_epochs[-1], width=WIDTH // 2))
+        place, choice = choose(shares, HASH, bench.told.append)
+        assert choice.width == shares[place].width
+        return place, choice.engine, bench.measured
+
+    @pytest.mark.parametrize(("cell_epochs", "count"), [(LITTLE, 1), (MORE, 3), (59.9, 3)])
+    def test_a_little_work_is_not_worth_another_look(
+        self, bench: Bench, layouts: dict[int, float], cell_epochs: float, count: int
+    ):
+        layouts[WIDTH // 2] = 0.1
+        place, _, measured = self.choose(bench, cell_epochs)
+        assert (place, len(measured)) == (0, count)
+
+    @pytest.mark.parametrize(("factor", "place"), [(1.1, 0), (0.9, 1)])
+    def test_much_work_is_compiled_for_the_best(
+        self, bench: Bench, layouts: dict[int, float], factor: float, place: int
+    ):
+        layouts[WIDTH // 2] = factor
+        width = (WIDTH, WIDTH // 2)[place]
+        found = self.choose(bench, MUCH)
+        assert found[:2] == (place, "compiled")
+        assert found[2] == [
+            *(f"vmap {WIDTH}", "one-by-one 1", f"captured {WIDTH}"),
+            *("vmap 3", "one-by-one 1", "captured 3", f"compiled {width}"),
+        ]
+        assert self.choose(bench, MUCH) == (place, "compiled", [])  # remembered
+
+    def test_what_leaves_a_worker_less_to_do_may_be_the_best_though_it_is_slower(
+        self, bench: Bench, layouts: dict[int, float]
+    ):
+        assert self.choose(bench, 3 * MUCH, MUCH)[:2] == (1, "compiled")
+
+    def test_very_much_work_is_compiled_for_the_second_best_too(
+        self, bench: Bench, layouts: dict[int, float], monkeypatch: pytest.MonkeyPatch
+    ):
+        steps = dict(bench.steps)
+        monkeypatch.setattr(tuning, "LONG", 100.0)
+        layouts[WIDTH // 2] = 1.01
+        place, engine, measured = self.choose(bench, MUCH)
+        assert (place, engine, len(measured)) == (0, "compiled", 8)
+        assert bench.steps == steps
+
+    def test_where_no_whole_chunk_can_be_measured_the_first_is_taken(
+        self, bench: Bench, layouts: dict[int, float], monkeypatch: pytest.MonkeyPatch
+    ):
+        grow = lambda setting, engine, cells: bench.measure(setting, engine, 1, BATCH)  # noqa: E731
+        monkeypatch.setattr(tuning, "measure_by_growing", grow)
+        layouts[WIDTH // 2] = 0.1
+        assert self.choose(bench, MUCH) == (0, "vmap", ["vmap", "one-by-one 1"])
+
+
 class TestRefused:
     def test_what_cannot_be_fused_is_trained_one_by_one(self, bench: Bench):
         bench.refused = {"vmap": "it branches"}
@@ -173,8 +256,8 @@ class TestRemembered:
     def test_more_work_than_was_measured_for_is_measured_further(self, bench: Bench):
         for cell_epochs, count, engine in (
             (LITTLE, 1, "vmap"),
-            (MORE, 3, "captured"),
-            (MUCH, 4, "compiled"),
+            (MORE, 2, "captured"),
+            (MUCH, 1, "compiled"),
             (10 * MUCH, 0, "compiled"),
         ):
             choice, measured = bench.choose(cell_epochs)
@@ -326,7 +409,7 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(tuning, "SHORT", 0.0)
     monkeypatch.setattr(tuning, "WORTH_COMPILING", float("inf"))
     before = torch.get_rng_state()
-    found = [choose(SETTING, WIDTH, 1.0, ROOM, HASH)]
+    found = [choose([make_share()], HASH)]
     known = Memory(SETTING, WIDTH, HASH).recall()
     assert known is not None
     assert [probe.engine for probe in known.probes] == ["vmap", "one-by-one", "captured"]
@@ -334,14 +417,14 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
     assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr(tuning, "measure", None)
     monkeypatch.setattr(tuning, "measure_by_growing", None)
-    found.append(choose(SETTING, WIDTH, 1.0, ROOM, HASH))
+    found.append(choose([make_share()], HASH))
     assert found[0] == found[1]
-    assert found[0].pace in [probe.pace for probe in known.probes]
+    assert found[0][1].pace in [probe.pace for probe in known.probes]
 
 
 def test_really_refused(own_cache: Path):
     setting = make_setting(task=branching)
-    choice = choose(setting, WIDTH, 1.0, ROOM, HASH)
+    _, choice = choose([make_share(setting=setting)], HASH)
     assert choice.engine == "one-by-one"
     assert choice.why.startswith("RuntimeError: ")
     with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
