@@ -9,8 +9,10 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import RLock
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from filelock import FileLock
@@ -30,16 +32,16 @@ OPTIONS = {
 
 def load(graph: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
     """The graph as machine code for tensors of these shapes; from disk where it is there."""
-    path = cache_folder() / f"{_digest(graph, tensors)}.pt2"
+    path = cache_folder() / f"{_digest(graph, tensors)}.so"
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             _compile(graph, tensors, path)
-    # What torch._inductor.aoti_load_package wraps, without the imports for compiling: those took
-    # 2.2 s in every worker, this 4 ms (torch 2.13).
-    loader = torch._C._aoti.AOTIModelPackageLoader(str(path), "model", False, 1, -1)
+    # PyTorch's public loader imports its compiler, 2.2 s in every worker, and unpacks into a
+    # temporary folder that a killed worker leaves behind; this takes 4 ms (torch 2.13).
+    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
 
     def run(*tensors: Tensor) -> Sequence[Tensor]:
-        found: Sequence[Tensor] = loader.boxed_run(list(tensors))
+        found: Sequence[Tensor] = runner.run(list(tensors))
         return found
 
     return run
@@ -70,14 +72,16 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
     # PyTorch shows bars while it compiles; their lock is for threads here, since one for processes
     # outlives a worker that is killed.
     tqdm.set_lock(RLock())
-    unfinished = path.with_suffix(f".{os.getpid()}.pt2")
-    with warnings.catch_warnings():
+    with TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
+        package = Path(folder, "graph.pt2")
         exported = torch.export.export(Wrapped(), tuple(tensors))
         torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(unfinished), inductor_configs=dict(OPTIONS)
+            exported, package_path=str(package), inductor_configs=dict(OPTIONS)
         )
-    unfinished.replace(path)
+        with ZipFile(package) as files:
+            (library,) = (name for name in files.namelist() if name.endswith(".so"))
+            Path(files.extract(library, folder)).replace(path)
 
 
 def _digest(graph: GraphModule, tensors: Sequence[Tensor]) -> str:

@@ -105,15 +105,15 @@ class TestCache:
             found.append(path)
             path.touch()
 
-        class Loader:
+        class Runner:
             def __init__(self, path: str, *_: object) -> None:
                 assert Path(path).exists()
 
-            def boxed_run(self, tensors: list[Tensor]) -> list[Tensor]:
+            def run(self, tensors: list[Tensor]) -> list[Tensor]:
                 return [2 * tensors[0]]
 
         monkeypatch.setattr(native, "_compile", compile_)
-        monkeypatch.setattr("torch._C._aoti.AOTIModelPackageLoader", Loader)
+        monkeypatch.setattr("torch._C._aoti.AOTIModelContainerRunnerCpu", Runner)
         return found
 
     def test_what_was_compiled_is_loaded_the_next_time(
