@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+from torch.fx import GraphModule
 
 from study.arithmetic import worker_arithmetic
+from study.engines import Programs, native
+from study.engines.base import Libraries
 from study.engines.formulas import OwnFormulas
 from study.fused import evaluation_size, train_chunk
-from study.spec import Options, Study
+from study.spec import Options, Panel, Study
 from study.tasks.task import Data, TaskProtocol, normalized
 
 # Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
@@ -140,41 +144,74 @@ def _probe_sizes(cells: int, examples: int) -> Iterator[tuple[int, int]]:
 
 def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     """Train so many cells for a few steps on batches of so many examples."""
-    study, device = setting.study, setting.device
-    panel = study.panels[0]
     # Whole batches only: a last partial one would be the fastest.
     steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
-    tests = len(setting.data.test_targets)
-    size = evaluation_size(cells, examples, tests, device)
-    data = _excerpt(setting.data, steps * examples, size * min(2, tests // size))
+    data, size = _excerpt(setting, cells, examples, steps, 2)
     moments: list[float] = []
 
     def on_step() -> None:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
+        if setting.device.startswith("cuda"):
+            torch.cuda.synchronize(setting.device)
         moments.append(time.perf_counter())
 
-    grid = panel.grid.cells()
-    with worker_arithmetic(device, setting.threads, tf32=study.options.tf32):
-        train_chunk(
-            setting.task,
-            data.to(device, setting.dtype),
-            panel.model_copy(update={"epochs": PROBE_EPOCHS}),
-            [grid[k % len(grid)] for k in range(cells)],
-            seed=study.seeds[0],
-            batch_size=examples,
-            options=study.options,
-            device=device,
-            engine=engine,
-            on_step=on_step,
-        )
-        on_step()
+    panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
+    _train(setting, data, panel, cells, batch_size=examples, engine=engine, on_step=on_step)
+    on_step()
     took = [after - before for before, after in pairwise(moments)]
     calls = steps + len(data.test_targets) // size  # of an epoch
     stepped = min(t for i, t in enumerate(took) if i % calls < steps)
     tested = min(t for i, t in enumerate(took) if i % calls >= steps)
     pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
     return Probe(engine, cells, examples, pace)
+
+
+def compiled_libraries(setting: Setting, cells: int) -> Libraries:
+    """What chunks of so many cells need that is compiled already; so workers need not trace it.
+
+    Every pair of the study does one step and one test, and what was traced is looked for.
+    """
+    data, _ = _excerpt(setting, cells, setting.batch_size, 1, 1)
+    programs = Programs()
+    for panel in {panel.pair: panel for panel in setting.study.panels}.values():
+        once = panel.model_copy(update={"epochs": 1})
+        size = setting.batch_size
+        _train(setting, data, once, cells, batch_size=size, engine="captured", programs=programs)
+    graphs = {key: run for key, run in programs.graphs.items() if isinstance(run, GraphModule)}
+    with worker_arithmetic(setting.device, setting.threads, tf32=False):  # names depend on that
+        names = {key: native.library_name(graph) for key, graph in graphs.items()}
+    return {key: name for key, name in names.items() if native.is_compiled(name)}
+
+
+def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -> None:
+    """Train so many cells of the panel, as a worker would."""
+    study, grid = setting.study, panel.grid.cells()
+    with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
+        train_chunk(
+            setting.task,
+            data.to(setting.device, setting.dtype),
+            panel,
+            [grid[k % len(grid)] for k in range(cells)],
+            seed=study.seeds[0],
+            options=study.options,
+            device=setting.device,
+            **how,
+        )
+
+
+def _excerpt(
+    setting: Setting, cells: int, examples: int, steps: int, tests: int
+) -> tuple[Data, int]:
+    """Data of so many steps and test batches, or fewer; and how large a test batch is."""
+    data, every = setting.data, len(setting.data.test_targets)
+    size = evaluation_size(cells, examples, every, setting.device)
+    train, test = steps * examples, size * min(tests, every // size)
+    few = Data(
+        data.train_inputs[:train],
+        data.train_targets[:train],
+        data.test_inputs[:test],
+        data.test_targets[:test],
+    )
+    return few, size
 
 
 def gpu_cell_bytes(setting: Setting, engine: str) -> int:
@@ -186,13 +223,3 @@ def gpu_cell_bytes(setting: Setting, engine: str) -> int:
         measure(setting, engine, cells, setting.batch_size)
         peaks.append(torch.cuda.max_memory_allocated(setting.device))
     return max(1, (peaks[1] - peaks[0]) // (MEMORY_CELLS[1] - MEMORY_CELLS[0]))
-
-
-def _excerpt(data: Data, train: int, test: int) -> Data:
-    """The first examples only."""
-    return Data(
-        data.train_inputs[:train],
-        data.train_targets[:train],
-        data.test_inputs[:test],
-        data.test_targets[:test],
-    )

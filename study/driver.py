@@ -26,6 +26,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.arithmetic import worker_arithmetic
 from study.engines import ENGINES, Programs
+from study.engines.base import Libraries
 from study.errors import LandscapeError, LeaseLostError, TrainingError
 from study.fused import train_chunk
 from study.outcome import Outcome
@@ -51,6 +52,7 @@ class Job:
     study: Study
     run_id: int
     engine: str
+    libraries: Libraries  # compiled already
     threads: int
     width: int  # cells of a whole chunk
     parent: int  # process id
@@ -76,6 +78,7 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
         study=store.study(name),
         run_id=run_id,
         engine=plan.choice.engine,
+        libraries=plan.libraries(),
         threads=plan.layout.threads,
         width=plan.choice.width,
         parent=os.getpid(),
@@ -190,7 +193,7 @@ def _work(job: Job, device: str) -> None:
         device=device,
         error=job.study.error,
         engine=job.engine,
-        programs=Programs(),
+        programs=Programs(job.libraries),
     )
     while True:
         worker = Worker(device)  # a new token for each claim

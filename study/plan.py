@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import joblib
 
 from study import tuning
-from study.cost import PARAMETER_COPIES, Setting, cell_bytes, gpu_cell_bytes
+from study.cost import PARAMETER_COPIES, Setting, cell_bytes, compiled_libraries, gpu_cell_bytes
 from study.engines import ENGINES
+from study.engines.base import Libraries
 from study.engines.check import why_not
 from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
@@ -50,6 +51,12 @@ class Plan:
         return Setting(
             self.study, self.task, self.data, self.layout.devices[0], self.layout.threads
         )
+
+    def libraries(self) -> Libraries:
+        """What is compiled already of all that the workers will need, as far as that is traced."""
+        if self.choice.engine != "compiled":
+            return {}
+        return compiled_libraries(self.setting, self.choice.width)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""

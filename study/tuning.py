@@ -65,6 +65,7 @@ def choose(
     if shares[0].cell_epochs == 0:
         return 0, Choice("vmap", shares[0].width)
     trials = [_Trial(share, fingerprint) for share in shares]
+    _forget_what_is_no_longer_true(trials)
     trials[0].probe()
     if trials[0].is_whole() and trials[0].seconds() >= WORTH_COMPILING:
         for trial in trials[1:]:
@@ -74,6 +75,15 @@ def choose(
         trial.compile(tell)
     best = min(ranked, key=_Trial.seconds)
     return trials.index(best), best.choice()
+
+
+def _forget_what_is_no_longer_true(trials: Sequence[_Trial]) -> None:
+    """A pace is remembered, a permission is not: the task's code may have changed since."""
+    known = [trial for trial in trials if trial.known.probes]
+    for engine in {trial.best.engine for trial in known}:
+        if why_not(engine, *trials[0].setting.network) is not None:
+            for trial in known:
+                trial.known = Known()
 
 
 def given(setting: Setting, engine: str, width: int) -> Choice:
@@ -190,7 +200,14 @@ class Memory:
 
     def __init__(self, setting: Setting, width: int, fingerprint: str) -> None:
         facts = (
-            *(fingerprint, setting.batch_size, width, setting.threads, setting.device),
+            *(
+                setting.study.task,
+                fingerprint,
+                setting.batch_size,
+                width,
+                setting.threads,
+                setting.device,
+            ),
             *(setting.study.options.model_dump_json(), tuple(ENGINES)),
             *(torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.platform()),
             *(platform.processor(), os.cpu_count(), version("landscape-study")),

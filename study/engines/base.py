@@ -6,7 +6,7 @@ Letters: K cells of the chunk, P parameters of one cell, B batch, C classes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from warnings import catch_warnings, filterwarnings
 
@@ -22,13 +22,21 @@ from study.tasks.task import TaskProtocol
 
 Run = Callable[..., Sequence[Tensor]]
 Shapes = tuple[torch.Size, ...]
+Key = tuple[str, Shapes]
+Libraries = Mapping[Key, str]
 
 
 class Programs:
-    """What one worker has traced of one task, under one study's options, for chunk after chunk."""
+    """What one worker has traced of one task, under one study's options, for chunk after chunk.
 
-    def __init__(self) -> None:
-        self.graphs: dict[tuple[str, Shapes], Run] = {}
+    Attributes:
+        graphs: what is replayed, by its name and the shapes of its arguments.
+        libraries: names of those that are compiled already: they need not be traced to be found.
+    """
+
+    def __init__(self, libraries: Libraries | None = None) -> None:
+        self.graphs: dict[Key, Run] = {}
+        self.libraries = libraries or {}
 
 
 class Engine(ABC):

@@ -30,15 +30,31 @@ OPTIONS = {
 }
 
 
-def load(graph: GraphModule, tensors: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
-    """The graph as machine code for tensors of these shapes; from disk where it is there."""
-    path = cache_folder() / f"{_digest(graph, tensors)}.so"
+def compiled(graph: GraphModule, tensors: Sequence[Tensor]) -> str:
+    """The name of the library of a traced graph, compiled now if it was not before.
+
+    Args:
+        graph: as `program.trace` made it.
+        tensors: arguments of the kinds that it was traced for.
+    """
+    name = library_name(graph)
+    path = _path(name)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
             _compile(graph, tensors, path)
+    return name
+
+
+def is_compiled(name: str) -> bool:
+    """Whether the library is there."""
+    return _path(name).exists()
+
+
+def load(name: str) -> Callable[..., Sequence[Tensor]]:
+    """The machine code of that name, to be called with tensors of the kinds it was traced for."""
     # PyTorch's public loader imports its compiler, 2.2 s in every worker, and unpacks into a
     # temporary folder that a killed worker leaves behind; this takes 4 ms (torch 2.13).
-    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
+    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(_path(name)), 1)
 
     def run(*tensors: Tensor) -> Sequence[Tensor]:
         found: Sequence[Tensor] = runner.run(list(tensors))
@@ -60,6 +76,10 @@ def cache_folder() -> Path:
     folder = user_cache_path("landscape-study") / "compiled"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _path(name: str) -> Path:
+    return cache_folder() / f"{name}.so"
 
 
 def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
@@ -84,15 +104,19 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
             Path(files.extract(library, folder)).replace(path)
 
 
-def _digest(graph: GraphModule, tensors: Sequence[Tensor]) -> str:
+def kinds(tensors: Sequence[Tensor]) -> str:
+    """What a library expects of its arguments."""
+    return "".join(f"{tensor.shape}{tensor.stride()}{tensor.dtype}" for tensor in tensors)
+
+
+def library_name(graph: GraphModule) -> str:
     """A name for the graph, its constants, its arguments, and all that its code depends on."""
     digest = hashlib.sha256(graph.code.encode())
     for name, constant in sorted([*graph.named_buffers(), *graph.named_parameters()]):
         digest.update(f"{name}{constant.shape}{constant.dtype}".encode())
         values = constant.detach().cpu().contiguous().flatten()
         digest.update(values.view(torch.uint8).numpy().tobytes())
-    for tensor in tensors:
-        digest.update(f"{tensor.shape}{tensor.stride()}{tensor.dtype}".encode())
+    digest.update(graph.meta["kinds"].encode())
     facts = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     digest.update(f"{facts}{platform.platform()}{OPTIONS}".encode())
     return digest.hexdigest()[:24]

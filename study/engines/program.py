@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from study.engines import native
-from study.engines.base import Programs, Run, Shapes, quiet_fallbacks
+from study.engines.base import Key, Programs, Run, Shapes, quiet_fallbacks
 from study.pairs import TensorFunction
 
 
@@ -52,11 +52,18 @@ class Program:
     def _prepare(self, shapes: Shapes, tensors: Sequence[Tensor]) -> Run:
         key, known = (self.name, shapes), self.programs.graphs
         if key not in known:
-            graph = trace(self.function, tensors)
-            known[key] = native.load(graph, tensors) if self.compiled else graph
+            known[key] = self._load(key, tensors)
         # What a GPU records belongs to this chunk's tensors.
         on_gpu = tensors[0].device.type == "cuda"
         return CudaGraph(known[key], tensors) if on_gpu else known[key]
+
+    def _load(self, key: Key, tensors: Sequence[Tensor]) -> Run:
+        if not self.compiled:
+            return trace(self.function, tensors)
+        if key in self.programs.libraries:
+            return native.load(self.programs.libraries[key])
+        graph = trace(self.function, tensors)
+        return native.load(native.compiled(graph, tensors))
 
 
 def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
@@ -65,6 +72,7 @@ def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
     with torch.random.fork_rng(cuda), torch.no_grad(), quiet_fallbacks():
         copies = [tensor.clone() for tensor in tensors]
         graph: Any = make_fx(function)(*copies)
+        graph.meta["kinds"] = native.kinds(tensors)
         return graph
 
 

@@ -142,7 +142,7 @@ def test_an_unfusable_task_is_trained_one_by_one(store: Store):
 def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
     """Work for this process, which goes on though nobody waits for it."""
     study = make_study(pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2)
-    return Job(store, study, run_id, engine, 1, width, os.getppid(), tuple(sys.path))
+    return Job(store, study, run_id, engine, {}, 1, width, os.getppid(), tuple(sys.path))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from torch import nn
 from study.errors import TaskError
 from study.models.mlp import bn_mlp
 from study.tasks import TASKS, is_user_task, load_task
-from study.tasks.digits import digits, digits_data
+from study.tasks.digits import _scikit_learns_digits, digits, digits_data
 from study.tasks.task import Data, Task, chance_error, check_task, fingerprint
 from tests.study.conftest import CLASSES, tiny_data
 
@@ -23,14 +24,19 @@ TRAIN_LABEL_COUNTS = [47, 51, 49, 57, 48, 52, 47, 52, 53, 44]
 # The embedded default
 
 
-def test_digits_splits_500_and_1297_and_loses_none():
+def test_digits_are_read_as_scikit_learn_reads_them():
     from sklearn.datasets import load_digits
 
+    for ours, theirs in zip(_scikit_learns_digits(), load_digits(return_X_y=True), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_digits_splits_500_and_1297_and_loses_none():
     data = digits_data()
     assert data.train_inputs.shape == (500, 64)
     assert data.test_inputs.shape == (1297, 64)
     together = torch.cat([data.train_targets, data.test_targets]).tolist()
-    assert Counter(together) == Counter(load_digits().target.tolist())
+    assert Counter(together) == Counter(_scikit_learns_digits()[1].tolist())
 
 
 def test_the_digits_split_is_fixed():

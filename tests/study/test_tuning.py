@@ -289,6 +289,16 @@ class TestRemembered:
         bench.choose(LITTLE)
         assert bench.choose(LITTLE, setting=make_setting(study=make_study(**changes)))[1] == []
 
+    def test_what_was_true_of_the_tasks_former_code_is_forgotten(self, bench: Bench):
+        """Of the same data and shapes, so that nothing else tells."""
+        bench.choose(MUCH)
+        bench.refused = {"compiled": "it branches", "captured": "it branches"}
+        choice, measured = bench.choose(MUCH)
+        assert (choice.engine, choice.why) == ("vmap", "it branches")
+        assert measured == ["vmap", "one-by-one"]
+        bench.refused |= {"vmap": "it branches"}
+        assert bench.choose(MUCH)[0].engine == "one-by-one"
+
     def test_another_machine_or_version_knows_nothing(self, bench: Bench, monkeypatch):
         bench.choose(LITTLE)
         for target, value in (

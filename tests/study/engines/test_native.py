@@ -15,9 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from study.engines import native
+from study.arithmetic import worker_arithmetic
+from study.engines import Programs, native
 from study.engines.program import trace
+from study.fused import train_chunk
+from study.plan import make_plan
 from study.spec import Cell, Options
+from tests.conftest import make_study
 from tests.study.chunks import CELLS, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES
 
@@ -37,7 +41,7 @@ def _add(x: Tensor, constant: Tensor) -> tuple[Tensor]:
 
 
 def digest_of(function: Callable[..., Any] = increment) -> str:
-    return native._digest(graph_of(function), (X,))
+    return native.library_name(graph_of(function))
 
 
 class TestDigest:
@@ -59,8 +63,11 @@ class TestDigest:
         ids=["size", "shape", "strides", "dtype", "integers"],
     )
     def test_other_arguments(self, tensor: Tensor):
-        graph = graph_of(increment)
-        found = {native._digest(graph, tensors) for tensors in ((tensor,), (X, tensor), (X, X))}
+        add = lambda x, *_: (x + 1,)  # noqa: E731
+        found = {
+            native.library_name(graph_of(add, *tensors))
+            for tensors in ((tensor,), (X, tensor), (X, X))
+        }
         assert len({digest_of(), *found}) == 4
 
     @pytest.mark.parametrize("kind", [Tensor, nn.Parameter, nn.Buffer, Tensor.bfloat16])
@@ -120,10 +127,10 @@ class TestCache:
         self, own_cache: Path, compiled: list[Path]
     ):
         for expected in (1, 1):
-            run = native.load(graph_of(lambda x: (x * 2,)), (X,))
+            run = native.load(native.compiled(graph_of(lambda x: (x * 2,)), (X,)))
             assert len(compiled) == expected
             assert torch.equal(run(X)[0], 2 * X)
-        native.load(graph_of(lambda x: (x * 3,)), (X,))
+        native.compiled(graph_of(lambda x: (x * 3,)), (X,))
         assert len(set(compiled)) == 2
         assert {path.parent for path in compiled} == {own_cache}
 
@@ -136,8 +143,8 @@ class TestCache:
         with monkeypatch.context() as patch:
             patch.setattr(native, "_compile", fail)
             with pytest.raises(RuntimeError, match="no space left"):
-                native.load(graph_of(lambda x: (x * 2,)), (X,))
-        native.load(graph_of(lambda x: (x * 2,)), (X,))
+                native.compiled(graph_of(lambda x: (x * 2,)), (X,))
+        native.compiled(graph_of(lambda x: (x * 2,)), (X,))
         assert len(compiled) == 1
 
     def test_the_folder_is_this_users_alone(self, own_cache: Path):
@@ -239,3 +246,32 @@ class TestCompiled:
         assert torch.equal(first.theta, again.theta)
         with pytest.raises(TypeError):  # in another precision it is another program
             train(task, panel, engine="compiled", options=Options())
+
+    def test_a_plan_finds_what_its_workers_will_need(self, monkeypatch: pytest.MonkeyPatch):
+        """Under the names that workers find it by, whatever threads the caller has."""
+        study = make_study(epochs=2)
+        plan = make_plan(study, device="cpu", workers=1, engine="compiled")
+        assert plan.libraries() == {}
+        programs = Programs()
+        with worker_arithmetic("cpu", plan.layout.threads):
+            for panel in study.panels:
+                train_chunk(
+                    plan.task,
+                    plan.data.to("cpu", torch.float32),
+                    panel,
+                    panel.grid.cells(),
+                    seed=0,
+                    batch_size=20,
+                    options=study.options,
+                    engine="compiled",
+                    programs=programs,
+                )
+        found = plan.libraries()
+        assert found.keys() == programs.graphs.keys()
+        assert sorted(key[0] for key in found) == [
+            "gradient",
+            "scores",
+            "update of adamw",
+            "update of sgd",
+        ]
+        assert all(native.is_compiled(name) for name in found.values())

@@ -43,15 +43,18 @@ def _seeded() -> Iterator[None]:
 
 
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Tensor]]:
-    """The tensors for which a graph was compiled; instead of that it is replayed."""
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Tensor]]:
+    """The tensors for which a graph was compiled; instead of its code it is replayed itself."""
     found: list[Sequence[Tensor]] = []
+    libraries: dict[str, Callable[..., object]] = {}
 
-    def load(graph: Callable[..., object], tensors: Sequence[Tensor]) -> Callable[..., object]:
+    def compile_(graph: Callable[..., object], tensors: Sequence[Tensor]) -> str:
         found.append(tensors)
-        return graph
+        libraries[f"library {len(found)}"] = graph
+        return f"library {len(found)}"
 
-    monkeypatch.setattr(native, "load", load)
+    monkeypatch.setattr(native, "compiled", compile_)
+    monkeypatch.setattr(native, "load", libraries.__getitem__)
     return found
 
 
@@ -78,7 +81,7 @@ def test_what_is_replayed_is_what_would_be_called():
     assert not torch.equal(runs[0][2], runs[0][5])
 
 
-def test_other_shapes_are_called_as_they_are(loaded: list[Sequence[Tensor]]):
+def test_other_shapes_are_called_as_they_are(compiled: list[Sequence[Tensor]]):
     """A last partial batch: neither traced nor compiled, and the first graph is kept."""
     noted = Noted()
     program = make_program(noted, compiled=True)
@@ -88,25 +91,38 @@ def test_other_shapes_are_called_as_they_are(loaded: list[Sequence[Tensor]]):
         assert torch.equal(doubled, 2 * theta)
         assert total == size * 0.5
         assert noted.calls == calls
-    assert [x.shape for _, x in loaded] == [(4,)]
+    assert [x.shape for _, x in compiled] == [(4,)]
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_only_a_compiled_program_is_compiled(compiled: bool, loaded: list[Sequence[Tensor]]):
-    make_program(Noted(), compiled=compiled)(*tensors())
-    assert len(loaded) == compiled
+@pytest.mark.parametrize("shall", [True, False])
+def test_only_a_compiled_program_is_compiled(shall: bool, compiled: list[Sequence[Tensor]]):
+    make_program(Noted(), compiled=shall)(*tensors())
+    assert len(compiled) == shall
 
 
-def test_a_workers_chunks_share_what_was_traced(loaded: list[Sequence[Tensor]]):
+def test_what_is_known_to_be_compiled_is_not_even_traced(compiled: list[Sequence[Tensor]]):
+    programs, noted = Programs(), Noted()
+    make_program(Noted(), compiled=True, programs=programs)(*tensors())
+    (key,) = programs.graphs
+    theta, x = tensors()
+    known = Programs({key: "library 1"})
+    found = make_program(noted, compiled=True, programs=known)(theta, x)
+    assert torch.equal(found[0], 2 * theta)
+    assert (noted.calls, len(compiled)) == (0, 1)
+    make_program(noted, compiled=True, programs=known)(*tensors(3))  # a chunk of another size
+    assert (noted.calls, len(compiled)) == (1, 2)
+
+
+def test_a_workers_chunks_share_what_was_traced(compiled: list[Sequence[Tensor]]):
     programs, first, second = Programs(), Noted(), Noted()
     for noted in (first, second):
         program = make_program(noted, compiled=True, programs=programs)
         theta, x = tensors()
         assert torch.equal(program(theta, x)[0], 2 * theta)
-    assert (first.calls, second.calls, len(loaded)) == (1, 0, 1)
+    assert (first.calls, second.calls, len(compiled)) == (1, 0, 1)
     make_program(second, compiled=True, programs=programs)(*tensors(3))  # a smaller chunk
     Program(second, "another", compiled=True, programs=programs)(*tensors())
-    assert (second.calls, len(loaded)) == (2, 3)
+    assert (second.calls, len(compiled)) == (2, 3)
 
 
 def test_what_python_decides_is_frozen():
