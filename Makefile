@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-fast lint format notebooks bench bench-gpu figures clean
+.PHONY: demo setup test test-fast test-postgres lint format notebooks bench bench-gpu figures clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -21,6 +21,9 @@ test: setup  ## all tests but the notebooks, one process per core
 
 test-fast: setup  ## the tests that take less than a few seconds each
 	$(BIN)/pytest --numprocesses auto -m "not slow and not notebook"
+
+test-postgres: setup  ## all tests, beside a PostgreSQL server of their own
+	$(BIN)/python -m tests.postgres $(MAKE) test
 
 lint: setup  ## style, format and types
 	$(BIN)/ruff check .

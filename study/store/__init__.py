@@ -79,7 +79,8 @@ class Store:
     def __init__(self, store: str, *, create: bool = False) -> None:
         self.database = Database(store, create=create)
         if create:
-            self._create_tables()
+            with self.database.alone():
+                self._create_tables()
         self.database.read(self._check_schema)
 
     @property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,10 +19,31 @@ from study.errors import MissingStoreError, StoreError, UsageError
 
 T = TypeVar("T")
 
+POSTGRES = "postgresql+psycopg"
+BACKENDS = ("sqlite", "postgresql")
 DEFAULT_URL = "sqlite:///results/landscapes.db"
 
 BUSY_TIMEOUT = 30  # seconds that SQLite waits for a lock
-TRIES = 5  # of a transaction that fails for a passing reason
+PATIENCE = 60.0  # seconds for which what fails for a passing reason is tried again
+COLLISIONS = 3.0  # seconds of it for two that create the same rows: a real conflict does not pass
+LONGEST_PAUSE = 2.0  # seconds between tries
+CREATING = 7_162_534  # of PostgreSQL's advisory lock: any number that nobody else takes
+
+LASTING = ("readonly", "unable to open", "disk is full", "No space left", "no such table")
+REMEDIES = {  # by what the database's own message holds
+    "readonly": "give it and its folder write permission, or name another --store",
+    "read-only": "connect to a server that can be written, or name another --store",
+    "unable to open": "check that its folder exists and can be written",
+    "locked": "another program holds it; try again when that is done",
+    "not a database": "it is another kind of file; name another --store",
+    "malformed": "the file is damaged; restore a copy, or name another --store",
+    "disk is full": "free some space and resume; nothing recorded is lost",
+    "No space left": "free some space on the server and resume; nothing recorded is lost",
+    "no such table": "another program's database; name another --store",
+    "password": "check user and password in the --store URL, or put them into ~/.pgpass",
+    "does not exist": "create it (`createdb`), or name another --store",
+    "permission denied": "the user of the --store URL must own the database",
+}
 
 
 class now(FunctionElement):  # noqa: N801
@@ -50,15 +72,21 @@ def parse_url(store: str) -> URL:
     text = store if "://" in store else f"sqlite:///{store}"
     try:
         url = make_url(text)
-        url.get_dialect()
-    except (ArgumentError, sa.exc.NoSuchModuleError) as e:
-        raise UsageError(
-            f"--store {store}: no database URL ({e}): write sqlite:///FOLDER/FILE.db, "
-            "or just the path of an SQLite file"
-        ) from e
-    if url.get_backend_name() == "sqlite" and not url.database:
+        backend = url.get_backend_name()
+    except ArgumentError as e:
+        raise _no_url(store, str(e)) from e
+    if backend not in BACKENDS:
+        raise _no_url(url.render_as_string(), f"'{backend}' is not supported")
+    if backend == "sqlite" and not url.database:
         raise UsageError(f"--store {store}: a database in memory is lost at once: name a file")
-    return url
+    return url if backend == "sqlite" else url.set(drivername=POSTGRES)
+
+
+def _no_url(store: str, why: str) -> UsageError:
+    return UsageError(
+        f"--store {store}: no database URL ({why}): write sqlite:///FOLDER/FILE.db, or just the "
+        f"path of an SQLite file, or {POSTGRES}://USER@HOST/DATABASE"
+    )
 
 
 class Database:
@@ -79,6 +107,7 @@ class Database:
         if self.is_sqlite:
             self._prepare_file(Path(self.url.database or ""), create)
         self.engine = self._connect()
+        self.reached = self.is_sqlite  # whether it ever answered
 
     @property
     def is_sqlite(self) -> bool:
@@ -102,14 +131,18 @@ class Database:
             ) from e
 
     def _connect(self) -> Engine:
-        options: dict[str, Any] = {"pool_pre_ping": True}
         if self.is_sqlite:
-            options["connect_args"] = {"timeout": BUSY_TIMEOUT}
-        engine = sa.create_engine(self.url, **options)
-        if self.is_sqlite:
+            engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT})
             sa.event.listen(engine, "connect", _configure_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
-        return engine
+            return engine
+        try:
+            return sa.create_engine(self.url, pool_pre_ping=True)
+        except ModuleNotFoundError as e:
+            raise UsageError(
+                f"{self.name}: PostgreSQL needs a package that is not installed ({e.name}): "
+                "pip install 'landscape-study[postgres]'"
+            ) from e
 
     def prepare(self) -> None:
         """Set what a new database keeps for good: SQLite's write-ahead log."""
@@ -119,6 +152,22 @@ class Database:
                 connection.cursor().execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While entered, no other process is in here: for creating tables on PostgreSQL.
+
+        On SQLite nothing is held: there, what collides fails and is tried again.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        with self.engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(CREATING)))
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(CREATING)))
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction that holds SQLite's write lock from its start.
@@ -137,33 +186,39 @@ class Database:
         Raises:
             StoreError: the database cannot be read.
         """
-        return self._run(self.engine.execution_options(begin="BEGIN"), work)
+        if self.is_sqlite:
+            return self._run(self.engine.execution_options(begin="BEGIN"), work)
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return self._run(self.engine.execution_options(**snapshot), work)
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        for attempt in range(1, TRIES + 1):
+        started, pause = time.monotonic(), 0.05
+        while True:
             try:
                 with engine.begin() as connection:
-                    return work(connection)
+                    result = work(connection)
+                self.reached = True
+                return result
             except DBAPIError as e:
-                if attempt == TRIES or not _is_passing(e):
+                if time.monotonic() - started >= self._patience(e):
                     raise self.error(e) from e
-                time.sleep(random.uniform(0.5, 1.5) * 0.05 * 2**attempt)
-        raise AssertionError("unreachable: the last try returns or raises")
+                time.sleep(random.uniform(0.5, 1.5) * pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _patience(self, e: DBAPIError) -> float:
+        """For how many seconds the transaction is tried again, since it may yet succeed."""
+        if isinstance(e, IntegrityError):
+            return COLLISIONS
+        passing = isinstance(e, OperationalError) or e.connection_invalidated
+        # A server that never answered is more likely misspelt than about to come back.
+        lasting = not self.reached or any(sign in str(e.orig) for sign in LASTING)
+        return PATIENCE if passing and not lasting else 0.0
 
     def error(self, e: Exception) -> StoreError:
         """What went wrong with the database, and what to do."""
         cause = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
-        remedies = {
-            "readonly": "give it and its folder write permission, or name another --store",
-            "unable to open": "check that its folder exists and can be written",
-            "locked": "another program holds it; try again when that is done",
-            "not a database": "it is another kind of file; name another --store",
-            "malformed": "the file is damaged; restore a copy, or name another --store",
-            "disk is full": "free some space and resume; nothing recorded is lost",
-            "no such table": "another program's database; name another --store",
-        }
         remedy = next(
-            (text for sign, text in remedies.items() if sign in cause),
+            (text for sign, text in REMEDIES.items() if sign in cause),
             "check the --store URL and that the server answers",
         )
         return StoreError(f"{self.name}: {cause}: {remedy}")
@@ -171,14 +226,6 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
-
-
-def _is_passing(e: DBAPIError) -> bool:
-    """Whether the same transaction may succeed when it is run again."""
-    lasting = ("readonly", "unable to open", "disk is full", "no such table")
-    return isinstance(e, OperationalError | IntegrityError) and not any(
-        sign in str(e.orig) for sign in lasting
-    )
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

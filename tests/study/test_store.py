@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from datetime import datetime
@@ -35,8 +36,39 @@ from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
 from study.store import CellMean, Claim, Store, engine_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
+from tests.postgres import URL, fresh_database
 
 FINGERPRINT = "abc"
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=BACKENDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of an empty database: an SQLite file, or one on the server that `URL` names."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    server = os.environ.get(URL)
+    if server is None:
+        pytest.skip(f"no PostgreSQL server: {URL} is not set; `make test-postgres` starts one")
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An empty database of either kind: the contract is the same."""
+    opened = Store(store_url, create=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Iterator[Store]:
+    """An empty SQLite file."""
+    opened = Store(str(tmp_path / "lite.db"), create=True)
+    yield opened
+    opened.close()
 
 
 def create(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
@@ -149,16 +181,15 @@ class TestCreate:
         assert {cell.lambda_ for claim in more for cell in claim.cells} == {0.1}
 
     @pytest.mark.slow
-    def test_eight_processes_create_the_same_study_at_once(self, tmp_path: Path):
-        path = str(tmp_path / "shared.db")
+    def test_eight_processes_create_the_same_study_at_once(self, store_url: str):
         with get_context("spawn").Pool(8) as pool:
-            new = pool.map(_create_in_process, [path] * 8)
+            new = pool.map(_create_in_process, [store_url] * 8)
         assert sorted(new) == [0] * 7 + [12]
-        assert len(Store(path).cells("small")) == 12
+        assert len(Store(store_url).cells("small")) == 12
 
 
-def _create_in_process(path: str) -> int:
-    return create(Store(path, create=True), make_study())
+def _create_in_process(url: str) -> int:
+    return create(Store(url, create=True), make_study())
 
 
 ONE_CHUNK = make_study(pairs=("sgd",), alphas=(0.1,), lambdas=(0.0, 0.01))
@@ -550,19 +581,21 @@ class TestBadDatabases:
             store.claim("small", Worker(), run_id)
         assert len(store.cells("small")) == 12
 
-    def test_a_lock_that_passes_is_waited_for(self, store: Store, small_study: Study):
-        run_id = begin(store, small_study)
-        holder = sqlite3.connect(store.database.url.database, check_same_thread=False)
+    def test_a_lock_that_passes_is_waited_for(self, on_sqlite: Store, small_study: Study):
+        run_id = begin(on_sqlite, small_study)
+        holder = sqlite3.connect(on_sqlite.database.url.database, check_same_thread=False)
         holder.execute("BEGIN IMMEDIATE")
         threading.Timer(0.5, holder.rollback).start()
         started = time.monotonic()
-        assert store.claim("small", Worker(), run_id) is not None
+        assert on_sqlite.claim("small", Worker(), run_id) is not None
         assert time.monotonic() - started > 0.3
         holder.close()
 
 
-def test_every_write_takes_the_lock_with_its_first_statement(store: Store, small_study: Study):
-    statements: list[str] = []
+def test_every_write_takes_the_lock_with_its_first_statement(
+    on_sqlite: Store, small_study: Study
+):
+    store, statements = on_sqlite, list[str]()
     sa.event.listen(
         store.database.engine,
         "before_cursor_execute",

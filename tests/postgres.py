@@ -1,0 +1,107 @@
+"""A PostgreSQL server of the tests' own, on a socket in a temporary folder.
+
+    python -m tests.postgres COMMAND …
+
+runs the command beside one; its databases are gone afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+URL = "LANDSCAPE_TEST_POSTGRES"  # of the server's database `postgres`; tests skip without it
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+def binaries() -> Path | None:
+    """The folder of initdb and pg_ctl, if PostgreSQL is installed."""
+    found = shutil.which("pg_ctl")
+    if found is not None:
+        return Path(found).parent
+    return max(DEBIAN.glob("*/bin"), key=lambda path: float(path.parent.name), default=None)
+
+
+class Server:
+    """A server that a test may start and stop as it likes."""
+
+    def __init__(self, folder: Path) -> None:
+        found = binaries()
+        if found is None:
+            raise RuntimeError("PostgreSQL is not installed: no pg_ctl")
+        self.binaries, self.folder, self.data = found, folder, folder / "data"
+        # PostgreSQL refuses to run as root.
+        self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        if os.geteuid() == 0:
+            folder.chmod(0o755)
+            shutil.chown(folder, self.user)
+        self._call("initdb", "--username=postgres", "--auth=trust", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        """Of its database `postgres`."""
+        return f"postgresql+psycopg://postgres@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -F"
+        log = str(self.folder / "log")
+        self._call("pg_ctl", "start", "--wait", "--silent", "--log", log, "--options", options)
+
+    def stop(self) -> None:
+        """Stop it at once, as if the machine had crashed."""
+        self._call("pg_ctl", "stop", "--wait", "--silent", "--mode", "immediate")
+
+    def _call(self, program: str, *arguments: str) -> None:
+        command = [str(self.binaries / program), "--pgdata", str(self.data), *arguments]
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder, user=self.user
+        )
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    """A server that runs as long as this is entered."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        server = Server(Path(folder))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """The URL of an empty database, on the server of this URL, dropped when it is left."""
+    name = f"landscape_{uuid4().hex}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    try:
+        url = sa.make_url(server).set(database=name)
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def main() -> int:
+    """Run the command line's command beside a server; its exit status."""
+    with running_server() as server:
+        environment = os.environ | {URL: server.url}
+        return subprocess.run(sys.argv[1:], env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
