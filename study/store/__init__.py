@@ -14,7 +14,6 @@ Optuna's tables are written directly, in bulk (models of optuna 5, schema v3.2.0
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,20 +21,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from optuna.storages import RDBStorage
 from sqlalchemy.engine import Connection, RowMapping
-from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import MissingStoreError, StoreError, StudyMismatchError, UsageError
 from study.outcome import Outcome
 from study.provenance import Worker
 from study.spec import Cell, Study
-from study.store import claims, reading
+from study.store import claims, reading, schema
 from study.store.claims import LEASE, Claim
 from study.store.database import DEFAULT_URL, Database, now, parse_url
 from study.store.grid import Chunking, add_cells, optuna_study_name
-from study.store.reading import CellMean, PanelProgress
-from study.store.tables import SCHEMA_VERSION, metadata, schema_table
+from study.store.reading import CellMean, Failure, PanelProgress, WorkerNow
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
 
@@ -45,15 +41,15 @@ __all__ = [
     "CellMean",
     "Claim",
     "Created",
+    "Failure",
     "PanelProgress",
     "Store",
+    "WorkerNow",
     "missing_cells",
     "optuna_study_name",
 ]
 
 T = TypeVar("T")
-
-OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
 
 
 @dataclass(frozen=True)
@@ -79,9 +75,8 @@ class Store:
     def __init__(self, store: str, *, create: bool = False) -> None:
         self.database = Database(store, create=create)
         if create:
-            with self.database.alone():
-                self._create_tables()
-        self.database.read(self._check_schema)
+            schema.create(self.database)
+        schema.check(self.database)
 
     @property
     def url(self) -> str:
@@ -106,58 +101,6 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
-
-    # ---- tables -------------------------------------------------------------------------------
-
-    def _create_tables(self) -> None:
-        """Create Optuna's tables and ours; several processes may do so at once."""
-        tables = self.database.read(_tables)
-        if "landscape_schema" in tables:
-            return
-        if tables and not _are_optunas(tables):
-            raise StoreError(
-                f"{self.name}: {_whose(tables)}: nothing was written; name another --store"
-            )
-        for attempt in range(1, 6):
-            try:
-                self.database.prepare()
-                storage = RDBStorage(self.url)
-                storage.remove_session()
-                storage.engine.dispose()
-                break
-            except SQLAlchemyError as e:  # another process creates the same tables
-                if attempt == 5:
-                    raise self.database.error(e) from e
-                time.sleep(0.1 * attempt)
-            except RuntimeError as e:  # Optuna's word for a schema of another version
-                raise StoreError(f"{self.name}: {e}") from e
-
-        def create(connection: Connection) -> None:
-            metadata.create_all(connection)
-            if connection.scalar(sa.select(schema_table.c.version)) is None:
-                connection.execute(schema_table.insert().values(version=SCHEMA_VERSION))
-
-        self.database.write(create)
-
-    def _check_schema(self, connection: Connection) -> None:
-        tables = _tables(connection)
-        if "landscape_schema" not in tables:
-            free = not tables or _are_optunas(tables)  # `run` makes ours there, or is about to
-            raise (MissingStoreError if free else StoreError)(
-                f"{self.name}: {_whose(tables)}, holding no landscapes: name the --store that "
-                "`landscape run` made"
-            )
-        ours = connection.scalar(sa.select(schema_table.c.version))
-        optunas = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-        for whose, found, expected in (
-            ("this tool", ours, SCHEMA_VERSION),
-            ("Optuna", optunas, OPTUNA_SCHEMA),
-        ):
-            if found != expected:
-                raise StoreError(
-                    f"{self.name}: written by another version of {whose} (schema {found}, "
-                    f"expected {expected}): use that version, or name another --store"
-                )
 
     # ---- studies ------------------------------------------------------------------------------
 
@@ -238,7 +181,7 @@ class Store:
 
     # ---- runs ---------------------------------------------------------------------------------
 
-    def start_run(self, name: str, provenance: dict[str, object]) -> int:
+    def start_run(self, name: str, provenance: dict[str, object], lease: float = LEASE) -> int:
         """Note that a run of the study begins, with its versions and machine; the run's id."""
 
         def work(connection: Connection) -> int:
@@ -247,12 +190,24 @@ class Store:
                 _run.insert().values(
                     study_id=study_id.scalar_subquery(),
                     started=now(),
+                    expires=now() + lease,
                     provenance=json.dumps(provenance),
                 )
             )
             return inserted.inserted_primary_key[0]  # type: ignore[index]
 
         return self.database.write(work)
+
+    def beat_run(self, run_id: int, lease: float = LEASE) -> None:
+        """Say that the run's parent is alive: otherwise its workers stop when the lease ends."""
+        alive = _run.update().where(_run.c.run_id == run_id).values(expires=now() + lease)
+        self.database.write(lambda c: c.execute(alive))
+
+    def is_running(self, run_id: int) -> bool:
+        """Whether the run's parent is alive, and has not ended the run."""
+        alive = (_run.c.run_id == run_id) & _run.c.ended.is_(None) & (_run.c.expires > now())
+        query = sa.select(_run.c.run_id).where(alive)
+        return self.database.read(lambda c: c.scalar(query)) is not None
 
     def end_run(self, run_id: int) -> None:
         """Note that the run ended, and release what its workers still hold."""
@@ -305,6 +260,18 @@ class Store:
         """Free the chunks of workers on this machine that have died; how many there were."""
         return self.database.write(lambda c: claims.release_dead(c, name))
 
+    def halve(self, claim: Claim) -> None:
+        """Give the chunk back as two of half the size; nothing happens if it is not ours."""
+        self.database.write(lambda c: claims.halve(c, claim))
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """Give the chunk up for good; nothing happens if it is no longer ours."""
+        self.database.write(lambda c: claims.fail(c, claim, reason))
+
+    def retry_failed(self, name: str) -> int:
+        """Open the failed chunks of the study again; how many cells they have."""
+        return self.database.write(lambda c: claims.retry_failed(c, name))
+
     def is_open(self, name: str) -> bool:
         """Whether any chunk of the study is still to be trained, held or not."""
         return self.database.read(lambda c: claims.is_open(c, name))
@@ -314,6 +281,14 @@ class Store:
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
         return self._read(name, reading.progress)
+
+    def workers(self, name: str) -> list[WorkerNow]:
+        """Who holds a chunk of the study, and since when nothing was heard of them."""
+        return self._read(name, reading.workers)
+
+    def failures(self, name: str) -> list[Failure]:
+        """The cells that were given up, and why."""
+        return self._read(name, reading.failures)
 
     def means(self, name: str) -> list[CellMean]:
         """The mean over the finished seeds of every cell that has one, in no order.
@@ -343,27 +318,6 @@ class Store:
             return query(connection, name)
 
         return self.database.read(work)
-
-
-def _tables(connection: Connection) -> dict[str, set[str]]:
-    """The database's tables, with their columns where these tell whose it is."""
-    inspector = sa.inspect(connection)
-    names: dict[str, set[str]] = {name: set() for name in inspector.get_table_names()}
-    if "studies" in names:
-        names["studies"] = {column["name"] for column in inspector.get_columns("studies")}
-    return names
-
-
-def _are_optunas(tables: dict[str, set[str]]) -> bool:
-    """Whether these are Optuna's tables, perhaps not all of them created yet."""
-    return tables.get("studies") == {"study_id", "study_name"}
-
-
-def _whose(tables: dict[str, set[str]]) -> str:
-    """Whose database has these tables, if not ours."""
-    if _are_optunas(tables):
-        return "Optuna's own database"
-    return "another program's database" if tables else "an empty database"
 
 
 def figures_folder(store: str) -> Path:

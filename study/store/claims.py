@@ -6,6 +6,7 @@ A claim is a lease on the database's clock; whoever holds it may write, and nobo
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,7 @@ from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
+DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
 OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
 
 _trial = models.TrialModel.__table__
@@ -50,6 +52,7 @@ def claim(
     connection: Connection, name: str, worker: Worker, run_id: int, lease: float
 ) -> Claim | None:
     """Take the first open chunk of the study that nobody holds; None if there is none now."""
+    _isolate_killers(connection, name)
     free = (
         sa.select(_chunk.c.chunk_id)
         .join(_study)
@@ -70,6 +73,7 @@ def claim(
             device=worker.device,
             run_id=run_id,
             expires=now() + lease,
+            beaten=now(),
             attempts=_chunk.c.attempts + 1,
         )
         .returning(_chunk)
@@ -96,7 +100,7 @@ def claim(
 
 def beat(connection: Connection, claim: Claim, lease: float) -> None:
     """Prolong the claim, or raise LeaseLostError."""
-    prolong = _chunk.update().where(_held(claim)).values(expires=now() + lease)
+    prolong = _chunk.update().where(_held(claim)).values(expires=now() + lease, beaten=now())
     if connection.execute(prolong).rowcount == 0:
         raise _lost(claim)
 
@@ -117,6 +121,34 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
 def release(connection: Connection, claim: Claim) -> None:
     """Give the chunk back untrained; nothing happens if it is no longer held."""
     _release(connection, _held(claim))
+
+
+def halve(connection: Connection, claim: Claim) -> None:
+    """Give the chunk back as two, as if it had not been claimed; nothing if it is not held."""
+    if _release(connection, _held(claim)):
+        half = len(claim.trial_ids) // 2
+        _split(connection, claim.chunk_id, [claim.trial_ids[half:]])
+
+
+def fail(connection: Connection, claim: Claim, reason: str) -> None:
+    """Give the claimed chunk up for good; nothing happens if it is no longer held."""
+    _fail(connection, _held(claim), reason)
+
+
+def retry_failed(connection: Connection, name: str) -> int:
+    """Open the study's failed chunks again; how many cells they have."""
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == name).scalar_subquery()
+    again = (
+        _chunk.update()
+        .where(_chunk.c.study_id == study_id, _chunk.c.state == "failed")
+        .values(state="open", attempts=0, reason=None)
+        .returning(_chunk.c.chunk_id)
+    )
+    chunks = connection.scalars(again).all()
+    for chunk_id in chunks:
+        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+    cells = sa.select(sa.func.count()).where(_cell.c.chunk_id.in_(chunks))
+    return connection.scalar(cells) or 0
 
 
 def release_run(connection: Connection, run_id: int) -> None:
@@ -168,16 +200,62 @@ def _lost(claim: Claim) -> LeaseLostError:
     )
 
 
-def _release(connection: Connection, which: sa.ColumnElement[bool]) -> None:
-    """Give chunks back as if they had not been claimed."""
+def _release(connection: Connection, which: sa.ColumnElement[bool]) -> Sequence[int]:
+    """Give chunks back as if they had not been claimed; which ones these were."""
     free = (
         _chunk.update()
         .where(which, _chunk.c.state == "open")
         .values(owner=None, expires=0.0, attempts=_chunk.c.attempts - 1)
         .returning(_chunk.c.chunk_id)
     )
-    for chunk_id in connection.scalars(free).all():
+    freed = connection.scalars(free).all()
+    for chunk_id in freed:
         _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+    return freed
+
+
+def _isolate_killers(connection: Connection, name: str) -> None:
+    """Let what killed too many workers train one cell at a time, and give up what still kills."""
+    killers = (
+        sa.select(_chunk)
+        .join(_study)
+        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.expires < now())
+        .where(_chunk.c.attempts >= DEATHS)
+        .with_for_update(skip_locked=True, of=_chunk)
+    )
+    for row in connection.execute(killers).mappings().all():
+        by_chunk = _cell.c.chunk_id == row["chunk_id"]
+        trials = connection.scalars(sa.select(_cell.c.trial_id).where(by_chunk)).all()
+        if len(trials) > 1:
+            _split(connection, row["chunk_id"], [(trial_id,) for trial_id in trials[1:]])
+        elif row["attempts"] > DEATHS:
+            where = f"{row['host']}, {row['device']}"
+            reason = f"killed {row['attempts']} workers, the last one alone (on {where})"
+            _fail(connection, _chunk.c.chunk_id == row["chunk_id"], reason)
+
+
+def _split(connection: Connection, chunk_id: int, parts: Sequence[Sequence[int]]) -> None:
+    """Move cells, by their trials, from a chunk that nobody holds into chunks of their own."""
+    shared = (_chunk.c.study_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.attempts)
+    query = sa.select(*shared).where(_chunk.c.chunk_id == chunk_id)
+    facts = dict(connection.execute(query).mappings().one())
+    for trial_ids in parts:
+        inserted = connection.execute(_chunk.insert().values(**facts))
+        own = inserted.inserted_primary_key[0]  # type: ignore[index]
+        moved = _cell.update().where(_cell.c.trial_id.in_(trial_ids))
+        connection.execute(moved.values(chunk_id=own))
+
+
+def _fail(connection: Connection, which: sa.ColumnElement[bool], reason: str) -> None:
+    """Close chunks without results."""
+    close = (
+        _chunk.update()
+        .where(which)
+        .values(state="failed", owner=None, expires=0.0, reason=reason)
+        .returning(_chunk.c.chunk_id)
+    )
+    for chunk_id in connection.scalars(close).all():
+        _set_trials(connection, chunk_id, TrialState.FAIL, datetime_complete=_utc())
 
 
 def _set_trials(connection: Connection, chunk_id: int, state: TrialState, **times: Any) -> None:

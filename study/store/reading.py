@@ -46,6 +46,31 @@ class CellMean:
     diverged: int  # how many of them diverged; they count in `error`
 
 
+@dataclass(frozen=True)
+class WorkerNow:
+    """A worker that holds a chunk."""
+
+    host: str
+    pid: int
+    device: str
+    panel: str
+    seed: int
+    cells: int
+    silent: float  # seconds since it last gave a sign of life
+    alive: bool  # whether its lease still holds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that was given up."""
+
+    panel: str
+    seed: int
+    alpha: float
+    lambda_: float
+    reason: str
+
+
 def _is_running() -> sa.ColumnElement[bool]:
     """Whether a worker holds the chunk under a living lease."""
     held = (_chunk.c.state == "open") & _chunk.c.owner.is_not(None)
@@ -80,6 +105,36 @@ def progress(connection: Connection, name: str) -> list[PanelProgress]:
     seconds = {panel: total or 0.0 for panel, total in connection.execute(times)}
     rows = connection.execute(counts).mappings().all()
     return [PanelProgress(**row, seconds=seconds[row["panel"]]) for row in rows]
+
+
+def workers(connection: Connection, name: str) -> list[WorkerNow]:
+    """Who holds a chunk of the study, by host and process."""
+    cells = sa.select(sa.func.count()).where(_cell.c.chunk_id == _chunk.c.chunk_id)
+    where = _chunk.c.host, _chunk.c.pid, _chunk.c.device, _chunk.c.panel, _chunk.c.seed
+    query = (
+        sa.select(
+            *where,
+            cells.scalar_subquery(),
+            (now() - sa.func.coalesce(_chunk.c.beaten, now())),
+            _chunk.c.expires > now(),
+        )
+        .join_from(_chunk, _study)
+        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.owner.is_not(None))
+        .order_by(*where)
+    )
+    return [WorkerNow(*row) for row in connection.execute(query)]
+
+
+def failures(connection: Connection, name: str) -> list[Failure]:
+    """The cells that were given up, and why."""
+    query = (
+        sa.select(*_identity(), sa.func.coalesce(_chunk.c.reason, "unknown"))
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .where(_study.c.name == name, _chunk.c.state == "failed")
+        .order_by(*_identity())
+    )
+    return [Failure(*row) for row in connection.execute(query)]
 
 
 def means(connection: Connection, name: str) -> list[CellMean]:

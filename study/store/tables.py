@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -33,6 +33,7 @@ run_table = sa.Table(  # one row per `landscape run` or `resume` that trained so
     sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), nullable=False, index=True),
     sa.Column("started", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),  # null while it runs, and for ever if it was killed
+    sa.Column("expires", sa.Float),  # of its parent's lease: workers of a lost parent stop
     sa.Column("provenance", sa.Text, nullable=False),  # JSON
 )
 
@@ -52,7 +53,9 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("born", sa.Float),  # when process pid started
     sa.Column("device", sa.String(64)),
     sa.Column("run_id", sa.ForeignKey(run_table.c.run_id)),
+    sa.Column("beaten", sa.Float),  # when its worker last gave a sign of life, database clock
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
+    sa.Column("reason", sa.Text),  # why it failed
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
 )
@@ -79,3 +82,6 @@ curve_table = sa.Table(
     sa.Column("n", sa.Integer, nullable=False),  # epochs
     sa.Column("data", sa.LargeBinary, nullable=False),  # n little-endian float32
 )
+
+# What databases of an older schema lack, by the version they had; every column may be null.
+ADDED = {1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.reason)}

@@ -1,0 +1,129 @@
+"""The tables of a database: made, upgraded, or found to be somebody else's."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from study.errors import MissingStoreError, StoreError
+from study.store.database import Database
+from study.store.tables import ADDED, SCHEMA_VERSION, metadata
+from study.store.tables import schema_table as _schema
+
+OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
+TRIES = 5  # to create Optuna's tables while another process does so
+
+
+def create(database: Database) -> None:
+    """Create Optuna's tables and ours where they are not; several processes may do so at once.
+
+    Raises:
+        StoreError: it is another program's database.
+    """
+    if "landscape_schema" in database.read(_tables):
+        return
+    with database.alone():
+        tables = database.read(_tables)
+        if "landscape_schema" in tables:
+            return
+        if tables and not _are_optunas(tables):
+            whose = _whose(tables)
+            raise StoreError(f"{database.name}: {whose}: nothing was written; name another --store")
+        _create_optunas(database)
+        database.write(_create_ours)
+
+
+def _create_optunas(database: Database) -> None:
+    url = database.url.render_as_string(hide_password=False)
+    for attempt in range(1, TRIES + 1):
+        try:
+            database.prepare()
+            storage = RDBStorage(url)
+            storage.remove_session()
+            storage.engine.dispose()
+            return
+        except SQLAlchemyError as e:  # another process creates the same tables
+            if attempt == TRIES:
+                raise database.error(e) from e
+            time.sleep(0.1 * attempt)
+        except RuntimeError as e:  # Optuna's word for a schema of another version
+            raise StoreError(f"{database.name}: {e}") from e
+
+
+def _create_ours(connection: Connection) -> None:
+    metadata.create_all(connection)
+    if connection.scalar(sa.select(_schema.c.version)) is None:
+        connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
+
+
+def check(database: Database) -> None:
+    """Make sure that the tables are ours and of this version; upgrade those of an older one.
+
+    Raises:
+        MissingStoreError: there is nothing of ours yet.
+        StoreError: it is another program's database, or another version's.
+    """
+    tables = database.read(_tables)
+    if "landscape_schema" not in tables:
+        free = not tables or _are_optunas(tables)  # `run` makes ours there, or is about to
+        raise (MissingStoreError if free else StoreError)(
+            f"{database.name}: {_whose(tables)}, holding no landscapes: name the --store that "
+            "`landscape run` made"
+        )
+    ours, optunas = database.read(_versions)
+    if ours in ADDED:
+        ours = database.write(_upgrade)
+    for whose, found, expected in (
+        ("this tool", ours, SCHEMA_VERSION),
+        ("Optuna", optunas, OPTUNA_SCHEMA),
+    ):
+        if found != expected:
+            raise StoreError(
+                f"{database.name}: written by another version of {whose} (schema {found}, "
+                f"expected {expected}): use that version, or name another --store"
+            )
+
+
+def _versions(connection: Connection) -> tuple[int | None, str | None]:
+    """Of our schema and of Optuna's."""
+    ours = connection.scalar(sa.select(_schema.c.version))
+    return ours, connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+
+
+def _upgrade(connection: Connection) -> int:
+    """Add the columns that this version has more; the version that the schema has then."""
+    connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
+    found = connection.scalar(sa.select(_schema.c.version))
+    for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
+        for column in ADDED[version]:
+            kind = column.type.compile(connection.dialect)
+            connection.execute(
+                sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}")
+            )
+    connection.execute(_schema.update().values(version=SCHEMA_VERSION))
+    return SCHEMA_VERSION
+
+
+def _tables(connection: Connection) -> dict[str, set[str]]:
+    """The database's tables, with their columns where these tell whose it is."""
+    inspector = sa.inspect(connection)
+    names: dict[str, set[str]] = {name: set() for name in inspector.get_table_names()}
+    if "studies" in names:
+        names["studies"] = {column["name"] for column in inspector.get_columns("studies")}
+    return names
+
+
+def _are_optunas(tables: dict[str, set[str]]) -> bool:
+    """Whether these are Optuna's tables, perhaps not all of them created yet."""
+    return tables.get("studies") == {"study_id", "study_name"}
+
+
+def _whose(tables: dict[str, set[str]]) -> str:
+    """Whose database has these tables, if not ours."""
+    if _are_optunas(tables):
+        return "Optuna's own database"
+    return "another program's database" if tables else "an empty database"
