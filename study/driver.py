@@ -37,8 +37,10 @@ from study.store import LEASE, Claim, PanelProgress, Store
 from study.tasks import load_task
 
 POLL = 0.5  # seconds between looks at the progress, and between tries to claim
+BEAT = LEASE / 4  # seconds between signs of life
+GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
 FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
-DEATHS = 3  # times in a row that workers may die without finishing a chunk
+DEATHS = 20  # in a row that may finish no cell: then it is not single cells that kill
 
 OnProgress = Callable[[list[PanelProgress]], None]
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
@@ -86,15 +88,26 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
     )
     try:
         with _terminated_like_interrupted(), _Workers(job, plan.layout.devices) as workers:
-            while workers.any_left():
-                on_progress(store.progress(name))
-                for death in workers.deaths(timeout=POLL):
-                    store.release_dead(name)
-                    finished = sum(p.finished for p in store.progress(name))
-                    workers.replace(death, finished)
+            _see_through(workers, store, on_progress)
     finally:
         store.end_run(run_id)
         on_progress(store.progress(name))
+
+
+def _see_through(workers: _Workers, store: Store, on_progress: OnProgress) -> None:
+    """Keep workers at work until no cell is open, and the run's lease alive."""
+    name, beaten = workers.job.study.name, time.monotonic()
+    while workers.any_left():
+        progress = store.progress(name)
+        on_progress(progress)
+        if time.monotonic() - beaten > BEAT:
+            beaten = time.monotonic()
+            store.beat_run(workers.job.run_id)
+        for device in workers.ended(timeout=POLL):
+            store.release_dead(name)
+            if store.is_open(name):  # killed, or it took this process for dead
+                done = sum(p.finished + p.failed for p in store.progress(name))
+                workers.replace(device, done)
 
 
 class _Workers:
@@ -104,7 +117,7 @@ class _Workers:
         self.job = job
         self.slots: dict[Future[None], tuple[ProcessPoolExecutor, str]] = {}
         self.devices = devices
-        self.died, self.finished = 0, -1
+        self.died, self.done = 0, -1
 
     def __enter__(self) -> _Workers:
         try:
@@ -131,21 +144,22 @@ class _Workers:
         """Whether any worker is still at work."""
         return bool(self.slots)
 
-    def deaths(self, timeout: float) -> list[str]:
-        """Wait so long (seconds) for workers to end; the devices of those that were killed.
+    def ended(self, timeout: float) -> list[str]:
+        """Wait so long (seconds) for workers to end; the devices of those that did.
 
         Raises:
             LandscapeError: what a worker failed with.
         """
-        dead = []
+        devices = []
         for future in wait(self.slots, timeout, return_when=FIRST_COMPLETED).done:
             executor, device = self.slots.pop(future)
             # All that it did is recorded: no need to wait for an orderly end of its interpreter.
             executor.shutdown(wait=False, kill_workers=True)
+            devices.append(device)
             try:
                 future.result()
             except TerminatedWorkerError:
-                dead.append(device)
+                continue
             except LandscapeError:
                 raise
             except Exception as e:  # before the first chunk: loading the data, say
@@ -154,21 +168,21 @@ class _Workers:
                     f"study '{name}': a worker on {device} failed: {type(e).__name__}: {e}: mend "
                     "that and resume"
                 ) from e
-        return dead
+        return devices
 
-    def replace(self, device: str, finished: int) -> None:
-        """Start another worker for one that died; `finished` cells are done by now.
+    def replace(self, device: str, done: int) -> None:
+        """Start another worker for one that ended too early; `done` cells are settled by now.
 
         Raises:
-            TrainingError: workers keep dying and no cell gets finished.
+            TrainingError: workers keep dying and no cell gets settled.
         """
-        self.died = self.died + 1 if finished == self.finished else 1
-        self.finished = finished
+        self.died = self.died + 1 if done == self.done else 1
+        self.done = done
         if self.died == DEATHS:
             raise TrainingError(
-                f"study '{self.job.study.name}': workers died {DEATHS} times without finishing a "
-                "chunk (out of memory?): resume with fewer --workers; if that does not help, "
-                "start it anew under another --name with a smaller --chunk"
+                f"study '{self.job.study.name}': workers died {DEATHS} times in a row without "
+                "finishing a cell (out of memory?): resume with fewer --workers, or start it anew "
+                "under another --name with a smaller --chunk"
             )
         self._start(device)
 
@@ -176,6 +190,7 @@ class _Workers:
 def work(job: Job, device: str) -> None:
     """One worker: claim, train and record until no chunk of the study is open."""
     sys.path[:] = job.path
+    threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
     with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
         _work(job, device)
 
@@ -195,7 +210,7 @@ def _work(job: Job, device: str) -> None:
         engine=job.engine,
         programs=Programs(job.libraries),
     )
-    while True:
+    while store.is_running(job.run_id):
         worker = Worker(device)  # a new token for each claim
         claim = store.claim(job.study.name, worker, job.run_id)
         if claim is not None:
@@ -215,12 +230,31 @@ def _train(job: Job, store: Store, claim: Claim, train: Callable[..., Outcome]) 
         outcome = train(panel, cells, seed=claim.seed, on_step=_Pulse(job, store, claim))
         store.record(claim, outcome.first(len(claim.cells)))
     except LeaseLostError:
-        return  # another worker has the chunk; take the next
+        return  # another worker has the chunk, or the run is over; look what is next
     except LandscapeError:
         raise  # the database fails, and says so itself; the lease will expire
     except Exception as e:
+        if is_out_of_memory(e):
+            _give_back_smaller(store, claim, e)
+            return
         store.release(claim)
         raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+
+
+def _give_back_smaller(store: Store, claim: Claim, e: Exception) -> None:
+    """What was too much for the memory is trained in halves; one cell that is, never."""
+    if len(claim.cells) > 1:
+        store.halve(claim)
+    else:
+        store.fail(claim, f"out of memory, alone: {str(e).strip().splitlines()[0]}")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(e: Exception) -> bool:
+    """Whether the exception says that memory was not enough, of a GPU or of the host."""
+    told = "can't allocate memory" in str(e) or "not enough memory" in str(e)  # PyTorch's words
+    return isinstance(e, MemoryError | torch.OutOfMemoryError) or told
 
 
 def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
@@ -252,9 +286,12 @@ class _Pulse:
         if moment - self.looked > POLL:
             self.looked = moment
             _stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
-        if moment - self.beaten > LEASE / 4:
+        if moment - self.beaten > BEAT:
             self.beaten = moment
             self.store.beat(self.claim)
+            if not self.store.is_running(self.job.run_id):
+                self.store.release(self.claim)
+                raise LeaseLostError(f"run {self.job.run_id} is over")
 
 
 def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
@@ -262,6 +299,14 @@ def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> 
     if os.getppid() != job.parent:
         last_act()
         os._exit(1)
+
+
+def _outlive_no_parent(job: Job) -> None:
+    """End this process soon after its parent, even where no training step comes to do so."""
+    while os.getppid() == job.parent:
+        time.sleep(POLL)
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 @contextmanager
