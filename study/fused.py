@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from study.checkpoint import Checkpoint, State
 from study.engines import ENGINES, Engine, Ensemble, Programs
 from study.engines.base import quiet_fallbacks
 from study.engines.ensemble import Tensors
@@ -54,6 +55,7 @@ def train_chunk(
     engine: str = "vmap",
     programs: Programs | None = None,
     on_step: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Train the cells for the panel's epochs and test them after each.
 
@@ -66,41 +68,131 @@ def train_chunk(
         engine: one of `ENGINES` that can do the task's network (see `study.engines.check`).
         programs: what was traced for earlier chunks of the same task and options.
         on_step: called before each step and test batch; what it raises ends the training.
+        checkpoint: where the state is kept now and then, and where an interrupted training of
+            the same chunk left off.
     """
-    started = time.perf_counter()
     if panel.epochs is None:
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
-    dtype = getattr(torch, options.precision)
     gpus = [device] if device.startswith("cuda") else []
     with torch.random.fork_rng(gpus), quiet_fallbacks():
         torch.manual_seed(seed)
+        dtype = getattr(torch, options.precision)
         ensemble = Ensemble(task.network(), len(cells), device, dtype)
         engine_ = ENGINES[engine](ensemble, task, options, programs)
-        optimizer = _optimizer(panel, cells, engine_, options)
-        recorder = _Recorder(len(cells), panel.epochs, task)
         batches = _Batches(task, data, batch_size, seed, dtype)
-        size = evaluation_size(len(cells), batch_size, len(data.test_targets), device)
-        for epoch in range(panel.epochs):
-            loss_sum = torch.zeros(len(cells), device=device, dtype=dtype)
-            ensemble.network.train()
-            for t, inputs, targets in batches.of_epoch(epoch):
-                on_step()
-                gradients, losses = engine_.gradient(inputs, targets)
-                loss_sum += losses * len(targets)
-                eta = panel.schedule.eta(t, panel.epochs)
-                optimizer.step(gradients, eta, _lambda_scale(panel, t, batches))
-            values = {"train_loss": loss_sum / len(data.train_targets)}
-            values |= evaluate(engine_, data, size, on_step)
-            recorder.add(epoch, values, ensemble.theta)
-            if recorder.all_diverged():
-                break
+        training = _Training(engine_, batches, panel, cells, options)
+        state = checkpoint.recall() if checkpoint else None
+        if state is not None:
+            training.restore(state)
+        training.finish(on_step, checkpoint)
     return Outcome(
-        recorder.curves,
-        recorder.diverged_epoch,
-        time.perf_counter() - started,
+        training.recorder.curves,
+        training.recorder.diverged_epoch,
+        training.seconds(),
         solution=panel.schedule.solution(panel.epochs),
         error=error,
     )
+
+
+class _Training:
+    """A chunk between two steps of its training.
+
+    Attributes:
+        epoch: how many are finished.
+        step: how many steps of the next one are done.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        batches: _Batches,
+        panel: Panel,
+        cells: Sequence[Cell],
+        options: Options,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.engine, self.batches, self.panel = engine, batches, panel
+        self.ensemble, self.epochs = engine.ensemble, panel.epochs or 0
+        self.optimizer = _optimizer(panel, cells, engine, options)
+        self.recorder = _Recorder(len(cells), self.epochs, engine.task)
+        self.loss_sum = self.ensemble.theta.new_zeros(len(cells))
+        self.epoch = self.step = 0
+
+    def seconds(self) -> float:
+        """Of training so far."""
+        return time.perf_counter() - self.started
+
+    def finish(self, on_step: Callable[[], None], checkpoint: Checkpoint | None) -> None:
+        """Train what is left, until no cell is left to train."""
+        while self.epoch < self.epochs and not self.recorder.all_diverged():
+            self.ensemble.network.train()
+            for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step):
+                on_step()
+                self._step(t, inputs, targets)
+                if checkpoint is not None:
+                    checkpoint.keep(self.state)
+            self._end_epoch(on_step)
+
+    def _step(self, t: float, inputs: Tensor, targets: Tensor) -> None:
+        gradients, losses = self.engine.gradient(inputs, targets)
+        self.loss_sum += losses * len(targets)
+        eta = self.panel.schedule.eta(t, self.epochs)
+        self.optimizer.step(gradients, eta, _lambda_scale(self.panel, t, self.batches))
+        self.step += 1
+
+    def _end_epoch(self, on_step: Callable[[], None]) -> None:
+        data, theta = self.batches.data, self.ensemble.theta
+        examples = len(data.test_targets)
+        size = evaluation_size(len(theta), self.batches.size, examples, str(theta.device))
+        values = {"train_loss": self.loss_sum / self.batches.examples}
+        values |= evaluate(self.engine, data, size, on_step)
+        self.recorder.add(self.epoch, values, theta)
+        self.loss_sum.zero_()
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def state(self) -> State:
+        """All that the rest of the training depends on."""
+        moving = self.ensemble.moving()
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds(),
+            "theta": self.ensemble.theta.cpu(),
+            "buffers": {name: buffer.cpu() for name, buffer in moving.items()},
+            "moments": [moment.cpu() for moment in self.optimizer.moments],
+            "t": self.optimizer.t,
+            "loss_sum": self.loss_sum.cpu(),
+            "random": _random_state(self.ensemble.theta.device),
+            "batches": self.batches.state(),
+            "recorder": self.recorder.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on where that was the state."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.started = time.perf_counter() - state["seconds"]
+        self.ensemble.theta.copy_(state["theta"])
+        for name, buffer in self.ensemble.moving().items():
+            buffer.copy_(state["buffers"][name])
+        for moment, value in zip(self.optimizer.moments, state["moments"], strict=True):
+            moment.copy_(value)
+        self.optimizer.t = state["t"]
+        self.loss_sum.copy_(state["loss_sum"])
+        self.batches.restore(state["batches"])
+        self.recorder.restore(state["recorder"])
+        _restore_random_state(self.ensemble.theta.device, state["random"])
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    """Of PyTorch's own generators: dropout draws from them."""
+    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *cuda]
+
+
+def _restore_random_state(device: torch.device, states: Sequence[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def _optimizer(
@@ -129,15 +221,26 @@ class _Batches:
         self.per_epoch = math.ceil(self.examples / size)
         self.order = _stream(seed, 0)
         self.augmentation = _stream(seed, 1)
+        self.before = self.order.get_state()  # this epoch's order was drawn
 
-    def of_epoch(self, epoch: int) -> Iterator[tuple[float, Tensor, Tensor]]:
-        """Time t in epochs, inputs [B, …] and targets [B] of each batch."""
+    def of_epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[float, Tensor, Tensor]]:
+        """Time t in epochs, inputs [B, …] and targets [B] of each batch from the `first` on."""
         device = self.data.train_targets.device
+        self.before = self.order.get_state()
         order = torch.randperm(self.examples, generator=self.order).to(device)
-        for i, indices in enumerate(order.split(self.size)):
+        for i, indices in list(enumerate(order.split(self.size)))[first:]:
             inputs = normalized(self.task, self.data.train_inputs[indices], self.dtype)
             inputs = self.task.augment(inputs, self.augmentation)
             yield epoch + i / self.per_epoch, inputs, self.data.train_targets[indices]
+
+    def state(self) -> list[Tensor]:
+        """Of the streams, as they must be to give the rest of this epoch and those after it."""
+        return [self.before, self.augmentation.get_state()]
+
+    def restore(self, state: Sequence[Tensor]) -> None:
+        """Go on where that was the state."""
+        self.order.set_state(state[0])
+        self.augmentation.set_state(state[1])
 
 
 def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
@@ -205,6 +308,17 @@ class _Recorder:
         for metric, curve in self.curves.items():
             curve[alive, epoch] = values[metric].cpu().numpy()[alive]
             curve[~alive, epoch:] = self.chance.get(metric, np.nan)
+
+    def state(self) -> State:
+        """What was found so far."""
+        curves = {metric: torch.from_numpy(curve) for metric, curve in self.curves.items()}
+        return {"curves": curves, "diverged_epoch": torch.from_numpy(self.diverged_epoch)}
+
+    def restore(self, state: State) -> None:
+        """Go on where that was the state."""
+        for metric, curve in self.curves.items():
+            curve[:] = state["curves"][metric].numpy()
+        self.diverged_epoch[:] = state["diverged_epoch"].numpy()
 
     def all_diverged(self) -> bool:
         """Whether no cell is left to train; their curves are complete then."""

@@ -32,6 +32,11 @@ class Ensemble:
             for name, b in self.network.named_buffers()
         }
         self.buffers |= {name: p.expand(cells, *p.shape) for name, p in frozen.items()}
+        self.frozen = frozenset(frozen)
+
+    def moving(self) -> Tensors:
+        """The buffers that training may change."""
+        return {name: b for name, b in self.buffers.items() if name not in self.frozen}
 
     def parameters(self, theta: Tensor) -> Tensors:
         """Views into flat parameters [K, P] by name, [K, …]."""
