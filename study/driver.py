@@ -6,6 +6,7 @@ nothing but the database, so that any of them may die without loss and without t
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,6 +27,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.arithmetic import worker_arithmetic
+from study.checkpoint import Checkpoint
 from study.engines import ENGINES, Programs
 from study.engines.base import Libraries
 from study.errors import LandscapeError, LeaseLostError, TrainingError
@@ -57,6 +60,7 @@ class Job:
     libraries: Libraries  # compiled already
     threads: int
     width: int  # cells of a whole chunk
+    checkpoints: str  # folder
     parent: int  # process id
     path: tuple[str, ...]  # sys.path of the parent, for user tasks
 
@@ -83,6 +87,7 @@ def run(plan: Plan, store: Store, on_progress: OnProgress = lambda progress: Non
         libraries=plan.libraries(),
         threads=plan.layout.threads,
         width=plan.choice.width,
+        checkpoints=str(store.checkpoints),
         parent=os.getpid(),
         path=tuple(sys.path),
     )
@@ -226,9 +231,12 @@ def _work(job: Job, device: str) -> None:
 def _train(job: Job, store: Store, claim: Claim, train: Callable[..., Outcome]) -> None:
     """Train one claimed chunk and record it, unless the claim is lost on the way."""
     panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
+    checkpoint = _checkpoint(job, store, claim)
+    pulse = _Pulse(job, store, claim)
     try:
-        outcome = train(panel, cells, seed=claim.seed, on_step=_Pulse(job, store, claim))
+        outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
         store.record(claim, outcome.first(len(claim.cells)))
+        checkpoint.remove()
     except LeaseLostError:
         return  # another worker has the chunk, or the run is over; look what is next
     except LandscapeError:
@@ -239,6 +247,18 @@ def _train(job: Job, store: Store, claim: Claim, train: Callable[..., Outcome]) 
             return
         store.release(claim)
         raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+
+
+def _checkpoint(job: Job, store: Store, claim: Claim) -> Checkpoint:
+    """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
+    panel = job.study.panel(claim.panel)
+    facts = (
+        *(job.study.task, store.fingerprint(job.study.name), job.study.batch_size),
+        *(job.study.options, panel.model_dump_json(exclude={"grid"}), claim.seed, claim.cells),
+        *(job.engine, job.threads, job.width, torch.__version__),
+    )
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()
+    return Checkpoint(Path(job.checkpoints) / f"chunk-{claim.chunk_id}.pt", key)
 
 
 def _give_back_smaller(store: Store, claim: Claim, e: Exception) -> None:

@@ -98,6 +98,11 @@ class Store:
         """Where figures go: beside an SQLite file, else into results/."""
         return figures_folder(self.url)
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where workers keep the state of chunks that train for long: beside the database."""
+        return self.folder / f"{Path(self.database.url.database or '').stem}.checkpoints"
+
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
