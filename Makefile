@@ -48,7 +48,7 @@ figures: setup  ## train the laptop presets and draw docs/figures: an hour on tw
 		$(BIN)/landscape plot $$study -o docs/figures/$$study.png; \
 	done
 
-bench: setup  ## speed, against other ways and the machine's limit: half an hour on an idle machine
+bench: setup  ## speed, against other ways and the machine's limit: an hour on an idle machine
 	$(BIN)/python -m benchmarks
 
 bench-gpu: setup  ## the same on a GPU, where there is one: less than 8 minutes
