@@ -325,9 +325,10 @@ def show(name: str, store: str) -> None:
     """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
     from study.presets import PRESETS, load_preset
     from study.store import Store
+    from study.store.unopened import holds
     from study.terminal import run_lines
 
-    if name in PRESETS and not _holds(store, name):
+    if name in PRESETS and not holds(store, name):
         click.echo(load_preset(name).to_toml(), nl=False)
         return
     opened = Store(store)
@@ -408,10 +409,12 @@ def plot(
     from landscapes.heatmap_record import CONTOURS
     from study.presets import PRESETS, load_preset
     from study.request import resolved_preset
-    from study.store import Store, figures_folder
+    from study.store import Store
+    from study.store.database import figures_folder
+    from study.store.unopened import holds
 
     options["contours"] = CONTOURS if contours else ()
-    if name in PRESETS and not _holds(store, name):
+    if name in PRESETS and not holds(store, name):
         own = load_preset(name).figure.kind
         if (kind or own) == "schedule":
             schedules = schedule_figure(resolved_preset(name), panels, **options)
@@ -621,19 +624,9 @@ def _studies(store: Store) -> list[Study]:
     return studies
 
 
-def _holds(store: str, name: str) -> bool:
-    """Whether there is a database that holds a study of this name."""
-    from study.store import Store
-
-    try:
-        return name in {study.name for study in Store(store).studies()}
-    except LandscapeError:
-        return False
-
-
 def _print_plan(plan: Plan, store: str) -> None:
     from study.plan import estimate_seconds
-    from study.store import missing_cells
+    from study.store.unopened import missing_cells
     from study.terminal import plan_table, print_table
 
     missing = missing_cells(store, plan.study)

@@ -67,7 +67,7 @@ class Checkpoint:
             unfinished.unlink(missing_ok=True)
 
     def recall(self) -> State | None:
-        """The state as it was written last; None if there is none, or none that fits or is whole."""
+        """The state as it was written last; None if there is none that is whole and fits."""
         if not self.path.exists():
             return None
         try:

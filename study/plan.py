@@ -16,7 +16,7 @@ from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
-from study.store import engine_begun, missing_cells
+from study.store.unopened import engine_begun, missing_cells
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,13 +22,13 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import MissingStoreError, StoreError, StudyMismatchError, UsageError
+from study.errors import StudyMismatchError, UsageError
 from study.outcome import Outcome
 from study.provenance import Worker
-from study.spec import Cell, Study
+from study.spec import Study
 from study.store import claims, reading, schema
 from study.store.claims import LEASE, Claim
-from study.store.database import DEFAULT_URL, Database, now, parse_url
+from study.store.database import DEFAULT_URL, Database, figures_folder, now
 from study.store.grid import Chunking, add_cells, optuna_study_name
 from study.store.reading import CellMean, Failure, PanelProgress, WorkerNow
 from study.store.tables import run_table as _run
@@ -45,7 +44,6 @@ __all__ = [
     "PanelProgress",
     "Store",
     "WorkerNow",
-    "missing_cells",
     "optuna_study_name",
 ]
 
@@ -74,9 +72,13 @@ class Store:
 
     def __init__(self, store: str, *, create: bool = False) -> None:
         self.database = Database(store, create=create)
-        if create:
-            schema.create(self.database)
-        schema.check(self.database)
+        try:
+            if create:
+                schema.create(self.database)
+            schema.check(self.database)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def url(self) -> str:
@@ -86,7 +88,7 @@ class Store:
     @property
     def name(self) -> str:
         """How messages name the database; holds no password."""
-        return str(self.database.name)
+        return self.database.name
 
     @property
     def display_url(self) -> str:
@@ -96,7 +98,7 @@ class Store:
     @property
     def folder(self) -> Path:
         """Where figures go: beside an SQLite file, else into results/."""
-        return figures_folder(self.url)
+        return figures_folder(self.display_url)
 
     @property
     def checkpoints(self) -> Path:
@@ -169,6 +171,11 @@ class Store:
     def fingerprint(self, name: str) -> str:
         """The stored fingerprint of the study's task."""
         return self.database.read(lambda c: self._row(c, name))["fingerprint"]
+
+    def names(self) -> list[str]:
+        """The names of all stored studies, oldest first."""
+        query = sa.select(_study.c.name).order_by(_study.c.study_id)
+        return list(self.database.read(lambda c: c.scalars(query).all()))
 
     def studies(self) -> list[Study]:
         """Every stored study, oldest first."""
@@ -323,56 +330,3 @@ class Store:
             return query(connection, name)
 
         return self.database.read(work)
-
-
-def figures_folder(store: str) -> Path:
-    """Where figures go, for a database that need not exist: see `Store.folder`.
-
-    Raises:
-        UsageError: no database URL.
-    """
-    url = parse_url(store)
-    sqlite = url.get_backend_name() == "sqlite"
-    return Path(url.database or "").parent if sqlite else Path("results")
-
-
-def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
-    """How many cells a run of `study` would train, by panel, for each seed; creates nothing.
-
-    Args:
-        store: a database URL or path; it need not exist yet.
-        study: resolved.
-
-    Raises:
-        StudyMismatchError: the database holds a study of this name that differs.
-    """
-    finished: set[tuple[str, int, Cell]] = set()
-    with suppress(MissingStoreError):
-        opened = Store(store)
-        if study.name in {known.name for known in opened.studies()}:
-            study = opened.study(study.name).merge(study, opened.name)
-            finished = {
-                (row["panel"], row["seed"], Cell(row["alpha"], row["lambda"]))
-                for row in opened.cells(study.name)
-                if row["state"] in ("finished", "failed")
-            }
-    return {
-        panel.name: [
-            sum((panel.name, seed, cell) not in finished for cell in panel.grid.cells())
-            for seed in study.seeds
-        ]
-        for panel in study.panels
-    }
-
-
-def engine_begun(store: str, name: str) -> str | None:
-    """The engine of the last run of a study that is not finished: what is open goes on by it.
-
-    So what was interrupted repeats to the bit. None where there is no such study or run.
-    """
-    with suppress(MissingStoreError):
-        opened = Store(store)
-        if name in {known.name for known in opened.studies()} and opened.is_open(name):
-            engines = [run["provenance"].get("engine") for run in opened.runs(name)]
-            return engines[-1] if engines else None
-    return None

@@ -5,34 +5,30 @@ A claim is a lease on the database's clock; whoever holds it may write, and nobo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from study.errors import LeaseLostError
 from study.outcome import Outcome
 from study.provenance import Worker, is_dead
 from study.spec import Cell
 from study.store.database import now
+from study.store.results import write_outcome
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
-from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
-OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
 
 _trial = models.TrialModel.__table__
-_value = models.TrialValueModel.__table__
 
 
 @dataclass(frozen=True)
@@ -52,33 +48,11 @@ def claim(
     connection: Connection, name: str, worker: Worker, run_id: int, lease: float
 ) -> Claim | None:
     """Take the first open chunk of the study that nobody holds; None if there is none now."""
-    _isolate_killers(connection, name)
-    free = (
-        sa.select(_chunk.c.chunk_id)
-        .join(_study)
-        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.expires < now())
-        .order_by(_chunk.c.attempts, _chunk.c.chunk_id)  # first what killed no worker
-        .limit(1)
-        .with_for_update(skip_locked=True, of=_chunk)
-    )
-    take = (
-        _chunk.update()
-        .where(_chunk.c.chunk_id == free.scalar_subquery())
-        .values(
-            owner=worker.token,
-            host=worker.host,
-            machine=worker.machine,
-            pid=worker.pid,
-            born=worker.born,
-            device=worker.device,
-            run_id=run_id,
-            expires=now() + lease,
-            beaten=now(),
-            attempts=_chunk.c.attempts + 1,
-        )
-        .returning(_chunk)
-    )
-    row = connection.execute(take).mappings().first()
+    is_open = (_chunk.c.study_id == _study_id(name)) & (_chunk.c.state == "open")
+    _isolate_killers(connection, is_open)
+    row = _taken_before(connection, is_open, worker)
+    if row is None:
+        row = _take(connection, is_open, worker, run_id, lease)
     if row is None:
         return None
     cells = connection.execute(
@@ -98,6 +72,49 @@ def claim(
     )
 
 
+def _taken_before(
+    connection: Connection, is_open: sa.ColumnElement[bool], worker: Worker
+) -> RowMapping | None:
+    """The chunk that this very claim took already, if the answer to its commit was lost."""
+    held = is_open & (_chunk.c.expires > 0) & (_chunk.c.owner == worker.token)
+    return connection.execute(sa.select(_chunk).where(held)).mappings().first()
+
+
+def _take(
+    connection: Connection,
+    is_open: sa.ColumnElement[bool],
+    worker: Worker,
+    run_id: int,
+    lease: float,
+) -> RowMapping | None:
+    """Mark the first open chunk that nobody holds as the worker's."""
+    free = (
+        sa.select(_chunk.c.chunk_id)
+        .where(is_open, _chunk.c.expires < now())
+        .order_by(_chunk.c.attempts, _chunk.c.chunk_id)  # first what killed no worker
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    take = (
+        _chunk.update()
+        .where(_chunk.c.chunk_id == free.scalar_subquery())
+        .values(
+            owner=worker.token,
+            host=worker.host,
+            machine=worker.machine,
+            pid=worker.pid,
+            born=worker.born,
+            device=worker.device,
+            run_id=run_id,
+            expires=now() + lease,
+            beaten=now(),
+            attempts=_chunk.c.attempts + 1,
+        )
+        .returning(_chunk)
+    )
+    return connection.execute(take).mappings().first()
+
+
 def beat(connection: Connection, claim: Claim, lease: float) -> None:
     """Prolong the claim, or raise LeaseLostError."""
     prolong = _chunk.update().where(_held(claim)).values(expires=now() + lease, beaten=now())
@@ -115,7 +132,7 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
     _set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
-    _write_outcome(connection, claim, outcome)
+    write_outcome(connection, claim.trial_ids, outcome)
 
 
 def release(connection: Connection, claim: Claim) -> None:
@@ -137,10 +154,9 @@ def fail(connection: Connection, claim: Claim, reason: str) -> None:
 
 def retry_failed(connection: Connection, name: str) -> int:
     """Open the study's failed chunks again; how many cells they have."""
-    study_id = sa.select(_study.c.study_id).where(_study.c.name == name).scalar_subquery()
     again = (
         _chunk.update()
-        .where(_chunk.c.study_id == study_id, _chunk.c.state == "failed")
+        .where(_chunk.c.study_id == _study_id(name), _chunk.c.state == "failed")
         .values(state="open", attempts=0, reason=None)
         .returning(_chunk.c.chunk_id)
     )
@@ -160,9 +176,9 @@ def release_dead(connection: Connection, name: str) -> int:
     """Free the chunks of workers on this machine that have died; how many there were."""
     held = (
         sa.select(_chunk)
-        .join(_study)
-        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.owner.is_not(None))
-        .with_for_update(of=_chunk)
+        .where(_chunk.c.study_id == _study_id(name), _chunk.c.state == "open")
+        .where(_chunk.c.owner.is_not(None))
+        .with_for_update()
     )
     dead = [
         row["owner"]
@@ -180,11 +196,14 @@ def is_open(connection: Connection, name: str) -> bool:
     """Whether any chunk of the study is still to be trained, held or not."""
     query = (
         sa.select(_chunk.c.chunk_id)
-        .join(_study)
-        .where(_study.c.name == name, _chunk.c.state == "open")
+        .where(_chunk.c.study_id == _study_id(name), _chunk.c.state == "open")
         .limit(1)
     )
     return connection.scalar(query) is not None
+
+
+def _study_id(name: str) -> sa.ScalarSelect[int]:
+    return sa.select(_study.c.study_id).where(_study.c.name == name).scalar_subquery()
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:
@@ -214,14 +233,12 @@ def _release(connection: Connection, which: sa.ColumnElement[bool]) -> Sequence[
     return freed
 
 
-def _isolate_killers(connection: Connection, name: str) -> None:
+def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
     """Let what killed too many workers train one cell at a time, and give up what still kills."""
     killers = (
         sa.select(_chunk)
-        .join(_study)
-        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.expires < now())
-        .where(_chunk.c.attempts >= DEATHS)
-        .with_for_update(skip_locked=True, of=_chunk)
+        .where(is_open, _chunk.c.attempts >= DEATHS, _chunk.c.expires < now())
+        .with_for_update(skip_locked=True)
     )
     for row in connection.execute(killers).mappings().all():
         by_chunk = _cell.c.chunk_id == row["chunk_id"]
@@ -268,68 +285,3 @@ def _set_trials(connection: Connection, chunk_id: int, state: TrialState, **time
 def _utc() -> datetime:
     """Now, as Optuna stores it: UTC without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def _write_outcome(connection: Connection, claim: Claim, outcome: Outcome) -> None:
-    """Write values, attributes, thinned and full curves of the K cells of a chunk."""
-    cells, epochs = outcome.curves[outcome.error].shape
-    finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
-    every = max(1, -(-epochs // OPTUNA_CURVE_POINTS))
-    shown = [e for e in range(epochs) if (epochs - 1 - e) % every == 0]  # the last one always
-    lost_epoch = outcome.lost_epoch()
-    values, attributes, steps, curves = [], [], [], []
-    for k, trial_id in enumerate(claim.trial_ids):
-        diverged_epoch = int(lost_epoch[k])
-        losses = {
-            metric: _finite_or_none(finals[metric][k]) for metric in ("train_loss", "test_loss")
-        }
-        connection.execute(
-            _cell.update().where(_cell.c.trial_id == trial_id),
-            losses | {"diverged_epoch": diverged_epoch},
-        )
-        values.append(
-            {
-                "trial_id": trial_id,
-                "objective": 0,
-                "value": finals[outcome.error][k],
-                "value_type": models.TrialValueModel.TrialValueType.FINITE,
-            }
-        )
-        facts = {
-            **losses,
-            "diverged": diverged_epoch > 0,
-            "diverged_epoch": diverged_epoch or None,
-            "seconds": round(outcome.seconds / cells, 4),
-        }
-        attributes += [
-            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for key, value in facts.items()
-        ]
-        steps += [
-            {
-                "trial_id": trial_id,
-                "step": e + 1,
-                "intermediate_value": float(outcome.curves[outcome.error][k, e]),
-                "intermediate_value_type": (
-                    models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-                ),
-            }
-            for e in shown
-        ]
-        curves += [
-            {
-                "trial_id": trial_id,
-                "metric": metric,
-                "n": epochs,
-                "data": np.ascontiguousarray(curve[k], "<f4").tobytes(),
-            }
-            for metric, curve in outcome.curves.items()
-        ]
-    connection.execute(_value.insert(), values)
-    connection.execute(models.TrialUserAttributeModel.__table__.insert(), attributes)
-    connection.execute(models.TrialIntermediateValueModel.__table__.insert(), steps)
-    connection.execute(_curve.insert(), curves)
-
-
-def _finite_or_none(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

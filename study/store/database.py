@@ -69,7 +69,7 @@ def parse_url(store: str) -> URL:
     Raises:
         UsageError: neither.
     """
-    text = store if "://" in store else f"sqlite:///{store}"
+    text = store if "://" in store else f"sqlite:///{Path(store).expanduser()}"
     try:
         url = make_url(text)
         backend = url.get_backend_name()
@@ -89,6 +89,17 @@ def _no_url(store: str, why: str) -> UsageError:
     )
 
 
+def figures_folder(store: str) -> Path:
+    """Where figures go, for a database that need not exist: see `Store.folder`.
+
+    Raises:
+        UsageError: no database URL.
+    """
+    url = parse_url(store)
+    sqlite = url.get_backend_name() == "sqlite"
+    return Path(url.database or "").parent if sqlite else Path("results")
+
+
 class Database:
     """Runs functions on a connection, each as one transaction.
 
@@ -103,9 +114,10 @@ class Database:
 
     def __init__(self, store: str, *, create: bool) -> None:
         self.url = parse_url(store)
-        self.name = self.url.database if self.is_sqlite else self.url.render_as_string()
+        self.name = str(self.url.database) if self.is_sqlite else self.url.render_as_string()
         if self.is_sqlite:
-            self._prepare_file(Path(self.url.database or ""), create)
+            self._prepare_file(Path(self.name), create)
+            self.url = self.url.set(database=str(Path(self.name).absolute()))
         self.engine = self._connect()
         self.reached = self.is_sqlite  # whether it ever answered
 

@@ -128,13 +128,14 @@ def workers(connection: Connection, name: str) -> list[WorkerNow]:
 def failures(connection: Connection, name: str) -> list[Failure]:
     """The cells that were given up, and why."""
     query = (
-        sa.select(*_identity(), sa.func.coalesce(_chunk.c.reason, "unknown"))
+        sa.select(*_identity(), _chunk.c.reason)
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .where(_study.c.name == name, _chunk.c.state == "failed")
         .order_by(*_identity())
     )
-    return [Failure(*row) for row in connection.execute(query)]
+    rows: Any = connection.execute(query)
+    return [Failure(*row) for row in rows]
 
 
 def means(connection: Connection, name: str) -> list[CellMean]:

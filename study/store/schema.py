@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from study.errors import MissingStoreError, StoreError
 from study.store.database import Database
-from study.store.tables import ADDED, SCHEMA_VERSION, metadata
+from study.store.tables import ADDED, SCHEMA_VERSION, chunk_order, metadata
 from study.store.tables import schema_table as _schema
 
 OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
@@ -31,8 +31,9 @@ def create(database: Database) -> None:
         if "landscape_schema" in tables:
             return
         if tables and not _are_optunas(tables):
-            whose = _whose(tables)
-            raise StoreError(f"{database.name}: {whose}: nothing was written; name another --store")
+            raise StoreError(
+                f"{database.name}: {_whose(tables)}: nothing was written; name another --store"
+            )
         _create_optunas(database)
         database.write(_create_ours)
 
@@ -95,7 +96,7 @@ def _versions(connection: Connection) -> tuple[int | None, str | None]:
 
 
 def _upgrade(connection: Connection) -> int:
-    """Add the columns that this version has more; the version that the schema has then."""
+    """Add the columns and the index that were missing; the version that the schema has then."""
     connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
     found = connection.scalar(sa.select(_schema.c.version))
     for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
@@ -104,6 +105,7 @@ def _upgrade(connection: Connection) -> int:
             connection.execute(
                 sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}")
             )
+    chunk_order.create(connection, checkfirst=True)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION
 

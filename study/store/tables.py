@@ -59,6 +59,14 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
 )
+# Chunks in the order in which they are claimed, which spares sorting them each time.
+chunk_order = sa.Index(
+    "landscape_chunk_order",
+    chunk_table.c.study_id,
+    chunk_table.c.state,
+    chunk_table.c.attempts,
+    chunk_table.c.chunk_id,
+)
 
 cell_table = sa.Table(
     "landscape_cell",

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import astuple, replace
 from datetime import datetime
 from multiprocessing import get_context
@@ -34,7 +35,8 @@ from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
-from study.store import CellMean, Claim, Store, engine_begun, missing_cells
+from study.store import CellMean, Claim, Store
+from study.store.unopened import engine_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 from tests.postgres import URL, fresh_database
 
@@ -71,6 +73,15 @@ def on_sqlite(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
+def optuna_study(store: Store, name: str) -> optuna.Study:
+    """As a user of Optuna loads it, but for connections that stay open."""
+    return optuna.load_study(study_name=name, storage=optuna_storage(store))
+
+
+def optuna_storage(store: Store) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(store.url, engine_kwargs={"poolclass": sa.NullPool})
+
+
 def create(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
     """Create the study in chunks of two; how many cells were new."""
     return store.create(study, fingerprint, pairs_of_two).new
@@ -97,7 +108,7 @@ class TestCreate:
         cells = store.cells("small")
         assert len(cells) == 24
         assert {cell["state"] for cell in cells} == {"open"}
-        trials = optuna.load_study(study_name="small/sgd/seed1", storage=store.url).trials
+        trials = optuna_study(store, "small/sgd/seed1").trials
         assert [t.state.name for t in trials] == ["WAITING"] * 6
         assert trials[1].params == {"alpha": 0.05, "lambda": 0.001}
 
@@ -185,11 +196,13 @@ class TestCreate:
         with get_context("spawn").Pool(8) as pool:
             new = pool.map(_create_in_process, [store_url] * 8)
         assert sorted(new) == [0] * 7 + [12]
-        assert len(Store(store_url).cells("small")) == 12
+        with closing(Store(store_url)) as store:
+            assert len(store.cells("small")) == 12
 
 
 def _create_in_process(url: str) -> int:
-    return create(Store(url, create=True), make_study())
+    with closing(Store(url, create=True)) as store:
+        return create(store, make_study())
 
 
 ONE_CHUNK = make_study(pairs=("sgd",), alphas=(0.1,), lambdas=(0.0, 0.01))
@@ -229,7 +242,7 @@ class TestClaim:
         claim = store.claim("small", Worker(), begin(store, small_study))
         assert claim is not None
         assert sum(p.running for p in store.progress("small")) == 2
-        trials = optuna.load_study(study_name="small/sgd/seed0", storage=store.url).trials
+        trials = optuna_study(store, "small/sgd/seed0").trials
         assert [t.state.name for t in trials[:3]] == ["RUNNING", "RUNNING", "WAITING"]
         assert abs((trials[0].datetime_start - _local_now()).total_seconds()) < 60
 
@@ -331,7 +344,7 @@ class TestClaim:
 class TestRecord:
     def test_optuna_reads_values_attributes_and_curves(self, store: Store, small_study: Study):
         train_all(store, small_study)
-        study = optuna.load_study(study_name="small/sgd/seed0", storage=store.url)
+        study = optuna_study(store, "small/sgd/seed0")
         assert study.best_value == 0.0
         assert study.best_params == {"alpha": 0.05, "lambda": 0.0}
         trial = study.trials[1]
@@ -352,13 +365,13 @@ class TestRecord:
     def test_optuna_draws_its_contours_of_a_study_that_grew_by_zero(self, store: Store):
         train_all(store, make_study(lambdas=(0.001, 0.01)))
         train_all(store, make_study(lambdas=(0.0, 0.001, 0.01)))
-        study = optuna.load_study(study_name="small/sgd/seed0", storage=store.url)
+        study = optuna_study(store, "small/sgd/seed0")
         figure = optuna.visualization.plot_contour(study, params=["alpha", "lambda"])
         assert np.isfinite(np.asarray(figure.data[0].z, float)).sum() == 6
 
     def test_optuna_draws_its_contours(self, store: Store, small_study: Study):
         train_all(store, small_study)
-        study = optuna.load_study(study_name="small/adamw/seed0", storage=store.url)
+        study = optuna_study(store, "small/adamw/seed0")
         figure = optuna.visualization.plot_contour(study, params=["alpha", "lambda"])
         contour = figure.data[0]
         assert np.isfinite(np.asarray(contour.z, float)).sum() == 6
@@ -371,7 +384,7 @@ class TestRecord:
         store.record(claim, outcome)
         for row in store.curves("small"):
             np.testing.assert_array_equal(row["values"], outcome.curves[row["metric"]][0])
-        steps = optuna.load_study(study_name="small/sgd/seed0", storage=store.url).trials[0]
+        steps = optuna_study(store, "small/sgd/seed0").trials[0]
         assert len(steps.intermediate_values) <= 20
         assert max(steps.intermediate_values) == 103
 
@@ -555,7 +568,7 @@ class TestBadDatabases:
             Store(store.url)
 
     def test_the_schema_named_here_is_optunas_own(self, store: Store):
-        storage = optuna.storages.RDBStorage(store.url)
+        storage = optuna_storage(store)
         assert storage.get_current_version() == storage.get_head_version() == "v3.2.0.a"
 
     @pytest.mark.parametrize("url", ["nosuch://host/db", "sqlite://", "postgresql+x:y:z://"])
@@ -592,9 +605,7 @@ class TestBadDatabases:
         holder.close()
 
 
-def test_every_write_takes_the_lock_with_its_first_statement(
-    on_sqlite: Store, small_study: Study
-):
+def test_every_write_takes_the_lock_with_its_first_statement(on_sqlite: Store, small_study: Study):
     store, statements = on_sqlite, list[str]()
     sa.event.listen(
         store.database.engine,
