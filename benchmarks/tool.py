@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from study import driver
+from study import pools
 from study.store import Store
 
 CLAIM_OPERATIONS = ("claim", "record", "beat")  # what a worker cannot do without
@@ -77,10 +77,10 @@ class Stopwatch:
         return timed
 
 
-def timed_work(folder: Path, *arguments: Any) -> None:
-    """`study.driver.work` under a stopwatch; runs in a worker process."""
+def timed_work(folder: Path, *arguments: Any) -> bool:
+    """`study.pools.work` under a stopwatch; runs in a worker process."""
     with Stopwatch("worker", folder):
-        driver.work(*arguments)
+        return pools.work(*arguments)
 
 
 def read_stopwatches(folder: Path) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def main(folder: Path, arguments: list[str]) -> None:
     """Run the command line with these arguments, the stopwatches writing into `folder`."""
     from cli import main as landscape
 
-    driver.work = functools.partial(timed_work, folder)
+    pools.work = functools.partial(timed_work, folder)
     with Stopwatch("parent", folder):
         landscape(arguments, prog_name="landscape", standalone_mode=True)
 

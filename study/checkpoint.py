@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,3 +97,16 @@ def _bytes(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_bytes, value.values()))
     return sum(map(_bytes, value)) if isinstance(value, list) else 0
+
+
+def checkpoint_path(folder: Path, chunk_id: int) -> Path:
+    """Where the state of a chunk is kept."""
+    return folder / f"chunk-{chunk_id}.pt"
+
+
+def remove_all_but(folder: Path, chunk_ids: Collection[int]) -> None:
+    """Remove the checkpoints of chunks that need none any more, left by those who died."""
+    kept = {checkpoint_path(folder, chunk_id) for chunk_id in chunk_ids}
+    for path in folder.glob("chunk-*.pt"):
+        if path not in kept:
+            path.unlink(missing_ok=True)

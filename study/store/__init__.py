@@ -103,7 +103,7 @@ class Store:
     @property
     def checkpoints(self) -> Path:
         """Where workers keep the state of chunks that train for long: beside the database."""
-        return self.folder / f"{Path(self.database.url.database or '').stem}.checkpoints"
+        return self.folder / f"{self.database.label}.checkpoints"
 
     def close(self) -> None:
         """Close all connections."""
@@ -287,6 +287,14 @@ class Store:
     def is_open(self, name: str) -> bool:
         """Whether any chunk of the study is still to be trained, held or not."""
         return self.database.read(lambda c: claims.is_open(c, name))
+
+    def open_chunks(self) -> list[int]:
+        """The chunks of any study that are still to be trained, held or not."""
+        return self.database.read(claims.open_chunks)
+
+    def silent(self, run_id: int) -> list[int]:
+        """The process ids of the run's workers whose claims have expired."""
+        return self.database.read(lambda c: claims.silent(c, run_id))
 
     # ---- reading ------------------------------------------------------------------------------
 

@@ -202,6 +202,23 @@ def is_open(connection: Connection, name: str) -> bool:
     return connection.scalar(query) is not None
 
 
+def open_chunks(connection: Connection) -> list[int]:
+    """The chunks of any study that are still to be trained, held or not."""
+    query = sa.select(_chunk.c.chunk_id).where(_chunk.c.state == "open")
+    return list(connection.scalars(query))
+
+
+def silent(connection: Connection, run_id: int) -> list[int]:
+    """The process ids of the run's workers whose claims have expired."""
+    query = sa.select(_chunk.c.pid).where(
+        _chunk.c.run_id == run_id,
+        _chunk.c.state == "open",
+        _chunk.c.owner.is_not(None),
+        _chunk.c.expires < now(),
+    )
+    return list(connection.scalars(query))
+
+
 def _study_id(name: str) -> sa.ScalarSelect[int]:
     return sa.select(_study.c.study_id).where(_study.c.name == name).scalar_subquery()
 

@@ -126,6 +126,13 @@ class Database:
         """Whether the database is an SQLite file."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def label(self) -> str:
+        """A short name for files that belong to this database."""
+        if self.is_sqlite:
+            return Path(self.name).stem
+        return f"{self.url.database}@{self.url.host or 'localhost'}"
+
     def _prepare_file(self, path: Path, create: bool) -> None:
         if path.is_dir():
             raise StoreError(f"{path}: a folder, not a database: name a file in it")

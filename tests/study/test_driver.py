@@ -4,51 +4,38 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from dataclasses import replace
+from concurrent.futures import Future
 from pathlib import Path
 
-import psutil
 import pytest
 
 from study import driver
-from study.driver import Job, _filled_up, _Workers, run, work
-from study.errors import LandscapeError, TrainingError
-from study.plan import Plan, make_plan
+from study.driver import run
+from study.errors import TrainingError
+from study.pools import Processes
 from study.provenance import provenance
-from study.spec import Cell, Study
+from study.spec import Study
 from study.store import PanelProgress, Store
+from study.worker import Job
 from tests.conftest import make_study
-
-TASKS = "tests.study.user_tasks"
+from tests.study.runs import (
+    TASKS,
+    descendants,
+    finish,
+    is_alive,
+    planned,
+    results,
+    running_cells,
+    start_command,
+    wait_for,
+)
 
 
 @pytest.fixture(autouse=True)
 def _marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDSCAPE_TEST_PARENT", str(os.getpid()))
     monkeypatch.setenv("LANDSCAPE_TEST_MARKER", str(tmp_path / "died"))
-
-
-def planned(
-    store: Store, study: Study, *, workers: int = 1, chunk: int = 2, engine: str | None = None
-) -> Plan:
-    """A plan whose study is in the store."""
-    plan = make_plan(
-        study, device="cpu", workers=workers, chunk=chunk, engine=engine, store=store.url
-    )
-    store.create(plan.study, plan.fingerprint, plan.chunks)
-    return plan
-
-
-def results(store: Store, name: str = "small") -> dict[tuple[object, ...], object]:
-    """Test error and divergence by cell."""
-    keys = ("panel", "seed", "alpha", "lambda")
-    return {
-        tuple(row[key] for key in keys): (row["test_error"], row["diverged_epoch"])
-        for row in store.cells(name)
-    }
 
 
 def test_every_cell_is_trained_and_progress_reported(store: Store, small_study: Study):
@@ -91,7 +78,10 @@ def test_a_killed_worker_does_not_end_the_run(store: Store):
 
 
 @pytest.mark.slow
-def test_workers_that_always_die_end_the_run_with_advice(store: Store):
+def test_workers_that_always_die_end_the_run_with_advice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(driver, "DEATHS", 3)
     study = make_study(task=f"{TASKS}:dies_always")
     plan = planned(store, study, workers=2)
     with pytest.raises(TrainingError, match=r"workers died 3 times.*--chunk"):
@@ -113,18 +103,19 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
     store: Store, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ):
     plan = planned(store, small_study, workers=2)
-    start, started = _Workers._start, []
+    start, started = Processes.start, []
 
-    def start_one(self: _Workers, device: str) -> None:
+    def start_one(self: Processes, job: Job, device: str) -> Future[bool]:
         if started:
             raise KeyboardInterrupt
-        start(self, device)
-        started.extend(self.slots.values())
+        future = start(self, job, device)
+        started.extend(self.executors.values())
+        return future
 
-    monkeypatch.setattr(_Workers, "_start", start_one)
+    monkeypatch.setattr(Processes, "start", start_one)
     with pytest.raises(KeyboardInterrupt):
         run(plan, store)
-    ((executor, _device),) = started
+    (executor,) = started
     wait_for(lambda: not executor._processes, 10)
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
@@ -137,60 +128,6 @@ def test_an_unfusable_task_is_trained_one_by_one(store: Store):
 
 
 # ---- engines ------------------------------------------------------------------------------------
-
-
-def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
-    """Work for this process, which goes on though nobody waits for it."""
-    study = make_study(pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2)
-    return Job(store, study, run_id, engine, {}, 1, width, os.getppid(), tuple(sys.path))
-
-
-@pytest.mark.parametrize(
-    ("engine", "width", "cells", "filled"),
-    [
-        ("captured", 8, 6, 8),
-        ("compiled", 8, 7, 8),
-        ("captured", 8, 8, 8),
-        ("captured", 8, 5, 5),  # more than a quarter would be trained in vain
-        ("captured", 3, 2, 2),
-        ("captured", 4, 9, 9),  # as a store may hold that was made with another --chunk
-        ("vmap", 8, 6, 6),  # nothing is traced
-        ("one-by-one", 8, 7, 7),
-    ],
-)
-def test_a_chunk_that_lacks_few_cells_is_filled_up_where_another_size_would_be_traced_anew(
-    engine: str, width: int, cells: int, filled: int
-):
-    claimed = [Cell(k + 1.0, 0.0) for k in range(cells)]
-    trained = _filled_up(claimed, make_job(engine, width))
-    assert list(trained) == claimed + [claimed[-1]] * (filled - cells)
-
-
-def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
-    """Eight cells in chunks of five and three: the second is trained as four."""
-    sizes, train_chunk = [], driver.train_chunk
-
-    def train(task, data, panel, cells, **more):
-        sizes.append((len(cells), more["engine"]))
-        return train_chunk(task, data, panel, cells, **more)
-
-    monkeypatch.setattr(driver, "train_chunk", train)
-    job = make_job("captured", 4)
-    store.create(job.study, "abc", lambda cells: [cells[:5], cells[5:]])
-    run_id = store.start_run("small", provenance(["cpu"], "captured"))
-    work(make_job("captured", 4, store.url, run_id), "cpu")
-    assert sizes == [(5, "captured"), (4, "captured")]
-    found = results(store)
-    assert len(found) == 8
-    assert {row["state"] for row in store.cells("small")} == {"finished"}
-    monkeypatch.setattr(driver, "FILL_UP", 100)
-    other = store.study("small").change(name="other")
-    store.create(other, "abc", lambda cells: [cells[:5], cells[5:]])
-    work(replace(make_job("captured", 4, store.url, run_id), study=other), "cpu")
-    assert sizes[2:] == [(5, "captured"), (3, "captured")]
-    assert results(store, "other") == found
 
 
 @pytest.mark.slow
@@ -209,49 +146,6 @@ def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Sto
 
 
 # ---- a real command line, with real signals -----------------------------------------------------
-
-
-def start_command(path: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start `landscape run` on the slow spirals in a process group of its own."""
-    command = [sys.executable, "-m", "cli", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
-    command += ["--pair", "sgd", "--seeds", "1", "--epochs", "2", "--chunk", "8", "--no-plot"]
-    command += ["--alpha", "[0.1, 0.2]", "--lambda", "{ log2 = [-8, -1] }"]
-    return subprocess.Popen(
-        [*command, "--store", str(path), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    """Wait for the command's end; its exit code."""
-    print(process.communicate(timeout=120)[1])  # shown where a test fails
-    return process.returncode
-
-
-def wait_for(condition: object, seconds: float = 60) -> None:
-    """Wait until `condition()` holds."""
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def running_cells(path: Path) -> int:
-    """Cells held by workers; 0 as long as there is no study."""
-    if not path.exists():
-        return 0
-    try:
-        return sum(p.running for p in Store(str(path)).progress("slow"))
-    except LandscapeError:  # not created yet
-        return 0
-
-
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    return psutil.Process(process.pid).children(recursive=True)
 
 
 @pytest.mark.slow
@@ -286,15 +180,8 @@ def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
     children = descendants(process)
     process.kill()
     finish(process)
-    wait_for(lambda: not any(_alive(child) for child in children), 15)
+    wait_for(lambda: not any(is_alive(child) for child in children), 15)
     assert running_cells(path) == 0
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.slow

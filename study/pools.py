@@ -1,0 +1,175 @@
+"""Where workers run: in processes of this machine, or on a dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Protocol
+
+from joblib.externals.loky import ProcessPoolExecutor
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from study.errors import UsageError
+from study.worker import Job, work
+
+CONNECTING = 10  # seconds that a dask scheduler has to answer
+
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
+
+
+class Pool(Protocol):
+    """Starts workers that live and die apart from each other."""
+
+    @property
+    def lost(self) -> tuple[type[BaseException], ...]:
+        """What a worker's future raises when its process died."""
+
+    def start(self, job: Job, device: str) -> Future[bool]:
+        """Start a worker; its future gives what `work` does."""
+
+    def forget(self, future: Future[bool]) -> None:
+        """Let go of what an ended worker leaves."""
+
+    def kill(self, pids: Collection[int]) -> None:
+        """Kill those of this pool's processes, where it can: they hang."""
+
+    def close(self) -> None:
+        """End all workers, whatever they do."""
+
+
+class Processes:
+    """Processes of joblib's loky, one executor each: in a shared one, one's death ends all."""
+
+    lost = (TerminatedWorkerError,)
+
+    def __init__(self) -> None:
+        self.executors: dict[Future[bool], ProcessPoolExecutor] = {}
+
+    def start(self, job: Job, device: str) -> Future[bool]:
+        """Start a worker that ignores Ctrl-C: the parent decides what that means."""
+        executor = ProcessPoolExecutor(max_workers=1)
+        with _ignoring_ctrl_c():
+            future: Future[bool] = executor.submit(work, job, device)
+        self.executors[future] = executor
+        return future
+
+    def forget(self, future: Future[bool]) -> None:
+        """All that it did is recorded: no need to wait for an orderly end of its interpreter."""
+        self.executors.pop(future).shutdown(wait=False, kill_workers=True)
+
+    def kill(self, pids: Collection[int]) -> None:
+        """Kill workers with these process ids."""
+        for executor in self.executors.values():
+            for pid in set(executor._processes or ()) & set(pids):
+                os.kill(pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for executor in self.executors.values():
+            executor.shutdown(wait=False, kill_workers=True)
+
+
+class Cluster:
+    """The workers of a dask cluster, each of which trains on its own machine.
+
+    Args:
+        address: of the scheduler, as dask writes it: tcp://host:8786.
+
+    Raises:
+        UsageError: dask is not installed, no scheduler answers, or its workers cannot be used.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            from distributed import Client, KilledWorker
+        except ImportError as e:
+            raise UsageError(
+                f"--dask {address}: dask is not installed ({e.name}): "
+                "pip install 'landscape-study[dask]'"
+            ) from e
+        self.lost = (KilledWorker, CancelledError)
+        try:
+            self.client = Client(address, timeout=CONNECTING, set_as_default=False)
+        except (OSError, ValueError) as e:
+            raise UsageError(
+                f"--dask {address}: no scheduler answers there ({e}): start one with `dask "
+                "scheduler`, and its workers with `dask worker ADDRESS --nthreads 1`"
+            ) from e
+        try:
+            self.size = self._count(address)
+        except BaseException:
+            self.close()
+            raise
+        self.executor = self.client.get_executor(pure=False)
+
+    def _count(self, address: str) -> int:
+        """How many workers there are, if each has a process of its own."""
+        threads = self.client.nthreads().values()
+        if not threads:
+            raise UsageError(
+                f"--dask {address}: the cluster has no workers yet: start some with `dask worker "
+                f"{address} --nthreads 1`"
+            )
+        if max(threads) > 1:
+            raise UsageError(
+                f"--dask {address}: a worker there has {max(threads)} threads, but PyTorch's "
+                "settings are per process: start dask workers with --nthreads 1, and more of them "
+                "with --nworkers"
+            )
+        return len(threads)
+
+    def is_elsewhere(self) -> bool:
+        """Whether any of its workers is on another machine than this."""
+        return set(self.client.run(socket.gethostname).values()) != {socket.gethostname()}
+
+    def start(self, job: Job, device: str) -> Future[bool]:
+        """Start a worker; one whose machine is lost is started on another by dask itself."""
+        # What is compiled here may not run there, and this process is not the parent there.
+        there = replace(job, parent=None, libraries={}, threads=1)
+        future: Future[bool] = self.executor.submit(work, there, device)
+        return future
+
+    def forget(self, future: Future[bool]) -> None:
+        """Nothing is left."""
+
+    def kill(self, pids: Collection[int]) -> None:
+        """Processes of other machines are out of reach: what they hold is trained by others."""
+
+    def close(self) -> None:
+        """Leave the cluster; its workers stop when they see that the run is over."""
+        self.client.close()
+
+
+@contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handling(signal.SIGTERM, interrupt):
+        yield
+
+
+def _ignoring_ctrl_c() -> AbstractContextManager[None]:
+    return _handling(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Handler) -> Iterator[None]:
+    """Handle a signal otherwise for a while; Python allows that in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

@@ -1,0 +1,234 @@
+"""One worker: claims, trains and records chunk after chunk, until the study is done.
+
+It shares nothing but the database with others, so that any of them may die without loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from study.arithmetic import worker_arithmetic
+from study.checkpoint import Checkpoint, checkpoint_path
+from study.engines import ENGINES, Programs
+from study.engines.base import Libraries
+from study.errors import LandscapeError, LeaseLostError, TrainingError
+from study.fused import train_chunk
+from study.outcome import Outcome
+from study.provenance import Worker
+from study.spec import Cell, Study
+from study.store import LEASE, Claim, Store
+from study.tasks import load_task
+
+POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
+LOOK = 5.0  # seconds between looks whether the run goes on
+BEAT = LEASE / 4  # seconds between signs of life
+GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
+FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know; crosses the process boundary.
+
+    Attributes:
+        store: URL of the database.
+        libraries: what is compiled already.
+        width: cells of a whole chunk.
+        checkpoints: their folder.
+        path: sys.path of the parent, for user tasks.
+        parent: process id of the parent on this machine, without which a worker stops; None for
+            one that is elsewhere.
+        stay: whether to stay while others hold all that is open: they may die.
+    """
+
+    store: str
+    study: Study
+    fingerprint: str
+    run_id: int
+    engine: str
+    libraries: Libraries
+    threads: int
+    width: int
+    checkpoints: str
+    path: tuple[str, ...]
+    parent: int | None
+    stay: bool = True
+
+
+def work(job: Job, device: str) -> bool:
+    """Train until there is nothing left to claim; whether there was: False if the run is over.
+
+    Args:
+        device: "cpu", "cuda:1", or "auto" for CUDA where this machine has some.
+    """
+    sys.path += [folder for folder in job.path if folder not in sys.path]
+    if job.parent is not None:
+        threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
+        return _work(job, device)
+
+
+def _work(job: Job, device: str) -> bool:
+    store, name = Store(job.store), job.study.name
+    task = load_task(job.study.task)
+    data = task.data().to(device, getattr(torch, job.study.options.precision))
+    train = partial(
+        train_chunk,
+        task,
+        data,
+        batch_size=job.study.batch_size or task.batch_size,
+        options=job.study.options,
+        device=device,
+        error=job.study.error,
+        engine=job.engine,
+        programs=Programs(job.libraries),
+    )
+    try:
+        while store.is_running(job.run_id):
+            claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
+            if claim is not None:
+                _train(job, store, claim, device, train)
+            elif job.stay and store.is_open(name):  # others hold what is left; they may die
+                _stop_if_orphaned(job)
+                time.sleep(POLL)
+                store.release_dead(name)
+            else:
+                return True
+        return False
+    finally:
+        store.close()
+
+
+def _train(
+    job: Job, store: Store, claim: Claim, device: str, train: Callable[..., Outcome]
+) -> None:
+    """Train one claimed chunk and record it, unless the claim is lost on the way."""
+    panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
+    checkpoint, pulse = _checkpoint(job, claim, device), _Pulse(job, store, claim)
+    try:
+        outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
+        store.record(claim, outcome.first(len(claim.cells)))
+        checkpoint.remove()
+    except LeaseLostError:
+        return  # another worker has the chunk, or the run is over; look what is next
+    except LandscapeError:
+        raise  # the database fails, and says so itself; the lease will expire
+    except Exception as e:
+        if is_out_of_memory(e):
+            _give_back_smaller(store, claim, e)
+            return
+        store.release(claim)
+        raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+
+
+def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint:
+    """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
+    study, panel = job.study, job.study.panel(claim.panel)
+    facts = (
+        *(study.task, job.fingerprint, study.batch_size, study.error, study.options),
+        *(panel.model_dump_json(exclude={"grid"}), claim.seed, claim.cells),
+        *(job.engine, job.width, device.partition(":")[0], job.threads, torch.__version__),
+    )
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()
+    return Checkpoint(checkpoint_path(Path(job.checkpoints), claim.chunk_id), key)
+
+
+def _give_back_smaller(store: Store, claim: Claim, e: Exception) -> None:
+    """What was too much for the memory is trained in halves; one cell that is, never."""
+    if len(claim.cells) > 1:
+        store.halve(claim)
+    else:
+        store.fail(claim, f"out of memory, alone: {str(e).strip().splitlines()[0]}")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(e: Exception) -> bool:
+    """Whether the exception says that memory was not enough, of a GPU or of the host."""
+    told = "can't allocate memory" in str(e) or "not enough memory" in str(e)  # PyTorch's words
+    return isinstance(e, MemoryError | torch.OutOfMemoryError) or told
+
+
+def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
+    """The cells, with some of them twice if that spares tracing a chunk of another size."""
+    lacking = job.width - len(cells)
+    if ENGINES[job.engine].traced and 0 < lacking <= job.width // FILL_UP:
+        return [*cells, *[cells[-1]] * lacking]
+    return cells
+
+
+def _what_failed(claim: Claim, e: Exception) -> str:
+    """Which chunk failed with what, and where in the code."""
+    frame = traceback.extract_tb(e.__traceback__)[-1]
+    return (
+        f"panel '{claim.panel}', seed {claim.seed}: {type(e).__name__}: {e} "
+        f"({frame.filename}, line {frame.lineno}): mend that and resume"
+    )
+
+
+class _Pulse:
+    """Called at each training step: keeps the lease alive, and notices when nobody waits for it.
+
+    The beat follows the training, so that a worker that hangs loses its claim.
+    """
+
+    def __init__(self, job: Job, store: Store, claim: Claim) -> None:
+        self.job, self.store, self.claim = job, store, claim
+        self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
+
+    def __call__(self) -> None:
+        moment = time.monotonic()
+        for act in self.acts:
+            act(moment)
+
+    def _parent(self) -> None:
+        _stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
+
+    def _run(self) -> None:
+        if not self.store.is_running(self.job.run_id):
+            self.store.release(self.claim)
+            raise LeaseLostError(f"run {self.job.run_id} is over")
+
+    def _beat(self) -> None:
+        self.store.beat(self.claim)
+
+
+class _Every:
+    """Does something every so many seconds of those at which it is called."""
+
+    def __init__(self, every: float, act: Callable[[], None]) -> None:
+        self.every, self.act = every, act
+        self.last = time.monotonic()
+
+    def __call__(self, moment: float) -> None:
+        if moment - self.last > self.every:
+            self.last = moment
+            self.act()
+
+
+def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
+    """End this process when the parent is gone: nobody would ever stop it."""
+    if job.parent is not None and os.getppid() != job.parent:
+        last_act()
+        os._exit(1)
+
+
+def _outlive_no_parent(job: Job) -> None:
+    """End this process soon after its parent, even where no training step comes to do so."""
+    while os.getppid() == job.parent:
+        time.sleep(POLL)
+    time.sleep(GRACE)
+    os._exit(1)

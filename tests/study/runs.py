@@ -1,0 +1,87 @@
+"""Runs of small studies, in this process or by the command line, for the tests of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from study.errors import LandscapeError
+from study.plan import Plan, make_plan
+from study.spec import Study
+from study.store import Store
+
+TASKS = "tests.study.user_tasks"
+
+
+def planned(
+    store: Store, study: Study, *, workers: int = 1, chunk: int = 2, engine: str | None = None
+) -> Plan:
+    """A plan whose study is in the store."""
+    plan = make_plan(
+        study, device="cpu", workers=workers, chunk=chunk, engine=engine, store=store.url
+    )
+    store.create(plan.study, plan.fingerprint, plan.chunks)
+    return plan
+
+
+def results(store: Store, name: str = "small") -> dict[tuple[object, ...], object]:
+    """Test error and divergence by cell."""
+    keys = ("panel", "seed", "alpha", "lambda")
+    return {
+        tuple(row[key] for key in keys): (row["test_error"], row["diverged_epoch"])
+        for row in store.cells(name)
+    }
+
+
+def start_command(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start `landscape run` on the slow spirals in a process group of its own."""
+    command = [sys.executable, "-m", "cli", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
+    command += ["--pair", "sgd", "--seeds", "1", "--epochs", "2", "--chunk", "8", "--no-plot"]
+    command += ["--alpha", "[0.1, 0.2]", "--lambda", "{ log2 = [-8, -1] }"]
+    return subprocess.Popen(
+        [*command, "--store", str(path), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    """Wait for the command's end; its exit code."""
+    print(process.communicate(timeout=120)[1])  # shown where a test fails
+    return process.returncode
+
+
+def wait_for(condition: object, seconds: float = 60) -> None:
+    """Wait until `condition()` holds."""
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def running_cells(path: Path) -> int:
+    """Cells held by workers; 0 as long as there is no study."""
+    if not path.exists():
+        return 0
+    try:
+        return sum(p.running for p in Store(str(path)).progress("slow"))
+    except LandscapeError:  # not created yet
+        return 0
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
