@@ -86,62 +86,74 @@ def data_option(name: str) -> Callable[[Command], Command]:
 class Training:
     """The options that say where and how to train, and what to show of it."""
 
-    device: str
-    workers: int | None
-    chunk: int | None
-    engine: str | None
-    no_live: bool
-    rounds: int  # of extension, at most
-    no_plot: bool
+    device: str = "auto"
+    workers: int | None = None
+    chunk: int | None = None
+    engine: str | None = None
+    dask: str | None = None  # address
+    no_live: bool = True
+    rounds: int = 0  # of extension, at most
+    no_plot: bool = True
 
 
-def worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `Training`, and hand them over as `training`."""
+TRAINING = {
+    "no_plot": click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
+    "rounds": click.option(
+        "--auto-extend",
+        "rounds",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Up to N times, extend sides where best cells lie on the border, and train on.",
+    ),
+    "no_live": click.option(
+        "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
+    ),
+    "dask": click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Train on the dask cluster whose scheduler is there, as tcp://host:8786.",
+    ),
+    "engine": click.option(
+        "--engine",
+        type=click.Choice(ENGINE_NAMES),
+        help="How cells are trained together.  [default: what is fastest here, by a probe]",
+    ),
+    "chunk": click.option(
+        "--chunk",
+        type=click.IntRange(min=1),
+        help="Most cells trained together; fixed for a cell once it is in the database.",
+    ),
+    "workers": click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="How many workers.  [default: one per core, GPU or worker of dask]",
+    ),
+    "device": click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where to train; auto takes CUDA where there is some.",
+    ),
+}
 
-    @functools.wraps(command)
-    def packed(**options: Any) -> None:
-        own = {field.name: options.pop(field.name) for field in dataclasses.fields(Training)}
-        command(training=Training(**own), **options)
 
-    for option in (
-        click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
-        click.option(
-            "--auto-extend",
-            "rounds",
-            type=click.IntRange(min=0),
-            default=0,
-            metavar="N",
-            help="Up to N times, extend sides where best cells lie on the border, and train on.",
-        ),
-        click.option(
-            "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(ENGINE_NAMES),
-            help="How cells are trained together.  [default: what is fastest here, by a probe]",
-        ),
-        click.option(
-            "--chunk",
-            type=click.IntRange(min=1),
-            help="Most cells trained together; fixed for a cell once it is in the database.",
-        ),
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            help="How many workers.  [default: one per core or GPU]",
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
-            default="auto",
-            show_default=True,
-            help="Where to train; auto takes CUDA where there is some.",
-        ),
-        data_option("--data"),
-    ):
-        packed = option(packed)
-    return packed
+def training_options(*names: str) -> Callable[[Command], Command]:
+    """Add these options of `Training`, by default all, and hand them over as `training`."""
+
+    def add(command: Command) -> Command:
+        @functools.wraps(command)
+        def packed(**options: Any) -> None:
+            own = {name: options.pop(name) for name in names or TRAINING}
+            command(training=Training(**own), **options)
+
+        for name, option in TRAINING.items():
+            if not names or name in names:
+                packed = option(packed)
+        return data_option("--data")(packed)  # type: ignore[return-value]
+
+    return add
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -171,13 +183,17 @@ def main() -> None:
 )
 @click.option("--lambda", "lambda_", help="Regularization factors, written likewise.")
 @store_option
-@worker_options
+@training_options()
 @click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+@click.option(
+    "--queue", is_flag=True, help="Only put the cells into the database; see `landscape worker`."
+)
 def run(
     study: str,
     store: str,
     training: Training,
     dry_run: bool,
+    queue: bool,
     **changes: Any,
 ) -> None:
     """Train STUDY (a preset or a .toml file), and draw its figure.
@@ -201,6 +217,11 @@ def run(
     if dry_run:
         _print_plan(plan, store)
         return
+    if queue:
+        created = Store(store, create=True).create(plan.study, plan.fingerprint, plan.chunks)
+        new = f"{created.new} new" if created.new else "none of them new"
+        click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
+        return
     further = Further(training.rounds, panels=[panel.name for panel in asked.panels])
     _run_plan(plan, Store(store, create=True), further, training)
 
@@ -208,11 +229,13 @@ def run(
 @main.command()
 @click.argument("name", required=False)
 @click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option("--retry-failed", is_flag=True, help="Also train the cells that were given up.")
 @store_option
-@worker_options
+@training_options()
 def resume(
     name: str | None,
     task: str | None,
+    retry_failed: bool,
     store: str,
     training: Training,
 ) -> None:
@@ -226,8 +249,57 @@ def resume(
     from study.store import Store
 
     opened = Store(store)
-    plan = _plan(resumed_study(opened, name, task), training, store)
+    study = resumed_study(opened, name, task)
+    if retry_failed:
+        click.echo(f"failed cells to be tried again: {opened.retry_failed(study.name)}")
+    plan = _plan(study, training, store)
     _run_plan(plan, opened, Further(training.rounds), training)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option(
+    "--trust-task", is_flag=True, help="Import whatever task of its user's own the study names."
+)
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Leave when others hold all that is open.  [default: stay, since they may die]",
+)
+@store_option
+@training_options("device", "workers", "engine")
+def worker(
+    name: str,
+    task: str | None,
+    trust_task: bool,
+    no_wait: bool,
+    store: str,
+    training: Training,
+) -> None:
+    """Train what is open of study NAME, beside others that do so on this or other machines.
+
+    Workers come and go as they like: start one wherever there is room, by hand or in a Slurm
+    array (examples/slurm.sh), and stop it with Ctrl-C or SIGTERM. The study must be in the
+    database: `landscape run STUDY --queue` puts it there.
+
+    \b
+    Examples:
+      landscape run digits-fig2 --queue --store postgresql+psycopg://me@server/landscapes
+      landscape worker digits-fig2 --store postgresql+psycopg://me@server/landscapes
+    """  # noqa: D301
+    from study.driver import run
+    from study.request import resumed_study
+    from study.store import Store
+    from study.terminal import ProgressLines
+
+    opened = Store(store)
+    stored_task = opened.study(name).task if trust_task else task
+    plan = _plan(resumed_study(opened, name, stored_task), training, store)
+    _warn_of_network(opened)
+    _print_plain(_console(), _workers_line(plan, opened))
+    with _resumable(opened, name):
+        run(plan, opened, ProgressLines(_console()), stay=not no_wait)
 
 
 @main.command()
@@ -249,7 +321,7 @@ def resume(
 )
 @click.option("--task", help="Import path of the study's task, if it is your own.")
 @store_option
-@worker_options
+@training_options()
 @click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
 def extend(
     name: str,
@@ -295,13 +367,17 @@ def extend(
 @click.argument("name", required=False)
 @store_option
 def status(name: str | None, store: str) -> None:
-    """Show how far study NAME is; by default every study."""
+    """Show how far study NAME is, who trains it and what failed; by default every study."""
     from study.store import Store
-    from study.terminal import print_table, status_table
+    from study.terminal import failure_lines, print_table, status_table, workers_table
 
-    opened = Store(store)
+    opened, console = Store(store), _console()
     for study in [opened.study(name)] if name else _studies(opened):
-        print_table(_console(), status_table(study, opened.progress(study.name)))
+        print_table(console, status_table(study, opened.progress(study.name)))
+        if workers := opened.workers(study.name):
+            print_table(console, workers_table(workers))
+        for line in failure_lines(study.name, opened.failures(study.name)):
+            click.echo(line)
 
 
 @main.command("list")
@@ -637,10 +713,16 @@ def _print_plan(plan: Plan, store: str) -> None:
 def _plan(study: Study, training: Training, store: str) -> Plan:
     from study.plan import make_plan
 
+    workers = training.workers
+    if training.dask is not None:
+        from study.pools import cluster_size
+
+        size = cluster_size(training.dask, store)
+        workers = min(workers or size, size)
     return make_plan(
         study,
         device=training.device,
-        workers=training.workers,
+        workers=workers,
         chunk=training.chunk,
         engine=training.engine,
         store=store,
@@ -650,11 +732,11 @@ def _plan(study: Study, training: Training, store: str) -> Plan:
 
 def _run_plan(plan: Plan, store: Store, further: Further, training: Training) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
-    from study.terminal import print_table, status_table
+    from study.terminal import failure_lines, print_table, status_table
 
     console, name = _console(), plan.study.name
-    live = not training.no_live
-    _train(console, plan, store, live=live)
+    _warn_of_network(store)
+    _train(console, plan, store, training)
     from landscapes.extend import rounds  # slow to import: training need not wait for it
     from study.extension import extended_study
 
@@ -663,8 +745,10 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         where = f"best cells lie on a border: extending {_sides(beyond)}"
         click.echo(f"round {number} of {further.rounds}: {where}")
         grown = extended_study(store.study(name), beyond, further.steps)
-        _train(console, dataclasses.replace(plan, study=grown), store, live=live)
+        _train(console, dataclasses.replace(plan, study=grown), store, training)
     print_table(console, status_table(store.study(name), store.progress(name)))
+    for line in failure_lines(name, store.failures(name)):
+        click.echo(line)
     _print_findings(store, name)
     if not training.no_plot:
         from landscapes.figures import study_figure
@@ -672,30 +756,52 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         _save(study_figure(store, name), (store.folder / f"{name}.png",))
 
 
-def _train(console: Console, plan: Plan, store: Store, *, live: bool) -> None:
+def _train(console: Console, plan: Plan, store: Store, training: Training) -> None:
     """Put the study into the store and train what is open."""
     from study.driver import run
     from study.live import LiveView, can_show
+    from study.pools import Cluster
     from study.terminal import ProgressBar
 
-    name, workers = plan.study.name, len(plan.layout.devices)
+    name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
     finished = sum(p.finished for p in store.progress(name))
-    console.print(
-        f"study {name}: {created.total} cells, {finished} of them finished; "
-        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
-        f"database {store.name}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    _print_plain(console, _workers_line(plan, store))
     if plan.choice.why:
         why = f"no faster engine can train task {plan.study.task} here: {plan.choice.why}"
-        console.print(why, highlight=False, markup=False, soft_wrap=True)
-    shown = live and can_show(console)
+        _print_plain(console, why)
+    shown = not training.no_live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
+    pool = None if training.dask is None else Cluster(training.dask)
     with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:
-        run(plan, store, bar)
+        run(plan, store, bar, pool)
+
+
+def _workers_line(plan: Plan, store: Store) -> str:
+    """What is to be done, by whom and how."""
+    progress, workers = store.progress(plan.study.name), len(plan.layout.devices)
+    total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
+    return (
+        f"study {plan.study.name}: {total} cells, {finished} of them finished; "
+        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
+        f"database {store.name}"
+    )
+
+
+def _print_plain(console: Console, line: str) -> None:
+    """Print a line as it is, which may hold a user's own words."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _warn_of_network(store: Store) -> None:
+    """Say so if the database lies where SQLite cannot lock."""
+    kind = store.database.network_file_system()
+    if kind is not None:
+        click.echo(
+            f"warning: {store.name} lies on a network file system ({kind}), where SQLite's locks "
+            "may fail: move it to a local disk, or take PostgreSQL for several machines",
+            err=True,
+        )
 
 
 def _print_findings(store: Store, name: str) -> None:

@@ -12,11 +12,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from study.errors import UsageError
+from study.store.database import parse_url
 from study.worker import Job, work
 
 CONNECTING = 10  # seconds that a dask scheduler has to answer
@@ -96,6 +98,8 @@ class Cluster:
             ) from e
         self.lost = (KilledWorker, CancelledError)
         try:
+            if urlsplit(address).port is None:
+                raise ValueError("an address is tcp://HOST:PORT")
             self.client = Client(address, timeout=CONNECTING, set_as_default=False)
         except (OSError, ValueError) as e:
             raise UsageError(
@@ -145,6 +149,24 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster; its workers stop when they see that the run is over."""
         self.client.close()
+
+
+def cluster_size(address: str, store: str) -> int:
+    """How many workers a dask cluster has, all of which can use the database.
+
+    Raises:
+        UsageError: see `Cluster`; or the database is a file, and a worker on another machine.
+    """
+    cluster = Cluster(address)
+    try:
+        if parse_url(store).get_backend_name() == "sqlite" and cluster.is_elsewhere():
+            raise UsageError(
+                f"--dask {address}: its workers are on other machines, and {store} is a file: "
+                "give a PostgreSQL database as --store"
+            )
+        return cluster.size
+    finally:
+        cluster.close()
 
 
 @contextmanager

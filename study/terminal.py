@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from study.live import LiveView
     from study.plan import Plan
     from study.spec import Study
-    from study.store import PanelProgress
+    from study.store import Failure, PanelProgress, WorkerNow
 
 TABLE: dict[str, Any] = {
     "box": None,
@@ -39,6 +39,7 @@ TABLE: dict[str, Any] = {
 }
 MINUTE, HOUR = 60, 3600  # seconds
 DRAWING = 0.01  # of the time may go into drawing the bar and what is above it
+FAILURES = 20  # failed cells that are listed
 ECHO = 3  # characters that stay free behind the bar: the ^C that a terminal echoes, and one more
 BESIDE_NEWS = 34 + ECHO  # characters of its line that are neither news nor counts; a bar of 5
 
@@ -133,6 +134,28 @@ class _Narrower:
         yield from console.render(self.bar, options.update_width(width))
 
 
+class ProgressLines:
+    """A line with the cells done, now and then: for a log that nobody watches.
+
+    Call it with the progress of the study's panels.
+    """
+
+    def __init__(self, console: Console, every: float = MINUTE) -> None:
+        self.console, self.every = console, every
+        self.told: tuple[int, int] | None = None
+        self.next = 0.0  # on the monotonic clock
+
+    def __call__(self, progress: list[PanelProgress]) -> None:
+        """Write a line if something is new since the last one, which is long enough ago."""
+        total = sum(p.total for p in progress)
+        settled = sum(p.finished + p.failed for p in progress)
+        due = time.monotonic() >= self.next or settled == total
+        if due and (settled, total) != self.told:
+            self.told, self.next = (settled, total), time.monotonic() + self.every
+            line = f"{datetime.now():%Y-%m-%d %H:%M:%S}  {settled} of {total} cells"
+            self.console.print(line, highlight=False)
+
+
 @contextmanager
 def download_bar(console: Console, name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar to be called with the bytes there so far and in all; silent in a pipe."""
@@ -222,6 +245,32 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
         best = f"{p.best:.2f}" if p.best is not None else "–"
         table.add_row(p.panel, *map(str, counts), best, f"{p.seconds:.0f} s")
     return table
+
+
+def workers_table(workers: Sequence[WorkerNow]) -> Table:
+    """One row per worker that holds a chunk: where it is, what it trains, when it was heard."""
+    table = Table(title="workers", **TABLE)
+    table.caption = "lost: not heard for so long that its cells are free for others"
+    for column in ("host", "process", "device", "panel", "seed", "cells", "last heard"):
+        table.add_column(column, justify="left" if column in ("host", "panel") else "right")
+    for w in workers:
+        heard = f"{format_seconds(max(w.silent, 0))} ago"
+        facts = (w.pid, w.device, w.panel, w.seed, w.cells)
+        table.add_row(w.host, *map(str, facts), heard if w.alive else f"{heard}: lost")
+    return table
+
+
+def failure_lines(name: str, failures: Sequence[Failure]) -> list[str]:
+    """The cells that were given up, and how to try them again."""
+    if not failures:
+        return []
+    lines = [
+        f"failed: {f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}: {f.reason}"
+        for f in failures[:FAILURES]
+    ]
+    if len(failures) > FAILURES:
+        lines.append(f"… and {len(failures) - FAILURES} more failed cells")
+    return [*lines, f"try again:  landscape resume {name} --retry-failed"]
 
 
 def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Table:

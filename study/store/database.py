@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
@@ -29,6 +30,10 @@ COLLISIONS = 3.0  # seconds of it for two that create the same rows: a real conf
 LONGEST_PAUSE = 2.0  # seconds between tries
 CREATING = 7_162_534  # of PostgreSQL's advisory lock: any number that nobody else takes
 
+NETWORK = (  # names of file systems begin with it, on which several machines can write
+    *("nfs", "cifs", "smb", "afs", "9p", "ceph", "glusterfs", "lustre", "gpfs", "beegfs"),
+    *("pvfs", "orangefs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3", "fuse.gcs"),
+)
 LASTING = ("readonly", "unable to open", "disk is full", "No space left", "no such table")
 REMEDIES = {  # by what the database's own message holds
     "readonly": "give it and its folder write permission, or name another --store",
@@ -132,6 +137,15 @@ class Database:
         if self.is_sqlite:
             return Path(self.name).stem
         return f"{self.url.database}@{self.url.host or 'localhost'}"
+
+    def network_file_system(self) -> str | None:
+        """The kind of network file system that an SQLite file lies on, if it does."""
+        if not self.is_sqlite:
+            return None
+        path = Path(self.name).resolve()
+        mounts = [part for part in psutil.disk_partitions(all=True) if _holds(part, path)]
+        kind = max(mounts, key=lambda part: len(part.mountpoint)).fstype if mounts else ""
+        return kind if kind.startswith(NETWORK) else None
 
     def _prepare_file(self, path: Path, create: bool) -> None:
         if path.is_dir():
@@ -245,6 +259,10 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _holds(mount: Any, path: Path) -> bool:
+    return path.is_relative_to(mount.mountpoint)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
