@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 EVERY = 180.0  # seconds of training between two of them
+ABANDONED = 3600.0  # seconds after which nobody goes on writing one
 FREE_SHARE = 0.1  # of the disk's free space that one may take
 
 State = dict[str, Any]
@@ -105,8 +106,16 @@ def checkpoint_path(folder: Path, chunk_id: int) -> Path:
 
 
 def remove_all_but(folder: Path, chunk_ids: Collection[int]) -> None:
-    """Remove the checkpoints of chunks that need none any more, left by those who died."""
+    """Remove the checkpoints of other chunks than these, and what was never written to its end."""
     kept = {checkpoint_path(folder, chunk_id) for chunk_id in chunk_ids}
-    for path in folder.glob("chunk-*.pt"):
-        if path not in kept:
-            path.unlink(missing_ok=True)
+    unfinished = (p for p in folder.glob("chunk-*.tmp") if time.time() - _written(p) > ABANDONED)
+    for path in (*(set(folder.glob("chunk-*.pt")) - kept), *unfinished):
+        path.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """When, in seconds since 1970; now, for what is gone already."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()

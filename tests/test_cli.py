@@ -129,7 +129,7 @@ def test_resume_finishes_what_is_open(half_done: Path):
 def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of training, made-up outcomes."""
 
-    def run(plan: Plan, store: Store, on_progress: OnProgress) -> None:
+    def run(plan: Plan, store: Store, on_progress: OnProgress, *_: object) -> None:
         on_progress(store.progress(plan.study.name))
         train_all(store, plan.study, plan.fingerprint)
         on_progress(store.progress(plan.study.name))

@@ -8,13 +8,14 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
+import psutil
 import pytest
 
 from study import driver
 from study.driver import run
 from study.errors import TrainingError
 from study.pools import Processes
-from study.provenance import provenance
+from study.provenance import Worker, provenance
 from study.spec import Study
 from study.store import PanelProgress, Store
 from study.worker import Job
@@ -87,6 +88,73 @@ def test_workers_that_always_die_end_the_run_with_advice(
     with pytest.raises(TrainingError, match=r"workers died 3 times.*--chunk"):
         run(plan, store)
     assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+@pytest.mark.slow
+def test_a_cell_that_kills_its_workers_is_trained_alone_then_given_up(store: Store):
+    """The others of its chunk are finished; when asked to, it is tried again."""
+    study = make_study(
+        task=f"{TASKS}:dies_of_infinity", pairs=("sgd",), alphas=(0.1, 1e39), lambdas=(0.0, 0.01)
+    )
+    plan = planned(store, study, workers=2, chunk=4)
+    assert plan.choice.engine == "one-by-one"
+    run(plan, store)
+    states = {(row["alpha"], row["lambda"]): row["state"] for row in store.cells("small")}
+    healthy, deadly = {(0.1, 0.0), (0.1, 0.01)}, {(1e39, 0.0), (1e39, 0.01)}
+    assert {cell for cell, state in states.items() if state == "finished"} == healthy
+    assert {cell for cell, state in states.items() if state == "failed"} == deadly
+    failures = store.failures("small")
+    assert {(f.alpha, f.lambda_) for f in failures} == deadly
+    assert all(f.reason.startswith("killed 4 workers, the last one alone") for f in failures)
+    run(plan, store)  # there is nothing to do
+    assert len(store.runs("small")) == 1
+    assert store.retry_failed("small") == 2
+    run(plan, store)
+    assert len(store.failures("small")) == 2
+    assert len(store.runs("small")) == 2
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_killed_when_its_lease_is_over(store: Store):
+
+    def let_its_lease_end(_: list[PanelProgress]) -> None:
+        for hung in store.workers("small"):
+            if psutil.Process(hung.pid).status() == psutil.STATUS_STOPPED:
+                expire = f"UPDATE landscape_chunk SET expires = 1 WHERE pid = {hung.pid}"
+                store.database.write(lambda c, expire=expire: c.exec_driver_sql(expire))
+
+    plan = planned(store, make_study(task=f"{TASKS}:hangs_once", pairs=("sgd",)), workers=1)
+    run(plan, store, let_its_lease_end)
+    cells = store.cells("small")
+    assert {row["state"] for row in cells} == {"finished"}
+    assert sorted(row["attempts"] for row in cells) == [1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.slow
+def test_workers_that_took_the_parent_for_dead_are_replaced(store: Store):
+    """As after the whole machine had slept: the run's lease is over, but nobody died."""
+    calls = []
+
+    def let_the_lease_end(_: list[PanelProgress]) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            expire = "UPDATE landscape_run SET expires = 1"
+            store.database.write(lambda c: c.exec_driver_sql(expire))
+        elif len(calls) == 8:
+            store.beat_run(1)
+
+    run(planned(store, make_study(pairs=("sgd",))), store, let_the_lease_end)
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+
+
+@pytest.mark.slow
+def test_a_run_that_shall_not_stay_leaves_others_what_they_hold(store: Store):
+    plan = planned(store, make_study(pairs=("sgd",)))
+    theirs = store.claim("small", Worker(), store.start_run("small", provenance(["cpu"], "vmap")))
+    assert theirs is not None
+    run(plan, store, stay=False)
+    states = [row["state"] for row in store.cells("small")]
+    assert (states.count("finished"), states.count("running")) == (4, 2)
 
 
 @pytest.mark.slow

@@ -16,9 +16,11 @@ from dataclasses import astuple, replace
 from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
+import psutil
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -341,6 +343,157 @@ class TestClaim:
         assert not store.is_open("small")
 
 
+FOUR_CELLS = make_study(pairs=("sgd",), lambdas=(0.0, 0.01))
+
+
+def create_in_one_chunk(store: Store, study: Study) -> int:
+    """Create the study with one chunk a panel; the id of a run."""
+    store.create(study, FINGERPRINT, lambda cells: [cells])
+    return store.start_run(study.name, provenance(["cpu"], "vmap"))
+
+
+def lose(store: Store, run_id: int, times: int) -> list[Claim]:
+    """Claim so many times as a worker that dies at once."""
+    claims = [store.claim("small", Worker(), run_id, lease=-1) for _ in range(times)]
+    return [claim for claim in claims if claim is not None]
+
+
+class TestKillers:
+    def test_a_chunk_that_killed_three_workers_is_claimed_cell_by_cell(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        assert [len(claim.cells) for claim in lose(store, run_id, 3)] == [4, 4, 4]
+        alone = [store.claim("small", Worker(), run_id) for _ in range(5)]
+        assert alone[-1] is None
+        cells = [claim.cells for claim in alone if claim is not None]
+        assert [len(of_one) for of_one in cells] == [1, 1, 1, 1]
+        assert {cell for (cell,) in cells} == set(FOUR_CELLS.panels[0].grid.cells())
+
+    def test_what_kills_alone_too_is_given_up_and_the_others_are_recorded(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        lose(store, run_id, 3)
+        killer = lose(store, run_id, 1)[0]
+        while (claim := store.claim("small", Worker(), run_id)) is not None:
+            store.record(claim, make_outcome(1))
+        assert not store.is_open("small")
+        (failure,) = store.failures("small")
+        assert (failure.alpha, failure.lambda_) == (
+            killer.cells[0].alpha,
+            killer.cells[0].lambda_,
+        )
+        assert failure.reason.startswith("killed 4 workers, the last one alone (on ")
+        assert [(p.finished, p.failed) for p in store.progress("small")] == [(3, 1)]
+        states = {t.state.name for t in optuna_study(store, "small/sgd/seed0").trials}
+        assert states == {"COMPLETE", "FAIL"}
+
+    def test_a_release_is_no_death(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        for _ in range(5):
+            claim = store.claim("small", Worker(), run_id)
+            assert claim is not None
+            assert len(claim.cells) == 4
+            store.release(claim)
+
+    def test_failed_cells_are_tried_again_when_asked_to(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        lose(store, run_id, 7)
+        assert store.claim("small", Worker(), run_id) is None
+        assert len(store.failures("small")) == 4
+        assert store.retry_failed("small") == 4
+        assert store.failures("small") == []
+        again = [store.claim("small", Worker(), run_id) for _ in range(4)]
+        assert [claim and claim.attempts for claim in again] == [1, 1, 1, 1]
+        assert store.retry_failed("small") == 0
+
+    def test_a_chunk_is_halved_as_if_it_had_not_been_claimed(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        claim = store.claim("small", Worker(), run_id)
+        assert claim is not None
+        store.halve(claim)
+        store.halve(claim)  # no longer ours: nothing happens
+        halves = [store.claim("small", Worker(), run_id) for _ in range(3)]
+        assert halves[2] is None
+        cells = [half.cells for half in halves if half is not None]
+        assert cells == [claim.cells[:2], claim.cells[2:]]
+        assert [half.attempts for half in halves if half is not None] == [1, 1]
+
+    def test_who_lost_the_lease_fails_and_halves_nothing(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        (late,) = lose(store, run_id, 1)
+        holder = store.claim("small", Worker(), run_id)
+        assert holder is not None
+        store.fail(late, "a reason")
+        store.halve(late)
+        store.record(holder, make_outcome(4))
+        assert store.failures("small") == []
+
+
+class TestLostAnswers:
+    """A connection may break after the commit, before its answer: the transaction runs twice."""
+
+    def test_a_second_try_to_claim_gets_the_same_chunk(self, store: Store, small_study: Study):
+        run_id, worker = begin(store, small_study), Worker()
+        first = store.claim("small", worker, run_id)
+        assert store.claim("small", worker, run_id) == first
+        assert sum(p.running for p in store.progress("small")) == 2
+
+    def test_a_broken_connection_is_replaced(
+        self, store: Store, small_study: Study, monkeypatch: pytest.MonkeyPatch
+    ):
+        if store.database.is_sqlite:
+            pytest.skip("an SQLite file has no server that could go away")
+        create(store, small_study)
+        tries = []
+
+        def read_across_a_crash(connection: sa.Connection) -> int:
+            tries.append(1)
+            if len(tries) == 1:
+                own = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+                with store.database.engine.connect() as other:
+                    other.execute(sa.text("SELECT pg_terminate_backend(:own)"), {"own": own})
+            return connection.scalar(sa.text("SELECT count(*) FROM landscape_cell"))
+
+        assert store.database.read(read_across_a_crash) == 12
+        assert len(tries) == 2
+
+
+class TestLooking:
+    def test_workers_are_told_with_their_last_sign_of_life(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        me = Worker("cuda:1")
+        store.claim("small", me, run_id)
+        store.claim("small", Worker(), run_id, lease=-1)
+        mine, lost = store.workers("small")
+        if not mine.alive:
+            mine, lost = lost, mine
+        assert (mine.host, mine.pid, mine.device) == (me.host, me.pid, "cuda:1")
+        assert (mine.panel, mine.seed, mine.cells, mine.alive) == ("sgd", 0, 2, True)
+        assert 0 <= mine.silent < 60
+        assert not lost.alive
+        assert store.silent(run_id) == [lost.pid]
+        store.end_run(run_id)
+        assert store.workers("small") == []
+
+    def test_a_run_lives_as_long_as_its_parent_beats(self, store: Store, small_study: Study):
+        run_id = begin(store, small_study)
+        assert store.is_running(run_id)
+        store.beat_run(run_id, lease=-1)
+        assert not store.is_running(run_id)
+        store.beat_run(run_id)
+        assert store.is_running(run_id)
+        store.end_run(run_id)
+        store.beat_run(run_id)
+        assert not store.is_running(run_id)
+
+    def test_open_chunks_of_all_studies(self, store: Store, small_study: Study):
+        create(store, small_study)
+        create(store, small_study.change(name="other"))
+        claim = store.claim("small", Worker(), store.start_run("small", {}))
+        assert claim is not None
+        store.record(claim, make_outcome(2))
+        assert len(store.open_chunks()) == 11
+        assert claim.chunk_id not in store.open_chunks()
+
+
 class TestRecord:
     def test_optuna_reads_values_attributes_and_curves(self, store: Store, small_study: Study):
         train_all(store, small_study)
@@ -566,6 +719,58 @@ class TestBadDatabases:
         store.database.write(lambda c: c.exec_driver_sql(statement))
         with pytest.raises(StoreError, match=f"another version of {whose}.*expected"):
             Store(store.url)
+
+    def test_a_database_of_the_first_schema_is_upgraded(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        create(store, make_study(seeds=2))
+        before = store.cells("small"), store.curves("small")
+        for statement in (
+            "DROP INDEX landscape_chunk_order",
+            "ALTER TABLE landscape_run DROP COLUMN expires",
+            "ALTER TABLE landscape_chunk DROP COLUMN beaten",
+            "ALTER TABLE landscape_chunk DROP COLUMN reason",
+            "UPDATE landscape_schema SET version = 1",
+        ):
+            store.database.write(lambda c, statement=statement: c.exec_driver_sql(statement))
+        with closing(Store(store.url)) as upgraded:
+            assert len(upgraded.cells("small")) == len(before[0])
+            train_all(upgraded, make_study(seeds=2))
+            assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
+            assert upgraded.workers("small") == []
+        fresh, old = sa.inspect(store.database.engine), "landscape_chunk"
+        assert "landscape_chunk_order" in {index["name"] for index in fresh.get_indexes(old)}
+
+    def test_without_its_driver_postgresql_says_what_to_install(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        with pytest.raises(UsageError, match=r"pip install 'landscape-study\[postgres\]'"):
+            Store("postgresql://me@nowhere/x")
+
+    def test_a_server_that_does_not_answer_is_told_at_once(self):
+        with pytest.raises(StoreError, match=r"nowhere\.invalid.*check the --store URL"):
+            Store("postgresql://me:secret@nowhere.invalid/x")
+
+    def test_a_password_is_never_shown(self):
+        with pytest.raises(StoreError) as caught:
+            Store("postgresql://me:secret@nowhere.invalid/x")
+        assert "secret" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("kind", "found"),
+        [("nfs4", "nfs4"), ("ext4", None), ("fuse.sshfs", "fuse.sshfs"), ("fuse.other", None)],
+    )
+    def test_a_network_file_system_is_noticed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, found: str | None
+    ):
+        mounts = [
+            SimpleNamespace(mountpoint="/", fstype="overlay"),
+            SimpleNamespace(mountpoint=str(tmp_path), fstype=kind),
+            SimpleNamespace(mountpoint=str(tmp_path / "deeper"), fstype="cifs"),
+        ]
+        monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
+        database = Store(str(tmp_path / "x.db"), create=True).database
+        assert database.network_file_system() == found
 
     def test_the_schema_named_here_is_optunas_own(self, store: Store):
         storage = optuna_storage(store)

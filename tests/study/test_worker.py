@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from study import worker
-from study.provenance import provenance
+from study.errors import TrainingError
+from study.outcome import Outcome
+from study.provenance import Worker, provenance
 from study.spec import Cell
 from study.store import Store
-from study.worker import Job, _filled_up, work
-from tests.conftest import make_study
+from study.worker import Job, _checkpoint, _filled_up, work
+from tests.conftest import make_outcome, make_study
 from tests.study.runs import results
 
 
@@ -79,3 +85,166 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
     work(replace(make_job("captured", 4, store.url, run_id), study=other), "cpu")
     assert sizes[2:] == [(5, "captured"), (3, "captured")]
     assert results(store, "other") == found
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+
+def begun(store: Store, *, chunk: int = 8, engine: str = "vmap") -> Job:
+    """A job on a study whose cells are in the store in chunks of that size."""
+    job = make_job(engine, chunk)
+    chunking = partial(batched, n=chunk)
+    store.create(job.study, "abc", lambda cells: [list(some) for some in chunking(cells)])
+    run_id = store.start_run("small", provenance(["cpu"], engine))
+    return replace(job, store=store.url, run_id=run_id)
+
+
+def batched(cells: Sequence[Cell], n: int) -> list[Sequence[Cell]]:
+    return [cells[i : i + n] for i in range(0, len(cells), n)]
+
+
+class Memory:
+    """Trains no more than so many cells at once."""
+
+    def __init__(self, room: int, error: Exception) -> None:
+        self.room, self.error = room, error
+        self.tried: list[int] = []
+
+    def train_chunk(self, task, data, panel, cells, **more) -> Outcome:
+        self.tried.append(len(cells))
+        if len(cells) > self.room:
+            raise self.error
+        return make_outcome(len(cells), 2, start=10 * len(self.tried))
+
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["host", "CUDA", "PyTorch's of the host"])
+def test_what_is_too_much_for_the_memory_is_trained_in_halves(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    memory = Memory(3, error)
+    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    assert work(begun(store), "cpu")
+    assert sorted(memory.tried) == [2, 2, 2, 2, 4, 4, 8]
+    cells = store.cells("small")
+    assert {(row["state"], row["attempts"]) for row in cells} == {("finished", 1)}
+    assert len({row["test_error"] for row in cells}) == 8
+
+
+def test_one_cell_that_is_too_much_for_the_memory_fails_with_the_reason(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    memory = Memory(0, torch.OutOfMemoryError("CUDA out of memory.\nMore lines"))
+    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    assert work(begun(store, chunk=2), "cpu")
+    assert sorted(memory.tried) == [1] * 8 + [2] * 4
+    failures = store.failures("small")
+    assert len(failures) == 8
+    assert {f.reason for f in failures} == {"out of memory, alone: CUDA out of memory."}
+
+
+def test_another_error_is_no_lack_of_memory(store: Store, monkeypatch: pytest.MonkeyPatch):
+    memory = Memory(0, RuntimeError("size mismatch"))
+    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    with pytest.raises(TrainingError, match="size mismatch"):
+        work(begun(store), "cpu")
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+# ---- the run and its lease ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("over", [Store.end_run, lambda store, run: store.beat_run(run, -1)])
+def test_when_the_run_is_over_nothing_is_claimed(store: Store, over):
+    job = begun(store)
+    over(store, job.run_id)
+    assert not work(job, "cpu")
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+def test_when_the_run_ends_in_the_middle_the_chunk_is_given_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    steps = []
+
+    def train(task, data, panel, cells, **more) -> Outcome:
+        store.end_run(job.run_id)
+        for _ in range(5):
+            steps.append(1)
+            more["on_step"]()
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(worker, "LOOK", 0.0)
+    job = begun(store)
+    assert not work(job, "cpu")
+    assert len(steps) == 1
+    assert {(row["state"], row["attempts"]) for row in store.cells("small")} == {("open", 0)}
+
+
+def test_a_beat_follows_the_steps(store: Store, monkeypatch: pytest.MonkeyPatch):
+    silent = []
+    expire = "UPDATE landscape_chunk SET expires = expires - 1000, beaten = beaten - 1000"
+
+    def train(task, data, panel, cells, **more) -> Outcome:
+        for _ in range(2):
+            store.database.write(lambda c: c.exec_driver_sql(expire))
+            before = store.workers("small")
+            more["on_step"]()
+            silent.append([(w.alive, w.silent > 900) for w in (*before, *store.workers("small"))])
+        return make_outcome(len(cells), 2)
+
+    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(worker, "BEAT", 0.0)
+    assert work(begun(store), "cpu")
+    assert silent == [[(False, True), (True, False)]] * 2
+
+
+# ---- checkpoints --------------------------------------------------------------------------------
+
+
+def test_a_claimed_chunk_goes_on_from_its_checkpoint_which_is_removed_then(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+
+    def train(task, data, panel, cells, *, checkpoint, **more) -> Outcome:
+        seen.append(checkpoint.recall())
+        checkpoint.every = 0.0
+        checkpoint.keep(lambda: {"epoch": len(seen)})
+        if len(seen) == 1:
+            raise RuntimeError("interrupted")
+        return make_outcome(len(cells), 2)
+
+    monkeypatch.setattr(worker, "train_chunk", train)
+    job = replace(begun(store), checkpoints=str(tmp_path / "kept"))
+    with pytest.raises(TrainingError):
+        work(job, "cpu")
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    assert work(job, "cpu")
+    assert [state and state["epoch"] for state in seen] == [None, 1]
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"engine": "captured"}, {"threads": 2}, {"width": 4}, {"fingerprint": "other"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_checkpoint_fits_only_who_would_train_alike(
+    store: Store, tmp_path: Path, change: dict[str, object]
+):
+    job = replace(begun(store), checkpoints=str(tmp_path))
+    claim = store.claim("small", Worker(), job.run_id)
+    assert claim is not None
+    kept = _checkpoint(job, claim, "cpu")
+    assert kept.key == _checkpoint(job, claim, "cpu").key
+    assert kept.key != _checkpoint(replace(job, **change), claim, "cpu").key  # type: ignore
+    assert kept.key != _checkpoint(job, claim, "cuda:0").key
+    assert kept.key != _checkpoint(job, replace(claim, cells=claim.cells[:4]), "cpu").key

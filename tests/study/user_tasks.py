@@ -36,16 +36,32 @@ class _Sleep(_Act):
 class _DieOnce(_Act):
     """Kills its worker the first time that a file named by the environment is not there."""
 
+    number = signal.SIGKILL
+
     def act(self, inputs: Tensor) -> None:
         marker = Path(os.environ["LANDSCAPE_TEST_MARKER"])
         if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]) and not marker.exists():
             marker.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
 
 
 class _DieAlways(_Act):
     def act(self, inputs: Tensor) -> None:
         if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _HangOnce(_DieOnce):
+    """Stops its worker likewise, as if it hung."""
+
+    number = signal.SIGSTOP
+
+
+class _DieOfInfinity(_Act):
+    """Kills its worker when activations overflow; a branch that makes cells train one by one."""
+
+    def act(self, inputs: Tensor) -> None:
+        if not inputs.isfinite().all():
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -82,6 +98,12 @@ def _data_of_the_folder() -> Data:
 many_classes = Task("many-classes", lambda: nn.Linear(15, 12), _twelve_classes, 12, 5, 3)
 slow = replace(spirals, name="slow", network=_with(_Sleep()))
 dies_once = replace(spirals, name="dies-once", network=_with(_DieOnce()))
+hangs_once = replace(spirals, name="hangs-once", network=_with(_HangOnce()))
+dies_of_infinity = replace(
+    spirals,
+    name="dies-of-infinity",
+    network=lambda: nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2), _DieOfInfinity()),
+)
 dies_always = replace(spirals, name="dies-always", network=_with(_DieAlways()))
 fails = replace(spirals, name="fails", network=_with(_FailInWorker()))
 branching = replace(spirals, name="branching", network=_with(_Branch()))
