@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import analysis, fig2, growth, limit, overheads, throughput
+from benchmarks import analysis, fig2, growth, limit, overheads, queue, throughput
 from benchmarks.measure import BenchmarkError, stop_when_terminated
 from benchmarks.networks import NETWORKS
 from benchmarks.results import RESULTS, Part, Settings, record
@@ -24,6 +24,7 @@ PARTS: dict[str, Part] = {  # `limit` reads what the tool reached in throughput
     },
     "limit": limit.measure,
     "growth": growth.measure,
+    "queue": queue.measure,
     "overheads": overheads.measure,
     "analysis": analysis.measure,
     "fig2": fig2.measure,

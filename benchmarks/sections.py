@@ -143,6 +143,26 @@ def growth_section(facts: Facts) -> str:
     return "\n\n".join(("## How cost grows", measured(facts), once, *parts))
 
 
+def queue_section(facts: Facts) -> str:
+    """How many workers one database feeds."""
+    columns = ("database", "chunks of", "workers", "cells/s", "claim + record", "99 %", "longest")
+    rows = []
+    for row in facts["rows"]:
+        waits = [
+            f"{1000 * row['claim_and_record_s'][key]:.0f} ms" for key in ("median", "p99", "max")
+        ]
+        rate = spread(row["cells_per_s"])
+        rows.append([row["database"], str(row["chunk"]), str(row["workers"]), rate, *waits])
+    epochs = facts["settings"]["curve_epochs"]
+    return (
+        f"## How many workers one database feeds\n\n{measured(facts)}\n\n"
+        "Workers that train nothing: each claims a chunk, records made-up results with curves of "
+        f"{epochs} epochs, and claims the next, all processes on this machine. Claim and record "
+        "are the times of one chunk; the longest wait for each other.\n\n"
+        f"{table(columns, rows)}"
+    )
+
+
 def overheads_section(facts: Facts) -> str:
     """What is paid beside training."""
     rows = [
@@ -215,6 +235,7 @@ def fig2_section(facts: Facts) -> str:
 SECTIONS: dict[str, Callable[[Facts], str]] = {
     "limit": limit_section,
     "growth": growth_section,
+    "queue": queue_section,
     "overheads": overheads_section,
     "analysis": analysis_section,
     "fig2": fig2_section,

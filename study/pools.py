@@ -131,7 +131,8 @@ class Cluster:
 
     def is_elsewhere(self) -> bool:
         """Whether any of its workers is on another machine than this."""
-        return set(self.client.run(socket.gethostname).values()) != {socket.gethostname()}
+        hosts = self.client.run(socket.gethostname, on_error="ignore")  # one may just have died
+        return bool(set(hosts.values()) - {socket.gethostname()})
 
     def start(self, job: Job, device: str) -> Future[bool]:
         """Start a worker; one whose machine is lost is started on another by dask itself."""

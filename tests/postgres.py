@@ -35,11 +35,12 @@ def binaries() -> Path | None:
 class Server:
     """A server that a test may start and stop as it likes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, safe: bool = False) -> None:
         found = binaries()
         if found is None:
             raise RuntimeError("PostgreSQL is not installed: no pg_ctl")
         self.binaries, self.folder, self.data = found, folder, folder / "data"
+        self.unsafe = "" if safe else "-F"  # then nothing waits for the disk
         # PostgreSQL refuses to run as root.
         self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
@@ -54,7 +55,9 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -F"
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' {self.unsafe}"
+        )
         log = str(self.folder / "log")
         self._call("pg_ctl", "start", "--wait", "--silent", "--log", log, "--options", options)
 
@@ -70,10 +73,10 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server that runs as long as this is entered."""
+def running_server(*, safe: bool = False) -> Iterator[Server]:
+    """A server that runs as long as this is entered; safe: it would survive a power cut."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
-        server = Server(Path(folder))
+        server = Server(Path(folder), safe=safe)
         server.start()
         try:
             yield server

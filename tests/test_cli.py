@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +21,11 @@ from study.engines import ENGINES, native
 from study.pairs import PAIRS
 from study.plan import Plan, make_plan
 from study.presets import PRESETS, load_preset
-from study.provenance import provenance
+from study.provenance import Worker, provenance
 from study.request import Changes, requested_study
 from study.spec import Study
 from study.store import Store
+from study.store.database import Database
 from study.tasks import TASKS, load_task
 from study.tasks.task import fingerprint
 from study.tuning import Choice
@@ -209,6 +212,93 @@ def test_status_shows_states_and_best(half_done: Path):
     assert "sgd 6 6 0 0 0 0 0.00" in words
     assert "adamw 6 0 0 6 0 0 – 0 s" in words
     assert landscape("status", "--store", half_done).exit_code == 0
+
+
+def test_status_shows_who_trains_and_since_when_nothing_was_heard(half_done: Path):
+    store = Store(str(half_done))
+    store.claim("small", Worker("cuda:1"), store.start_run("small", {}))
+    store.claim("small", Worker("cpu"), store.start_run("small", {}), lease=-1)
+    words = " ".join(landscape("status", "--store", half_done).output.split())
+    place = f"{socket.gethostname()} {os.getpid()}"
+    assert re.search(rf"{place} cuda:1 adamw 0 2 \d+ s ago (?!: lost)", words)
+    assert re.search(rf"{place} cpu adamw 0 2 \d+ s ago: lost", words)
+
+
+def test_status_says_which_cells_failed_why_and_how_to_go_on(half_done: Path):
+    store = Store(str(half_done))
+    claim = store.claim("small", Worker(), store.start_run("small", {}))
+    assert claim is not None
+    store.fail(claim, "out of memory, alone: 2 GiB")
+    output = landscape("status", "--store", half_done).output
+    alpha, lambda_ = claim.cells[0].alpha, claim.cells[0].lambda_
+    place = f"adamw, seed 0, α = {alpha:g}, λ = {lambda_:g}"
+    assert f"failed: {place}: out of memory, alone: 2 GiB\n" in output
+    assert "landscape resume small --retry-failed" in output
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_failed_cells_are_tried_again_only_when_asked_to(half_done: Path):
+    store = Store(str(half_done))
+    claim = store.claim("small", Worker(), store.start_run("small", {}))
+    assert claim is not None
+    store.fail(claim, "no reason")
+    resume = ("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
+    assert "failed: adamw" in landscape(*resume).output
+    again = landscape(*resume, "--retry-failed").output
+    assert "failed cells to be tried again: 2\n" in again
+    assert "failed: adamw" not in again
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+
+
+def test_cells_can_be_queued_for_workers(tmp_path: Path):
+    path = tmp_path / "x.db"
+    result = landscape(*SMALL_RUN, "--store", path, "--queue")
+    assert result.output == "study small: 8 cells in the database, 8 new\n"
+    assert {row["state"] for row in Store(str(path)).cells("small")} == {"open"}
+    again = landscape(*SMALL_RUN, "--store", path, "--queue")
+    assert again.output == "study small: 8 cells in the database, none of them new\n"
+    assert Store(str(path)).runs("small") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [("--task", SPIRALS), ("--trust-task",)], ids=["task", "trust"])
+def test_a_worker_trains_what_is_open(half_done: Path, option: tuple[str, ...]):
+    result = landscape("worker", "small", *option, "--store", half_done, "--workers", 1)
+    assert result.exit_code == 0
+    first, *_, last = result.output.splitlines()
+    assert first.startswith("study small: 12 cells, 6 of them finished; 1 worker, engine ")
+    assert last.endswith("12 of 12 cells")
+    assert {row["state"] for row in Store(str(half_done)).cells("small")} == {"finished"}
+    assert list(half_done.parent.glob("*.png")) == []
+
+
+def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_done: Path):
+    result = landscape("worker", "small", "--store", half_done)
+    assert result.exit_code == 2
+    assert f"add --task {SPIRALS}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("nonsense", "an address is tcp://HOST:PORT"), ("tcp://localhost:1", "dask scheduler")],
+)
+def test_a_cluster_that_is_not_there(tmp_path: Path, address: str, message: str):
+    result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dask", address)
+    assert result.exit_code == 2
+    assert f"--dask {address}: no scheduler answers there" in result.output
+    assert message in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_database_on_a_network_file_system_is_warned_of(
+    half_done: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Database, "network_file_system", lambda self: "nfs4")
+    resume = ("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
+    assert (
+        f"warning: {half_done} lies on a network file system (nfs4)" in landscape(*resume).output
+    )
 
 
 def test_list_names_the_studies(half_done: Path):
