@@ -88,7 +88,7 @@ def test_everything_works_and_every_result_is_explained(tmp_path: Path):
     assert result.exit_code == 0, result.output
     page = (tmp_path / "speed.md").read_text(encoding="utf-8")
     headings = [line for line in page.splitlines() if line.startswith("##")]
-    assert len(headings) == 7
+    assert len(headings) == 8
     assert all(heading in result.output for heading in headings)
     explained = set(README.split("`")[1::2])
     for name in parts:
