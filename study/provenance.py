@@ -17,7 +17,8 @@ PACKAGES = ("landscape-study", "torch", "optuna", "numpy", "sqlalchemy")
 
 
 def provenance(devices: list[str], engine: str) -> dict[str, object]:
-    """Versions, git revision, machine, devices and engine of this run, ready for JSON."""
+    """Versions, git revision, machine, process, devices and engine of this run, ready for JSON."""
+    me = Worker()
     return {
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -27,6 +28,7 @@ def provenance(devices: list[str], engine: str) -> dict[str, object]:
         "cpus": os.cpu_count(),
         "devices": devices,
         "engine": engine,
+        "process": {"machine": me.machine, "pid": me.pid, "born": me.born},
     }
 
 

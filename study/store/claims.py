@@ -5,6 +5,7 @@ A claim is a lease on the database's clock; whoever holds it may write, and nobo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from study.store.database import now
 from study.store.results import write_outcome
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
+from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
@@ -49,6 +51,7 @@ def claim(
 ) -> Claim | None:
     """Take the first open chunk of the study that nobody holds; None if there is none now."""
     is_open = (_chunk.c.study_id == _study_id(name)) & (_chunk.c.state == "open")
+    _forgive(connection, is_open)
     _isolate_killers(connection, is_open)
     row = _taken_before(connection, is_open, worker)
     if row is None:
@@ -175,21 +178,32 @@ def release_run(connection: Connection, run_id: int) -> None:
 def release_dead(connection: Connection, name: str) -> int:
     """Free the chunks of workers on this machine that have died; how many there were."""
     held = (
-        sa.select(_chunk)
+        sa.select(_chunk, _run.c.provenance)
+        .join(_run, isouter=True)
         .where(_chunk.c.study_id == _study_id(name), _chunk.c.state == "open")
         .where(_chunk.c.owner.is_not(None))
-        .with_for_update()
+        .with_for_update(of=_chunk)
     )
-    dead = [
-        row["owner"]
-        for row in connection.execute(held).mappings()
-        if is_dead(row["machine"], row["pid"], row["born"])
-    ]
-    expire = _chunk.update().where(_chunk.c.owner.in_(dead)).values(owner=None, expires=0.0)
-    freed = connection.scalars(expire.returning(_chunk.c.chunk_id)).all()
-    for chunk_id in freed:
+    rows = connection.execute(held).mappings()
+    dead = [row for row in rows if is_dead(row["machine"], row["pid"], row["born"])]
+    # Who died with the parent was not killed by what it trained, but by a power cut, say.
+    guiltless = [row["owner"] for row in dead if _is_parent_dead(row["provenance"])]
+    _release(connection, _chunk.c.owner.in_(guiltless))
+    expire = (
+        _chunk.update()
+        .where(_chunk.c.owner.in_([row["owner"] for row in dead]))
+        .values(owner=None, expires=0.0)
+        .returning(_chunk.c.chunk_id)
+    )
+    for chunk_id in connection.scalars(expire).all():
         _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
-    return len(freed)
+    return len(dead)
+
+
+def _is_parent_dead(provenance: str | None) -> bool:
+    """Whether the process that began a run is known to be gone."""
+    process = json.loads(provenance or "{}").get("process")
+    return process is not None and is_dead(**process)
 
 
 def is_open(connection: Connection, name: str) -> bool:
@@ -248,6 +262,13 @@ def _release(connection: Connection, which: sa.ColumnElement[bool]) -> Sequence[
     for chunk_id in freed:
         _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
     return freed
+
+
+def _forgive(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
+    """Give back what workers held whose whole run is lost: its cells killed nobody."""
+    over = sa.select(_run.c.run_id).where(_run.c.ended.is_not(None) | (_run.c.expires < now()))
+    lost = (_chunk.c.expires > 0) & (_chunk.c.expires < now()) & _chunk.c.run_id.in_(over)
+    _release(connection, is_open & lost)
 
 
 def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ DEFAULT_URL = "sqlite:///results/landscapes.db"
 
 BUSY_TIMEOUT = 30  # seconds that SQLite waits for a lock
 PATIENCE = 60.0  # seconds for which what fails for a passing reason is tried again
+FIRST = 10.0  # seconds of it for a server that never answered: more likely it is misspelt
 COLLISIONS = 3.0  # seconds of it for two that create the same rows: a real conflict does not pass
 LONGEST_PAUSE = 2.0  # seconds between tries
 CREATING = 7_162_534  # of PostgreSQL's advisory lock: any number that nobody else takes
@@ -34,8 +36,11 @@ NETWORK = (  # names of file systems begin with it, on which several machines ca
     *("nfs", "cifs", "smb", "afs", "9p", "ceph", "glusterfs", "lustre", "gpfs", "beegfs"),
     *("pvfs", "orangefs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3", "fuse.gcs"),
 )
-LASTING = ("readonly", "unable to open", "disk is full", "No space left", "no such table")
-REMEDIES = {  # by what the database's own message holds
+LASTING = (  # what does not pass by itself, by what the database's own message holds
+    *("readonly", "unable to open", "disk is full", "disk I/O error", "No space left"),
+    *("no such table", "does not exist", "password", "resolve host"),
+)
+REMEDIES = {  # likewise
     "readonly": "give it and its folder write permission, or name another --store",
     "read-only": "connect to a server that can be written, or name another --store",
     "unable to open": "check that its folder exists and can be written",
@@ -43,6 +48,9 @@ REMEDIES = {  # by what the database's own message holds
     "not a database": "it is another kind of file; name another --store",
     "malformed": "the file is damaged; restore a copy, or name another --store",
     "disk is full": "free some space and resume; nothing recorded is lost",
+    "disk I/O error": "the disk is full, at a limit or failing; mend that and resume: nothing "
+    "recorded is lost",
+    "resolve host": "check the server's name in the --store URL",
     "No space left": "free some space on the server and resume; nothing recorded is lost",
     "no such table": "another program's database; name another --store",
     "password": "check user and password in the --store URL, or put them into ~/.pgpass",
@@ -165,7 +173,8 @@ class Database:
 
     def _connect(self) -> Engine:
         if self.is_sqlite:
-            engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_TIMEOUT})
+            url = _read_only(self.url) or self.url
+            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
             sa.event.listen(engine, "connect", _configure_sqlite)
             sa.event.listen(engine, "begin", _begin_sqlite)
             return engine
@@ -243,9 +252,9 @@ class Database:
         if isinstance(e, IntegrityError):
             return COLLISIONS
         passing = isinstance(e, OperationalError) or e.connection_invalidated
-        # A server that never answered is more likely misspelt than about to come back.
-        lasting = not self.reached or any(sign in str(e.orig) for sign in LASTING)
-        return PATIENCE if passing and not lasting else 0.0
+        if not passing or any(sign in str(e.orig) for sign in LASTING):
+            return 0.0
+        return PATIENCE if self.reached else FIRST
 
     def error(self, e: Exception) -> StoreError:
         """What went wrong with the database, and what to do."""
@@ -263,6 +272,18 @@ class Database:
 
 def _holds(mount: Any, path: Path) -> bool:
     return path.is_relative_to(mount.mountpoint)
+
+
+def _read_only(url: URL) -> URL | None:
+    """How to open an SQLite file in a folder where nothing can be written, not even locks.
+
+    A log beside it holds what is not in the file yet: then it cannot be read without writing.
+    """
+    path = Path(url.database or "")
+    if os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+        return None
+    options = {"mode": "ro", "immutable": "1", "uri": "true"}
+    return url.set(database=path.as_uri(), query=options)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:

@@ -1,0 +1,83 @@
+"""The long siege: hundreds of kills, on SQLite and on PostgreSQL, and what the ledger found.
+
+    python -m tests.crashes [--kills 500] [--postgres-kills 200] [--run-kills 20] [--seed 0]
+
+Exits with 1 unless no cell is lost, doubled, stuck or torn, and runs of the command line that were
+killed end with the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tests.crashes.harness import Report, Siege, report_lines
+from tests.crashes.runs import besiege
+from tests.postgres import Server, binaries, fresh_database, running_server
+
+RESTART = 8.0  # seconds between crashes of the server
+
+
+@click.command()
+@click.option("--kills", default=500, show_default=True, help="On SQLite.")
+@click.option("--postgres-kills", default=200, show_default=True)
+@click.option("--run-kills", default=20, show_default=True, help="Of `landscape run`.")
+@click.option("--workers", default=4, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def main(kills: int, postgres_kills: int, run_kills: int, workers: int, seed: int) -> None:
+    """Kill workers until so many are dead, then count."""
+    if postgres_kills and binaries() is None:
+        raise click.UsageError("PostgreSQL is not installed: give --postgres-kills 0")
+    found = False
+    for title, siege in _sieges(kills, postgres_kills, workers, seed):
+        report: Report = siege()
+        click.echo(f"{title}: " + "\n".join(report_lines(report)))
+        found = found or bool(report.counts)
+    if run_kills:
+        with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
+            died, wrong = besiege(Path(folder), run_kills, seed)
+        told = ", ".join(f"{way} {count}" for way, count in died.items())
+        click.echo("\n".join([f"landscape run: {told}; {len(wrong)} differences", *wrong]))
+        found = found or bool(wrong)
+    raise SystemExit(found)
+
+
+def _sieges(kills: int, postgres_kills: int, workers: int, seed: int) -> Iterator[tuple]:
+    with tempfile.TemporaryDirectory(prefix="crashes-") as name:
+        folder = Path(name)
+        if kills:
+            url = f"sqlite:///{folder}/crashes.db"
+            yield "SQLite", Siege(url, folder, kills, seed, workers)
+        if postgres_kills:
+            (folder / "postgres").mkdir()
+            with running_server() as server, fresh_database(server.url) as url:
+                disturb = Restarts(server)
+                siege = Siege(
+                    url, folder / "postgres", postgres_kills, seed, workers, disturb=disturb
+                )
+                yield "PostgreSQL", siege
+                click.echo(f"  the server crashed {disturb.times} times")
+
+
+class Restarts:
+    """Crashes the server now and then, and starts it again."""
+
+    def __init__(self, server: Server, every: float = RESTART) -> None:
+        self.server, self.every, self.times = server, every, 0
+        self.next = time.monotonic() + every
+
+    def __call__(self) -> None:
+        if time.monotonic() > self.next:
+            self.server.stop()
+            time.sleep(0.5)
+            self.server.start()
+            self.times += 1
+            self.next = time.monotonic() + self.every
+
+
+if __name__ == "__main__":
+    main()
