@@ -51,7 +51,10 @@ def run(
     if not store.is_open(name):
         return
     remove_all_but(store.checkpoints, store.open_chunks())
-    run_id = store.start_run(name, provenance(list(plan.layout.devices), plan.choice.engine))
+    threads = plan.layout.threads if pool is None else None
+    facts = provenance(list(plan.layout.devices), plan.choice.engine)
+    how = {"threads": threads, "width": plan.choice.width}
+    run_id = store.start_run(name, facts | how)
     job = Job(
         store=store.url,
         study=store.study(name),

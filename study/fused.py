@@ -230,7 +230,8 @@ class _Batches:
         order = torch.randperm(self.examples, generator=self.order).to(device)
         for i, indices in list(enumerate(order.split(self.size)))[first:]:
             inputs = normalized(self.task, self.data.train_inputs[indices], self.dtype)
-            inputs = self.task.augment(inputs, self.augmentation)
+            # Compiled code reads its inputs as they lay when it was traced.
+            inputs = self.task.augment(inputs, self.augmentation).contiguous()
             yield epoch + i / self.per_epoch, inputs, self.data.train_targets[indices]
 
     def state(self) -> list[Tensor]:

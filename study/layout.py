@@ -36,7 +36,8 @@ class Layout:
 
     def width(self, study: Study) -> int:
         """Cells of a whole chunk."""
-        return max(len(panel_chunks(p.grid.cells(), self.chunk)[0]) for p in study.panels)
+        panels = (panel_chunks(panel.grid.cells(), self.chunk) for panel in study.panels)
+        return max(len(chunk) for chunks in panels for chunk in chunks)
 
     def busiest(self, study: Study, missing: Missing) -> int:
         """Epochs of cells of the worker that has most to train, each taking the longest left."""

@@ -16,7 +16,7 @@ from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
-from study.store.unopened import engine_begun, missing_cells
+from study.store.unopened import Begun, how_begun, missing_cells
 from study.tasks import load_task
 from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
 
@@ -83,7 +83,7 @@ def make_plan(
         chunk: most cells trained together; None to choose by device, memory and measuring.
         engine: one of `study.engines.ENGINES`; None to choose by measuring.
         store: where the study is to be trained, a database that need not exist yet: only what is
-            missing there counts, and what was interrupted goes on by the engine it began with.
+            missing there counts, and what was interrupted goes on as it began.
         tell: called with a word when something takes longer.
 
     Raises:
@@ -97,18 +97,16 @@ def make_plan(
     _require_metrics(study, task)
     hash_ = fingerprint(task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
-    devices = choose_devices(device, workers, cell_bytes(alone))
-    layout = Layout(devices, threads=max(1, joblib.cpu_count() // len(devices)), chunk=1)
-    setting = replace(alone, device=devices[0], threads=layout.threads)
-    most = max(
-        1, min(CHUNK[devices[0].partition(":")[0]], room(devices) // _cell_bytes(setting, engine))
-    )
-    layout = replace(layout, chunk=chunk or most)
-    begun = engine_begun(store, study.name) if store else None
+    begun = how_begun(store, study.name) if store else None
+    layout = _layout(device, workers, cell_bytes(alone), begun)
+    setting = replace(alone, device=layout.devices[0], threads=layout.threads)
+    largest = max(len(panel.grid.cells()) for panel in study.panels)
+    most = chunk or _largest_chunk(setting, layout.devices, engine)
+    layout = replace(layout, chunk=min(most, largest))
     if engine is not None:
         choice = tuning.given(setting, engine, layout.width(study))
-    elif begun is not None and why_not(begun, *setting.network, setting.device) is None:
-        choice = tuning.Choice(begun, layout.width(study))
+    elif begun is not None and why_not(begun.engine, *setting.network, setting.device) is None:
+        choice = tuning.Choice(begun.engine, begun.width or layout.width(study))
     elif setting.device.startswith("cuda"):
         choice = tuning.on_gpu(setting, layout.width(study))
     else:
@@ -117,8 +115,9 @@ def make_plan(
         shares = [_share(setting, layout, missing) for layout in layouts]
         best, choice = tuning.choose(shares, hash_, tell)
         layout = layouts[best]
-    if choice.engine == "one-by-one":
+    if choice.engine == "one-by-one" and chunk is None:
         layout = replace(layout, chunk=min(layout.chunk, ONE_BY_ONE_CHUNK))
+        choice = replace(choice, width=layout.width(study))
     return Plan(
         study=study,
         task=task,
@@ -129,6 +128,21 @@ def make_plan(
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=_cell_bytes(setting, choice.engine),
     )
+
+
+def _layout(device: str, workers: int | None, memory: int, begun: Begun | None) -> Layout:
+    """Workers and their threads, of which the bits of results depend on the latter."""
+    devices = choose_devices(device, workers, memory)
+    threads = max(1, joblib.cpu_count() // len(devices))
+    if workers is None and begun is not None and begun.threads and devices[0] == "cpu":
+        devices, threads = ("cpu",) * begun.workers, begun.threads
+    return Layout(devices, threads, chunk=1)
+
+
+def _largest_chunk(setting: Setting, devices: tuple[str, ...], engine: str | None) -> int:
+    """Cells that gain by being trained together, and for which there is memory."""
+    fitting = room(devices) // _cell_bytes(setting, engine)
+    return max(1, min(CHUNK[devices[0].partition(":")[0]], fitting))
 
 
 def _share(setting: Setting, layout: Layout, missing: Missing) -> tuning.Share:

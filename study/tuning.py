@@ -65,25 +65,15 @@ def choose(
     if shares[0].cell_epochs == 0:
         return 0, Choice("vmap", shares[0].width)
     trials = [_Trial(share, fingerprint) for share in shares]
-    _forget_what_is_no_longer_true(trials)
     trials[0].probe()
     if trials[0].is_whole() and trials[0].seconds() >= WORTH_COMPILING:
         for trial in trials[1:]:
             trial.probe()
-    ranked = sorted((trial for trial in trials if trial.known.probes), key=_Trial.seconds)
+    ranked = sorted((trial for trial in trials if trial.probes), key=_Trial.seconds)
     for trial in ranked[: 2 if ranked[0].seconds() >= LONG else 1]:
         trial.compile(tell)
     best = min(ranked, key=_Trial.seconds)
     return trials.index(best), best.choice()
-
-
-def _forget_what_is_no_longer_true(trials: Sequence[_Trial]) -> None:
-    """A pace is remembered, a permission is not: the task's code may have changed since."""
-    known = [trial for trial in trials if trial.known.probes]
-    for engine in {trial.best.engine for trial in known}:
-        if why_not(engine, *trials[0].setting.network) is not None:
-            for trial in known:
-                trial.known = Known()
 
 
 def given(setting: Setting, engine: str, width: int) -> Choice:
@@ -119,31 +109,35 @@ def on_gpu(setting: Setting, width: int) -> Choice:
     return Choice("captured" if why is None else "vmap", width, None, why or "")
 
 
-@dataclass(frozen=True)
-class Known:
-    """What was measured of a setting."""
-
-    probes: tuple[Probe, ...] = ()
-    why: str = ""  # why the engines that are missing are missing
-    final: bool = False  # whether no longer training would be worth another look
-
-
 class _Trial:
-    """What is known of one share, and how to know more."""
+    """What is known of one share, and how to know more.
+
+    A pace is remembered, a permission is not: memory, compiler or the task's code may be others
+    than when it was measured.
+
+    Attributes:
+        probes: of the engines that were measured and may be used.
+        why: why no better engine is among them.
+    """
 
     def __init__(self, share: Share, fingerprint: str) -> None:
         self.share, self.setting = share, share.setting
         self.memory = Memory(share.setting, share.width, fingerprint)
-        self.known = self.memory.recall() or Known()
+        self.probes = self.memory.recall()
+        self.why = ""
+        if self.probes and why_not(self.best.engine, *self.setting.network):
+            self.probes = ()  # the task's code is no longer what was measured
+        if self.probes and not self._has_room():
+            self.probes = tuple(p for p in self.probes if not ENGINES[p.engine].traced)
 
     @property
     def best(self) -> Probe:
         """Of the fastest engine that was measured."""
-        return min(self.known.probes, key=lambda probe: probe.pace.step)
+        return min(self.probes, key=lambda probe: probe.pace.step)
 
     def choice(self) -> Choice:
         """Of the fastest engine."""
-        return Choice(self.best.engine, self.share.width, self.best.pace, self.known.why)
+        return Choice(self.best.engine, self.share.width, self.best.pace, self.why)
 
     def seconds(self) -> float:
         """That the training takes with the fastest engine."""
@@ -151,48 +145,65 @@ class _Trial:
 
     def is_whole(self) -> bool:
         """Whether a whole chunk could be measured: networks that allow none gain little by any."""
-        probe = self.known.probes[0]
+        probe = self.probes[0]
         return (probe.cells, probe.examples) == (self.share.width, self.setting.batch_size)
 
     def probe(self) -> None:
         """Measure what needs no compiling, as far as the training is long enough to gain by it."""
-        if not self.known.probes:
-            self._probe_first()
-        if len(self.known.probes) == 1 and not self.known.final and self.seconds() >= SHORT:
+        self._probe_first()
+        if self._measured("vmap") and self.seconds() >= SHORT:
             self._probe_others()
-
-    def _probe_first(self) -> None:
-        if why := why_not("vmap", *self.setting.network):
-            self._keep(measure_by_growing(self.setting, "one-by-one", 1), why=why, final=True)
-        else:
-            self._keep(measure_by_growing(self.setting, "vmap", self.share.width))
-
-    def _probe_others(self) -> None:
-        width, examples = self.share.width, self.known.probes[0].examples
-        self._keep(measure(self.setting, "one-by-one", 1, examples))
-        if not self.is_whole():
-            self._keep(final=True)  # too large a network for what is traced to pay
-        elif width * cell_bytes(self.setting, traced=True) > self.share.room:
-            self._keep(why="traced, a chunk would not fit into memory", final=True)
-        elif why := why_not("captured", *self.setting.network):
-            self._keep(why=why, final=True)
-        else:
-            self._keep(measure(self.setting, "captured", width, examples))
 
     def compile(self, tell: Callable[[str], None]) -> None:
         """Measure what is compiled, if the training is long enough to gain by it."""
-        if self.known.final or self.seconds() < WORTH_COMPILING:
+        worth = self._measured("captured") and self.seconds() >= WORTH_COMPILING
+        if self._measured("compiled") or not worth:
             return
         if why := why_not("compiled", *self.setting.network):
-            self._keep(why=why, final=True)
+            self.why = why
             return
         tell("compiling the training step for this machine, once: about half a minute")
         width, examples = self.share.width, self.setting.batch_size
-        self._keep(measure(self.setting, "compiled", width, examples), final=True)
+        try:
+            self._keep(measure(self.setting, "compiled", width, examples))
+        except Exception as e:  # a compiler fails in its own ways; what is measured is fast enough
+            self.why = f"compiling failed: {str(e).strip().splitlines()[0]}"
 
-    def _keep(self, *probes: Probe, why: str = "", final: bool = False) -> None:
-        self.known = Known((*self.known.probes, *probes), why, final)
-        self.memory.keep(self.known)
+    def _probe_first(self) -> None:
+        if self._measured("vmap"):
+            return
+        why = why_not("vmap", *self.setting.network)
+        if why is None:
+            self._keep(measure_by_growing(self.setting, "vmap", self.share.width))
+        elif not self._measured("one-by-one"):
+            self._keep(measure_by_growing(self.setting, "one-by-one", 1))
+        self.why = why or ""
+
+    def _probe_others(self) -> None:
+        width, examples = self.share.width, self.probes[0].examples
+        if not self._measured("one-by-one"):
+            self._keep(measure(self.setting, "one-by-one", 1, examples))
+        if not self.is_whole():
+            return  # too large a network for what is traced to pay
+        if not self._has_room():
+            self.why = "traced, a chunk would not fit into memory"
+        elif self._measured("captured"):
+            return
+        elif why := why_not("captured", *self.setting.network):
+            self.why = why
+        else:
+            self._keep(measure(self.setting, "captured", width, examples))
+
+    def _measured(self, engine: str) -> bool:
+        return any(probe.engine == engine for probe in self.probes)
+
+    def _has_room(self) -> bool:
+        """Whether a chunk fits into memory when it is traced."""
+        return self.share.width * cell_bytes(self.setting, traced=True) <= self.share.room
+
+    def _keep(self, probe: Probe) -> None:
+        self.probes = (*self.probes, probe)
+        self.memory.keep(self.probes)
 
 
 class Memory:
@@ -215,17 +226,17 @@ class Memory:
         name = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
         self.path: Path = cache_folder() / f"{name}.json"
 
-    def recall(self) -> Known | None:
-        """What was measured, or None: never, or the file is damaged."""
+    def recall(self) -> tuple[Probe, ...]:
+        """What was measured; nothing if it never was, or the file is damaged."""
         try:
-            facts = json.loads(self.path.read_text("utf-8"))
-            probes = tuple(Probe(**{**p, "pace": Pace(**p["pace"])}) for p in facts["probes"])
-            return Known(probes, facts["why"], facts["final"]) if probes else None
+            probes = json.loads(self.path.read_text("utf-8"))["probes"]
+            return tuple(Probe(**{**probe, "pace": Pace(**probe["pace"])}) for probe in probes)
         except (OSError, ValueError, KeyError, TypeError):
-            return None
+            return ()
 
-    def keep(self, known: Known) -> None:
+    def keep(self, probes: Sequence[Probe]) -> None:
         """Remember; several runs at once may do so."""
         unfinished = self.path.with_suffix(f".{os.getpid()}.json")
-        unfinished.write_text(json.dumps(asdict(known)), encoding="utf-8")
+        text = json.dumps({"probes": [asdict(probe) for probe in probes]})
+        unfinished.write_text(text, encoding="utf-8")
         unfinished.replace(self.path)

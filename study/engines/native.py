@@ -6,8 +6,10 @@ import hashlib
 import os
 import platform
 import shutil
+import subprocess
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import RLock
@@ -68,7 +70,22 @@ def why_not() -> str | None:
     compiler = os.environ.get("CXX", "clang++" if platform.system() == "Darwin" else "g++")
     if platform.system() == "Windows":
         return "not tried on Windows"
-    return None if shutil.which(compiler) else f"no C++ compiler here ({compiler})"
+    if shutil.which(compiler) is None:
+        return f"no C++ compiler here ({compiler})"
+    return None if _works(compiler) else f"the C++ compiler here does not work ({compiler})"
+
+
+@cache
+def _works(compiler: str) -> bool:
+    """Whether the compiler takes a program, with the headers that PyTorch's has."""
+    flags = () if platform.system() == "Darwin" else ("-fopenmp",)
+    command = [compiler, *flags, "-fsyntax-only", "-x", "c++", "-"]
+    program = f"{'#include <omp.h>' if flags else ''}\n#include <vector>\n"
+    try:
+        done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
 
 
 def cache_folder() -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import closing, suppress
+from dataclasses import dataclass
 
 from study.errors import MissingStoreError
 from study.spec import Cell, Study
@@ -37,15 +40,30 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     }
 
 
-def engine_begun(store: str, name: str) -> str | None:
-    """The engine of the last run of a study that is not finished: what is open goes on by it.
+@dataclass(frozen=True)
+class Begun:
+    """How the last run of a study trained it, which the bits of its results depend on."""
 
-    So what was interrupted repeats to the bit. None where there is no such study or run.
+    engine: str
+    width: int | None  # cells of a whole chunk; None: an older version did not say
+    workers: int
+    threads: int | None  # of each worker; None: it was not on this machine
+
+
+def how_begun(store: str, name: str) -> Begun | None:
+    """How the last run of a study went that is not finished: so that it repeats to the bit.
+
+    None where there is no such study or run.
     """
     with suppress(MissingStoreError), closing(Store(store)) as opened:
-        if name in opened.names() and opened.is_open(name):
-            engines = [run["provenance"].get("engine") for run in opened.runs(name)]
-            return engines[-1] if engines else None
+        if name not in opened.names() or not opened.is_open(name):
+            return None
+        runs = [run["provenance"] for run in opened.runs(name)]
+        if not runs or "engine" not in runs[-1]:
+            return None
+        facts, here = runs[-1], (socket.gethostname(), os.cpu_count())
+        threads = facts.get("threads") if (facts["host"], facts["cpus"]) == here else None
+        return Begun(facts["engine"], facts.get("width"), len(facts["devices"]), threads)
     return None
 
 

@@ -90,6 +90,20 @@ def test_augmentation_draws_from_its_own_generator(make_task, make_panel, train)
     assert not torch.equal(trained.theta, plain.theta)
 
 
+def turned(inputs, generator):
+    """By a quarter or not at all: the same shape with other strides."""
+    turns = int(torch.randint(2, (), generator=generator))
+    return torch.rot90(inputs, turns, (2, 3))
+
+
+@pytest.mark.parametrize(
+    "engine", ["captured", pytest.param("compiled", marks=pytest.mark.slow), "vmap", "one-by-one"]
+)
+def test_augmented_batches_may_lie_in_memory_as_they_like(engine, make_task, make_panel, train):
+    task, panel = make_task(conv_net, "image", augment=turned), make_panel("sgd")
+    assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
+
+
 def test_every_epoch_sees_every_example_once_the_last_partial_batch_too(
     make_task, make_panel, train
 ):

@@ -30,6 +30,12 @@ def test_a_whole_chunk_is_the_largest_that_there_will_be():
         assert Layout(("cpu",), 1, chunk).width(make_study()) == width
 
 
+def test_it_need_not_be_the_first():
+    """As of 121 cells, which make chunks of 40, 41 and 40."""
+    axis = tuple(0.01 * (k + 1) for k in range(11))
+    assert Layout(("cpu",), 1, 48).width(make_study(alphas=axis, lambdas=axis)) == 41
+
+
 class TestBusiest:
     """Two panels of six cells for three epochs."""
 

@@ -57,6 +57,9 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "gpu_cell_bytes", lambda setting, engine: 10**6)
 
 
+LARGE = make_study(pairs=("sgd",), lambdas=tuple(k / 100 for k in range(60)))  # 120 cells
+
+
 def room_for(cells: int, plan: Plan) -> int:
     """Free memory that so many cells fit into."""
     return int(cells * plan.cell_bytes / layout_module.MEMORY_SHARE) + 2
@@ -76,15 +79,15 @@ class TestChunks:
         assert plan.choice == Choice("vmap", width)
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
-        for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (100, 8), (3, 3)):
-            plan = make_plan(make_study(), device="cpu", chunk=chunk, engine="one-by-one")
-            assert plan.layout.chunk == taken
+        for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (12, 12), (3, 3)):
+            plan = make_plan(LARGE, device="cpu", chunk=chunk, engine="one-by-one")
+            assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
     def test_little_memory_makes_small_chunks(self, plan: Plan, free_memory: Any):
         for cells, chunk in ((2 * 7, 7), (0, 1), (10**6, layout_module.CHUNK["cpu"])):
             free_memory.available = room_for(cells, plan)
             asked = {"device": "cpu", "workers": 2, "engine": "vmap"}
-            assert make_plan(make_study(), **asked).layout.chunk == chunk
+            assert make_plan(LARGE, **asked).layout.chunk == chunk
 
 
 class TestDevices:
@@ -150,7 +153,7 @@ class TestEngine:
         assert plan.choice.pace is not None
 
     def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
-        plan = make_plan(make_study(task=BRANCHING), device="cpu", workers=1)
+        plan = make_plan(LARGE.change(task=BRANCHING), device="cpu", workers=1)
         assert (plan.choice.engine, plan.layout.chunk) == (
             "one-by-one",
             plan_module.ONE_BY_ONE_CHUNK,
@@ -198,6 +201,18 @@ class TestEngine:
         assert make_plan(make_study(name="other"), **where, store=store.url).choice.engine != (
             "one-by-one"
         )
+
+    def test_and_with_its_workers_threads_and_width_unless_others_are_asked_for(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        store.create(make_study(), "abc", lambda cells: panel_chunks(cells, 2))
+        how = {"threads": 3, "width": 2}
+        store.start_run("small", provenance(["cpu"] * 5, "vmap") | how)
+        plan = make_plan(make_study(), device="cpu", store=store.url)
+        assert (plan.layout.devices, plan.layout.threads) == (("cpu",) * 5, 3)
+        assert plan.choice == Choice("vmap", 2)
+        asked = make_plan(make_study(), device="cpu", workers=2, store=store.url)
+        assert len(asked.layout.devices) == 2
 
     def test_what_was_begun_by_an_engine_that_cannot_go_on_is_chosen_anew(
         self, store: Store, asked: list[float]

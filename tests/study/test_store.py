@@ -38,7 +38,7 @@ from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Options, Study
 from study.store import CellMean, Claim, Store
-from study.store.unopened import engine_begun, missing_cells
+from study.store.unopened import Begun, how_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 from tests.postgres import URL, fresh_database
 
@@ -636,18 +636,23 @@ class TestRecord:
     def test_what_is_open_goes_on_by_the_engine_of_its_last_run(
         self, store: Store, small_study: Study, tmp_path: Path
     ):
-        assert engine_begun(str(tmp_path / "none.db"), "small") is None
-        assert engine_begun(store.url, "small") is None
+        assert how_begun(str(tmp_path / "none.db"), "small") is None
+        assert how_begun(store.url, "small") is None
         create(store, small_study)
-        assert engine_begun(store.url, "small") is None  # no run yet
+        assert how_begun(store.url, "small") is None  # no run yet
         store.start_run("small", {"devices": ["cpu"]})  # by a version that did not say
-        assert engine_begun(store.url, "small") is None
+        assert how_begun(store.url, "small") is None
         for engine in ("captured", "compiled"):
-            store.start_run("small", provenance(["cpu"], engine))
-            assert engine_begun(store.url, "small") == engine
-        assert engine_begun(store.url, "other") is None
+            facts = provenance(["cpu", "cpu"], engine)
+            store.start_run("small", facts)
+            assert how_begun(store.url, "small") == Begun(engine, None, 2, None)
+        store.start_run("small", facts | {"threads": 2, "width": 33})
+        assert how_begun(store.url, "small") == Begun("compiled", 33, 2, 2)
+        store.start_run("small", facts | {"threads": 2, "width": 33, "host": "elsewhere"})
+        assert how_begun(store.url, "small") == Begun("compiled", 33, 2, None)
+        assert how_begun(store.url, "other") is None
         train_all(store, small_study)
-        assert engine_begun(store.url, "small") is None  # finished
+        assert how_begun(store.url, "small") is None  # finished
 
 
 class TestBadDatabases:
@@ -711,7 +716,7 @@ class TestBadDatabases:
         with pytest.raises(StoreError, match="Optuna's own database, holding no landscapes"):
             Store(url)
         assert missing_cells(url, small_study) == {"sgd": [6], "adamw": [6]}
-        assert engine_begun(url, "small") is None
+        assert how_begun(url, "small") is None
         create(Store(url, create=True), small_study)
         assert "mine" in optuna.get_all_study_names(url)
 
@@ -721,7 +726,7 @@ class TestBadDatabases:
         path = tmp_path / "empty.db"
         path.touch()
         assert missing_cells(str(path), small_study) == {"sgd": [6], "adamw": [6]}
-        assert engine_begun(str(path), "small") is None
+        assert how_begun(str(path), "small") is None
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE recipes (id INTEGER)")
         connection.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from study.cost import Pace, Probe, Setting
 from study.engines import ENGINES
 from study.errors import UsageError
 from study.spec import Options
-from study.tuning import Choice, Known, Memory, Share, choose, given, on_gpu, pace
+from study.tuning import Choice, Memory, Share, choose, given, on_gpu, pace
 from tests.conftest import make_study
 from tests.study.user_tasks import branching
 
@@ -235,6 +235,33 @@ class TestRefused:
         assert measured == ["vmap", "one-by-one"]
         assert bench.choose(MUCH, room=WIDTH * 100, fingerprint="b")[0].engine == "compiled"
 
+    @pytest.mark.parametrize("engine", ["vmap", "captured", "compiled"])
+    def test_what_was_refused_is_allowed_when_the_reason_has_gone(self, bench: Bench, engine: str):
+        bench.refused = {engine: "no compiler, say"}
+        assert bench.choose(MUCH)[0].engine != "compiled"
+        bench.refused = {}
+        choice, measured = bench.choose(MUCH)
+        assert (choice.engine, choice.why) == ("compiled", "")
+        assert engine in measured
+
+    def test_room_that_comes_and_goes_is_looked_at_each_time(self, bench: Bench, monkeypatch):
+        monkeypatch.setattr(tuning, "cell_bytes", lambda setting, traced: 100 if traced else 1)
+        little, much = {"room": WIDTH * 100 - 1}, {"room": WIDTH * 100}
+        assert bench.choose(MUCH, **little)[0].engine == "vmap"
+        assert bench.choose(MUCH, **much)[0].engine == "compiled"
+        choice, _ = bench.choose(MUCH, **little)
+        assert (choice.engine, choice.why) == ("vmap", "traced, a chunk would not fit into memory")
+
+    def test_a_compiler_that_fails_is_done_without(self, bench: Bench, monkeypatch):
+        def measure(setting: Setting, engine: str, *more: int) -> Probe:
+            if engine == "compiled":
+                raise RuntimeError("C++ compile error\nand its output")
+            return bench.measure(setting, engine, *more)
+
+        monkeypatch.setattr(tuning, "measure", measure)
+        choice, _ = bench.choose(MUCH)
+        assert (choice.engine, choice.why) == ("captured", "compiling failed: C++ compile error")
+
     @pytest.mark.parametrize("largest", [(1, BATCH), (WIDTH, 8)])
     def test_where_no_whole_chunk_can_be_probed_nothing_is_traced(
         self, bench: Bench, largest: tuple[int, int]
@@ -320,9 +347,9 @@ class TestRemembered:
             "[]",
             "null",
             "{}",
-            '{"probes": [], "why": "", "final": true}',
-            '{"probes": [{}], "why": "", "final": true}',
-            '{"probes": [{"pace": 3}], "why": "", "final": true}',
+            '{"probes": []}',
+            '{"probes": [{}]}',
+            '{"probes": [{"pace": 3}]}',
             "\udcff",
         ],
     )
@@ -339,7 +366,7 @@ class TestRemembered:
         bench.choose(MUCH)
         assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
         (path,) = own_cache.iterdir()
-        assert json.loads(path.read_text("utf-8"))["final"] is True
+        assert len(json.loads(path.read_text("utf-8"))["probes"]) == 4
 
 
 PROBES = st.builds(
@@ -351,17 +378,14 @@ PROBES = st.builds(
 )
 
 
-@hypothetically(
-    known=st.builds(
-        Known, st.lists(PROBES, min_size=1).map(tuple), st.text(max_size=30), st.booleans()
-    )
-)
-def test_what_is_kept_is_recalled(known: Known, tmp_path_factory: pytest.TempPathFactory):
+@hypothetically(probes=st.lists(PROBES).map(tuple))
+def test_what_is_kept_is_recalled(
+    probes: tuple[Probe, ...], tmp_path_factory: pytest.TempPathFactory
+):
     memory = Memory(SETTING, WIDTH, HASH)
     memory.path = tmp_path_factory.getbasetemp() / "known.json"
-    memory.keep(known)
-    assert memory.recall() == known
-    assert json.loads(memory.path.read_text("utf-8")) == json.loads(json.dumps(asdict(known)))
+    memory.keep(probes)
+    assert memory.recall() == probes
 
 
 # ---- engines that are asked for, and GPUs -------------------------------------------------------
@@ -420,16 +444,15 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(tuning, "WORTH_COMPILING", float("inf"))
     before = torch.get_rng_state()
     found = [choose([make_share()], HASH)]
-    known = Memory(SETTING, WIDTH, HASH).recall()
-    assert known is not None
-    assert [probe.engine for probe in known.probes] == ["vmap", "one-by-one", "captured"]
-    assert all(probe.pace.step > 0 < probe.pace.test for probe in known.probes)
+    probes = Memory(SETTING, WIDTH, HASH).recall()
+    assert [probe.engine for probe in probes] == ["vmap", "one-by-one", "captured"]
+    assert all(probe.pace.step > 0 < probe.pace.test for probe in probes)
     assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr(tuning, "measure", None)
     monkeypatch.setattr(tuning, "measure_by_growing", None)
     found.append(choose([make_share()], HASH))
     assert found[0] == found[1]
-    assert found[0][1].pace in [probe.pace for probe in known.probes]
+    assert found[0][1].pace in [probe.pace for probe in probes]
 
 
 def test_really_refused(own_cache: Path):
