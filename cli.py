@@ -618,6 +618,55 @@ def compare(
 
 @main.command()
 @click.argument("name", required=False)
+@store_option
+def check(name: str | None, store: str) -> None:
+    """Verify the database: is everything of study NAME, or of all studies, there and whole?
+
+    Says what to do about what is not; exits with 1 if anything is wrong.
+    """
+    from study.store import Store
+    from study.store.checking import check
+
+    opened = Store(store)
+    names = [opened.study(name).name] if name else opened.names()
+    findings = list(check(opened, names))
+    for finding in findings:
+        click.echo(f"{finding.what}\n  {finding.remedy}")
+    faults = sum(finding.is_fault for finding in findings)
+    cells = sum(p.total for name in names for p in opened.progress(name))
+    verdict = f"{faults} fault{'s' * (faults > 1)}" if faults else "all is well"
+    studies = f"{len(names)} stud{'y' if len(names) == 1 else 'ies'}"
+    click.echo(f"{opened.name}: {studies}, {cells} cells: {verdict}")
+    raise SystemExit(bool(faults))
+
+
+@main.command()
+@click.argument("into")
+@click.argument("source")
+@click.option("--study", "names", multiple=True, help="Only this study; may be repeated.")
+def merge(into: str, source: str, names: tuple[str, ...]) -> None:
+    """Take over into database INTO what it lacks of the studies in database SOURCE.
+
+    Both are database URLs, or paths of SQLite files; INTO is created if need be. Finished cells
+    are taken, no cell twice; what is finished in both stays as it is, and SOURCE as a whole. Only
+    what is whole is taken: merging a damaged database into a new one saves what can be saved.
+
+    \b
+    Examples:
+      landscape merge results/all.db results/from-the-other-machine.db
+      landscape merge postgresql+psycopg://me@server/landscapes results/landscapes.db
+    """  # noqa: D301
+    from study.store import Store
+    from study.store.merging import merge
+    from study.terminal import merged_line
+
+    there = Store(source)
+    for merged in merge(Store(into, create=True), there, names):
+        click.echo(merged_line(merged))
+
+
+@main.command()
+@click.argument("name", required=False)
 @data_option("--folder")
 def data(name: str | None) -> None:
     """Bring data set NAME into the data folder; without NAME, list the data sets.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from study.plan import Plan
     from study.spec import Study
     from study.store import Failure, PanelProgress, WorkerNow
+    from study.store.merging import Merged
 
 TABLE: dict[str, Any] = {
     "box": None,
@@ -271,6 +272,21 @@ def failure_lines(name: str, failures: Sequence[Failure]) -> list[str]:
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
     return [*lines, f"try again:  landscape resume {name} --retry-failed"]
+
+
+def merged_line(merged: Merged) -> str:
+    """What a merge took of one study, and what it left."""
+    parts = [f"{merged.taken} cells taken", f"{merged.there} were there"]
+    if merged.differing:
+        most = f"at most {merged.difference:.2f} points"
+        parts.append(
+            f"of which {merged.differing} have another error, by {most}: kept as they are"
+        )
+    if merged.torn:
+        parts.append(f"{merged.torn} left out, which are not whole")
+    if merged.open:
+        parts.append(f"{merged.open} open (landscape resume {merged.study})")
+    return f"study {merged.study}: {', '.join(parts)}"
 
 
 def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Table:

@@ -301,6 +301,40 @@ def test_a_database_on_a_network_file_system_is_warned_of(
     )
 
 
+def test_check_says_that_all_is_well(half_done: Path):
+    result = landscape("check", "--store", half_done)
+    assert result.output == f"{half_done}: 1 study, 12 cells: all is well\n"
+    assert result.exit_code == 0
+
+
+def test_check_says_what_is_wrong_and_what_to_do(half_done: Path):
+    store = Store(str(half_done))
+    store.database.write(lambda c: c.exec_driver_sql("DELETE FROM trial_values"))
+    result = landscape("check", "small", "--store", half_done)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert (
+        "study small, panel 'sgd', seed 0: 6 cells are finished, but without an error" in lines[0]
+    )
+    assert lines[1] == f"  save what is whole:  landscape merge NEW.db {half_done}"
+    assert lines[-1] == f"{half_done}: 1 study, 12 cells: 1 fault"
+
+
+def test_merge_says_what_it_took(half_done: Path, filled: Path, tmp_path: Path):
+    into = tmp_path / "new" / "all.db"
+    result = landscape("merge", into, half_done)
+    open_cells = "6 open (landscape resume small)"
+    assert result.output == f"study small: 6 cells taken, 0 were there, {open_cells}\n"
+    again = landscape("merge", into, half_done)
+    assert again.output == f"study small: 0 cells taken, 6 were there, {open_cells}\n"
+    assert landscape("check", "--store", into).exit_code == 0
+    other = landscape("merge", into, filled)
+    assert other.exit_code == 2
+    assert "other data or another network" in other.output
+    missing = landscape("merge", into, tmp_path / "none.db")
+    assert "no such database" in missing.output
+
+
 def test_list_names_the_studies(half_done: Path):
     output = landscape("list", "--store", half_done).output
     assert output == f"small\t6 of 12 cells\ttask {SPIRALS}\tsgd, adamw\n"

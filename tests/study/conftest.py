@@ -1,6 +1,8 @@
-"""Tiny tasks that train in milliseconds."""
+"""Tiny tasks that train in milliseconds; databases of both kinds."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +11,35 @@ from torch import nn
 from study import fused
 from study.engines import Ensemble
 from study.spec import Axis, Grid, Panel
+from study.store import Store
 from study.tasks.task import Data, Task
+from tests.postgres import URL, fresh_database
 from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained
 
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 CLASSES = 3
 TRAIN, TEST = 23, 17  # in batches of 5, the last one has 3
+
+
+@pytest.fixture(params=BACKENDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of an empty database: an SQLite file, or one on the server that `URL` names."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    server = os.environ.get(URL)
+    if server is None:
+        pytest.skip(f"no PostgreSQL server: {URL} is not set; `make test-postgres` starts one")
+    with fresh_database(server) as url:
+        yield url
+
+
+@pytest.fixture
+def any_store(store_url: str) -> Iterator[Store]:
+    """An empty database of either kind."""
+    opened = Store(store_url, create=True)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(autouse=True)

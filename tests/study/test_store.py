@@ -40,31 +40,14 @@ from study.spec import Options, Study
 from study.store import CellMean, Claim, Store
 from study.store.unopened import Begun, how_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
-from tests.postgres import URL, fresh_database
 
 FINGERPRINT = "abc"
-BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture(params=BACKENDS)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Of an empty database: an SQLite file, or one on the server that `URL` names."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    server = os.environ.get(URL)
-    if server is None:
-        pytest.skip(f"no PostgreSQL server: {URL} is not set; `make test-postgres` starts one")
-    with fresh_database(server) as url:
-        yield url
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
+def store(any_store: Store) -> Store:
     """An empty database of either kind: the contract is the same."""
-    opened = Store(store_url, create=True)
-    yield opened
-    opened.close()
+    return any_store
 
 
 @pytest.fixture

@@ -1,0 +1,320 @@
+"""Joining two databases of the same studies: what one lacks, it takes over from the other.
+
+Only finished cells are taken, and only whole ones, so that merging a damaged database into a new
+one saves what can be saved. What is finished in both stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection, RowMapping
+
+from study.errors import StoreError, UsageError
+from study.spec import Cell, Study
+from study.store import Store
+from study.store.checking import Place, torn
+from study.store.database import now
+from study.store.tables import cell_table as _cell
+from study.store.tables import chunk_table as _chunk
+from study.store.tables import curve_table as _curve
+from study.store.tables import run_table as _run
+from study.store.tables import study_table as _study
+
+_trial = models.TrialModel.__table__
+_value = models.TrialValueModel.__table__
+RESULTS = (  # tables that hold results of trials, beside the cell itself
+    _value,
+    models.TrialUserAttributeModel.__table__,
+    models.TrialIntermediateValueModel.__table__,
+    _curve,
+)
+
+AT_ONCE = 4096  # cells that are read and written in one transaction
+ROUNDING = 1e-4  # points of error by which two trainings of one cell may differ
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of a study, in cells."""
+
+    study: str
+    taken: int = 0
+    there: int = 0  # finished already
+    differing: int = 0  # of these, with another error than in the other database
+    difference: float = 0.0  # at most so many points
+    torn: int = 0  # not taken: finished there, but not whole
+    open: int = 0  # still to be trained
+
+
+def merge(into: Store, source: Store, names: Sequence[str]) -> Iterator[Merged]:
+    """Take over what `into` lacks of these studies of `source`, or of all if none is named.
+
+    Interrupted, it may be begun again: what was taken is there then.
+
+    Raises:
+        UsageError: both are the same database, or `source` has no such study.
+        StudyMismatchError: a study of this name differs in more than its size.
+        StoreError: workers are training the study in `into`.
+    """
+    if into.url == source.url:
+        raise UsageError(f"{into.name}: this is the same database twice: name two")
+    for study in [source.study(name) for name in names] or source.studies():
+        yield _merge_study(into, source, study)
+
+
+def _merge_study(into: Store, source: Store, study: Study) -> Merged:
+    cells = source.database.read(lambda c: _cells(c, study))
+    chunks: defaultdict[int, list[RowMapping]] = defaultdict(list)
+    for row in cells:
+        chunks[row["chunk_id"]].append(row)
+    most = max(map(len, chunks.values()), default=1)
+    first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
+    into.create(study, source.fingerprint(study.name), lambda new: _evenly(new, most))
+    found = Merged(study.name, torn=sum(row["is_torn"] for row in cells))
+    for group in _groups(list(chunks.values())):
+        results = source.database.read(partial(_Results, group))
+        found = _sum(found, into.database.write(partial(_take, into, study.name, results)))
+        if not all(row["is_whole"] for chunk in group for row in chunk):
+            into.database.write(partial(_regroup, study.name, group, first_new or 0))
+    into.database.write(partial(_remove_empty, study.name))
+    progress = into.progress(study.name)
+    return replace(found, open=sum(p.total - p.finished - p.failed for p in progress))
+
+
+def _evenly(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
+    return [cells[i : i + most] for i in range(0, len(cells), most)]
+
+
+def _groups(chunks: Sequence[list[RowMapping]]) -> Iterator[list[list[RowMapping]]]:
+    """The chunks in groups of some thousand cells."""
+    group: list[list[RowMapping]] = []
+    for chunk in chunks:
+        group.append(chunk)
+        if sum(map(len, group)) >= AT_ONCE:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _sum(a: Merged, b: Merged) -> Merged:
+    return replace(
+        a,
+        taken=a.taken + b.taken,
+        there=a.there + b.there,
+        differing=a.differing + b.differing,
+        difference=max(a.difference, b.difference),
+    )
+
+
+def _cells(connection: Connection, study: Study) -> Sequence[RowMapping]:
+    """All cells of a study, each with its chunk and whether it is finished and whole."""
+    done = _chunk.c.state == "done"
+    is_torn = sa.or_(*torn(study).values())
+    query = (
+        sa.select(
+            *(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"], _cell.c.diverged_epoch),
+            *(_cell.c.train_loss, _cell.c.test_loss),
+            *(_chunk.c.chunk_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.run_id),
+            *(_chunk.c.host, _chunk.c.device, _chunk.c.attempts, _chunk.c.seconds),
+            (done & is_torn).label("is_torn"),
+            (done & ~is_torn).label("is_whole"),
+        )
+        .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
+        .join(_study, _study.c.study_id == _chunk.c.study_id)
+        .where(_study.c.name == study.name)
+        .order_by(_cell.c.trial_id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+class _Results:
+    """All that belongs to the whole cells of some chunks.
+
+    Attributes:
+        chunks: their whole cells, those of one chunk together, and how many it has in all.
+        rows: of each table of `RESULTS` by trial.
+        times: when each trial began and ended.
+        errors: the final error of each trial, percent.
+        runs: in which they were trained, by id.
+    """
+
+    def __init__(self, group: list[list[RowMapping]], connection: Connection) -> None:
+        self.chunks = [([row for row in c if row["is_whole"]], len(c)) for c in group]
+        trials = [row["trial_id"] for chunk, _ in self.chunks for row in chunk]
+        self.rows = {table: _by_trial(connection, table, trials) for table in RESULTS}
+        self.times = {
+            trial: row for trial, (row,) in _by_trial(connection, _trial, trials).items()
+        }
+        self.errors = {trial: row["value"] for trial, (row,) in self.rows[_value].items()}
+        runs = sa.select(_run).where(_run.c.run_id.in_({c[0]["run_id"] for c in group}))
+        self.runs = {row["run_id"]: row for row in connection.execute(runs).mappings()}
+
+
+def _by_trial(
+    connection: Connection, table: sa.Table, trials: Sequence[int]
+) -> dict[int, list[dict[str, Any]]]:
+    """The rows of these trials, without the number that Optuna gives each of its own rows."""
+    number = {column.name for column in table.primary_key} - {"trial_id", "metric"}
+    rows: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    found = connection.execute(sa.select(table).where(table.c.trial_id.in_(trials)))
+    for row in found.mappings():
+        own = {key: value for key, value in row.items() if key not in number}
+        rows[row["trial_id"]].append(own)
+    return rows
+
+
+def _place(row: RowMapping) -> Place:
+    return row["panel"], row["seed"], row["alpha"], row["lambda"]
+
+
+def _targets(connection: Connection, study_id: int) -> dict[Place, RowMapping]:
+    """The study's cells by their place; nobody else changes their chunks until the commit."""
+    held = _chunk.c.owner.is_not(None) & (_chunk.c.expires > now()) & (_chunk.c.state == "open")
+    query = (
+        sa.select(
+            *(_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
+            *(_cell.c.trial_id, _cell.c.chunk_id),
+            (_chunk.c.state == "done").label("is_done"),
+            held.label("is_held"),
+            _value.c.value.label("error"),
+        )
+        .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_chunk.c.study_id == study_id)
+        .with_for_update(of=_chunk)
+    )
+    return {_place(row): row for row in connection.execute(query).mappings()}
+
+
+def _study_id(connection: Connection, name: str) -> int:
+    return connection.scalars(sa.select(_study.c.study_id).where(_study.c.name == name)).one()
+
+
+def _take(into: Store, name: str, results: _Results, connection: Connection) -> Merged:
+    """Write results into the cells of the study that are not finished yet."""
+    study_id, found = _study_id(connection, name), Merged(name)
+    targets = _targets(connection, study_id)
+    for whole, size in results.chunks:
+        mine = [row for row in whole if not targets[_place(row)]["is_done"]]
+        if any(targets[_place(row)]["is_held"] for row in mine):
+            raise StoreError(
+                f"{into.name}: study '{name}' is being trained there: stop its workers or wait "
+                f"for them, then merge again (`landscape status {name}` shows them)"
+            )
+        if mine:
+            trials = {row["trial_id"]: targets[_place(row)]["trial_id"] for row in mine}
+            facts = {key: mine[0][key] for key in ("host", "device", "attempts")}
+            facts["seconds"] = (mine[0]["seconds"] or 0.0) * len(mine) / size
+            facts["run_id"] = _same_run(connection, study_id, results.runs.get(mine[0]["run_id"]))
+            _move(connection, study_id, mine[0], [*trials.values()], state="done", **facts)
+            _copy(connection, mine, trials, results)
+        found = _sum(found, _compare(whole, mine, targets, results))
+    return found
+
+
+def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> int | None:
+    """The run of the other database in this one, copied if it is not there."""
+    if run is None:
+        return None
+    same = (_run.c.study_id == study_id) & (_run.c.started == run["started"])
+    query = sa.select(_run.c.run_id).where(same, _run.c.provenance == run["provenance"])
+    known: int | None = connection.scalar(query)
+    if known is not None:
+        return known
+    facts = {key: run[key] for key in ("started", "ended", "expires", "provenance")}
+    inserted = connection.execute(_run.insert().values(study_id=study_id, **facts))
+    return inserted.inserted_primary_key[0]  # type: ignore[index]
+
+
+def _move(
+    connection: Connection, study_id: int, row: RowMapping, trials: Sequence[int], **facts: Any
+) -> None:
+    """Move cells, by their trials, into a chunk of their own."""
+    where = {"study_id": study_id, "panel": row["panel"], "seed": row["seed"]}
+    inserted = connection.execute(_chunk.insert().values(**where, **facts))
+    own = inserted.inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(_cell.update().where(_cell.c.trial_id.in_(trials)).values(chunk_id=own))
+
+
+def _copy(
+    connection: Connection,
+    cells: Sequence[RowMapping],
+    trials: dict[int, int],
+    results: _Results,
+) -> None:
+    """Copy all results of cells to trials here, whose numbers are given by those there."""
+    for table in RESULTS:
+        by_trial = results.rows[table]
+        rows = [
+            row | {"trial_id": here} for there, here in trials.items() for row in by_trial[there]
+        ]
+        connection.execute(table.insert(), rows)
+    times = [results.times[row["trial_id"]] for row in cells]
+    _update(connection, _trial, trials, times, ("datetime_start", "datetime_complete"))
+    _update(connection, _cell, trials, cells, ("train_loss", "test_loss", "diverged_epoch"))
+    finished = _trial.update().where(_trial.c.trial_id.in_(trials.values()))
+    connection.execute(finished.values(state=TrialState.COMPLETE))
+
+
+def _update(
+    connection: Connection,
+    table: sa.Table,
+    trials: dict[int, int],
+    rows: Sequence[Any],
+    columns: Sequence[str],
+) -> None:
+    """Set the columns of trials to what the rows say that have their numbers there."""
+    own = table.c.trial_id == sa.bindparam("here")
+    change = (
+        table.update().where(own).values({name: sa.bindparam(f"new_{name}") for name in columns})
+    )
+    connection.execute(
+        change,
+        [
+            {"here": trials[row["trial_id"]], **{f"new_{name}": row[name] for name in columns}}
+            for row in rows
+        ],
+    )
+
+
+def _compare(
+    whole: Sequence[RowMapping],
+    mine: Sequence[RowMapping],
+    targets: dict[Place, RowMapping],
+    results: _Results,
+) -> Merged:
+    """How many were taken, how many were there, and by how much these differ."""
+    taken = {row["trial_id"] for row in mine}
+    there = [row for row in whole if row["trial_id"] not in taken]
+    gaps = [abs(results.errors[r["trial_id"]] - (targets[_place(r)]["error"] or 0)) for r in there]
+    differing = [gap for gap in gaps if gap > ROUNDING]
+    return Merged("", len(mine), len(there), len(differing), max(differing, default=0.0))
+
+
+def _regroup(
+    name: str, group: list[list[RowMapping]], first_new: int, connection: Connection
+) -> None:
+    """Let what is new here and still open be trained together with whom it was to be there."""
+    study_id = _study_id(connection, name)
+    targets = _targets(connection, study_id)
+    for chunk in group:
+        places = [targets[_place(row)] for row in chunk if not row["is_whole"]]
+        is_free = not any(place["is_done"] or place["is_held"] for place in places)
+        if places and is_free and all(place["chunk_id"] > first_new for place in places):
+            _move(connection, study_id, chunk[0], [p["trial_id"] for p in places], state="open")
+
+
+def _remove_empty(name: str, connection: Connection) -> None:
+    """Remove the chunks all of whose cells were taken out."""
+    empty = ~sa.exists().where(_cell.c.chunk_id == _chunk.c.chunk_id)
+    study_id = _study_id(connection, name)
+    connection.execute(_chunk.delete().where(_chunk.c.study_id == study_id, empty))

@@ -1,0 +1,163 @@
+"""Every fault that a database may have is found, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from study.errors import StoreError
+from study.provenance import Worker
+from study.spec import Study
+from study.store import Store
+from study.store.checking import Finding, check
+from tests.conftest import make_outcome, make_study
+from tests.study.test_store import begin, create, train_all
+
+ONE = "(SELECT min(trial_id) FROM landscape_cell)"
+LAST = "(SELECT max(trial_id) FROM landscape_cell)"
+CHUNK = f"(SELECT chunk_id FROM landscape_cell WHERE trial_id = {ONE})"
+
+
+def faults(store: Store) -> list[str]:
+    return [finding.what for finding in check(store, store.names()) if finding.is_fault]
+
+
+def spoil(store: Store, statement: str) -> None:
+    """Change the database behind its back, whatever it refers to."""
+
+    def work(connection) -> None:
+        if store.database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        else:
+            connection.exec_driver_sql("SET session_replication_role = replica")
+        connection.exec_driver_sql(statement)
+
+    store.database.write(work)
+
+
+@pytest.fixture
+def half_done(any_store: Store, small_study: Study) -> Store:
+    """The first panel is finished, the second open."""
+    train_all(any_store, make_study(pairs=("sgd",)))
+    create(any_store, small_study)
+    return any_store
+
+
+def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):
+    assert list(check(half_done, ["small"])) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            f"DELETE FROM trial_values WHERE trial_id = {ONE}",
+            "panel 'sgd', seed 0: 1 cell is finished, but without an error (α = 0.05, λ = 0)",
+        ),
+        (
+            f"DELETE FROM landscape_curve WHERE trial_id = {ONE} AND metric = 'train_loss'",
+            "1 cell is finished, but without all of their curves",
+        ),
+        (
+            f"UPDATE landscape_curve SET n = 2 WHERE trial_id = {ONE}",
+            "1 cell is finished, but with a curve that is cut",
+        ),
+        (
+            "UPDATE landscape_curve SET n = 2, data = (SELECT data FROM landscape_curve WHERE "
+            f"trial_id = {ONE} AND metric = 'train_loss') WHERE trial_id = {ONE}",
+            "1 cell is finished, but with a curve that is cut",
+        ),
+        (
+            "UPDATE landscape_cell SET diverged_epoch = NULL WHERE diverged_epoch = 0",
+            "6 cells are finished, but without their divergence (α = 0.1, λ = 0.01, …)",
+        ),
+        (
+            f"UPDATE landscape_chunk SET state = 'open' WHERE chunk_id = {CHUNK}",
+            "2 cells are not finished, but with results",
+        ),
+        (
+            f"UPDATE trials SET state = 'WAITING' WHERE trial_id = {ONE}",
+            "1 cell is in another state in Optuna than here",
+        ),
+        (
+            f"UPDATE trials SET state = 'COMPLETE' WHERE trial_id = {LAST}",
+            "panel 'adamw', seed 0: 1 cell is in another state in Optuna than here",
+        ),
+        (f"DELETE FROM landscape_cell WHERE trial_id = {ONE}", "1 cell is missing"),
+        (
+            f"UPDATE landscape_cell SET alpha = 7 WHERE trial_id = {ONE}",
+            "1 cell is not part of the study's grids (α = 7, λ = 0)",
+        ),
+        (
+            f"UPDATE landscape_cell SET optuna_study_id = 99, alpha = 0.1 WHERE trial_id = {ONE}",
+            "1 cell is there twice (α = 0.1, λ = 0)",
+        ),
+        (f"DELETE FROM trials WHERE trial_id = {ONE}", "1 cells have no trial in Optuna"),
+        (f"DELETE FROM landscape_chunk WHERE chunk_id = {CHUNK}", "2 cells belong to no chunk"),
+        (
+            f"UPDATE landscape_chunk SET study_id = 99 WHERE chunk_id = {CHUNK}",
+            "1 chunks belong to no study",
+        ),
+        (
+            "INSERT INTO landscape_chunk (study_id, panel, seed, state, expires, attempts) "
+            "VALUES (1, 'sgd', 0, 'open', 0, 0)",
+            "1 chunks have no cells",
+        ),
+        (
+            f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
+            "3 curves belong to no cell",
+        ),
+        (
+            f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
+            "1 trials of our Optuna studies belong to no cell",
+        ),
+    ],
+)
+def test_each_fault_is_found(half_done: Store, statement: str, found: str):
+    spoil(half_done, statement)
+    told = list(check(half_done, ["small"]))
+    assert any(found in finding.what for finding in told), told
+    assert all("landscape " in finding.remedy for finding in told)
+
+
+def test_what_is_open_held_lost_or_failed_is_no_fault(any_store: Store, small_study: Study):
+    run_id = begin(any_store, small_study)
+    any_store.claim("small", Worker(), run_id)
+    any_store.claim("small", Worker(), run_id, lease=-1)
+    given_up, recorded = (any_store.claim("small", Worker(), run_id) for _ in range(2))
+    assert given_up is not None
+    assert recorded is not None
+    any_store.fail(given_up, "a reason")
+    any_store.record(recorded, make_outcome(2))
+    told = list(check(any_store, ["small"]))
+    assert [finding.is_fault for finding in told] == [False, False]
+    assert "2 cells of panel 'sgd', seed 0, are held by process" in told[0].what
+    assert told[1] == Finding(
+        "study small: 2 cells failed",
+        "try again:  landscape resume small --retry-failed",
+        is_fault=False,
+    )
+
+
+def test_a_damaged_file_is_told(tmp_path: Path, small_study: Study):
+    path = tmp_path / "small.db"
+    store = Store(str(path), create=True)
+    train_all(store, small_study)
+    store.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = bytes(8192)
+    path.write_bytes(content)
+    try:
+        found = faults(Store(str(path)))
+    except StoreError as e:
+        found = [str(e)]
+    assert any("damaged" in what for what in found), found
+
+
+def test_only_the_studies_asked_for_are_looked_at(half_done: Store, small_study: Study):
+    train_all(half_done, small_study.change(name="other"))
+    spoil(half_done, f"DELETE FROM trial_values WHERE trial_id = {ONE}")
+    assert list(check(half_done, ["other"])) == []
+    assert len(list(check(half_done, ["small"]))) == 1
