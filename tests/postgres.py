@@ -33,14 +33,21 @@ def binaries() -> Path | None:
 
 
 class Server:
-    """A server that a test may start and stop as it likes."""
+    """A server that a test may start and stop as it likes.
 
-    def __init__(self, folder: Path, *, safe: bool = False) -> None:
+    Args:
+        folder: where its data and its socket go.
+        safe: whether it would survive a power cut.
+        port: of this machine, on which it listens too; None for the socket alone.
+    """
+
+    def __init__(self, folder: Path, *, safe: bool = False, port: int | None = None) -> None:
         found = binaries()
         if found is None:
             raise RuntimeError("PostgreSQL is not installed: no pg_ctl")
         self.binaries, self.folder, self.data = found, folder, folder / "data"
         self.unsafe = "" if safe else "-F"  # then nothing waits for the disk
+        self.port = port
         # PostgreSQL refuses to run as root.
         self.user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         if os.geteuid() == 0:
@@ -51,13 +58,15 @@ class Server:
     @property
     def url(self) -> str:
         """Of its database `postgres`."""
+        if self.port is not None:
+            return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
         return f"postgresql+psycopg://postgres@/postgres?host={self.folder}"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = (
-            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' {self.unsafe}"
-        )
+        network = "''" if self.port is None else f"127.0.0.1 -p {self.port}"
+        sockets = f"-c unix_socket_directories='{self.folder}' -c listen_addresses={network}"
+        options = f"{sockets} {self.unsafe}"
         log = str(self.folder / "log")
         self._call("pg_ctl", "start", "--wait", "--silent", "--log", log, "--options", options)
 
@@ -73,10 +82,10 @@ class Server:
 
 
 @contextmanager
-def running_server(*, safe: bool = False) -> Iterator[Server]:
-    """A server that runs as long as this is entered; safe: it would survive a power cut."""
+def running_server(*, safe: bool = False, port: int | None = None) -> Iterator[Server]:
+    """A server that runs as long as this is entered; see `Server`."""
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
-        server = Server(Path(folder), safe=safe)
+        server = Server(Path(folder), safe=safe, port=port)
         server.start()
         try:
             yield server
