@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from study.provenance import Worker, provenance
 from study.store import Store
 from tests.postgres import binaries, fresh_database, running_server
 from tests.study.runs import TASKS, finish, results, start_command, wait_for
@@ -75,11 +76,11 @@ def test_three_workers_share_a_server_though_they_are_killed_leave_and_join(
 def test_who_shall_not_wait_leaves_when_others_hold_all_that_is_open(
     server_url: str, tmp_path: Path
 ):
-    assert finish(start_command(server_url, "--chunk", "16", "--queue")) == 0
-    holder = start_worker(server_url, tmp_path / "holder")
+    assert finish(start_command(server_url, "--chunk", "8", "--queue")) == 0
     with closing(Store(server_url)) as store:
-        wait_for(lambda: len(store.workers("slow")) == 1)
+        run_id = store.start_run("slow", provenance(["cpu"], "vmap"))
+        held = store.claim("slow", Worker(), run_id)
+        assert held is not None
         assert finish(start_worker(server_url, tmp_path / "other", "--no-wait")) == 0
-        assert store.is_open("slow")
-        assert finish(holder) == 0
-        assert not store.is_open("slow")
+        states = [row["state"] for row in store.cells("slow")]
+        assert (states.count("finished"), states.count("running")) == (8, 8)
