@@ -92,7 +92,7 @@ def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
         if time.monotonic() - beaten > BEAT:
             beaten = time.monotonic()
             store.beat_run(job.run_id)
-        crew.kill(store.silent(job.run_id))
+        crew.pool.look_after(store.silent(job.run_id))
         for device in crew.lost(timeout=POLL):
             store.release_dead(job.study.name)
             crew.replace(device, settled)
@@ -124,10 +124,6 @@ class _Crew:
     def any_left(self) -> bool:
         """Whether any worker is still at work."""
         return bool(self.slots)
-
-    def kill(self, pids: Sequence[int]) -> None:
-        """Kill workers whose lease expired: they hang."""
-        self.pool.kill(pids)
 
     def lost(self, timeout: float) -> list[str]:
         """Wait so long (seconds) for workers to end; the devices of those that ended too early.

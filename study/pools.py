@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from study.errors import UsageError
+from study.errors import TrainingError, UsageError
 from study.store.database import parse_url
 from study.worker import Job, work
 
@@ -39,8 +39,12 @@ class Pool(Protocol):
     def forget(self, future: Future[bool]) -> None:
         """Let go of what an ended worker leaves."""
 
-    def kill(self, pids: Collection[int]) -> None:
-        """Kill those of this pool's processes, where it can: they hang."""
+    def look_after(self, silent: Collection[int]) -> None:
+        """Kill the processes that hang, of which these may be some, where it can.
+
+        Raises:
+            TrainingError: the pool itself is gone.
+        """
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -66,10 +70,10 @@ class Processes:
         """All that it did is recorded: no need to wait for an orderly end of its interpreter."""
         self.executors.pop(future).shutdown(wait=False, kill_workers=True)
 
-    def kill(self, pids: Collection[int]) -> None:
+    def look_after(self, silent: Collection[int]) -> None:
         """Kill workers with these process ids."""
         for executor in self.executors.values():
-            for pid in set(executor._processes or ()) & set(pids):
+            for pid in set(executor._processes or ()) & set(silent):
                 os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -89,6 +93,7 @@ class Cluster:
     """
 
     def __init__(self, address: str) -> None:
+        self.address = address
         try:
             from distributed import Client, KilledWorker
         except ImportError as e:
@@ -144,8 +149,17 @@ class Cluster:
     def forget(self, future: Future[bool]) -> None:
         """Nothing is left."""
 
-    def kill(self, pids: Collection[int]) -> None:
-        """Processes of other machines are out of reach: what they hold is trained by others."""
+    def look_after(self, silent: Collection[int]) -> None:
+        """Processes of other machines are out of reach: what they hold is trained by others.
+
+        Raises:
+            TrainingError: the scheduler is lost, and with it all word of the workers.
+        """
+        if self.client.status == "closed":
+            raise TrainingError(
+                f"the dask scheduler at {self.address} is gone: start it again and resume; what "
+                "is finished is in the database"
+            )
 
     def close(self) -> None:
         """Leave the cluster; its workers stop when they see that the run is over."""

@@ -251,7 +251,8 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
 def workers_table(workers: Sequence[WorkerNow]) -> Table:
     """One row per worker that holds a chunk: where it is, what it trains, when it was heard."""
     table = Table(title="workers", **TABLE)
-    table.caption = "lost: not heard for so long that its cells are free for others"
+    if not all(w.alive for w in workers):
+        table.caption = "lost: its cells are free for others"
     for column in ("host", "process", "device", "panel", "seed", "cells", "last heard"):
         table.add_column(column, justify="left" if column in ("host", "panel") else "right")
     for w in workers:

@@ -101,6 +101,21 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(
     assert time.monotonic() - started < 60
 
 
+def test_when_the_scheduler_is_gone_the_run_ends_and_says_so(cluster, tmp_path: Path):
+    path = tmp_path / "slow.db"
+    process = start_command(path, "--dask", cluster[0], "--epochs", "100", "--engine", "vmap")
+    wait_for(lambda: running_cells(path) > 0)
+    port = int(cluster[0].rpartition(":")[2])
+    listening = (c for c in psutil.net_connections() if c.status == psutil.CONN_LISTEN)
+    (scheduler,) = {c.pid for c in listening if c.laddr.port == port}
+    psutil.Process(scheduler).kill()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"the dask scheduler at {cluster[0]} is gone: start it again and resume" in told
+    assert "Traceback" not in told
+    assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
+
+
 def test_a_cluster_without_workers(scheduler: str):
     with pytest.raises(UsageError, match="no workers yet: start some with `dask worker tcp://"):
         cluster_size(scheduler, "x.db")

@@ -154,10 +154,13 @@ class TestCache:
 
 class TestCompiler:
     def test_the_one_that_is_named_must_be_there(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setenv("CXX", sys.executable)
-        assert native.why_not() is None
         monkeypatch.setenv("CXX", "no-such-compiler")
         assert native.why_not() == "no C++ compiler here (no-such-compiler)"
+
+    def test_and_must_take_programs(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("CXX", sys.executable)
+        refusal = f"the C++ compiler here does not work ({sys.executable})"
+        assert native.why_not() == refusal
 
     @pytest.mark.parametrize(("system", "name"), [("Linux", "g++"), ("Darwin", "clang++")])
     def test_else_it_is_the_systems(
@@ -167,8 +170,12 @@ class TestCompiler:
         monkeypatch.setattr(platform, "system", lambda: system)
         monkeypatch.setenv("PATH", str(tmp_path))
         assert native.why_not() == f"no C++ compiler here ({name})"
-        (tmp_path / name).touch(mode=0o755)
+        compiler = tmp_path / name
+        compiler.write_text("#!/bin/sh\n")
+        compiler.chmod(0o755)
+        native._works.cache_clear()
         assert native.why_not() is None
+        native._works.cache_clear()
 
     def test_windows_is_not_tried(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(platform, "system", lambda: "Windows")
