@@ -628,7 +628,7 @@ def check(name: str | None, store: str) -> None:
     from study.store.checking import check
 
     opened = Store(store)
-    names = [opened.study(name).name] if name else opened.names()
+    names = [name] if name else opened.names()
     findings = list(check(opened, names))
     for finding in findings:
         click.echo(f"{finding.what}\n  {finding.remedy}")
@@ -661,8 +661,9 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
     from study.terminal import merged_line
 
     there = Store(source)
-    for merged in merge(Store(into, create=True), there, names):
-        click.echo(merged_line(merged))
+    here = Store(into, create=True)
+    for merged in merge(here, there, names):
+        click.echo(merged_line(merged, here.display_url))
 
 
 @main.command()

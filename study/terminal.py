@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -275,8 +276,8 @@ def failure_lines(name: str, failures: Sequence[Failure]) -> list[str]:
     return [*lines, f"try again:  landscape resume {name} --retry-failed"]
 
 
-def merged_line(merged: Merged) -> str:
-    """What a merge took of one study, and what it left."""
+def merged_line(merged: Merged, store: str) -> str:
+    """What a merge into the database `store` took of one study, and what it left."""
     parts = [f"{merged.taken} cells taken", f"{merged.there} were there"]
     if merged.differing:
         most = f"at most {merged.difference:.2f} points"
@@ -286,7 +287,8 @@ def merged_line(merged: Merged) -> str:
     if merged.torn:
         parts.append(f"{merged.torn} left out, which are not whole")
     if merged.open:
-        parts.append(f"{merged.open} open (landscape resume {merged.study})")
+        again = shlex.join(["landscape", "resume", merged.study, "--store", store])
+        parts.append(f"{merged.open} open ({again})")
     return f"study {merged.study}: {', '.join(parts)}"
 
 

@@ -330,6 +330,15 @@ class Store:
         """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E]."""
         return self._read(name, reading.curves)
 
+    def read_study(self, name: str, query: Callable[[Connection, Study], T]) -> T:
+        """Run a query with the study as it is in the very snapshot that the query reads.
+
+        Raises:
+            UsageError: there is no study of this name.
+            SpecError: what is stored of it is no study.
+        """
+        return self.database.read(lambda c: query(c, self._parse_spec(self._row(c, name))))
+
     def _read(self, name: str, query: Callable[[Connection, str], T]) -> T:
         """Run a query about a study that must exist."""
 

@@ -5,31 +5,47 @@ Everything is counted by set-based queries; the database is only read.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from optuna.storages._rdb import models
-from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from study.metrics import METRICS
+from study.errors import SpecError, StoreError
 from study.spec import Study
 from study.store import Store
-from study.store.database import now
+from study.store.grid import optuna_study_name
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
+from study.store.whole import Place, StoredCell, places_of, stored_cells
 
 _trial = models.TrialModel.__table__
-_value = models.TrialValueModel.__table__
+_optuna_study = models.StudyModel.__table__
 
 DAMAGED = 10  # messages of SQLite's own check that are shown
 
-Place = tuple[str, int, float, float]  # panel, seed, α, λ
+BELONGINGS = (  # what, in which table, belongs to what, in which table, by which column
+    ("cells", _cell, "chunk", _chunk, "chunk_id"),
+    ("chunks", _chunk, "study", _study, "study_id"),
+    ("curves", _curve, "cell", _cell, "trial_id"),
+    ("errors", models.TrialValueModel.__table__, "trial in Optuna", _trial, "trial_id"),
+    (
+        "attributes",
+        models.TrialUserAttributeModel.__table__,
+        "trial in Optuna",
+        _trial,
+        "trial_id",
+    ),
+    (
+        *("intermediate values", models.TrialIntermediateValueModel.__table__),
+        *("trial in Optuna", _trial, "trial_id"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +61,22 @@ def check(store: Store, names: Sequence[str]) -> Iterator[Finding]:
     """What is wrong with the database and these studies in it, and what is merely worth knowing.
 
     Raises:
+        UsageError: there is no study of such a name.
         StoreError: it is so damaged that it cannot be read.
     """
-    rescue = f"save what is whole:  landscape merge NEW.db {store.display_url}"
-    if store.database.is_sqlite:
-        for message in store.database.read(_damage):
-            yield Finding(f"the file is damaged: {message}", rescue)
+    rescue = f"save what is whole:  landscape merge NEW.db {shlex.quote(store.display_url)}"
+    damage = store.database.read(_damage) if store.database.is_sqlite else []
+    for message in damage:
+        yield Finding(f"the file is damaged: {message}", rescue)
+    try:
+        yield from _check_content(store, names, rescue)
+    except StoreError as e:
+        if not damage:
+            raise
+        yield Finding(f"what is damaged cannot be read: {e}", rescue)
+
+
+def _check_content(store: Store, names: Sequence[str], rescue: str) -> Iterator[Finding]:
     kind = store.database.network_file_system()
     if kind is not None:
         yield Finding(
@@ -58,17 +84,22 @@ def check(store: Store, names: Sequence[str]) -> Iterator[Finding]:
         )
     for what, count in store.database.read(_orphans).items():
         if count:
-            yield Finding(f"{count} {what}", rescue)
+            yield Finding(f"{what}: {count}", rescue)
     for name in names:
-        yield from _check_study(store, store.study(name), rescue)
+        try:
+            study, cells, known = store.read_study(name, _stored)
+        except SpecError as e:
+            yield Finding(
+                f"what is stored of it is no study: {e}", "restore a copy of the database"
+            )
+            continue
+        yield from _check_study(store, study, cells, known, rescue)
 
 
 def _damage(connection: Connection) -> list[str]:
     """What SQLite itself finds."""
     found = connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGED})").scalars()
-    strays = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-    lost = [f"a row of {row[0]} refers to one of {row[2]} that is not there" for row in strays]
-    return [message for message in found if message != "ok"] + lost[:DAMAGED]
+    return [message for message in found if message != "ok"]
 
 
 def _orphans(connection: Connection) -> dict[str, int]:
@@ -83,28 +114,60 @@ def _orphans(connection: Connection) -> dict[str, int]:
     stray = ~sa.exists().where(_cell.c.trial_id == _trial.c.trial_id)
     query = sa.select(sa.func.count()).where(_trial.c.study_id.in_(ours), stray)
     return {
-        "cells belong to no chunk": without(_cell, _chunk, "chunk_id"),
-        "cells have no trial in Optuna": without(_cell, _trial, "trial_id"),
-        "chunks belong to no study": without(_chunk, _study, "study_id"),
-        "chunks have no cells": without(_chunk, _cell, "chunk_id"),
-        "curves belong to no cell": without(_curve, _cell, "trial_id"),
-        "trials of our Optuna studies belong to no cell": connection.scalar(query) or 0,
+        f"{what} that belong to no {owner}": without(table, other, key)
+        for what, table, owner, other, key in BELONGINGS
+    } | {
+        "chunks that have no cells": without(_chunk, _cell, "chunk_id"),
+        "trials of our Optuna studies that belong to no cell": connection.scalar(query) or 0,
+        **_strays(connection),
     }
 
 
-def _check_study(store: Store, study: Study, rescue: str) -> Iterator[Finding]:
-    again = f"landscape resume {study.name}"
-    for what, places in store.database.read(lambda c: _torn_cells(c, study)).items():
-        yield from _by_panel(study, what, places, rescue)
-    cells = Counter(
-        (row["panel"], row["seed"], row["alpha"], row["lambda"]) for row in store.cells(study.name)
+def _strays(connection: Connection) -> Counter[str]:
+    """Rows that refer to what is not there, of tables that are not looked at else; on SQLite.
+
+    PostgreSQL lets nobody write such rows.
+    """
+    if connection.dialect.name != "sqlite":
+        return Counter()
+    known = {(table.name, other.name) for _, table, _, other, _ in BELONGINGS}
+    rows = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    pairs = ((table, other) for table, _, other, _ in rows)
+    return Counter(
+        f"rows of {table} that refer to no row of {other}"
+        for table, other in pairs
+        if (table, other) not in known
     )
-    expected = set(_expected(study))
-    doubled = [cell for cell, count in cells.items() if count > 1]
-    yield from _by_panel(study, "there twice", doubled, rescue)
-    strange = cells.keys() - expected
-    yield from _by_panel(study, "not part of the study's grids", strange, rescue)
-    missing = expected - cells.keys()
+
+
+def _stored(connection: Connection, study: Study) -> tuple[Study, list[StoredCell], set[Place]]:
+    """The study, its cells, and what its Optuna studies hold: that is not added by a resume."""
+    homes = {
+        optuna_study_name(study.name, panel.name, seed): (panel.name, seed)
+        for panel in study.panels
+        for seed in study.seeds
+    }
+    query = (
+        sa.select(_optuna_study.c.study_name, _cell.c.alpha, _cell.c["lambda"])
+        .join_from(_cell, _optuna_study, _optuna_study.c.study_id == _cell.c.optuna_study_id)
+        .where(_optuna_study.c.study_name.in_(homes))
+    )
+    rows = connection.execute(query)
+    known = {(*homes[home], alpha, lambda_) for home, alpha, lambda_ in rows}
+    return study, stored_cells(connection, study), known
+
+
+def _check_study(
+    store: Store, study: Study, cells: Sequence[StoredCell], known: set[Place], rescue: str
+) -> Iterator[Finding]:
+    again = _resume(store, study)
+    faults: dict[str, list[Place]] = {}
+    for cell in cells:
+        if cell.fault is not None:
+            faults.setdefault(cell.fault, []).append(cell.place)
+    for what, places in faults.items():
+        yield from _by_panel(study, what, places, rescue)
+    missing = [place for place in places_of(study) if place not in known]
     yield from _by_panel(study, "missing", missing, f"add and train them:  {again}")
     for worker in store.workers(study.name):
         if not worker.alive:
@@ -114,15 +177,16 @@ def _check_study(store: Store, study: Study, rescue: str) -> Iterator[Finding]:
             yield Finding(f"study {study.name}: {what} by {who}", remedy, is_fault=False)
     if failed := len(store.failures(study.name)):
         what = f"study {study.name}: {failed} cells failed"
-        yield Finding(what, f"try again:  {again} --retry-failed", is_fault=False)
+        remedy = f"try again:  {_resume(store, study, '--retry-failed')}"
+        yield Finding(what, remedy, is_fault=False)
 
 
-def _expected(study: Study) -> Iterator[Place]:
-    """Every cell that the study asks for."""
-    for panel in study.panels:
-        for seed in study.seeds:
-            for cell in panel.grid.cells():
-                yield panel.name, seed, cell.alpha, cell.lambda_
+def _resume(store: Store, study: Study, *options: str) -> str:
+    """The command that goes on with the study."""
+    own = ("--task", study.task) if ":" in study.task else ()
+    return shlex.join(
+        ["landscape", "resume", study.name, *options, *own, "--store", store.display_url]
+    )
 
 
 def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> Iterator[Finding]:
@@ -135,59 +199,3 @@ def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> 
         cells = "1 cell is" if count == 1 else f"{count} cells are"
         example = f"α = {alpha:g}, λ = {lambda_:g}"
         yield Finding(f"{where}: {cells} {what} ({example}{', …' * (count > 1)})", remedy)
-
-
-def _torn_cells(connection: Connection, study: Study) -> dict[str, list[Place]]:
-    """The study's cells that are neither open nor finished, but something between."""
-    done = _chunk.c.state == "done"
-    has_results = sa.exists().where(_value.c.trial_id == _cell.c.trial_id) | sa.exists().where(
-        _curve.c.trial_id == _cell.c.trial_id
-    )
-    wrong = {
-        f"finished, but {what}": done & condition for what, condition in torn(study).items()
-    } | {
-        "not finished, but with results": ~done & has_results,
-        "in another state in Optuna than here": ~_states_agree(),
-    }
-    place = _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]
-    rows = (
-        sa.select(*place)
-        .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
-        .join(_study, _study.c.study_id == _chunk.c.study_id)
-        .join(_trial, _trial.c.trial_id == _cell.c.trial_id)
-        .where(_study.c.name == study.name)
-    )
-    found: dict[str, list[Any]] = {}
-    for what, condition in wrong.items():
-        found[what] = [tuple(row) for row in connection.execute(rows.where(condition))]
-    return found
-
-
-def torn(study: Study) -> dict[str, sa.ColumnElement[bool]]:
-    """What must not be true of a finished cell, of a row that joins cell and chunk."""
-    of_cell = _curve.c.trial_id == _cell.c.trial_id
-    curves = sa.select(sa.func.count()).where(of_cell).scalar_subquery()
-    cut = sa.func.length(_curve.c.data) != 4 * _curve.c.n
-    epochs = sa.case({panel.name: panel.epochs for panel in study.panels}, value=_chunk.c.panel)
-    return {
-        "without an error": ~sa.exists().where(_value.c.trial_id == _cell.c.trial_id),
-        "without their divergence": _cell.c.diverged_epoch.is_(None),
-        "without all of their curves": curves < len(METRICS),
-        "with a curve that is cut": sa.exists().where(of_cell, cut | (_curve.c.n != epochs)),
-    }
-
-
-def _states_agree() -> sa.ColumnElement[bool]:
-    """Whether a cell's state is the same here and in Optuna.
-
-    What nobody holds waits there, or still runs if its worker died without a word.
-    """
-    state, there = _chunk.c.state, _trial.c.state
-    held = _chunk.c.owner.is_not(None) & (_chunk.c.expires > now())
-    waits = there.in_([TrialState.WAITING, TrialState.RUNNING])
-    return (
-        ((state == "done") & (there == TrialState.COMPLETE))
-        | ((state == "failed") & (there == TrialState.FAIL))
-        | ((state == "open") & held & (there == TrialState.RUNNING))
-        | ((state == "open") & ~held & waits)
-    )

@@ -7,9 +7,10 @@ one saves what can be saved. What is finished in both stays as it is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,15 +19,15 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
 from study.errors import StoreError, UsageError
-from study.spec import Cell, Study
+from study.spec import Cell
 from study.store import Store
-from study.store.checking import Place, torn
-from study.store.database import now
+from study.store.reading import is_running
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
+from study.store.whole import ROUNDING, Place, StoredCell, place_of, stored_cells
 
 _trial = models.TrialModel.__table__
 _value = models.TrialValueModel.__table__
@@ -38,7 +39,6 @@ RESULTS = (  # tables that hold results of trials, beside the cell itself
 )
 
 AT_ONCE = 4096  # cells that are read and written in one transaction
-ROUNDING = 1e-4  # points of error by which two trainings of one cell may differ
 
 
 @dataclass(frozen=True)
@@ -64,25 +64,33 @@ def merge(into: Store, source: Store, names: Sequence[str]) -> Iterator[Merged]:
         StudyMismatchError: a study of this name differs in more than its size.
         StoreError: workers are training the study in `into`.
     """
-    if into.url == source.url:
+    if _are_same(into, source):
         raise UsageError(f"{into.name}: this is the same database twice: name two")
-    for study in [source.study(name) for name in names] or source.studies():
-        yield _merge_study(into, source, study)
+    for name in [source.study(name).name for name in names] or source.names():
+        yield _merge_study(into, source, name)
 
 
-def _merge_study(into: Store, source: Store, study: Study) -> Merged:
-    cells = source.database.read(lambda c: _cells(c, study))
-    chunks: defaultdict[int, list[RowMapping]] = defaultdict(list)
-    for row in cells:
-        chunks[row["chunk_id"]].append(row)
+def _are_same(a: Store, b: Store) -> bool:
+    """Whether two stores are one database, under whatever names."""
+    if a.database.is_sqlite and b.database.is_sqlite:
+        return Path(a.database.name).samefile(b.database.name)
+    return a.url == b.url
+
+
+def _merge_study(into: Store, source: Store, name: str) -> Merged:
+    study, cells = source.read_study(name, lambda c, study: (study, stored_cells(c, study)))
+    chunks: defaultdict[int, list[StoredCell]] = defaultdict(list)
+    for cell in cells:
+        chunks[cell.row["chunk_id"]].append(cell)
     most = max(map(len, chunks.values()), default=1)
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
     into.create(study, source.fingerprint(study.name), lambda new: _evenly(new, most))
-    found = Merged(study.name, torn=sum(row["is_torn"] for row in cells))
+    finished = into.database.read(partial(_finished, study.name))
+    found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
     for group in _groups(list(chunks.values())):
-        results = source.database.read(partial(_Results, group))
+        results = source.database.read(partial(_Results, group, finished))
         found = _sum(found, into.database.write(partial(_take, into, study.name, results)))
-        if not all(row["is_whole"] for chunk in group for row in chunk):
+        if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
     into.database.write(partial(_remove_empty, study.name))
     progress = into.progress(study.name)
@@ -93,9 +101,9 @@ def _evenly(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
     return [cells[i : i + most] for i in range(0, len(cells), most)]
 
 
-def _groups(chunks: Sequence[list[RowMapping]]) -> Iterator[list[list[RowMapping]]]:
+def _groups(chunks: Sequence[list[StoredCell]]) -> Iterator[list[list[StoredCell]]]:
     """The chunks in groups of some thousand cells."""
-    group: list[list[RowMapping]] = []
+    group: list[list[StoredCell]] = []
     for chunk in chunks:
         group.append(chunk)
         if sum(map(len, group)) >= AT_ONCE:
@@ -103,6 +111,12 @@ def _groups(chunks: Sequence[list[RowMapping]]) -> Iterator[list[list[RowMapping
             group = []
     if group:
         yield group
+
+
+def _finished(name: str, connection: Connection) -> set[Place]:
+    """The cells of the study that are finished here."""
+    targets = _targets(connection, _study_id(connection, name), lock=False)
+    return {place for place, row in targets.items() if row["is_done"]}
 
 
 def _sum(a: Merged, b: Merged) -> Merged:
@@ -115,47 +129,27 @@ def _sum(a: Merged, b: Merged) -> Merged:
     )
 
 
-def _cells(connection: Connection, study: Study) -> Sequence[RowMapping]:
-    """All cells of a study, each with its chunk and whether it is finished and whole."""
-    done = _chunk.c.state == "done"
-    is_torn = sa.or_(*torn(study).values())
-    query = (
-        sa.select(
-            *(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"], _cell.c.diverged_epoch),
-            *(_cell.c.train_loss, _cell.c.test_loss),
-            *(_chunk.c.chunk_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.run_id),
-            *(_chunk.c.host, _chunk.c.device, _chunk.c.attempts, _chunk.c.seconds),
-            (done & is_torn).label("is_torn"),
-            (done & ~is_torn).label("is_whole"),
-        )
-        .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
-        .join(_study, _study.c.study_id == _chunk.c.study_id)
-        .where(_study.c.name == study.name)
-        .order_by(_cell.c.trial_id)
-    )
-    return connection.execute(query).mappings().all()
-
-
 class _Results:
-    """All that belongs to the whole cells of some chunks.
+    """All that belongs to the whole cells of some chunks, but for those that are `finished` here.
 
     Attributes:
         chunks: their whole cells, those of one chunk together, and how many it has in all.
         rows: of each table of `RESULTS` by trial.
         times: when each trial began and ended.
-        errors: the final error of each trial, percent.
         runs: in which they were trained, by id.
     """
 
-    def __init__(self, group: list[list[RowMapping]], connection: Connection) -> None:
-        self.chunks = [([row for row in c if row["is_whole"]], len(c)) for c in group]
-        trials = [row["trial_id"] for chunk, _ in self.chunks for row in chunk]
+    def __init__(
+        self, group: list[list[StoredCell]], finished: set[Place], connection: Connection
+    ) -> None:
+        self.chunks = [([cell.row for cell in c if cell.is_whole], len(c)) for c in group]
+        rows = [row for chunk, _ in self.chunks for row in chunk]
+        trials = [row["trial_id"] for row in rows if place_of(row) not in finished]
         self.rows = {table: _by_trial(connection, table, trials) for table in RESULTS}
         self.times = {
             trial: row for trial, (row,) in _by_trial(connection, _trial, trials).items()
         }
-        self.errors = {trial: row["value"] for trial, (row,) in self.rows[_value].items()}
-        runs = sa.select(_run).where(_run.c.run_id.in_({c[0]["run_id"] for c in group}))
+        runs = sa.select(_run).where(_run.c.run_id.in_({c[0].row["run_id"] for c in group}))
         self.runs = {row["run_id"]: row for row in connection.execute(runs).mappings()}
 
 
@@ -163,36 +157,38 @@ def _by_trial(
     connection: Connection, table: sa.Table, trials: Sequence[int]
 ) -> dict[int, list[dict[str, Any]]]:
     """The rows of these trials, without the number that Optuna gives each of its own rows."""
-    number = {column.name for column in table.primary_key} - {"trial_id", "metric"}
+    numbers = {column.name for column in table.primary_key} - {"trial_id", "metric"}
+    columns = [column for column in table.c if column.name not in numbers]
+    names = [column.name for column in columns]
+    at = names.index("trial_id")
     rows: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    found = connection.execute(sa.select(table).where(table.c.trial_id.in_(trials)))
-    for row in found.mappings():
-        own = {key: value for key, value in row.items() if key not in number}
-        rows[row["trial_id"]].append(own)
+    for row in connection.execute(sa.select(*columns).where(table.c.trial_id.in_(trials))):
+        rows[row[at]].append(dict(zip(names, row, strict=True)))
     return rows
 
 
-def _place(row: RowMapping) -> Place:
-    return row["panel"], row["seed"], row["alpha"], row["lambda"]
+def _targets(
+    connection: Connection, study_id: int, *, lock: bool = True
+) -> dict[Place, RowMapping]:
+    """The study's cells by their place.
 
-
-def _targets(connection: Connection, study_id: int) -> dict[Place, RowMapping]:
-    """The study's cells by their place; nobody else changes their chunks until the commit."""
-    held = _chunk.c.owner.is_not(None) & (_chunk.c.expires > now()) & (_chunk.c.state == "open")
+    Where they are locked, nobody else changes their chunks until the commit.
+    """
     query = (
         sa.select(
             *(_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
             *(_cell.c.trial_id, _cell.c.chunk_id),
             (_chunk.c.state == "done").label("is_done"),
-            held.label("is_held"),
+            is_running().label("is_held"),
             _value.c.value.label("error"),
         )
         .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
         .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
         .where(_chunk.c.study_id == study_id)
-        .with_for_update(of=_chunk)
     )
-    return {_place(row): row for row in connection.execute(query).mappings()}
+    if lock:
+        query = query.with_for_update(of=_chunk)
+    return {place_of(row): row for row in connection.execute(query).mappings()}
 
 
 def _study_id(connection: Connection, name: str) -> int:
@@ -204,21 +200,28 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
     study_id, found = _study_id(connection, name), Merged(name)
     targets = _targets(connection, study_id)
     for whole, size in results.chunks:
-        mine = [row for row in whole if not targets[_place(row)]["is_done"]]
-        if any(targets[_place(row)]["is_held"] for row in mine):
+        mine = [row for row in whole if not targets[place_of(row)]["is_done"]]
+        if any(targets[place_of(row)]["is_held"] for row in mine):
             raise StoreError(
                 f"{into.name}: study '{name}' is being trained there: stop its workers or wait "
                 f"for them, then merge again (`landscape status {name}` shows them)"
             )
         if mine:
-            trials = {row["trial_id"]: targets[_place(row)]["trial_id"] for row in mine}
+            trials = {row["trial_id"]: targets[place_of(row)]["trial_id"] for row in mine}
             facts = {key: mine[0][key] for key in ("host", "device", "attempts")}
             facts["seconds"] = (mine[0]["seconds"] or 0.0) * len(mine) / size
             facts["run_id"] = _same_run(connection, study_id, results.runs.get(mine[0]["run_id"]))
+            _dispossess(connection, {targets[place_of(row)]["chunk_id"] for row in mine})
             _move(connection, study_id, mine[0], [*trials.values()], state="done", **facts)
             _copy(connection, mine, trials, results)
-        found = _sum(found, _compare(whole, mine, targets, results))
+        found = _sum(found, _compare(whole, mine, targets))
     return found
+
+
+def _dispossess(connection: Connection, chunk_ids: Iterable[int]) -> None:
+    """Let workers that are late find their claim lost: it holds cells that are finished now."""
+    late = _chunk.c.chunk_id.in_(chunk_ids) & _chunk.c.owner.is_not(None)
+    connection.execute(_chunk.update().where(late).values(owner=None, expires=0.0))
 
 
 def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> int | None:
@@ -229,6 +232,8 @@ def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> 
     query = sa.select(_run.c.run_id).where(same, _run.c.provenance == run["provenance"])
     known: int | None = connection.scalar(query)
     if known is not None:
+        ended = _run.update().where(_run.c.run_id == known).values(ended=run["ended"])
+        connection.execute(ended)
         return known
     facts = {key: run[key] for key in ("started", "ended", "expires", "provenance")}
     inserted = connection.execute(_run.insert().values(study_id=study_id, **facts))
@@ -257,7 +262,8 @@ def _copy(
         rows = [
             row | {"trial_id": here} for there, here in trials.items() for row in by_trial[there]
         ]
-        connection.execute(table.insert(), rows)
+        if rows:
+            connection.execute(table.insert(), rows)
     times = [results.times[row["trial_id"]] for row in cells]
     _update(connection, _trial, trials, times, ("datetime_start", "datetime_complete"))
     _update(connection, _cell, trials, cells, ("train_loss", "test_loss", "diverged_epoch"))
@@ -287,30 +293,29 @@ def _update(
 
 
 def _compare(
-    whole: Sequence[RowMapping],
-    mine: Sequence[RowMapping],
-    targets: dict[Place, RowMapping],
-    results: _Results,
+    whole: Sequence[RowMapping], mine: Sequence[RowMapping], targets: dict[Place, RowMapping]
 ) -> Merged:
     """How many were taken, how many were there, and by how much these differ."""
     taken = {row["trial_id"] for row in mine}
     there = [row for row in whole if row["trial_id"] not in taken]
-    gaps = [abs(results.errors[r["trial_id"]] - (targets[_place(r)]["error"] or 0)) for r in there]
+    gaps = [abs(row["value"] - (targets[place_of(row)]["error"] or 0)) for row in there]
     differing = [gap for gap in gaps if gap > ROUNDING]
     return Merged("", len(mine), len(there), len(differing), max(differing, default=0.0))
 
 
 def _regroup(
-    name: str, group: list[list[RowMapping]], first_new: int, connection: Connection
+    name: str, group: list[list[StoredCell]], first_new: int, connection: Connection
 ) -> None:
     """Let what is new here and still open be trained together with whom it was to be there."""
     study_id = _study_id(connection, name)
     targets = _targets(connection, study_id)
     for chunk in group:
-        places = [targets[_place(row)] for row in chunk if not row["is_whole"]]
+        places = [targets[c.place] for c in chunk if not c.is_whole and c.place in targets]
         is_free = not any(place["is_done"] or place["is_held"] for place in places)
         if places and is_free and all(place["chunk_id"] > first_new for place in places):
-            _move(connection, study_id, chunk[0], [p["trial_id"] for p in places], state="open")
+            _move(
+                connection, study_id, chunk[0].row, [p["trial_id"] for p in places], state="open"
+            )
 
 
 def _remove_empty(name: str, connection: Connection) -> None:

@@ -71,7 +71,7 @@ class Failure:
     reason: str
 
 
-def _is_running() -> sa.ColumnElement[bool]:
+def is_running() -> sa.ColumnElement[bool]:
     """Whether a worker holds the chunk under a living lease."""
     held = (_chunk.c.state == "open") & _chunk.c.owner.is_not(None)
     return held & (_chunk.c.expires > now())
@@ -83,10 +83,10 @@ def progress(connection: Connection, name: str) -> list[PanelProgress]:
         sa.select(
             _chunk.c.panel,
             sa.func.count().label("total"),
-            _count(_chunk.c.state == "done").label("finished"),
-            _count(_cell.c.diverged_epoch > 0).label("diverged"),
-            _count(_chunk.c.state == "failed").label("failed"),
-            _count(_is_running()).label("running"),
+            count(_chunk.c.state == "done").label("finished"),
+            count(_cell.c.diverged_epoch > 0).label("diverged"),
+            count(_chunk.c.state == "failed").label("failed"),
+            count(is_running()).label("running"),
             sa.func.min(_value.c.value).label("best"),
         )
         .join_from(_chunk, _study)
@@ -146,7 +146,7 @@ def means(connection: Connection, name: str) -> list[CellMean]:
             *place,
             sa.func.count(),
             sa.func.avg(_value.c.value),
-            _count(_cell.c.diverged_epoch > 0),
+            count(_cell.c.diverged_epoch > 0),
         )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
@@ -162,7 +162,7 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
     state = sa.case(
         (_chunk.c.state == "done", "finished"),
         (_chunk.c.state == "failed", "failed"),
-        (_is_running(), "running"),
+        (is_running(), "running"),
         else_="open",
     )
     in_chunk = (
@@ -212,5 +212,6 @@ def _identity() -> tuple[sa.Column[Any], ...]:
     return _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]
 
 
-def _count(condition: sa.ColumnElement[bool]) -> sa.Function[Any]:
+def count(condition: sa.ColumnElement[bool]) -> sa.Function[Any]:
+    """How many rows of a group fulfil the condition."""
     return sa.func.sum(sa.case((condition, 1), else_=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):
             "1 cell is finished, but with a curve that is cut",
         ),
         (
+            f"UPDATE trial_values SET value = value + 1 WHERE trial_id = {ONE}",
+            "1 cell is finished, but with another error than the curve",
+        ),
+        (
+            "UPDATE studies SET study_name = 'renamed' WHERE study_name = 'small/sgd/seed0'",
+            "6 cells are not in the Optuna study of the panel and seed",
+        ),
+        (
             "UPDATE landscape_cell SET diverged_epoch = NULL WHERE diverged_epoch = 0",
             "6 cells are finished, but without their divergence (α = 0.1, λ = 0.01, …)",
         ),
@@ -93,24 +102,31 @@ def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):
             f"UPDATE landscape_cell SET optuna_study_id = 99, alpha = 0.1 WHERE trial_id = {ONE}",
             "1 cell is there twice (α = 0.1, λ = 0)",
         ),
-        (f"DELETE FROM trials WHERE trial_id = {ONE}", "1 cells have no trial in Optuna"),
-        (f"DELETE FROM landscape_chunk WHERE chunk_id = {CHUNK}", "2 cells belong to no chunk"),
+        (f"DELETE FROM trials WHERE trial_id = {ONE}", "1 cell is without a trial in Optuna"),
+        (
+            f"DELETE FROM trials WHERE trial_id = {ONE}",
+            "errors that belong to no trial in Optuna: 1",
+        ),
+        (
+            f"DELETE FROM landscape_chunk WHERE chunk_id = {CHUNK}",
+            "cells that belong to no chunk: 2",
+        ),
         (
             f"UPDATE landscape_chunk SET study_id = 99 WHERE chunk_id = {CHUNK}",
-            "1 chunks belong to no study",
+            "chunks that belong to no study: 1",
         ),
         (
             "INSERT INTO landscape_chunk (study_id, panel, seed, state, expires, attempts) "
             "VALUES (1, 'sgd', 0, 'open', 0, 0)",
-            "1 chunks have no cells",
+            "chunks that have no cells: 1",
         ),
         (
             f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
-            "3 curves belong to no cell",
+            "curves that belong to no cell: 3",
         ),
         (
             f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
-            "1 trials of our Optuna studies belong to no cell",
+            "trials of our Optuna studies that belong to no cell: 1",
         ),
     ],
 )
@@ -135,7 +151,8 @@ def test_what_is_open_held_lost_or_failed_is_no_fault(any_store: Store, small_st
     assert "2 cells of panel 'sgd', seed 0, are held by process" in told[0].what
     assert told[1] == Finding(
         "study small: 2 cells failed",
-        "try again:  landscape resume small --retry-failed",
+        "try again:  landscape resume small --retry-failed --task examples.spirals:spirals "
+        f"--store {shlex.quote(any_store.display_url)}",
         is_fault=False,
     )
 
@@ -161,3 +178,12 @@ def test_only_the_studies_asked_for_are_looked_at(half_done: Store, small_study:
     spoil(half_done, f"DELETE FROM trial_values WHERE trial_id = {ONE}")
     assert list(check(half_done, ["other"])) == []
     assert len(list(check(half_done, ["small"]))) == 1
+
+
+def test_a_study_that_is_none_is_told_and_the_others_are_looked_at(half_done: Store):
+    train_all(half_done, make_study(name="other"))
+    spoil(half_done, "UPDATE landscape_study SET spec = '{}' WHERE name = 'small'")
+    spoil(half_done, f"DELETE FROM trial_values WHERE trial_id = {LAST}")
+    first, second = faults(half_done)
+    assert "what is stored of it is no study" in first
+    assert "study other, panel 'adamw', seed 0: 1 cell is finished, but without an error" in second

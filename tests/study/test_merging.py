@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import StoreError, StudyMismatchError, UsageError
+from study.errors import LeaseLostError, StoreError, StudyMismatchError, UsageError
 from study.provenance import Worker
 from study.spec import Study
 from study.store import Store
@@ -141,6 +141,44 @@ def test_of_a_damaged_database_what_is_whole_is_saved(any_store: Store, other: S
     assert {row["state"] for row in other.cells("small")} == {"finished"}
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE trials SET state = 'RUNNING' WHERE trial_id = {ONE}",
+        "UPDATE studies SET study_name = 'renamed' WHERE study_name = 'small/sgd/seed0'",
+        "DELETE FROM studies WHERE study_name = 'small/sgd/seed0'",
+    ],
+)
+def test_where_only_optuna_s_own_tables_are_wrong_all_is_saved(
+    any_store: Store, other: Store, statement: str
+):
+    train_all(any_store, make_study())
+    expected = results(any_store)
+    spoil(any_store, statement)
+    assert merged(other, any_store) == Merged("small", taken=12)
+    assert results(other) == expected
+
+
+def test_a_cell_that_is_there_twice_is_taken_once(any_store: Store, other: Store):
+    train_all(any_store, make_study())
+    spoil(
+        any_store,
+        f"UPDATE landscape_cell SET optuna_study_id = 99, alpha = 0.1 WHERE trial_id = {ONE}",
+    )
+    assert merged(other, any_store) == Merged("small", taken=11, torn=1, open=1)
+
+
+def test_who_comes_back_after_its_lease_finds_its_cells_finished(any_store: Store, other: Store):
+    run_id = begin(any_store, FOUR_CELLS)
+    late = any_store.claim("small", Worker(), run_id, lease=-1)
+    assert late is not None
+    train_all(other, FOUR_CELLS)
+    assert merged(any_store, other).taken == 4
+    with pytest.raises(LeaseLostError):
+        any_store.record(late, make_outcome(2))
+    assert results(any_store) == results(other)
+
+
 def test_what_is_being_trained_is_left_alone(any_store: Store, other: Store):
     run_id = begin(any_store, FOUR_CELLS)
     held = any_store.claim("small", Worker(), run_id)
@@ -179,6 +217,16 @@ def test_a_database_is_not_merged_with_itself(any_store: Store):
         pytest.raises(UsageError, match="the same database twice"),
     ):
         list(merge(any_store, again, []))
+
+
+def test_nor_under_another_name(other: Store, tmp_path: Path):
+    train_all(other, make_study())
+    (tmp_path / "link.db").symlink_to(tmp_path / "other.db")
+    with (
+        closing(Store(str(tmp_path / "link.db"))) as again,
+        pytest.raises(UsageError, match="the same database twice"),
+    ):
+        list(merge(other, again, []))
 
 
 def test_many_cells_are_taken_in_several_transactions(
