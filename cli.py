@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,6 +287,7 @@ def worker(
       landscape run digits-fig2 --queue --store postgresql+psycopg://me@server/landscapes
       landscape worker digits-fig2 --store postgresql+psycopg://me@server/landscapes
     """  # noqa: D301
+    from study.commands import command_line
     from study.driver import run
     from study.request import resumed_study
     from study.store import Store
@@ -298,7 +298,8 @@ def worker(
     plan = _plan(resumed_study(opened, name, stored_task), training, store)
     _warn_of_network(opened)
     _print_plain(_console(), _workers_line(plan, opened))
-    with _resumable(opened, name):
+    again = command_line("worker", plan.study, opened.display_url)
+    with _resumable(opened, name, again):
         run(plan, opened, ProgressLines(_console()), stay=not no_wait)
 
 
@@ -369,15 +370,14 @@ def extend(
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is, who trains it and what failed; by default every study."""
     from study.store import Store
-    from study.terminal import failure_lines, print_table, status_table, workers_table
+    from study.terminal import print_table, status_table, workers_table
 
     opened, console = Store(store), _console()
     for study in [opened.study(name)] if name else _studies(opened):
         print_table(console, status_table(study, opened.progress(study.name)))
         if workers := opened.workers(study.name):
             print_table(console, workers_table(workers))
-        for line in failure_lines(study.name, opened.failures(study.name)):
-            click.echo(line)
+        _print_failures(study, opened)
 
 
 @main.command("list")
@@ -656,6 +656,7 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
       landscape merge results/all.db results/from-the-other-machine.db
       landscape merge postgresql+psycopg://me@server/landscapes results/landscapes.db
     """  # noqa: D301
+    from study.commands import command_line
     from study.store import Store
     from study.store.merging import merge
     from study.terminal import merged_line
@@ -663,7 +664,8 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
     there = Store(source)
     here = Store(into, create=True)
     for merged in merge(here, there, names):
-        click.echo(merged_line(merged, here.display_url))
+        study = here.study(merged.study)
+        click.echo(merged_line(merged, command_line("resume", study, here.display_url)))
 
 
 @main.command()
@@ -782,7 +784,7 @@ def _plan(study: Study, training: Training, store: str) -> Plan:
 
 def _run_plan(plan: Plan, store: Store, further: Further, training: Training) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
-    from study.terminal import failure_lines, print_table, status_table
+    from study.terminal import print_table, status_table
 
     console, name = _console(), plan.study.name
     _warn_of_network(store)
@@ -797,8 +799,7 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         grown = extended_study(store.study(name), beyond, further.steps)
         _train(console, dataclasses.replace(plan, study=grown), store, training)
     print_table(console, status_table(store.study(name), store.progress(name)))
-    for line in failure_lines(name, store.failures(name)):
-        click.echo(line)
+    _print_failures(store.study(name), store)
     _print_findings(store, name)
     if not training.no_plot:
         from landscapes.figures import study_figure
@@ -808,6 +809,7 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
 
 def _train(console: Console, plan: Plan, store: Store, training: Training) -> None:
     """Put the study into the store and train what is open."""
+    from study.commands import command_line
     from study.driver import run
     from study.live import LiveView, can_show
     from study.pools import Cluster
@@ -823,8 +825,20 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
     shown = not training.no_live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     pool = None if training.dask is None else Cluster(training.dask)
-    with _resumable(store, name), ProgressBar(console, created.total, finished, view) as bar:
+    again = command_line("resume", created.study, store.display_url, *_going_on(training))
+    with (
+        _resumable(store, name, again),
+        ProgressBar(console, created.total, finished, view) as bar,
+    ):
         run(plan, store, bar, pool)
+
+
+def _going_on(training: Training) -> Iterator[str]:
+    """The options of an interrupted command that whoever goes on with it wants again."""
+    if training.dask is not None:
+        yield from ("--dask", training.dask)
+    if training.rounds:
+        yield from ("--auto-extend", str(training.rounds))
 
 
 def _workers_line(plan: Plan, store: Store) -> str:
@@ -854,6 +868,16 @@ def _warn_of_network(store: Store) -> None:
         )
 
 
+def _print_failures(study: Study, store: Store) -> None:
+    """Say which cells were given up."""
+    from study.commands import command_line
+    from study.terminal import failure_lines
+
+    retry = command_line("resume", study, store.display_url, "--retry-failed")
+    for line in failure_lines(store.failures(study.name), retry):
+        click.echo(line)
+
+
 def _print_findings(store: Store, name: str) -> None:
     """Say how coupled each panel is, and what the study's figure says."""
     from landscapes.findings import figure_lines, verdict_lines
@@ -867,17 +891,14 @@ def _sides(beyond: list[tuple[str, str]]) -> str:
 
 
 @contextlib.contextmanager
-def _resumable(store: Store, name: str) -> Iterator[None]:
-    """On Ctrl-C, say what is safe and which command goes on."""
+def _resumable(store: Store, name: str, again: str) -> Iterator[None]:
+    """On Ctrl-C, say what is safe and that `again` is the command that goes on."""
     try:
         yield
     except KeyboardInterrupt:
         finished = sum(p.finished for p in store.progress(name))
-        task = store.study(name).task
-        again = f"landscape resume {name}" + (f" --task {task}" if ":" in task else "")
         click.echo(
-            f"\nstopped; {finished} finished cells are in {store.name}\n"
-            f"go on with:  {again} --store {shlex.quote(store.display_url)}",
+            f"\nstopped; {finished} finished cells are in {store.name}\ngo on with:  {again}",
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -263,8 +262,8 @@ def workers_table(workers: Sequence[WorkerNow]) -> Table:
     return table
 
 
-def failure_lines(name: str, failures: Sequence[Failure]) -> list[str]:
-    """The cells that were given up, and how to try them again."""
+def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
+    """The cells that were given up, and the command that tries them again."""
     if not failures:
         return []
     lines = [
@@ -273,11 +272,11 @@ def failure_lines(name: str, failures: Sequence[Failure]) -> list[str]:
     ]
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
-    return [*lines, f"try again:  landscape resume {name} --retry-failed"]
+    return [*lines, f"try again:  {retry}"]
 
 
-def merged_line(merged: Merged, store: str) -> str:
-    """What a merge into the database `store` took of one study, and what it left."""
+def merged_line(merged: Merged, resume: str) -> str:
+    """What a merge took of one study, and what it left for the command that resumes it."""
     parts = [f"{merged.taken} cells taken", f"{merged.there} were there"]
     if merged.differing:
         most = f"at most {merged.difference:.2f} points"
@@ -287,8 +286,7 @@ def merged_line(merged: Merged, store: str) -> str:
     if merged.torn:
         parts.append(f"{merged.torn} left out, which are not whole")
     if merged.open:
-        again = shlex.join(["landscape", "resume", merged.study, "--store", store])
-        parts.append(f"{merged.open} open ({again})")
+        parts.append(f"{merged.open} open ({resume})")
     return f"study {merged.study}: {', '.join(parts)}"
 
 

@@ -233,7 +233,8 @@ def test_status_says_which_cells_failed_why_and_how_to_go_on(half_done: Path):
     alpha, lambda_ = claim.cells[0].alpha, claim.cells[0].lambda_
     place = f"adamw, seed 0, α = {alpha:g}, λ = {lambda_:g}"
     assert f"failed: {place}: out of memory, alone: 2 GiB\n" in output
-    assert "landscape resume small --retry-failed" in output
+    retry = f"landscape resume small --retry-failed --task {SPIRALS} --store {half_done}"
+    assert f"try again:  {retry}\n" in output
 
 
 @pytest.mark.usefixtures("trained_at_once")
@@ -280,7 +281,10 @@ def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_do
 
 @pytest.mark.parametrize(
     ("address", "message"),
-    [("nonsense", "an address is tcp://HOST:PORT"), ("tcp://localhost:1", "dask scheduler")],
+    [
+        ("nonsense", "an address is tcp://HOST:PORT"),
+        pytest.param("tcp://localhost:1", "dask scheduler", marks=pytest.mark.slow),
+    ],
 )
 def test_a_cluster_that_is_not_there(tmp_path: Path, address: str, message: str):
     result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dask", address)
@@ -323,7 +327,7 @@ def test_check_says_what_is_wrong_and_what_to_do(half_done: Path):
 def test_merge_says_what_it_took(half_done: Path, filled: Path, tmp_path: Path):
     into = tmp_path / "new" / "all.db"
     result = landscape("merge", into, half_done)
-    open_cells = "6 open (landscape resume small)"
+    open_cells = f"6 open (landscape resume small --task {SPIRALS} --store {into})"
     assert result.output == f"study small: 6 cells taken, 0 were there, {open_cells}\n"
     again = landscape("merge", into, half_done)
     assert again.output == f"study small: 0 cells taken, 6 were there, {open_cells}\n"

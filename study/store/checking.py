@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection
 
+from study.commands import command_line
 from study.errors import SpecError, StoreError
 from study.spec import Study
 from study.store import Store
@@ -160,7 +161,7 @@ def _stored(connection: Connection, study: Study) -> tuple[Study, list[StoredCel
 def _check_study(
     store: Store, study: Study, cells: Sequence[StoredCell], known: set[Place], rescue: str
 ) -> Iterator[Finding]:
-    again = _resume(store, study)
+    again = command_line("resume", study, store.display_url)
     faults: dict[str, list[Place]] = {}
     for cell in cells:
         if cell.fault is not None:
@@ -177,16 +178,8 @@ def _check_study(
             yield Finding(f"study {study.name}: {what} by {who}", remedy, is_fault=False)
     if failed := len(store.failures(study.name)):
         what = f"study {study.name}: {failed} cells failed"
-        remedy = f"try again:  {_resume(store, study, '--retry-failed')}"
-        yield Finding(what, remedy, is_fault=False)
-
-
-def _resume(store: Store, study: Study, *options: str) -> str:
-    """The command that goes on with the study."""
-    own = ("--task", study.task) if ":" in study.task else ()
-    return shlex.join(
-        ["landscape", "resume", study.name, *options, *own, "--store", store.display_url]
-    )
+        retry = command_line("resume", study, store.display_url, "--retry-failed")
+        yield Finding(what, f"try again:  {retry}", is_fault=False)
 
 
 def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> Iterator[Finding]:

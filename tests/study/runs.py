@@ -53,7 +53,9 @@ def start_command(store: Path | str, *arguments: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> int:
     """Wait for the command's end; its exit code."""
-    print(process.communicate(timeout=120)[1])  # shown where a test fails
+    _, told = process.communicate(timeout=120)
+    if told.strip():
+        print(told)  # shown where a test fails
     return process.returncode
 
 

@@ -15,7 +15,7 @@ import pytest
 from study.errors import UsageError
 from study.pools import Cluster, cluster_size
 from study.store import Store
-from tests.study.runs import finish, results, running_cells, start_command, wait_for
+from tests.study.runs import TASKS, finish, results, running_cells, start_command, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,10 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(
     process = start_command(path, "--dask", cluster[0])
     wait_for(lambda: running_cells(path) > 0)
     process.terminate()
-    assert finish(process) == 130
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    again = f"landscape resume slow --dask {cluster[0]} --task {TASKS}:slow --store {path}"
+    assert f"go on with:  {again}\n" in told
     assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
     started = time.monotonic()
     assert finish(start_command(path, "--dask", cluster[0])) == 0  # its workers are free again
