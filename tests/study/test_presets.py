@@ -12,6 +12,7 @@ from study.plan import make_plan
 from study.presets import PRESETS, load_preset
 from study.spec import Study
 from study.store import Store
+from study.store.checking import check
 from study.tasks import TASKS
 
 LAPTOP = ("digits", "mnist1d", "mnist5k")
@@ -113,7 +114,10 @@ def test_an_unknown_preset_names_the_known_ones():
 
 
 def shrunk(study: Study) -> Study:
-    """The same panels with two values of each axis and two epochs for one seed."""
+    """The same panels with two values of each axis and two epochs for one seed.
+
+    Restarts end their last whole cycle after the first one.
+    """
     panels = []
     for panel in study.panels:
         axes = {
@@ -122,7 +126,7 @@ def shrunk(study: Study) -> Study:
         }
         short = {"epochs": 2}
         if panel.schedule.kind == "restarts":
-            short["schedule"] = {"kind": "restarts", "t_0": 1, "t_mult": 1}
+            short["schedule"] = {"kind": "restarts", "t_0": 1, "t_mult": 2}
         panels.append(panel.changed(axes | short))
     return study.change(panels=panels, seeds=1)
 
@@ -136,6 +140,7 @@ def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     store.create(plan.study, plan.fingerprint, plan.chunks)
     run(plan, store)
     assert all(progress.finished == progress.total for progress in store.progress(name))
+    assert list(check(store, [name])) == []
     figure = study_figure(store, name)
     figure.savefig(tmp_path / "x.png")
     assert (tmp_path / "x.png").stat().st_size > 10_000
