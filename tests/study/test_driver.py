@@ -188,6 +188,19 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
+@pytest.mark.parametrize(("own", "count"), [(None, "1000"), ("7", "7")])
+def test_threads_do_not_spin_for_long_unless_the_user_says_so(
+    monkeypatch: pytest.MonkeyPatch, own: str | None, count: str
+):
+    if own is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", own)
+    monkeypatch.setattr("study.pools.work", lambda job, device: os.environ["GOMP_SPINCOUNT"])
+    pool = Processes()
+    future = pool.start(None, "cpu")
+    assert future.result(timeout=60) == count
+    pool.close()
+
+
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):
     plan = planned(store, make_study(task=f"{TASKS}:branching"))
     assert plan.choice.engine == "one-by-one"
