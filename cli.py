@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from study.extension import Further
     from study.plan import Plan
+    from study.pools import Cluster
     from study.spec import FigureKind, Study
     from study.store import Store
     from study.tasks.data_sets import DataSet
@@ -211,6 +212,8 @@ def run(
     from study.request import Changes, requested_study
     from study.store import Store
 
+    if queue and training.dask is not None:
+        raise click.UsageError("--queue trains nothing: leave out --dask")
     asked = requested_study(study, Changes(**changes))
     plan = _plan(asked, training, store)
     if dry_run:
@@ -298,7 +301,9 @@ def worker(
     plan = _plan(resumed_study(opened, name, stored_task), training, store)
     _warn_of_network(opened)
     _print_plain(_console(), _workers_line(plan, opened))
-    again = command_line("worker", plan.study, opened.display_url)
+    waiting = ["--no-wait"] if no_wait else []
+    options = (*waiting, *_going_on(training))
+    again = command_line("worker", plan.study, opened.display_url, *options)
     with _resumable(opened, name, again):
         run(plan, opened, ProgressLines(_console()), stay=not no_wait)
 
@@ -648,8 +653,9 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
     """Take over into database INTO what it lacks of the studies in database SOURCE.
 
     Both are database URLs, or paths of SQLite files; INTO is created if need be. Finished cells
-    are taken, no cell twice; what is finished in both stays as it is, and SOURCE as a whole. Only
-    what is whole is taken: merging a damaged database into a new one saves what can be saved.
+    are taken, no cell twice; what is finished in both stays as it is, and so does all of SOURCE.
+    Only what is whole is taken: merging a database with torn or lost cells into a new one saves
+    the others.
 
     \b
     Examples:
@@ -662,6 +668,11 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
     from study.terminal import merged_line
 
     there = Store(source)
+    for name in names:
+        there.study(name)  # or else INTO is not made
+    if not there.names():
+        click.echo(f"{there.name} holds no study: nothing is taken")
+        return
     here = Store(into, create=True)
     for merged in merge(here, there, names):
         study = here.study(merged.study)
@@ -812,7 +823,6 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
     from study.commands import command_line
     from study.driver import run
     from study.live import LiveView, can_show
-    from study.pools import Cluster
     from study.terminal import ProgressBar
 
     name = plan.study.name
@@ -824,21 +834,34 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
         _print_plain(console, why)
     shown = not training.no_live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
-    pool = None if training.dask is None else Cluster(training.dask)
     again = command_line("resume", created.study, store.display_url, *_going_on(training))
     with (
+        _cluster(training.dask) as pool,
         _resumable(store, name, again),
         ProgressBar(console, created.total, finished, view) as bar,
     ):
         run(plan, store, bar, pool)
 
 
+def _cluster(address: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
+    """The dask cluster to train on, if one is named."""
+    from study.pools import Cluster
+
+    return contextlib.nullcontext() if address is None else contextlib.closing(Cluster(address))
+
+
 def _going_on(training: Training) -> Iterator[str]:
     """The options of an interrupted command that whoever goes on with it wants again."""
-    if training.dask is not None:
-        yield from ("--dask", training.dask)
-    if training.rounds:
-        yield from ("--auto-extend", str(training.rounds))
+    options = {
+        "--device": None if training.device == "auto" else training.device,
+        "--workers": training.workers,
+        "--engine": training.engine,
+        "--dask": training.dask,
+        "--auto-extend": training.rounds or None,
+    }
+    for name, value in options.items():
+        if value is not None:
+            yield from (name, str(value))
 
 
 def _workers_line(plan: Plan, store: Store) -> str:

@@ -47,10 +47,12 @@ class Checkpoint:
         """
         if time.monotonic() - self._written < self.every:
             return
+        kept = {"key": self.key, **state()}
         try:
-            self._write({"key": self.key, **state()})
-        except OSError as e:
-            self.report(f"cannot be written ({e.strerror or e}): training goes on without")
+            self._write(kept)
+        except (OSError, RuntimeError) as e:  # PyTorch's word for a disk that is full
+            why = getattr(e, "strerror", None) or str(e).splitlines()[0]
+            self.report(f"cannot be written ({why}): training goes on without")
         self._written = time.monotonic()
 
     def _write(self, state: State) -> None:

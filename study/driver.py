@@ -82,7 +82,7 @@ def run(
 
 def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
     """Keep the crew at work until no cell is open, and the run's lease alive."""
-    job, beaten = crew.job, time.monotonic()
+    job, beaten, hung = crew.job, time.monotonic(), _Hung()
     while crew.any_left():
         progress = store.progress(job.study.name)
         on_progress(progress)
@@ -92,10 +92,30 @@ def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
         if time.monotonic() - beaten > BEAT:
             beaten = time.monotonic()
             store.beat_run(job.run_id)
-        crew.pool.look_after(store.silent(job.run_id))
+        crew.pool.look_after(hung.among(store.leases(job.run_id)))
         for device in crew.lost(timeout=POLL):
             store.release_dead(job.study.name)
             crew.replace(device, settled)
+
+
+class _Hung:
+    """Finds the workers that gave no sign of life until their claims expired."""
+
+    def __init__(self) -> None:
+        self.ends: dict[int, float] = {}  # when the living claims would expire, by process id
+
+    def among(self, leases: dict[int, float]) -> set[int]:
+        """Process ids, of those that hold claims and those whose claims others took.
+
+        Args:
+            leases: for how many seconds more each process's claim lives.
+        """
+        moment = time.monotonic()
+        living = {pid for pid, left in leases.items() if left > 0}
+        # One that ended before its time was recorded or given back.
+        taken = {pid for pid, end in self.ends.items() if end < moment} - living
+        self.ends = {pid: moment + leases[pid] for pid in living}
+        return taken | (leases.keys() - living)
 
 
 class _Crew:

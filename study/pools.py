@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
@@ -77,8 +77,9 @@ class Processes:
     def look_after(self, silent: Collection[int]) -> None:
         """Kill workers with these process ids."""
         for executor in self.executors.values():
-            for pid in set(executor._processes or ()) & set(silent):
-                os.kill(pid, signal.SIGKILL)
+            for pid in {*list(executor._processes or ())} & set(silent):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -98,17 +99,21 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        if "://" not in address:
+            raise UsageError(f"--dask {address}: no address: write tcp://{address}, or the like")
         try:
             from distributed import Client, KilledWorker
+            from distributed.client import ClosedClientError
         except ImportError as e:
             raise UsageError(
                 f"--dask {address}: dask is not installed ({e.name}): "
                 "pip install 'landscape-study[dask]'"
             ) from e
         self.lost = (KilledWorker, CancelledError)
+        self.closed = ClosedClientError
         try:
             if urlsplit(address).port is None:
-                raise ValueError("an address is tcp://HOST:PORT")
+                raise ValueError("it names no port, as in tcp://HOST:8786")
             self.client = Client(address, timeout=CONNECTING, set_as_default=False)
         except (OSError, ValueError) as e:
             raise UsageError(
@@ -144,10 +149,17 @@ class Cluster:
         return bool(set(hosts.values()) - {socket.gethostname()})
 
     def start(self, job: Job, device: str) -> Future[bool]:
-        """Start a worker; one whose machine is lost is started on another by dask itself."""
+        """Start a worker; one whose machine is lost is started on another by dask itself.
+
+        Raises:
+            TrainingError: the scheduler is lost.
+        """
         # What is compiled here may not run there, and this process is not the parent there.
         there = replace(job, parent=None, libraries={}, threads=1)
-        future: Future[bool] = self.executor.submit(work, there, device)
+        try:
+            future: Future[bool] = self.executor.submit(work, there, device)
+        except self.closed as e:
+            raise self._gone() from e
         return future
 
     def forget(self, future: Future[bool]) -> None:
@@ -160,10 +172,13 @@ class Cluster:
             TrainingError: the scheduler is lost, and with it all word of the workers.
         """
         if self.client.status == "closed":
-            raise TrainingError(
-                f"the dask scheduler at {self.address} is gone: start it again and resume; what "
-                "is finished is in the database"
-            )
+            raise self._gone()
+
+    def _gone(self) -> TrainingError:
+        return TrainingError(
+            f"the dask scheduler at {self.address} is gone: start it again and resume; what is "
+            "finished is in the database"
+        )
 
     def close(self) -> None:
         """Leave the cluster; its workers stop when they see that the run is over."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+STARTTIME = 19  # of the fields behind the name in /proc/PID/stat, as in proc(5)
 PACKAGES = ("landscape-study", "torch", "optuna", "numpy", "sqlalchemy")
 
 
@@ -59,6 +60,19 @@ def _machine() -> str:
     return " ".join(parts)
 
 
+def _born(pid: int) -> float:
+    """When a process started, in seconds: on Linux since boot, which no set clock changes.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return psutil.Process(pid).create_time()
+    return int(fields[STARTTIME]) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True)
 class Worker:
     """Who holds a claim: a token no other worker has, and where its process can be found."""
@@ -68,7 +82,7 @@ class Worker:
     host: str = field(default_factory=socket.gethostname)
     machine: str = field(default_factory=_machine)
     pid: int = field(default_factory=os.getpid)
-    born: float = field(default_factory=lambda: psutil.Process().create_time())
+    born: float = field(default_factory=lambda: _born(os.getpid()))
 
 
 def is_dead(machine: str, pid: int, born: float) -> bool:
@@ -76,7 +90,6 @@ def is_dead(machine: str, pid: int, born: float) -> bool:
     if machine != _machine():
         return False
     try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born) > 1 or process.status() == psutil.STATUS_ZOMBIE
+        return abs(_born(pid) - born) > 1 or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True

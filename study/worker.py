@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -140,7 +141,8 @@ def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint:
     facts = (
         *(study.task, job.fingerprint, study.batch_size, study.error, study.options),
         *(panel.model_dump_json(exclude={"grid"}), claim.seed, claim.cells),
-        *(job.engine, job.width, device.partition(":")[0], job.threads, torch.__version__),
+        *(job.engine, job.width, device.partition(":")[0], job.threads),
+        *(torch.__version__, version("landscape-study")),
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()
     return Checkpoint(checkpoint_path(Path(job.checkpoints), claim.chunk_id), key)

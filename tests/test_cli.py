@@ -261,6 +261,13 @@ def test_cells_can_be_queued_for_workers(tmp_path: Path):
     assert Store(str(path)).runs("small") == []
 
 
+def test_what_is_only_queued_needs_no_cluster(tmp_path: Path):
+    options = ("--store", tmp_path / "x.db", "--queue", "--dask", "tcp://localhost:1")
+    result = landscape(*SMALL_RUN, *options)
+    assert result.exit_code == 2
+    assert "--queue trains nothing: leave out --dask" in result.output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("option", [("--task", SPIRALS), ("--trust-task",)], ids=["task", "trust"])
 def test_a_worker_trains_what_is_open(half_done: Path, option: tuple[str, ...]):
@@ -282,14 +289,15 @@ def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_do
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("nonsense", "an address is tcp://HOST:PORT"),
+        ("nonsense", "no address: write tcp://nonsense, or the like"),
+        ("tcp://nonsense", "it names no port, as in tcp://HOST:8786"),
         pytest.param("tcp://localhost:1", "dask scheduler", marks=pytest.mark.slow),
     ],
 )
 def test_a_cluster_that_is_not_there(tmp_path: Path, address: str, message: str):
     result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dask", address)
     assert result.exit_code == 2
-    assert f"--dask {address}: no scheduler answers there" in result.output
+    assert f"--dask {address}: no " in result.output
     assert message in result.output
     assert list(tmp_path.iterdir()) == []
 
@@ -335,6 +343,8 @@ def test_merge_says_what_it_took(half_done: Path, filled: Path, tmp_path: Path):
     other = landscape("merge", into, filled)
     assert other.exit_code == 2
     assert "other data or another network" in other.output
+    unknown = landscape("merge", tmp_path / "none.db", half_done, "--study", "nosuch")
+    assert "no study 'nosuch'" in unknown.output
     missing = landscape("merge", into, tmp_path / "none.db")
     assert "no such database" in missing.output
 

@@ -292,9 +292,9 @@ class Store:
         """The chunks of any study that are still to be trained, held or not."""
         return self.database.read(claims.open_chunks)
 
-    def silent(self, run_id: int) -> list[int]:
-        """The process ids of the run's workers whose claims have expired."""
-        return self.database.read(lambda c: claims.silent(c, run_id))
+    def leases(self, run_id: int) -> dict[int, float]:
+        """For how many seconds more the claims of the run's workers live, by process id."""
+        return self.database.read(lambda c: claims.leases(c, run_id))
 
     # ---- reading ------------------------------------------------------------------------------
 

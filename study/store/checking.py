@@ -18,6 +18,7 @@ from study.commands import command_line
 from study.errors import SpecError, StoreError
 from study.spec import Study
 from study.store import Store
+from study.store.database import RECOVER
 from study.store.grid import optuna_study_name
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
@@ -68,13 +69,13 @@ def check(store: Store, names: Sequence[str]) -> Iterator[Finding]:
     rescue = f"save what is whole:  landscape merge NEW.db {shlex.quote(store.display_url)}"
     damage = store.database.read(_damage) if store.database.is_sqlite else []
     for message in damage:
-        yield Finding(f"the file is damaged: {message}", rescue)
+        yield Finding(f"the file is damaged: {message}", RECOVER)
     try:
         yield from _check_content(store, names, rescue)
     except StoreError as e:
         if not damage:
             raise
-        yield Finding(f"what is damaged cannot be read: {e}", rescue)
+        yield Finding(f"what is damaged cannot be read: {e}", RECOVER)
 
 
 def _check_content(store: Store, names: Sequence[str], rescue: str) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
+FALLS = 10  # whole runs that may be lost with it before: most had their own reasons
 
 _trial = models.TrialModel.__table__
 
@@ -94,7 +95,8 @@ def _take(
     free = (
         sa.select(_chunk.c.chunk_id)
         .where(is_open, _chunk.c.expires < now())
-        .order_by(_chunk.c.attempts, _chunk.c.chunk_id)  # first what killed no worker
+        # First what killed no worker, and fell with no run.
+        .order_by(_chunk.c.attempts, _chunk.c.falls, _chunk.c.chunk_id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -160,7 +162,7 @@ def retry_failed(connection: Connection, name: str) -> int:
     again = (
         _chunk.update()
         .where(_chunk.c.study_id == _study_id(name), _chunk.c.state == "failed")
-        .values(state="open", attempts=0, reason=None)
+        .values(state="open", attempts=0, falls=0, reason=None)
         .returning(_chunk.c.chunk_id)
     )
     chunks = connection.scalars(again).all()
@@ -188,7 +190,7 @@ def release_dead(connection: Connection, name: str) -> int:
     dead = [row for row in rows if is_dead(row["machine"], row["pid"], row["born"])]
     # Who died with the parent was not killed by what it trained, but by a power cut, say.
     guiltless = [row["owner"] for row in dead if _is_parent_dead(row["provenance"])]
-    _release(connection, _chunk.c.owner.in_(guiltless))
+    _release(connection, _chunk.c.owner.in_(guiltless), fell=True)
     expire = (
         _chunk.update()
         .where(_chunk.c.owner.in_([row["owner"] for row in dead]))
@@ -222,15 +224,12 @@ def open_chunks(connection: Connection) -> list[int]:
     return list(connection.scalars(query))
 
 
-def silent(connection: Connection, run_id: int) -> list[int]:
-    """The process ids of the run's workers whose claims have expired."""
-    query = sa.select(_chunk.c.pid).where(
-        _chunk.c.run_id == run_id,
-        _chunk.c.state == "open",
-        _chunk.c.owner.is_not(None),
-        _chunk.c.expires < now(),
+def leases(connection: Connection, run_id: int) -> dict[int, float]:
+    """For how many seconds more the claims of the run's workers live, by process id."""
+    query = sa.select(_chunk.c.pid, (_chunk.c.expires - now()).label("left")).where(
+        _chunk.c.run_id == run_id, _chunk.c.state == "open", _chunk.c.owner.is_not(None)
     )
-    return list(connection.scalars(query))
+    return {row["pid"]: row["left"] for row in connection.execute(query).mappings()}
 
 
 def _study_id(name: str) -> sa.ScalarSelect[int]:
@@ -250,12 +249,19 @@ def _lost(claim: Claim) -> LeaseLostError:
     )
 
 
-def _release(connection: Connection, which: sa.ColumnElement[bool]) -> Sequence[int]:
-    """Give chunks back as if they had not been claimed; which ones these were."""
+def _release(
+    connection: Connection, which: sa.ColumnElement[bool], *, fell: bool = False
+) -> Sequence[int]:
+    """Give chunks back as if they had not been claimed; which ones these were.
+
+    Args:
+        fell: whether their whole run was lost, which is noted.
+    """
+    counts = {"attempts": _chunk.c.attempts - 1, "falls": _chunk.c.falls + int(fell)}
     free = (
         _chunk.update()
         .where(which, _chunk.c.state == "open")
-        .values(owner=None, expires=0.0, attempts=_chunk.c.attempts - 1)
+        .values(owner=None, expires=0.0, **counts)
         .returning(_chunk.c.chunk_id)
     )
     freed = connection.scalars(free).all()
@@ -265,17 +271,21 @@ def _release(connection: Connection, which: sa.ColumnElement[bool]) -> Sequence[
 
 
 def _forgive(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
-    """Give back what workers held whose whole run is lost: its cells killed nobody."""
+    """Give back what workers held whose whole run is lost: hardly by what they trained."""
     over = sa.select(_run.c.run_id).where(_run.c.ended.is_not(None) | (_run.c.expires < now()))
     lost = (_chunk.c.expires > 0) & (_chunk.c.expires < now()) & _chunk.c.run_id.in_(over)
-    _release(connection, is_open & lost)
+    _release(connection, is_open & lost, fell=True)
 
 
 def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
-    """Let what killed too many workers train one cell at a time, and give up what still kills."""
+    """Let what killed too many workers train one cell at a time, and give up what still kills.
+
+    So too with what too many runs were lost with: it may have taken them along.
+    """
+    suspect = (_chunk.c.attempts >= DEATHS) | (_chunk.c.falls >= FALLS)
     killers = (
         sa.select(_chunk)
-        .where(is_open, _chunk.c.attempts >= DEATHS, _chunk.c.expires < now())
+        .where(is_open, suspect, _chunk.c.expires < now())
         .with_for_update(skip_locked=True)
     )
     for row in connection.execute(killers).mappings().all():
@@ -283,16 +293,21 @@ def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) ->
         trials = connection.scalars(sa.select(_cell.c.trial_id).where(by_chunk)).all()
         if len(trials) > 1:
             _split(connection, row["chunk_id"], [(trial_id,) for trial_id in trials[1:]])
-        elif row["attempts"] > DEATHS:
-            where = f"{row['host']}, {row['device']}"
-            reason = f"killed {row['attempts']} workers, the last one alone (on {where})"
-            _fail(connection, _chunk.c.chunk_id == row["chunk_id"], reason)
+        elif row["attempts"] > DEATHS or row["falls"] > FALLS:
+            _fail(connection, _chunk.c.chunk_id == row["chunk_id"], _what_it_killed(row))
+
+
+def _what_it_killed(row: RowMapping) -> str:
+    where = f"{row['host']}, {row['device']}"
+    if row["attempts"] > DEATHS:
+        return f"killed {row['attempts']} workers, the last one alone (on {where})"
+    return f"{row['falls']} runs were lost while training it, the last time alone (on {where})"
 
 
 def _split(connection: Connection, chunk_id: int, parts: Sequence[Sequence[int]]) -> None:
     """Move cells, by their trials, from a chunk that nobody holds into chunks of their own."""
-    shared = (_chunk.c.study_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.attempts)
-    query = sa.select(*shared).where(_chunk.c.chunk_id == chunk_id)
+    kept = ("study_id", "panel", "seed", "attempts", "falls")
+    query = sa.select(*(_chunk.c[name] for name in kept)).where(_chunk.c.chunk_id == chunk_id)
     facts = dict(connection.execute(query).mappings().one())
     for trial_ids in parts:
         inserted = connection.execute(_chunk.insert().values(**facts))

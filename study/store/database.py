@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
@@ -40,13 +41,20 @@ LASTING = (  # what does not pass by itself, by what the database's own message 
     *("readonly", "unable to open", "disk is full", "disk I/O error", "No space left"),
     *("no such table", "does not exist", "password", "resolve host"),
 )
+RECOVER = (  # what SQLite can still read of a damaged file; then, of that, what is whole
+    "save what can be read:  sqlite3 DAMAGED.db .dump | sed '$s/^ROLLBACK.*/COMMIT;/' "
+    "| sqlite3 READ.db && landscape merge NEW.db READ.db"
+)
 REMEDIES = {  # likewise
     "readonly": "give it and its folder write permission, or name another --store",
     "read-only": "connect to a server that can be written, or name another --store",
     "unable to open": "check that its folder exists and can be written",
     "locked": "another program holds it; try again when that is done",
     "not a database": "it is another kind of file; name another --store",
-    "malformed": "the file is damaged; restore a copy, or name another --store",
+    "malformed": f"the file is damaged: restore a copy, or {RECOVER}",
+    "UNIQUE constraint": "`landscape check` says what is wrong with it",
+    "duplicate key": "`landscape check` says what is wrong with it",
+    "too many clients": "start fewer workers, or raise the server's max_connections",
     "disk is full": "free some space and resume; nothing recorded is lost",
     "disk I/O error": "the disk is full, at a limit or failing; mend that and resume: nothing "
     "recorded is lost",
@@ -86,7 +94,7 @@ def parse_url(store: str) -> URL:
     try:
         url = make_url(text)
         backend = url.get_backend_name()
-    except ArgumentError as e:
+    except (ArgumentError, ValueError) as e:  # no URL at all, or no port
         raise _no_url(store, str(e)) from e
     if backend not in BACKENDS:
         raise _no_url(url.render_as_string(), f"'{backend}' is not supported")
@@ -141,10 +149,12 @@ class Database:
 
     @property
     def label(self) -> str:
-        """A short name for files that belong to this database."""
+        """A short name for files that belong to this database and to no other."""
         if self.is_sqlite:
-            return Path(self.name).stem
-        return f"{self.url.database}@{self.url.host or 'localhost'}"
+            return Path(self.name).name
+        server = f"{self.url.host}:{self.url.port} {sorted(self.url.query.items())}"
+        digest = hashlib.sha256(server.encode()).hexdigest()[:8]
+        return f"{self.url.database}@{self.url.host or 'localhost'}-{digest}"
 
     def network_file_system(self) -> str | None:
         """The kind of network file system that an SQLite file lies on, if it does."""
@@ -234,7 +244,7 @@ class Database:
         return self._run(self.engine.execution_options(**snapshot), work)
 
     def _run(self, engine: Engine, work: Callable[[Connection], T]) -> T:
-        started, pause = time.monotonic(), 0.05
+        failed, pause = None, 0.05  # since when
         while True:
             try:
                 with engine.begin() as connection:
@@ -242,7 +252,8 @@ class Database:
                 self.reached = True
                 return result
             except DBAPIError as e:
-                if time.monotonic() - started >= self._patience(e):
+                failed = failed or time.monotonic()
+                if time.monotonic() - failed >= self._patience(e):
                     raise self.error(e) from e
                 time.sleep(random.uniform(0.5, 1.5) * pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
@@ -261,7 +272,9 @@ class Database:
         cause = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
         remedy = next(
             (text for sign, text in REMEDIES.items() if sign in cause),
-            "check the --store URL and that the server answers",
+            "`landscape check` says whether it is whole"
+            if self.is_sqlite
+            else "check the --store URL and that the server answers",
         )
         return StoreError(f"{self.name}: {cause}: {remedy}")
 

@@ -27,7 +27,7 @@ from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
-from study.store.whole import ROUNDING, Place, StoredCell, place_of, stored_cells
+from study.store.whole import ROUNDING, Place, StoredCell, place_of, places_of, stored_cells
 
 _trial = models.TrialModel.__table__
 _value = models.TrialValueModel.__table__
@@ -66,7 +66,7 @@ def merge(into: Store, source: Store, names: Sequence[str]) -> Iterator[Merged]:
     """
     if _are_same(into, source):
         raise UsageError(f"{into.name}: this is the same database twice: name two")
-    for name in [source.study(name).name for name in names] or source.names():
+    for name in names or source.names():
         yield _merge_study(into, source, name)
 
 
@@ -85,6 +85,7 @@ def _merge_study(into: Store, source: Store, name: str) -> Merged:
     most = max(map(len, chunks.values()), default=1)
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
     into.create(study, source.fingerprint(study.name), lambda new: _evenly(new, most))
+    _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
     for group in _groups(list(chunks.values())):
@@ -95,6 +96,17 @@ def _merge_study(into: Store, source: Store, name: str) -> Merged:
     into.database.write(partial(_remove_empty, study.name))
     progress = into.progress(study.name)
     return replace(found, open=sum(p.total - p.finished - p.failed for p in progress))
+
+
+def _refuse_broken(into: Store, name: str) -> None:
+    """Raise StoreError where results have no place: a cell is lost, or an open one has some."""
+    whole, cells = into.read_study(name, lambda c, study: (study, stored_cells(c, study)))
+    lost = set(places_of(whole)) - {cell.place for cell in cells}
+    if lost or any(cell.lost and cell.row["state"] != "done" for cell in cells):
+        raise StoreError(
+            f"{into.name}: study '{name}' is not whole there, nothing was taken: `landscape check "
+            f"{name}` says what is wrong with it; or merge both into a new database"
+        )
 
 
 def _evenly(cells: Sequence[Cell], most: int) -> list[Sequence[Cell]]:
@@ -232,8 +244,8 @@ def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> 
     query = sa.select(_run.c.run_id).where(same, _run.c.provenance == run["provenance"])
     known: int | None = connection.scalar(query)
     if known is not None:
-        ended = _run.update().where(_run.c.run_id == known).values(ended=run["ended"])
-        connection.execute(ended)
+        ended = sa.func.coalesce(_run.c.ended, run["ended"])
+        connection.execute(_run.update().where(_run.c.run_id == known).values(ended=ended))
         return known
     facts = {key: run[key] for key in ("started", "ended", "expires", "provenance")}
     inserted = connection.execute(_run.insert().values(study_id=study_id, **facts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from study.errors import MissingStoreError, StoreError
 from study.store.database import Database
@@ -47,7 +49,7 @@ def _create_optunas(database: Database) -> None:
             storage.remove_session()
             storage.engine.dispose()
             return
-        except SQLAlchemyError as e:  # another process creates the same tables
+        except (SQLAlchemyError, sqlite3.Error) as e:  # another process creates the same tables
             if attempt == TRIES:
                 raise database.error(e) from e
             time.sleep(0.1 * attempt)
@@ -101,10 +103,8 @@ def _upgrade(connection: Connection) -> int:
     found = connection.scalar(sa.select(_schema.c.version))
     for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
         for column in ADDED[version]:
-            kind = column.type.compile(connection.dialect)
-            connection.execute(
-                sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} {kind}")
-            )
+            added = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
     chunk_order.create(connection, checkfirst=True)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION

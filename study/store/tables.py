@@ -55,6 +55,9 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("run_id", sa.ForeignKey(run_table.c.run_id)),
     sa.Column("beaten", sa.Float),  # when its worker last gave a sign of life, database clock
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
+    sa.Column(
+        "falls", sa.Integer, server_default="0"
+    ),  # whole runs that were lost while training it
     sa.Column("reason", sa.Text),  # why it failed
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
@@ -65,6 +68,7 @@ chunk_order = sa.Index(
     chunk_table.c.study_id,
     chunk_table.c.state,
     chunk_table.c.attempts,
+    chunk_table.c.falls,
     chunk_table.c.chunk_id,
 )
 
@@ -92,4 +96,6 @@ curve_table = sa.Table(
 )
 
 # What databases of an older schema lack, by the version they had; every column may be null.
-ADDED = {1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.reason)}
+ADDED = {
+    1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.falls, chunk_table.c.reason),
+}

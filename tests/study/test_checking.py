@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
+import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cli import main
 from study.errors import StoreError
 from study.provenance import Worker
 from study.spec import Study
@@ -171,6 +177,34 @@ def test_a_damaged_file_is_told(tmp_path: Path, small_study: Study):
     except StoreError as e:
         found = [str(e)]
     assert any("damaged" in what for what in found), found
+
+
+@pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs SQLite's command sqlite3")
+def test_of_a_damaged_file_what_can_be_read_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As the remedy says: what SQLite itself reads, and then what is whole of that."""
+    path = tmp_path / "DAMAGED.db"
+    with closing(Store(str(path), create=True)) as store:
+        train_all(store, make_study(seeds=20))
+        curve = store.curves("small")[0]["values"].tobytes()
+    content = bytearray(path.read_bytes())
+    page = content.index(curve) // 4096 * 4096
+    content[page : page + 4096] = b"\xaa" * 4096
+    path.write_bytes(content)
+    with closing(Store(str(path))) as damaged, pytest.raises(StoreError) as caught:
+        list(check(damaged, ["small"]))
+    _, commands = str(caught.value).split("save what can be read:  ")
+    read, merge_ = commands.split(" && landscape ")
+    subprocess.run(read, shell=True, cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, merge_.split())
+    taken = re.search(r"(\d+) cells taken, .* (\d+) left out, which are not whole", result.output)
+    assert taken is not None, result.output
+    assert int(taken[1]) > 150
+    assert int(taken[1]) + int(taken[2]) == 240
+    with closing(Store(str(tmp_path / "NEW.db"))) as saved:
+        assert list(check(saved, ["small"])) == []
 
 
 def test_only_the_studies_asked_for_are_looked_at(half_done: Store, small_study: Study):

@@ -188,6 +188,21 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
+def test_who_gave_no_sign_of_life_hangs(monkeypatch: pytest.MonkeyPatch):
+    moment = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
+    hung = driver._Hung()
+    assert hung.among({1: 100.0, 2: 100.0, 3: 100.0, 4: -1.0}) == {4}  # expired before
+    moment = 50.0
+    assert hung.among({1: 50.0, 2: 50.0, 3: 100.0}) == set()  # 3 has beaten
+    moment = 99.0
+    assert hung.among({1: 1.0, 3: 51.0}) == set()  # 2 is done, in time
+    moment = 101.0
+    assert hung.among({3: 49.0}) == {1}  # another took its chunk
+    moment = 140.0
+    assert hung.among({}) == set()
+
+
 @pytest.mark.parametrize(("own", "count"), [(None, "1000"), ("7", "7")])
 def test_threads_do_not_spin_for_long_unless_the_user_says_so(
     monkeypatch: pytest.MonkeyPatch, own: str | None, count: str
@@ -246,7 +261,8 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
     _, err = process.communicate(timeout=20)
     assert time.monotonic() - started < 5
     assert process.returncode == 130
-    assert f"landscape resume slow --task {TASKS}:slow --store {path}" in err
+    again = f"landscape resume slow --workers 2 --task {TASKS}:slow --store {path}"
+    assert f"go on with:  {again}\n" in err
     assert "Traceback" not in err
     cells = Store(str(path)).cells("slow")
     assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}

@@ -15,7 +15,7 @@ from study.store import Store
 from study.store.checking import check
 from study.store.merging import Merged, merge
 from tests.conftest import make_outcome, make_study
-from tests.study.test_checking import ONE, spoil
+from tests.study.test_checking import CHUNK, ONE, spoil
 from tests.study.test_store import FOUR_CELLS, begin, create, optuna_study, train_all
 
 
@@ -157,6 +157,24 @@ def test_where_only_optuna_s_own_tables_are_wrong_all_is_saved(
     spoil(any_store, statement)
     assert merged(other, any_store) == Merged("small", taken=12)
     assert results(other) == expected
+
+
+def test_nothing_is_merged_into_what_is_not_whole(any_store: Store, other: Store):
+    train_all(any_store, make_study())
+    train_all(other, make_study())
+    spoil(any_store, f"DELETE FROM landscape_chunk WHERE chunk_id = {CHUNK}")
+    with pytest.raises(StoreError, match="study 'small' is not whole there, nothing was taken"):
+        list(merge(any_store, other, []))
+
+
+def test_a_copy_does_not_make_a_run_go_on_that_has_ended(any_store: Store, other: Store):
+    run_id = begin(any_store, FOUR_CELLS)
+    list(merge(other, any_store, []))
+    train_all(other, FOUR_CELLS)
+    any_store.end_run(run_id)
+    before = any_store.runs("small")
+    list(merge(any_store, other, []))
+    assert any_store.runs("small")[: len(before)] == before
 
 
 def test_a_cell_that_is_there_twice_is_taken_once(any_store: Store, other: Store):

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import astuple, replace
@@ -36,8 +36,10 @@ from study.errors import (
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
-from study.spec import Options, Study
+from study.spec import Cell, Options, Study
 from study.store import CellMean, Claim, Store
+from study.store.claims import FALLS
+from study.store.database import Database
 from study.store.unopened import Begun, how_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
@@ -184,6 +186,24 @@ class TestCreate:
         with closing(Store(store_url)) as store:
             assert len(store.cells("small")) == 12
 
+    def test_who_is_late_waits_for_whoever_creates_the_study(
+        self, store_url: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        """However long that takes."""
+        monkeypatch.setattr("study.store.database.COLLISIONS", 0.1)
+
+        def chunking(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
+            time.sleep(0.3)
+            return [cells] if cells else []
+
+        def create_one(_: int) -> int:
+            with closing(Store(store_url)) as store:
+                return store.create(FOUR_CELLS, "data", chunking).new
+
+        Store(store_url, create=True).close()
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(create_one, range(2))) == [0, 4]
+
 
 def _create_in_process(url: str) -> int:
     with closing(Store(url, create=True)) as store:
@@ -319,6 +339,12 @@ class TestClaim:
         assert not is_dead(me.machine, me.pid, me.born)
         assert is_dead(me.machine, me.pid, me.born - 100)
 
+    @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+    def test_a_clock_that_is_set_kills_nobody(self, monkeypatch: pytest.MonkeyPatch):
+        me, boot = Worker(), psutil.boot_time()
+        monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot + 3600)
+        assert not is_dead(me.machine, me.pid, me.born)
+
     def test_open_until_everything_is_recorded(self, store: Store, small_study: Study):
         create(store, small_study)
         assert store.is_open("small")
@@ -390,6 +416,33 @@ class TestKillers:
             run_id = store.start_run("small", {})
         states = {t.state.name for t in optuna_study(store, "small/sgd/seed0").trials}
         assert states == {"RUNNING"}
+
+    def test_what_too_many_runs_are_lost_with_is_trained_alone_and_given_up(self, store: Store):
+        """As where a poison cell takes the whole machine along, each time."""
+        create_in_one_chunk(store, FOUR_CELLS)
+        sizes = []
+        for _ in range(FALLS + 1):
+            run_id = store.start_run("small", {})
+            (claim,) = lose(store, run_id, 1)
+            sizes.append(len(claim.cells))
+            store.beat_run(run_id, lease=-1)
+        assert sizes == [4] * FALLS + [1]
+        run_id = store.start_run("small", {})
+        while (claim := store.claim("small", Worker(), run_id)) is not None:
+            store.record(claim, make_outcome(1))
+        (failure,) = store.failures("small")
+        assert failure.reason.startswith(
+            "11 runs were lost while training it, the last time alone"
+        )
+        assert [(p.finished, p.failed) for p in store.progress("small")] == [(3, 1)]
+
+    def test_what_fell_with_a_run_waits_for_what_did_not(self, store: Store):
+        run_id = begin(store, FOUR_CELLS)
+        (first,) = lose(store, run_id, 1)
+        store.beat_run(run_id, lease=-1)
+        second = store.claim("small", Worker(), store.start_run("small", {}))
+        assert second is not None
+        assert second.chunk_id != first.chunk_id
 
     def test_a_release_is_no_death(self, store: Store):
         run_id = create_in_one_chunk(store, FOUR_CELLS)
@@ -475,7 +528,7 @@ class TestLooking:
         assert (mine.panel, mine.seed, mine.cells, mine.alive) == ("sgd", 0, 2, True)
         assert 0 <= mine.silent < 60
         assert not lost.alive
-        assert store.silent(run_id) == [lost.pid]
+        assert store.leases(run_id).keys() == {me.pid}
         store.end_run(run_id)
         assert store.workers("small") == []
 
@@ -740,6 +793,7 @@ class TestBadDatabases:
             "ALTER TABLE landscape_run DROP COLUMN expires",
             "ALTER TABLE landscape_chunk DROP COLUMN beaten",
             "ALTER TABLE landscape_chunk DROP COLUMN reason",
+            "ALTER TABLE landscape_chunk DROP COLUMN falls",
             "UPDATE landscape_schema SET version = 1",
         ):
             store.database.write(lambda c, statement=statement: c.exec_driver_sql(statement))
@@ -757,6 +811,12 @@ class TestBadDatabases:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         with pytest.raises(UsageError, match=r"pip install 'landscape-study\[postgres\]'"):
             Store("postgresql://me@nowhere/x")
+
+    def test_each_database_has_checkpoints_of_its_own(self, tmp_path: Path):
+        server = "postgresql://me@localhost"
+        urls = [f"{server}:5432/x", f"{server}:5433/x", f"{server}/x?host=/a", f"{server}/y"]
+        names = [*urls, str(tmp_path / "a.db"), str(tmp_path / "a.sqlite")]
+        assert len({Database(name, create=True).label for name in names}) == len(names)
 
     def test_a_server_that_cannot_be_is_told_at_once(self):
         with pytest.raises(StoreError, match=r"check the server.s name in the --store URL"):
@@ -787,7 +847,9 @@ class TestBadDatabases:
         storage = optuna_storage(store)
         assert storage.get_current_version() == storage.get_head_version() == "v3.2.0.a"
 
-    @pytest.mark.parametrize("url", ["nosuch://host/db", "sqlite://", "postgresql+x:y:z://"])
+    @pytest.mark.parametrize(
+        "url", ["nosuch://host/db", "sqlite://", "postgresql+x:y:z://", "postgresql://h:abc/x"]
+    )
     def test_a_url_that_is_none(self, url: str):
         with pytest.raises(UsageError, match="--store"):
             Store(url)
