@@ -12,10 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.errors import UsageError
+from study.errors import TrainingError, UsageError
 from study.pools import Cluster, cluster_size
 from study.store import Store
 from tests.study.runs import TASKS, finish, results, running_cells, start_command, wait_for
+from tests.study.test_worker import make_job
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,13 @@ def test_when_the_scheduler_is_gone_the_run_ends_and_says_so(cluster, tmp_path: 
     assert f"the dask scheduler at {cluster[0]} is gone: start it again and resume" in told
     assert "Traceback" not in told
     assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
+
+
+def test_who_lost_the_scheduler_starts_no_worker(cluster):
+    pool = Cluster(cluster[0])
+    pool.client.close()
+    with pytest.raises(TrainingError, match="is gone: start it again and resume"):
+        pool.start(make_job("vmap", 8), "cpu")
 
 
 def test_a_cluster_without_workers(scheduler: str):
