@@ -55,9 +55,7 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("run_id", sa.ForeignKey(run_table.c.run_id)),
     sa.Column("beaten", sa.Float),  # when its worker last gave a sign of life, database clock
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
-    sa.Column(
-        "falls", sa.Integer, server_default="0"
-    ),  # whole runs that were lost while training it
+    sa.Column("falls", sa.Integer, server_default="0"),  # whole runs lost while training it
     sa.Column("reason", sa.Text),  # why it failed
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
