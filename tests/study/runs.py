@@ -15,6 +15,7 @@ from study.spec import Study
 from study.store import Store
 
 TASKS = "tests.study.user_tasks"
+LONG = ("--epochs", "100", "--engine", "vmap")  # half a minute and more, never replayed
 
 
 def planned(

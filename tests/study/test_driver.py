@@ -21,6 +21,7 @@ from study.store import PanelProgress, Store
 from study.worker import Job
 from tests.conftest import make_study
 from tests.study.runs import (
+    LONG,
     TASKS,
     descendants,
     finish,
@@ -250,7 +251,7 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
     tmp_path: Path, number: signal.Signals
 ):
     path = tmp_path / "slow.db"
-    process = start_command(path, "--workers", "2")
+    process = start_command(path, "--workers", "2", *LONG)
     wait_for(lambda: running_cells(path) == 16)
     children = descendants(process)
     started = time.monotonic()
@@ -261,7 +262,7 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
     _, err = process.communicate(timeout=20)
     assert time.monotonic() - started < 5
     assert process.returncode == 130
-    again = f"landscape resume slow --workers 2 --task {TASKS}:slow --store {path}"
+    again = f"landscape resume slow --workers 2 --engine vmap --task {TASKS}:slow --store {path}"
     assert f"go on with:  {again}\n" in err
     assert "Traceback" not in err
     cells = Store(str(path)).cells("slow")
@@ -272,7 +273,7 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
 @pytest.mark.slow
 def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
     path = tmp_path / "slow.db"
-    process = start_command(path, "--workers", "2")
+    process = start_command(path, "--workers", "2", *LONG)
     wait_for(lambda: running_cells(path) == 16)
     children = descendants(process)
     process.kill()

@@ -15,7 +15,7 @@ import pytest
 from study.errors import TrainingError, UsageError
 from study.pools import Cluster, cluster_size
 from study.store import Store
-from tests.study.runs import TASKS, finish, results, running_cells, start_command, wait_for
+from tests.study.runs import LONG, TASKS, finish, results, running_cells, start_command, wait_for
 from tests.study.test_worker import make_job
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_a_cluster_trains_what_processes_here_train(cluster, tmp_path: Path):
 
 def test_a_worker_of_the_cluster_may_die(cluster, tmp_path: Path):
     path = tmp_path / "slow.db"
-    process = start_command(path, "--dask", cluster[0], "--chunk", "4")
+    process = start_command(path, "--dask", cluster[0], "--chunk", "4", "--epochs", "6")
     wait_for(lambda: running_cells(path) > 0)
     store = Store(str(path))
     victim = store.workers("slow")[0].pid
@@ -92,7 +92,8 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(
     cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "slow.db"
-    process = start_command(path, "--dask", cluster[0])
+    command = (path, "--dask", cluster[0], "--epochs", "6")
+    process = start_command(*command)
     wait_for(lambda: running_cells(path) > 0)
     process.terminate()
     _, told = process.communicate(timeout=60)
@@ -101,13 +102,13 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(
     assert f"go on with:  {again}\n" in told
     assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
     started = time.monotonic()
-    assert finish(start_command(path, "--dask", cluster[0])) == 0  # its workers are free again
+    assert finish(start_command(*command)) == 0  # its workers are free again
     assert time.monotonic() - started < 60
 
 
 def test_when_the_scheduler_is_gone_the_run_ends_and_says_so(cluster, tmp_path: Path):
     path = tmp_path / "slow.db"
-    process = start_command(path, "--dask", cluster[0], "--epochs", "100", "--engine", "vmap")
+    process = start_command(path, "--dask", cluster[0], *LONG)
     wait_for(lambda: running_cells(path) > 0)
     port = int(cluster[0].rpartition(":")[2])
     listening = (c for c in psutil.net_connections() if c.status == psutil.CONN_LISTEN)

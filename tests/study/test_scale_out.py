@@ -54,7 +54,7 @@ def start_worker(url: str, place: Path, *arguments: str) -> subprocess.Popen[str
 def test_three_workers_share_a_server_though_they_are_killed_leave_and_join(
     server_url: str, tmp_path: Path
 ):
-    chunks = ("--chunk", "2", "--engine", "vmap")
+    chunks = ("--chunk", "2", "--epochs", "4", "--engine", "vmap")
     alone = tmp_path / "alone.db"
     assert finish(start_command(alone, "--workers", "1", *chunks)) == 0
     assert finish(start_command(server_url, *chunks, "--queue")) == 0
