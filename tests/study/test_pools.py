@@ -88,9 +88,7 @@ def test_a_worker_of_the_cluster_may_die(cluster, tmp_path: Path):
     assert len(cells) == 16
 
 
-def test_interrupted_the_cluster_gives_back_what_it_holds(
-    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_interrupted_the_cluster_gives_back_what_it_holds(cluster, tmp_path: Path):
     path = tmp_path / "slow.db"
     command = (path, "--dask", cluster[0], "--epochs", "6")
     process = start_command(*command)
