@@ -634,10 +634,10 @@ def check(name: str | None, store: str) -> None:
 
     opened = Store(store)
     names = [name] if name else opened.names()
-    findings = list(check(opened, names))
-    for finding in findings:
+    faults = 0
+    for finding in check(opened, names):
         click.echo(f"{finding.what}\n  {finding.remedy}")
-    faults = sum(finding.is_fault for finding in findings)
+        faults += finding.is_fault
     cells = sum(p.total for name in names for p in opened.progress(name))
     verdict = f"{faults} fault{'s' * (faults > 1)}" if faults else "all is well"
     studies = f"{len(names)} stud{'y' if len(names) == 1 else 'ies'}"
@@ -808,7 +808,8 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         where = f"best cells lie on a border: extending {_sides(beyond)}"
         click.echo(f"round {number} of {further.rounds}: {where}")
         grown = extended_study(store.study(name), beyond, further.steps)
-        _train(console, dataclasses.replace(plan, study=grown), store, training)
+        left = dataclasses.replace(training, rounds=further.rounds - number)
+        _train(console, dataclasses.replace(plan, study=grown), store, left)
     print_table(console, status_table(store.study(name), store.progress(name)))
     _print_failures(store.study(name), store)
     _print_findings(store, name)

@@ -6,6 +6,7 @@ loss.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from study.errors import LandscapeError, TrainingError
 from study.plan import Plan
 from study.pools import Pool, Processes, terminated_like_interrupted
 from study.provenance import provenance
-from study.store import PanelProgress, Store
+from study.store import LEASE, PanelProgress, Store
 from study.worker import BEAT, Job
 
 POLL = 0.5  # seconds between looks at the progress
@@ -82,15 +83,16 @@ def run(
 
 def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
     """Keep the crew at work until no cell is open, and the run's lease alive."""
-    job, beaten, hung = crew.job, time.monotonic(), _Hung()
+    job, beaten, hung = crew.job, time.time(), _Hung()
     while crew.any_left():
         progress = store.progress(job.study.name)
         on_progress(progress)
         settled = sum(p.finished + p.failed for p in progress)
         if settled == sum(p.total for p in progress):
             return  # whoever is still there does nothing of use: it hangs, say
-        if time.monotonic() - beaten > BEAT:
-            beaten = time.monotonic()
+        # By the wall clock, which goes on while the machine sleeps, but may be set.
+        if abs(time.time() - beaten) > BEAT:
+            beaten = time.time()
             store.beat_run(job.run_id)
         crew.pool.look_after(hung.among(store.leases(job.run_id)))
         for device in crew.lost(timeout=POLL):
@@ -99,9 +101,14 @@ def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
 
 
 class _Hung:
-    """Finds the workers that gave no sign of life until their claims expired."""
+    """Finds the workers that gave no sign of life until their claims expired.
+
+    Where this process was stopped, or its machine slept, so did the workers: for the length of a
+    lease nobody is taken for hung then.
+    """
 
     def __init__(self) -> None:
+        self.asked, self.woken = time.time(), -math.inf
         self.ends: dict[int, float] = {}  # when the living claims would expire, by process id
 
     def among(self, leases: dict[int, float]) -> set[int]:
@@ -110,12 +117,15 @@ class _Hung:
         Args:
             leases: for how many seconds more each process's claim lives.
         """
-        moment = time.monotonic()
+        moment = time.time()
+        if abs(moment - self.asked) > BEAT:
+            self.woken = moment
+        self.asked = moment
         living = {pid for pid, left in leases.items() if left > 0}
         # One that ended before its time was recorded or given back.
         taken = {pid for pid, end in self.ends.items() if end < moment} - living
         self.ends = {pid: moment + leases[pid] for pid in living}
-        return taken | (leases.keys() - living)
+        return set() if abs(moment - self.woken) < LEASE else taken | (leases.keys() - living)
 
 
 class _Crew:
@@ -183,9 +193,9 @@ class _Crew:
         """
         self.died = self.died + 1 if settled == self.settled else 1
         self.settled = settled
-        if self.died == DEATHS:
+        if self.died >= max(DEATHS, 3 * len(self.devices)):
             raise TrainingError(
-                f"study '{self.job.study.name}': workers died {DEATHS} times in a row without "
+                f"study '{self.job.study.name}': workers died {self.died} times in a row without "
                 "finishing a cell (out of memory?): resume with fewer --workers, or start it anew "
                 "under another --name with a smaller --chunk"
             )

@@ -192,7 +192,7 @@ class _Pulse:
         self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
 
     def __call__(self) -> None:
-        moment = time.monotonic()
+        moment = time.time()
         for act in self.acts:
             act(moment)
 
@@ -209,14 +209,17 @@ class _Pulse:
 
 
 class _Every:
-    """Does something every so many seconds of those at which it is called."""
+    """Does something every so many seconds of those at which it is called.
+
+    By the wall clock, which goes on while the machine sleeps, but may be set.
+    """
 
     def __init__(self, every: float, act: Callable[[], None]) -> None:
         self.every, self.act = every, act
-        self.last = time.monotonic()
+        self.last = time.time()
 
     def __call__(self, moment: float) -> None:
-        if moment - self.last > self.every:
+        if abs(moment - self.last) > self.every:
             self.last = moment
             self.act()
 

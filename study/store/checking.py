@@ -15,7 +15,7 @@ from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection
 
 from study.commands import command_line
-from study.errors import SpecError, StoreError
+from study.errors import LandscapeError, SpecError
 from study.spec import Study
 from study.store import Store
 from study.store.database import RECOVER
@@ -72,7 +72,7 @@ def check(store: Store, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(f"the file is damaged: {message}", RECOVER)
     try:
         yield from _check_content(store, names, rescue)
-    except StoreError as e:
+    except LandscapeError as e:
         if not damage:
             raise
         yield Finding(f"what is damaged cannot be read: {e}", RECOVER)

@@ -29,7 +29,7 @@ from study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
-FALLS = 10  # whole runs that may be lost with it before: most had their own reasons
+FALLS = 10  # times that it may be lost without a word before: most had their own reasons
 
 _trial = models.TrialModel.__table__
 
@@ -95,7 +95,7 @@ def _take(
     free = (
         sa.select(_chunk.c.chunk_id)
         .where(is_open, _chunk.c.expires < now())
-        # First what killed no worker, and fell with no run.
+        # First what killed no worker, and was never lost with one.
         .order_by(_chunk.c.attempts, _chunk.c.falls, _chunk.c.chunk_id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -191,14 +191,7 @@ def release_dead(connection: Connection, name: str) -> int:
     # Who died with the parent was not killed by what it trained, but by a power cut, say.
     guiltless = [row["owner"] for row in dead if _is_parent_dead(row["provenance"])]
     _release(connection, _chunk.c.owner.in_(guiltless), fell=True)
-    expire = (
-        _chunk.update()
-        .where(_chunk.c.owner.in_([row["owner"] for row in dead]))
-        .values(owner=None, expires=0.0)
-        .returning(_chunk.c.chunk_id)
-    )
-    for chunk_id in connection.scalars(expire).all():
-        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+    _free(connection, _chunk.c.owner.in_([row["owner"] for row in dead]))
     return len(dead)
 
 
@@ -255,9 +248,16 @@ def _release(
     """Give chunks back as if they had not been claimed; which ones these were.
 
     Args:
-        fell: whether their whole run was lost, which is noted.
+        fell: whether their worker was lost with its whole run, which is noted.
     """
-    counts = {"attempts": _chunk.c.attempts - 1, "falls": _chunk.c.falls + int(fell)}
+    falls = _chunk.c.falls + int(fell)
+    return _free(connection, which, attempts=_chunk.c.attempts - 1, falls=falls)
+
+
+def _free(
+    connection: Connection, which: sa.ColumnElement[bool], **counts: sa.ColumnElement[int]
+) -> Sequence[int]:
+    """Take chunks from whoever holds them: what these still send is refused."""
     free = (
         _chunk.update()
         .where(which, _chunk.c.state == "open")
@@ -271,16 +271,21 @@ def _release(
 
 
 def _forgive(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
-    """Give back what workers held whose whole run is lost: hardly by what they trained."""
-    over = sa.select(_run.c.run_id).where(_run.c.ended.is_not(None) | (_run.c.expires < now()))
-    lost = (_chunk.c.expires > 0) & (_chunk.c.expires < now()) & _chunk.c.run_id.in_(over)
-    _release(connection, is_open & lost, fell=True)
+    """Give back what workers held whose whole run is lost: hardly by what they trained.
+
+    A run that gave no sign of life since the claim ended counts as lost: its machine may be.
+    """
+    is_over = _run.c.ended.is_not(None) | (_run.c.expires < now())
+    is_silent = _run.c.expires - LEASE < _chunk.c.expires  # last heard before the claim ended
+    is_lost = sa.exists().where(_run.c.run_id == _chunk.c.run_id, is_over | is_silent)
+    has_ended = (_chunk.c.expires > 0) & (_chunk.c.expires < now())
+    _release(connection, is_open & has_ended & is_lost, fell=True)
 
 
 def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
     """Let what killed too many workers train one cell at a time, and give up what still kills.
 
-    So too with what too many runs were lost with: it may have taken them along.
+    So too with what was lost too often with a run: it may have taken that along.
     """
     suspect = (_chunk.c.attempts >= DEATHS) | (_chunk.c.falls >= FALLS)
     killers = (
@@ -292,6 +297,7 @@ def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) ->
         by_chunk = _cell.c.chunk_id == row["chunk_id"]
         trials = connection.scalars(sa.select(_cell.c.trial_id).where(by_chunk)).all()
         if len(trials) > 1:
+            _free(connection, _chunk.c.chunk_id == row["chunk_id"])
             _split(connection, row["chunk_id"], [(trial_id,) for trial_id in trials[1:]])
         elif row["attempts"] > DEATHS or row["falls"] > FALLS:
             _fail(connection, _chunk.c.chunk_id == row["chunk_id"], _what_it_killed(row))
@@ -301,7 +307,7 @@ def _what_it_killed(row: RowMapping) -> str:
     where = f"{row['host']}, {row['device']}"
     if row["attempts"] > DEATHS:
         return f"killed {row['attempts']} workers, the last one alone (on {where})"
-    return f"{row['falls']} runs were lost while training it, the last time alone (on {where})"
+    return f"lost {row['falls']} times with whoever trained it, the last time alone (on {where})"
 
 
 def _split(connection: Connection, chunk_id: int, parts: Sequence[Sequence[int]]) -> None:

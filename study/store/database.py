@@ -39,11 +39,12 @@ NETWORK = (  # names of file systems begin with it, on which several machines ca
 )
 LASTING = (  # what does not pass by itself, by what the database's own message holds
     *("readonly", "unable to open", "disk is full", "disk I/O error", "No space left"),
-    *("no such table", "does not exist", "password", "resolve host"),
+    *("no such table", "no such column", "does not exist", "password", "resolve host"),
+    "Could not decode",
 )
 RECOVER = (  # what SQLite can still read of a damaged file; then, of that, what is whole
     "save what can be read:  sqlite3 DAMAGED.db .dump | sed '$s/^ROLLBACK.*/COMMIT;/' "
-    "| sqlite3 READ.db && landscape merge NEW.db READ.db"
+    "| sqlite3 READ.db; landscape merge NEW.db READ.db"
 )
 REMEDIES = {  # likewise
     "readonly": "give it and its folder write permission, or name another --store",
@@ -52,6 +53,7 @@ REMEDIES = {  # likewise
     "locked": "another program holds it; try again when that is done",
     "not a database": "it is another kind of file; name another --store",
     "malformed": f"the file is damaged: restore a copy, or {RECOVER}",
+    "Could not decode": f"the file is damaged: restore a copy, or {RECOVER}",
     "UNIQUE constraint": "`landscape check` says what is wrong with it",
     "duplicate key": "`landscape check` says what is wrong with it",
     "too many clients": "start fewer workers, or raise the server's max_connections",
@@ -257,6 +259,11 @@ class Database:
                     raise self.error(e) from e
                 time.sleep(random.uniform(0.5, 1.5) * pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
+            except LookupError as e:
+                if type(e) is not LookupError:
+                    raise
+                # SQLAlchemy's word for a state that there is not.
+                raise StoreError(f"{self.name}: {e}: {REMEDIES['malformed']}") from e
 
     def _patience(self, e: DBAPIError) -> float:
         """For how many seconds the transaction is tried again, since it may yet succeed."""

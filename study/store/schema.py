@@ -105,7 +105,8 @@ def _upgrade(connection: Connection) -> int:
         for column in ADDED[version]:
             added = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
-    chunk_order.create(connection, checkfirst=True)
+    chunk_order.drop(connection, checkfirst=True)  # of fewer columns
+    chunk_order.create(connection)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION
 

@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -55,7 +55,7 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("run_id", sa.ForeignKey(run_table.c.run_id)),
     sa.Column("beaten", sa.Float),  # when its worker last gave a sign of life, database clock
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
-    sa.Column("falls", sa.Integer, server_default="0"),  # whole runs lost while training it
+    sa.Column("falls", sa.Integer, server_default="0"),  # times lost with a whole run
     sa.Column("reason", sa.Text),  # why it failed
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
@@ -95,5 +95,6 @@ curve_table = sa.Table(
 
 # What databases of an older schema lack, by the version they had; every column may be null.
 ADDED = {
-    1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.falls, chunk_table.c.reason),
+    1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.reason),
+    2: (chunk_table.c.falls,),
 }

@@ -195,7 +195,7 @@ def test_of_a_damaged_file_what_can_be_read_is_saved(
     with closing(Store(str(path))) as damaged, pytest.raises(StoreError) as caught:
         list(check(damaged, ["small"]))
     _, commands = str(caught.value).split("save what can be read:  ")
-    read, merge_ = commands.split(" && landscape ")
+    read, merge_ = commands.split("; landscape ")
     subprocess.run(read, shell=True, cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, merge_.split())
@@ -205,6 +205,14 @@ def test_of_a_damaged_file_what_can_be_read_is_saved(
     assert int(taken[1]) + int(taken[2]) == 240
     with closing(Store(str(tmp_path / "NEW.db"))) as saved:
         assert list(check(saved, ["small"])) == []
+
+
+def test_a_state_that_there_is_not_is_damage(half_done: Store):
+    if not half_done.database.is_sqlite:
+        pytest.skip("PostgreSQL takes no such state")
+    spoil(half_done, "UPDATE trials SET state = 'C MPLETE' WHERE trial_id = 1")
+    with pytest.raises(StoreError, match=r"C MPLETE.*the file is damaged.*landscape merge NEW.db"):
+        list(check(half_done, ["small"]))
 
 
 def test_only_the_studies_asked_for_are_looked_at(half_done: Store, small_study: Study):

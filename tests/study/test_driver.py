@@ -191,17 +191,33 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
 
 def test_who_gave_no_sign_of_life_hangs(monkeypatch: pytest.MonkeyPatch):
     moment = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: moment)
+    monkeypatch.setattr(time, "time", lambda: moment)
     hung = driver._Hung()
-    assert hung.among({1: 100.0, 2: 100.0, 3: 100.0, 4: -1.0}) == {4}  # expired before
-    moment = 50.0
-    assert hung.among({1: 50.0, 2: 50.0, 3: 100.0}) == set()  # 3 has beaten
-    moment = 99.0
-    assert hung.among({1: 1.0, 3: 51.0}) == set()  # 2 is done, in time
-    moment = 101.0
-    assert hung.among({3: 49.0}) == {1}  # another took its chunk
-    moment = 140.0
+    assert hung.among({1: 30.0, 2: 30.0, 3: 30.0, 4: -1.0}) == {4}  # expired before
+    moment = 15.0
+    assert hung.among({1: 15.0, 2: 15.0, 3: 40.0}) == set()  # 3 has beaten
+    moment = 29.0
+    assert hung.among({1: 1.0, 3: 26.0}) == set()  # 2 is done, in time
+    moment = 31.0
+    assert hung.among({3: 24.0}) == {1}  # another took its chunk
+    moment = 45.0
     assert hung.among({}) == set()
+
+
+def test_after_a_sleep_of_the_machine_workers_have_a_lease_to_show_that_they_live(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    moment = 0.0
+    monkeypatch.setattr(time, "time", lambda: moment)
+    hung = driver._Hung()
+    assert hung.among({1: 120.0, 2: 120.0}) == set()
+    moment = 9000.0
+    assert hung.among({1: -8880.0}) == set()  # 2 may have recorded
+    while moment < 9115:
+        moment += 5
+        assert hung.among({1: 120.0 - moment}) == set()
+    moment += 6
+    assert hung.among({1: 120.0 - moment}) == {1}
 
 
 @pytest.mark.parametrize(("own", "count"), [(None, "1000"), ("7", "7")])

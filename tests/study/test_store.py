@@ -38,8 +38,10 @@ from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
 from study.spec import Cell, Options, Study
 from study.store import CellMean, Claim, Store
+from study.store.checking import check
 from study.store.claims import FALLS
 from study.store.database import Database
+from study.store.tables import ADDED, SCHEMA_VERSION
 from study.store.unopened import Begun, how_begun, missing_cells
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
@@ -253,7 +255,7 @@ class TestClaim:
 
     def test_an_expired_lease_is_handed_to_another(self, store: Store):
         run_id = begin(store, ONE_CHUNK)
-        first = store.claim("small", Worker(), run_id, lease=-1)
+        first = store.claim("small", Worker(), run_id, lease=-1000)
         second = store.claim("small", Worker(), run_id)
         assert first is not None
         assert second is not None
@@ -362,8 +364,8 @@ def create_in_one_chunk(store: Store, study: Study) -> int:
 
 
 def lose(store: Store, run_id: int, times: int) -> list[Claim]:
-    """Claim so many times as a worker that dies at once."""
-    claims = [store.claim("small", Worker(), run_id, lease=-1) for _ in range(times)]
+    """Claim so many times as a worker that died, and whose run was heard of since."""
+    claims = [store.claim("small", Worker(), run_id, lease=-1000) for _ in range(times)]
     return [claim for claim in claims if claim is not None]
 
 
@@ -417,6 +419,25 @@ class TestKillers:
         states = {t.state.name for t in optuna_study(store, "small/sgd/seed0").trials}
         assert states == {"RUNNING"}
 
+    def test_nor_who_is_lost_with_a_run_that_was_not_heard_of_since(self, store: Store):
+        run_id = create_in_one_chunk(store, FOUR_CELLS)
+        for _ in range(5):  # as when a machine is lost: its claims may end before its run does
+            time.sleep(0.02)  # or else the claim would end when the run was heard of
+            claim = store.claim("small", Worker(), run_id, lease=0.001)
+            assert claim is not None
+            assert (len(claim.cells), claim.attempts) == (4, 1)
+            time.sleep(0.01)
+
+    def test_who_comes_back_to_cells_that_were_split_off_writes_nothing(self, store: Store):
+        run_id = begin(store, make_study(pairs=("sgd",), seeds=2))
+        late = lose(store, run_id, 3 * len(store.open_chunks()))
+        while (claim := store.claim("small", Worker(), run_id)) is not None:
+            for one in late:
+                with pytest.raises(LeaseLostError):
+                    store.record(one, make_outcome(len(one.cells)))
+            store.record(claim, make_outcome(len(claim.cells)))
+        assert list(check(store, ["small"])) == []
+
     def test_what_too_many_runs_are_lost_with_is_trained_alone_and_given_up(self, store: Store):
         """As where a poison cell takes the whole machine along, each time."""
         create_in_one_chunk(store, FOUR_CELLS)
@@ -432,7 +453,7 @@ class TestKillers:
             store.record(claim, make_outcome(1))
         (failure,) = store.failures("small")
         assert failure.reason.startswith(
-            "11 runs were lost while training it, the last time alone"
+            "lost 11 times with whoever trained it, the last time alone (on "
         )
         assert [(p.finished, p.failed) for p in store.progress("small")] == [(3, 1)]
 
@@ -784,17 +805,19 @@ class TestBadDatabases:
         with pytest.raises(StoreError, match=f"another version of {whose}.*expected"):
             Store(store.url)
 
-    def test_a_database_of_the_first_schema_is_upgraded(self, store: Store, small_study: Study):
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_database_of_an_older_schema_is_upgraded(
+        self, store: Store, small_study: Study, version: int
+    ):
         train_all(store, small_study)
         create(store, make_study(seeds=2))
         before = store.cells("small"), store.curves("small")
+        lacking = [column for since in range(version, SCHEMA_VERSION) for column in ADDED[since]]
         for statement in (
             "DROP INDEX landscape_chunk_order",
-            "ALTER TABLE landscape_run DROP COLUMN expires",
-            "ALTER TABLE landscape_chunk DROP COLUMN beaten",
-            "ALTER TABLE landscape_chunk DROP COLUMN reason",
-            "ALTER TABLE landscape_chunk DROP COLUMN falls",
-            "UPDATE landscape_schema SET version = 1",
+            *(f"ALTER TABLE {c.table.name} DROP COLUMN {c.name}" for c in lacking),
+            "CREATE INDEX landscape_chunk_order ON landscape_chunk (attempts)",
+            f"UPDATE landscape_schema SET version = {version}",
         ):
             store.database.write(lambda c, statement=statement: c.exec_driver_sql(statement))
         with closing(Store(store.url)) as upgraded:
@@ -803,7 +826,8 @@ class TestBadDatabases:
             assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
             assert upgraded.workers("small") == []
         fresh, old = sa.inspect(store.database.engine), "landscape_chunk"
-        assert "landscape_chunk_order" in {index["name"] for index in fresh.get_indexes(old)}
+        indexes = {index["name"]: index["column_names"] for index in fresh.get_indexes(old)}
+        assert "falls" in indexes["landscape_chunk_order"]
 
     def test_without_its_driver_postgresql_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch
