@@ -100,6 +100,7 @@ class Siege:
 
     def _give_more(self, store: Store) -> None:
         """Grow the study by a seed, which several try at once, some of whom die over it."""
+        self._wake_all()
         if self._retry(store):
             return
         self.study = make_study(self.cells, len(self.study.seeds) + 1)
@@ -170,6 +171,12 @@ class Siege:
             del self.stopped[victim]
             self.stops += 1
             _signal(victim, signal.SIGCONT)
+
+    def _wake_all(self) -> None:
+        """Let nobody sleep on the database's lock while this process needs it."""
+        for victim in self.stopped:
+            _signal(victim, signal.SIGCONT)
+        self.stopped.clear()
 
     def _make_peace(self) -> None:
         """The besiegers leave, with all that are still meant to die."""
