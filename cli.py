@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from study.engine_names import ENGINE_NAMES
+from study.engine_names import ENGINE_NAMES, engine_name
 from study.errors import LandscapeError
 from study.metrics import METRICS, TOP5
 
@@ -82,6 +82,14 @@ def data_option(name: str) -> Callable[[Command], Command]:
     )
 
 
+class EngineName(click.Choice[str]):
+    """The name of an engine, of today or of former versions."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Today's name."""
+        return super().convert(engine_name(value), param, ctx)
+
+
 @dataclass(frozen=True)
 class Training:
     """The options that say where and how to train, and what to show of it."""
@@ -116,7 +124,7 @@ TRAINING = {
     ),
     "engine": click.option(
         "--engine",
-        type=click.Choice(ENGINE_NAMES),
+        type=EngineName(ENGINE_NAMES),
         help="How cells are trained together.  [default: what is fastest here, by a probe]",
     ),
     "chunk": click.option(
@@ -775,6 +783,7 @@ def _print_plan(plan: Plan, store: str) -> None:
 
 def _plan(study: Study, training: Training, store: str) -> Plan:
     from study.plan import make_plan
+    from study.terminal import trial_bar
 
     workers = training.workers
     if training.dask is not None:
@@ -790,6 +799,7 @@ def _plan(study: Study, training: Training, store: str) -> Plan:
         engine=training.engine,
         store=store,
         tell=click.echo,
+        watch=functools.partial(trial_bar, _console()),
     )
 
 
@@ -824,15 +834,14 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
     from study.commands import command_line
     from study.driver import run
     from study.live import LiveView, can_show
-    from study.terminal import ProgressBar
+    from study.terminal import ProgressBar, choice_lines
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
     finished = sum(p.finished for p in store.progress(name))
     _print_plain(console, _workers_line(plan, store))
-    if plan.choice.why:
-        why = f"no faster engine can train task {plan.study.task} here: {plan.choice.why}"
-        _print_plain(console, why)
+    for line in choice_lines(plan):
+        _print_plain(console, line)
     shown = not training.no_live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     again = command_line("resume", created.study, store.display_url, *_going_on(training))

@@ -61,11 +61,11 @@ def measure_card(
 def measure_rows(bench: Bench, networks: Sequence[Synthetic]) -> None:
     """The rows, the most telling ones first."""
     for network in networks:
-        bench.row(network, "one-by-one", "float32", 1)
+        bench.row(network, "referee", "float32", 1)
         bench.ladder(network, "captured")
     for network in networks:
         for arithmetic in network.arithmetic[1:]:
-            bench.row(network, "one-by-one", arithmetic, 1)
+            bench.row(network, "referee", arithmetic, 1)
             if best := best_row(bench.rows, network.name, "float32"):
                 bench.row(network, best["engine"], arithmetic, best["cells"])
     bench.side_by_side(networks)
@@ -91,7 +91,7 @@ def comparisons(network: str, rows: Sequence[Row], rates: Facts, facts: Facts) -
     alone = {
         row["arithmetic"]: row["cells_per_s"]
         for row in rows
-        if (row["network"], row["engine"]) == (network, "one-by-one") and "failed" not in row
+        if (row["network"], row["engine"]) == (network, "referee") and "failed" not in row
     }
     found = {}
     for arithmetic, cells_per_s in alone.items():

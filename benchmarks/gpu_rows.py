@@ -139,7 +139,7 @@ def best_row(rows: Sequence[Row], network: str, arithmetic: str | None = None) -
         row
         for row in rows
         if row["network"] == network
-        and row["engine"] != "one-by-one"
+        and row["engine"] != "referee"
         and arithmetic in (None, row["arithmetic"])
         and "failed" not in row
     ]

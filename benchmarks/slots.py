@@ -18,7 +18,7 @@ from benchmarks import card
 from benchmarks.measure import BenchmarkError
 from benchmarks.synthetic import SYNTHETIC
 from study.arithmetic import worker_arithmetic
-from study.fused import evaluation_size, train_chunk
+from study.fused import evaluation_slices, train_chunk
 
 STEPS = 10  # of an epoch of these trainings; after each the host waits for the card, as always
 EPOCHS = 3000  # more than there is time for
@@ -74,8 +74,8 @@ def work(job: Job) -> list[float]:
     setting = network.setting(job.device, job.arithmetic, quick=job.quick, steps=STEPS)
     data, options, (panel,) = setting.data, setting.study.options, setting.study.panels
     train, test = len(data.train_targets), len(data.test_targets)
-    size = evaluation_size(job.cells, setting.batch_size, test, setting.device)
-    clock = _Clock(job, math.ceil(train / setting.batch_size) + math.ceil(test / size))
+    tests = len(evaluation_slices(test, setting.batch_size))
+    clock = _Clock(job, math.ceil(train / setting.batch_size) + tests)
     try:
         with worker_arithmetic(job.device, setting.threads, tf32=options.tf32):
             train_chunk(

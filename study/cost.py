@@ -17,13 +17,15 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx import GraphModule
 
+from study.agreement import Agreement, Believed
 from study.arithmetic import worker_arithmetic
-from study.engines import Programs, native
+from study.engines import ENGINES, Programs, native
 from study.engines.base import Libraries
 from study.engines.formulas import OwnFormulas
-from study.fused import evaluation_size, train_chunk
-from study.spec import Options, Panel, Study
-from study.tasks.task import Data, TaskProtocol, normalized
+from study.fused import evaluation_slices, train_chunk
+from study.randomness import seeded
+from study.spec import Panel, Study
+from study.tasks.task import Data, TaskProtocol, as_precise, normalized, own_copy
 
 # Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
 # moments, and two intermediate results of the update rule.
@@ -46,11 +48,11 @@ class Setting:
     data: Data
     device: str
     threads: int  # of a worker on a CPU
+    agreement: Agreement = Believed()
 
-    @property
-    def network(self) -> tuple[TaskProtocol, Data, Options]:
-        """What decides which engines can do it."""
-        return self.task, self.data, self.study.options
+    def why_not(self, engine: str) -> str | None:
+        """Why the engine must not train the task here; None if it may."""
+        return self.agreement.finding(engine, self.device).why_not
 
     @property
     def dtype(self) -> torch.dtype:
@@ -65,14 +67,14 @@ class Setting:
         return min(wanted, len(self.data.train_targets))
 
 
-@torch.random.fork_rng(devices=[])
+@seeded(0)
 def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
     """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch.
 
     With the formulas of the traced engines, or with PyTorch's own.
     """
-    task, data = setting.task, setting.data
-    network = task.network().to(setting.dtype)
+    task, data = own_copy(setting.task, "cpu", setting.dtype), setting.data
+    network = as_precise(task.network(), "cpu", setting.dtype)
     parameters = {p.data_ptr(): p.numel() * p.element_size() for p in network.parameters()}
     saved: dict[int, int] = {}
 
@@ -81,7 +83,7 @@ def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
         return tensor
 
     examples = min(MEMORY_EXAMPLES, setting.batch_size)
-    inputs = normalized(task, data.train_inputs[:examples], setting.dtype)
+    inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
     formulas = OwnFormulas() if traced else nullcontext()
     with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
         task.loss(network(inputs), data.train_targets[:examples])
@@ -146,7 +148,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     """Train so many cells for a few steps on batches of so many examples."""
     # Whole batches only: a last partial one would be the fastest.
     steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
-    data, size = _excerpt(setting, cells, examples, steps, 2)
+    data, size = _excerpt(setting, examples, steps, 2)
     moments: list[float] = []
 
     def on_step() -> None:
@@ -170,7 +172,7 @@ def compiled_libraries(setting: Setting, cells: int) -> Libraries:
 
     Every pair of the study does one step and one test, and what was traced is looked for.
     """
-    data, _ = _excerpt(setting, cells, setting.batch_size, 1, 1)
+    data, _ = _excerpt(setting, setting.batch_size, 1, 1)
     programs = Programs()
     for panel in {panel.pair: panel for panel in setting.study.panels}.values():
         once = panel.model_copy(update={"epochs": 1})
@@ -198,12 +200,10 @@ def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -
         )
 
 
-def _excerpt(
-    setting: Setting, cells: int, examples: int, steps: int, tests: int
-) -> tuple[Data, int]:
-    """Data of so many steps and test batches, or fewer; and how large a test batch is."""
+def _excerpt(setting: Setting, examples: int, steps: int, tests: int) -> tuple[Data, int]:
+    """Data of so many steps and test slices, or fewer; and how large a test slice is."""
     data, every = setting.data, len(setting.data.test_targets)
-    size = evaluation_size(cells, examples, every, setting.device)
+    size = evaluation_slices(every, examples)[0].stop
     train, test = steps * examples, size * min(tests, every // size)
     few = Data(
         data.train_inputs[:train],
@@ -216,10 +216,12 @@ def _excerpt(
 
 def gpu_cell_bytes(setting: Setting, engine: str) -> int:
     """Memory of one cell in training on the GPU, from the peaks of two small chunks."""
-    peaks = []
-    for cells in MEMORY_CELLS:
+    peaks: list[int] = []
+    for cells in MEMORY_CELLS if ENGINES[engine].together else (1,):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(setting.device)
         measure(setting, engine, cells, setting.batch_size)
         peaks.append(torch.cuda.max_memory_allocated(setting.device))
+    if len(peaks) == 1:
+        return peaks[0]
     return max(1, (peaks[1] - peaks[0]) // (MEMORY_CELLS[1] - MEMORY_CELLS[0]))

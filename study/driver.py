@@ -65,7 +65,7 @@ def run(
         libraries=plan.libraries(),
         threads=plan.layout.threads,
         width=plan.choice.width,
-        checkpoints=str(store.checkpoints.absolute()),
+        checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
         path=tuple(sys.path),
         parent=os.getpid(),
         stay=stay,

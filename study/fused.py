@@ -1,4 +1,4 @@
-"""Train one chunk: many cells at once, as stacked parameters under torch.func.
+"""Train one chunk from start to end: batches, schedule, tests, curves, checkpoints.
 
 Letters: K cells of the chunk, P parameters of one cell, B batch, C classes, N test examples,
 E epochs.
@@ -14,31 +14,38 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from study.checkpoint import Checkpoint, State
-from study.engines import ENGINES, Engine, Ensemble, Programs
-from study.engines.base import quiet_fallbacks
-from study.engines.ensemble import Tensors
+from study.engines import ENGINES, Assignment, Engine, Programs
+from study.engines.base import Tensors, quiet_fallbacks
 from study.metrics import TOP5, metrics_of
 from study.outcome import Outcome
-from study.pairs import PAIRS, PairOptimizer, normalizer
+from study.pairs import normalizer
+from study.randomness import (
+    AUGMENTATION,
+    Stream,
+    derived_seed,
+    random_state,
+    seeded,
+    set_random_state,
+)
 from study.spec import Cell, Options, Panel
-from study.tasks.task import Data, TaskProtocol, chance_error, normalized
+from study.tasks.task import Data, TaskProtocol, chance_error, no_augmentation, normalized, own_copy
 
-# Test activations held at once on a CPU, in cells × examples: larger slices leave the cache.
-EVALUATION_SLICE = 8192
-# Nor more examples than so many training batches: without gradients they take less memory.
-EVALUATION_BATCHES = 4
+# Test examples held at once: with the cells of a usual chunk, larger slices leave a CPU's cache.
+TEST_SLICE = 192
+# Nor more than so many training batches: without gradients they take less memory.
+TEST_BATCHES = 4
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:
     """A generator on the CPU, independent for each seed and purpose."""
-    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0] >> 1))
+    return torch.Generator().manual_seed(derived_seed(seed, purpose))
 
 
 def train_chunk(
@@ -73,96 +80,132 @@ def train_chunk(
     """
     if panel.epochs is None:
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
-    gpus = [device] if device.startswith("cuda") else []
-    with torch.random.fork_rng(gpus), quiet_fallbacks():
-        torch.manual_seed(seed)
-        dtype = getattr(torch, options.precision)
-        ensemble = Ensemble(task.network(), len(cells), device, dtype)
-        engine_ = ENGINES[engine](ensemble, task, options, programs)
-        batches = _Batches(task, data, batch_size, seed, dtype)
-        training = _Training(engine_, batches, panel, cells, options)
-        state = checkpoint.recall() if checkpoint else None
-        if state is not None:
-            training.restore(state)
-        training.finish(on_step, checkpoint)
-    return Outcome(
-        training.recorder.curves,
-        training.recorder.diverged_epoch,
-        training.seconds(),
-        solution=panel.schedule.solution(panel.epochs),
-        error=error,
-    )
+    kept = _Kept(checkpoint)
+    parts = [cells] if ENGINES[engine].together else [[cell] for cell in cells]
+    for part in parts[len(kept.finished) :]:
+        with seeded(seed, device), quiet_fallbacks():
+            own = own_copy(task, device, getattr(torch, options.precision))
+            assignment = Assignment(own, panel.pair, part, options, device)
+            made = ENGINES[engine](assignment, programs)
+            training = Training(made, data, panel, batch_size, seed)
+            kept.go_on(training)
+            training.finish(on_step, partial(kept.keep, training))
+            kept.finished.append(training.recorder.state())
+    return _outcome(kept.finished, panel, error, kept.seconds())
 
 
-class _Training:
-    """A chunk between two steps of its training.
+class _Kept:
+    """What a checkpoint holds of a chunk, whose cells may be trained one after the other.
 
     Attributes:
-        epoch: how many are finished.
-        step: how many steps of the next one are done.
+        finished: what the recorders found of the cells that are trained.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        batches: _Batches,
-        panel: Panel,
-        cells: Sequence[Cell],
-        options: Options,
-    ) -> None:
-        self.started = time.perf_counter()
-        self.engine, self.batches, self.panel = engine, batches, panel
-        self.ensemble, self.epochs = engine.ensemble, panel.epochs or 0
-        self.optimizer = _optimizer(panel, cells, engine, options)
-        self.recorder = _Recorder(len(cells), self.epochs, engine.task)
-        self.loss_sum = self.ensemble.theta.new_zeros(len(cells))
-        self.epoch = self.step = 0
+    def __init__(self, checkpoint: Checkpoint | None) -> None:
+        self.checkpoint = checkpoint
+        state = checkpoint.recall() if checkpoint else None
+        self.started = time.perf_counter() - (state["seconds"] if state else 0.0)
+        self.finished: list[State] = state["finished"] if state else []
+        self.training: State | None = state["training"] if state else None
 
     def seconds(self) -> float:
         """Of training so far."""
         return time.perf_counter() - self.started
 
-    def finish(self, on_step: Callable[[], None], checkpoint: Checkpoint | None) -> None:
+    def go_on(self, training: Training) -> None:
+        """Put a training that begins to where it was interrupted, if it was."""
+        if self.training is not None:
+            training.restore(self.training)
+            self.training = None
+
+    def keep(self, training: Training) -> None:
+        """Write the state, if it is time to."""
+        if self.checkpoint is not None:
+            self.checkpoint.keep(
+                lambda: {
+                    "seconds": self.seconds(),
+                    "finished": self.finished,
+                    "training": training.state(),
+                }
+            )
+
+
+def _outcome(parts: Sequence[State], panel: Panel, error: str, seconds: float) -> Outcome:
+    """Of what the recorders of each part of the chunk found."""
+    metrics = parts[0]["curves"]
+    return Outcome(
+        {m: np.concatenate([part["curves"][m].numpy() for part in parts]) for m in metrics},
+        np.concatenate([part["diverged_epoch"].numpy() for part in parts]),
+        seconds,
+        solution=panel.schedule.solution(panel.epochs or 0),
+        error=error,
+    )
+
+
+class Training:
+    """Cells between two steps of their training.
+
+    Attributes:
+        epoch: how many are finished.
+        step: how many steps of the next one are done.
+        recorder: what was found so far.
+    """
+
+    def __init__(
+        self, engine: Engine, data: Data, panel: Panel, batch_size: int, seed: int
+    ) -> None:
+        self.engine, self.panel, self.epochs = engine, panel, panel.epochs or 0
+        assignment = engine.assignment
+        self.device = assignment.device
+        self.batches = _Batches(engine.task, data, batch_size, seed, assignment.dtype)
+        cells = len(assignment.cells)
+        self.recorder = _Recorder(cells, self.epochs, engine.task)
+        self.loss_sum = torch.zeros(cells, dtype=assignment.dtype, device=self.device)
+        self.epoch = self.step = 0
+
+    def finish(self, on_step: Callable[[], None], after_step: Callable[[], object]) -> None:
         """Train what is left, until no cell is left to train."""
         while self.epoch < self.epochs and not self.recorder.all_diverged():
-            self.ensemble.network.train()
-            for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step):
-                on_step()
-                self._step(t, inputs, targets)
-                if checkpoint is not None:
-                    checkpoint.keep(self.state)
-            self._end_epoch(on_step)
+            for _ in self.steps_of_epoch(on_step):
+                after_step()
+            self.test(on_step)
 
-    def _step(self, t: float, inputs: Tensor, targets: Tensor) -> None:
-        gradients, losses = self.engine.gradient(inputs, targets)
-        self.loss_sum += losses * len(targets)
-        eta = self.panel.schedule.eta(t, self.epochs)
-        self.optimizer.step(gradients, eta, _lambda_scale(self.panel, t, self.batches))
-        self.step += 1
+    def steps_of_epoch(self, on_step: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """What is left of this epoch's steps, one at a time."""
+        if self.step == 0:
+            self.engine.train(True)
+        for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step):
+            on_step()
+            eta, scale = self.panel.schedule.eta(t, self.epochs), self._lambda_scale(t)
+            examples = len(targets)
+            self.loss_sum += self.engine.step(inputs, targets, eta, scale) * examples
+            self.step += 1
+            yield
 
-    def _end_epoch(self, on_step: Callable[[], None]) -> None:
-        data, theta = self.batches.data, self.ensemble.theta
-        examples = len(data.test_targets)
-        size = evaluation_size(len(theta), self.batches.size, examples, str(theta.device))
+    def _lambda_scale(self, t: float) -> float:
+        """What turns the grid's λ into the λ of the step at time `t` (epochs)."""
+        if not self.panel.normalized:
+            return 1.0
+        cycle = self.panel.schedule.cycle(t, self.epochs)
+        return normalizer(self.batches.size, self.batches.examples, cycle)
+
+    def test(self, on_step: Callable[[], None] = lambda: None) -> Tensors:
+        """End the epoch: test all cells, and record the metrics, which it returns, each [K]."""
         values = {"train_loss": self.loss_sum / self.batches.examples}
-        values |= evaluate(self.engine, data, size, on_step)
-        self.recorder.add(self.epoch, values, theta)
+        values |= evaluate(self.engine, self.batches.data, self.batches.size, on_step)
+        self.recorder.add(self.epoch, values, self.engine.finite())
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
+        return values
 
     def state(self) -> State:
         """All that the rest of the training depends on."""
-        moving = self.ensemble.moving()
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "seconds": self.seconds(),
-            "theta": self.ensemble.theta.cpu(),
-            "buffers": {name: buffer.cpu() for name, buffer in moving.items()},
-            "moments": [moment.cpu() for moment in self.optimizer.moments],
-            "t": self.optimizer.t,
+            "engine": self.engine.state(),
             "loss_sum": self.loss_sum.cpu(),
-            "random": _random_state(self.ensemble.theta.device),
+            "random": random_state(self.device),
             "batches": self.batches.state(),
             "recorder": self.recorder.state(),
         }
@@ -170,48 +213,18 @@ class _Training:
     def restore(self, state: State) -> None:
         """Go on where that was the state."""
         self.epoch, self.step = state["epoch"], state["step"]
-        self.started = time.perf_counter() - state["seconds"]
-        self.ensemble.theta.copy_(state["theta"])
-        for name, buffer in self.ensemble.moving().items():
-            buffer.copy_(state["buffers"][name])
-        for moment, value in zip(self.optimizer.moments, state["moments"], strict=True):
-            moment.copy_(value)
-        self.optimizer.t = state["t"]
+        self.engine.restore(state["engine"])
         self.loss_sum.copy_(state["loss_sum"])
         self.batches.restore(state["batches"])
         self.recorder.restore(state["recorder"])
-        _restore_random_state(self.ensemble.theta.device, state["random"])
-
-
-def _random_state(device: torch.device) -> list[Tensor]:
-    """Of PyTorch's own generators: dropout draws from them."""
-    cuda = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    return [torch.get_rng_state(), *cuda]
-
-
-def _restore_random_state(device: torch.device, states: Sequence[Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
-
-
-def _optimizer(
-    panel: Panel, cells: Sequence[Cell], engine: Engine, options: Options
-) -> PairOptimizer:
-    theta = engine.ensemble.theta
-    return PairOptimizer(
-        PAIRS[panel.pair],
-        theta,
-        theta.new_tensor([cell.alpha for cell in cells]),
-        theta.new_tensor([cell.lambda_ for cell in cells]),
-        options,
-        None if options.decay_1d else engine.ensemble.matrices_only(),
-        lambda update: engine.program(update, f"update of {panel.pair}"),
-    )
+        set_random_state(state["random"], self.device)
 
 
 class _Batches:
-    """The training batches of each epoch: shuffled, the last partial one kept."""
+    """The training batches of each epoch: shuffled, the last partial one kept.
+
+    Each is a copy of its own: whoever gets it may change it.
+    """
 
     def __init__(
         self, task: TaskProtocol, data: Data, size: int, seed: int, dtype: torch.dtype
@@ -221,6 +234,7 @@ class _Batches:
         self.per_epoch = math.ceil(self.examples / size)
         self.order = _stream(seed, 0)
         self.augmentation = _stream(seed, 1)
+        self.others = Stream(seed, AUGMENTATION)  # of an augmentation that asks other generators
         self.before = self.order.get_state()  # this epoch's order was drawn
 
     def of_epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[float, Tensor, Tensor]]:
@@ -231,54 +245,62 @@ class _Batches:
         for i, indices in list(enumerate(order.split(self.size)))[first:]:
             inputs = normalized(self.task, self.data.train_inputs[indices], self.dtype)
             # Compiled code reads its inputs as they lay when it was traced.
-            inputs = self.task.augment(inputs, self.augmentation).contiguous()
+            inputs = self._augmented(inputs).contiguous()
             yield epoch + i / self.per_epoch, inputs, self.data.train_targets[indices]
 
-    def state(self) -> list[Tensor]:
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        if self.task.augment is no_augmentation:
+            return inputs
+        with self.others.entered():
+            return self.task.augment(inputs, self.augmentation)
+
+    def state(self) -> State:
         """Of the streams, as they must be to give the rest of this epoch and those after it."""
-        return [self.before, self.augmentation.get_state()]
+        return {
+            "order": self.before,
+            "augmentation": self.augmentation.get_state(),
+            "others": self.others.state,
+        }
 
-    def restore(self, state: Sequence[Tensor]) -> None:
+    def restore(self, state: State) -> None:
         """Go on where that was the state."""
-        self.order.set_state(state[0])
-        self.augmentation.set_state(state[1])
+        self.order.set_state(state["order"])
+        self.augmentation.set_state(state["augmentation"])
+        self.others.state = state["others"]
 
 
-def _lambda_scale(panel: Panel, t: float, batches: _Batches) -> float:
-    """What turns the grid's λ into the λ of the step at time `t` (epochs)."""
-    if not panel.normalized:
-        return 1.0
-    cycle = panel.schedule.cycle(t, panel.epochs or 0)
-    return normalizer(batches.size, batches.examples, cycle)
+def evaluation_slices(examples: int, batch_size: int) -> list[slice]:
+    """Which test examples are tested at once: nearly as many in each slice.
 
-
-def evaluation_size(cells: int, batch_size: int, examples: int, device: str = "cpu") -> int:
-    """How many test examples to test at once, such that few are left over."""
-    most = EVALUATION_BATCHES * batch_size
-    if device == "cpu":
-        most = max(1, min(EVALUATION_SLICE // cells, most))
-    return examples // math.ceil(examples / most)
+    They do not depend on the chunk, and so no score does: where a network's outputs depend on
+    what else is in the batch, or a loss weighs its examples.
+    """
+    most = min(TEST_SLICE, TEST_BATCHES * batch_size)
+    size = math.ceil(examples / math.ceil(examples / most))
+    starts = list(range(0, examples, size))
+    if len(starts) > 1 and examples - starts[-1] <= size // 2:
+        del starts[-1]  # the last slice takes what is too little for one of its own
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], examples], strict=True)]
 
 
 @torch.no_grad()
 def evaluate(
-    engine: Engine, data: Data, size: int, on_step: Callable[[], None] = lambda: None
+    engine: Engine, data: Data, batch_size: int, on_step: Callable[[], None] = lambda: None
 ) -> Tensors:
     """Test metrics of every cell by name, each [K]: mean loss, and errors in percent.
 
-    Tests `size` examples at once. `on_step` is called before each batch; what it raises ends
-    the evaluation.
+    `on_step` is called before each slice; what it raises ends the evaluation.
     """
-    engine.ensemble.network.eval()
-    theta = engine.ensemble.theta
-    totals = {metric: theta.new_zeros(len(theta)) for metric in engine.metrics}
-    for inputs, targets in zip(
-        data.test_inputs.split(size), data.test_targets.split(size), strict=True
-    ):
+    engine.train(False)
+    totals: dict[str, Tensor] = {}
+    for some in evaluation_slices(len(data.test_targets), batch_size):
         on_step()
-        found = engine.scores(normalized(engine.task, inputs, theta.dtype), targets)
-        for metric, total in totals.items():
-            total += found[metric]
+        # Copies, since a network may change its inputs in place.
+        inputs, targets = data.test_inputs[some].clone(), data.test_targets[some].clone()
+        inputs = normalized(engine.task, inputs, engine.assignment.dtype)
+        for metric, value in engine.scores(inputs, targets).items():
+            value = value.to(engine.assignment.dtype)
+            totals[metric] = totals[metric] + value if metric in totals else value
     percent = {metric: 100.0 if metric.endswith("error") else 1.0 for metric in totals}
     return {m: percent[m] * total / len(data.test_targets) for m, total in totals.items()}
 
@@ -297,13 +319,12 @@ class _Recorder:
         self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in metrics}
         self.diverged_epoch = np.zeros(cells, np.int64)
 
-    def add(self, epoch: int, values: Tensors, theta: Tensor) -> None:
-        """Take the metrics after an epoch, each [K]; `theta` [K, P] is searched for non-finite."""
+    def add(self, epoch: int, values: Tensors, finite: Tensor) -> None:
+        """Take the metrics after an epoch, each [K], and whether the parameters are finite."""
         # In the curves' precision: a float64 loss of 1e200 would be recorded as infinite.
         values = {metric: value.float() for metric, value in values.items()}
         losses = values["train_loss"].isfinite() & values["test_loss"].isfinite()
-        finite = losses & theta.sum(dim=1).isfinite()
-        newly = (self.diverged_epoch == 0) & ~finite.cpu().numpy()
+        newly = (self.diverged_epoch == 0) & ~(losses & finite).cpu().numpy()
         self.diverged_epoch[newly] = epoch + 1
         alive = self.diverged_epoch == 0
         for metric, curve in self.curves.items():

@@ -141,7 +141,12 @@ class PairOptimizer:
         options: betas, ε, momentum.
         decays: which parameters λ acts on, [P] of 0 and 1; None for all of them, as in the
             authors' code.
+        widths: how many of the P each parameter of the network takes; None for one parameter.
         program: turns the update, a function of tensors that works in place, into a faster one.
+
+    Attributes:
+        moments: of the rule, each [K, P].
+        steps: how many steps each parameter of the network has done.
     """
 
     def __init__(
@@ -152,6 +157,7 @@ class PairOptimizer:
         lambda_: Tensor,
         options: Options,
         decays: Tensor | None = None,
+        widths: Sequence[int] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
         self.where = pair.where
@@ -160,22 +166,57 @@ class PairOptimizer:
         self.lambda_ = lambda_[:, None] if decays is None else lambda_[:, None] * decays
         self.rule = RULES[pair.rule](options)
         self.moments = [theta.new_zeros(theta.shape) for _ in range(self.rule.moments)]
-        self.t = 0
+        self.widths = [theta.shape[1]] if widths is None else list(widths)
+        self.steps = [0] * len(self.widths)
         self._run = program(self._update)
 
-    def step(self, g: Tensor, eta: float, lambda_scale: float = 1.0) -> None:
+    def step(
+        self,
+        g: Tensor,
+        eta: float,
+        lambda_scale: float = 1.0,
+        present: Sequence[bool] | None = None,
+    ) -> None:
         """One step from gradient `g` [K, P] at schedule multiplier `eta`.
 
-        `lambda_scale` turns a normalized λ into the λ of this step (see `normalizer`).
+        A parameter without a gradient is left alone, as by torch.optim: it does not decay, its
+        momentum does not move it, and its bias corrections do not count the step.
+
+        Args:
+            lambda_scale: turns a normalized λ into the λ of this step (see `normalizer`).
+            present: which parameters of the network have a gradient; None for all of them.
         """
-        self.t += 1
+        moved = [True] * len(self.widths) if present is None else present
+        self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
         rate = eta * self.alpha
         decay = lambda_scale * self.lambda_
         if self.where != "l2":
             decay = decay * (eta if self.where == "decoupled" else rate)
-        # Filled where θ is: a copy from the host would hold up a GPU at each step.
-        corrections = [self.theta.new_full((), c) for c in self.rule.corrections(self.t)]
-        self._run(self.theta, g, rate, decay, *self.moments, *corrections)
+        if all(moved) and len(set(self.steps)) == 1:
+            self._run(self.theta, g, rate, decay, *self.moments, *self._corrections(self.steps[0]))
+            return
+        first = 0
+        for width, t, there in zip(self.widths, self.steps, moved, strict=True):
+            own = slice(first, first + width)
+            if there:
+                theta, slope, *moments = (x[:, own] for x in (self.theta, g, *self.moments))
+                some = decay if decay.shape[1] == 1 else decay[:, own]
+                self._update(theta, slope, rate, some, *moments, *self._corrections(t))
+            first += width
+
+    def _corrections(self, t: int) -> list[Tensor]:
+        """Of step `t`; filled where θ is: a copy from the host would hold up a GPU each time."""
+        return [self.theta.new_full((), c) for c in self.rule.corrections(t)]
+
+    def state(self) -> dict[str, Any]:
+        """What steps depend on, beside θ, on the CPU."""
+        return {"moments": [moment.cpu() for moment in self.moments], "steps": self.steps}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where that was the state."""
+        for moment, value in zip(self.moments, state["moments"], strict=True):
+            moment.copy_(value)
+        self.steps = list(state["steps"])
 
     def _update(
         self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor

@@ -6,22 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import joblib
+import torch
 
 from study import tuning
-from study.cost import PARAMETER_COPIES, Setting, cell_bytes, compiled_libraries, gpu_cell_bytes
+from study.agreement import Agreement, Believed, Tried, Watch, no_watch
+from study.cost import Setting, cell_bytes, compiled_libraries, gpu_cell_bytes
 from study.engines import ENGINES
+from study.engine_names import engine_name
 from study.engines.base import Libraries
-from study.engines.check import why_not
 from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.spec import Cell, Study
 from study.store.unopened import Begun, how_begun, missing_cells
-from study.tasks import load_task
-from study.tasks.task import Data, TaskProtocol, check_task, fingerprint
+from study.tasks import is_user_task, load_task
+from study.tasks.refusals import check_task
+from study.tasks.task import Data, TaskProtocol, fingerprint
 
-# Cells that are trained one by one gain nothing from each other, and a chunk that dies is lost.
-ONE_BY_ONE_CHUNK = 8
+# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
+REFEREE_CHUNK = 8
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,13 @@ class Plan:
     choice: tuning.Choice  # of the engine
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
+    no_checkpoint: str | None = None  # why none are kept; None if they are
 
     @property
     def worker_bytes(self) -> int:
         """Memory of a worker, beside PyTorch itself."""
-        if self.choice.engine == "one-by-one":  # one batch at a time
-            resting = PARAMETER_COPIES * self.parameters * self.setting.dtype.itemsize
-            return self.cell_bytes + (self.layout.chunk - 1) * resting
-        return self.layout.chunk * self.cell_bytes
+        together = self.layout.chunk if ENGINES[self.choice.engine].together else 1
+        return together * self.cell_bytes
 
     @property
     def setting(self) -> Setting:
@@ -72,6 +74,7 @@ def make_plan(
     engine: str | None = None,
     store: str | None = None,
     tell: Callable[[str], None] = lambda message: None,
+    watch: Watch = no_watch,
 ) -> Plan:
     """Load and check the task, and decide devices, chunk size and engine.
 
@@ -85,28 +88,34 @@ def make_plan(
         store: where the study is to be trained, a database that need not exist yet: only what is
             missing there counts, and what was interrupted goes on as it began.
         tell: called with a word when something takes longer.
+        watch: shows how far the engines are tried.
 
     Raises:
-        TaskError: the task cannot be loaded or is wrong.
+        TaskError: the task cannot be loaded, is wrong, or does not repeat.
         UsageError: a device that is not there, an error that the task does not have, an engine
             that cannot train it.
     """
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
-    data = check_task(task, study.batch_size or task.batch_size)
+    dtype = getattr(torch, study.options.precision)
+    data = check_task(task, study.batch_size or task.batch_size, dtype)
     _require_metrics(study, task)
     hash_ = fingerprint(task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
     layout = _layout(device, workers, cell_bytes(alone), begun)
-    setting = replace(alone, device=layout.devices[0], threads=layout.threads)
+    agreement = _agreement(study, task, data, hash_, watch)
+    setting = replace(
+        alone, device=layout.devices[0], threads=layout.threads, agreement=agreement
+    )
+    agreement.finding("referee", setting.device)  # a task that does not repeat is refused
     largest = max(len(panel.grid.cells()) for panel in study.panels)
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
     if engine is not None:
         choice = tuning.given(setting, engine, layout.width(study))
-    elif begun is not None and why_not(begun.engine, *setting.network, setting.device) is None:
-        choice = tuning.Choice(begun.engine, begun.width or layout.width(study))
+    elif begun is not None and setting.why_not(engine_name(begun.engine)) is None:
+        choice = tuning.Choice(engine_name(begun.engine), begun.width or layout.width(study))
     elif setting.device.startswith("cuda"):
         choice = tuning.on_gpu(setting, layout.width(study))
     else:
@@ -115,8 +124,8 @@ def make_plan(
         shares = [_share(setting, layout, missing) for layout in layouts]
         best, choice = tuning.choose(shares, hash_, tell)
         layout = layouts[best]
-    if choice.engine == "one-by-one" and chunk is None:
-        layout = replace(layout, chunk=min(layout.chunk, ONE_BY_ONE_CHUNK))
+    if choice.engine == "referee" and chunk is None:
+        layout = replace(layout, chunk=min(layout.chunk, REFEREE_CHUNK))
         choice = replace(choice, width=layout.width(study))
     return Plan(
         study=study,
@@ -127,7 +136,18 @@ def make_plan(
         choice=choice,
         parameters=sum(p.numel() for p in task.network().parameters()),
         cell_bytes=_cell_bytes(setting, choice.engine),
+        no_checkpoint=agreement.finding(choice.engine, setting.device).no_checkpoint,
     )
+
+
+def _agreement(
+    study: Study, task: TaskProtocol, data: Data, hash_: str, watch: Watch
+) -> Agreement:
+    """A user's own task is tried; the built-in ones were, by the tests."""
+    if not is_user_task(study.task):
+        return Believed()
+    pairs = [panel.pair for panel in study.panels]
+    return Tried(study.task, task, data, pairs, study.options, hash_, watch)
 
 
 def _layout(device: str, workers: int | None, memory: int, begun: Begun | None) -> Layout:

@@ -40,6 +40,7 @@ TABLE: dict[str, Any] = {
 }
 MINUTE, HOUR = 60, 3600  # seconds
 DRAWING = 0.01  # of the time may go into drawing the bar and what is above it
+LONG = 1.5  # seconds, after which a user is told what takes so long
 FAILURES = 20  # failed cells that are listed
 ECHO = 3  # characters that stay free behind the bar: the ^C that a terminal echoes, and one more
 BESIDE_NEWS = 34 + ECHO  # characters of its line that are neither news nor counts; a bar of 5
@@ -171,6 +172,42 @@ def download_bar(console: Console, name: str) -> Iterator[Callable[[int, int], N
 
     with bar:
         yield show
+
+
+def choice_lines(plan: Plan) -> Iterator[str]:
+    """Why cells are trained by no faster engine, or cannot go on from checkpoints."""
+    choice = plan.choice
+    if choice.why:
+        by = "the plain loop" if choice.engine == "referee" else f"engine {choice.engine}"
+        slower = f", about {choice.slower:.0f} × slower" if choice.slower else ""
+        yield f"{choice.why}: trained by {by} instead{slower}"
+    if plan.no_checkpoint:
+        yield f"no checkpoints are kept, so what is interrupted begins anew: {plan.no_checkpoint}"
+
+
+@contextmanager
+def trial_bar(console: Console, what: str, steps: int) -> Iterator[Callable[[], None]]:
+    """A bar to be advanced step by step, for what is mostly done before anybody would see it.
+
+    In a pipe it is a line that says what takes long.
+    """
+    bar = Progress(TextColumn(what), BarColumn(), console=console, transient=True)
+    task, started, told = bar.add_task(what, total=steps), time.monotonic(), False
+
+    def advance() -> None:
+        nonlocal told
+        bar.advance(task)
+        if not told and time.monotonic() - started > LONG:
+            told = True
+            if console.is_terminal:
+                bar.start()
+            else:
+                console.print(what, highlight=False, markup=False, soft_wrap=True)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:

@@ -19,12 +19,13 @@ import torch
 
 from study.cost import Pace, Probe, Setting, cell_bytes, measure, measure_by_growing
 from study.engines import ENGINES
-from study.engines.check import why_not
 from study.engines.native import cache_folder
 from study.errors import UsageError
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 WORTH_COMPILING = 60.0  # from which other layouts are worth a look, and compiling the best of them
+COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
+COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
 LONG = 1200.0  # from which the second best is worth compiling too
 
 
@@ -36,6 +37,7 @@ class Choice:
     width: int  # cells of a whole chunk
     pace: Pace | None = None  # None: not measured
     why: str = ""  # why no better engine is used
+    slower: float | None = None  # times as long as that engine would take; None: not known
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,11 @@ def given(setting: Setting, engine: str, width: int) -> Choice:
     Raises:
         UsageError: it cannot do the task's network.
     """
-    why = why_not(engine, *setting.network, setting.device)
+    why = setting.why_not(engine)
     if why is not None:
         raise UsageError(
-            f"--engine {engine}: it cannot train task '{setting.study.task}' here: {why}: leave "
-            "the choice to the tool, or take --engine one-by-one"
+            f"--engine {engine}: it does not train task '{setting.study.task}' as a plain loop "
+            f"does: {why}: leave the choice to the tool, or take --engine referee"
         )
     return Choice(engine, width)
 
@@ -102,11 +104,13 @@ def pace(setting: Setting, choice: Choice) -> Pace:
 
 def on_gpu(setting: Setting, width: int) -> Choice:
     """The best engine that can do the network; not measured."""
-    why = why_not("vmap", *setting.network)
+    why = setting.why_not("vmap")
     if why is not None:
-        return Choice("one-by-one", width, None, why)
-    why = why_not("captured", *setting.network)
-    return Choice("captured" if why is None else "vmap", width, None, why or "")
+        return Choice("referee", width, None, f"engine vmap: {why}")
+    why = setting.why_not("captured")
+    if why is not None:
+        return Choice("vmap", width, None, f"engine captured: {why}")
+    return Choice("captured", width)
 
 
 class _Trial:
@@ -125,7 +129,7 @@ class _Trial:
         self.memory = Memory(share.setting, share.width, fingerprint)
         self.probes = self.memory.recall()
         self.why = ""
-        if self.probes and why_not(self.best.engine, *self.setting.network):
+        if self.probes and self.setting.why_not(self.best.engine):
             self.probes = ()  # the task's code is no longer what was measured
         if self.probes and not self._has_room():
             self.probes = tuple(p for p in self.probes if not ENGINES[p.engine].traced)
@@ -137,7 +141,20 @@ class _Trial:
 
     def choice(self) -> Choice:
         """Of the fastest engine."""
-        return Choice(self.best.engine, self.share.width, self.best.pace, self.why)
+        engine, width = self.best.engine, self.share.width
+        slower = self._slower() if self.why and engine == "referee" else None
+        return Choice(engine, width, self.best.pace, self.why, slower)
+
+    def _slower(self) -> float | None:
+        """How many times as long a plain loop takes as what is wrong, if that runs at all."""
+        cells, pace = min(self.share.width, COMPARED), self.best.pace
+        if cells * pace.step > COMPARED_SECONDS:
+            return None
+        try:
+            wrong = measure(self.setting, "vmap", cells, self.best.examples)
+        except Exception:  # vmap raises many kinds
+            return None
+        return pace.step / wrong.pace.step
 
     def seconds(self) -> float:
         """That the training takes with the fastest engine."""
@@ -159,8 +176,8 @@ class _Trial:
         worth = self._measured("captured") and self.seconds() >= WORTH_COMPILING
         if self._measured("compiled") or not worth:
             return
-        if why := why_not("compiled", *self.setting.network):
-            self.why = why
+        if why := self.setting.why_not("compiled"):
+            self.why = f"engine compiled: {why}"
             return
         tell("compiling the training step for this machine, once: about half a minute")
         width, examples = self.share.width, self.setting.batch_size
@@ -172,25 +189,26 @@ class _Trial:
     def _probe_first(self) -> None:
         if self._measured("vmap"):
             return
-        why = why_not("vmap", *self.setting.network)
+        why = self.setting.why_not("vmap")
         if why is None:
             self._keep(measure_by_growing(self.setting, "vmap", self.share.width))
-        elif not self._measured("one-by-one"):
-            self._keep(measure_by_growing(self.setting, "one-by-one", 1))
-        self.why = why or ""
+            return
+        if not self._measured("referee"):
+            self._keep(measure_by_growing(self.setting, "referee", 1))
+        self.why = f"engine vmap: {why}"
 
     def _probe_others(self) -> None:
         width, examples = self.share.width, self.probes[0].examples
-        if not self._measured("one-by-one"):
-            self._keep(measure(self.setting, "one-by-one", 1, examples))
+        if not self._measured("referee"):
+            self._keep(measure(self.setting, "referee", 1, examples))
         if not self.is_whole():
             return  # too large a network for what is traced to pay
         if not self._has_room():
             self.why = "traced, a chunk would not fit into memory"
         elif self._measured("captured"):
             return
-        elif why := why_not("captured", *self.setting.network):
-            self.why = why
+        elif why := self.setting.why_not("captured"):
+            self.why = f"engine captured: {why}"
         else:
             self._keep(measure(self.setting, "captured", width, examples))
 

@@ -30,6 +30,7 @@ from study.provenance import Worker
 from study.spec import Cell, Study
 from study.store import LEASE, Claim, Store
 from study.tasks import load_task
+from study.tasks.task import load_data
 
 POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
 LOOK = 5.0  # seconds between looks whether the run goes on
@@ -46,7 +47,7 @@ class Job:
         store: URL of the database.
         libraries: what is compiled already.
         width: cells of a whole chunk.
-        checkpoints: their folder.
+        checkpoints: their folder; None to keep none.
         path: sys.path of the parent, for user tasks.
         parent: process id of the parent on this machine, without which a worker stops; None for
             one that is elsewhere.
@@ -61,7 +62,7 @@ class Job:
     libraries: Libraries
     threads: int
     width: int
-    checkpoints: str
+    checkpoints: str | None
     path: tuple[str, ...]
     parent: int | None
     stay: bool = True
@@ -85,7 +86,7 @@ def work(job: Job, device: str) -> bool:
 def _work(job: Job, device: str) -> bool:
     store, name = Store(job.store), job.study.name
     task = load_task(job.study.task)
-    data = task.data().to(device, getattr(torch, job.study.options.precision))
+    data = load_data(task).to(device, getattr(torch, job.study.options.precision))
     train = partial(
         train_chunk,
         task,
@@ -122,7 +123,8 @@ def _train(
     try:
         outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
         store.record(claim, outcome.first(len(claim.cells)))
-        checkpoint.remove()
+        if checkpoint is not None:
+            checkpoint.remove()
     except LeaseLostError:
         return  # another worker has the chunk, or the run is over; look what is next
     except LandscapeError:
@@ -135,8 +137,10 @@ def _train(
         raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
 
 
-def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint:
+def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint | None:
     """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
+    if job.checkpoints is None:
+        return None
     study, panel = job.study, job.study.panel(claim.panel)
     facts = (
         *(study.task, job.fingerprint, study.batch_size, study.error, study.options),

@@ -462,7 +462,7 @@ def test_help_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-ENGINE_HELP = "--engine [compiled|captured|vmap|one-by-one]"
+ENGINE_HELP = "--engine [compiled|captured|vmap|referee]"
 
 
 @pytest.mark.parametrize("command", ["run", "resume", "extend"])
@@ -474,21 +474,21 @@ def test_the_engines_are_those_of_the_help(command: str):
 
 @pytest.mark.usefixtures("trained_at_once")
 def test_the_engine_that_is_asked_for_is_taken_and_said(tmp_path: Path):
-    options = ("--engine", "one-by-one", "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    options = ("--engine", "referee", "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
     line = landscape(*SMALL_RUN, *options).output.splitlines()[0]
-    assert "; 1 worker, engine one-by-one; database " in line
+    assert "; 1 worker, engine referee; database " in line
     dry = landscape(*SMALL_RUN, *options, "--dry-run")
-    assert "a cell, engine one-by-one, at most" in " ".join(dry.output.split())
+    assert "a cell, engine referee, at most" in " ".join(dry.output.split())
 
 
 @pytest.mark.usefixtures("trained_at_once")
-@pytest.mark.parametrize("engine", [(), ("--engine", "one-by-one")], ids=["chosen", "asked for"])
+@pytest.mark.parametrize("engine", [(), ("--engine", "referee")], ids=["chosen", "asked for"])
 def test_why_no_faster_engine_is_chosen_is_said(tmp_path: Path, engine: tuple[str, ...]):
     arguments = ("run", "--task", BRANCHING, "--name", "b", "--pair", "sgd", "--seeds", 1)
     grid = ("--epochs", 1, "--alpha", "[0.1]", "--lambda", "[0]", "--workers", 1, "--no-plot")
     result = landscape(*arguments, *grid, *engine, "--store", tmp_path / "x.db")
     first, second = result.output.splitlines()[:2]
-    assert "engine one-by-one" in first
+    assert "engine referee" in first
     why = f"no faster engine can train task {BRANCHING} here: RuntimeError: "
     assert second.startswith(why) is (engine == ())
 
@@ -514,12 +514,12 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
     plans: list[Plan] = []
     monkeypatch.setattr("cli._run_plan", lambda plan, *_: plans.append(plan))
     store = Store(str(half_done))
-    store.start_run("small", provenance(["cpu"], "one-by-one"))
+    store.start_run("small", provenance(["cpu"], "referee"))
     store.close()
     command = ("resume", "small", "--task", SPIRALS, "--store", half_done)
     for engine in ((), ("--engine", "vmap")):
         assert landscape(*command, *engine).exit_code == 0
-    assert [plan.choice.engine for plan in plans] == ["one-by-one", "vmap"]
+    assert [plan.choice.engine for plan in plans] == ["referee", "vmap"]
 
 
 @pytest.mark.slow

@@ -1,24 +1,25 @@
-"""Engines: ways to get the gradients and scores of many copies of a network at once.
+"""Engines: ways to train the cells of a chunk.
 
     compiled     captured, and compiled for this machine
     captured     traced once into a graph of plain operations, with own formulas for some layers
     vmap         torch.func.vmap over the cells, at each step anew
-    one-by-one   a plain loop over the cells, for what vmap cannot do
+    referee      a plain loop, cell after cell: slow, and right by construction
 
-All give the same results but for rounding; each stands in for the one before it.
+All give the same results but for rounding; each stands in for the one before it. For a user's own
+task that is not believed but tried: see `check`.
 """
 
-from study.engines.base import Engine, Programs
+from study.engines.base import Assignment, Engine, Programs
 from study.engines.captured import CapturedEngine, CompiledEngine
 from study.engines.ensemble import Ensemble
-from study.engines.one_by_one import OneByOneEngine
+from study.engines.referee import Referee
 from study.engines.vmapped import VmapEngine
 
 ENGINES: dict[str, type[Engine]] = {
     "compiled": CompiledEngine,
     "captured": CapturedEngine,
     "vmap": VmapEngine,
-    "one-by-one": OneByOneEngine,
+    "referee": Referee,
 }
 
-__all__ = ["ENGINES", "Engine", "Ensemble", "Programs"]
+__all__ = ["ENGINES", "Assignment", "Engine", "Ensemble", "Programs", "Referee"]

@@ -1,6 +1,6 @@
-"""What every engine does.
+"""What every engine does: train the cells of a chunk step by step, and test them.
 
-Letters: K cells of the chunk, P parameters of one cell, B batch, C classes.
+Letters: K cells of the chunk, B batch, C classes.
 """
 
 from __future__ import annotations
@@ -8,18 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 from warnings import catch_warnings, filterwarnings
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
-from study.engines.ensemble import Ensemble, Tensors
 from study.metrics import TOP5, metrics_of
-from study.pairs import TensorFunction
-from study.spec import Options
+from study.spec import Cell, Options
 from study.tasks.task import TaskProtocol
 
+Tensors = dict[str, Tensor]
+State = dict[str, Any]
 Run = Callable[..., Sequence[Tensor]]
 Shapes = tuple[torch.Size, ...]
 Key = tuple[str, Shapes]
@@ -32,63 +33,88 @@ class Programs:
     Attributes:
         graphs: what is replayed, by its name and the shapes of its arguments.
         libraries: names of those that are compiled already: they need not be traced to be found.
+        orders: in which the network draws random numbers, once it was looked at (see `drawing`).
     """
 
     def __init__(self, libraries: Libraries | None = None) -> None:
         self.graphs: dict[Key, Run] = {}
         self.libraries = libraries or {}
+        self.orders: list[tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an engine is to train: K cells of one pair.
+
+    Attributes:
+        task: with objects of its own where its functions keep state (see `own_copy`).
+    """
+
+    task: TaskProtocol
+    pair: str
+    cells: Sequence[Cell]
+    options: Options = Options()
+    device: str = "cpu"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters, floating-point inputs and losses."""
+        dtype: torch.dtype = getattr(torch, self.options.precision)
+        return dtype
 
 
 class Engine(ABC):
-    """Gradients and scores of all copies of an ensemble."""
+    """K networks in training, which all start as `task.network()` gives them.
+
+    It draws its random numbers from the generators of torch, numpy and Python, in the same order
+    as a plain loop over one network does.
+    """
 
     traced = False  # whether each new number of cells costs time
+    together = True  # whether it trains many cells at once; else it is given one cell
 
-    def __init__(
-        self,
-        ensemble: Ensemble,
-        task: TaskProtocol,
-        options: Options,
-        programs: Programs | None = None,
-    ) -> None:
-        self.ensemble = ensemble
-        self.task = task
-        self.options = options
+    def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
+        self.assignment = assignment
+        self.task, self.options = assignment.task, assignment.options
         self.programs = programs or Programs()
-        self.metrics = metrics_of(task.classes)[1:]
+        self.metrics = metrics_of(self.task.classes)[1:]
 
     @abstractmethod
-    def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients [K, P] and losses [K] on one batch; moves the buffers."""
+    def train(self, training: bool) -> None:
+        """Switch the networks to training, or to testing."""
+
+    @abstractmethod
+    def step(self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float) -> Tensor:
+        """One step of all cells on one batch, which is theirs to change; losses before it, [K].
+
+        Args:
+            eta: schedule multiplier.
+            lambda_scale: what λ of the cells is multiplied by (see `pairs.normalizer`).
+        """
 
     @abstractmethod
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:
         """Per test metric its sum over the batch, [K]; errors are counts."""
 
-    def program(self, function: TensorFunction, name: str) -> TensorFunction:
-        """A function of tensors that may work in place, as fast as this engine can make it."""
-        return function
+    @abstractmethod
+    def parameters(self) -> Tensors:
+        """Trained parameters by name, [K, …]."""
 
-    def cell_loss(
-        self, p: Tensors, b: Tensors, inputs: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensors]:
-        """Loss of one cell, and its buffers afterwards."""
-        state = {**p, **b}
-        outputs = self.called(state, inputs)
-        return self.task.loss(outputs, targets), {name: state[name] for name in b}
+    @abstractmethod
+    def buffers(self) -> Tensors:
+        """What else training may change of the networks' tensors, by name, [K, …]."""
 
-    def cell_outputs(self, p: Tensors, b: Tensors, inputs: Tensor) -> Tensor:
-        """Outputs [B, C] of one cell."""
-        return self.called({**p, **b}, inputs)
+    @abstractmethod
+    def finite(self) -> Tensor:
+        """Whether all parameters of each cell are finite, [K]."""
 
-    def called(self, state: Tensors, inputs: Tensor) -> Tensor:
-        """The network's outputs [B, C], in the precision of its parameters."""
-        theta, bf16 = self.ensemble.theta, self.options.bf16
-        if self.options.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(theta.device.type, torch.bfloat16, enabled=bf16):
-            outputs: Tensor = functional_call(self.ensemble.network, state, (inputs,))
-        return outputs.to(theta.dtype) if bf16 else outputs
+    @abstractmethod
+    def state(self) -> State:
+        """All that the rest of the training depends on, but for random numbers, on the CPU."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Go on where that was the state."""
 
     def sums(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """Per test metric its sum over the batch, [K], of outputs [K, B, C] and losses [K]."""
@@ -101,6 +127,17 @@ class Engine(ABC):
             found[TOP5] = (five != targets[:, None]).all(dim=-1).sum(dim=-1)
         return tuple(found[metric] for metric in self.metrics)
 
+    def laid_out(self, inputs: Tensor) -> Tensor:
+        """A batch as it is to lie in memory."""
+        if self.options.channels_last and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def autocast(self) -> torch.autocast:
+        """The roundings of the study's options."""
+        kind = self.assignment.device.partition(":")[0]
+        return torch.autocast(kind, torch.bfloat16, enabled=self.options.bf16)
+
 
 @contextmanager
 def quiet_fallbacks() -> Iterator[None]:
@@ -108,17 +145,3 @@ def quiet_fallbacks() -> Iterator[None]:
     with catch_warnings():
         filterwarnings("ignore", message="There is a performance drop")
         yield
-
-
-@contextmanager
-def rewound_random_state(device: torch.device) -> Iterator[Callable[[], None]]:
-    """Yields a function that sets torch's generators back to where they are now."""
-    cpu = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def rewind() -> None:
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda, device)
-
-    yield rewind

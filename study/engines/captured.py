@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
-from study.engines.base import Programs
-from study.engines.ensemble import Ensemble
+from study.engines.base import Assignment, Programs
 from study.engines.formulas import OwnFormulas
 from study.engines.program import Program
 from study.engines.vmapped import VmapEngine
 from study.pairs import TensorFunction
-from study.spec import Options
-from study.tasks.task import TaskProtocol
 
 
 class CapturedEngine(VmapEngine):
     """Traces one step and one test batch of each size, and replays them.
 
-    What Python decides while it is traced is decided for ever: `check.why_not` compares what is
-    replayed with the vmapped network before anybody trusts it.
+    What Python decides while it is traced is decided for ever: `check` holds what is replayed
+    against the referee before anybody trusts it.
     """
 
     traced = True
     compiled = False
 
-    def __init__(
-        self,
-        ensemble: Ensemble,
-        task: TaskProtocol,
-        options: Options,
-        programs: Programs | None = None,
-    ) -> None:
-        super().__init__(ensemble, task, options, programs)
+    def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
+        super().__init__(assignment, programs)
         self._gradient = self.program(super().stacked_gradient, "gradient")
         self._scores = self.program(super().stacked_scores, "scores")
+        self._present: dict[torch.Size, Sequence[bool]] = {}
+
+    def gradient(  # noqa: D102
+        self, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[bool]]:
+        e = self.ensemble
+        found = self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
+        gradients, losses, present = found
+        if inputs.shape not in self._present:  # what is replayed does the same at each step
+            self._present[inputs.shape] = present.tolist()
+        return gradients, losses, self._present[inputs.shape]
 
     def program(self, function: TensorFunction, name: str) -> TensorFunction:  # noqa: D102
         return Program(function, name, compiled=self.compiled, programs=self.programs)
 
     def stacked_gradient(  # noqa: D102
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         with OwnFormulas():  # seen by the tracing only
-            gradients, losses = self._gradient(theta, inputs, targets, *buffers)
-        return gradients, losses
+            gradients, losses, present = self._gradient(theta, inputs, targets, *buffers)
+        return gradients, losses, present
 
     def stacked_scores(  # noqa: D102
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor

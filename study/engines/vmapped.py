@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from study.engines.base import Engine
-from study.engines.ensemble import Tensors
+from study.engines.base import Tensors
+from study.engines.stacked import StackedEngine
 
 
-class VmapEngine(Engine):
+class VmapEngine(StackedEngine):
     """Gradients and outputs of all cells at once, without rewriting the network.
 
     The gradient of the summed losses is that of each cell, since no cell sees another's
     parameters; taken outside of vmap it is faster than inside.
     """
 
-    def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+    def gradient(  # noqa: D102
+        self, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[bool]]:
         e = self.ensemble
-        return self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
+        found = self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
+        gradients, losses, present = found
+        return gradients, losses, present.tolist()
 
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
         e = self.ensemble
@@ -28,8 +34,11 @@ class VmapEngine(Engine):
 
     def stacked_gradient(
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients [K, P] and losses [K] at `theta` [K, P]; moves the buffers in place."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients [K, P] and losses [K] at `theta` [K, P]; moves the buffers in place.
+
+        And which parameters have a gradient, on the CPU: the others' is 0.
+        """
         named = dict(zip(self.ensemble.buffers, buffers, strict=True))
         with torch.enable_grad():
             parameters = self.ensemble.parameters(theta)
@@ -38,13 +47,14 @@ class VmapEngine(Engine):
             losses, moved = vmap(self.cell_loss, in_dims=(0, 0, None, None), randomness="same")(
                 leaves, named, inputs, targets
             )
-            found = torch.autograd.grad(
-                losses.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True
-            )
+            found = torch.autograd.grad(losses.sum(), list(leaves.values()), allow_unused=True)
         for name, buffer in named.items():
             if moved[name] is not buffer:  # assigned anew rather than updated in place
                 buffer.copy_(moved[name].detach())
-        return torch.cat([g.flatten(1) for g in found], dim=1), losses.detach()
+        every = zip(found, leaves.values(), strict=True)
+        gradients = [torch.zeros_like(leaf) if g is None else g for g, leaf in every]
+        present = torch.tensor([g is not None for g in found])
+        return self.ensemble.flat(gradients), losses.detach(), present
 
     def stacked_scores(
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor

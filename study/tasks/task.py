@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import partial
-from typing import Protocol, TypeVar
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from study.errors import LandscapeError, TaskError
+from study.errors import TaskError
+from study.randomness import DATA, derived_seed, seeded
 
-T = TypeVar("T")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
+WIDE = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Data:
     test_targets: Tensor
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> Data:
-        """The data on `device`, floating-point inputs as `dtype`."""
+        """A copy on `device`, floating-point inputs as `dtype`, complex ones as pairs of it."""
 
         def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+            return in_precision(tensor, dtype).to(device, copy=True)
 
         return Data(*(move(getattr(self, field.name)) for field in fields(self)))
 
@@ -62,11 +63,15 @@ class TaskProtocol(Protocol):
         ...
 
     def network(self) -> nn.Module:
-        """A freshly initialized network; random numbers come from torch's generator."""
+        """A new network at every call.
+
+        Random numbers come from the generators of torch, numpy or Python that need no name:
+        their seed decides the start weights.
+        """
         ...
 
     def data(self) -> Data:
-        """The tensors; the same ones at every call."""
+        """The tensors; the same values at every call."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ class TaskProtocol(Protocol):
     def normalize(self, inputs: Tensor) -> Tensor:
         """A batch [B, …] as it is stored, in the form the network takes.
 
-        Neither random nor in place: test examples are normalized anew after each epoch.
+        Not random: test examples are normalized anew after each epoch.
         """
         ...
 
@@ -113,10 +118,52 @@ class Task:
     augment: Callable[[Tensor, torch.Generator], Tensor] = no_augmentation
 
 
+def own_copy(task: TaskProtocol, device: str, dtype: torch.dtype) -> TaskProtocol:
+    """The task as one training has it for itself: loss and augmentation may keep state.
+
+    A loss that is a module lies on `device`, its floating-point tensors as `dtype`. Tasks of
+    another class than `Task` are shared as they are: their methods keep no state.
+    """
+    if not isinstance(task, Task):
+        return task
+    own = replace(
+        task,
+        loss=deepcopy(task.loss),
+        normalize=deepcopy(task.normalize),
+        augment=deepcopy(task.augment),
+    )
+    if isinstance(own.loss, nn.Module):
+        own.loss._apply(lambda tensor: widened(tensor, dtype).to(device))
+    return own
+
+
+def load_data(task: TaskProtocol) -> Data:
+    """The task's data; what it draws at random is the same in every process."""
+    with seeded(derived_seed(0, DATA)):
+        return task.data()
+
+
+def in_precision(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Floating-point numbers as `dtype`, complex ones as pairs of it; others as they are."""
+    if tensor.is_complex():
+        return tensor.to(WIDE[dtype])
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def widened(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Single precision as `dtype`; whatever has another precision was given it on purpose."""
+    single = tensor.dtype in (torch.float32, torch.complex64)
+    return in_precision(tensor, dtype) if single else tensor
+
+
+def as_precise(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
+    """The network on `device`, what is of single precision as `dtype`."""
+    return network._apply(lambda tensor: widened(tensor, dtype).to(device))
+
+
 def normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor:
-    """A stored batch as the network takes it, floating-point values as `dtype`."""
-    inputs = task.normalize(inputs)
-    return inputs.to(dtype) if inputs.is_floating_point() else inputs
+    """A copy of a stored batch as the network takes it, floating-point values as `dtype`."""
+    return in_precision(task.normalize(inputs), dtype)
 
 
 def chance_error(task: TaskProtocol, guesses: int = 1) -> float:
@@ -140,102 +187,6 @@ def require_task(task: object, name: str) -> None:
         )
 
 
-@torch.random.fork_rng(devices=[])  # what is tried here leaves the caller's generator alone
-def check_task(task: TaskProtocol, batch_size: int) -> Data:
-    """Load the data and try one batch, so that a wrong task fails before anything is trained.
-
-    Returns:
-        The data, on the CPU as the task gives it.
-
-    Raises:
-        TaskError: wrong types, shapes, labels or outputs, with what was expected.
-    """
-    data = _attempt(task, "data()", task.data)
-    _check_data(task, data)
-    network = _attempt(task, "network()", task.network)
-    if not isinstance(network, nn.Module):
-        raise TaskError(_wrong(task, "network()", type(network).__name__, "a torch.nn.Module"))
-    if not any(p.requires_grad for p in network.parameters()):
-        raise TaskError(_wrong(task, "network()", "nothing to train", "some parameters"))
-    network = network.float()
-    full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
-    sizes = (min(size, CHECKED) for size in (full, last or full))
-    for size in dict.fromkeys(sizes):  # the last partial batch is kept
-        inputs, targets = _augmented(task, data.train_inputs[:size]), data.train_targets[:size]
-        label = f"the network on a batch of {size}"
-        outputs = _attempt(task, label, partial(network, inputs))
-        if not isinstance(outputs, Tensor) or outputs.shape != (size, task.classes):
-            expected = f"outputs of shape [{size}, {task.classes}] (batch, classes)"
-            raise TaskError(_wrong(task, label, _shape(outputs), expected))
-        loss = _attempt(task, "loss()", partial(task.loss, outputs, targets))
-        if not isinstance(loss, Tensor) or loss.shape != ():
-            raise TaskError(_wrong(task, "loss()", _shape(loss), "a scalar, the batch's mean"))
-    return data
-
-
-def _augmented(task: TaskProtocol, inputs: Tensor) -> Tensor:
-    """A training batch as the network would get it, in single precision."""
-    expected = f"a tensor of {len(inputs)} examples, as many as went in"
-    stored = inputs.clone()
-    batch = _attempt(task, "normalize()", partial(task.normalize, stored))
-    if not isinstance(batch, Tensor) or len(batch) != len(inputs):
-        raise TaskError(_wrong(task, "normalize()", _shape(batch), expected))
-    if not torch.allclose(stored, inputs, rtol=0, atol=0, equal_nan=True):
-        found = "a batch that it changed in place"
-        raise TaskError(_wrong(task, "normalize()", found, "a new tensor: the data are kept"))
-    batch = batch.float() if batch.is_floating_point() else batch
-    augmented = _attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
-    if not isinstance(augmented, Tensor) or len(augmented) != len(inputs):
-        raise TaskError(_wrong(task, "augment()", _shape(augmented), expected))
-    return augmented
-
-
-def _check_data(task: TaskProtocol, data: Data) -> None:
-    if not isinstance(data, Data):
-        raise TaskError(_wrong(task, "data()", type(data).__name__, "a study.tasks.task.Data"))
-    for field in fields(data):
-        value = getattr(data, field.name)
-        if not isinstance(value, Tensor):
-            label = f"data(): {field.name}"
-            raise TaskError(_wrong(task, label, type(value).__name__, "a torch.Tensor"))
-    for part in ("train", "test"):
-        inputs, targets = getattr(data, f"{part}_inputs"), getattr(data, f"{part}_targets")
-        label = f"data(): {part}_targets"
-        if targets.dtype != torch.int64 or targets.ndim != 1:
-            found = f"{targets.dtype} of shape {list(targets.shape)}"
-            raise TaskError(_wrong(task, label, found, "class numbers: int64 of shape [B]"))
-        if len(inputs) != len(targets) or len(targets) == 0:
-            found = f"{len(inputs)} inputs and {len(targets)} targets"
-            raise TaskError(_wrong(task, label, found, "as many inputs as targets, and some"))
-        low, high = int(targets.min()), int(targets.max())
-        if low < 0 or high >= task.classes:
-            found, expected = f"classes {low} to {high}", f"classes 0 to {task.classes - 1}"
-            raise TaskError(_wrong(task, label, found, expected))
-    if data.train_inputs.shape[1:] != data.test_inputs.shape[1:]:
-        found = f"{_shape(data.train_inputs)} to train on, {_shape(data.test_inputs)} to test on"
-        raise TaskError(_wrong(task, "data()", found, "examples of one shape"))
-
-
-def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except LandscapeError:
-        raise  # it says itself what is wrong: data that are not there
-    except Exception as e:  # whatever the user's code raises
-        raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
-
-
-def _wrong(task: TaskProtocol, label: str, found: str, expected: str) -> str:
-    return f"task '{task.name}': {label} gave {found}; expected {expected}"
-
-
-def _shape(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {list(value.shape)}"
-    return type(value).__name__
-
-
-@torch.random.fork_rng(devices=[])
 def fingerprint(task: TaskProtocol, data: Data) -> str:
     """A hash of the data, as stored and normalized, and of the network's names and shapes.
 
@@ -244,13 +195,15 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     """
     digest = hashlib.sha256()
     tensors: dict[str, Tensor] = {field.name: getattr(data, field.name) for field in fields(data)}
-    batch = data.train_inputs[:CHECKED]
+    batch = data.train_inputs[:CHECKED].clone()
     normal = task.normalize(batch)
     if normal is not batch:
         tensors["normalized"] = normal
     for name, tensor in tensors.items():
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    for key, value in task.network().state_dict().items():
+    with seeded(0):
+        network = task.network()
+    for key, value in network.state_dict().items():
         digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
     return digest.hexdigest()[:16]

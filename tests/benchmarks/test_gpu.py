@@ -36,7 +36,7 @@ def row(arithmetic: str, engine: str, cells: int, per_second: float, **more: Any
 
 
 ROWS = [
-    row("float32", "one-by-one", 1, 2.0),
+    row("float32", "referee", 1, 2.0),
     row("float32", "captured", 16, 30.0),
     row("float32", "vmap", 64, 90.0),
     row("float32", "captured", 64, 0.0, failed="OutOfMemoryError: too little"),
@@ -83,7 +83,7 @@ class TestSynthetic:
 
 
 class TestRows:
-    @pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+    @pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
     def test_a_chunk_is_timed(self, bench, engine: str):
         found = bench().row(DIGITS, engine, "bf16", 2)
         assert found["repeats"] == 1
@@ -134,7 +134,7 @@ class TestRows:
 
 def test_the_best_is_held_against_one_by_one_and_the_limit_of_its_arithmetic():
     channels_last = [
-        row("bf16, channels-last", "one-by-one", 1, 3.0),
+        row("bf16, channels-last", "referee", 1, 3.0),
         row("bf16, channels-last", "captured", 16, 60.0),
     ]
     found = comparisons("digits", [*ROWS, *channels_last], RATES, {"epoch_flops": 4e9})

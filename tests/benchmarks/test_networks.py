@@ -12,7 +12,7 @@ from benchmarks.rows import make_rows
 from benchmarks.tasks import made_up_images, mlp1d, resnet26
 from study.presets import load_preset
 from study.tasks import load_task
-from study.tasks.task import check_task
+from study.tasks.refusals import check_task
 
 
 @pytest.mark.parametrize("name", NETWORKS)

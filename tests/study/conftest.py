@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from study import fused
-from study.engines import Ensemble
+from study.engines import ENGINES
 from study.spec import Axis, Grid, Panel
 from study.store import Store
 from study.tasks.task import Data, Task
@@ -97,21 +97,27 @@ def make_panel() -> Callable[..., Panel]:
 
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
-    """train_chunk on a task, keeping the ensemble that it forgets."""
+    """train_chunk on a task, keeping the engines that it forgets."""
 
     def run(task, panel, cells=CELLS, *, seed=1, batch_size=BATCH, options=DOUBLE, **more):
-        ensembles = []
+        engines = []
+        name = more.get("engine", "vmap")
+        kind = ENGINES[name]
 
-        class Kept(Ensemble):
+        class Kept(kind):
             def __init__(self, *args):
                 super().__init__(*args)
-                ensembles.append(self)
+                engines.append(self)
 
-        monkeypatch.setattr(fused, "Ensemble", Kept)
         data = task.data().to(more.get("device", "cpu"), getattr(torch, options.precision))
         settings = {"seed": seed, "batch_size": batch_size, "options": options}
-        outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
-        (ensemble,) = ensembles
-        return Trained(outcome, ensemble.theta, ensemble.buffers)
+        with monkeypatch.context() as patched:
+            patched.setitem(ENGINES, name, Kept)
+            outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
+        parameters = [e.parameters() for e in engines]
+        rows = [torch.cat([p.flatten(1) for p in named.values()], dim=1) for named in parameters]
+        buffers = [e.buffers() for e in engines]
+        together = {name: torch.cat([b[name] for b in buffers]) for name in buffers[0]}
+        return Trained(outcome, torch.cat(rows), together)
 
     return run

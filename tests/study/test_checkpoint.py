@@ -50,8 +50,8 @@ def make_checkpoint(folder: Path, key: str = "key", every: float = 0.0) -> Check
         ("vmap", "sgd", batch_norm_mlp),
         ("captured", "adamw", batch_norm_mlp),
         pytest.param("captured", "sgdw", dropout_mlp, marks=pytest.mark.slow),
-        ("one-by-one", "adam", dropout_mlp),
-        ("one-by-one", "sgd", batch_norm_mlp),
+        ("referee", "adam", dropout_mlp),
+        ("referee", "sgd", batch_norm_mlp),
     ],
 )
 # Each call is a step or a test batch: 5 and 1 an epoch.

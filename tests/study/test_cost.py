@@ -185,6 +185,6 @@ class TestProbes:
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_an_unfusable_task_is_probed_one_by_one(self):
-        probe = grow(make_setting(branching), "one-by-one", 2)
-        assert (probe.engine, probe.cells, probe.examples) == ("one-by-one", 2, 20)
+        probe = grow(make_setting(branching), "referee", 2)
+        assert (probe.engine, probe.cells, probe.examples) == ("referee", 2, 20)
         assert probe.pace.step > 0

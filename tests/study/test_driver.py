@@ -98,7 +98,7 @@ def test_a_cell_that_kills_its_workers_is_trained_alone_then_given_up(store: Sto
         task=f"{TASKS}:dies_of_infinity", pairs=("sgd",), alphas=(0.1, 1e39), lambdas=(0.0, 0.01)
     )
     plan = planned(store, study, workers=2, chunk=4)
-    assert plan.choice.engine == "one-by-one"
+    assert plan.choice.engine == "referee"
     run(plan, store)
     states = {(row["alpha"], row["lambda"]): row["state"] for row in store.cells("small")}
     healthy, deadly = {(0.1, 0.0), (0.1, 0.01)}, {(1e39, 0.0), (1e39, 0.01)}
@@ -235,7 +235,7 @@ def test_threads_do_not_spin_for_long_unless_the_user_says_so(
 
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):
     plan = planned(store, make_study(task=f"{TASKS}:branching"))
-    assert plan.choice.engine == "one-by-one"
+    assert plan.choice.engine == "referee"
     run(plan, store)
     assert all(row["test_error"] is not None for row in store.cells("small"))
 
@@ -248,14 +248,14 @@ def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Sto
     """And what is new or finished is chosen for anew: a little work is done by vmap."""
     study = make_study()
     planned(store, study)
-    store.start_run("small", provenance(["cpu"], "one-by-one"))  # and stopped at once
+    store.start_run("small", provenance(["cpu"], "referee"))  # and stopped at once
     resumed = planned(store, study)
-    assert resumed.choice.engine == "one-by-one"
+    assert resumed.choice.engine == "referee"
     run(resumed, store)
     assert {row["state"] for row in store.cells("small")} == {"finished"}
     run(planned(store, study.change(seeds=2)), store)
     used = [noted["provenance"]["engine"] for noted in store.runs("small")]
-    assert used == ["one-by-one", "one-by-one", "vmap"]
+    assert used == ["referee", "referee", "vmap"]
 
 
 # ---- a real command line, with real signals -----------------------------------------------------

@@ -4,11 +4,14 @@ Letters: K cells, P parameters, E epochs.
 """
 
 import math
+from collections import Counter
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as hypothetically
+from hypothesis import strategies as st
 from torch import nn
 
 from study import fused
@@ -35,7 +38,7 @@ SOON_TRACED = ("ConvNet 2D", "BN-MLP", "dropout", "tied weights", "assigned buff
 
 def chunks():
     """Every network by every pair and engine."""
-    for engine in ("captured", "vmap", "one-by-one"):
+    for engine in ("captured", "vmap", "referee"):
         for pair in ("sgd", "adamw"):
             for name, row in NETWORKS.items():
                 slow = engine == "captured" and (name not in SOON_TRACED or pair == "sgd")
@@ -97,7 +100,7 @@ def turned(inputs, generator):
 
 
 @pytest.mark.parametrize(
-    "engine", ["captured", pytest.param("compiled", marks=pytest.mark.slow), "vmap", "one-by-one"]
+    "engine", ["captured", pytest.param("compiled", marks=pytest.mark.slow), "vmap", "referee"]
 )
 def test_augmented_batches_may_lie_in_memory_as_they_like(engine, make_task, make_panel, train):
     task, panel = make_task(conv_net, "image", augment=turned), make_panel("sgd")
@@ -129,7 +132,7 @@ def test_a_batch_larger_than_the_data_is_all_of_it(make_task, make_panel, train)
     assert len(steps) == 3 * (1 + 1)  # per epoch one step and one test batch
 
 
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_the_same_call_gives_the_same_bits_and_leaves_the_callers_random_state_alone(
     engine, make_task, make_panel, train
 ):
@@ -220,7 +223,7 @@ def test_evaluation_in_slices_is_the_mean_over_all_examples(
 ):
     task, panel = make_task(batch_norm_mlp), make_panel("sgd")
     whole = train(task, panel).outcome
-    monkeypatch.setattr(fused, "EVALUATION_SLICE", 3 * len(CELLS))  # 17 examples by threes
+    monkeypatch.setattr(fused, "TEST_SLICE", 3)  # 17 examples
     sliced = train(task, panel).outcome
     np.testing.assert_array_equal(whole.curves["test_error"], sliced.curves["test_error"])
     np.testing.assert_allclose(whole.curves["test_loss"], sliced.curves["test_loss"], rtol=1e-6)
@@ -250,7 +253,7 @@ def normalized_data():
     return Data(inputs[0], data.train_targets, inputs[1], data.test_targets)
 
 
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_normalizing_batches_is_normalizing_the_data(engine, make_task, make_panel, train):
     stored = make_task(conv_net, data=byte_data, normalize=from_bytes, augment=noise)
     whole, panel = make_task(conv_net, data=normalized_data, augment=noise), make_panel("adamw")
@@ -289,18 +292,31 @@ def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
 
 
 @pytest.mark.parametrize(
-    ("cells", "batch_size", "size"),
-    [(1, 128, 500), (48, 50, 166), (512, 128, 15), (1, 1, 4), (10**6, 128, 1)],
+    ("examples", "batch_size", "sizes"),
+    [
+        (1000, 128, {167: 5, 165: 1}),
+        (1297, 50, {186: 6, 181: 1}),
+        (10_000, 128, {189: 52, 172: 1}),
+        (192, 128, {192: 1}),
+        (193, 128, {97: 1, 96: 1}),
+        (13, 1, {4: 2, 5: 1}),  # not 4, 4, 4, 1
+        (17, 2, {6: 2, 5: 1}),
+        (1, 100, {1: 1}),
+    ],
 )
-def test_tests_take_a_few_batches_at_once_and_no_more_than_the_cache_holds(
-    cells, batch_size, size
-):
-    assert fused.evaluation_size(cells, batch_size, 1000) == size
+def test_slices_are_of_nearly_one_size_whatever_the_chunk(examples, batch_size, sizes):
+    found = [part.stop - part.start for part in fused.evaluation_slices(examples, batch_size)]
+    assert Counter(found) == sizes
 
 
-def test_a_gpu_tests_as_many_whatever_the_chunk():
-    for cells in (1, 512, 10**6):
-        assert fused.evaluation_size(cells, 128, 1000, "cuda:0") == 500
+@hypothetically(st.integers(1, 3000), st.integers(1, 300))
+def test_slices_hold_every_test_example_once_and_none_alone(examples, batch_size):
+    slices = fused.evaluation_slices(examples, batch_size)
+    assert [i for part in slices for i in range(examples)[part]] == list(range(examples))
+    sizes = [part.stop - part.start for part in slices]
+    assert max(sizes) <= 1.5 * min(fused.TEST_SLICE, fused.TEST_BATCHES * batch_size)
+    assert min(sizes) >= max(sizes) / 2 - 1
+    assert min(sizes) > 1 or examples == 1 or max(sizes) <= 2
 
 
 def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
@@ -311,7 +327,7 @@ def test_small_batches_are_tested_a_few_at_once(make_task, make_panel, train):
         return inputs
 
     train(make_task(mlp, normalize=normalize), make_panel("sgd", epochs=1), batch_size=2)
-    assert tested[-4:] == [5, 5, 5, 2]  # 17 examples, at most four batches of 2 at once
+    assert tested[-3:] == [6, 6, 5]  # 17 examples, at most four batches of 2 at once
 
 
 # The end of a cycle
@@ -384,7 +400,7 @@ def test_a_cell_that_diverges_later_keeps_its_curves_up_to_then(make_task, make_
         assert np.isnan(outcome.curves[metric][0, epoch - 1 :]).all()
 
 
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 @pytest.mark.parametrize(("network", "kind"), [(conv_net, "image"), (dropout_mlp, "vector")])
 @pytest.mark.parametrize("pair", ["sgd", "adamw"])
 def test_a_diverged_neighbour_changes_no_bit_of_the_others(
@@ -455,7 +471,7 @@ def test_a_chunk_on_the_gpu_gives_what_it_gives_on_the_cpu(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_on_the_gpu_the_callers_random_state_is_left_alone(engine, make_task, make_panel, train):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
@@ -475,7 +491,7 @@ def test_on_the_gpu_all_engines_shake_alike(make_task, make_panel, train):
     task, panel = make_task(shake_shake_net, "image"), make_panel("adamw")
     alone, *others = (
         train(task, panel, device="cuda", engine=engine)
-        for engine in ("one-by-one", "vmap", "captured")
+        for engine in ("referee", "vmap", "captured")
     )
     for together in others:
         torch.testing.assert_close(together.theta, alone.theta, rtol=0, atol=1e-9)

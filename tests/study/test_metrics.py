@@ -25,7 +25,7 @@ from tests.study.user_tasks import many_classes
 # Top-1 and Top-5
 
 
-@pytest.mark.parametrize("engine", ["captured", "vmap", "one-by-one"])
+@pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_top_5_is_recorded_where_there_are_more_than_10_classes(engine, make_panel, train):
     panel = make_panel("adamw")
     trained = train(many_classes, panel, engine=engine, error=TOP5)
@@ -43,7 +43,7 @@ def test_top_5_is_a_hit_among_five():
     data = Data(outputs, targets, outputs, targets)
     network = nn.Identity()
     network.weight = nn.Parameter(torch.zeros(1))
-    engine = ENGINES["one-by-one"](
+    engine = ENGINES["referee"](
         Ensemble(network, 2, "cpu", torch.float32), many_classes, Options()
     )
     for size in (1, 3, 4):

@@ -80,7 +80,7 @@ class TestChunks:
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
         for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (12, 12), (3, 3)):
-            plan = make_plan(LARGE, device="cpu", chunk=chunk, engine="one-by-one")
+            plan = make_plan(LARGE, device="cpu", chunk=chunk, engine="referee")
             assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
     def test_little_memory_makes_small_chunks(self, plan: Plan, free_memory: Any):
@@ -155,7 +155,7 @@ class TestEngine:
     def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
         plan = make_plan(LARGE.change(task=BRANCHING), device="cpu", workers=1)
         assert (plan.choice.engine, plan.layout.chunk) == (
-            "one-by-one",
+            "referee",
             plan_module.ONE_BY_ONE_CHUNK,
         )
         assert plan.choice.why.startswith("RuntimeError: ")
@@ -192,14 +192,14 @@ class TestEngine:
         self, store: Store, asked: list[float]
     ):
         store.create(make_study(), "abc", lambda cells: panel_chunks(cells, 2))
-        store.start_run("small", provenance(["cpu"], "one-by-one"))
+        store.start_run("small", provenance(["cpu"], "referee"))
         where = {"device": "cpu", "workers": 1}
-        assert make_plan(make_study(), **where, store=store.url).choice == Choice("one-by-one", 6)
+        assert make_plan(make_study(), **where, store=store.url).choice == Choice("referee", 6)
         assert asked == []
         for more in ({}, {"store": store.url, "engine": "vmap"}):
-            assert make_plan(make_study(), **where, **more).choice.engine != "one-by-one"
+            assert make_plan(make_study(), **where, **more).choice.engine != "referee"
         assert make_plan(make_study(name="other"), **where, store=store.url).choice.engine != (
-            "one-by-one"
+            "referee"
         )
 
     def test_and_with_its_workers_threads_and_width_unless_others_are_asked_for(
@@ -225,7 +225,7 @@ class TestEngine:
 
     @pytest.mark.usefixtures("two_gpus")
     @pytest.mark.parametrize(
-        ("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "one-by-one")]
+        ("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "referee")]
     )
     def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
         plan = make_plan(make_study(task=task), device="auto")
@@ -245,7 +245,7 @@ class TestEngine:
 
     def test_one_by_one_a_worker_holds_the_batch_of_one_cell_at_a_time(self, plan: Plan):
         few = replace(plan, layout=replace(plan.layout, chunk=3))
-        alone = replace(few, choice=Choice("one-by-one", 6))
+        alone = replace(few, choice=Choice("referee", 6))
         assert alone.worker_bytes == plan.cell_bytes + 2 * PARAMETER_COPIES * 4 * plan.parameters
         assert few.worker_bytes == 3 * plan.cell_bytes > alone.worker_bytes
 

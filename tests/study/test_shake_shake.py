@@ -158,7 +158,7 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
 
 
 @pytest.mark.parametrize(
-    "engine", [pytest.param("captured", marks=pytest.mark.slow), "vmap", "one-by-one"]
+    "engine", [pytest.param("captured", marks=pytest.mark.slow), "vmap", "referee"]
 )
 @pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(
@@ -174,7 +174,7 @@ def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     """Also over batches of other sizes, and with evaluation in between."""
     task = make_task(shake_shake_net, "image")
     data, found = task.data().to("cpu", torch.float64), []
-    for name in ("captured", "vmap", "one-by-one"):
+    for name in ("captured", "vmap", "referee"):
         torch.manual_seed(5)
         engine = ENGINES[name](Ensemble(task.network(), 3, "cpu", torch.float64), task, DOUBLE)
         for size in (5, 3, 5):

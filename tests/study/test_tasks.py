@@ -13,7 +13,8 @@ from study.errors import TaskError
 from study.models.mlp import bn_mlp
 from study.tasks import TASKS, is_user_task, load_task
 from study.tasks.digits import _scikit_learns_digits, digits, digits_data
-from study.tasks.task import Data, Task, chance_error, check_task, fingerprint
+from study.tasks.refusals import check_task
+from study.tasks.task import Data, Task, chance_error, fingerprint
 from tests.study.conftest import CLASSES, tiny_data
 
 # Of the fixed split: were it to move, results kept in databases would mean something else.

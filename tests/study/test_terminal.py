@@ -200,8 +200,8 @@ class TestPlanTable:
     def test_engine_and_memory_of_a_worker(self, plan: Plan):
         large = replace(plan, cell_bytes=10**9)
         assert "engine vmap, at most 4 cells a chunk: 4.0 GB a worker" in self.caption(large, 1)
-        alone = replace(large, choice=Choice("one-by-one", 3))
-        assert "engine one-by-one, at most 4 cells a chunk: 1.0 GB a" in self.caption(alone, 1)
+        alone = replace(large, choice=Choice("referee", 3))
+        assert "engine referee, at most 4 cells a chunk: 1.0 GB a" in self.caption(alone, 1)
 
     @pytest.mark.parametrize(
         ("devices", "seconds", "end"),

@@ -56,7 +56,7 @@ class Bench:
     """
 
     def __init__(self) -> None:
-        self.steps = {"vmap": 0.2, "one-by-one": 0.8, "captured": 0.1, "compiled": 0.05}
+        self.steps = {"vmap": 0.2, "referee": 0.8, "captured": 0.1, "compiled": 0.05}
         self.refused: dict[str, str] = {}
         self.largest = (WIDTH, BATCH)
         self.measured: list[str] = []
@@ -109,12 +109,12 @@ class TestMeasured:
         assert bench.choose(LITTLE) == (expected, ["vmap"])
         assert bench.told == []
 
-    @pytest.mark.parametrize("fastest", ["vmap", "one-by-one", "captured"])
+    @pytest.mark.parametrize("fastest", ["vmap", "referee", "captured"])
     def test_more_work_is_done_by_the_fastest_of_three(self, bench: Bench, fastest: str):
         bench.steps[fastest] = 0.09
         choice, measured = bench.choose(MORE)
         assert choice == Choice(fastest, WIDTH, Pace(0.09, 0.0))
-        assert measured == ["vmap", "one-by-one", "captured"]
+        assert measured == ["vmap", "referee", "captured"]
         assert bench.told == []
 
     @pytest.mark.parametrize(("seconds", "fastest"), [(0.05, "compiled"), (0.2, "captured")])
@@ -124,7 +124,7 @@ class TestMeasured:
         bench.steps["compiled"] = seconds
         choice, measured = bench.choose(MUCH)
         assert (choice.engine, choice.why) == (fastest, "")
-        assert measured == ["vmap", "one-by-one", "captured", "compiled"]
+        assert measured == ["vmap", "referee", "captured", "compiled"]
         assert bench.told == [COMPILING]
 
     @pytest.mark.parametrize(("cell_epochs", "count"), [(4.9, 1), (5.0, 3), (59.9, 3), (60.0, 4)])
@@ -181,8 +181,8 @@ class TestLayouts:
         found = self.choose(bench, MUCH)
         assert found[:2] == (place, "compiled")
         assert found[2] == [
-            *(f"vmap {WIDTH}", "one-by-one 1", f"captured {WIDTH}"),
-            *("vmap 3", "one-by-one 1", "captured 3", f"compiled {width}"),
+            *(f"vmap {WIDTH}", "referee 1", f"captured {WIDTH}"),
+            *("vmap 3", "referee 1", "captured 3", f"compiled {width}"),
         ]
         assert self.choose(bench, MUCH) == (place, "compiled", [])  # remembered
 
@@ -207,13 +207,13 @@ class TestLayouts:
         grow = lambda setting, engine, cells: bench.measure(setting, engine, 1, BATCH)  # noqa: E731
         monkeypatch.setattr(tuning, "measure_by_growing", grow)
         layouts[WIDTH // 2] = 0.1
-        assert self.choose(bench, MUCH) == (0, "vmap", ["vmap", "one-by-one 1"])
+        assert self.choose(bench, MUCH) == (0, "vmap", ["vmap", "referee 1"])
 
 
 class TestRefused:
     def test_what_cannot_be_fused_is_trained_one_by_one(self, bench: Bench):
         bench.refused = {"vmap": "it branches"}
-        expected = Choice("one-by-one", WIDTH, Pace(0.8, 0.0), "it branches")
+        expected = Choice("referee", WIDTH, Pace(0.8, 0.0), "it branches")
         for cell_epochs in (LITTLE, MUCH):
             assert bench.choose(cell_epochs)[0] == expected
         assert bench.told == []
@@ -232,7 +232,7 @@ class TestRefused:
         monkeypatch.setattr(tuning, "cell_bytes", lambda setting, traced: 100 if traced else 1)
         choice, measured = bench.choose(MUCH, room=WIDTH * 100 - 1)
         assert choice.why == "traced, a chunk would not fit into memory"
-        assert measured == ["vmap", "one-by-one"]
+        assert measured == ["vmap", "referee"]
         assert bench.choose(MUCH, room=WIDTH * 100, fingerprint="b")[0].engine == "compiled"
 
     @pytest.mark.parametrize("engine", ["vmap", "captured", "compiled"])
@@ -268,7 +268,7 @@ class TestRefused:
     ):
         bench.largest = largest
         choice, measured = bench.choose(MUCH)
-        assert (choice.engine, measured) == ("vmap", ["vmap", "one-by-one"])
+        assert (choice.engine, measured) == ("vmap", ["vmap", "referee"])
         assert bench.choose(MUCH)[1] == []
 
 
@@ -322,9 +322,9 @@ class TestRemembered:
         bench.refused = {"compiled": "it branches", "captured": "it branches"}
         choice, measured = bench.choose(MUCH)
         assert (choice.engine, choice.why) == ("vmap", "it branches")
-        assert measured == ["vmap", "one-by-one"]
+        assert measured == ["vmap", "referee"]
         bench.refused |= {"vmap": "it branches"}
-        assert bench.choose(MUCH)[0].engine == "one-by-one"
+        assert bench.choose(MUCH)[0].engine == "referee"
 
     def test_another_machine_or_version_knows_nothing(self, bench: Bench, monkeypatch):
         bench.choose(LITTLE)
@@ -357,7 +357,7 @@ class TestRemembered:
         first, _ = bench.choose(MUCH)
         (path,) = own_cache.glob("*.json")
         path.write_bytes(damage.encode("utf-8", "surrogateescape"))
-        assert bench.choose(MUCH) == (first, ["vmap", "one-by-one", "captured", "compiled"])
+        assert bench.choose(MUCH) == (first, ["vmap", "referee", "captured", "compiled"])
         assert bench.choose(MUCH) == (first, [])
 
     def test_it_is_kept_for_this_user_alone_and_nothing_else_is_left(
@@ -403,7 +403,7 @@ def test_what_is_asked_for_and_cannot_be_is_refused(bench: Bench):
         given(SETTING, "captured", WIDTH)
     assert str(refused.value) == (
         "--engine captured: it cannot train task 'examples.spirals:spirals' here: it draws "
-        "Python's numbers: leave the choice to the tool, or take --engine one-by-one"
+        "Python's numbers: leave the choice to the tool, or take --engine referee"
     )
 
 
@@ -412,7 +412,7 @@ def test_what_is_asked_for_and_cannot_be_is_refused(bench: Bench):
     [
         ({}, Choice("captured", WIDTH)),
         ({"captured": "frozen"}, Choice("vmap", WIDTH, None, "frozen")),
-        ({"vmap": "branches", "captured": "x"}, Choice("one-by-one", WIDTH, None, "branches")),
+        ({"vmap": "branches", "captured": "x"}, Choice("referee", WIDTH, None, "branches")),
     ],
     ids=["captured", "vmap", "one by one"],
 )
@@ -445,7 +445,7 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
     before = torch.get_rng_state()
     found = [choose([make_share()], HASH)]
     probes = Memory(SETTING, WIDTH, HASH).recall()
-    assert [probe.engine for probe in probes] == ["vmap", "one-by-one", "captured"]
+    assert [probe.engine for probe in probes] == ["vmap", "referee", "captured"]
     assert all(probe.pace.step > 0 < probe.pace.test for probe in probes)
     assert torch.equal(torch.get_rng_state(), before)
     monkeypatch.setattr(tuning, "measure", None)
@@ -458,7 +458,7 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
 def test_really_refused(own_cache: Path):
     setting = make_setting(task=branching)
     _, choice = choose([make_share(setting=setting)], HASH)
-    assert choice.engine == "one-by-one"
+    assert choice.engine == "referee"
     assert choice.why.startswith("RuntimeError: ")
     with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
         given(setting, "vmap", WIDTH)

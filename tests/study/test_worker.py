@@ -49,7 +49,7 @@ def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
         ("captured", 3, 2, 2),
         ("captured", 4, 9, 9),  # as a store may hold that was made with another --chunk
         ("vmap", 8, 6, 6),  # nothing is traced
-        ("one-by-one", 8, 7, 7),
+        ("referee", 8, 7, 7),
     ],
 )
 def test_a_chunk_that_lacks_few_cells_is_filled_up_where_another_size_would_be_traced_anew(

@@ -48,7 +48,7 @@ def test_what_vmap_cannot_do_has_its_reason_in_one_line(network, engine, make_ta
     assert reason is not None
     assert reason.startswith("RuntimeError: ")
     assert "\n" not in reason
-    assert why_not("one-by-one", task, task.data()) is None
+    assert why_not("referee", task, task.data()) is None
 
 
 def test_the_reason_is_what_torch_said(make_task):

@@ -14,16 +14,16 @@ from tests.study.networks import UNFUSABLE, RecurrentNetwork, mlp
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 def test_what_vmap_cannot_do_equals_plain_loops(network, make_task, make_panel, train):
     task, panel = make_task(network), make_panel("adamw")
-    assert_equals_plain_loop(train(task, panel, engine="one-by-one"), task, panel)
+    assert_equals_plain_loop(train(task, panel, engine="referee"), task, panel)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_networks_by_whatever_path_they_allow(kind, make_task, make_panel, train):
     task, panel = make_task(partial(RecurrentNetwork, kind), "tokens"), make_panel("adamw")
-    engine = "vmap" if why_not("vmap", task, task.data()) is None else "one-by-one"
+    engine = "vmap" if why_not("vmap", task, task.data()) is None else "referee"
     assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 
 def test_a_loss_that_vmap_cannot_do_equals_plain_loops(make_task, make_panel, train):
     task, panel = make_task(mlp, loss=branching_loss), make_panel("sgdw")
-    assert_equals_plain_loop(train(task, panel, engine="one-by-one"), task, panel)
+    assert_equals_plain_loop(train(task, panel, engine="referee"), task, panel)

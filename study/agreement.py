@@ -1,0 +1,352 @@
+"""Which engines train a task as the referee does: tried on a few steps before it is trained.
+
+Two cells are trained for some short epochs on a few of the task's examples, in double precision
+on the CPU: by the referee one after the other, and by the engine together. Losses, buffers and parameters
+after each step, and all scores, must agree as far as rounding allows. How far that is, the referee
+says itself, from start weights that one rounding unit has moved. On the way the engine is stopped
+and goes on from a checkpoint.
+
+What was found is remembered for the task, its data, its source and the versions.
+"""
+
+from __future__ import annotations
+
+import time
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from study.engines import ENGINES, Programs, native
+from study.errors import TaskError
+from study.observation import (
+    Arithmetic,
+    Observation,
+    Seen,
+    Subject,
+    excerpt,
+    first_difference,
+    observe,
+    stacked,
+)
+from study.pairs import PAIRS
+from study.spec import Cell, Options
+from study.tasks.source import source_digest
+from study.tasks.task import Data, TaskProtocol
+
+CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
+MILDER = 0.1  # what α is multiplied by where cells diverge
+STEPS = 120  # and test batches, of about six observations: what a trial takes
+TRIES = 7  # to find an α at which none does
+PATIENCE = 4.0  # seconds that the first observation may take; if longer, the others have less epochs
+FEWER_EPOCHS = 2
+
+DOUBLE = Arithmetic(Options(precision="float64"), unit=2**-52, floor=1e-9)
+SINGLE = Arithmetic(Options(), unit=2**-23, floor=1e-3)
+BF16_FLOOR = 0.1
+
+
+GPU_COMPILES_NOT = "a GPU replays recorded graphs instead"
+
+Advance = Callable[[], None]
+Watch = Callable[[str, int], AbstractContextManager[Advance]]  # (what, about how many steps)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of an engine.
+
+    Attributes:
+        why_not: why it must not train the task; None if it may.
+        no_checkpoint: why what it trains cannot go on from a checkpoint; None if it can.
+    """
+
+    why_not: str | None = None
+    no_checkpoint: str | None = None
+
+
+class Agreement(Protocol):
+    """Knows which engines may train a task."""
+
+    def finding(self, engine: str, device: str) -> Finding:
+        """What is known of the engine on the device."""
+        ...
+
+
+class Believed:
+    """Of a built-in task: the tests of this project hold every engine against the referee."""
+
+    def finding(self, engine: str, device: str) -> Finding:
+        """All may, where they can."""
+        return Finding(_native(device) if engine == "compiled" else None)
+
+
+@contextmanager
+def no_watch(what: str, steps: int) -> Iterator[Advance]:
+    """Nobody looks on."""
+    yield lambda: None
+
+
+class Tried:
+    """Of a user's own task: tried when it is first asked for, and remembered.
+
+    Args:
+        name: import path of the task.
+        data: on the CPU, as the task gives them.
+        pairs: that the study trains.
+        options: of the study.
+        fingerprint: of data and network.
+        watch: shows that something is tried, and how far that is.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: TaskProtocol,
+        data: Data,
+        pairs: Sequence[str],
+        options: Options,
+        fingerprint: str,
+        watch: Watch = no_watch,
+    ) -> None:
+        self.name, self.task, self.data = name, task, data
+        self.pairs, self.options, self.watch = pairs, options, watch
+        self.memory = Memory(name, fingerprint, pairs, options)
+        self.reference: Reference | None = None
+
+    def finding(self, engine: str, device: str) -> Finding:
+        """What the engine was found to do.
+
+        Raises:
+            TaskError: a plain loop fails, or does not repeat under one seed.
+        """
+        if engine == "compiled":  # what the compiler is here is no fact of the task's
+            why = _native(device)
+            return Finding(why) if why else self.finding("captured", device)
+        known = self.memory.recall(engine)
+        if known is None:
+            known = self._find(engine)
+            self.memory.keep(engine, known)
+        return known
+
+    def _find(self, engine: str) -> Finding:
+        what = "a plain loop" if engine == "referee" else f"engine {engine}"
+        with self.watch(f"trying {what} on task {self.name}", STEPS) as advance:
+            subject = Subject(self.task, excerpt(self.data), advance)
+            if self.reference is None:
+                self.reference = Reference(subject, self.options)
+            return find(engine, subject, self.pairs, self.options, self.reference)
+
+
+class Memory:
+    """What was found before, in a file of its own for each task as it is now."""
+
+    def __init__(
+        self, name: str, fingerprint: str, pairs: Sequence[str], options: Options
+    ) -> None:
+        facts = (
+            *(name, fingerprint, source_digest(name), sorted(set(pairs))),
+            *(options.model_dump_json(), tuple(ENGINES)),
+            *(torch.__version__, torch.backends.cpu.get_cpu_capability()),
+            version("landscape-study"),
+        )
+        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
+        self.path: Path = native.cache_folder() / f"{digest}.engines.json"
+
+    def recall(self, engine: str) -> Finding | None:
+        """What was found; None if the engine was never tried, or the file is damaged."""
+        found = self._read().get(engine)
+        return Finding(**found) if _is_finding(found) else None
+
+    def keep(self, engine: str, found: Finding) -> None:
+        """Remember; several runs at once may do so."""
+        known = self._read() | {engine: asdict(found)}
+        unfinished = self.path.with_suffix(f".{os.getpid()}.json")
+        unfinished.write_text(json.dumps(known), encoding="utf-8")
+        unfinished.replace(self.path)
+
+    def _read(self) -> dict[str, dict[str, str | None]]:
+        try:
+            known = json.loads(self.path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+
+def _is_finding(found: object) -> bool:
+    words = isinstance(found, dict) and found.keys() == {"why_not", "no_checkpoint"}
+    return words and all(v is None or isinstance(v, str) for v in found.values())
+
+
+def find(
+    engine: str, subject: Subject, pairs: Sequence[str], options: Options, reference: Reference
+) -> Finding:
+    """Whether the engine gives what the referee gives.
+
+    Args:
+        engine: one of `ENGINES`, of which "compiled" is as good as "captured".
+        pairs: of the study. Plain SGD is tried, which hides no factor of a gradient, and the
+            first one of another rule.
+        options: of the study.
+        reference: of the subject.
+    """
+    if engine == "referee":
+        return Finding(None, reference.no_checkpoint)
+    if ENGINES[engine].traced and reference.counters:
+        names = ", ".join(f"`{name}`" for name in reference.counters)
+        return Finding(f"{names} changes from step to step, which a captured graph would freeze")
+    if reference.switched:
+        names = ", ".join(f"`{name}`" for name in reference.switched)
+        return Finding(f"training of {names} begins or ends on the way")
+    no_checkpoint = None
+    others = [pair for pair in pairs if PAIRS[pair].rule != "sgd"]
+    for arithmetic in reference.arithmetics(options):
+        programs = Programs()
+        for pair in ("sgd", *others[:1]):
+            known = reference.of(pair, arithmetic)
+            difference = _difference(engine, subject, known, programs, interrupted=True)
+            if difference is not None:
+                no_checkpoint = difference
+                difference = _difference(engine, subject, known, programs, interrupted=False)
+            if difference is not None:
+                return Finding(difference + reference.remark)
+    return Finding(None, no_checkpoint)
+
+
+def _native(device: str) -> str | None:
+    """Why nothing is compiled for the device; None if it can be."""
+    return native.why_not() if device == "cpu" else GPU_COMPILES_NOT
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the referee gives for some cells, and gives with weights moved by a rounding unit."""
+
+    pair: str
+    cells: Sequence[Cell]
+    arithmetic: Arithmetic
+    exact: Sequence[Seen]
+    moved: Sequence[Seen]
+
+    def first(self) -> Known:
+        """Of the first cell only."""
+        exact, moved = (
+            [replace(seen, values=seen.values[:1]) for seen in every]
+            for every in (self.exact, self.moved)
+        )
+        return replace(self, cells=self.cells[:1], exact=exact, moved=moved)
+
+
+def _difference(
+    engine: str, subject: Subject, known: Known, programs: Programs, *, interrupted: bool
+) -> str | None:
+    """What first differs from what is known, or what the engine fails with; None if nothing."""
+    try:
+        ours = observe(
+            subject,
+            engine,
+            known.pair,
+            known.cells,
+            known.arithmetic,
+            programs=programs,
+            interrupted=interrupted,
+        )
+    except Exception as e:  # vmap and tracing raise many kinds
+        return f"{type(e).__name__}: {(str(e).strip() or 'no reason').splitlines()[0]}"
+    return first_difference(ours.seen, known.exact, known.moved, known.arithmetic)
+
+
+class Reference:
+    """What the referee gives for a task.
+
+    Attributes:
+        counters: names of Python values of the network that change from step to step.
+        switched: names of parameters whose `requires_grad` changes.
+        remark: what engines are likely to lose of this network.
+        no_checkpoint: why the referee's trainings cannot go on from one; None if they can.
+
+    Raises:
+        TaskError: a plain loop fails, or does not repeat under one seed.
+    """
+
+    def __init__(self, subject: Subject, options: Options) -> None:
+        self.subject = subject
+        self.known: dict[tuple[str, Arithmetic], Known] = {}
+        self.scale = 1.0
+        self.arithmetic, first = self._first_observation(options)
+        self.counters, self.switched = first.counters, first.switched
+        self.remark = " (hooks are lost under vmap)" if first.hooked else ""
+        self.no_checkpoint = self._why_none_goes_on()
+
+    def arithmetics(self, options: Options) -> list[Arithmetic]:
+        """In which engines are held against the referee: also the study's, if it is a rough one."""
+        rough = replace(SINGLE, options=options, floor=BF16_FLOOR, epochs=1)
+        return [self.arithmetic, rough] if options.bf16 else [self.arithmetic]
+
+    def of(self, pair: str, arithmetic: Arithmetic) -> Known:
+        """What it gives for a pair."""
+        key = pair, arithmetic
+        if key not in self.known:
+            cells = [replace(cell, alpha=self.scale * cell.alpha) for cell in CELLS]
+            exact, moved = (
+                stacked([self._observe(pair, cell, arithmetic, shaken) for cell in cells])
+                for shaken in (0.0, arithmetic.unit)
+            )
+            self.known[key] = Known(pair, cells, arithmetic, exact, moved)
+        return self.known[key]
+
+    def _observe(
+        self, pair: str, cell: Cell, arithmetic: Arithmetic, shaken: float = 0.0
+    ) -> Observation:
+        return observe(self.subject, "referee", pair, [cell], arithmetic, shaken=shaken)
+
+    def _first_observation(self, options: Options) -> tuple[Arithmetic, Observation]:
+        """In the highest precision in which the plain loop runs, at an α that keeps it finite."""
+        tried = [DOUBLE] if options.precision == "float64" else [DOUBLE, SINGLE]
+        for arithmetic in tried:
+            rounding = {"precision": arithmetic.options.precision, "bf16": False, "tf32": False}
+            arithmetic = replace(arithmetic, options=options.model_copy(update=rounding))
+            try:
+                return self._finite(arithmetic)
+            except Exception as e:  # whatever the user's code raises
+                failure = e
+        raise TaskError(
+            f"task '{self.subject.task.name}': a plain loop over a few batches failed: "
+            f"{type(failure).__name__}: {failure}"
+        ) from failure
+
+    def _finite(self, arithmetic: Arithmetic) -> tuple[Arithmetic, Observation]:
+        """Lowers α until the first cell stays finite; and the epochs, if they take long."""
+        for _ in range(TRIES):
+            started = time.perf_counter()
+            cell = replace(CELLS[0], alpha=self.scale * CELLS[0].alpha)
+            found = self._observe("sgd", cell, arithmetic)
+            if found.is_finite():
+                break
+            self.scale *= MILDER
+        if time.perf_counter() - started > PATIENCE:
+            arithmetic = replace(arithmetic, epochs=FEWER_EPOCHS)
+        return arithmetic, found
+
+    def _why_none_goes_on(self) -> str | None:
+        """Why the plain loop does not go on from a checkpoint, as one that repeats would."""
+        known = self.of("sgd", self.arithmetic).first()
+        interrupted = _difference("referee", self.subject, known, Programs(), interrupted=True)
+        if interrupted is None:
+            return None
+        again = _difference("referee", self.subject, known, Programs(), interrupted=False)
+        if again is None:
+            return f"{interrupted}: the network keeps something that no file can hold"
+        raise TaskError(
+            f"task '{self.subject.task.name}': a plain loop gives other results when it is run "
+            f"again under the same seed: {again}: the task draws from a generator without a seed, "
+            "asks the clock, or keeps something outside of the network: draw from torch, "
+            "numpy.random or random, whose seeds the tool sets, and keep all state in the network"
+        )

@@ -1,0 +1,93 @@
+"""What networks and losses keep in plain Python attributes: counters, switches, lists of numbers.
+
+A checkpoint holds it as far as it is numbers, words and tensors; `check` tries whether that is
+enough for a task.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Any]
+
+_TORCHS_OWN = frozenset(vars(nn.Module())) - {"training"}
+_MISSING = object()
+
+
+def python_state(of: object) -> State:
+    """Attributes by module and name, of a network, or a loss that is one or another object."""
+    found = {}
+    for name, part in _parts(of):
+        kept = ((key, _plain(value)) for key, value in _attributes(part).items())
+        found[name] = {key: value for key, value in kept if value is not _MISSING}
+    return found
+
+
+def set_python_state(of: object, state: State) -> None:
+    """Set the attributes to what they were when `python_state` looked."""
+    for name, part in _parts(of):
+        for key, value in state.get(name, {}).items():
+            vars(part)[key] = _moved(value, vars(part).get(key))
+
+
+def counters(of: object) -> State:
+    """Numbers, words and their containers by "module.attribute": what tracing would freeze.
+
+    Tensors are left out: what a frozen one changes shows in numbers.
+    """
+    found: State = {}
+    for name, part in _parts(of):
+        for key, value in _attributes(part).items():
+            kept = _plain(value)
+            if key != "training" and kept is not _MISSING and not _holds_tensor(kept):
+                found[f"{name}.{key}".lstrip(".")] = kept
+    return found
+
+
+def _parts(of: object) -> list[tuple[str, object]]:
+    return list(of.named_modules()) if isinstance(of, nn.Module) else [("", of)]
+
+
+def _attributes(part: object) -> State:
+    """An object's attributes; a function's or a class's are code."""
+    if isinstance(part, type) or not hasattr(part, "__dict__"):
+        return {}
+    return {key: value for key, value in vars(part).items() if key not in _TORCHS_OWN}
+
+
+def _plain(value: object) -> object:
+    """A copy of what a checkpoint may hold; else `_MISSING`."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Tensor):
+        held = isinstance(value, nn.Parameter) or value.grad_fn is not None
+        return _MISSING if held or torch._C._functorch.is_functorch_wrapped_tensor(value) else (
+            value.detach().cpu().clone()
+        )
+    if type(value) in (list, tuple):
+        items = [_plain(item) for item in value]  # type: ignore[attr-defined]
+        return _MISSING if any(item is _MISSING for item in items) else type(value)(items)
+    if type(value) is dict:
+        pairs = {key: _plain(item) for key, item in value.items()}
+        plain_keys = all(type(key) in (bool, int, float, str) for key in pairs)
+        whole = plain_keys and not any(item is _MISSING for item in pairs.values())
+        return pairs if whole else _MISSING
+    return _MISSING
+
+
+def _holds_tensor(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_tensor, value))
+    if isinstance(value, dict):
+        return any(map(_holds_tensor, value.values()))
+    return isinstance(value, Tensor)
+
+
+def _moved(value: Any, present: object) -> Any:
+    """A tensor where the one lies that it replaces."""
+    if isinstance(value, Tensor):
+        return value.to(present.device) if isinstance(present, Tensor) else value.clone()
+    return value

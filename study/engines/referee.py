@@ -1,0 +1,162 @@
+"""The referee: the plain loop that a user would write, for one network at a time.
+
+It is the last engine, slow and right by construction: the network is called as it is, so that
+hooks act, and what it keeps in buffers or in Python stays its own; `backward()` fills `.grad`,
+and the update moves what has one. Every other engine is held against it (see `check`).
+
+Letters: P numbers in all parameters, B batch, C classes. K is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from study.engines.base import Assignment, Engine, Programs, State, Tensors
+from study.engines.drawing import UnfusedDropout
+from study.engines.python_state import python_state, set_python_state
+from study.pairs import PAIRS, PairOptimizer
+from study.tasks.task import as_precise
+
+
+class Referee(Engine):
+    """One cell in a plain loop.
+
+    Attributes:
+        network: in training.
+        named: its parameters as they were when the training began, as an optimizer would hold
+            them: whatever the network does to them or to itself.
+        optimizer: of all their numbers, in one row; complex ones are pairs of real ones.
+    """
+
+    together = False
+
+    def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
+        super().__init__(assignment, programs)
+        (cell,) = assignment.cells
+        self.network = as_precise(self.task.network(), assignment.device, assignment.dtype)
+        self.named = dict(self.network.named_parameters())
+        self.trained = frozenset(name for name, p in self.named.items() if p.requires_grad)
+        theta = self._row(self._numbers())
+        self.optimizer = PairOptimizer(
+            PAIRS[assignment.pair],
+            theta,
+            theta.new_tensor([cell.alpha]),
+            theta.new_tensor([cell.lambda_]),
+            assignment.options,
+            None if assignment.options.decay_1d else self._matrices_only(theta),
+            [numbers.numel() for numbers in self._numbers()],
+        )
+
+    @torch.no_grad()
+    def shake(self, unit: float) -> None:
+        """Move each parameter up or down by this share of it: what rounding is held against."""
+        coins = torch.Generator().manual_seed(0)
+        for numbers in self._numbers():
+            signs = 2 * torch.randint(2, numbers.shape, generator=coins) - 1
+            numbers.mul_(1 + unit * signs.to(numbers))
+
+    def train(self, training: bool) -> None:  # noqa: D102
+        self.network.train(training)
+
+    def step(  # noqa: D102
+        self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float
+    ) -> Tensor:
+        for p in self.named.values():
+            p.grad = None
+        with torch.enable_grad():
+            loss = self.task.loss(self._outputs(inputs), targets)
+            loss.backward()
+        self._update(eta, lambda_scale)
+        return loss.detach().reshape(1)
+
+    @torch.no_grad()
+    def _update(self, eta: float, lambda_scale: float) -> None:
+        """θ is read and written anew at each step: the network may have changed it meanwhile."""
+        theta, numbers = self.optimizer.theta, list(self._numbers())
+        theta.copy_(self._row(numbers))
+        slopes = [p.grad for p in self.named.values()]
+        gradient = self._row(
+            torch.zeros_like(there) if slope is None else as_real(slope)
+            for there, slope in zip(numbers, slopes, strict=True)
+        )
+        present = [slope is not None for slope in slopes]
+        self.optimizer.step(gradient, eta, lambda_scale, present)
+        parts = theta.squeeze(0).split(self.optimizer.widths)
+        for there, part, moved in zip(numbers, parts, present, strict=True):
+            if moved:
+                there.copy_(part.view_as(there))
+
+    @torch.no_grad()
+    def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
+        outputs = self._outputs(inputs)
+        losses = self.task.loss(outputs, targets).reshape(1)
+        sums = self.sums(outputs[None], losses, targets)
+        return dict(zip(self.metrics, sums, strict=True))
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        on_gpu = self.assignment.device.startswith("cuda")
+        with self.autocast(), UnfusedDropout() if on_gpu else nullcontext():
+            outputs: Tensor = self.network(self.laid_out(inputs))
+        return outputs.to(self.assignment.dtype) if self.options.bf16 else outputs
+
+    def _numbers(self) -> Iterator[Tensor]:
+        """What the parameters are made of: real tensors that share their memory."""
+        return (as_real(p.detach()) for p in self.named.values())
+
+    def _row(self, parts: Iterator[Tensor] | Sequence[Tensor]) -> Tensor:
+        """[1, P]."""
+        return torch.cat([part.reshape(1, -1) for part in parts], dim=1).to(self.assignment.dtype)
+
+    def _matrices_only(self, theta: Tensor) -> Tensor:
+        """[P], 1 where a parameter has two or more dimensions, 0 for biases and norms."""
+        kinds = [float(p.ndim > 1) for p in self.named.values()]
+        widths = [numbers.numel() for numbers in self._numbers()]
+        return theta.new_tensor(kinds).repeat_interleave(torch.tensor(widths).to(theta.device))
+
+    def parameters(self) -> Tensors:  # noqa: D102
+        return {name: p.detach()[None] for name, p in self.named.items() if name in self.trained}
+
+    def buffers(self) -> Tensors:  # noqa: D102
+        return {name: b.detach()[None] for name, b in self.network.named_buffers()}
+
+    def finite(self) -> Tensor:  # noqa: D102
+        sums = torch.stack([numbers.sum() for numbers in self._numbers() if numbers.numel()])
+        return sums.sum().isfinite().reshape(1)
+
+    def state(self) -> State:  # noqa: D102
+        return {
+            "parameters": {name: p.detach().cpu() for name, p in self.named.items()},
+            "buffers": {name: b.detach().cpu() for name, b in self.network.named_buffers()},
+            "optimizer": self.optimizer.state(),
+            "network": python_state(self.network),
+            "loss": python_state(self.task.loss),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:  # noqa: D102
+        for name, value in state["parameters"].items():
+            self.named[name].copy_(value)
+        for name, value in state["buffers"].items():
+            owner, _, own = name.rpartition(".")
+            _set_buffer(self.network.get_submodule(owner), own, value)
+        self.optimizer.restore(state["optimizer"])
+        set_python_state(self.network, state["network"])
+        set_python_state(self.task.loss, state["loss"])
+
+
+def as_real(tensor: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones, in the same memory."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+def _set_buffer(module: nn.Module, name: str, value: Tensor) -> None:
+    """In place where it fits, as others may hold the tensor; else by a new one."""
+    present = module._buffers[name]
+    if present is not None and (present.shape, present.dtype) == (value.shape, value.dtype):
+        present.copy_(value)
+    else:
+        module._buffers[name] = value.clone() if present is None else value.to(present.device)

@@ -1,0 +1,87 @@
+"""All random numbers that a task may draw: torch's, numpy's and Python's own.
+
+A user's network, augmentation or data may ask any of them. Each purpose of each seed has streams
+of its own, so that cells differ by α and λ alone, whoever trains them, and in whatever order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+State = dict[str, Any]
+AUGMENTATION, DATA = 2, 3  # purposes; 0 is the order of the examples, 1 the generator of augment()
+
+
+def derived_seed(seed: int, purpose: int) -> int:
+    """A seed for one purpose, independent of the others'; below 2**63."""
+    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
+    return int(state[0] >> 1)
+
+
+@contextmanager
+def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Within it all generators start from the seed; afterwards they are as they were before."""
+    before = random_state(device)
+    try:
+        seed_all(seed, device)
+        yield
+    finally:
+        set_random_state(before, device)
+
+
+def seed_all(seed: int, device: str = "cpu") -> None:
+    """Start all generators from the seed."""
+    torch.default_generator.manual_seed(seed)
+    if device.startswith("cuda"):
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def random_state(device: str = "cpu") -> State:
+    """Where all generators are; tensors and numbers only."""
+    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)  # type: ignore[misc]
+    state: State = {
+        "torch": torch.get_rng_state(),
+        "numpy": [torch.from_numpy(np.asarray(key, np.int64)), position, has_gauss, gauss],
+        "python": random.getstate(),
+    }
+    if device.startswith("cuda"):
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: State, device: str = "cpu") -> None:
+    """Put all generators back to where they were."""
+    torch.set_rng_state(state["torch"])
+    key, position, has_gauss, gauss = state["numpy"]
+    np.random.set_state(("MT19937", key.numpy().astype(np.uint32), position, has_gauss, gauss))
+    random.setstate(state["python"])
+    if device.startswith("cuda"):
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+class Stream:
+    """The generators of one purpose, which go on where they were each time they are entered."""
+
+    def __init__(self, seed: int, purpose: int) -> None:
+        with seeded(derived_seed(seed, purpose)):
+            self.state = random_state()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Within it random numbers come from this stream."""
+        outside = random_state()
+        set_random_state(self.state)
+        try:
+            yield
+        finally:
+            self.state = random_state()
+            set_random_state(outside)
