@@ -1,20 +1,20 @@
 """Which engines train a task as the referee does: tried on a few steps before it is trained.
 
 Two cells are trained for some short epochs on a few of the task's examples, in double precision
-on the CPU: by the referee one after the other, and by the engine together. Losses, buffers and parameters
-after each step, and all scores, must agree as far as rounding allows. How far that is, the referee
-says itself, from start weights that one rounding unit has moved. On the way the engine is stopped
-and goes on from a checkpoint.
+on the CPU: by the referee one after the other, and by the engine together. Losses, buffers and
+parameters after each step, and all scores, must agree as far as rounding allows. How far that is,
+the referee says itself, from start weights that one rounding unit has moved. On the way the engine
+is stopped and goes on from a checkpoint.
 
 What was found is remembered for the task, its data, its source and the versions.
 """
 
 from __future__ import annotations
 
-import time
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -45,12 +45,12 @@ CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
 MILDER = 0.1  # what α is multiplied by where cells diverge
 STEPS = 120  # and test batches, of about six observations: what a trial takes
 TRIES = 7  # to find an α at which none does
-PATIENCE = 4.0  # seconds that the first observation may take; if longer, the others have less epochs
-FEWER_EPOCHS = 2
+PATIENCE = 4.0  # seconds that the first observation may take
+FEWER_EPOCHS = 2  # of the others, where it takes longer
 
-DOUBLE = Arithmetic(Options(precision="float64"), unit=2**-52, floor=1e-9)
-SINGLE = Arithmetic(Options(), unit=2**-23, floor=1e-3)
-BF16_FLOOR = 0.1
+DOUBLE = Arithmetic(Options(precision="float64"), unit=2**-52, floor=1e-9, ceiling=1e-3)
+SINGLE = Arithmetic(Options(), unit=2**-23, floor=1e-3, ceiling=1e-1)
+BF16 = 0.1  # floor and ceiling where products round to bfloat16
 
 
 GPU_COMPILES_NOT = "a GPU replays recorded graphs instead"
@@ -86,6 +86,9 @@ class Believed:
     def finding(self, engine: str, device: str) -> Finding:
         """All may, where they can."""
         return Finding(_native(device) if engine == "compiled" else None)
+
+
+BELIEVED = Believed()
 
 
 @contextmanager
@@ -193,7 +196,7 @@ def find(
     Args:
         engine: one of `ENGINES`, of which "compiled" is as good as "captured".
         pairs: of the study. Plain SGD is tried, which hides no factor of a gradient, and the
-            first one of another rule.
+            first one of another rule, from another seed.
         options: of the study.
         reference: of the subject.
     """
@@ -208,9 +211,11 @@ def find(
     no_checkpoint = None
     others = [pair for pair in pairs if PAIRS[pair].rule != "sgd"]
     for arithmetic in reference.arithmetics(options):
-        programs = Programs()
-        for pair in ("sgd", *others[:1]):
-            known = reference.of(pair, arithmetic)
+        programs = Programs()  # what is traced for one seed's networks must do for the next
+        # Adam makes large steps of small gradients, and so much of rough rounding.
+        second = "sgd" if arithmetic.options.bf16 else (others or ["sgd"])[0]
+        for seed, pair in enumerate(("sgd", second)):
+            known = reference.of(pair, seed, arithmetic)
             difference = _difference(engine, subject, known, programs, interrupted=True)
             if difference is not None:
                 no_checkpoint = difference
@@ -230,18 +235,11 @@ class Known:
     """What the referee gives for some cells, and gives with weights moved by a rounding unit."""
 
     pair: str
+    seed: int
     cells: Sequence[Cell]
     arithmetic: Arithmetic
     exact: Sequence[Seen]
     moved: Sequence[Seen]
-
-    def first(self) -> Known:
-        """Of the first cell only."""
-        exact, moved = (
-            [replace(seen, values=seen.values[:1]) for seen in every]
-            for every in (self.exact, self.moved)
-        )
-        return replace(self, cells=self.cells[:1], exact=exact, moved=moved)
 
 
 def _difference(
@@ -255,6 +253,7 @@ def _difference(
             known.pair,
             known.cells,
             known.arithmetic,
+            seed=known.seed,
             programs=programs,
             interrupted=interrupted,
         )
@@ -278,34 +277,38 @@ class Reference:
 
     def __init__(self, subject: Subject, options: Options) -> None:
         self.subject = subject
-        self.known: dict[tuple[str, Arithmetic], Known] = {}
+        self.known: dict[tuple[str, int, Arithmetic], Known] = {}
         self.scale = 1.0
         self.arithmetic, first = self._first_observation(options)
         self.counters, self.switched = first.counters, first.switched
         self.remark = " (hooks are lost under vmap)" if first.hooked else ""
-        self.no_checkpoint = self._why_none_goes_on()
+        self.no_checkpoint = self._why_none_goes_on(first)
 
     def arithmetics(self, options: Options) -> list[Arithmetic]:
-        """In which engines are held against the referee: also the study's, if it is a rough one."""
-        rough = replace(SINGLE, options=options, floor=BF16_FLOOR, epochs=1)
+        """In which engines are held against it: also the study's, if that is a rough one."""
+        rough = replace(SINGLE, options=options, floor=BF16, ceiling=BF16, epochs=1)
         return [self.arithmetic, rough] if options.bf16 else [self.arithmetic]
 
-    def of(self, pair: str, arithmetic: Arithmetic) -> Known:
-        """What it gives for a pair."""
-        key = pair, arithmetic
+    def of(self, pair: str, seed: int, arithmetic: Arithmetic) -> Known:
+        """What it gives for a pair and a seed."""
+        key = pair, seed, arithmetic
         if key not in self.known:
-            cells = [replace(cell, alpha=self.scale * cell.alpha) for cell in CELLS]
             exact, moved = (
-                stacked([self._observe(pair, cell, arithmetic, shaken) for cell in cells])
-                for shaken in (0.0, arithmetic.unit)
+                stacked([self._observe(pair, seed, cell, arithmetic, by) for cell in self.cells()])
+                for by in (0.0, arithmetic.unit)
             )
-            self.known[key] = Known(pair, cells, arithmetic, exact, moved)
+            self.known[key] = Known(pair, seed, self.cells(), arithmetic, exact, moved)
         return self.known[key]
 
+    def cells(self) -> list[Cell]:
+        """The two that are trained."""
+        return [replace(cell, alpha=self.scale * cell.alpha) for cell in CELLS]
+
     def _observe(
-        self, pair: str, cell: Cell, arithmetic: Arithmetic, shaken: float = 0.0
+        self, pair: str, seed: int, cell: Cell, arithmetic: Arithmetic, shaken: float = 0.0
     ) -> Observation:
-        return observe(self.subject, "referee", pair, [cell], arithmetic, shaken=shaken)
+        how = {"seed": seed, "shaken": shaken}
+        return observe(self.subject, "referee", pair, [cell], arithmetic, **how)
 
     def _first_observation(self, options: Options) -> tuple[Arithmetic, Observation]:
         """In the highest precision in which the plain loop runs, at an α that keeps it finite."""
@@ -326,18 +329,21 @@ class Reference:
         """Lowers α until the first cell stays finite; and the epochs, if they take long."""
         for _ in range(TRIES):
             started = time.perf_counter()
-            cell = replace(CELLS[0], alpha=self.scale * CELLS[0].alpha)
-            found = self._observe("sgd", cell, arithmetic)
+            found = self._observe("sgd", 0, self.cells()[0], arithmetic)
             if found.is_finite():
                 break
             self.scale *= MILDER
         if time.perf_counter() - started > PATIENCE:
             arithmetic = replace(arithmetic, epochs=FEWER_EPOCHS)
+            found = self._observe("sgd", 0, self.cells()[0], arithmetic)
         return arithmetic, found
 
-    def _why_none_goes_on(self) -> str | None:
-        """Why the plain loop does not go on from a checkpoint, as one that repeats would."""
-        known = self.of("sgd", self.arithmetic).first()
+    def _why_none_goes_on(self, first: Observation) -> str | None:
+        """Why the plain loop does not go on from a checkpoint, as one that repeats would.
+
+        The same on the same machine does not even round otherwise.
+        """
+        known = Known("sgd", 0, self.cells()[:1], self.arithmetic, first.seen, first.seen)
         interrupted = _difference("referee", self.subject, known, Programs(), interrupted=True)
         if interrupted is None:
             return None

@@ -17,7 +17,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx import GraphModule
 
-from study.agreement import Agreement, Believed
+from study.agreement import BELIEVED, Agreement
 from study.arithmetic import worker_arithmetic
 from study.engines import ENGINES, Programs, native
 from study.engines.base import Libraries
@@ -48,7 +48,7 @@ class Setting:
     data: Data
     device: str
     threads: int  # of a worker on a CPU
-    agreement: Agreement = Believed()
+    agreement: Agreement = BELIEVED
 
     def why_not(self, engine: str) -> str | None:
         """Why the engine must not train the task here; None if it may."""

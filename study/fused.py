@@ -23,6 +23,7 @@ from torch import Tensor
 from study.checkpoint import Checkpoint, State
 from study.engines import ENGINES, Assignment, Engine, Programs
 from study.engines.base import Tensors, quiet_fallbacks
+from study.engines.python_state import object_state, set_object_state
 from study.metrics import TOP5, metrics_of
 from study.outcome import Outcome
 from study.pairs import normalizer
@@ -35,7 +36,14 @@ from study.randomness import (
     set_random_state,
 )
 from study.spec import Cell, Options, Panel
-from study.tasks.task import Data, TaskProtocol, chance_error, no_augmentation, normalized, own_copy
+from study.tasks.task import (
+    Data,
+    TaskProtocol,
+    chance_error,
+    no_augmentation,
+    normalized,
+    own_copy,
+)
 
 # Test examples held at once: with the cells of a usual chunk, larger slices leave a CPU's cache.
 TEST_SLICE = 192
@@ -260,6 +268,8 @@ class _Batches:
             "order": self.before,
             "augmentation": self.augmentation.get_state(),
             "others": self.others.state,
+            "augment": object_state(self.task.augment),
+            "normalize": object_state(self.task.normalize),
         }
 
     def restore(self, state: State) -> None:
@@ -267,6 +277,8 @@ class _Batches:
         self.order.set_state(state["order"])
         self.augmentation.set_state(state["augmentation"])
         self.others.state = state["others"]
+        set_object_state(self.task.augment, state["augment"])
+        set_object_state(self.task.normalize, state["normalize"])
 
 
 def evaluation_slices(examples: int, batch_size: int) -> list[slice]:

@@ -25,7 +25,6 @@ from study.schedules import Constant
 from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, own_copy
 
-SEED = 0
 BATCH = 8  # examples
 TRAIN_EXAMPLES = 2 * BATCH + 5  # two whole batches and a last one that is smaller
 TEST_EXAMPLES = 40  # two slices
@@ -63,12 +62,14 @@ class Arithmetic:
     Attributes:
         unit: relative size of one rounding error.
         floor: relative to the largest number of a tensor, below which nothing is a difference.
+        ceiling: likewise, above which everything is one.
         factor: how many times what one unit changes is taken for rounding.
     """
 
     options: Options
     unit: float
     floor: float
+    ceiling: float
     factor: float = 1e3
     epochs: int = EPOCHS
 
@@ -124,6 +125,7 @@ def observe(
     cells: Sequence[Cell],
     arithmetic: Arithmetic,
     *,
+    seed: int = 0,
     programs: Programs | None = None,
     shaken: float = 0.0,
     interrupted: bool = False,
@@ -145,15 +147,15 @@ def observe(
         own = own_copy(subject.task, "cpu", dtype)
         made = ENGINES[engine](Assignment(own, pair, cells, options), programs)
         data = subject.data.to("cpu", dtype)
-        return Training(made, data, panel, subject.batch_size, SEED)
+        return Training(made, data, panel, subject.batch_size, seed)
 
-    with seeded(SEED), quiet_fallbacks():
+    with seeded(seed), quiet_fallbacks():
         training = begin()
         if isinstance(training.engine, Referee):
             training.engine.shake(shaken)
         state = _watch(training, found, subject, STOP if interrupted else None)
     if state is not None:
-        with seeded(SEED), quiet_fallbacks():
+        with seeded(seed), quiet_fallbacks():
             training = begin()
             training.restore(_through_file(state))
             _watch(training, found, subject, None)
@@ -283,8 +285,8 @@ def _differs(a: Tensor, b: Tensor, moved: Tensor, arithmetic: Arithmetic) -> int
         one, other, third = (t[k].nan_to_num(0, 0, 0) for t in (a, b, moved))
         if not other.numel():
             continue
-        rounding = (other - third).abs().max() * arithmetic.factor
-        allowed = rounding + arithmetic.floor * other.abs().max()
-        if (one - other).abs().max() > allowed:
+        scale, rounding = other.abs().max(), (other - third).abs().max()
+        allowed = arithmetic.floor * scale + arithmetic.factor * rounding
+        if (one - other).abs().max() > min(allowed, arithmetic.ceiling * scale):
             return k
     return None

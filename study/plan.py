@@ -9,10 +9,10 @@ import joblib
 import torch
 
 from study import tuning
-from study.agreement import Agreement, Believed, Tried, Watch, no_watch
+from study.agreement import BELIEVED, Agreement, Tried, Watch, no_watch
 from study.cost import Setting, cell_bytes, compiled_libraries, gpu_cell_bytes
-from study.engines import ENGINES
 from study.engine_names import engine_name
+from study.engines import ENGINES
 from study.engines.base import Libraries
 from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
@@ -105,9 +105,7 @@ def make_plan(
     begun = how_begun(store, study.name) if store else None
     layout = _layout(device, workers, cell_bytes(alone), begun)
     agreement = _agreement(study, task, data, hash_, watch)
-    setting = replace(
-        alone, device=layout.devices[0], threads=layout.threads, agreement=agreement
-    )
+    setting = replace(alone, device=layout.devices[0], threads=layout.threads, agreement=agreement)
     agreement.finding("referee", setting.device)  # a task that does not repeat is refused
     largest = max(len(panel.grid.cells()) for panel in study.panels)
     most = chunk or _largest_chunk(setting, layout.devices, engine)
@@ -145,7 +143,7 @@ def _agreement(
 ) -> Agreement:
     """A user's own task is tried; the built-in ones were, by the tests."""
     if not is_user_task(study.task):
-        return Believed()
+        return BELIEVED
     pairs = [panel.pair for panel in study.panels]
     return Tried(study.task, task, data, pairs, study.options, hash_, watch)
 

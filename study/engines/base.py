@@ -27,6 +27,9 @@ Key = tuple[str, Shapes]
 Libraries = Mapping[Key, str]
 
 
+PLAIN = Options()
+
+
 class Programs:
     """What one worker has traced of one task, under one study's options, for chunk after chunk.
 
@@ -53,7 +56,7 @@ class Assignment:
     task: TaskProtocol
     pair: str
     cells: Sequence[Cell]
-    options: Options = Options()
+    options: Options = PLAIN
     device: str = "cpu"
 
     @property

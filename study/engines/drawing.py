@@ -101,27 +101,25 @@ def dropout(
     """As torch.nn.functional.dropout, with the mask drawn in this order."""
     if not training or p in (0.0, 1.0):
         return functional.dropout(input, p, training, inplace)
-    mask = _in_order(order, input, lambda empty: empty.bernoulli_(1 - p)).div(1 - p)
+    mask = _in_order(order, input).bernoulli_(1 - p).div(1 - p)
     return input.mul_(mask) if inplace else input * mask
 
 
 def rand_like(order: Order, input: Tensor, **like: Any) -> Tensor:
     """As torch.rand_like, drawn in this order."""
-    return _in_order(order, input, lambda empty: empty.uniform_(), **like)
+    return _in_order(order, input, **like).uniform_()
 
 
 def randn_like(order: Order, input: Tensor, **like: Any) -> Tensor:
     """As torch.randn_like, drawn in this order."""
-    return _in_order(order, input, lambda empty: empty.normal_(), **like)
+    return _in_order(order, input, **like).normal_()
 
 
-def _in_order(
-    order: Order, like: Tensor, draw: Callable[[Tensor], Tensor], **facts: Any
-) -> Tensor:
-    """Drawn numbers of the tensor's shape, which lie in memory in this order."""
+def _in_order(order: Order, like: Tensor, **facts: Any) -> Tensor:
+    """An empty tensor of that shape, which lies in memory in this order."""
     facts = {"dtype": like.dtype, "device": like.device, **facts}
     empty = torch.empty([like.shape[d] for d in order], **facts)
-    return draw(empty).permute([order.index(d) for d in range(like.ndim)])
+    return empty.permute([order.index(d) for d in range(like.ndim)])
 
 
 DRAWN: dict[Any, Callable[..., Tensor]] = {

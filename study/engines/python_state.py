@@ -33,6 +33,32 @@ def set_python_state(of: object, state: State) -> None:
             vars(part)[key] = _moved(value, vars(part).get(key))
 
 
+def object_state(of: object) -> State:
+    """All that a loss or an augmentation may keep, which is one object or another."""
+    buffers = of.named_buffers() if isinstance(of, nn.Module) else ()
+    return {"python": python_state(of), "buffers": {n: b.cpu() for n, b in buffers}}
+
+
+def set_object_state(of: object, state: State) -> None:
+    """Put the object to where it was when `object_state` looked."""
+    if isinstance(of, nn.Module):
+        set_buffers(of, state["buffers"])
+    set_python_state(of, state["python"])
+
+
+@torch.no_grad()
+def set_buffers(module: nn.Module, values: State) -> None:
+    """By name; in place where they fit, as others may hold the tensor, else by new ones."""
+    for name, value in values.items():
+        owner, _, own = name.rpartition(".")
+        buffers = module.get_submodule(owner)._buffers
+        present = buffers[own]
+        if present is not None and (present.shape, present.dtype) == (value.shape, value.dtype):
+            present.copy_(value)
+        else:
+            buffers[own] = value.to(present.device) if present is not None else value.clone()
+
+
 def counters(of: object) -> State:
     """Numbers, words and their containers by "module.attribute": what tracing would freeze.
 
@@ -64,8 +90,10 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Tensor):
         held = isinstance(value, nn.Parameter) or value.grad_fn is not None
-        return _MISSING if held or torch._C._functorch.is_functorch_wrapped_tensor(value) else (
-            value.detach().cpu().clone()
+        return (
+            _MISSING
+            if held or torch._C._functorch.is_functorch_wrapped_tensor(value)
+            else (value.detach().cpu().clone())
         )
     if type(value) in (list, tuple):
         items = [_plain(item) for item in value]  # type: ignore[attr-defined]

@@ -13,11 +13,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from study.engines.base import Assignment, Engine, Programs, State, Tensors
 from study.engines.drawing import UnfusedDropout
-from study.engines.python_state import python_state, set_python_state
+from study.engines.python_state import (
+    object_state,
+    python_state,
+    set_buffers,
+    set_object_state,
+    set_python_state,
+)
 from study.pairs import PAIRS, PairOptimizer
 from study.tasks.task import as_precise
 
@@ -133,30 +139,19 @@ class Referee(Engine):
             "buffers": {name: b.detach().cpu() for name, b in self.network.named_buffers()},
             "optimizer": self.optimizer.state(),
             "network": python_state(self.network),
-            "loss": python_state(self.task.loss),
+            "loss": object_state(self.task.loss),
         }
 
     @torch.no_grad()
     def restore(self, state: State) -> None:  # noqa: D102
         for name, value in state["parameters"].items():
             self.named[name].copy_(value)
-        for name, value in state["buffers"].items():
-            owner, _, own = name.rpartition(".")
-            _set_buffer(self.network.get_submodule(owner), own, value)
+        set_buffers(self.network, state["buffers"])
         self.optimizer.restore(state["optimizer"])
         set_python_state(self.network, state["network"])
-        set_python_state(self.task.loss, state["loss"])
+        set_object_state(self.task.loss, state["loss"])
 
 
 def as_real(tensor: Tensor) -> Tensor:
     """Complex numbers as pairs of real ones, in the same memory."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
-
-
-def _set_buffer(module: nn.Module, name: str, value: Tensor) -> None:
-    """In place where it fits, as others may hold the tensor; else by a new one."""
-    present = module._buffers[name]
-    if present is not None and (present.shape, present.dtype) == (value.shape, value.dtype):
-        present.copy_(value)
-    else:
-        module._buffers[name] = value.clone() if present is None else value.to(present.device)

@@ -15,7 +15,12 @@ from torch.func import functional_call
 from study.engines.base import Assignment, Engine, Programs, State, Tensors
 from study.engines.drawing import Drawing, orders_of
 from study.engines.ensemble import Ensemble
-from study.engines.python_state import python_state, set_python_state
+from study.engines.python_state import (
+    object_state,
+    python_state,
+    set_object_state,
+    set_python_state,
+)
 from study.pairs import PAIRS, PairOptimizer, TensorFunction
 
 
@@ -100,7 +105,7 @@ class StackedEngine(Engine):
             "buffers": {name: b.cpu() for name, b in self.ensemble.moving().items()},
             "optimizer": self.optimizer.state(),
             "network": python_state(self.ensemble.network),
-            "loss": python_state(self.task.loss),
+            "loss": object_state(self.task.loss),
         }
 
     def restore(self, state: State) -> None:  # noqa: D102
@@ -109,4 +114,4 @@ class StackedEngine(Engine):
             buffer.copy_(state["buffers"][name])
         self.optimizer.restore(state["optimizer"])
         set_python_state(self.ensemble.network, state["network"])
-        set_python_state(self.task.loss, state["loss"])
+        set_object_state(self.task.loss, state["loss"])

@@ -31,9 +31,7 @@ T = TypeVar("T")
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
-def check_task(
-    task: TaskProtocol, batch_size: int, dtype: torch.dtype = torch.float32
-) -> Data:
+def check_task(task: TaskProtocol, batch_size: int, dtype: torch.dtype = torch.float32) -> Data:
     """Load the data and try a few batches, so that a wrong task fails before it is trained.
 
     Args:
@@ -159,9 +157,7 @@ def _loss(
     return loss
 
 
-def _check_testing(
-    task: TaskProtocol, network: nn.Module, data: Data, dtype: torch.dtype
-) -> None:
+def _check_testing(task: TaskProtocol, network: nn.Module, data: Data, dtype: torch.dtype) -> None:
     network.eval()
     with torch.no_grad():
         inputs = _normalized(task, data.test_inputs[:CHECKED].clone(), dtype)
@@ -195,9 +191,9 @@ def _require_all_trained(
     foreign = lasting - set(network.parameters())
     if foreign:
         raise TaskError(
-            f"task '{task.name}': the loss depends on {_names(task, foreign)}, which requires_grad "
-            "but is no parameter of the network, so that nothing trains it: make it a parameter "
-            "of the network, or detach it"
+            f"task '{task.name}': the loss depends on {_names(task, foreign)}, with requires_grad "
+            "but no parameter of the network, so that nothing trains it: make it a parameter of "
+            "the network, or detach it"
         )
 
 

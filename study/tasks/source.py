@@ -53,7 +53,9 @@ def _is_users(name: str, module: ModuleType) -> bool:
     if file is None or name.partition(".")[0] in NOT_THE_USERS:
         return False
     path = Path(file).resolve()
-    installed = (sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
+    installed = (
+        sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")
+    )
     return not any(path.is_relative_to(Path(folder).resolve()) for folder in installed)
 
 

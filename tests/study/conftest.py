@@ -115,7 +115,10 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
             patched.setitem(ENGINES, name, Kept)
             outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
         parameters = [e.parameters() for e in engines]
-        rows = [torch.cat([p.flatten(1) for p in named.values()], dim=1) for named in parameters]
+        rows = [
+            torch.cat([p.reshape(len(p), -1) for p in named.values()], dim=1)
+            for named in parameters
+        ]
         buffers = [e.buffers() for e in engines]
         together = {name: torch.cat([b[name] for b in buffers]) for name in buffers[0]}
         return Trained(outcome, torch.cat(rows), together)

@@ -3,9 +3,11 @@
 Nothing here comes from study.pairs or study.fused. Letters: K cells, P parameters, B batch.
 """
 
+import copy
 import math
+import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -72,12 +74,13 @@ def _torch_sgd(l2: float, decay: Callable[[float], float]) -> Callable[..., Step
             old = {p: p.clone() for p in parameters}
             for group in groups:
                 for p in group.parameters:
-                    assert p.grad is not None
-                    p.grad = eta * alpha * (p.grad + l2 * scale * group.lambda_ * p)
+                    if p.grad is not None:  # torch.optim leaves the others alone
+                        p.grad = eta * alpha * (p.grad + l2 * scale * group.lambda_ * p)
             optimizer.step()
             for group in groups:
                 for p in group.parameters:
-                    p -= eta * decay(alpha) * scale * group.lambda_ * old[p]
+                    if p.grad is not None:
+                        p -= eta * decay(alpha) * scale * group.lambda_ * old[p]
 
         return step
 
@@ -104,8 +107,8 @@ class PlainRun:
     @property
     def theta(self) -> Tensor:
         """Trained parameters, flat [P]."""
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        return nn.utils.parameters_to_vector(trained).detach()
+        trained = [p.detach() for p in self.network.parameters() if p.requires_grad]
+        return torch.cat([p.reshape(-1) for p in trained])
 
 
 def stream(seed: int, purpose: int) -> torch.Generator:
@@ -129,26 +132,38 @@ def plain_training(
     assert panel.epochs is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = task.network().to(getattr(torch, options.precision))
-        like = next(network.parameters())
+        np.random.seed(seed)
+        random.seed(seed)
+        network = _precise(task.network(), getattr(torch, options.precision))
+        like = torch.zeros((), dtype=getattr(torch, options.precision))
         groups = groups_of(network, cell.lambda_, decay_1d=options.decay_1d)
         step = REFERENCES[panel.pair](groups, cell.alpha, options)
         order, augmentation = stream(seed, 0), stream(seed, 1)
+        own = replace(task, loss=copy.deepcopy(task.loss), augment=copy.deepcopy(task.augment))
+        if isinstance(own.loss, nn.Module):
+            _precise(own.loss, like.dtype)
         curves: dict[str, list[float]] = {metric: [] for metric in metrics_of(task.classes)}
         for epoch in range(panel.epochs):
             network.train()
             total = 0.0
             for t, indices in _batches(len(data.train_targets), batch_size, epoch, order):
                 inputs = _as_network_takes(task, data.train_inputs[indices], like)
-                inputs = task.augment(inputs, augmentation)
+                inputs = own.augment(inputs, augmentation)
                 network.zero_grad()
-                loss = task.loss(network(inputs), data.train_targets[indices])
+                loss = own.loss(network(inputs), data.train_targets[indices])
                 loss.backward()
                 step(panel.schedule.eta(t, panel.epochs), lambda_scale(t))
                 total += loss.item() * len(indices)
             curves["train_loss"].append(total / len(data.train_targets))
-            _test(task, network, data, curves)
+            _test(own, network, data, curves)
     return PlainRun(network, curves)
+
+
+def _precise(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """With single precision as `dtype`, and nothing else changed."""
+    complex_ = {torch.float32: torch.complex64, torch.float64: torch.complex128}[dtype]
+    kinds = {torch.float32: dtype, torch.complex64: complex_}
+    return module._apply(lambda tensor: tensor.to(kinds.get(tensor.dtype, tensor.dtype)))
 
 
 def _batches(
@@ -169,8 +184,10 @@ def _as_network_takes(task: Task, inputs: Tensor, like: Tensor) -> Tensor:
 @torch.no_grad()
 def _test(task: Task, network: nn.Module, data: Data, curves: dict[str, list[float]]) -> None:
     network.eval()
-    like = next(network.parameters())
-    outputs = network(_as_network_takes(task, data.test_inputs, like))
+    like = torch.zeros((), dtype=data.test_inputs.dtype)
+    if not like.is_floating_point():
+        like = next(network.parameters())
+    outputs = network(_as_network_takes(task, data.test_inputs.clone(), like))
     curves["test_loss"].append(task.loss(outputs, data.test_targets).item())
     ranked = outputs.argsort(dim=1, descending=True)
     hits = ranked == data.test_targets[:, None]

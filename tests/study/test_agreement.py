@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import random
+import time
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from study.engines import check, native
-from study.engines.check import why_not
+from study import agreement
+from study.agreement import Believed, Finding, Memory, Tried
+from study.engines import native
+from study.errors import TaskError
+from study.observation import first_difference, kept
 from study.spec import Options
-from tests.study.conftest import CLASSES
+from study.tasks.task import Data, Task
+from tests.study.chunks import DOUBLE
+from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import (
     NETWORKS,
     UNFUSABLE,
     Branching,
     Measuring,
     RecurrentNetwork,
+    batch_norm_mlp,
     dropout_mlp,
     mlp,
 )
-
-FROZEN = "traced once and replayed it gives other results: it depends on more than its inputs"
-
+from tests.study.trials import tried, why_not
 
 SLOW = ("Shake-Shake", "attention")  # to trace
 FUSED = [
@@ -36,29 +43,29 @@ FUSED = [
 @pytest.mark.parametrize(("network", "kind"), FUSED)
 def test_what_fuses_can_be_captured_too(network, kind, make_task):
     task = make_task(network, kind)
-    assert why_not("vmap", task, task.data()) is None
-    assert why_not("captured", task, task.data()) is None
+    assert why_not("vmap", task) is None
+    assert why_not("captured", task) is None
 
 
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 @pytest.mark.parametrize("engine", ["vmap", "captured"])
 def test_what_vmap_cannot_do_has_its_reason_in_one_line(network, engine, make_task):
     task = make_task(network)
-    reason = why_not(engine, task, task.data())
+    reason = why_not(engine, task)
     assert reason is not None
     assert reason.startswith("RuntimeError: ")
     assert "\n" not in reason
-    assert why_not("referee", task, task.data()) is None
+    assert why_not("referee", task) is None
 
 
 def test_the_reason_is_what_torch_said(make_task):
     task = make_task(Measuring)
-    assert "item()" in str(why_not("vmap", task, task.data()))
+    assert "item()" in str(why_not("vmap", task))
 
 
 def test_a_loss_that_vmap_cannot_do_is_a_reason_too(make_task):
     task = make_task(mlp, loss=branching_loss)
-    assert why_not("vmap", task, task.data()) is not None
+    assert why_not("vmap", task) is not None
 
 
 def branching_loss(outputs, targets):
@@ -70,7 +77,7 @@ def branching_loss(outputs, targets):
 def test_recurrent_networks_are_refused_or_done(kind, make_task):
     """With torch 2.13 their gradients fuse and their evaluation does not."""
     task = make_task(partial(RecurrentNetwork, kind), "tokens")
-    reason = why_not("vmap", task, task.data())
+    reason = why_not("vmap", task)
     assert reason is None or "\n" not in reason
 
 
@@ -115,68 +122,294 @@ class RandomFeatures(nn.Module):
         return self.head(torch.relu(x @ self.matrix.to(x)))
 
 
-@pytest.mark.parametrize("network", [RandomDepth, Warming, RandomFeatures])
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (RandomDepth, "after step "),
+        (Warming, "`steps` changes from step to step, which a captured graph would freeze"),
+        (RandomFeatures, "after step 1 the training loss of cell 1 differs"),
+    ],
+)
 def test_what_depends_on_more_than_its_inputs_is_not_captured_but_fused(
-    network, make_task, make_panel, train
+    network, reason, make_task
 ):
-    before = random.getstate()
-    random.seed(0)
+    """What the start draws is frozen for the seed whose chunk was traced, and others follow."""
     task = make_task(network)
-    assert why_not("captured", task, task.data()) == FROZEN
-    assert why_not("vmap", task, task.data()) is None
-    outcome = train(task, make_panel("sgd"), engine="vmap").outcome
-    assert (outcome.diverged_epoch == 0).all()
-    random.setstate(before)
-
-
-def test_rounding_is_no_difference_and_another_dropout_mask_is_one():
-    a = torch.randn(5, generator=torch.Generator().manual_seed(0))
-    infinite, nothing = torch.tensor([torch.inf, 1.0]), torch.zeros(0)
-    assert check._close(a, a * (1 + 1e-5), check.TOLERANCE)
-    assert not check._close(a, a * (1 + 1e-2), check.TOLERANCE)
-    assert check._close(a, a * (1 + 1e-2), check.BF16_TOLERANCE)
-    assert not check._close(a, a * (torch.arange(5) > 0), check.BF16_TOLERANCE)
-    assert check._close(infinite, infinite.clone(), check.TOLERANCE)
-    assert check._close(nothing, nothing, check.TOLERANCE)
-    assert check._close(torch.tensor([3, 4]), torch.tensor([3, 4]), check.TOLERANCE)
-    assert not check._close(torch.tensor([3, 4]), torch.tensor([3, 5]), check.TOLERANCE)
+    assert str(why_not("captured", task)).startswith(reason)
+    assert why_not("vmap", task) is None
 
 
 @pytest.mark.parametrize("name", ["ConvNet 2D", "MLP"])
 def test_rounded_to_bfloat16_it_is_captured_too(name, make_task):
     task = make_task(*NETWORKS[name])
-    assert why_not("captured", task, task.data(), Options(bf16=True)) is None
+    assert why_not("captured", task, Options(bf16=True)) is None
+
+
+# ---- what is taken for a difference -------------------------------------------------------------
+
+
+def seen(*values):
+    """One moment, or several, of one cell."""
+    numbers = (torch.tensor([v], dtype=torch.float64) for v in values)
+    return [agreement.Seen("after step 1", "the loss", row) for row in numbers]
+
+
+EXACT = agreement.DOUBLE
+
+
+@pytest.mark.parametrize(
+    ("ours", "moved", "differs"),
+    [
+        (1.0 + 1e-12, 1.0, False),
+        (1.0 + 1e-6, 1.0, True),
+        (1.0 + 1e-6, 1.0 + 1e-8, False),  # rounding does as much to it
+        (1.1, 2.0, True),  # nothing is known of what is as wild as that
+        (float("inf"), 1.0, True),
+        (float("nan"), 1.0, True),
+    ],
+)
+def test_rounding_is_no_difference(ours, moved, differs):
+    found = first_difference(seen([ours]), seen([1.0]), seen([moved]), EXACT)
+    assert found == ("after step 1 the loss of cell 1 differs" if differs else None)
+
+
+def test_what_is_not_finite_in_both_is_no_difference():
+    nan = seen([float("nan"), 2.0])
+    assert first_difference(nan, nan, nan, EXACT) is None
+    assert first_difference(seen([float("nan"), 3.0]), nan, nan, EXACT) is not None
+
+
+def test_another_number_of_buffers_is_a_difference():
+    two = [*seen([1.0]), agreement.Seen("after step 1", "the buffer", torch.ones(1, 1))]
+    assert "other parameters or buffers" in str(first_difference(two, seen([1.0]), two, EXACT))
+    assert first_difference(two, two, two, EXACT) is None
+
+
+def test_of_a_large_tensor_every_number_counts():
+    large = torch.zeros(2, 30_011)
+    for place in (0, 4096, 30_010):
+        changed = large.clone()
+        changed[1, place] = 1
+        assert not torch.equal(kept(changed), kept(large))
+        assert torch.equal(kept(changed)[0], kept(large)[0])
+    assert kept(large).shape == (2, 4096)
+
+
+# ---- the plain loop itself ----------------------------------------------------------------------
+
+
+class Unseeded(nn.Module):
+    """Draws from a generator that nobody can seed."""
+
+    def __init__(self):
+        super().__init__()
+        self.network, self.generator = mlp(), np.random.default_rng()
+
+    def forward(self, x):
+        noise = torch.from_numpy(self.generator.standard_normal(x.shape[-1]))
+        return self.network(x + noise.to(x) if self.training else x)
+
+
+class AskingTheClock(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = mlp()
+
+    def forward(self, x):
+        return self.network(x) * (1 + time.perf_counter() % 1)
+
+
+COUNTED = {"steps": 0}
+
+
+class CountingOutside(nn.Module):
+    """Counts in a global, so that a second training begins where the first one ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = mlp()
+
+    def forward(self, x):
+        COUNTED["steps"] += 1
+        return self.network(x) / COUNTED["steps"]
+
+
+@pytest.mark.parametrize("network", [Unseeded, AskingTheClock, CountingOutside])
+def test_what_does_not_repeat_under_one_seed_is_refused_with_the_reason(network, make_task):
+    with pytest.raises(TaskError) as refused:
+        tried(make_task(network), "referee")
+    message = str(refused.value)
+    assert "gives other results when it is run again under the same seed: after step 1" in message
+    assert "draw from torch, numpy.random or random, whose seeds the tool sets" in message
+
+
+class OnlySingle(nn.Module):
+    """Casts to single precision on its way."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = mlp()
+
+    def forward(self, x):
+        return self.network(x.float())
+
+
+def test_what_runs_in_single_precision_only_is_tried_in_it(make_task):
+    found = tried(make_task(OnlySingle), "captured", "vmap", "referee", options=Options())
+    assert set(found.values()) == {Finding()}
+
+
+def test_what_fails_in_training_is_refused(make_task):
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.calls = mlp(), 0
+
+        def forward(self, x):
+            self.calls += 1
+            if self.calls > 6:
+                raise ValueError("no more")
+            return self.network(x)
+
+    with pytest.raises(TaskError, match="a plain loop over a few batches failed: ValueError: no"):
+        tried(make_task(Failing), "referee")
+
+
+def test_large_inputs_are_tried_at_a_learning_rate_at_which_nothing_diverges(make_task):
+    data = tiny_data("vector")
+    large = Data(1e4 * data.train_inputs, data.train_targets, data.test_inputs, data.test_targets)
+    task = make_task(lambda: nn.Linear(6, CLASSES), data=lambda: large)
+    subject = agreement.Subject(task, agreement.excerpt(large))
+    reference = agreement.Reference(subject, Options())
+    assert all(
+        s.values.isfinite().all() for s in reference.of("sgd", 0, reference.arithmetic).exact
+    )
+    assert why_not("captured", task) is None
+
+
+@pytest.mark.parametrize("examples", [1, 2, 9, 17])
+def test_few_examples_are_enough(examples, make_task):
+    data = tiny_data("vector")
+    few = Data(
+        data.train_inputs[:examples],
+        data.train_targets[:examples],
+        data.test_inputs[:examples],
+        data.test_targets[:examples],
+    )
+    task = make_task(mlp if examples == 1 else batch_norm_mlp, data=lambda: few, batch_size=8)
+    subject = agreement.Subject(task, agreement.excerpt(few))
+    reference = agreement.Reference(subject, Options())
+    assert agreement.find("vmap", subject, ["adamw"], Options(), reference) == Finding()
+
+
+@pytest.mark.parametrize("engine", ["vmap", "captured", "referee"])
+def test_trying_leaves_the_callers_random_state_and_data_alone(engine, make_task):
+    data = tiny_data("vector")
+    task = make_task(dropout_mlp, data=lambda: data)
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    tried(task, engine)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert random.getstate() == states[1]
+    assert np.array_equal(np.random.get_state()[1], states[2])
+    assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs)
+
+
+# ---- remembered ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watched(own_cache: Path):
+    """A function that makes what is known of a task, and the list of what was tried."""
+    told: list[str] = []
+
+    def watch(what: str, steps: int):
+        told.append(what)
+        return agreement.no_watch(what, steps)
+
+    def make(task: Task, hash_: str = "abc", pairs=("sgd",), options: Options = DOUBLE) -> Tried:
+        return Tried("my.module:task", task, task.data(), pairs, options, hash_, watch)
+
+    return make, told
+
+
+def test_what_was_found_is_remembered(watched, make_task):
+    make, told = watched
+    task = make_task(Branching)
+    first = make(task)
+    assert first.finding("referee", "cpu") == Finding()
+    why = first.finding("vmap", "cpu").why_not
+    assert str(why).startswith("RuntimeError: ")
+    plain, vmap = "trying a plain loop on task my.module:task", "trying engine vmap on task"
+    assert told == [plain, f"{vmap} my.module:task"]
+    again = make(task)
+    assert again.finding("vmap", "cpu").why_not == why
+    assert again.finding("referee", "cpu") == Finding()
+    assert len(told) == 2
+    others = {"hash_": "def"}, {"pairs": ("sgd", "adam")}, {"options": Options()}
+    for count, change in enumerate(others, start=3):
+        make(task, **change).finding("vmap", "cpu")
+        assert len(told) == count
+
+
+def test_a_changed_source_is_tried_anew(watched, make_task, monkeypatch):
+    make, told = watched
+    make(make_task(mlp)).finding("vmap", "cpu")
+    monkeypatch.setattr(agreement, "source_digest", lambda name: "changed")
+    make(make_task(mlp)).finding("vmap", "cpu")
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"vmap": 1}', '{"vmap": {"why_not": 3, "no_checkpoint": null}}']
+)
+def test_a_damaged_memory_is_tried_anew(content, watched, make_task):
+    make, told = watched
+    known = make(make_task(mlp))
+    known.memory.path.write_text(content)
+    assert known.finding("vmap", "cpu") == Finding()
+    assert len(told) == 1
+    assert make(make_task(mlp)).finding("vmap", "cpu") == Finding()
+    assert len(told) == 1
+
+
+def test_what_does_not_repeat_is_not_remembered(watched, make_task):
+    make, _ = watched
+    for _ in range(2):
+        with pytest.raises(TaskError):
+            make(make_task(Unseeded)).finding("referee", "cpu")
+    assert not make(make_task(Unseeded)).memory.path.exists()
+
+
+def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_cache):
+    memory = Memory("a:b", "abc", ["sgd"], DOUBLE)
+    memory.keep("vmap", Finding("it branches"))
+    memory.keep("captured", Finding(None, "a queue"))
+    assert memory.recall("vmap") == Finding("it branches")
+    assert memory.recall("captured") == Finding(None, "a queue")
+    assert memory.recall("referee") is None
 
 
 # ---- compiling ----------------------------------------------------------------------------------
 
 
-def test_what_is_compiled_must_be_captured_first(make_task, monkeypatch):
+def test_what_is_compiled_must_be_captured_first(watched, make_task, monkeypatch):
+    make, _ = watched
     monkeypatch.setattr(native, "why_not", lambda: None)
-    task = make_task(Branching)
-    assert why_not("compiled", task, task.data()) == why_not("captured", task, task.data())
-    task = make_task(mlp)
-    assert why_not("compiled", task, task.data()) is None
+    known = make(make_task(Branching))
+    assert known.finding("compiled", "cpu") == known.finding("captured", "cpu") != Finding()
+    assert make(make_task(mlp), "def").finding("compiled", "cpu") == Finding()
 
 
-def test_without_a_compiler_nothing_is_compiled(make_task, monkeypatch):
+def test_without_a_compiler_nothing_is_compiled(watched, make_task, monkeypatch):
+    make, _ = watched
     monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler here (g++)")
-    task = make_task(mlp)
-    assert why_not("compiled", task, task.data()) == "no C++ compiler here (g++)"
-    assert why_not("captured", task, task.data()) is None
+    for known in (make(make_task(mlp)), Believed()):
+        assert known.finding("compiled", "cpu").why_not == "no C++ compiler here (g++)"
+        assert known.finding("captured", "cpu") == Finding()
 
 
-def test_on_a_gpu_nothing_is_compiled(make_task):
-    task = make_task(mlp)
-    found = why_not("compiled", task, task.data(), device="cuda:0")
-    assert found == "a GPU replays recorded graphs instead"
-
-
-@pytest.mark.parametrize("engine", ["vmap", "captured"])
-def test_trying_leaves_the_callers_random_state_and_data_alone(engine, make_task):
-    task = make_task(dropout_mlp)
-    data = task.data()
-    before, inputs = torch.get_rng_state(), data.train_inputs.clone()
-    why_not(engine, task, data)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(data.train_inputs, inputs)
+def test_on_a_gpu_nothing_is_compiled(watched, make_task):
+    make, _ = watched
+    for known in (make(make_task(mlp)), Believed()):
+        found = known.finding("compiled", "cuda:0").why_not
+        assert found == "a GPU replays recorded graphs instead"

@@ -150,8 +150,8 @@ class TestProbes:
 
     @pytest.mark.parametrize(
         ("cells", "examples", "steps", "tests"),
-        [(8, 20, 4, [66, 66]), (1, 150, 1, [200])],
-        ids=["two test batches", "one test batch"],
+        [(8, 20, 4, [67, 67]), (1, 150, 1, [100, 100]), (1, 47, 4, [100, 100])],
+        ids=["small batches", "large batches", "odd batches"],
     )
     def test_it_is_paced_by_the_fastest_step_and_test_batch_of_whole_batches(
         self, monkeypatch, cells, examples, steps, tests

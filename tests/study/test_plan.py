@@ -79,7 +79,7 @@ class TestChunks:
         assert plan.choice == Choice("vmap", width)
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
-        for chunk, taken in ((None, plan_module.ONE_BY_ONE_CHUNK), (12, 12), (3, 3)):
+        for chunk, taken in ((None, plan_module.REFEREE_CHUNK), (12, 12), (3, 3)):
             plan = make_plan(LARGE, device="cpu", chunk=chunk, engine="referee")
             assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
@@ -152,13 +152,13 @@ class TestEngine:
         assert (plan.choice.engine, plan.choice.width) == ("vmap", 6)
         assert plan.choice.pace is not None
 
-    def test_what_cannot_be_fused_is_trained_one_by_one_and_says_why(self):
+    def test_what_cannot_be_fused_is_trained_by_the_referee_and_says_why(self):
         plan = make_plan(LARGE.change(task=BRANCHING), device="cpu", workers=1)
         assert (plan.choice.engine, plan.layout.chunk) == (
             "referee",
-            plan_module.ONE_BY_ONE_CHUNK,
+            plan_module.REFEREE_CHUNK,
         )
-        assert plan.choice.why.startswith("RuntimeError: ")
+        assert plan.choice.why.startswith("engine vmap: RuntimeError: ")
 
     @pytest.mark.parametrize("engine", ENGINES)
     def test_what_is_asked_for_is_taken_unmeasured(
@@ -170,7 +170,7 @@ class TestEngine:
         assert asked == []
 
     def test_what_is_asked_for_and_cannot_be_is_refused(self):
-        with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
+        with pytest.raises(UsageError, match="--engine vmap: it does not train task"):
             make_plan(make_study(task=BRANCHING), device="cpu", engine="vmap")
 
     def test_it_is_chosen_for_each_workers_share_of_all_epochs(self, asked: list[float]):
@@ -224,9 +224,7 @@ class TestEngine:
         assert asked == [36]
 
     @pytest.mark.usefixtures("two_gpus")
-    @pytest.mark.parametrize(
-        ("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "referee")]
-    )
+    @pytest.mark.parametrize(("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "referee")])
     def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
         plan = make_plan(make_study(task=task), device="auto")
         assert plan.layout.devices == ("cuda:0", "cuda:1")
@@ -243,10 +241,10 @@ class TestEngine:
         make_plan(make_study(), device="cpu", tell=told.append)
         assert told == ["this takes longer"]
 
-    def test_one_by_one_a_worker_holds_the_batch_of_one_cell_at_a_time(self, plan: Plan):
+    def test_a_referees_worker_holds_one_cell_at_a_time(self, plan: Plan):
         few = replace(plan, layout=replace(plan.layout, chunk=3))
         alone = replace(few, choice=Choice("referee", 6))
-        assert alone.worker_bytes == plan.cell_bytes + 2 * PARAMETER_COPIES * 4 * plan.parameters
+        assert alone.worker_bytes == plan.cell_bytes
         assert few.worker_bytes == 3 * plan.cell_bytes > alone.worker_bytes
 
     def test_the_room_that_a_chunk_may_take_is_told(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from study.engines import ENGINES, Ensemble
+from study.engines import ENGINES, Assignment
 from study.models.shake_shake import Block, ShakeShake, Shortcut, shake_shake_26
 from study.spec import Cell, Options
 from study.tasks.task import Data
@@ -176,15 +176,16 @@ def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     data, found = task.data().to("cpu", torch.float64), []
     for name in ("captured", "vmap", "referee"):
         torch.manual_seed(5)
-        engine = ENGINES[name](Ensemble(task.network(), 3, "cpu", torch.float64), task, DOUBLE)
+        engine = ENGINES[name](Assignment(task, "sgd", [Cell(0.05, 0.1)], DOUBLE))
         for size in (5, 3, 5):
-            engine.ensemble.network.train()
+            engine.train(True)
             inputs, targets = data.train_inputs[:size], data.train_targets[:size]
-            gradients, losses = engine.gradient(inputs, targets)
-            engine.ensemble.network.eval()
+            losses = engine.step(inputs, targets, 1.0, 1.0)
+            engine.train(False)
             with torch.no_grad():
                 scores = engine.scores(data.test_inputs, data.test_targets)
-            found.append((gradients, losses, *scores.values(), torch.rand(1)))
+            moved = [p.clone() for p in engine.parameters().values()]
+            found.append((losses, *moved, *scores.values(), torch.rand(1)))
     for alone, *others in zip(found[6:], found[:3], found[3:6], strict=True):
         for together in others:
             for one, other in zip(together, alone, strict=True):

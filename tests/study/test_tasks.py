@@ -302,10 +302,6 @@ WRONG_TASKS = {
         {"normalize": lambda inputs: inputs.numpy()},
         "normalize() gave ndarray; expected a tensor of 5 examples, as many as went in",
     ),
-    "normalize in place": (
-        {"normalize": lambda inputs: inputs.sub_(1)},
-        "normalize() gave a batch that it changed in place; expected a new tensor",
-    ),
     "normalize to another shape": (
         {"normalize": lambda inputs: inputs[:, :4]},
         "the network on a batch of 5 failed: RuntimeError: mat1 and mat2 shapes",
@@ -355,7 +351,8 @@ def test_the_check_tries_what_training_will_do_whatever_the_precision_given(make
     """Training casts data and network to the study's precision, so neither may fail here."""
     doubles = changed("train_inputs", lambda t: t.double())
     assert check_task(make_task(network, data=doubles), 5).train_inputs.dtype == torch.float64
-    assert check_task(make_task(lambda: network().double()), 5) is not None
+    assert check_task(make_task(network, data=doubles), 5, torch.float64) is not None
+    assert check_task(make_task(lambda: network().double()), 5, torch.float64) is not None
 
 
 def test_augmentation_in_place_leaves_the_data_alone(make_task):
@@ -374,11 +371,19 @@ def test_augmentation_is_tried_on_what_normalize_gives(make_task):
 
     task = make_task(network, normalize=lambda inputs: 2.0 * inputs.double(), augment=augment)
     data = check_task(task, 5)
-    assert [inputs.dtype for inputs in seen] == [torch.float32] * 2  # full and last batch
+    assert [inputs.dtype for inputs in seen] == [torch.float32] * 4  # full and last batch, twice
     assert torch.equal(seen[0], 2 * data.train_inputs[:5])
 
 
-def test_nan_in_the_data_is_no_change_in_place(make_task):
+def test_normalizing_in_place_leaves_the_data_alone(make_task):
+    data = tiny_data("vector")
+    task = make_task(network, data=lambda: data, normalize=lambda inputs: inputs.sub_(1))
+    checked = check_task(task, 5)
+    fingerprint(task, checked)
+    assert torch.equal(checked.train_inputs, tiny_data("vector").train_inputs)
+
+
+def test_nan_in_the_data_is_let_through(make_task):
     data = changed("train_inputs", lambda t: t.where(t < 1, torch.nan))
     assert check_task(make_task(network, data=data), 5) is not None
 
@@ -393,7 +398,7 @@ def test_a_large_batch_is_tried_in_part(make_task):
     many = changed("train_inputs", lambda t: t.repeat(9, 1))()
     many = replace(many, train_targets=many.train_targets.repeat(9))
     check_task(make_task(network, data=lambda: many, normalize=normalize), 200)
-    assert sizes == [32, 7]  # 207 = 200 + 7
+    assert sizes == [32, 32, 7, 7, 17]  # 207 = 200 + 7, each twice; and of the test set
 
 
 def test_checking_leaves_the_callers_random_state_alone(make_task):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from examples.spirals import spirals
 from study import tuning
+from study.agreement import Tried
 from study.cost import Pace, Probe, Setting
 from study.engines import ENGINES
 from study.errors import UsageError
@@ -62,7 +63,7 @@ class Bench:
         self.measured: list[str] = []
         self.told: list[str] = []
 
-    def why_not(self, engine: str, *_: object) -> str | None:
+    def why_not(self, _setting: Setting, engine: str) -> str | None:
         return self.refused.get(engine)
 
     def measure(self, _setting: Setting, engine: str, cells: int, examples: int) -> Probe:
@@ -91,7 +92,7 @@ def bench(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(tuning, "SHORT", 10.0)
     monkeypatch.setattr(tuning, "measure", made.measure)
     monkeypatch.setattr(tuning, "measure_by_growing", made.grow)
-    monkeypatch.setattr(tuning, "why_not", made.why_not)
+    monkeypatch.setattr(Setting, "why_not", lambda setting, engine: made.why_not(setting, engine))
     return made
 
 
@@ -211,18 +212,27 @@ class TestLayouts:
 
 
 class TestRefused:
-    def test_what_cannot_be_fused_is_trained_one_by_one(self, bench: Bench):
+    def test_what_cannot_be_fused_is_trained_by_the_referee(self, bench: Bench):
         bench.refused = {"vmap": "it branches"}
-        expected = Choice("referee", WIDTH, Pace(0.8, 0.0), "it branches")
+        expected = Choice("referee", WIDTH, Pace(0.8, 0.0), "engine vmap: it branches")
         for cell_epochs in (LITTLE, MUCH):
             assert bench.choose(cell_epochs)[0] == expected
         assert bench.told == []
+
+    def test_what_is_wrong_is_timed_to_see_what_its_being_wrong_costs(self, bench: Bench):
+        bench.refused = {"vmap": "after step 1 the loss differs"}
+        bench.steps |= {"vmap": 0.02, "referee": 0.12}
+        choice, measured = bench.choose(LITTLE)
+        assert choice.slower == pytest.approx(6)
+        assert measured == ["referee", "vmap"]
+        bench.steps["referee"] = 0.2  # a step of six cells takes longer than a second
+        assert bench.choose(LITTLE, fingerprint="other")[0].slower is None
 
     @pytest.mark.parametrize("engine", ["captured", "compiled"])
     def test_why_no_better_engine_is_used(self, bench: Bench, engine: str):
         bench.refused = {engine: "for a reason"}
         choice, measured = bench.choose(MUCH)
-        assert choice.why == "for a reason"
+        assert choice.why == f"engine {engine}: for a reason"
         assert choice.engine == {"captured": "vmap", "compiled": "captured"}[engine]
         assert engine not in measured
         assert bench.told == []
@@ -321,7 +331,7 @@ class TestRemembered:
         bench.choose(MUCH)
         bench.refused = {"compiled": "it branches", "captured": "it branches"}
         choice, measured = bench.choose(MUCH)
-        assert (choice.engine, choice.why) == ("vmap", "it branches")
+        assert (choice.engine, choice.why) == ("vmap", "engine captured: it branches")
         assert measured == ["vmap", "referee"]
         bench.refused |= {"vmap": "it branches"}
         assert bench.choose(MUCH)[0].engine == "referee"
@@ -402,8 +412,8 @@ def test_what_is_asked_for_and_cannot_be_is_refused(bench: Bench):
     with pytest.raises(UsageError) as refused:
         given(SETTING, "captured", WIDTH)
     assert str(refused.value) == (
-        "--engine captured: it cannot train task 'examples.spirals:spirals' here: it draws "
-        "Python's numbers: leave the choice to the tool, or take --engine referee"
+        "--engine captured: it does not train task 'examples.spirals:spirals' as a plain loop "
+        "does: it draws Python's numbers: leave the choice to the tool, or take --engine referee"
     )
 
 
@@ -411,10 +421,13 @@ def test_what_is_asked_for_and_cannot_be_is_refused(bench: Bench):
     ("refused", "choice"),
     [
         ({}, Choice("captured", WIDTH)),
-        ({"captured": "frozen"}, Choice("vmap", WIDTH, None, "frozen")),
-        ({"vmap": "branches", "captured": "x"}, Choice("referee", WIDTH, None, "branches")),
+        ({"captured": "frozen"}, Choice("vmap", WIDTH, None, "engine captured: frozen")),
+        (
+            {"vmap": "branches", "captured": "x"},
+            Choice("referee", WIDTH, None, "engine vmap: branches"),
+        ),
     ],
-    ids=["captured", "vmap", "one by one"],
+    ids=["captured", "vmap", "referee"],
 )
 def test_on_a_gpu_it_is_the_best_that_can_be(
     bench: Bench, refused: dict[str, str], choice: Choice
@@ -456,9 +469,11 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
 
 
 def test_really_refused(own_cache: Path):
-    setting = make_setting(task=branching)
+    name, options = "tests.study.user_tasks:branching", Options()
+    tried = Tried(name, branching, branching.data(), ["sgd"], options, HASH)
+    setting = make_setting(task=branching, agreement=tried)
     _, choice = choose([make_share(setting=setting)], HASH)
-    assert choice.engine == "referee"
-    assert choice.why.startswith("RuntimeError: ")
-    with pytest.raises(UsageError, match="--engine vmap: it cannot train task"):
+    assert (choice.engine, choice.slower) == ("referee", None)  # vmap does not run at all
+    assert choice.why.startswith("engine vmap: RuntimeError: ")
+    with pytest.raises(UsageError, match="--engine vmap: it does not train task"):
         given(setting, "vmap", WIDTH)

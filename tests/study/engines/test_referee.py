@@ -1,14 +1,14 @@
-"""What vmap cannot do is trained one by one, and gives what a plain loop gives."""
+"""The referee gives what a plain loop gives, also of what no other engine can do."""
 
 from functools import partial
 
 import pytest
 from torch import nn
 
-from study.engines.check import why_not
 from tests.study.chunks import assert_equals_plain_loop
-from tests.study.engines.test_check import branching_loss
 from tests.study.networks import UNFUSABLE, RecurrentNetwork, mlp
+from tests.study.test_agreement import branching_loss
+from tests.study.trials import why_not
 
 
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
@@ -20,7 +20,7 @@ def test_what_vmap_cannot_do_equals_plain_loops(network, make_task, make_panel, 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_networks_by_whatever_path_they_allow(kind, make_task, make_panel, train):
     task, panel = make_task(partial(RecurrentNetwork, kind), "tokens"), make_panel("adamw")
-    engine = "vmap" if why_not("vmap", task, task.data()) is None else "referee"
+    engine = "vmap" if why_not("vmap", task) is None else "referee"
     assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 

@@ -1,0 +1,91 @@
+"""Whatever a network does: each engine that may train it gives what a plain loop gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from study.errors import TaskError
+from study.tasks.refusals import check_task
+from tests.study.chunks import assert_equals_plain_loop
+from tests.study.conftest import CLASSES
+from tests.study.networks import mlp
+from tests.study.networks_of_users import REFUSED, TRAINED
+from tests.study.trials import tried
+
+ENGINES = ("captured", "vmap", "referee")
+
+
+def rows():
+    """Of those that are traced one of each kind is quick enough for `make test-fast`."""
+    soon = ("buffer in place", "features without a gradient", "dropout of what was transposed")
+    for name, (_, fastest) in TRAINED.items():
+        slow = fastest == "captured" and name not in soon
+        yield pytest.param(name, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize("name", list(rows()))
+def test_every_engine_that_may_train_it_equals_a_plain_loop(name, make_task, make_panel, train):
+    network, fastest = TRAINED[name]
+    task = make_task(network)
+    found = tried(task, *ENGINES)
+    may = [engine for engine in ENGINES if found[engine].why_not is None]
+    assert may == list(ENGINES[ENGINES.index(fastest) :])
+    for engine in may:
+        panel = make_panel("sgd" if engine == "captured" else "adamw")
+        assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
+
+
+def test_what_no_file_can_hold_is_trained_without_checkpoints(make_task):
+    """A list of tensors that vmap has wrapped; the plain loop's own are kept."""
+    found = tried(make_task(TRAINED["a list of tensors"][0]), "vmap", "referee")
+    assert found["vmap"].no_checkpoint == "after step 5 the training loss of cell 1 differs"
+    assert found["referee"].no_checkpoint is None
+
+
+def test_a_loss_and_an_augmentation_may_keep_state(make_task, make_panel, train):
+    """Each cell has a loss of its own; batches are augmented once for all cells."""
+    task = make_task(mlp, loss=Smoothing(), augment=Fading())
+    assert tried(task, "referee")["referee"].no_checkpoint is None
+    for _ in range(2):  # neither begins where an earlier chunk left it
+        trained = train(task, make_panel("adamw"), engine="referee")
+        assert_equals_plain_loop(trained, task, make_panel("adamw"))
+
+
+class Smoothing(nn.Module):
+    """Cross entropy with weights that follow how often a class was seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.ones(CLASSES))
+        self.calls = 0
+
+    def forward(self, outputs, targets):
+        self.calls += 1
+        self.seen = 0.9 * self.seen + torch.bincount(targets, minlength=CLASSES)
+        loss = nn.functional.cross_entropy(outputs, targets, weight=1 / self.seen)
+        return loss / self.calls
+
+
+class Fading:
+    """Less noise from batch to batch."""
+
+    def __init__(self):
+        self.size = 0.5
+
+    def __call__(self, inputs, generator):
+        self.size *= 0.9
+        noise = torch.randn(inputs.shape, generator=generator, dtype=inputs.dtype)
+        return inputs + self.size * noise
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_mean_what_its_author_thinks_is_refused(name, make_task):
+    changes, message, *precision = REFUSED[name]
+    task = make_task(**{"network": mlp, **changes})
+    with pytest.raises(TaskError) as refused:
+        check_task(task, 5, *precision)
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
