@@ -29,6 +29,8 @@ from tests.study.networks import (
 )
 from tests.study.references import stream
 
+pytestmark = pytest.mark.arithmetic
+
 # Traced in a moment; the others, and what takes seconds to trace, are slow.
 SOON_TRACED = ("ConvNet 2D", "BN-MLP", "dropout", "tied weights", "assigned buffer")
 

@@ -107,6 +107,7 @@ def image_data():
     return Data(inputs[:8], targets[:8], inputs[8:], targets[8:])
 
 
+@pytest.mark.arithmetic
 def test_one_step_of_the_real_network_on_a_batch_of_8(make_task, make_panel, train):
     """Against torch.optim.AdamW, to float32, with an ε beside which the rounding of a gradient is
     little: with a small one Adam's first step is ±α, and rounding decides the sign of some.
@@ -143,6 +144,7 @@ def test_alone_it_goes_forward_by_a_and_back_by_b():
     torch.testing.assert_close(y.grad, (1 - b) * upstream, rtol=0, atol=1e-15)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("shared", [True, False], ids=["weights shared", "weights of each cell"])
 def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
     x, y, upstream = doubles(3, *IMAGES), doubles(3, *IMAGES), doubles(*IMAGES)
@@ -158,6 +160,7 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
     torch.testing.assert_close(found_y, (1 - b) * gradient, rtol=0, atol=1e-14)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "engine", [pytest.param("captured", marks=pytest.mark.slow), "vmap", "one-by-one"]
 )
@@ -171,6 +174,7 @@ def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(
     assert_equals_plain_loop(trained, make_task(network_by_hand, "image"), panel)
 
 
+@pytest.mark.arithmetic
 def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     """Also over batches of other sizes, and with evaluation in between."""
     task = make_task(shake_shake_net, "image")

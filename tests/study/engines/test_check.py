@@ -149,6 +149,7 @@ def smooth_conv_net():
     )
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize(("network", "kind"), [(smooth_conv_net, "image"), (mlp, "vector")])
 def test_rounded_to_bfloat16_it_is_captured_too(network, kind, make_task):
     task = make_task(network, kind)

@@ -10,6 +10,8 @@ from tests.study.chunks import assert_equals_plain_loop
 from tests.study.engines.test_check import branching_loss
 from tests.study.networks import UNFUSABLE, RecurrentNetwork, mlp
 
+pytestmark = pytest.mark.arithmetic
+
 
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 def test_what_vmap_cannot_do_equals_plain_loops(network, make_task, make_panel, train):
