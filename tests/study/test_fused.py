@@ -17,7 +17,7 @@ from study.models.mlp import bn_mlp
 from study.pairs import PAIRS
 from study.spec import Cell, Options
 from study.tasks.task import Data
-from tests.study.chunks import BATCH, CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import (
     NETWORKS,
@@ -203,7 +203,7 @@ def test_in_float32_a_cell_hardly_depends_on_its_chunk(pair, make_task, make_pan
 
 def test_float32_and_float64_agree_to_float32(make_task, make_panel, train):
     task, panel = make_task(mlp), make_panel("adam")
-    single, double = train(task, panel, options=Options()), train(task, panel)
+    single, double = train(task, panel, options=Options(eps=DOUBLE.eps)), train(task, panel)
     torch.testing.assert_close(single.theta.double(), double.theta, rtol=0, atol=1e-5)
     assert not torch.equal(single.theta.double(), double.theta)
 
