@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo setup test test-fast test-postgres lint format notebooks bench bench-gpu figures clean
+.PHONY: demo setup test test-fast test-postgres test-arithmetic lint format notebooks bench bench-gpu figures clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -24,6 +24,18 @@ test-fast: setup  ## the tests that take less than a few seconds each
 
 test-postgres: setup  ## all tests, beside a PostgreSQL server of their own
 	$(BIN)/python -m tests.postgres $(MAKE) test
+
+# PyTorch, MKL and oneDNN choose their code when they load. MKL follows the first of its variables
+# on processors of Intel, the second on all.
+LOWEST := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE \
+	ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1
+AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 \
+	ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
+ARITHMETIC := $(BIN)/pytest --numprocesses auto -m "arithmetic and not slow"
+
+test-arithmetic: setup  ## tests that compare numbers, under the lowest instruction set and AVX2
+	$(LOWEST) $(ARITHMETIC)
+	$(AVX2) $(ARITHMETIC)
 
 lint: setup  ## style, format and types
 	$(BIN)/ruff check .

@@ -36,10 +36,10 @@ class Updates:
     """The pairs as torch.optim has them, on stacked parameters (see `loop.make_optimizer`)."""
 
     def __init__(self, panel: Panel, options: Options, parameters: Tensors) -> None:
-        cells = panel.grid.cells()
+        cells, like = panel.grid.cells(), next(iter(parameters.values()))
         self.pair, self.options, self.t = panel.pair, options, 0
-        self.alpha = torch.tensor([cell.alpha for cell in cells])
-        self.lambda_ = torch.tensor([cell.lambda_ for cell in cells])
+        self.alpha = like.new_tensor([cell.alpha for cell in cells])
+        self.lambda_ = like.new_tensor([cell.lambda_ for cell in cells])
         self.m = {name: torch.zeros_like(p) for name, p in parameters.items()}
         self.v = {name: torch.zeros_like(p) for name, p in parameters.items()}
 
@@ -88,7 +88,7 @@ def train(
     curves: dict[str, list[Tensor]] = {"train_loss": [], "test_loss": [], "test_error": []}
     for epoch in range(epochs):
         base.train()
-        loss_sum = torch.zeros(count)
+        loss_sum = torch.zeros_like(updates.alpha)
         batches = torch.randperm(examples).split(batch_size)
         for i, indices in enumerate(batches):
             batch = data.train_inputs[indices], data.train_targets[indices]

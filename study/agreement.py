@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -50,7 +51,7 @@ FEWER_EPOCHS = 2  # of the others, where it takes longer
 
 DOUBLE = Arithmetic(Options(precision="float64"), unit=2**-52, floor=1e-9, ceiling=1e-3)
 SINGLE = Arithmetic(Options(), unit=2**-23, floor=1e-3, ceiling=1e-1)
-BF16 = 0.1  # floor and ceiling where products round to bfloat16
+BF16 = Arithmetic(Options(bf16=True), 2**-8, floor=0.1, ceiling=math.inf, factor=10, epochs=1)
 
 
 GPU_COMPILES_NOT = "a GPU replays recorded graphs instead"
@@ -286,8 +287,8 @@ class Reference:
 
     def arithmetics(self, options: Options) -> list[Arithmetic]:
         """In which engines are held against it: also the study's, if that is a rough one."""
-        rough = replace(SINGLE, options=options, floor=BF16, ceiling=BF16, epochs=1)
-        return [self.arithmetic, rough] if options.bf16 else [self.arithmetic]
+        rough = [replace(BF16, options=options)] if options.bf16 else []
+        return [self.arithmetic, *rough]
 
     def of(self, pair: str, seed: int, arithmetic: Arithmetic) -> Known:
         """What it gives for a pair and a seed."""

@@ -20,22 +20,28 @@ ALPHAS = {"sgd": (0.01, 0.1), "sgdw": (0.01, 0.1), "adam": (0.001, 0.01), "adamw
 
 
 def in_float64(task: Task) -> Task:
-    """The task without the rounding that Adam makes large."""
+    """The task in double precision."""
     data = task.data().to("cpu", torch.float64)
     return dataclasses.replace(task, network=lambda: task.network().double(), data=lambda: data)
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("pair", ALPHAS)
 def test_it_equals_the_loop_cell_by_cell(pair: str):
+    """With a larger ε: batch norm cancels the biases before it, so their gradients are rounding
+    errors, which Adam's division by √v̂ + 1e-8 makes large and L2 regularization larger.
+    """
     study, task = NETWORKS["digits"].study(), in_float64(load_task("digits"))
     grid = Grid(alpha=Axis(values=ALPHAS[pair]), lambda_=Axis(values=(0.0, 0.01)))
     panel = study.panel(pair).model_copy(update={"grid": grid, "epochs": 2})
-    settings = {"seed": 3, "batch_size": 50, "options": study.options}
+    options = study.options.model_copy(update={"eps": 1e-3})
+    settings = {"seed": 3, "batch_size": 50, "options": options}
     together = ensemble.train(task, panel, **settings)
     for k, cell in enumerate(grid.cells()):
         alone = loop.train(task, panel, cell.alpha, cell.lambda_, **settings)
         for metric, curve in alone.items():
-            assert together[metric][k].tolist() == pytest.approx(curve, rel=1e-5)
+            rel = 1e-5 if metric == "test_error" else 1e-12  # errors are means in float32
+            assert together[metric][k].tolist() == pytest.approx(curve, rel=rel)
 
 
 def test_its_cells_are_read_as_those_of_the_other_rows(tmp_path: Path):

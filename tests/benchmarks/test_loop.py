@@ -52,6 +52,7 @@ def test_the_loop_learns(pair: str, care: Care):
     assert curves["test_error"][-1] < 20  # percent; chance is 90
 
 
+@pytest.mark.arithmetic
 def test_care_changes_nothing_but_speed():
     study, task = NETWORKS["mnist5k"].study(quick=True), load_task("mnist5k")
     settings = {"seed": 0, "batch_size": 100, "options": study.options}

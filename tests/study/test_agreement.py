@@ -139,6 +139,7 @@ def test_what_depends_on_more_than_its_inputs_is_not_captured_but_fused(
     assert why_not("vmap", task) is None
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("name", ["ConvNet 2D", "MLP"])
 def test_rounded_to_bfloat16_it_is_captured_too(name, make_task):
     task = make_task(*NETWORKS[name])

@@ -20,7 +20,7 @@ from study.models.mlp import bn_mlp
 from study.pairs import PAIRS
 from study.spec import Cell, Options
 from study.tasks.task import Data
-from tests.study.chunks import BATCH, CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import (
     NETWORKS,
@@ -31,6 +31,8 @@ from tests.study.networks import (
     shake_shake_net,
 )
 from tests.study.references import stream
+
+pytestmark = pytest.mark.arithmetic
 
 # Traced in a moment; the others, and what takes seconds to trace, are slow.
 SOON_TRACED = ("ConvNet 2D", "BN-MLP", "dropout", "tied weights", "assigned buffer")
@@ -64,10 +66,11 @@ def test_every_pair_in_a_chunk_equals_plain_loops(pair, schedule, make_task, mak
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_embedded_network_equals_plain_loops(pair, make_task, make_panel, train):
     """With a larger ε: batch norm cancels the biases before it, so their gradients are rounding
-    errors, which Adam's division by √v̂ + 1e-8 would blow up to 1e-9 in any implementation.
+    errors, which Adam's division by √v̂ + 1e-8 would blow up to 1e-9 in any implementation, and
+    L2 regularization to 1e-2.
     """
     task, panel = make_task(partial(bn_mlp, (6, 8, 8, CLASSES))), make_panel(pair)
-    options = Options(precision="float64", eps=1e-3)
+    options = Options(precision="float64", eps=1e-2)
     assert_equals_plain_loop(train(task, panel, options=options), task, panel, options=options)
 
 
@@ -203,7 +206,7 @@ def test_in_float32_a_cell_hardly_depends_on_its_chunk(pair, make_task, make_pan
 
 def test_float32_and_float64_agree_to_float32(make_task, make_panel, train):
     task, panel = make_task(mlp), make_panel("adam")
-    single, double = train(task, panel, options=Options()), train(task, panel)
+    single, double = train(task, panel, options=Options(eps=DOUBLE.eps)), train(task, panel)
     torch.testing.assert_close(single.theta.double(), double.theta, rtol=0, atol=1e-5)
     assert not torch.equal(single.theta.double(), double.theta)
 

@@ -27,6 +27,7 @@ from tests.study.user_tasks import many_classes
 # Top-1 and Top-5
 
 
+@pytest.mark.arithmetic
 @pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_top_5_is_recorded_where_there_are_more_than_10_classes(engine, make_panel, train):
     panel = make_panel("adamw")

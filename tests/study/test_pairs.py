@@ -15,8 +15,10 @@ from study.schedules import Cosine, WarmRestarts
 from study.spec import Options
 from tests.study.references import REFERENCES, Group, groups_of
 
-STEPS = 240
-BATCHES_PER_EPOCH = 8
+pytestmark = pytest.mark.arithmetic
+
+STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
+BATCHES_PER_EPOCH = 4
 EPOCHS = STEPS // BATCHES_PER_EPOCH
 SCHEDULES = {"cosine": Cosine(), "restarts": WarmRestarts(t_0=4, t_mult=2)}
 

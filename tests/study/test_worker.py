@@ -14,7 +14,7 @@ from study import worker
 from study.errors import TrainingError
 from study.outcome import Outcome
 from study.provenance import Worker, provenance
-from study.spec import Cell
+from study.spec import Cell, Options
 from study.store import Store
 from study.worker import Job, _checkpoint, _filled_up, work
 from tests.conftest import make_outcome, make_study
@@ -22,8 +22,14 @@ from tests.study.runs import results
 
 
 def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
-    """Work for this process, which goes on though nobody waits for it."""
-    study = make_study(pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2)
+    """Work for this process, which goes on though nobody waits for it.
+
+    In float64, so that no error that is counted hangs on rounding.
+    """
+    options = Options(precision="float64")
+    study = make_study(
+        pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2, options=options
+    )
     return Job(
         store=store,
         study=study,

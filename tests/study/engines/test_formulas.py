@@ -19,6 +19,8 @@ from torch.nn import functional
 from study.engines import formulas
 from study.engines.formulas import OwnFormulas, batch_norm, convolution
 
+pytestmark = pytest.mark.arithmetic
+
 CELLS, BATCH, CHANNELS, OUTPUTS = 2, 3, 2, 4
 CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d}
 

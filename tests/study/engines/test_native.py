@@ -221,6 +221,7 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("_one_cache")
 class TestCompiled:
+    @pytest.mark.arithmetic
     def test_it_gives_what_the_captured_one_gives(self, make_task, make_panel, train):
         """To 1e-12 in float64, with the same dropout masks: and so what plain loops give."""
         task, panel = make_task(Everything, "signal"), make_panel("adamw")

@@ -10,6 +10,8 @@ from tests.study.networks import UNFUSABLE, RecurrentNetwork, mlp
 from tests.study.test_agreement import branching_loss
 from tests.study.trials import why_not
 
+pytestmark = pytest.mark.arithmetic
+
 
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 def test_what_vmap_cannot_do_equals_plain_loops(network, make_task, make_panel, train):
