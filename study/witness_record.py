@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-DOUBT = "not what a plain loop gives"  # of a panel whose witness disagrees
+DOUBT = "not what a plain loop gives"  # what is said of a panel whose witness disagrees
+MARK = "⚠"  # of it, in figures and tables
+
+
+def marked(name: str, doubtful: bool) -> str:
+    """How figures and tables call a panel: with the mark where its witness disagrees."""
+    return f"{name} {MARK}" if doubtful else name
 
 
 @dataclass(frozen=True)
