@@ -109,8 +109,8 @@ def write_witness(connection: Connection, name: str, witness: Witness) -> None:
 
 
 def _stored_text(text: str) -> str:
-    """A text of bounded length, without the one character that PostgreSQL does not store."""
-    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    """A line of bounded length, without the one character that PostgreSQL does not store."""
+    text = " ".join(text.replace("\x00", "\N{REPLACEMENT CHARACTER}").split())
     return text if len(text) <= WHY else text[: WHY - 1] + "…"
 
 

@@ -753,12 +753,13 @@ class TestWitnesses:
         [
             ("train loss after epoch 3", "train loss after epoch 3"),
             ("a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
+            ("two\nlines", "two lines"),
             ("λ" * 500, "λ" * 500),
             ("λ" * 501, "λ" * 499 + "…"),
         ],
-        ids=["short", "null", "long", "too long"],
+        ids=["short", "null", "lines", "long", "too long"],
     )
-    def test_a_reason_of_any_length_is_kept_short(
+    def test_any_reason_is_kept_as_a_short_line(
         self, store: Store, small_study: Study, why: str, kept: str, seed: int
     ):
         create(store, small_study)
