@@ -383,11 +383,11 @@ def extend(
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is, who trains it and what failed; by default every study."""
     from study.store import Store
-    from study.terminal import print_table, status_table, workers_table
+    from study.terminal import print_table, workers_table
 
     opened, console = Store(store), _console()
     for study in [opened.study(name)] if name else _studies(opened):
-        print_table(console, status_table(study, opened.progress(study.name)))
+        _print_status(console, study, opened)
         if workers := opened.workers(study.name):
             print_table(console, workers_table(workers))
         _print_failures(study, opened)
@@ -805,8 +805,6 @@ def _plan(study: Study, training: Training, store: str) -> Plan:
 
 def _run_plan(plan: Plan, store: Store, further: Further, training: Training) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
-    from study.terminal import print_table, status_table
-
     console, name = _console(), plan.study.name
     _warn_of_network(store)
     _train(console, plan, store, training)
@@ -820,7 +818,7 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         grown = extended_study(store.study(name), beyond, further.steps)
         left = dataclasses.replace(training, rounds=further.rounds - number)
         _train(console, dataclasses.replace(plan, study=grown), store, left)
-    print_table(console, status_table(store.study(name), store.progress(name)))
+    _print_status(console, store.study(name), store)
     _print_failures(store.study(name), store)
     _print_findings(store, name)
     if not training.no_plot:
@@ -899,6 +897,17 @@ def _warn_of_network(store: Store) -> None:
             "may fail: move it to a local disk, or take PostgreSQL for several machines",
             err=True,
         )
+
+
+def _print_status(console: Console, study: Study, store: Store) -> None:
+    """Show how far each panel is, and how its witness lies."""
+    from study.terminal import print_table, status_table, witness_lines
+
+    witnesses = store.witnesses(study.name)
+    print_table(console, status_table(study, store.progress(study.name), witnesses))
+    noise = store.seed_noise(study.name) if witnesses else {}
+    for line in witness_lines(study, witnesses, noise):
+        _print_plain(console, line)
 
 
 def _print_failures(study: Study, store: Store) -> None:

@@ -27,7 +27,7 @@ from landscapes.layout import (
     subplots,
 )
 from landscapes.panels import PanelData
-from landscapes.style import FAINT, HUES, INK, TEXT, TICK, line_width, log_axis, points
+from landscapes.style import FAINT, HUES, INK, TEXT, TICK, alarm, line_width, log_axis, points
 
 MARKERS = "os^Dvp"  # of the pairs
 NARROW = 4.5  # inches below which a label takes two lines
@@ -74,6 +74,7 @@ def draw_anytime(record: AnytimeRecord) -> Figure:
         for one, ax in zip(record.axes, axes, strict=True):
             _draw_axes(one, record.restarts, ax)
         add_words(figure, record.headline, _legend(record))
+        alarm(label for legend in figure.legends for label in legend.get_texts())
         fit_height(figure, axes, layout)
     return figure
 

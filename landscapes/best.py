@@ -67,9 +67,11 @@ def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
 
 
 def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
-    """What a figure of best cells cannot show: panels without one, and unfinished ones."""
+    """What a figure of best cells cannot show: doubtful panels, unfinished ones, those without."""
     found = []
     for one in panels:
+        if one.landscape.doubtful:
+            found.append(f"{words.doubtful(one.title)}.")
         finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
         if not finished:
             found.append(f"{one.title}: nothing finished yet.")

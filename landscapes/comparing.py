@@ -42,19 +42,20 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     own = study_panels(store, request.study) if request.panel is None else []
     pairings = _pairings(store, request, own)
     shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
-    verdicts = [(name, separability(one.cells)) for name, one in shown.items()]
-    tables = [verdict_table(verdicts, [line for one in shown.values() for line in _open(one)])]
+    verdicts = [(one.label, separability(one.cells)) for one in shown.values()]
+    tables = [verdict_table(verdicts, [line for one in shown.values() for line in _mind(one)])]
     if pairings:
-        found = [(f"{a.name} →\n{b.name}", compare(a.cells, b.cells)) for a, b in pairings]
+        found = [(f"{a.label} →\n{b.label}", compare(a.cells, b.cells)) for a, b in pairings]
         tables.append(comparison_table(found))
     moved = moves(own)
     return [*tables, moves_table(moved)] if moved else tables
 
 
-def _open(one: PanelData) -> list[str]:
-    """Say so if the panel is not finished."""
+def _mind(one: PanelData) -> list[str]:
+    """Say so if the panel is not finished, or not what a plain loop gives."""
     finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
-    return [words.unfinished(one.name, finished, total)] if finished < total else []
+    doubt = [words.doubtful(one.label)] if one.landscape.doubtful else []
+    return [*doubt, *([words.unfinished(one.label, finished, total)] if finished < total else [])]
 
 
 def save_comparison(store: Store, request: Request, path: Path) -> Path:

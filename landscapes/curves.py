@@ -18,10 +18,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from landscapes.style import INK, METRICS, TEXT, TICK, decimal, ticks
+from landscapes.style import INK, METRICS, TEXT, TICK, alarm, decimal, ticks
 from study.errors import UsageError
 from study.metrics import TOP5, TOP5_CLASSES
 from study.spec import Axis, Cell, Grid
+from study.witness_record import DOUBT, MARK, marked
 
 STYLES = ("-", "--", "-.", ":")
 MOST = 20  # curves that can be told apart by colour and style
@@ -45,6 +46,7 @@ class CurvesRecord:
     curves: tuple[Curve, ...]
     y_title: str
     log: bool  # whether the y axis is logarithmic
+    doubt: str = ""  # that the witness of a panel disagrees
 
 
 def plot_curves(
@@ -62,7 +64,8 @@ def plot_curves(
 
     Args:
         curves: one row per panel, alpha, lambda, seed and epoch, with the metrics; NaN after
-            divergence. Where it holds several panels, the legend names them.
+            divergence. Where it holds several panels, the legend names them. A column doubtful
+            says whether a panel is to be marked.
         metric: "train_loss", "test_loss" (both on a logarithmic axis), "test_error" or
             "top5_error" (percent).
         cells: (α, λ) of the curves, in the order of the legend; all of the frame if None.
@@ -97,6 +100,7 @@ def curves_record(
     }
     chosen = sorted(known) if cells is None else [_cell(cell) for cell in cells]
     panels = list(dict.fromkeys(curves["panel"]))
+    doubtful = {*curves["panel"][curves["doubtful"].eq(True)]} if "doubtful" in curves else set()
     drawn: list[Curve] = []
     for cell in chosen:
         rows = rows_of(curves, cell)
@@ -105,7 +109,8 @@ def curves_record(
         for panel in panels:
             own = rows[rows["panel"] == panel]
             last = int(curves.loc[curves["panel"] == panel, "epoch"].max())
-            label = (f"{panel}, " if len(panels) > 1 else "") + _label(cell, grid)
+            name = marked(panel, panel in doubtful)
+            label = (f"{name}, " if len(panels) > 1 else "") + cell_label(cell, grid)
             if not own.empty:
                 drawn.append(_curve(own, metric, label, last))
     if len(drawn) > MOST:
@@ -114,7 +119,12 @@ def curves_record(
             "such as cells=[(0.1, 0.001), (0.05, 0.001)]"
         )
     positive = any(value > 0 for curve in drawn for value in curve.mean)
-    return CurvesRecord(tuple(drawn), METRICS[metric], positive and metric.endswith("loss"))
+    return CurvesRecord(
+        curves=tuple(drawn),
+        y_title=METRICS[metric],
+        log=positive and metric.endswith("loss"),
+        doubt=f"{MARK} {DOUBT}" if doubtful else "",
+    )
 
 
 def require_recorded(curves: pd.DataFrame, metric: str) -> None:
@@ -146,8 +156,8 @@ def _near(column: pd.Series, value: float) -> pd.Series:
     return pd.Series(close, index=column.index)
 
 
-def _label(cell: Cell, grid: Grid | None) -> str:
-    """Name a cell in the legend: "α = 1/64 × 0.1, λ = 1/4 × 0.001"."""
+def cell_label(cell: Cell, grid: Grid | None) -> str:
+    """Name a cell, as in a legend: "α = 1/64 × 0.1, λ = 1/4 × 0.001"."""
     alpha = _name(cell.alpha, grid.alpha if grid else None)
     return f"α = {alpha}, λ = {_name(cell.lambda_, grid.lambda_ if grid else None)}"
 
@@ -160,8 +170,10 @@ def _name(value: float, axis: Axis | None) -> str:
 
 
 def _unknown_cell(cell: Cell, known: Sequence[Cell]) -> str:
-    some = "; ".join(_label(one, None) for one in known[:3]) + ("; …" if len(known) > 3 else "")
-    return f"no curve of {_label(cell, None)}: " + (
+    some = "; ".join(cell_label(one, None) for one in known[:3]) + (
+        "; …" if len(known) > 3 else ""
+    )
+    return f"no curve of {cell_label(cell, None)}: " + (
         f"choose among {some}" if known else "the frame is empty: no cell has finished"
     )
 
@@ -211,6 +223,8 @@ def draw_curves(record: CurvesRecord, ax: Axes) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.tick_params(which="both", labelsize=TICK)
     ax.spines[["top", "right"]].set_visible(False)
+    if record.doubt:
+        alarm([ax.set_title(record.doubt, loc="left", fontsize=TEXT)])
     if record.curves:
-        ax.legend(frameon=False, fontsize=TICK)
+        alarm(ax.legend(frameon=False, fontsize=TICK).get_texts())
     return ax

@@ -20,6 +20,7 @@ from landscapes.heatmap_record import (
     HeatmapRecord,
     RowCol,
     color_scale,
+    doubt_phrases,
     heatmap_record,
 )
 from landscapes.landscape import Landscape
@@ -77,6 +78,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         n=np.minimum(one.n[here], other.n[there]),
         diverged=np.zeros_like(diverged),
         normalized=other.normalized,
+        doubtful=one.doubtful or other.doubtful,
     )
 
 
@@ -114,7 +116,7 @@ def comparison_record(
         other=heatmap_record(other, scale=scale, top=top),
         difference=replace(
             record,
-            summary=_summary(apart, certain),
+            summary=(*doubt_phrases(apart), *_summary(apart, certain)),
             label=f"difference of {ERROR_NAMES[one.metric]} (points)",
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),

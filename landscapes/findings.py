@@ -28,7 +28,7 @@ def verdict_lines(store: Store, name: str) -> list[str]:
     """
     if store.study(name).figure.kind not in GRIDS:
         return []
-    return [verdict_line(one.name, separability(one.cells)) for one in study_panels(store, name)]
+    return [verdict_line(one.label, separability(one.cells)) for one in study_panels(store, name)]
 
 
 def figure_lines(

@@ -28,7 +28,7 @@ from landscapes.generalization_record import (
 )
 from landscapes.layout import add_words, fit_height, make_layout, paper_fonts, subplots
 from landscapes.panels import PanelData
-from landscapes.style import INK, SHADES, TEXT, TICK, line_width, log_axis, points
+from landscapes.style import INK, SHADES, TEXT, TICK, alarm, line_width, log_axis, points
 
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = "os^D"
@@ -152,7 +152,7 @@ def _draw_strip(family: Family, look: dict[str, Any], ax: Axes) -> None:
     ax.tick_params(labelsize=TICK, length=0, pad=1)
     ax.spines[:].set_visible(False)
     title = textwrap.fill(f"{family.title}; {family.lambda_title}", int(room / 4.5))
-    ax.set_title(title, loc="left", fontsize=TEXT, pad=2)
+    alarm([ax.set_title(title, loc="left", fontsize=TEXT, pad=2)])
     ax.set_gid("strip")
 
 

@@ -19,6 +19,7 @@ from landscapes.reference import circled_cells
 from landscapes.style import METRICS, alpha_title, lambda_title, ticks
 from study.errors import UsageError
 from study.spec import Axis
+from study.witness_record import DOUBT
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
 GAP = 0.35  # columns between λ = 0 and the others
@@ -49,6 +50,7 @@ class HeatmapRecord:
     contours: tuple[tuple[float, float], ...] = ()  # points above the best; percent there
     edges: tuple[Edge, ...] = ()  # borders on which best cells lie
     reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
+    doubtful: bool = False  # whether the panel's witness disagrees
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -105,6 +107,7 @@ def heatmap_record(
         contours=contour_levels([landscape], contours),
         edges=edges(landscape, top),
         reference=_reference_places(landscape, reference) if reference else (),
+        doubtful=landscape.doubtful,
     )
 
 
@@ -256,19 +259,25 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
     if not finished:
         return ("nothing finished yet",)
+    doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
     partial = (f"({finished} of {count} cells)",) if finished < count else ()
-    best = top_cells(landscape, 1)
     if not best:
-        return ("every finished cell diverged", *partial)
+        return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]
     stderr = landscape.stderr[row, col]
     spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
     return (
+        *doubt,
         f"best {landscape.error[row, col]:.2f}{spread} %",
         f"at α = {ticks(landscape.alpha).names[row]},",
         f"λ = {ticks(landscape.lambda_).names[col]}",
         *partial,
     )
+
+
+def doubt_phrases(landscape: Landscape) -> tuple[str, ...]:
+    """Begin the summary of a landscape that is not what a plain loop gives."""
+    return tuple(f"{DOUBT};".split()) if landscape.doubtful else ()
 
 
 def error_label(landscapes: Sequence[Landscape]) -> str:

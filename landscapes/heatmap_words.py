@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 
 from landscapes.heatmap_record import HeatmapRecord
 from landscapes.slices_record import SlicesRecord
-from landscapes.style import INK, TEXT, TICK, TITLE, points
+from landscapes.style import ALARM, INK, TEXT, TICK, TITLE, alarm, points
 
 
 def cell_size(ax: Axes) -> tuple[float, float]:
@@ -69,7 +69,7 @@ def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
         textcoords="offset points",
         va="bottom",
         fontsize=TEXT,
-        color=INK,
+        color=ALARM if record.doubtful else INK,
         gid="summary",
     )
     # The title's pad keeps its height free. Its width must not count: a layout would make axes
@@ -95,7 +95,7 @@ def align_titles(axes: Sequence[Axes], columns: int) -> None:
 def _set_title(ax: Axes, title: str, lines: int) -> None:
     """Set the main title, above a summary of so many lines."""
     pad = 6 + 1.4 * points(TEXT) * lines
-    ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=pad)
+    alarm([ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=pad)])
 
 
 def _wrapped(title: str, letters: int) -> str:

@@ -20,7 +20,7 @@ from landscapes.heatmap_record import (
     heatmaps_record,
 )
 from landscapes.landscape import Landscape
-from landscapes.style import colormap, decimal, ticks
+from landscapes.style import ALARM, colormap, decimal, ticks
 from study.errors import UsageError
 from study.metrics import ERROR_NAMES
 from study.spec import Axis
@@ -111,7 +111,8 @@ def _plotly_subplots() -> Any:
 
 
 def _title(record: HeatmapRecord) -> str:
-    return f"<b>{record.title}</b><br><sup>{' '.join(record.summary)}</sup>"
+    title = f"<b>{record.title}</b><br><sup>{' '.join(record.summary)}</sup>"
+    return f'<span style="color:{ALARM}">{title}</span>' if record.doubtful else title
 
 
 def _colorscale(cmap: str | Colormap) -> list[tuple[float, str]]:

@@ -16,6 +16,7 @@ import pandas as pd
 from study.errors import UsageError
 from study.pairs import PAIRS
 from study.spec import Axis, Panel
+from study.witness_record import marked
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,6 +37,7 @@ class Landscape:
     normalized: bool = False  # whether λ is λ_norm
     panel: str = ""  # the panel's name; "" for a landscape of no study
     metric: str = "test_error"  # what `error` is: test_error or top5_error
+    doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
 
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))
@@ -69,7 +71,8 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
 
     Args:
         cells: one row per cell and seed: panel, alpha, lambda, seed, state, test_error
-            (percent), diverged, and optionally study; rows of other panels are ignored.
+            (percent), diverged, and optionally study and doubtful; rows of other panels are
+            ignored.
         panel: names the rows, and says which grid and pair they are of.
         metric: what the column test_error holds: the study's `error`.
 
@@ -91,8 +94,9 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
     errors = rows["test_error"].to_numpy(dtype=float)[on_grid]
     diverged = np.asarray(rows["diverged"].eq(True).fillna(False), dtype=np.float64)[on_grid]
     error, stderr, n = _statistics(flat, errors, shape)
+    doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
     return Landscape(
-        title=title(panel),
+        title=marked(title(panel), doubtful),
         pair=panel.pair,
         alpha=grid.alpha,
         lambda_=grid.lambda_,
@@ -103,6 +107,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
         normalized=panel.normalized,
         panel=panel.name,
         metric=metric,
+        doubtful=doubtful,
     )
 
 

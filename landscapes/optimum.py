@@ -34,8 +34,8 @@ class Move:
     λ = λ_norm·√(b/(B·T)); NaN where that does not apply (warm restarts: T changes within a run).
     """
 
-    origin: str  # the panel from which it moves
-    panel: str
+    origin: str  # label of the panel from which it moves
+    panel: str  # likewise
     alpha: Estimate
     raw_lambda: Estimate
     normalized_lambda: Estimate
@@ -91,8 +91,8 @@ def _move(origin: PanelData, end: PanelData) -> Move:
     else:
         raw, normalized = moved, _shifted(moved, octaves)
     return Move(
-        origin=origin.name,
-        panel=end.name,
+        origin=origin.label,
+        panel=end.label,
         alpha=(second.alpha - first.alpha).estimate(),
         raw_lambda=raw.estimate(),
         normalized_lambda=normalized.estimate(),

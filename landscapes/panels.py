@@ -15,13 +15,14 @@ from study.errors import UsageError
 from study.pairs import PAIRS
 from study.spec import Panel
 from study.store import Store
+from study.witness_record import marked
 
 
 @dataclass(frozen=True, eq=False)
 class PanelData:
     """A panel's cells, as a frame and as a landscape."""
 
-    name: str  # as tables in a terminal name it: "adamw", "fig2/adamw"
+    name: str  # as users name it: "adamw", "fig2/adamw"
     landscape: Landscape
     cells: pd.DataFrame  # the panel's landscape frame
     panel: Panel | None = None  # None for a published one
@@ -30,6 +31,11 @@ class PanelData:
     def title(self) -> str:
         """How figures and tables name the panel."""
         return self.landscape.title
+
+    @property
+    def label(self) -> str:
+        """The name as tables in a terminal show it: marked where the witness disagrees."""
+        return marked(self.name, self.landscape.doubtful)
 
 
 def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[PanelData]:

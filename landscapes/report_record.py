@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from landscapes import words
 from landscapes.comparison import Comparison, compare
+from landscapes.curves import cell_label
 from landscapes.edges import edges, extend_command
 from landscapes.findings import GRIDS
 from landscapes.landscape import Landscape, top_cells
@@ -20,9 +21,11 @@ from landscapes.separability import Separability, separability
 from landscapes.style import ticks
 from landscapes.surface import BASIN
 from landscapes.tuning import Recommendation, TuningPath, recommend, tuning_paths, usable
-from study.spec import Panel, Study
+from study.metrics import ERROR_NAMES
+from study.spec import Cell, Panel, Study
 from study.store import PanelProgress, Store
 from study.terminal import run_lines
+from study.witness_record import Witness
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class PanelReport:
     finished: int  # cells over all seeds
     total: int
     diverged: int
+    witness: Witness | None = None
+    spread: float | None = None  # standard deviation between seeds, points; None with one seed
 
     @property
     def title(self) -> str:
@@ -110,6 +115,23 @@ class PanelReport:
             f"τ = {found.tau:.2f}."
         )
 
+    @property
+    def witnessed(self) -> str:
+        """How far its witness lies from what was recorded."""
+        one, error = self.witness, ERROR_NAMES[self.landscape.metric]
+        cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
+        return words.witnessed(one, cell, error, self.spread, self.panel.epochs)
+
+    @property
+    def doubt(self) -> str:
+        """What the witness says against the panel; "" if nothing."""
+        if self.witness is None or self.witness.agrees:
+            return ""
+        return (
+            f"{words.doubtful(self.title)} ({self.witness.why}). Do not rely on it: train it with "
+            "--engine referee under another --name."
+        )
+
     def name(self, cell: tuple[int, int]) -> str:
         """A cell as a person says it: "α = 1/16, λ = 1/64"."""
         row, col = cell
@@ -135,6 +157,7 @@ class Report:
     asks_how_coupled: bool  # whether verdicts on α × λ are asked for
     pairings: tuple[Pairing, ...]
     moves: tuple[Move, ...]
+    doubts: tuple[str, ...]  # which panels are not what a plain loop gives
     warnings: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
     runs: tuple[str, ...]  # one line per run: when, where, which versions
@@ -152,8 +175,16 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
     study = store.study(name)
     chosen = study_panels(store, name, panels)
     progress = {one.panel: one for one in store.progress(name)}
+    witnesses = {one.panel: one for one in store.witnesses(name)}
+    noise = store.seed_noise(name)
     reports = tuple(
-        _panel_report(one, one.panel, progress[one.panel.name]) for one in chosen if one.panel
+        replace(
+            _panel_report(one, one.panel, progress[one.panel.name]),
+            witness=witnesses.get(one.panel.name),
+            spread=noise.get(one.panel.name),
+        )
+        for one in chosen
+        if one.panel
     )
     coupling = study.figure.kind in GRIDS or any(one.has_grid for one in reports)
     return Report(
@@ -165,6 +196,7 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
             for one, other in (alike(chosen) if coupling else ())
         ),
         moves=tuple(moves(chosen)) if coupling else (),
+        doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
         edges=tuple(
             (edge.sentence, extend_command(edge, study, store.display_url))

@@ -65,6 +65,7 @@ class SlicesRecord:
     y_range: tuple[float, float]  # percent; points above are marked at the top
     legend_title: str
     slices: tuple[Slice, ...]  # ascending
+    doubtful: bool = False  # whether the panel's witness disagrees
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def slices_record(
         y_range=(low - 0.05 * (high - low), high),
         legend_title=view.row_title + some,
         slices=tuple(_slice(view, row, places, labels[row]) for row in rows),
+        doubtful=landscape.doubtful,
     )
 
 

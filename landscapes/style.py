@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,20 @@ from matplotlib.axis import Axis as MplAxis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from study.errors import StoreError, UsageError
 from study.metrics import ERROR_NAMES
 from study.pairs import PAIRS
 from study.spec import Axis
+from study.witness_record import MARK
 
 # Sizes relative to rcParams["font.size"], so that a user's own style scales them.
 TITLE, TEXT, TICK = "medium", "small", "x-small"
 INK = "0.15"  # dark grey of marks and text
 FAINT = "0.75"  # light grey of frames
+ALARM = "#B00020"  # of words that must not be overlooked
 
 # Of pairs, in the order of their appearance: the Okabe-Ito palette, which the colour-blind can
 # tell apart. Where cells of a pair have shades, these are the maps that go with them.
@@ -167,6 +171,13 @@ def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
 def _times(axis: Axis) -> str:
     multiplier = ticks(axis).multiplier
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def alarm(texts: Iterable[Text]) -> None:
+    """Colour the texts that bear the mark of a panel whose witness disagrees."""
+    for text in texts:
+        if MARK in text.get_text():
+            text.set_color(ALARM)
 
 
 def line_width(epochs: int) -> float:

@@ -30,6 +30,7 @@ CELL_COLUMNS = (
     "seconds",
     "trial",
     "attempts",
+    "doubtful",
 )
 CURVE_COLUMNS = (
     "study",
@@ -42,6 +43,7 @@ CURVE_COLUMNS = (
     "test_loss",
     "test_error",
     "top5_error",
+    "doubtful",
 )
 
 
@@ -52,8 +54,9 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     (finished, running, failed, open), test_error (percent, Top-5 if that is the study's error;
     NaN unless finished; chance level if diverged), test_loss and train_loss (NaN too where
     diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
-    (number in the Optuna study), attempts. Under warm restarts, values are those at the end of
-    the last whole cycle, and what diverges after it does not count as diverged.
+    (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
+    Under warm restarts, values are those at the end of the last whole cycle, and what diverges
+    after it does not count as diverged.
 
     Raises:
         UsageError: the database holds no such study.
@@ -66,6 +69,7 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     frame["diverged"] = (epoch > 0).fillna(False).astype(bool)
     frame["diverged_epoch"] = epoch.where(frame["diverged"])
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
+    frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
     return _in_panel_order(frame, study)[list(CELL_COLUMNS)]
 
 
@@ -73,8 +77,8 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
-    test_error and top5_error (percent; the latter NaN for tasks of few classes). Losses are NaN
-    from the epoch of divergence on.
+    test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
+    the witness of its panel disagrees). Losses are NaN from the epoch of divergence on.
 
     Raises:
         UsageError: the database holds no such study.
@@ -92,6 +96,7 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     frame["value"] = np.concatenate([row["values"] for row in rows])
     wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
     wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
+    wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
     wide = wide.reindex(columns=list(CURVE_COLUMNS))
     return _in_panel_order(wide, study)
 
@@ -116,8 +121,14 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _stored(columns: tuple[str, ...]) -> list[str]:
-    """The columns that come from the store; the rest are the panel's."""
-    return [c for c in columns if c not in ("study", "pair", "schedule", "epochs", "normalized")]
+    """The columns that come from the store's cells; the rest are the panel's."""
+    of_panel = ("study", "pair", "schedule", "epochs", "normalized", "doubtful")
+    return [c for c in columns if c not in of_panel]
+
+
+def _doubtful(store: Store, name: str) -> list[str]:
+    """The panels whose witness disagrees."""
+    return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
 
 
 def _panel_facts(study: Study) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import math
 
 from landscapes.bootstrap import Estimate
 from landscapes.separability import BENT, TILTED, Separability
+from study.witness_record import DOUBT, Witness
 
 UNKNOWN = "–"
 STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
@@ -68,6 +69,55 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
 def unfinished(title: str, finished: int, total: int) -> str:
     """That cells of a panel are missing."""
     return f"{title}: {finished} of {total} cells have finished; the numbers may change"
+
+
+def doubtful(title: str) -> str:
+    """That the witness of a panel disagrees; the title is marked."""
+    return f"{title}: {DOUBT}"
+
+
+def witnessed(
+    witness: Witness | None, cell: str, error: str, noise: float | None, epochs: int | None
+) -> str:
+    """How far the witness of a panel lies from what was recorded, in sentences.
+
+    Args:
+        witness: the newest one of the panel, if it has any.
+        cell: which one it is: "α = 1/16, λ = 1/64".
+        error: what the study's error is called.
+        noise: standard deviation between seeds, in points; None with one seed.
+        epochs: the panel's budget.
+    """
+    if witness is None:
+        return "No witness: no cell of this panel was trained again by a plain loop."
+    found, recorded = _percent(witness.found), _percent(witness.recorded)
+    return (
+        f"Witness: {cell}, seed {witness.seed}, was trained again by a plain loop, for "
+        f"{witness.epochs} of {epochs} epochs. Its {error} is then {found}, where {recorded} was "
+        f"recorded{_apart(witness, noise)}{_moved(witness)}."
+    )
+
+
+def _apart(witness: Witness, noise: float | None) -> str:
+    """How far the two errors of a witness lie from each other; empty where one is unknown."""
+    if math.isnan(witness.distance):
+        return ""
+    deviations = witness.deviations(noise)
+    if math.isnan(deviations):
+        return f": {number(witness.distance)} points apart"
+    return f": {number(deviations, 1)} standard deviations of the seeds' noise apart"
+
+
+def _moved(witness: Witness) -> str:
+    """What rounding does to the cell; empty where that is unknown."""
+    if math.isnan(witness.rounding):
+        return ""
+    points = number(witness.rounding)
+    return f"; one rounding unit in its start weights moves it by {points} points"
+
+
+def _percent(error: float) -> str:
+    return "none" if math.isnan(error) else f"{number(error)} %"
 
 
 def verdict_line(title: str, found: Separability) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from study.metrics import ERROR_NAMES
+from study.witness_record import marked
 
 if TYPE_CHECKING:
     from study.live import LiveView
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from study.spec import Study
     from study.store import Failure, PanelProgress, WorkerNow
     from study.store.merging import Merged
+    from study.witness_record import Witness
 
 TABLE: dict[str, Any] = {
     "box": None,
@@ -259,8 +261,14 @@ def print_table(console: Console, table: Table) -> None:
     Console(file=console.file, width=width).print(table)
 
 
-def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
-    """One row per panel: cells by state, error of the best cell, time summed over workers."""
+def status_table(
+    study: Study, progress: Sequence[PanelProgress], witnesses: Sequence[Witness] = ()
+) -> Table:
+    """One row per panel: cells by state, error of the best cell, time summed over workers.
+
+    Panels whose witness disagrees are marked.
+    """
+    doubtful = {witness.panel for witness in witnesses if not witness.agrees}
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
     table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
     error = ERROR_NAMES[study.error]
@@ -281,7 +289,8 @@ def status_table(study: Study, progress: Sequence[PanelProgress]) -> Table:
         waiting = p.total - p.finished - p.running - p.failed
         counts = (p.total, p.finished, p.running, waiting, p.diverged, p.failed)
         best = f"{p.best:.2f}" if p.best is not None else "–"
-        table.add_row(p.panel, *map(str, counts), best, f"{p.seconds:.0f} s")
+        name = marked(p.panel, p.panel in doubtful)
+        table.add_row(name, *map(str, counts), best, f"{p.seconds:.0f} s")
     return table
 
 
@@ -310,6 +319,22 @@ def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
     return [*lines, f"try again:  {retry}"]
+
+
+def witness_lines(
+    study: Study, witnesses: Sequence[Witness], noise: Mapping[str, float]
+) -> Iterator[str]:
+    """How the witness of each panel lies, where there is one.
+
+    Args:
+        study: whose witnesses they are.
+        witnesses: the newest of each panel.
+        noise: standard deviation between seeds, in points, of panels with several.
+    """
+    for one in witnesses:
+        name = marked(one.panel, not one.agrees)
+        said = one.line(noise.get(one.panel), study.panel(one.panel).epochs)
+        yield f"witness of {name}: {said}"
 
 
 def merged_line(merged: Merged, resume: str) -> str:

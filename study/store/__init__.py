@@ -26,13 +26,14 @@ from study.errors import StudyMismatchError, UsageError
 from study.outcome import Outcome
 from study.provenance import Worker
 from study.spec import Study
-from study.store import claims, reading, schema
+from study.store import claims, reading, results, schema
 from study.store.claims import LEASE, Claim
 from study.store.database import DEFAULT_URL, Database, figures_folder, now
 from study.store.grid import Chunking, add_cells, optuna_study_name
 from study.store.reading import CellMean, Failure, PanelProgress, WorkerNow
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
+from study.witness_record import Witness
 
 __all__ = [
     "DEFAULT_URL",
@@ -296,6 +297,16 @@ class Store:
         """For how many seconds more the claims of the run's workers live, by process id."""
         return self.database.read(lambda c: claims.leases(c, run_id))
 
+    # ---- witnesses ----------------------------------------------------------------------------
+
+    def record_witness(self, name: str, witness: Witness) -> None:
+        """Write a witness of the study; from now on it is the one that counts of its panel."""
+        self.database.write(lambda c: results.write_witness(c, name, witness))
+
+    def witnesses(self, name: str) -> list[Witness]:
+        """The newest witness of each panel of the study that has one, in panel order."""
+        return self.read_study(name, reading.witnesses)
+
     # ---- reading ------------------------------------------------------------------------------
 
     def progress(self, name: str) -> list[PanelProgress]:
@@ -316,6 +327,13 @@ class Store:
         Far cheaper than `cells`: for looking often while a study runs.
         """
         return self._read(name, reading.means)
+
+    def seed_noise(self, name: str) -> dict[str, float]:
+        """How far seeds scatter, by panel: standard deviation of the error, points.
+
+        The median over the cells that several seeds finished; panels without one are left out.
+        """
+        return self._read(name, reading.seed_noise)
 
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of the study, one row each, by panel, seed, α and λ.

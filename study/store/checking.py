@@ -25,6 +25,7 @@ from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
 from study.store.whole import Place, StoredCell, places_of, stored_cells
+from study.witness_record import DOUBT
 
 _trial = models.TrialModel.__table__
 _optuna_study = models.StudyModel.__table__
@@ -171,6 +172,7 @@ def _check_study(
         yield from _by_panel(study, what, places, rescue)
     missing = [place for place in places_of(study) if place not in known]
     yield from _by_panel(study, "missing", missing, f"add and train them:  {again}")
+    yield from _doubts(store, study)
     for worker in store.workers(study.name):
         if not worker.alive:
             what = f"{worker.cells} cells of panel '{worker.panel}', seed {worker.seed}, are held"
@@ -181,6 +183,19 @@ def _check_study(
         what = f"study {study.name}: {failed} cells failed"
         retry = command_line("resume", study, store.display_url, "--retry-failed")
         yield Finding(what, f"try again:  {retry}", is_fault=False)
+
+
+def _doubts(store: Store, study: Study) -> Iterator[Finding]:
+    """Witnesses that disagree with what was recorded."""
+    for witness in store.witnesses(study.name):
+        if not witness.agrees:
+            where = f"study {study.name}, panel '{witness.panel}', seed {witness.seed}"
+            cell = f"α = {witness.alpha:g}, λ = {witness.lambda_:g}"
+            yield Finding(
+                f"{where}: the witness disagrees ({cell}): {witness.why}",
+                f"the results of this panel are {DOUBT}: train it with --engine referee under "
+                "another --name",
+            )
 
 
 def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> Iterator[Finding]:

@@ -21,12 +21,13 @@ from sqlalchemy.engine import Connection, RowMapping
 from study.errors import StoreError, UsageError
 from study.spec import Cell
 from study.store import Store
-from study.store.reading import is_running
+from study.store.reading import is_running, witness_rows
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
+from study.store.tables import witness_table as _witness
 from study.store.whole import ROUNDING, Place, StoredCell, place_of, places_of, stored_cells
 
 _trial = models.TrialModel.__table__
@@ -94,6 +95,9 @@ def _merge_study(into: Store, source: Store, name: str) -> Merged:
         if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
     into.database.write(partial(_remove_empty, study.name))
+    errors = {cell.place: cell.row["value"] for cell in cells if cell.is_whole}
+    witnesses = source.database.read(partial(witness_rows, name=study.name))
+    into.database.write(partial(_take_witnesses, study.name, witnesses, errors))
     progress = into.progress(study.name)
     return replace(found, open=sum(p.total - p.finished - p.failed for p in progress))
 
@@ -228,6 +232,24 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
             _copy(connection, mine, trials, results)
         found = _sum(found, _compare(whole, mine, targets))
     return found
+
+
+def _take_witnesses(
+    name: str, rows: Sequence[RowMapping], errors: dict[Place, float], connection: Connection
+) -> None:
+    """Write the witnesses that are not here yet, of cells that have the same error here as there.
+
+    What a cell of another error was found to be says nothing about the one that is here.
+    """
+    study_id = _study_id(connection, name)
+    here = {place: row["error"] for place, row in _targets(connection, study_id).items()}
+    known = {(row["panel"], row["written"]) for row in witness_rows(connection, name)}
+    for row in rows:
+        mine, theirs = here.get(place_of(row)), errors.get(place_of(row))
+        is_same = mine is not None and theirs is not None and abs(mine - theirs) <= ROUNDING
+        if is_same and (row["panel"], row["written"]) not in known:
+            facts = {key: value for key, value in row.items() if key != "witness_id"}
+            connection.execute(_witness.insert().values(facts | {"study_id": study_id}))
 
 
 def _dispossess(connection: Connection, chunk_ids: Iterable[int]) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from optuna.storages._rdb import models
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
+from study.spec import Study
 from study.store.database import now
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
+from study.store.tables import witness_table as _witness
+from study.witness_record import Witness
 
 _trial = models.TrialModel.__table__
 _value = models.TrialValueModel.__table__
@@ -205,6 +212,66 @@ def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
     )
     rows = [dict(row) for row in connection.execute(query).mappings()]
     return [row | {"values": np.frombuffer(row.pop("data"), "<f4")} for row in rows]
+
+
+def witnesses(connection: Connection, study: Study) -> list[Witness]:
+    """The newest witness of each panel that has one."""
+    newest = {row["panel"]: row for row in witness_rows(connection, study.name)}
+    return [_witness_of(newest[panel.name]) for panel in study.panels if panel.name in newest]
+
+
+def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:
+    """All witnesses of a study, oldest first; none where an older schema could not be upgraded."""
+    if not sa.inspect(connection).has_table(_witness.name):
+        return []
+    query = (
+        sa.select(_witness)
+        .join(_study)
+        .where(_study.c.name == name)
+        .order_by(_witness.c.written, _witness.c.witness_id)
+    )
+    return connection.execute(query).mappings().all()
+
+
+def _witness_of(row: RowMapping) -> Witness:
+    return Witness(
+        panel=row["panel"],
+        seed=row["seed"],
+        alpha=row["alpha"],
+        lambda_=row["lambda"],
+        epochs=row["epochs"],
+        recorded=_or_nan(row["recorded"]),
+        found=_or_nan(row["found"]),
+        rounding=_or_nan(row["rounding"]),
+        agrees=row["agrees"],
+        why=row["why"],
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def seed_noise(connection: Connection, name: str) -> dict[str, float]:
+    """Standard deviation of the error between seeds, in points, by panel: median of the cells.
+
+    Panels without a cell that several seeds finished, none of them diverged, are left out.
+    """
+    query = (
+        sa.select(_chunk.c.panel, _cell.c.alpha, _cell.c["lambda"], _value.c.value)
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id)
+        .where(_study.c.name == name, _chunk.c.state == "done", _cell.c.diverged_epoch == 0)
+    )
+    errors: defaultdict[tuple[str, float, float], list[float]] = defaultdict(list)
+    for panel, alpha, lambda_, error in connection.execute(query):
+        errors[panel, alpha, lambda_].append(error)
+    spreads: defaultdict[str, list[float]] = defaultdict(list)
+    for (panel, _, _), values in errors.items():
+        if len(values) > 1:
+            spreads[panel].append(statistics.stdev(values))
+    return {panel: statistics.median(spread) for panel, spread in spreads.items()}
 
 
 def _identity() -> tuple[sa.Column[Any], ...]:

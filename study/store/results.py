@@ -1,4 +1,4 @@
-"""Writing results: values and curves where Optuna looks for them, and whole curves beside."""
+"""Writing results: values and curves where Optuna looks for them, whole curves; and witnesses."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
+import sqlalchemy as sa
 from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection
 
 from study.outcome import Outcome
+from study.store.database import now
 from study.store.tables import cell_table as _cell
 from study.store.tables import curve_table as _curve
+from study.store.tables import study_table as _study
+from study.store.tables import witness_table as _witness
+from study.witness_record import Witness
 
 OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
+WHY = 500  # characters kept of what a witness differs in
 
 _value = models.TrialValueModel.__table__
 
@@ -77,6 +83,35 @@ def write_outcome(connection: Connection, trial_ids: Sequence[int], outcome: Out
     connection.execute(models.TrialUserAttributeModel.__table__.insert(), attributes)
     connection.execute(models.TrialIntermediateValueModel.__table__.insert(), steps)
     connection.execute(_curve.insert(), curves)
+
+
+def write_witness(connection: Connection, name: str, witness: Witness) -> None:
+    """Write a witness of the study of this name."""
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == name)
+    connection.execute(
+        _witness.insert().values(
+            {
+                "study_id": study_id.scalar_subquery(),
+                "written": now(),
+                "panel": witness.panel,
+                "seed": witness.seed,
+                "alpha": witness.alpha,
+                "lambda": witness.lambda_,
+                "epochs": witness.epochs,
+                "recorded": _finite_or_none(witness.recorded),
+                "found": _finite_or_none(witness.found),
+                "rounding": _finite_or_none(witness.rounding),
+                "agrees": witness.agrees,
+                "why": _stored_text(witness.why),
+            }
+        )
+    )
+
+
+def _stored_text(text: str) -> str:
+    """A line of bounded length, without the one character that PostgreSQL does not store."""
+    text = " ".join(text.replace("\x00", "\N{REPLACEMENT CHARACTER}").split())
+    return text if len(text) <= WHY else text[: WHY - 1] + "…"
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateColumn
 
 from study.errors import MissingStoreError, StoreError
 from study.store.database import Database
-from study.store.tables import ADDED, SCHEMA_VERSION, chunk_order, metadata
+from study.store.tables import ADDED, READABLE, SCHEMA_VERSION, chunk_order, metadata
 from study.store.tables import schema_table as _schema
 
 OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
@@ -79,7 +79,7 @@ def check(database: Database) -> None:
         )
     ours, optunas = database.read(_versions)
     if ours in ADDED:
-        ours = database.write(_upgrade)
+        ours = _upgraded(database, ours)
     for whose, found, expected in (
         ("this tool", ours, SCHEMA_VERSION),
         ("Optuna", optunas, OPTUNA_SCHEMA),
@@ -91,6 +91,19 @@ def check(database: Database) -> None:
             )
 
 
+def _upgraded(database: Database, version: int) -> int:
+    """Upgrade the tables; the version that they may be read as.
+
+    Where nothing can be written, they stay as they are, if that does for reading.
+    """
+    try:
+        return database.write(_upgrade)
+    except StoreError:
+        if version not in READABLE:
+            raise
+        return SCHEMA_VERSION
+
+
 def _versions(connection: Connection) -> tuple[int | None, str | None]:
     """Of our schema and of Optuna's."""
     ours = connection.scalar(sa.select(_schema.c.version))
@@ -98,13 +111,14 @@ def _versions(connection: Connection) -> tuple[int | None, str | None]:
 
 
 def _upgrade(connection: Connection) -> int:
-    """Add the columns and the index that were missing; the version that the schema has then."""
+    """Add the columns, tables and index that are missing; the version that the schema has then."""
     connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
     found = connection.scalar(sa.select(_schema.c.version))
     for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
         for column in ADDED[version]:
             added = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
+    metadata.create_all(connection)
     chunk_order.drop(connection, checkfirst=True)  # of fewer columns
     chunk_order.create(connection)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))

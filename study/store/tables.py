@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = sa.MetaData()
 
@@ -93,8 +93,28 @@ curve_table = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),  # n little-endian float32
 )
 
-# What databases of an older schema lack, by the version they had; every column may be null.
+witness_table = sa.Table(  # a cell trained again by the plain loop; the newest of a panel counts
+    "landscape_witness",
+    metadata,
+    sa.Column("witness_id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), nullable=False, index=True),
+    sa.Column("written", sa.Float(53), nullable=False),  # seconds since 1970, database clock
+    sa.Column("panel", sa.String(255), nullable=False),
+    sa.Column("seed", sa.BigInteger, nullable=False),
+    sa.Column("alpha", sa.Float(53), nullable=False),
+    sa.Column("lambda", sa.Float(53), nullable=False),
+    sa.Column("epochs", sa.Integer, nullable=False),
+    sa.Column("recorded", sa.Float(53)),  # percent; null: no finite number, as below
+    sa.Column("found", sa.Float(53)),  # percent
+    sa.Column("rounding", sa.Float(53)),  # points
+    sa.Column("agrees", sa.Boolean, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
+# Columns that databases of an older schema lack, by the version they had; all may be null.
 ADDED = {
     1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.reason),
     2: (chunk_table.c.falls,),
+    3: (),
 }
+READABLE = (3,)  # older schemas that hold all that readers need

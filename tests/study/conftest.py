@@ -1,7 +1,9 @@
 """Tiny tasks that train in milliseconds; databases of both kinds."""
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.postgres import URL, fresh_database
 from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained
 
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+DATABASES = Path(__file__).parent / "databases"  # that older versions wrote
 CLASSES = 3
 TRAIN, TEST = 23, 17  # in batches of 5, the last one has 3
 
@@ -40,6 +43,15 @@ def any_store(store_url: str) -> Iterator[Store]:
     opened = Store(store_url, create=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """A database that a version of schema 3 wrote: two cells are finished, one is open."""
+    path, script = tmp_path / "before.db", DATABASES / "schema-3.sql"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script.read_text())
+    return path
 
 
 @pytest.fixture(autouse=True)

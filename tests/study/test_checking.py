@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from study.spec import Study
 from study.store import Store
 from study.store.checking import Finding, check
 from tests.conftest import make_outcome, make_study
-from tests.study.test_store import begin, create, train_all
+from tests.study.test_store import WITNESS, begin, create, train_all
 
 ONE = "(SELECT min(trial_id) FROM landscape_cell)"
 LAST = "(SELECT max(trial_id) FROM landscape_cell)"
@@ -49,6 +50,25 @@ def half_done(any_store: Store, small_study: Study) -> Store:
     train_all(any_store, make_study(pairs=("sgd",)))
     create(any_store, small_study)
     return any_store
+
+
+def test_a_witness_that_disagrees_is_a_fault(half_done: Store):
+    half_done.record_witness("small", WITNESS)
+    assert list(check(half_done, ["small"])) == []
+    differs = replace(
+        WITNESS, agrees=False, why="train loss after epoch 2: 0.5 recorded, 0.7 found"
+    )
+    half_done.record_witness("small", differs)
+    assert list(check(half_done, ["small"])) == [
+        Finding(
+            "study small, panel 'sgd', seed 0: the witness disagrees (α = 0.05, λ = 0.001): "
+            "train loss after epoch 2: 0.5 recorded, 0.7 found",
+            "the results of this panel are not what a plain loop gives: train it with --engine "
+            "referee under another --name",
+        )
+    ]
+    half_done.record_witness("small", WITNESS)
+    assert list(check(half_done, ["small"])) == []
 
 
 def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,14 @@ from study.store.checking import check
 from study.store.merging import Merged, merge
 from tests.conftest import make_outcome, make_study
 from tests.study.test_checking import CHUNK, ONE, spoil
-from tests.study.test_store import FOUR_CELLS, begin, create, optuna_study, train_all
+from tests.study.test_store import (
+    FOUR_CELLS,
+    WITNESS,
+    begin,
+    create,
+    optuna_study,
+    train_all,
+)
 
 
 @pytest.fixture
@@ -254,3 +263,38 @@ def test_many_cells_are_taken_in_several_transactions(
     train_all(other, make_study(seeds=2))
     assert merged(any_store, other) == Merged("small", taken=24)
     assert results(any_store) == results(other)
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_witnesses_are_taken_with_their_age_and_once(any_store: Store, other: Store, way: str):
+    into, source = (any_store, other) if way == "there" else (other, any_store)
+    train_all(source, make_study())
+    other_panel = replace(WITNESS, panel="adamw", recorded=math.nan)
+    for one in (replace(WITNESS, agrees=False, why="differs"), other_panel, WITNESS):
+        source.record_witness("small", one)
+    merged(into, source)
+    assert into.witnesses("small") == source.witnesses("small")
+    newer = replace(WITNESS, found=7.0)
+    into.record_witness("small", newer)
+    merged(into, source)
+    assert into.witnesses("small")[0] == newer
+    query = "SELECT count(*) FROM landscape_witness"
+    assert into.database.read(lambda c: c.exec_driver_sql(query).scalar()) == 4
+
+
+def test_a_witness_of_other_results_is_left_where_it_is(any_store: Store, other: Store):
+    train_all(any_store, FOUR_CELLS)
+    run_id = begin(other, FOUR_CELLS)
+    while (claim := other.claim("small", Worker(), run_id)) is not None:
+        other.record(claim, make_outcome(2, start=50.0))
+    other.record_witness("small", replace(WITNESS, lambda_=0.01))
+    merged(any_store, other)
+    assert any_store.witnesses("small") == []
+
+
+def test_of_an_older_database_that_cannot_be_written_all_is_taken(
+    any_store: Store, before: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("study.store.database.os.access", lambda *path: False)
+    with closing(Store(str(before))) as source:
+        assert merged(any_store, source) == Merged("small", taken=2, open=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
@@ -43,9 +44,11 @@ from study.store.claims import FALLS
 from study.store.database import Database
 from study.store.tables import ADDED, SCHEMA_VERSION
 from study.store.unopened import Begun, how_begun, missing_cells
+from study.witness_record import Witness
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
 FINGERPRINT = "abc"
+WITNESS = Witness("sgd", 0, 0.05, 0.001, 3, recorded=1.0, found=1.25, rounding=0.5, agrees=True)
 
 
 @pytest.fixture
@@ -712,6 +715,82 @@ class TestRecord:
         assert how_begun(store.url, "small") is None  # finished
 
 
+class TestWitnesses:
+    def test_the_newest_of_each_panel_counts_in_panel_order(
+        self, store: Store, small_study: Study
+    ):
+        create(store, small_study)
+        assert store.witnesses("small") == []
+        first, second = replace(WITNESS, panel="adamw"), replace(WITNESS, found=2.0)
+        for one in (first, WITNESS, second):
+            store.record_witness("small", one)
+        assert store.witnesses("small") == [second, first]
+
+    def test_studies_have_their_own(self, store: Store):
+        create(store, make_study())
+        create(store, make_study(name="second"))
+        store.record_witness("second", WITNESS)
+        assert store.witnesses("small") == []
+        assert store.witnesses("second") == [WITNESS]
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+    def test_what_is_no_finite_number_comes_back_as_nan(
+        self, store: Store, small_study: Study, value: float
+    ):
+        create(store, small_study)
+        lost = replace(WITNESS, recorded=value, found=value, rounding=value, agrees=False)
+        store.record_witness("small", lost)
+        (read,) = store.witnesses("small")
+        assert all(map(math.isnan, (read.recorded, read.found, read.rounding)))
+        assert not read.agrees
+        columns = "recorded IS NULL AND found IS NULL AND rounding IS NULL"
+        query = f"SELECT count(*) FROM landscape_witness WHERE {columns}"
+        assert store.database.read(lambda c: c.exec_driver_sql(query).scalar()) == 1
+
+    @pytest.mark.parametrize("seed", [0, 2**62])
+    @pytest.mark.parametrize(
+        ("why", "kept"),
+        [
+            ("train loss after epoch 3", "train loss after epoch 3"),
+            ("a\x00b", "a\N{REPLACEMENT CHARACTER}b"),
+            ("two\nlines", "two lines"),
+            ("λ" * 500, "λ" * 500),
+            ("λ" * 501, "λ" * 499 + "…"),
+        ],
+        ids=["short", "null", "lines", "long", "too long"],
+    )
+    def test_any_reason_is_kept_as_a_short_line(
+        self, store: Store, small_study: Study, why: str, kept: str, seed: int
+    ):
+        create(store, small_study)
+        store.record_witness("small", replace(WITNESS, seed=seed, agrees=False, why=why))
+        assert store.witnesses("small") == [replace(WITNESS, seed=seed, agrees=False, why=kept)]
+
+    def test_of_no_study_there_is_none(self, store: Store, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("study.store.database.COLLISIONS", 0.0)
+        with pytest.raises(UsageError, match="no study 'small'"):
+            store.witnesses("small")
+        with pytest.raises(StoreError):
+            store.record_witness("small", WITNESS)
+
+    def test_the_noise_of_seeds_is_the_median_of_the_cells(self, store: Store):
+        study = make_study(pairs=("sgd",), seeds=2, alphas=(0.1,), lambdas=(0.0, 0.01, 0.1))
+        store.create(study, FINGERPRINT, lambda cells: [cells])
+        run_id = store.start_run("small", {})
+        assert store.seed_noise("small") == {}
+        for errors in ((1.0, 2.0, 9.0), (1.0, 4.0, 0.0)):
+            claim = store.claim("small", Worker(), run_id)
+            assert claim is not None
+            curve = np.tile(np.array(errors, np.float32)[:, None], (1, 3))
+            curves = {metric: curve.copy() for metric in METRICS}
+            store.record(claim, Outcome(curves, np.zeros(3, np.int64), seconds=1.0))
+        assert store.seed_noise("small") == {"sgd": pytest.approx(math.sqrt(2))}
+
+    def test_one_seed_has_no_noise(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        assert store.seed_noise("small") == {}
+
+
 class TestBadDatabases:
     def test_a_missing_database_is_named(self, tmp_path: Path):
         path = tmp_path / "none.db"
@@ -805,7 +884,7 @@ class TestBadDatabases:
         with pytest.raises(StoreError, match=f"another version of {whose}.*expected"):
             Store(store.url)
 
-    @pytest.mark.parametrize("version", [1, 2])
+    @pytest.mark.parametrize("version", [1, 2, 3])
     def test_a_database_of_an_older_schema_is_upgraded(
         self, store: Store, small_study: Study, version: int
     ):
@@ -814,6 +893,7 @@ class TestBadDatabases:
         before = store.cells("small"), store.curves("small")
         lacking = [column for since in range(version, SCHEMA_VERSION) for column in ADDED[since]]
         for statement in (
+            "DROP TABLE landscape_witness",
             "DROP INDEX landscape_chunk_order",
             *(f"ALTER TABLE {c.table.name} DROP COLUMN {c.name}" for c in lacking),
             "CREATE INDEX landscape_chunk_order ON landscape_chunk (attempts)",
@@ -825,9 +905,33 @@ class TestBadDatabases:
             train_all(upgraded, make_study(seeds=2))
             assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
             assert upgraded.workers("small") == []
+            assert upgraded.witnesses("small") == []
+            upgraded.record_witness("small", WITNESS)
+            assert upgraded.witnesses("small") == [WITNESS]
         fresh, old = sa.inspect(store.database.engine), "landscape_chunk"
         indexes = {index["name"]: index["column_names"] for index in fresh.get_indexes(old)}
         assert "falls" in indexes["landscape_chunk_order"]
+
+    def test_a_database_that_the_version_before_wrote_is_upgraded(self, before: Path):
+        with closing(Store(str(before))) as upgraded:
+            upgraded.record_witness("small", WITNESS)
+            assert upgraded.witnesses("small") == [WITNESS]
+            assert [f.what for f in check(upgraded, ["small"])] == []
+            train_all(upgraded, upgraded.study("small"))
+            assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
+
+    def test_where_it_cannot_be_written_it_is_read_as_it_is(
+        self, before: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        content = before.read_bytes()
+        monkeypatch.setattr("study.store.database.os.access", lambda *path: False)
+        with closing(Store(str(before))) as opened:
+            assert [row["state"] for row in opened.cells("small")] == ["finished"] * 2 + ["open"]
+            assert opened.witnesses("small") == []
+            assert list(check(opened, ["small"])) == []
+            with pytest.raises(StoreError, match="write permission"):
+                opened.start_run("small", {})
+        assert before.read_bytes() == content
 
     def test_without_its_driver_postgresql_says_what_to_install(
         self, monkeypatch: pytest.MonkeyPatch
@@ -919,8 +1023,9 @@ def test_every_write_takes_the_lock_with_its_first_statement(on_sqlite: Store, s
     assert claim is not None
     store.beat(claim)
     store.record(claim, make_outcome(2))
+    store.record_witness("small", WITNESS)
     begins = [s for s in statements if s.startswith("BEGIN")]
-    assert begins == ["BEGIN IMMEDIATE"] * 5
+    assert begins == ["BEGIN IMMEDIATE"] * 6
 
 
 def test_panels_and_seeds_do_not_mix_their_cells(store: Store):
