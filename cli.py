@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from study.plan import Plan
     from study.pools import Cluster
     from study.spec import FigureKind, Study
-    from study.store import Store
+    from study.store import PanelProgress, Store
     from study.tasks.data_sets import DataSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -100,6 +100,7 @@ class Training:
     engine: str | None = None
     dask: str | None = None  # address
     no_live: bool = True
+    no_witness: bool = False
     rounds: int = 0  # of extension, at most
     no_plot: bool = True
 
@@ -113,6 +114,11 @@ TRAINING = {
         default=0,
         metavar="N",
         help="Up to N times, extend sides where best cells lie on the border, and train on.",
+    ),
+    "no_witness": click.option(
+        "--no-witness",
+        is_flag=True,
+        help="At the end, train no cell of each panel again by a plain loop, to compare.",
     ),
     "no_live": click.option(
         "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
@@ -278,7 +284,7 @@ def resume(
     help="Leave when others hold all that is open.  [default: stay, since they may die]",
 )
 @store_option
-@training_options("device", "workers", "engine")
+@training_options("device", "workers", "engine", "no_witness")
 def worker(
     name: str,
     task: str | None,
@@ -313,7 +319,9 @@ def worker(
     options = (*waiting, *_going_on(training))
     again = command_line("worker", plan.study, opened.display_url, *options)
     with _resumable(opened, name, again):
+        before = opened.progress(name)
         run(plan, opened, ProgressLines(_console()), stay=not no_wait)
+        _call_witnesses(plan, opened, before, training)
 
 
 @main.command()
@@ -836,19 +844,33 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
 
     name = plan.study.name
     created = store.create(plan.study, plan.fingerprint, plan.chunks)
-    finished = sum(p.finished for p in store.progress(name))
+    before = store.progress(name)
+    finished = sum(p.finished for p in before)
     _print_plain(console, _workers_line(plan, store))
     for line in choice_lines(plan):
         _print_plain(console, line)
     shown = not training.no_live and can_show(console)
     view = LiveView(created.study, lambda: store.means(name)) if shown else None
     again = command_line("resume", created.study, store.display_url, *_going_on(training))
-    with (
-        _cluster(training.dask) as pool,
-        _resumable(store, name, again),
-        ProgressBar(console, created.total, finished, view) as bar,
-    ):
-        run(plan, store, bar, pool)
+    with _cluster(training.dask) as pool, _resumable(store, name, again):
+        with ProgressBar(console, created.total, finished, view) as bar:
+            run(plan, store, bar, pool)
+        _call_witnesses(plan, store, before, training)
+
+
+def _call_witnesses(
+    plan: Plan, store: Store, before: list[PanelProgress], training: Training
+) -> None:
+    """Train a cell again of each panel that is done now, unless that is not wanted."""
+    if training.no_witness:
+        return
+    from study.terminal import trial_bar
+    from study.witness import call_witnesses, newly_done
+
+    console = _console()
+    panels = newly_done(before, store.progress(plan.study.name))
+    tell = functools.partial(_print_plain, console)
+    call_witnesses(plan, store, panels, tell, functools.partial(trial_bar, console))
 
 
 def _cluster(address: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
@@ -870,6 +892,8 @@ def _going_on(training: Training) -> Iterator[str]:
     for name, value in options.items():
         if value is not None:
             yield from (name, str(value))
+    if training.no_witness:
+        yield "--no-witness"
 
 
 def _workers_line(plan: Plan, store: Store) -> str:

@@ -167,7 +167,7 @@ class Memory:
     def recall(self, engine: str) -> Finding | None:
         """What was found; None if the engine was never tried, or the file is damaged."""
         found = self._read().get(engine)
-        return Finding(**found) if _is_finding(found) else None
+        return Finding(**found) if found is not None and _is_finding(found) else None
 
     def keep(self, engine: str, found: Finding) -> None:
         """Remember; several runs at once may do so."""
@@ -185,8 +185,9 @@ class Memory:
 
 
 def _is_finding(found: object) -> bool:
-    words = isinstance(found, dict) and found.keys() == {"why_not", "no_checkpoint"}
-    return words and all(v is None or isinstance(v, str) for v in found.values())
+    if not isinstance(found, dict) or found.keys() != {"why_not", "no_checkpoint"}:
+        return False
+    return all(value is None or isinstance(value, str) for value in found.values())
 
 
 def find(
@@ -308,8 +309,7 @@ class Reference:
     def _observe(
         self, pair: str, seed: int, cell: Cell, arithmetic: Arithmetic, shaken: float = 0.0
     ) -> Observation:
-        how = {"seed": seed, "shaken": shaken}
-        return observe(self.subject, "referee", pair, [cell], arithmetic, **how)
+        return observe(self.subject, "referee", pair, [cell], arithmetic, seed=seed, shaken=shaken)
 
     def _first_observation(self, options: Options) -> tuple[Arithmetic, Observation]:
         """In the highest precision in which the plain loop runs, at an α that keeps it finite."""

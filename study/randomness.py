@@ -47,7 +47,7 @@ def seed_all(seed: int, device: str = "cpu") -> None:
 
 def random_state(device: str = "cpu") -> State:
     """Where all generators are; tensors and numbers only."""
-    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)  # type: ignore[misc]
+    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
     state: State = {
         "torch": torch.get_rng_state(),
         "numpy": [torch.from_numpy(np.asarray(key, np.int64)), position, has_gauss, gauss],

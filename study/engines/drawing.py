@@ -61,7 +61,8 @@ class UnfusedDropout(TorchFunctionMode):
 
 def order_of(tensor: Tensor) -> Order:
     """In which its dimensions lie in memory."""
-    return tuple(sorted(range(tensor.ndim), key=lambda d: (-tensor.stride(d), d)))
+    strides = tensor.stride()
+    return tuple(sorted(range(tensor.ndim), key=lambda d: (-strides[d], d)))
 
 
 def orders_of(network: nn.Module, inputs: Tensor) -> list[Order]:

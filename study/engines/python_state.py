@@ -90,13 +90,9 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Tensor):
         held = isinstance(value, nn.Parameter) or value.grad_fn is not None
-        return (
-            _MISSING
-            if held or torch._C._functorch.is_functorch_wrapped_tensor(value)
-            else (value.detach().cpu().clone())
-        )
-    if type(value) in (list, tuple):
-        items = [_plain(item) for item in value]  # type: ignore[attr-defined]
+        return _MISSING if held or not _has_memory(value) else value.detach().cpu().clone()
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        items = [_plain(item) for item in value]
         return _MISSING if any(item is _MISSING for item in items) else type(value)(items)
     if type(value) is dict:
         pairs = {key: _plain(item) for key, item in value.items()}
@@ -104,6 +100,15 @@ def _plain(value: object) -> object:
         whole = plain_keys and not any(item is _MISSING for item in pairs.values())
         return pairs if whole else _MISSING
     return _MISSING
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """Whether it is a tensor by itself, and not one that vmap has wrapped."""
+    try:
+        tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
 
 
 def _holds_tensor(value: object) -> bool:

@@ -199,7 +199,9 @@ def _require_all_trained(
 
 def _names(task: TaskProtocol, tensors: Collection[Tensor]) -> str:
     module = task.loss if isinstance(task.loss, nn.Module) else nn.Module()
-    own = {p: f"its own parameter '{name}'" for name, p in module.named_parameters()}
+    own: dict[Tensor, str] = {
+        p: f"its own parameter '{name}'" for name, p in module.named_parameters()
+    }
     return " and ".join(sorted(own.get(t, f"a tensor of shape {list(t.shape)}") for t in tensors))
 
 
