@@ -209,7 +209,8 @@ def trial_bar(console: Console, what: str, steps: int) -> Iterator[Callable[[], 
     try:
         yield advance
     finally:
-        bar.stop()
+        if told and console.is_terminal:
+            bar.stop()
 
 
 def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:

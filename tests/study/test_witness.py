@@ -1,0 +1,188 @@
+"""The witness: a cell trained again by the referee, and how far it lies from what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study import witness as module
+from study.driver import run
+from study.plan import Plan, make_plan
+from study.spec import Options
+from study.store import PanelProgress, Store
+from study.store.merging import merge
+from study.witness import call_witnesses, difference, newly_done, rounding_unit
+from tests.conftest import make_study
+
+PANELS = ("adamw", "sgd")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str]:
+    """A study of two panels that is done, and its database."""
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('done')}/done.db", create=True)
+    plan = make_plan(make_study(pairs=PANELS, seeds=2), device="cpu", workers=1, engine="vmap")
+    store.create(plan.study, plan.fingerprint, plan.chunks)
+    run(plan, store)
+    url = store.url
+    store.close()
+    return plan, url
+
+
+@pytest.fixture
+def done(trained: tuple[Plan, str], store: Store) -> tuple[Plan, Store]:
+    """The same, in a database of the test's own."""
+    plan, url = trained
+    list(merge(store, Store(url), ()))
+    return plan, store
+
+
+def test_a_cell_of_each_panel_is_trained_again_and_agrees(done):
+    plan, store = done
+    found = call_witnesses(plan, store, PANELS)
+    assert [w.panel for w in found] == [p.name for p in plan.study.panels]
+    assert store.witnesses("small") == found
+    for witness in found:
+        assert (witness.agrees, witness.why) == (True, "")
+        assert 1 <= witness.epochs <= 3
+        assert witness.distance <= 1.0
+        cells = plan.study.panel(witness.panel).grid.cells()
+        assert (witness.alpha, witness.lambda_) in [(c.alpha, c.lambda_) for c in cells]
+        assert witness.seed in (0, 1)
+
+
+def test_what_was_recorded_of_another_network_disagrees(done, monkeypatch):
+    plan, store = done
+    any_cell = module._any_cell
+
+    def tampered(*of):
+        recorded = any_cell(*of)
+        curves = {metric: curve * 1.05 for metric, curve in recorded.curves.items()}
+        return replace(recorded, curves=curves)
+
+    monkeypatch.setattr(module, "_any_cell", tampered)
+    for witness in call_witnesses(plan, store, PANELS):
+        assert not witness.agrees
+        assert witness.why.startswith("train loss after epoch 1: ")
+        assert witness.why.endswith(" by the plain loop")
+        assert witness.recorded == pytest.approx(1.05 * witness.found, rel=0.02)
+
+
+def test_only_the_panels_that_are_named_have_a_witness_and_each_cell_once(done):
+    plan, store = done
+    assert call_witnesses(plan, store, []) == []
+    assert [w.panel for w in call_witnesses(plan, store, ["sgd"])] == ["sgd"]
+    assert call_witnesses(plan, store, ["sgd"]) == []  # as of another worker that was sooner
+
+
+def test_a_witness_takes_a_small_share_of_the_time_but_one_epoch_at_least(done, monkeypatch):
+    plan, store = done
+    monkeypatch.setattr(module, "LEAST", 0.0)
+    monkeypatch.setattr(module, "SHARE", 0.0)
+    assert {w.epochs for w in call_witnesses(plan, store, ["sgd"])} == {1}
+    monkeypatch.setattr(module, "SHARE", 1e9)
+    assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
+
+
+def test_a_task_that_fails_now_leaves_the_study_as_it_is(done):
+    plan, store = done
+
+    def fails():
+        raise RuntimeError("no more")
+
+    told: list[str] = []
+    broken = replace(plan, task=replace(plan.task, network=fails))
+    assert call_witnesses(broken, store, PANELS, told.append) == []
+    assert told == [
+        f"panel {p.name} has no witness: RuntimeError: no more" for p in plan.study.panels
+    ]
+    assert store.witnesses("small") == []
+
+
+def progress(panel: str, finished: int, failed: int = 0) -> PanelProgress:
+    return PanelProgress(
+        panel=panel,
+        total=6,
+        finished=finished,
+        running=0,
+        diverged=0,
+        failed=failed,
+        best=None,
+        seconds=1.0,
+    )
+
+
+def test_panels_are_newly_done_when_their_last_cell_was_finished_meanwhile():
+    before = [progress("a", 2), progress("b", 6), progress("c", 0), progress("d", 5)]
+    after = [progress("a", 6), progress("b", 6), progress("c", 5), progress("d", 5, failed=1)]
+    assert newly_done(before, after) == ["a"]
+    assert newly_done([], after) == ["a", "b", "d"]
+
+
+# ---- what is beyond rounding --------------------------------------------------------------------
+
+
+def curves(*losses: float, error: float = 10.0) -> dict[str, np.ndarray]:
+    e = len(losses)
+    return {
+        "train_loss": np.array(losses, np.float32),
+        "test_loss": np.full(e, 1.0, np.float32),
+        "test_error": np.full(e, error, np.float32),
+    }
+
+
+PLAIN = curves(1.0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "moved", "why"),
+    [
+        (PLAIN, PLAIN, ""),
+        (curves(1.0005, 0.5, 0.25), PLAIN, ""),
+        (
+            curves(1.0, 0.5, 0.26),
+            PLAIN,
+            "train loss after epoch 3: 0.26 recorded, 0.25 by the plain loop",
+        ),
+        (curves(1.0, 0.5, 0.26), curves(1.0, 0.5, 0.251), ""),  # a cell that rounding moves
+        (curves(1.0, 0.52, 0.25), curves(1.0, 0.5, 0.251), ""),  # an engine shows it sooner
+        (curves(1.0, 0.5, 0.25, 0.9), PLAIN, ""),  # only the epochs that were trained again
+        (curves(1.0, 0.5, 0.25, error=10.2), PLAIN, ""),  # two of a thousand
+        (
+            curves(1.0, 0.5, 0.25, error=10.5),
+            PLAIN,
+            "test error after epoch 1: 10.5 recorded, 10 by the plain loop",
+        ),
+        (
+            curves(1.0, np.nan, np.nan),
+            PLAIN,
+            "train loss after epoch 2: nan recorded, 0.5 by the plain loop",
+        ),
+        (curves(1.0, np.nan, np.nan), curves(1.0, 0.5, np.nan), "train loss after epoch 2"),
+    ],
+)
+def test_what_differs_by_more_than_rounding_does(recorded, moved, why):
+    found = difference(recorded, PLAIN, moved, examples=1000)
+    assert found == why or (why and found.startswith(why))
+
+
+def test_where_the_plain_loop_diverges_by_rounding_nothing_is_known():
+    wild = curves(1.0, np.nan, np.nan)
+    assert difference(PLAIN, wild, PLAIN, examples=1000) == ""
+    assert difference(wild, wild, wild, examples=1000) == ""
+    assert difference(PLAIN, wild, wild, examples=1000).startswith("train loss after epoch 2")
+
+
+@pytest.mark.parametrize(
+    ("options", "unit"),
+    [
+        (Options(), 2**-23),
+        (Options(precision="float64"), 2**-52),
+        (Options(bf16=True), 2**-8),
+        (Options(tf32=True), 2**-11),
+    ],
+)
+def test_a_rounding_unit_is_that_of_the_studys_arithmetic(options, unit):
+    assert rounding_unit(options) == unit
