@@ -19,6 +19,7 @@ from study.plan import make_plan
 from study.presets import PRESETS, load_preset
 from study.spec import Axis, Study
 from study.store import Store
+from tests.study.networks_of_users import REFUSED, TRAINED
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = {
@@ -157,3 +158,14 @@ def test_the_best_errors_under_each_schedule_are_those_of_the_reference_study():
             shown.append(f"{best['mean']:.2f} ± {best['sem']:.2f}")
         row = f"| {PAIRS[pair].title} | {' | '.join(shown)} |"
         assert row in DOCUMENTS["docs/findings.md"]
+
+
+def test_the_table_of_networks_says_what_the_tests_of_networks_do():
+    text = DOCUMENTS["docs/networks.md"]
+    how = {"captured": "together, replayed", "vmap": "together", "referee": "plain loop"}
+    for name, (_, fastest) in TRAINED.items():
+        assert f"| {name} | {how[fastest]} |" in text
+    for name in REFUSED:
+        assert re.search(rf"^\| {re.escape(name)} \| .+ \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| .+ \| .+ \|$", text, re.MULTILINE)
+    assert len(rows) == len(TRAINED) + len(REFUSED) + 2  # and two headings

@@ -130,6 +130,44 @@ def test_options_mean_what_they_mean_to_torch_optim(name, options):
     assert largest_difference(theta[k], expected) < 1e-12
 
 
+def lacking(step):
+    """Which of the eight parameters lack a gradient: one always, others in some steps."""
+    return {2, *([4, 5] if step % 3 == 0 else []), *([7] if step < 5 else [])}
+
+
+@pytest.mark.parametrize("decay_1d", [True, False], ids=["all decay", "matrices decay"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
+    """No decay, no step by momentum, and no step counted by Adam's corrections."""
+    k, options, schedule = 1, Options(decay_1d=decay_1d), SCHEDULES["cosine"]
+    stack = StackedNetworks(small_network(), len(CELLS))
+    widths = [shape.numel() for shape in stack.shapes.values()]
+    kinds = torch.tensor([float(len(shape) > 1) for shape in stack.shapes.values()])
+    decays = None if decay_1d else kinds.double().repeat_interleave(torch.tensor(widths))
+    optimizer = PairOptimizer(
+        PAIRS[name], stack.theta, ALPHA, LAMBDA, options, decays=decays, widths=widths
+    )
+    network = small_network()
+    groups = groups_of(network, CELLS[k][1], decay_1d=decay_1d)
+    step_once = REFERENCES[name](groups, CELLS[k][0], options)
+    for step in range(40):
+        eta = schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS)
+        gradients = stack.gradients(stack.theta, *batch(step))
+        present = [i not in lacking(step) for i in range(len(widths))]
+        optimizer.step(gradients, eta, present=present)
+        network.zero_grad()
+        inputs, targets = batch(step)
+        nn.functional.cross_entropy(network(inputs), targets).backward()
+        for i, p in enumerate(network.parameters()):
+            if i in lacking(step):
+                p.grad = None
+        step_once(eta, 1.0)
+    expected = nn.utils.parameters_to_vector(network.parameters()).detach()
+    assert largest_difference(stack.theta[k], expected) < 1e-12
+    start = nn.utils.parameters_to_vector(small_network().parameters()).split(widths)
+    assert torch.equal(stack.theta[k].split(widths)[2], start[2])
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_without_lambda_it_does_not_matter_where_lambda_enters(name):
     zero = torch.zeros_like(ALPHA)
