@@ -23,6 +23,7 @@ from study.engines import ENGINES, Programs, native
 from study.engines.base import Libraries
 from study.engines.formulas import OwnFormulas
 from study.fused import evaluation_slices, train_chunk
+from study.outcome import Outcome
 from study.randomness import seeded
 from study.spec import Panel, Study
 from study.tasks.task import Data, TaskProtocol, as_precise, normalized, own_copy
@@ -113,6 +114,7 @@ class Probe:
     cells: int
     examples: int  # of a batch
     pace: Pace  # scaled to whole batches
+    losses: tuple[float, ...] = ()  # training loss of each cell in the last epoch
 
 
 def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
@@ -157,14 +159,16 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
         moments.append(time.perf_counter())
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
-    _train(setting, data, panel, cells, batch_size=examples, engine=engine, on_step=on_step)
+    how = {"batch_size": examples, "engine": engine, "on_step": on_step}
+    outcome = _train(setting, data, panel, cells, **how)
     on_step()
     took = [after - before for before, after in pairwise(moments)]
     calls = steps + len(data.test_targets) // size  # of an epoch
     stepped = min(t for i, t in enumerate(took) if i % calls < steps)
     tested = min(t for i, t in enumerate(took) if i % calls >= steps)
     pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
-    return Probe(engine, cells, examples, pace)
+    losses = outcome.curves["train_loss"][:, -1]
+    return Probe(engine, cells, examples, pace, tuple(map(float, losses)))
 
 
 def compiled_libraries(setting: Setting, cells: int) -> Libraries:
@@ -184,11 +188,11 @@ def compiled_libraries(setting: Setting, cells: int) -> Libraries:
     return {key: name for key, name in names.items() if native.is_compiled(name)}
 
 
-def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -> None:
+def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -> Outcome:
     """Train so many cells of the panel, as a worker would."""
     study, grid = setting.study, panel.grid.cells()
     with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
-        train_chunk(
+        return train_chunk(
             setting.task,
             data.to(setting.device, setting.dtype),
             panel,

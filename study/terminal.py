@@ -181,7 +181,8 @@ def choice_lines(plan: Plan) -> Iterator[str]:
     choice = plan.choice
     if choice.why:
         by = "the plain loop" if choice.engine == "referee" else f"engine {choice.engine}"
-        slower = f", about {choice.slower:.0f} × slower" if choice.slower else ""
+        times = choice.slower or 0
+        slower = f", about {times:.0f} × slower" if times >= 1.5 else ""
         yield f"{choice.why}: trained by {by} instead{slower}"
     if plan.no_checkpoint:
         yield f"no checkpoints are kept, so what is interrupted begins anew: {plan.no_checkpoint}"

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from study.cost import Pace, Probe, Setting, cell_bytes, measure, measure_by_growing
@@ -24,6 +25,7 @@ from study.errors import UsageError
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 WORTH_COMPILING = 60.0  # from which other layouts are worth a look, and compiling the best of them
+COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
 LONG = 1200.0  # from which the second best is worth compiling too
@@ -182,9 +184,25 @@ class _Trial:
         tell("compiling the training step for this machine, once: about half a minute")
         width, examples = self.share.width, self.setting.batch_size
         try:
-            self._keep(measure(self.setting, "compiled", width, examples))
+            probe = measure(self.setting, "compiled", width, examples)
+            if self._is_like_captured(probe):
+                self._keep(probe)
+            else:
+                self.why = "engine compiled: its losses are not those of engine captured"
         except Exception as e:  # a compiler fails in its own ways; what is measured is fast enough
             self.why = f"compiling failed: {str(e).strip().splitlines()[0]}"
+
+    def _is_like_captured(self, probe: Probe) -> bool:
+        """Whether the compiler made of the graph what it is, for most of the cells.
+
+        Some may be as unstable as to show how it rounds.
+        """
+        captured = next(p for p in self.probes if p.engine == "captured")
+        ours, theirs = np.array(probe.losses), np.array(captured.losses)
+        if ours.shape != theirs.shape or not ours.size:
+            return True  # measured on other batches
+        same = np.isclose(ours, theirs, rtol=COMPILED, equal_nan=True)
+        return bool(np.mean(same) > 0.5)
 
     def _probe_first(self) -> None:
         if self._measured("vmap"):
@@ -248,7 +266,10 @@ class Memory:
         """What was measured; nothing if it never was, or the file is damaged."""
         try:
             probes = json.loads(self.path.read_text("utf-8"))["probes"]
-            return tuple(Probe(**{**probe, "pace": Pace(**probe["pace"])}) for probe in probes)
+            return tuple(
+                Probe(**{**probe, "pace": Pace(**probe["pace"]), "losses": tuple(probe["losses"])})
+                for probe in probes
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return ()
 

@@ -36,7 +36,7 @@ SHARE = 0.01  # of the time that the panel took, that its witness may take
 LEAST = 0.1  # seconds that it may take in any case; and it has one epoch at least
 FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
 LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
-LOSS_FLOOR = 1e-3  # relative, below which nothing differs
+FLOOR = 1e-2  # relative, below which nothing differs
 EXAMPLES_FLOOR = 3  # test examples, below which no error differs
 
 Curves = dict[str, np.ndarray]  # per metric, [E]
@@ -236,5 +236,5 @@ def _differs(
         return bool(np.isfinite(other) == np.isfinite(third) != np.isfinite(one))
     until = epoch + max(3, int(LEAD * epoch)) + 1
     rounding = np.nanmax(np.abs(plain[:until].astype(float) - rounded[:until]))
-    allowed = floor + LOSS_FLOOR * abs(float(other)) + FACTOR * rounding
+    allowed = floor + FLOOR * abs(float(other)) + FACTOR * rounding
     return bool(abs(float(one) - float(other)) > allowed)

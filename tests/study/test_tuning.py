@@ -272,6 +272,29 @@ class TestRefused:
         choice, _ = bench.choose(MUCH)
         assert (choice.engine, choice.why) == ("captured", "compiling failed: C++ compile error")
 
+    @pytest.mark.parametrize(
+        ("losses", "engine"),
+        [
+            ((1.0, 2.0, float("nan")), "compiled"),
+            ((1.0, 2.5, float("nan")), "compiled"),  # one cell that rounding moves
+            ((1.1, 2.1, 3.1), "captured"),
+        ],
+    )
+    def test_what_is_compiled_must_train_as_what_it_was_compiled_of(
+        self, bench: Bench, monkeypatch, losses: tuple[float, ...], engine: str
+    ):
+        def measure(setting: Setting, engine: str, *more: int) -> Probe:
+            probe = bench.measure(setting, engine, *more)
+            known = losses if engine == "compiled" else (1.0, 2.0, float("nan"))
+            return replace(probe, losses=known)
+
+        monkeypatch.setattr(tuning, "measure", measure)
+        choice, _ = bench.choose(MUCH)
+        assert choice.engine == engine
+        wrong = "engine compiled: its losses are not those of engine captured"
+        assert choice.why == (wrong if engine == "captured" else "")
+        assert bench.choose(MUCH)[0] == choice
+
     @pytest.mark.parametrize("largest", [(1, BATCH), (WIDTH, 8)])
     def test_where_no_whole_chunk_can_be_probed_nothing_is_traced(
         self, bench: Bench, largest: tuple[int, int]
