@@ -18,7 +18,7 @@ from study.cost import PARAMETER_COPIES, Pace, Probe, Setting, cell_bytes, measu
 from study.cost import measure_by_growing as grow
 from study.spec import Options
 from study.tasks.task import Data, Task
-from tests.conftest import make_study
+from tests.conftest import make_outcome, make_study
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.user_tasks import branching
 
@@ -167,13 +167,15 @@ class TestProbes:
                 for seconds in [2.0] * steps + [0.5] * len(tests):
                     on_step()
                     clock[0] += seconds * (3 - 2 * epoch)
+            return make_outcome(len(cells), panel.epochs)
 
         monkeypatch.setattr(cost, "train_chunk", train)
         monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
         found = measure(make_setting(threads=2), "captured", cells, examples)
         assert calls == [(steps * examples, sum(tests), cells, 2)]
         pace = Pace(step=2.0 / cells * 20 / examples, test=0.5 / (tests[0] * cells))
-        assert found == Probe("captured", cells, examples, pace)
+        losses = tuple(make_outcome(cells, 2).curves["train_loss"][:, -1].tolist())
+        assert found == Probe("captured", cells, examples, pace, losses)
 
     @pytest.mark.parametrize("engine", ["vmap", "captured"])
     def test_a_real_probe_measures_and_leaves_everything_as_it_was(self, engine):

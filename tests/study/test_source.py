@@ -1,0 +1,74 @@
+"""The source of a user's own task, by which a changed loss or activation is noticed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from study.tasks.source import source_digest
+
+TASK = """
+import numpy as np
+from functools import partial
+import helpers_of_mine
+from layers_of_mine import Layer
+from losses_of_mine import smooth
+from study.tasks.task import Task
+loss = partial(smooth, 0.1)
+"""
+PARTS = {
+    "task_of_mine": TASK,
+    "helpers_of_mine": "import deeper_of_mine\nSIZE = 3\n",
+    "deeper_of_mine": "DEPTH = 2\n",
+    "layers_of_mine": "class Layer:\n    pass\n",
+    "losses_of_mine": "def smooth(by, outputs, targets):\n    return by\n",
+    "strangers_of_mine": "X = 1\n",
+}
+
+
+@pytest.fixture
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of modules from which a task is imported."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in PARTS.items():
+        (folder / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for name in PARTS:
+        sys.modules.pop(name, None)
+
+
+def digest(folder: Path) -> str:
+    importlib.invalidate_caches()
+    for name in PARTS:
+        sys.modules.pop(name, None)
+    importlib.import_module("task_of_mine")
+    importlib.import_module("strangers_of_mine")
+    return source_digest("task_of_mine:task")
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_the_task_uses_changes_it_and_what_it_does_not_use_does_not(name, parts):
+    before = digest(parts)
+    assert digest(parts) == before
+    (parts / f"{name}.py").write_text(f"{PARTS[name]}\n# changed\n")
+    assert (digest(parts) == before) == (name == "strangers_of_mine")
+
+
+def test_where_the_files_lie_does_not_change_it(parts, tmp_path, monkeypatch):
+    before = digest(parts)
+    moved = parts.rename(tmp_path / "elsewhere")
+    monkeypatch.syspath_prepend(moved)
+    assert digest(moved) == before
+
+
+def test_a_source_that_is_gone_is_no_fault(parts):
+    before = digest(parts)
+    (parts / "losses_of_mine.py").unlink()
+    assert source_digest("task_of_mine:task") != before
+    assert source_digest("no_such_module:task") == source_digest("another:task")
