@@ -5,46 +5,31 @@ on the CPU: by the referee one after the other, and by the engine together. Loss
 parameters after each step, and all scores, must agree as far as rounding allows. How far that is,
 the referee says itself, from start weights that one rounding unit has moved. On the way the engine
 is stopped and goes on from a checkpoint.
-
-What was found is remembered for the task, its data, its source and the versions.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-import torch
-
-from study.engines import ENGINES, Programs, native
+from study.engines import ENGINES, Programs
 from study.errors import TaskError
 from study.observation import (
     Arithmetic,
     Observation,
     Seen,
     Subject,
-    excerpt,
     first_difference,
     observe,
     stacked,
 )
 from study.pairs import PAIRS
 from study.spec import Cell, Options
-from study.tasks.source import source_digest
-from study.tasks.task import Data, TaskProtocol
 
 CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
 MILDER = 0.1  # what α is multiplied by where cells diverge
-STEPS = 120  # and test batches, of about six observations: what a trial takes
 TRIES = 7  # to find an α at which none does
 PATIENCE = 4.0  # seconds that the first observation may take
 FEWER_EPOCHS = 2  # of the others, where it takes longer
@@ -52,12 +37,6 @@ FEWER_EPOCHS = 2  # of the others, where it takes longer
 DOUBLE = Arithmetic(Options(precision="float64"), unit=2**-52, floor=1e-9, ceiling=1e-3)
 SINGLE = Arithmetic(Options(), unit=2**-23, floor=1e-3, ceiling=1e-1)
 BF16 = Arithmetic(Options(bf16=True), 2**-8, floor=0.1, ceiling=math.inf, factor=10, epochs=1)
-
-
-GPU_COMPILES_NOT = "a GPU replays recorded graphs instead"
-
-Advance = Callable[[], None]
-Watch = Callable[[str, int], AbstractContextManager[Advance]]  # (what, about how many steps)
 
 
 @dataclass(frozen=True)
@@ -71,123 +50,6 @@ class Finding:
 
     why_not: str | None = None
     no_checkpoint: str | None = None
-
-
-class Agreement(Protocol):
-    """Knows which engines may train a task."""
-
-    def finding(self, engine: str, device: str) -> Finding:
-        """What is known of the engine on the device."""
-        ...
-
-
-class Believed:
-    """Of a built-in task: the tests of this project hold every engine against the referee."""
-
-    def finding(self, engine: str, device: str) -> Finding:
-        """All may, where they can."""
-        return Finding(_native(device) if engine == "compiled" else None)
-
-
-BELIEVED = Believed()
-
-
-@contextmanager
-def no_watch(what: str, steps: int) -> Iterator[Advance]:
-    """Nobody looks on."""
-    yield lambda: None
-
-
-class Tried:
-    """Of a user's own task: tried when it is first asked for, and remembered.
-
-    Args:
-        name: import path of the task.
-        data: on the CPU, as the task gives them.
-        pairs: that the study trains.
-        options: of the study.
-        fingerprint: of data and network.
-        watch: shows that something is tried, and how far that is.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        task: TaskProtocol,
-        data: Data,
-        pairs: Sequence[str],
-        options: Options,
-        fingerprint: str,
-        watch: Watch = no_watch,
-    ) -> None:
-        self.name, self.task, self.data = name, task, data
-        self.pairs, self.options, self.watch = pairs, options, watch
-        self.memory = Memory(name, fingerprint, pairs, options)
-        self.reference: Reference | None = None
-
-    def finding(self, engine: str, device: str) -> Finding:
-        """What the engine was found to do.
-
-        Raises:
-            TaskError: a plain loop fails, or does not repeat under one seed.
-        """
-        if engine == "compiled":  # what the compiler is here is no fact of the task's
-            why = _native(device)
-            return Finding(why) if why else self.finding("captured", device)
-        known = self.memory.recall(engine)
-        if known is None:
-            known = self._find(engine)
-            self.memory.keep(engine, known)
-        return known
-
-    def _find(self, engine: str) -> Finding:
-        what = "a plain loop" if engine == "referee" else f"engine {engine}"
-        with self.watch(f"trying {what} on task {self.name}", STEPS) as advance:
-            subject = Subject(self.task, excerpt(self.data), advance)
-            if self.reference is None:
-                self.reference = Reference(subject, self.options)
-            return find(engine, subject, self.pairs, self.options, self.reference)
-
-
-class Memory:
-    """What was found before, in a file of its own for each task as it is now."""
-
-    def __init__(
-        self, name: str, fingerprint: str, pairs: Sequence[str], options: Options
-    ) -> None:
-        facts = (
-            *(name, fingerprint, source_digest(name), sorted(set(pairs))),
-            *(options.model_dump_json(), tuple(ENGINES)),
-            *(torch.__version__, torch.backends.cpu.get_cpu_capability()),
-            version("landscape-study"),
-        )
-        digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-        self.path: Path = native.cache_folder() / f"{digest}.engines.json"
-
-    def recall(self, engine: str) -> Finding | None:
-        """What was found; None if the engine was never tried, or the file is damaged."""
-        found = self._read().get(engine)
-        return Finding(**found) if found is not None and _is_finding(found) else None
-
-    def keep(self, engine: str, found: Finding) -> None:
-        """Remember; several runs at once may do so."""
-        known = self._read() | {engine: asdict(found)}
-        unfinished = self.path.with_suffix(f".{os.getpid()}.json")
-        unfinished.write_text(json.dumps(known), encoding="utf-8")
-        unfinished.replace(self.path)
-
-    def _read(self) -> dict[str, dict[str, str | None]]:
-        try:
-            known = json.loads(self.path.read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-
-def _is_finding(found: object) -> bool:
-    if not isinstance(found, dict) or found.keys() != {"why_not", "no_checkpoint"}:
-        return False
-    return all(value is None or isinstance(value, str) for value in found.values())
 
 
 def find(
@@ -225,11 +87,6 @@ def find(
             if difference is not None:
                 return Finding(difference + reference.remark)
     return Finding(None, no_checkpoint)
-
-
-def _native(device: str) -> str | None:
-    """Why nothing is compiled for the device; None if it can be."""
-    return native.why_not() if device == "cpu" else GPU_COMPILES_NOT
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+FORMAT = 2  # of the states: one of another format is of no use
 EVERY = 180.0  # seconds of training between two of them
 ABANDONED = 3600.0  # seconds after which nobody goes on writing one
 FREE_SHARE = 0.1  # of the disk's free space that one may take

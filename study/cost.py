@@ -17,13 +17,13 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.fx import GraphModule
 
-from study.agreement import BELIEVED, Agreement
 from study.arithmetic import worker_arithmetic
 from study.engines import ENGINES, Programs, native
 from study.engines.base import Libraries
 from study.engines.formulas import OwnFormulas
 from study.fused import evaluation_slices, train_chunk
 from study.outcome import Outcome
+from study.permission import BELIEVED, Permission
 from study.randomness import seeded
 from study.spec import Panel, Study
 from study.tasks.task import Data, TaskProtocol, as_precise, normalized, own_copy
@@ -49,11 +49,11 @@ class Setting:
     data: Data
     device: str
     threads: int  # of a worker on a CPU
-    agreement: Agreement = BELIEVED
+    permission: Permission = BELIEVED
 
     def why_not(self, engine: str) -> str | None:
         """Why the engine must not train the task here; None if it may."""
-        return self.agreement.finding(engine, self.device).why_not
+        return self.permission.finding(engine, self.device).why_not
 
     @property
     def dtype(self) -> torch.dtype:

@@ -9,7 +9,6 @@ import joblib
 import torch
 
 from study import tuning
-from study.agreement import BELIEVED, Agreement, Tried, Watch, no_watch
 from study.cost import Setting, cell_bytes, compiled_libraries, gpu_cell_bytes
 from study.engine_names import engine_name
 from study.engines import ENGINES
@@ -17,6 +16,8 @@ from study.engines.base import Libraries
 from study.errors import UsageError
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
+from study.permission import BELIEVED, Permission, Tried, Watch, no_watch
+from study.randomness import seeded
 from study.spec import Cell, Study
 from study.store.unopened import Begun, how_begun, missing_cells
 from study.tasks import is_user_task, load_task
@@ -104,9 +105,11 @@ def make_plan(
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
     layout = _layout(device, workers, cell_bytes(alone), begun)
-    agreement = _agreement(study, task, data, hash_, watch)
-    setting = replace(alone, device=layout.devices[0], threads=layout.threads, agreement=agreement)
-    agreement.finding("referee", setting.device)  # a task that does not repeat is refused
+    permission = _permission(study, task, data, hash_, watch)
+    setting = replace(
+        alone, device=layout.devices[0], threads=layout.threads, permission=permission
+    )
+    permission.finding("referee", setting.device)  # a task that does not repeat is refused
     largest = max(len(panel.grid.cells()) for panel in study.panels)
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
@@ -132,15 +135,20 @@ def make_plan(
         fingerprint=hash_,
         layout=layout,
         choice=choice,
-        parameters=sum(p.numel() for p in task.network().parameters()),
+        parameters=_parameters(task),
         cell_bytes=_cell_bytes(setting, choice.engine),
-        no_checkpoint=agreement.finding(choice.engine, setting.device).no_checkpoint,
+        no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,
     )
 
 
-def _agreement(
+@seeded(0)
+def _parameters(task: TaskProtocol) -> int:
+    return sum(p.numel() for p in task.network().parameters())
+
+
+def _permission(
     study: Study, task: TaskProtocol, data: Data, hash_: str, watch: Watch
-) -> Agreement:
+) -> Permission:
     """A user's own task is tried; the built-in ones were, by the tests."""
     if not is_user_task(study.task):
         return BELIEVED

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from study.agreement import Watch, no_watch
 from study.arithmetic import worker_arithmetic
 from study.engines import ENGINES, Assignment, Referee
 from study.engines.base import quiet_fallbacks
 from study.errors import LandscapeError
 from study.fused import Training
 from study.metrics import metrics_of
+from study.permission import Watch, no_watch
 from study.plan import Plan
 from study.randomness import seeded
 from study.spec import Cell, Options, Panel

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from study.arithmetic import worker_arithmetic
-from study.checkpoint import Checkpoint, checkpoint_path
+from study.checkpoint import FORMAT, Checkpoint, checkpoint_path
 from study.engines import ENGINES, Programs
 from study.engines.base import Libraries
 from study.errors import LandscapeError, LeaseLostError, TrainingError
@@ -146,7 +146,7 @@ def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint | None:
         *(study.task, job.fingerprint, study.batch_size, study.error, study.options),
         *(panel.model_dump_json(exclude={"grid"}), claim.seed, claim.cells),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
-        *(torch.__version__, version("landscape-study")),
+        *(torch.__version__, version("landscape-study"), FORMAT),
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()
     return Checkpoint(checkpoint_path(Path(job.checkpoints), claim.chunk_id), key)

@@ -139,9 +139,9 @@ def _check_training(
     """Try a whole batch and the last one, which may be smaller."""
     network.train()
     full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
-    for size in dict.fromkeys(min(size, CHECKED) for size in (full, last or full)):
-        first, again = (_loss(task, network, data, size, dtype) for _ in range(2))
-        _require_all_trained(task, network, first, again)
+    sizes = (min(size, CHECKED) for size in (full, last or full))
+    first, again = (_loss(task, network, data, size, dtype) for size in sizes)
+    _require_all_trained(task, network, first, again)
 
 
 def _loss(

@@ -371,7 +371,7 @@ def test_augmentation_is_tried_on_what_normalize_gives(make_task):
 
     task = make_task(network, normalize=lambda inputs: 2.0 * inputs.double(), augment=augment)
     data = check_task(task, 5)
-    assert [inputs.dtype for inputs in seen] == [torch.float32] * 4  # full and last batch, twice
+    assert [inputs.dtype for inputs in seen] == [torch.float32] * 2  # full and last batch
     assert torch.equal(seen[0], 2 * data.train_inputs[:5])
 
 
@@ -398,7 +398,7 @@ def test_a_large_batch_is_tried_in_part(make_task):
     many = changed("train_inputs", lambda t: t.repeat(9, 1))()
     many = replace(many, train_targets=many.train_targets.repeat(9))
     check_task(make_task(network, data=lambda: many, normalize=normalize), 200)
-    assert sizes == [32, 32, 7, 7, 17]  # 207 = 200 + 7, each twice; and of the test set
+    assert sizes == [32, 7, 17]  # 207 = 200 + 7; and of the test set
 
 
 def test_checking_leaves_the_callers_random_state_alone(make_task):

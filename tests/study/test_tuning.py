@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from examples.spirals import spirals
 from study import tuning
-from study.agreement import Tried
 from study.cost import Pace, Probe, Setting
 from study.engines import ENGINES
 from study.errors import UsageError
+from study.permission import Tried
 from study.spec import Options
 from study.tuning import Choice, Memory, Share, choose, given, on_gpu, pace
 from tests.conftest import make_study
@@ -494,7 +494,7 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
 def test_really_refused(own_cache: Path):
     name, options = "tests.study.user_tasks:branching", Options()
     tried = Tried(name, branching, branching.data(), ["sgd"], options, HASH)
-    setting = make_setting(task=branching, agreement=tried)
+    setting = make_setting(task=branching, permission=tried)
     _, choice = choose([make_share(setting=setting)], HASH)
     assert (choice.engine, choice.slower) == ("referee", None)  # vmap does not run at all
     assert choice.why.startswith("engine vmap: RuntimeError: ")
