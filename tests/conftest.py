@@ -54,6 +54,7 @@ def _modest_plans() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("study.tuning.SHORT", math.inf)
+        patch.setattr("study.terminal.LONG", math.inf)  # so that nobody is told of it
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         yield
 

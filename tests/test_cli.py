@@ -489,8 +489,43 @@ def test_why_no_faster_engine_is_chosen_is_said(tmp_path: Path, engine: tuple[st
     result = landscape(*arguments, *grid, *engine, "--store", tmp_path / "x.db")
     first, second = result.output.splitlines()[:2]
     assert "engine referee" in first
-    why = f"no faster engine can train task {BRANCHING} here: RuntimeError: "
-    assert second.startswith(why) is (engine == ())
+    assert second.startswith("engine vmap: RuntimeError: ") is (engine == ())
+    assert second.endswith(": trained by the plain loop instead") is (engine == ())
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_an_engine_may_be_called_by_its_former_name(tmp_path: Path):
+    options = ("--engine", "one-by-one", "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+    assert "; 1 worker, engine referee; database " in landscape(*SMALL_RUN, *options).output
+
+
+@pytest.mark.usefixtures("trained_at_once")
+def test_a_study_begun_by_the_former_engine_goes_on(half_done: Path):
+    store = Store(str(half_done))
+    store.start_run("small", provenance(["cpu"], "one-by-one"))
+    store.close()
+    command = ("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
+    assert "engine referee" in landscape(*command).output
+
+
+class TestWitness:
+    def test_each_panel_has_one_at_the_end_and_the_next_run_adds_none(self, tmp_path: Path):
+        options = ("--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
+        lines = landscape(*SMALL_RUN, *options).output.splitlines()
+        assert [line for line in lines if line.startswith("witness of sgd: agrees, ")]
+        store = Store(str(tmp_path / "x.db"))
+        found = store.witnesses("small")
+        assert len(found) == len(store.study("small").panels)
+        assert landscape(*SMALL_RUN, *options).exit_code == 0
+        assert store.witnesses("small") == found
+        store.close()
+
+    def test_it_may_be_left_out(self, tmp_path: Path):
+        options = ("--workers", 1, "--no-plot", "--no-witness", "--store", tmp_path / "x.db")
+        assert "witness" not in landscape(*SMALL_RUN, *options).output
+        store = Store(str(tmp_path / "x.db"))
+        assert store.witnesses("small") == []
+        store.close()
 
 
 @pytest.mark.usefixtures("trained_at_once")

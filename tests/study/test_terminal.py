@@ -14,7 +14,14 @@ from study import terminal
 from study.live import LiveView
 from study.plan import Plan, make_plan
 from study.store import CellMean, PanelProgress
-from study.terminal import ProgressBar, news_line, plan_table, run_lines
+from study.terminal import (
+    ProgressBar,
+    choice_lines,
+    news_line,
+    plan_table,
+    run_lines,
+    trial_bar,
+)
 from study.tuning import Choice
 from tests.conftest import Terminal, make_study
 
@@ -233,3 +240,44 @@ def test_a_run_is_told_with_its_engine_unless_it_was_by_a_version_that_did_not_s
     )
     (line,) = run_lines([run | {"provenance": facts, "ended": None}])
     assert "not ended, on here (2 × cpu); Python" in line
+
+
+class TestTrialBar:
+    """What is said of trials that take long."""
+
+    def advance(self, *, terminal: bool, steps: int = 3) -> str:
+        console = make_console(width=60, tty=terminal)
+        with trial_bar(console, "trying engine vmap on task a:b", 10) as advance:
+            for _ in range(steps):
+                advance()
+        return written(console)
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_nothing_is_said_of_what_is_quick(self, terminal: bool):
+        assert self.advance(terminal=terminal) == ""
+
+    def test_in_a_pipe_it_is_one_line(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("study.terminal.LONG", -1.0)
+        assert self.advance(terminal=False) == "trying engine vmap on task a:b\n"
+
+    def test_in_a_terminal_it_is_a_bar_that_goes_away(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("study.terminal.LONG", -1.0)
+        shown = self.advance(terminal=True)
+        assert "trying engine vmap on task a:b" in shown
+        assert "\n" not in shown.partition("trying")[2].strip("\r\n")
+
+
+def test_choices_are_explained(plan: Plan):
+    quick = replace(plan, choice=Choice("captured", 6))
+    assert list(choice_lines(quick)) == []
+    slow = Choice("referee", 6, None, "engine vmap: after step 1 the loss differs", 6.2)
+    lines = list(choice_lines(replace(plan, choice=slow, no_checkpoint="it keeps a file")))
+    assert lines == [
+        "engine vmap: after step 1 the loss differs: trained by the plain loop instead, "
+        "about 6 × slower",
+        "no checkpoints are kept, so what is interrupted begins anew: it keeps a file",
+    ]
+    frozen = Choice("vmap", 6, None, "engine captured: `steps` changes", 1.1)
+    assert list(choice_lines(replace(plan, choice=frozen))) == [
+        "engine captured: `steps` changes: trained by engine vmap instead"
+    ]
