@@ -56,11 +56,14 @@ def test_a_chunk_equals_plain_loops(network, kind, pair, engine, make_task, make
     assert_equals_plain_loop(trained, task, panel)
 
 
+@pytest.mark.parametrize("engine", ["vmap", "referee"])
 @pytest.mark.parametrize("schedule", ["step", {"kind": "restarts", "t_0": 1, "t_mult": 2}])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_every_pair_in_a_chunk_equals_plain_loops(pair, schedule, make_task, make_panel, train):
+def test_every_pair_in_a_chunk_equals_plain_loops(
+    pair, schedule, engine, make_task, make_panel, train
+):
     task, panel = make_task(batch_norm_mlp), make_panel(pair, schedule)
-    assert_equals_plain_loop(train(task, panel), task, panel)
+    assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 
 @pytest.mark.parametrize("pair", PAIRS)
@@ -74,11 +77,15 @@ def test_the_embedded_network_equals_plain_loops(pair, make_task, make_panel, tr
     assert_equals_plain_loop(train(task, panel, options=options), task, panel, options=options)
 
 
+@pytest.mark.parametrize("engine", ["vmap", "referee"])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_decay_leaves_biases_and_norms_alone_where_asked(pair, make_task, make_panel, train):
+def test_decay_leaves_biases_and_norms_alone_where_asked(
+    pair, engine, make_task, make_panel, train
+):
     task, panel = make_task(conv_net, "image"), make_panel(pair)
     options = Options(precision="float64", decay_1d=False)
-    assert_equals_plain_loop(train(task, panel, options=options), task, panel, options=options)
+    trained = train(task, panel, options=options, engine=engine)
+    assert_equals_plain_loop(trained, task, panel, options=options)
 
 
 # Random numbers
