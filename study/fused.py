@@ -80,7 +80,7 @@ def train_chunk(
         cells: the K cells.
         seed: decides start weights, batches, augmentation and dropout.
         error: the metric that becomes the cells' value.
-        engine: one of `ENGINES` that can do the task's network (see `study.engines.check`).
+        engine: one of `ENGINES` that can do the task's network (see `study.agreement`).
         programs: what was traced for earlier chunks of the same task and options.
         on_step: called before each step and test batch; what it raises ends the training.
         checkpoint: where the state is kept now and then, and where an interrupted training of

@@ -30,15 +30,11 @@ class CapturedEngine(VmapEngine):
         self._scores = self.program(super().stacked_scores, "scores")
         self._present: dict[torch.Size, Sequence[bool]] = {}
 
-    def gradient(  # noqa: D102
-        self, inputs: Tensor, targets: Tensor
-    ) -> tuple[Tensor, Tensor, Sequence[bool]]:
-        e = self.ensemble
-        found = self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
-        gradients, losses, present = found
-        if inputs.shape not in self._present:  # what is replayed does the same at each step
-            self._present[inputs.shape] = present.tolist()
-        return gradients, losses, self._present[inputs.shape]
+    def which(self, inputs: Tensor, present: Tensor) -> Sequence[bool]:
+        """What is replayed does the same at each step: it is read once, for a GPU's sake."""
+        if inputs.shape not in self._present:
+            self._present[inputs.shape] = super().which(inputs, present)
+        return self._present[inputs.shape]
 
     def program(self, function: TensorFunction, name: str) -> TensorFunction:  # noqa: D102
         return Program(function, name, compiled=self.compiled, programs=self.programs)

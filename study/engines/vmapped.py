@@ -25,7 +25,12 @@ class VmapEngine(StackedEngine):
         e = self.ensemble
         found = self.stacked_gradient(e.theta, inputs, targets, *e.buffers.values())
         gradients, losses, present = found
-        return gradients, losses, present.tolist()
+        return gradients, losses, self.which(inputs, present)
+
+    def which(self, inputs: Tensor, present: Tensor) -> Sequence[bool]:
+        """Which parameters have a gradient, of the tensor that says so."""
+        found: Sequence[bool] = present.tolist()
+        return found
 
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
         e = self.ensemble
