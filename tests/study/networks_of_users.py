@@ -425,7 +425,7 @@ class PairsBehindAScalar(PairsOfNumbers):
     def __init__(self):
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(()))
-        self.turn = nn.Parameter(torch.randn(5, 2))
+        self.turn = nn.Parameter(0.2 * torch.randn(5, 2))
 
     def forward(self, x):
         turn = torch.view_as_complex(self.turn).abs().sum()

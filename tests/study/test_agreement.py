@@ -14,7 +14,7 @@ from torch import nn
 from study import agreement
 from study.agreement import Finding
 from study.errors import TaskError
-from study.observation import first_difference, kept
+from study.observation import Seen, Subject, excerpt, first_difference, kept
 from study.spec import Options
 from study.tasks.task import Data
 from tests.study.conftest import CLASSES, tiny_data
@@ -148,7 +148,7 @@ def test_rounded_to_bfloat16_it_is_captured_too(name, make_task):
 def seen(*values):
     """One moment, or several, of one cell."""
     numbers = (torch.tensor([v], dtype=torch.float64) for v in values)
-    return [agreement.Seen("after step 1", "the loss", row) for row in numbers]
+    return [Seen("after step 1", "the loss", row) for row in numbers]
 
 
 EXACT = agreement.DOUBLE
@@ -177,7 +177,7 @@ def test_what_is_not_finite_in_both_is_no_difference():
 
 
 def test_another_number_of_buffers_is_a_difference():
-    two = [*seen([1.0]), agreement.Seen("after step 1", "the buffer", torch.ones(1, 1))]
+    two = [*seen([1.0]), Seen("after step 1", "the buffer", torch.ones(1, 1))]
     assert "other parameters or buffers" in str(first_difference(two, seen([1.0]), two, EXACT))
     assert first_difference(two, two, two, EXACT) is None
 
@@ -276,7 +276,7 @@ def test_large_inputs_are_tried_at_a_learning_rate_at_which_nothing_diverges(mak
     data = tiny_data("vector")
     large = Data(1e4 * data.train_inputs, data.train_targets, data.test_inputs, data.test_targets)
     task = make_task(lambda: nn.Linear(6, CLASSES), data=lambda: large)
-    subject = agreement.Subject(task, agreement.excerpt(large))
+    subject = Subject(task, excerpt(large))
     reference = agreement.Reference(subject, Options())
     assert all(
         s.values.isfinite().all() for s in reference.of("sgd", 0, reference.arithmetic).exact
@@ -294,7 +294,7 @@ def test_few_examples_are_enough(examples, make_task):
         data.test_targets[:examples],
     )
     task = make_task(mlp if examples == 1 else batch_norm_mlp, data=lambda: few, batch_size=8)
-    subject = agreement.Subject(task, agreement.excerpt(few))
+    subject = Subject(task, excerpt(few))
     reference = agreement.Reference(subject, Options())
     assert agreement.find("vmap", subject, ["adamw"], Options(), reference) == Finding()
 
