@@ -21,7 +21,7 @@ from study.engines.referee import as_real
 from study.fused import Training
 from study.grid import Axis, Grid
 from study.randomness import seeded
-from study.schedules import Constant
+from study.schedules import Cosine
 from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, own_copy
 
@@ -139,7 +139,10 @@ def observe(
         interrupted: whether to stop on the way and go on from a checkpoint.
     """
     found = Observation()
-    panel = Panel(pair=pair, schedule=Constant(), epochs=arithmetic.epochs, grid=GRID)
+    # η and the normalized λ are not 1, so that no engine may leave them out.
+    panel = Panel(
+        pair=pair, schedule=Cosine(), epochs=arithmetic.epochs, normalized=True, grid=GRID
+    )
     options = arithmetic.options
 
     def begin() -> Training:

@@ -23,6 +23,8 @@ QUICK = (
     "missing gradient taken for 0",
     "running variance dropped",
     "eval mode forgotten",
+    "schedule multiplier ignored",
+    "λ not normalized",
     "one dropout mask for all steps",
     "last slice of the test set skipped",
     "checkpoint forgets random numbers",
@@ -30,12 +32,13 @@ QUICK = (
 BEYOND_A_TRIAL = (  # which tries two cells, batches of eight, 12 steps, in double precision
     *("third cell with the second's α", "cells of the first chunk for all"),
     *("only eight examples of a batch", "bfloat16 in single precision"),
-    *("schedule multiplier ignored", "λ not normalized"),
     *(name for name in FAULTS if name.startswith(("late: ", "once: "))),
 )
-BEYOND_A_WITNESS = (  # which looks at losses to a thousandth, and at nothing else
-    *("gradient rounded to bfloat16", "weights rounded to single precision"),
-    *("ε ten times as large", "count of batches dropped"),
+BEYOND_A_WITNESS = (  # which looks at losses to a hundredth, and at nothing else
+    *("gradient 1 % too large", "late: gradient 1 % too large", "late: λ 1 % too large"),
+    *("gradient rounded to bfloat16", "bfloat16 in single precision"),
+    *("weights rounded to single precision", "count of batches dropped"),
+    *("ε ten times as large", "β2 0.99 instead of 0.999"),
 )
 
 
