@@ -78,7 +78,7 @@ def test_what_a_checkpoint_forgets_is_a_reason_to_have_none():
     fault = FAULTS["checkpoint forgets buffers"]
     trial = judge_of(READER).verdict(fault, "vmap").trial
     assert trial.why_not is None
-    assert trial.no_checkpoint == "after step 5 the buffer `norm.running_mean` of cell 1 differs"
+    assert trial.no_checkpoint == "after step 6 the buffer `norm.running_mean` of cell 1 differs"
 
 
 @pytest.mark.slow
