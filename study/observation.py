@@ -21,7 +21,7 @@ from study.engines.referee import as_real
 from study.fused import Training
 from study.grid import Axis, Grid
 from study.randomness import seeded
-from study.schedules import Constant
+from study.schedules import Cosine
 from study.spec import Cell, Options, Panel
 from study.tasks.task import Data, TaskProtocol, own_copy
 
@@ -29,7 +29,8 @@ BATCH = 8  # examples
 TRAIN_EXAMPLES = 2 * BATCH + 5  # two whole batches and a last one that is smaller
 TEST_EXAMPLES = 40  # two slices
 EPOCHS = 4
-STOP = (2, 1)  # the epoch, and the step of it, after which an interrupted training stops
+STOP = (2, 2)  # the epoch, and the step of it, after which an interrupted training stops: in all
+# 5 steps, so that what comes back every 2, 3 or 4 steps does not look as it did at the start
 KEPT = 4096  # numbers that are kept of a tensor: of a larger one, sums over as many stretches
 
 GRID = Grid(alpha=Axis(values=(1.0,)), lambda_=Axis(values=(0.0,)))  # nobody looks at it
@@ -139,7 +140,10 @@ def observe(
         interrupted: whether to stop on the way and go on from a checkpoint.
     """
     found = Observation()
-    panel = Panel(pair=pair, schedule=Constant(), epochs=arithmetic.epochs, grid=GRID)
+    # η and the normalized λ are not 1, so that no engine may leave them out.
+    panel = Panel(
+        pair=pair, schedule=Cosine(), epochs=arithmetic.epochs, normalized=True, grid=GRID
+    )
     options = arithmetic.options
 
     def begin() -> Training:
@@ -167,6 +171,8 @@ def _watch(
 ) -> State | None:
     """Train to the end, or to where it is to stop: then its state is returned."""
     steps, python = training.batches.per_epoch, _Python(training)
+    if stop is not None:
+        stop = stop[0], max(1, min(stop[1], steps - 1))
     while training.epoch < training.epochs:
         for _ in training.steps_of_epoch(subject.advance):
             when = f"after step {training.epoch * steps + training.step}"

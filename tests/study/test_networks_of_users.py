@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +14,7 @@ from study.tasks.refusals import check_task
 from tests.study.chunks import assert_equals_plain_loop
 from tests.study.conftest import CLASSES
 from tests.study.networks import mlp
-from tests.study.networks_of_users import REFUSED, TRAINED
+from tests.study.networks_of_users import REFUSED, TRAINED, Around
 from tests.study.trials import tried
 
 ENGINES = ("captured", "vmap", "referee")
@@ -40,8 +43,26 @@ def test_every_engine_that_may_train_it_equals_a_plain_loop(name, make_task, mak
 def test_what_no_file_can_hold_is_trained_without_checkpoints(make_task):
     """A list of tensors that vmap has wrapped; the plain loop's own are kept."""
     found = tried(make_task(TRAINED["a list of tensors"][0]), "vmap", "referee")
-    assert found["vmap"].no_checkpoint == "after step 5 the training loss of cell 1 differs"
+    assert found["vmap"].no_checkpoint == "after step 6 the training loss of cell 1 differs"
     assert found["referee"].no_checkpoint is None
+
+
+class Turning(Around):
+    """Keeps its turn in an iterator, of which nothing can be written to a file."""
+
+    def __init__(self, period):
+        super().__init__()
+        self.turn = itertools.cycle(range(period))
+
+    def inner(self, h):
+        return h / (1 + next(self.turn)) if self.training else h
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_what_comes_back_after_some_steps_is_missed_in_a_checkpoint_too(period, make_task):
+    found = tried(make_task(partial(Turning, period)), "vmap", "referee")
+    assert found["vmap"].why_not is None
+    assert all(finding.no_checkpoint is not None for finding in found.values())
 
 
 def test_a_loss_and_an_augmentation_may_keep_state(make_task, make_panel, train):
