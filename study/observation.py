@@ -29,8 +29,9 @@ BATCH = 8  # examples
 TRAIN_EXAMPLES = 2 * BATCH + 5  # two whole batches and a last one that is smaller
 TEST_EXAMPLES = 40  # two slices
 EPOCHS = 4
-STOP = (2, 2)  # the epoch, and the step of it, after which an interrupted training stops: in all
-# 5 steps, so that what comes back every 2, 3 or 4 steps does not look as it did at the start
+# The epoch, and the step of it, after which an interrupted training stops: five steps in all, so
+# that what comes back every 2, 3 or 4 steps does not look as it did at the start.
+STOP = (2, 2)
 KEPT = 4096  # numbers that are kept of a tensor: of a larger one, sums over as many stretches
 
 GRID = Grid(alpha=Axis(values=(1.0,)), lambda_=Axis(values=(0.0,)))  # nobody looks at it
@@ -272,8 +273,10 @@ def first_difference(
         exact: what it should be.
         moved: the same with weights that one rounding unit moved.
     """
-    if [(seen.when, seen.what) for seen in ours] != [(seen.when, seen.what) for seen in exact]:
+    if {seen.what for seen in ours} != {seen.what for seen in exact}:
         return "it has other parameters or buffers than the network"
+    if [(seen.when, seen.what) for seen in ours] != [(seen.when, seen.what) for seen in exact]:
+        return "it does another number of steps"
     for one, other, rounded in zip(ours, exact, moved, strict=True):
         where = _differs(one.values, other.values, rounded.values, arithmetic)
         if where is not None:

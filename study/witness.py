@@ -33,10 +33,10 @@ from study.tasks.task import own_copy
 from study.witness_record import Witness
 
 SHARE = 0.01  # of the time that the panel took, that its witness may take
-LEAST = 0.1  # seconds that it may take in any case; and it has one epoch at least
+LEAST = 0.25  # seconds that it may take in any case; and it has one epoch at least
 FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
 LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
-FLOOR = 1e-2  # relative, below which nothing differs
+FLOOR = 5e-3  # relative, below which nothing differs
 EXAMPLES_FLOOR = 3  # test examples, below which no error differs
 
 Curves = dict[str, np.ndarray]  # per metric, [E]

@@ -182,6 +182,11 @@ def test_another_number_of_buffers_is_a_difference():
     assert first_difference(two, two, two, EXACT) is None
 
 
+def test_another_number_of_steps_is_a_difference():
+    more = seen([1.0], [1.0])
+    assert first_difference(more, seen([1.0]), more, EXACT) == "it does another number of steps"
+
+
 def test_of_a_large_tensor_every_number_counts():
     large = torch.zeros(2, 30_011)
     for place in (0, 4096, 30_010):

@@ -140,7 +140,7 @@ PLAIN = curves(1.0, 0.5, 0.25)
     ("recorded", "moved", "why"),
     [
         (PLAIN, PLAIN, ""),
-        (curves(1.005, 0.5, 0.25), PLAIN, ""),
+        (curves(1.004, 0.5, 0.25), PLAIN, ""),
         (
             curves(1.0, 0.5, 0.26),
             PLAIN,
