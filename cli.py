@@ -868,7 +868,9 @@ def _call_witnesses(
     from study.witness import call_witnesses, newly_done
 
     console = _console()
-    panels = newly_done(before, store.progress(plan.study.name))
+    name = plan.study.name
+    witnessed = {witness.panel for witness in store.witnesses(name)}
+    panels = newly_done(before, store.progress(name), witnessed)
     tell = functools.partial(_print_plain, console)
     call_witnesses(plan, store, panels, tell, functools.partial(trial_bar, console))
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
 
 from study.engines import ENGINES, Programs
 from study.errors import TaskError
@@ -26,6 +28,7 @@ from study.observation import (
     stacked,
 )
 from study.pairs import PAIRS
+from study.randomness import seeded
 from study.spec import Cell, Options
 
 CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
@@ -72,7 +75,7 @@ def find(
     if reference.switched:
         names = ", ".join(f"`{name}`" for name in reference.switched)
         return Finding(f"training of {names} begins or ends on the way")
-    no_checkpoint = None
+    no_checkpoint = reference.no_checkpoint if reference.unkept else None
     others = [pair for pair in pairs if PAIRS[pair].rule != "sgd"]
     for arithmetic in reference.arithmetics(options):
         programs = Programs()  # what is traced for one seed's networks must do for the next
@@ -102,7 +105,7 @@ class Known:
 
 
 def _difference(
-    engine: str, subject: Subject, known: Known, programs: Programs, *, interrupted: bool
+    engine: str, subject: Subject, known: Known, programs: Programs, *, interrupted: bool = False
 ) -> str | None:
     """What first differs from what is known, or what the engine fails with; None if nothing."""
     try:
@@ -126,6 +129,7 @@ class Reference:
 
     Attributes:
         counters: names of Python values of the network that change from step to step.
+        unkept: those of them that no checkpoint holds.
         switched: names of parameters whose `requires_grad` changes.
         remark: what engines are likely to lose of this network.
         no_checkpoint: why the referee's trainings cannot go on from one; None if they can.
@@ -139,13 +143,17 @@ class Reference:
         self.known: dict[tuple[str, int, Arithmetic], Known] = {}
         self.scale = 1.0
         self.arithmetic, first = self._first_observation(options)
-        self.counters, self.switched = first.counters, first.switched
+        self.counters, self.unkept, self.switched = first.counters, first.unkept, first.switched
+        self.entangled = is_entangled(subject.task.network)
         self.remark = " (hooks are lost under vmap)" if first.hooked else ""
         self.no_checkpoint = self._why_none_goes_on(first)
 
     def arithmetics(self, options: Options) -> list[Arithmetic]:
         """In which engines are held against it: also the study's, if that is a rough one."""
         rough = [replace(BF16, options=options)] if options.bf16 else []
+        # What lies in the memory of a parameter is cut from it by a conversion.
+        if self.entangled and options.precision == "float32":
+            rough.append(replace(SINGLE, options=_exactly(options, "float32")))
         return [self.arithmetic, *rough]
 
     def of(self, pair: str, seed: int, arithmetic: Arithmetic) -> Known:
@@ -172,8 +180,8 @@ class Reference:
         """In the highest precision in which the plain loop runs, at an α that keeps it finite."""
         tried = [DOUBLE] if options.precision == "float64" else [DOUBLE, SINGLE]
         for arithmetic in tried:
-            rounding = {"precision": arithmetic.options.precision, "bf16": False, "tf32": False}
-            arithmetic = replace(arithmetic, options=options.model_copy(update=rounding))
+            exactly = _exactly(options, arithmetic.options.precision)
+            arithmetic = replace(arithmetic, options=exactly)
             try:
                 return self._finite(arithmetic)
             except Exception as e:  # whatever the user's code raises
@@ -185,12 +193,12 @@ class Reference:
 
     def _finite(self, arithmetic: Arithmetic) -> tuple[Arithmetic, Observation]:
         """Lowers α until the first cell stays finite; and the epochs, if they take long."""
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
+            self.scale = MILDER**attempt
             started = time.perf_counter()
             found = self._observe("sgd", 0, self.cells()[0], arithmetic)
             if found.is_finite():
                 break
-            self.scale *= MILDER
         if time.perf_counter() - started > PATIENCE:
             arithmetic = replace(arithmetic, epochs=FEWER_EPOCHS)
             found = self._observe("sgd", 0, self.cells()[0], arithmetic)
@@ -202,6 +210,9 @@ class Reference:
         The same on the same machine does not even round otherwise.
         """
         known = Known("sgd", 0, self.cells()[:1], self.arithmetic, first.seen, first.seen)
+        if self.unkept and _difference("referee", self.subject, known, Programs()) is None:
+            names = ", ".join(f"`{name}`" for name in self.unkept)
+            return f"{names} changes, which no file can hold"
         interrupted = _difference("referee", self.subject, known, Programs(), interrupted=True)
         if interrupted is None:
             return None
@@ -214,3 +225,18 @@ class Reference:
             "asks the clock, or keeps something outside of the network: draw from torch, "
             "numpy.random or random, whose seeds the tool sets, and keep all state in the network"
         )
+
+
+def _exactly(options: Options, precision: str) -> Options:
+    """The options, without what rounds more than the precision does."""
+    return options.model_copy(update={"precision": precision, "bf16": False, "tf32": False})
+
+
+@seeded(0)
+def is_entangled(network: Callable[[], nn.Module]) -> bool:
+    """Whether a plain attribute of the network is a tensor in the memory of a parameter."""
+    made = network()
+    places = {p.untyped_storage().data_ptr() for p in made.parameters()}
+    plain = (value for part in made.modules() for value in vars(part).values())
+    tensors = [value for value in plain if isinstance(value, Tensor)]
+    return any(tensor.untyped_storage().data_ptr() in places for tensor in tensors)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from study.checkpoint import State
 from study.engines import ENGINES, Assignment, Programs, Referee
 from study.engines.base import Tensors, quiet_fallbacks
-from study.engines.python_state import counters
+from study.engines.python_state import counters, unkept
 from study.engines.referee import as_real
 from study.fused import Training
 from study.grid import Axis, Grid
@@ -90,20 +90,23 @@ class Observation:
     """What was seen of a training, in the order in which it came about.
 
     Attributes:
-        counters: names of numbers and words in the network's Python attributes that change from
-            epoch to epoch; of the referee only.
+        counters: names of what changes from step to step in the network's and the loss's Python
+            attributes, tensors apart; of the referee only.
+        unkept: those of them that no checkpoint holds.
         switched: names of parameters whose `requires_grad` changes; of the referee only.
         hooked: whether parameters or gradients have hooks; of the referee only.
     """
 
     seen: list[Seen] = field(default_factory=list)
     counters: list[str] = field(default_factory=list)
+    unkept: list[str] = field(default_factory=list)
     switched: list[str] = field(default_factory=list)
     hooked: bool = False
 
     def is_finite(self) -> bool:
-        """Whether no number is infinite or NaN."""
-        return all(bool(seen.values.isfinite().all()) for seen in self.seen)
+        """Whether no loss is infinite or NaN; buffers may be, as masks of attention are."""
+        losses = (seen.values for seen in self.seen if seen.what.endswith("loss"))
+        return all(bool(values.isfinite().all()) for values in losses)
 
 
 def excerpt(data: Data) -> Data:
@@ -178,12 +181,13 @@ def _watch(
         for _ in training.steps_of_epoch(subject.advance):
             when = f"after step {training.epoch * steps + training.step}"
             found.seen += _snapshot(training, when)
+            if training.epoch > 0:  # in the first epoch things may settle
+                python.look()
             if (training.epoch + 1, training.step) == stop:
                 return training.state()
         for metric, values in training.test(subject.advance).items():
             when, what = f"after epoch {training.epoch}", metric.replace("_", " ")
             found.seen.append(Seen(when, f"the {what}", kept(values)))
-        python.look()
     python.tell(found)
     return None
 
@@ -196,13 +200,14 @@ def _snapshot(training: Training, when: str) -> list[Seen]:
 
     return [
         Seen(when, "the training loss", kept(training.loss_sum)),
+        Seen(when, "whether all is finite", kept(engine.finite())),
         *of("the buffer", engine.buffers()),
         *of("the parameter", engine.parameters()),
     ]
 
 
 class _Python:
-    """Looks at the referee's network after each epoch, for what is not in its tensors."""
+    """Looks at the referee's network after each step, for what is not in its tensors."""
 
     def __init__(self, training: Training) -> None:
         engine = training.engine
@@ -214,14 +219,21 @@ class _Python:
         """Note what there is now."""
         if self.engine is not None:
             named = self.engine.network.named_parameters()
-            found = counters(self.engine.network) | counters(self.engine.task.loss)
-            trained = {name: p.requires_grad for name, p in named}
-            self.states.append({"counters": found, "trained": trained})
+            network, loss = self.engine.network, self.engine.task.loss
+            self.states.append(
+                {
+                    "counters": counters(network) | counters(loss),
+                    "unkept": unkept(network) | unkept(loss),
+                    "trained": {name: p.requires_grad for name, p in named},
+                }
+            )
 
     def tell(self, found: Observation) -> None:
-        """Put what changed into the observation; in the first epoch things may settle."""
+        """Put what changed into the observation."""
         if self.engine is not None:
-            found.counters = _changed([state["counters"] for state in self.states[1:]])
+            found.unkept = _changed([state["unkept"] for state in self.states[1:]])
+            numbers = _changed([state["counters"] for state in self.states[1:]])
+            found.counters = [*numbers, *found.unkept]
             found.switched = _changed([state["trained"] for state in self.states])
             found.hooked = _is_hooked(self.engine.network)
 

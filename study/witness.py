@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,15 +88,21 @@ def call_witnesses(
     return found
 
 
-def newly_done(before: Sequence[PanelProgress], after: Sequence[PanelProgress]) -> list[str]:
-    """Names of the panels of which cells were finished meanwhile, and none is left."""
+def newly_done(
+    before: Sequence[PanelProgress],
+    after: Sequence[PanelProgress],
+    witnessed: Collection[str] = (),
+) -> list[str]:
+    """Names of the panels of which cells were finished meanwhile, and none is left.
+
+    If there is any growth, panels that were done before too, unless they are among those that are
+    `witnessed`: a study that was interrupted had no time for it.
+    """
     finished = {progress.panel: progress.finished for progress in before}
-    return [
-        progress.panel
-        for progress in after
-        if progress.finished > finished.get(progress.panel, 0)
-        and progress.finished + progress.failed == progress.total
-    ]
+    grown = {p.panel for p in after if p.finished > finished.get(p.panel, 0)}
+    done = {p.panel for p in after if p.finished + p.failed == p.total}
+    lacking = {p.panel for p in after if grown and p.panel not in witnessed}
+    return [p.panel for p in after if p.panel in done & (grown | lacking)]
 
 
 def _budget(plan: Plan, progress: PanelProgress) -> float:

@@ -29,7 +29,7 @@ from study.outcome import Outcome
 from study.provenance import Worker
 from study.spec import Cell, Study
 from study.store import LEASE, Claim, Store
-from study.tasks import load_task
+from study.tasks import is_user_task, load_task
 from study.tasks.task import load_data
 
 POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
@@ -134,7 +134,7 @@ def _train(
             _give_back_smaller(store, claim, e)
             return
         store.release(claim)
-        raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e)}") from e
+        raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e, job)}") from e
 
 
 def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint | None:
@@ -176,12 +176,14 @@ def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
     return cells
 
 
-def _what_failed(claim: Claim, e: Exception) -> str:
+def _what_failed(claim: Claim, e: Exception, job: Job) -> str:
     """Which chunk failed with what, and where in the code."""
+    together = is_user_task(job.study.task) and ENGINES[job.engine].together
+    else_ = ", or try --engine referee, a plain loop" if together else ""
     frame = traceback.extract_tb(e.__traceback__)[-1]
     return (
         f"panel '{claim.panel}', seed {claim.seed}: {type(e).__name__}: {e} "
-        f"({frame.filename}, line {frame.lineno}): mend that and resume"
+        f"({frame.filename}, line {frame.lineno}): mend that and resume{else_}"
     )
 
 

@@ -6,6 +6,9 @@ enough for a task.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import pickle
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ State = dict[str, Any]
 
 _TORCHS_OWN = frozenset(vars(nn.Module())) - {"training"}
 _MISSING = object()
+TENSOR = "a tensor"  # the key under which one stands in a state
 
 
 def python_state(of: object) -> State:
@@ -30,7 +34,7 @@ def set_python_state(of: object, state: State) -> None:
     """Set the attributes to what they were when `python_state` looked."""
     for name, part in _parts(of):
         for key, value in state.get(name, {}).items():
-            vars(part)[key] = _moved(value, vars(part).get(key))
+            vars(part)[key] = _restored(value)
 
 
 def object_state(of: object) -> State:
@@ -56,7 +60,42 @@ def set_buffers(module: nn.Module, values: State) -> None:
         if present is not None and (present.shape, present.dtype) == (value.shape, value.dtype):
             present.copy_(value)
         else:
-            buffers[own] = value.to(present.device) if present is not None else value.clone()
+            buffers[own] = value.to(_device(module) if present is None else present.device)
+
+
+def _device(module: nn.Module) -> torch.device:
+    """Where its tensors lie."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def unkept(of: object) -> State:
+    """Digests of what no checkpoint holds, by "module.attribute": objects, arrays, sets, queues.
+
+    Tensors and modules in them are left out, and what cannot be pickled.
+    """
+    found: State = {}
+    for name, part in _parts(of):
+        for key, value in _attributes(part).items():
+            if _plain(value) is _MISSING and not isinstance(value, Tensor | nn.Module):
+                found[f"{name}.{key}".lstrip(".")] = _digest(value)
+    return found
+
+
+class _Pickler(pickle.Pickler):
+    """Names tensors and modules instead of writing them."""
+
+    def persistent_id(self, value: object) -> str | None:
+        """For these, one name for all."""
+        return "tensor" if isinstance(value, Tensor | nn.Module) else None
+
+
+def _digest(value: object) -> str | None:
+    file = io.BytesIO()
+    try:
+        _Pickler(file).dump(value)
+    except Exception:  # objects refuse in their own ways
+        return None
+    return hashlib.sha256(file.getvalue()).hexdigest()
 
 
 def counters(of: object) -> State:
@@ -90,7 +129,9 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Tensor):
         held = isinstance(value, nn.Parameter) or value.grad_fn is not None
-        return _MISSING if held or not _has_memory(value) else value.detach().cpu().clone()
+        if held or not _has_memory(value):
+            return _MISSING
+        return {TENSOR: value.detach().cpu().clone(), "device": str(value.device)}
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         items = [_plain(item) for item in value]
         return _MISSING if any(item is _MISSING for item in items) else type(value)(items)
@@ -119,8 +160,12 @@ def _holds_tensor(value: object) -> bool:
     return isinstance(value, Tensor)
 
 
-def _moved(value: Any, present: object) -> Any:
-    """A tensor where the one lies that it replaces."""
-    if isinstance(value, Tensor):
-        return value.to(present.device) if isinstance(present, Tensor) else value.clone()
+def _restored(value: Any) -> Any:
+    """A copy, with its tensors where they lay."""
+    if isinstance(value, dict) and TENSOR in value:
+        return value[TENSOR].to(value["device"], copy=True)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_restored, value))
+    if isinstance(value, dict):
+        return {key: _restored(item) for key, item in value.items()}
     return value

@@ -10,7 +10,7 @@ Letters: P numbers in all parameters, B batch, C classes. K is 1.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -62,6 +62,8 @@ class Referee(Engine):
         """Move each parameter up or down by this share of it: what rounding is held against."""
         coins = torch.Generator().manual_seed(0)
         for numbers in self._numbers():
+            if not numbers.is_floating_point():
+                continue
             signs = 2 * torch.randint(2, numbers.shape, generator=coins) - 1
             numbers.mul_(1 + unit * signs.to(numbers))
 
@@ -73,7 +75,8 @@ class Referee(Engine):
     ) -> Tensor:
         for p in self.named.values():
             p.grad = None
-        with torch.enable_grad():
+        # The backward pass may compute activations anew, and must draw the same masks.
+        with torch.enable_grad(), self._drawing():
             loss = self.task.loss(self._outputs(inputs), targets)
             loss.backward()
         self._update(eta, lambda_scale)
@@ -86,7 +89,7 @@ class Referee(Engine):
         theta.copy_(self._row(numbers))
         slopes = [p.grad for p in self.named.values()]
         gradient = self._row(
-            torch.zeros_like(there) if slope is None else as_real(slope)
+            torch.zeros_like(there) if slope is None else as_real(_dense(slope))
             for there, slope in zip(numbers, slopes, strict=True)
         )
         present = [slope is not None for slope in slopes]
@@ -98,16 +101,21 @@ class Referee(Engine):
 
     @torch.no_grad()
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
-        outputs = self._outputs(inputs)
+        with self._drawing():
+            outputs = self._outputs(inputs)
         losses = self.task.loss(outputs, targets).reshape(1)
         sums = self.sums(outputs[None], losses, targets)
         return dict(zip(self.metrics, sums, strict=True))
 
     def _outputs(self, inputs: Tensor) -> Tensor:
-        on_gpu = self.assignment.device.startswith("cuda")
-        with self.autocast(), UnfusedDropout() if on_gpu else nullcontext():
+        with self.autocast():
             outputs: Tensor = self.network(self.laid_out(inputs))
         return outputs.to(self.assignment.dtype) if self.options.bf16 else outputs
+
+    def _drawing(self) -> AbstractContextManager[object]:
+        """On a GPU, dropout as every engine can draw it."""
+        on_gpu = self.assignment.device.startswith("cuda")
+        return UnfusedDropout() if on_gpu else nullcontext()
 
     def _numbers(self) -> Iterator[Tensor]:
         """What the parameters are made of: real tensors that share their memory."""
@@ -130,12 +138,13 @@ class Referee(Engine):
         return {name: b.detach()[None] for name, b in self.network.named_buffers()}
 
     def finite(self) -> Tensor:  # noqa: D102
-        sums = torch.stack([numbers.sum() for numbers in self._numbers() if numbers.numel()])
-        return sums.sum().isfinite().reshape(1)
+        sums = [as_real(p.detach()).sum() for n, p in self.named.items() if n in self.trained]
+        return torch.stack(sums).sum().isfinite().reshape(1)
 
     def state(self) -> State:  # noqa: D102
         return {
             "parameters": {name: p.detach().cpu() for name, p in self.named.items()},
+            "requires_grad": {name: p.requires_grad for name, p in self.named.items()},
             "buffers": {name: b.detach().cpu() for name, b in self.network.named_buffers()},
             "optimizer": self.optimizer.state(),
             "network": python_state(self.network),
@@ -146,10 +155,16 @@ class Referee(Engine):
     def restore(self, state: State) -> None:  # noqa: D102
         for name, value in state["parameters"].items():
             self.named[name].copy_(value)
+            self.named[name].requires_grad_(state["requires_grad"][name])
         set_buffers(self.network, state["buffers"])
         self.optimizer.restore(state["optimizer"])
         set_python_state(self.network, state["network"])
         set_object_state(self.task.loss, state["loss"])
+
+
+def _dense(slope: Tensor) -> Tensor:
+    """A sparse gradient, as of an embedding, with its zeros: they decay and move by momentum."""
+    return slope.to_dense() if slope.is_sparse else slope
 
 
 def as_real(tensor: Tensor) -> Tensor:

@@ -215,9 +215,16 @@ def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 
 def witnesses(connection: Connection, study: Study) -> list[Witness]:
-    """The newest witness of each panel that has one."""
-    newest = {row["panel"]: row for row in witness_rows(connection, study.name)}
-    return [_witness_of(newest[panel.name]) for panel in study.panels if panel.name in newest]
+    """The newest witness of each panel that has one, or the newest that disagrees.
+
+    A panel that was found to be wrong is not right since another of its cells agrees.
+    """
+    counts: dict[str, RowMapping] = {}
+    for row in witness_rows(connection, study.name):
+        known = counts.get(row["panel"])
+        if known is None or known["agrees"] or not row["agrees"]:
+            counts[row["panel"]] = row
+    return [_witness_of(counts[panel.name]) for panel in study.panels if panel.name in counts]
 
 
 def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:

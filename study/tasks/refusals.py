@@ -60,7 +60,7 @@ def _checked_network(task: TaskProtocol, dtype: torch.dtype) -> nn.Module:
     _require_module(task, network)
     _require_parameters(task, network, dtype)
     _require_repeated(task, network, other)
-    return as_precise(network, "cpu", dtype)
+    return as_precise(other, "cpu", dtype)  # the one that was made last, as in a training
 
 
 def _made(task: TaskProtocol) -> nn.Module:
@@ -91,6 +91,7 @@ def _require_parameters(task: TaskProtocol, network: nn.Module, dtype: torch.dty
         found = f"tensors without a shape ({', '.join(lazy)})"
         expected = "sizes for the lazy layers, or a network that was called once"
         raise TaskError(_wrong(task, "network()", found, expected))
+    _require_apart(task, network)
     trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     if not trained:
         raise TaskError(_wrong(task, "network()", "nothing to train", "some parameters"))
@@ -104,6 +105,28 @@ def _require_parameters(task: TaskProtocol, network: nn.Module, dtype: torch.dty
             raise TaskError(_wrong(task, "network()", found, expected))
 
 
+def _require_apart(task: TaskProtocol, network: nn.Module) -> None:
+    """No trained parameter shares its memory with another, or with a buffer.
+
+    Those that are one and the same parameter are named once.
+    """
+    owners: dict[int, str] = {}
+    every = [*network.named_parameters(), *network.named_buffers()]
+    for name, tensor in every:
+        place = tensor.untyped_storage().data_ptr() if tensor.numel() else 0
+        if place and place in owners and _is_trained(network, owners[place], name):
+            found = f"'{name}' in the memory of '{owners[place]}', a parameter"
+            expected = "tensors apart; to tie two layers, assign the parameter itself: b.weight = "
+            raise TaskError(_wrong(task, "network()", found, f"{expected}a.weight"))
+        owners.setdefault(place, name)
+
+
+def _is_trained(network: nn.Module, *names: str) -> bool:
+    """Whether any of these is a parameter that is trained."""
+    parameters = dict(network.named_parameters())
+    return any(name in parameters and parameters[name].requires_grad for name in names)
+
+
 def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> None:
     """Two calls under the same seed give two networks that are equal and share nothing."""
     if one is other:
@@ -113,13 +136,13 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
     if ours.keys() != theirs.keys():
         found = "networks of other parts when it was called twice under the same seed"
         raise TaskError(_wrong(task, "network()", found, "the same network"))
-    for name, tensor in ours.items():
-        same = tensor.numel() and tensor.data_ptr() == theirs[name].data_ptr()
-        if same:
+    trained = {name for name, p in one.named_parameters() if p.requires_grad}
+    for name in (name for name in ours if name in trained):
+        if ours[name].numel() and ours[name].data_ptr() == theirs[name].data_ptr():
             found = f"networks that share '{name}', so that training one would change the others"
             raise TaskError(_wrong(task, "network()", found, "a new network, or a deepcopy of it"))
     for name, tensor in ours.items():
-        if not _equal(tensor, theirs[name]):
+        if isinstance(tensor, Tensor) and not _equal(tensor, theirs[name]):
             found = f"other values of '{name}' when it was called twice under the same seed"
             expected = (
                 "the same start: random numbers of torch, numpy.random or random, whose seed the "

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from study.errors import TaskError
 from study.randomness import DATA, derived_seed, seeded
 
+F = TypeVar("F")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
 WIDE = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -128,13 +129,26 @@ def own_copy(task: TaskProtocol, device: str, dtype: torch.dtype) -> TaskProtoco
         return task
     own = replace(
         task,
-        loss=deepcopy(task.loss),
-        normalize=deepcopy(task.normalize),
-        augment=deepcopy(task.augment),
+        loss=_copied(task.loss),
+        normalize=_copied(task.normalize),
+        augment=_copied(task.augment),
     )
     if isinstance(own.loss, nn.Module):
         own.loss._apply(lambda tensor: widened(tensor, dtype).to(device))
     return own
+
+
+def _copied(function: F) -> F:
+    """A copy of what may keep state; itself, where it cannot be copied: a lock, an open file."""
+    try:
+        return deepcopy(function)
+    except Exception:  # objects refuse in their own ways
+        return function
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Whether all values are equal, NaN to NaN."""
+    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def load_data(task: TaskProtocol) -> Data:
@@ -197,7 +211,7 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     tensors: dict[str, Tensor] = {field.name: getattr(data, field.name) for field in fields(data)}
     batch = data.train_inputs[:CHECKED].clone()
     normal = task.normalize(batch)
-    if normal is not batch:
+    if normal is not batch or not _same(batch, data.train_inputs[:CHECKED]):
         tensors["normalized"] = normal
     for name, tensor in tensors.items():
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -205,5 +219,6 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     with seeded(0):
         network = task.network()
     for key, value in network.state_dict().items():
-        digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
+        if isinstance(value, Tensor):  # a module may keep other things beside
+            digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
     return digest.hexdigest()[:16]

@@ -19,7 +19,7 @@ from landscapes.anytime_record import anytime_record
 from landscapes.comparing import Request, comparison_tables, save_comparison
 from landscapes.curves import curves_record, plot_curves
 from landscapes.difference import comparison_record, plot_comparison
-from landscapes.figures import study_figure, study_landscapes
+from landscapes.figures import study_figure
 from landscapes.findings import figure_lines, verdict_lines
 from landscapes.generalization_record import generalization_record
 from landscapes.heatmap import plot_heatmap
@@ -104,13 +104,14 @@ class TestWhereItEnters:
         assert (adam.label, adamw.label) == ("adam ⚠", "adamw")
         assert (adam.name, adam.landscape.panel) == ("adam", "adam")
 
-    def test_the_newest_witness_counts(self, tmp_path: Path):
+    def test_a_doubtful_panel_is_not_right_since_another_cell_agrees(self, tmp_path: Path):
         study = valley_study(exponents=1)
         with closing(Store(str(tmp_path / "newest.db"), create=True)) as store:
             fill(store, study)
             store.record_witness("valley", DIFFERS)
             store.record_witness("valley", replace(DIFFERS, agrees=True, why=""))
-            assert [one.doubtful for one in study_landscapes(store, "valley")] == [False] * 2
+            doubtful = [one.panel for one in store.witnesses("valley") if not one.agrees]
+            assert doubtful == [DIFFERS.panel]
 
     def test_frames_without_the_column_or_with_gaps_are_not_doubtful(self, doubted: Store):
         frame, panel = cells_frame(doubted, "valley"), doubted.study("valley").panel("adam")

@@ -287,6 +287,43 @@ class Warming(nn.Sequential):
         return super().train(mode)
 
 
+class Clock:
+    """A counter that is no number."""
+
+    def __init__(self):
+        self.time = 0
+
+
+class CountingInAnObject(Around):
+    """Which shows long after any trial."""
+
+    def prepare(self):
+        self.clock = Clock()
+
+    def inner(self, h):
+        self.clock.time += self.training
+        return h if self.clock.time < 1000 else 2 * h
+
+
+class CountingInAnArray(Around):
+    def prepare(self):
+        self.times = np.zeros(1)
+
+    def inner(self, h):
+        self.times += self.training
+        return h if self.times[0] < 1000 else 2 * h
+
+
+class CountingAnewEachEpoch(Around):
+    def train(self, mode=True):
+        self.place = 0
+        return super().train(mode)
+
+    def inner(self, h):
+        self.place += 1
+        return h if self.place < 1000 else 2 * h
+
+
 # ---- parameters without a gradient --------------------------------------------------------------
 
 
@@ -442,6 +479,53 @@ class Scaled(Around):
         return h * self.log_scale.exp()
 
 
+class InfiniteMask(Around):
+    """As attention has one for what comes later."""
+
+    def prepare(self):
+        self.register_buffer("mask", torch.full((8,), -torch.inf).where(torch.arange(8) > 5, 0.0))
+
+    def inner(self, h):
+        return h + torch.softmax(h + self.mask, dim=-1)
+
+
+class InfiniteFrozenMask(InfiniteMask):
+    def prepare(self):
+        super().prepare()
+        mask = self.mask
+        del self.mask
+        self.mask = nn.Parameter(mask, requires_grad=False)
+
+
+class WholeNumbers(Around):
+    def prepare(self):
+        self.order = nn.Parameter(torch.arange(7, -1, -1), requires_grad=False)
+
+    def inner(self, h):
+        return h[..., self.order] + h
+
+
+MEAN = torch.linspace(-1, 1, 8)
+
+
+class SharedConstant(Around):
+    def prepare(self):
+        self.register_buffer("mean", MEAN)
+
+    def inner(self, h):
+        return h - self.mean.to(h.dtype)
+
+
+class MoreState(Around):
+    """Keeps other things than tensors in its state."""
+
+    def get_extra_state(self):
+        return {"version": 3}
+
+    def set_extra_state(self, state):
+        assert state["version"] == 3
+
+
 class PlainTensors(Around):
     """Tensors that are neither parameters nor buffers, in single precision."""
 
@@ -539,6 +623,9 @@ TRAINED = {
     "a counter that switches late": (Counting, "vmap"),
     "a counter of tests": (CountingTests, "vmap"),
     "a list of numbers": (Annealing, "vmap"),
+    "a counter in an object": (CountingInAnObject, "vmap"),
+    "a counter in an array": (CountingInAnArray, "vmap"),
+    "a counter that begins anew each epoch": (CountingAnewEachEpoch, "vmap"),
     "a layer that thaws": (Warming, "referee"),
     "features without a gradient": (Frozen, "captured"),
     "a detached branch": (Detached, "captured"),
@@ -557,6 +644,11 @@ TRAINED = {
     "pairs behind a scalar": (PairsBehindAScalar, "captured"),
     "a scalar parameter": (Scaled, "captured"),
     "plain tensors": (PlainTensors, "captured"),
+    "an infinite mask": (InfiniteMask, "captured"),
+    "an infinite frozen parameter": (InfiniteFrozenMask, "captured"),
+    "a parameter of whole numbers": (WholeNumbers, "captured"),
+    "a constant that all networks share": (SharedConstant, "captured"),
+    "a state with more than tensors": (MoreState, "captured"),
     "statistics in double precision": (DoubleStatistics, "captured"),
     "dropout of what was transposed": (DropoutOfTransposed, "captured"),
     "noise on what was transposed": (NoiseOnTransposed, "captured"),
@@ -610,6 +702,18 @@ def loss_with(weight, outputs, targets):
     return functional.cross_entropy(outputs * weight, targets)
 
 
+def tied_by_data():
+    made = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, CLASSES))
+    made[1].weight.data = made[0].weight.data
+    return made
+
+
+def buffer_in_a_parameter():
+    made = mlp()
+    made.register_buffer("copy", made[0].weight.data)
+    return made
+
+
 class Calls:
     """A network whose start depends on how often it was asked for."""
 
@@ -651,6 +755,14 @@ REFUSED = {
     "a shared layer": (
         {"network": lambda: nn.Sequential(SHARED, nn.Tanh(), nn.Linear(8, CLASSES))},
         "networks that share '0.weight', so that training one would change the others",
+    ),
+    "weights tied by .data": (
+        {"network": tied_by_data},
+        "'1.weight' in the memory of '0.weight', a parameter; expected tensors apart",
+    ),
+    "a buffer in a parameter's memory": (
+        {"network": buffer_in_a_parameter},
+        "'copy' in the memory of '0.weight', a parameter; expected tensors apart",
     ),
     "a generator without a seed": ({"network": unseeded}, "other values of '0.weight'"),
     "a count of its calls": ({"network": Calls()}, "other values of '0.weight'"),

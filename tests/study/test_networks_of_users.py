@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from study.engines import Assignment, Referee
 from study.errors import TaskError
+from study.spec import Cell
 from study.tasks.refusals import check_task
 from tests.study.chunks import assert_equals_plain_loop
 from tests.study.conftest import CLASSES
@@ -63,6 +65,42 @@ def test_what_comes_back_after_some_steps_is_missed_in_a_checkpoint_too(period, 
     found = tried(make_task(partial(Turning, period)), "vmap", "referee")
     assert found["vmap"].why_not is None
     assert all(finding.no_checkpoint is not None for finding in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("a counter in an object", "clock"), ("a counter in an array", "times")]
+)
+def test_what_changes_and_no_file_holds_is_told_before_it_shows(name, kept, make_task):
+    found = tried(make_task(TRAINED[name][0]), "vmap", "referee")
+    assert {f.no_checkpoint for f in found.values()} == {
+        f"`{kept}` changes, which no file can hold"
+    }
+
+
+class LateThaw(nn.Sequential):
+    """Its first layer is trained from the seventh step on."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, CLASSES))
+        self[0].requires_grad_(False)
+        self.steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        self[0].requires_grad_(self.steps > 6)
+        return super().forward(x)
+
+
+def test_a_thawed_layer_stays_so_in_a_checkpoint(make_task):
+    task = make_task(LateThaw)
+    found = tried(task, "vmap", "referee")
+    assert found["referee"].no_checkpoint is None
+    assert found["vmap"].why_not is not None
+    engine = Referee(Assignment(task, "sgd", [Cell(0.1, 0.0)]))
+    engine.network[0].requires_grad_(True)
+    again = Referee(Assignment(task, "sgd", [Cell(0.1, 0.0)]))
+    again.restore(engine.state())
+    assert again.network[0].weight.requires_grad
 
 
 def test_a_loss_and_an_augmentation_may_keep_state(make_task, make_panel, train):

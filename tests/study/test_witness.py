@@ -117,8 +117,15 @@ def progress(panel: str, finished: int, failed: int = 0) -> PanelProgress:
 def test_panels_are_newly_done_when_their_last_cell_was_finished_meanwhile():
     before = [progress("a", 2), progress("b", 6), progress("c", 0), progress("d", 5)]
     after = [progress("a", 6), progress("b", 6), progress("c", 5), progress("d", 5, failed=1)]
-    assert newly_done(before, after) == ["a"]
-    assert newly_done([], after) == ["a", "b", "d"]
+    assert newly_done(before, after, ["b", "d"]) == ["a"]
+    assert newly_done([], after, ["a"]) == ["a", "b", "d"]
+
+
+def test_a_panel_that_was_done_before_an_interruption_has_its_witness_later():
+    before, after = [progress("a", 6), progress("b", 2)], [progress("a", 6), progress("b", 6)]
+    assert newly_done(before, after) == ["a", "b"]
+    assert newly_done(before, after, ["a"]) == ["b"]
+    assert newly_done(after, after) == []  # nothing was trained
 
 
 # ---- what is beyond rounding --------------------------------------------------------------------
