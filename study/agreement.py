@@ -30,6 +30,7 @@ from study.observation import (
 from study.pairs import PAIRS
 from study.randomness import seeded
 from study.spec import Cell, Options
+from study.tasks.task import memory_of
 
 CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
 MILDER = 0.1  # what α is multiplied by where cells diverge
@@ -236,7 +237,6 @@ def _exactly(options: Options, precision: str) -> Options:
 def is_entangled(network: Callable[[], nn.Module]) -> bool:
     """Whether a plain attribute of the network is a tensor in the memory of a parameter."""
     made = network()
-    places = {p.untyped_storage().data_ptr() for p in made.parameters()}
+    places = {memory_of(p) for p in made.parameters()} - {0}
     plain = (value for part in made.modules() for value in vars(part).values())
-    tensors = [value for value in plain if isinstance(value, Tensor)]
-    return any(tensor.untyped_storage().data_ptr() in places for tensor in tensors)
+    return any(memory_of(value) in places for value in plain if isinstance(value, Tensor))

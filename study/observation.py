@@ -261,7 +261,8 @@ def _through_file(state: State) -> State:
 
 def kept(values: Tensor) -> Tensor:
     """Of [K, …], at most so many numbers a cell, [K, n] in double precision, on the CPU."""
-    rows = as_real(values.detach()).reshape(len(values), -1).double().cpu()
+    dense = values.detach() if values.layout == torch.strided else values.detach().to_dense()
+    rows = as_real(dense).reshape(len(values), -1).double().cpu()
     numbers = rows.shape[1]
     if numbers <= KEPT:
         return rows.clone()

@@ -23,6 +23,7 @@ from study.tasks.task import (
     as_precise,
     in_precision,
     load_data,
+    memory_of,
     own_copy,
     widened,
 )
@@ -113,7 +114,7 @@ def _require_apart(task: TaskProtocol, network: nn.Module) -> None:
     owners: dict[int, str] = {}
     every = [*network.named_parameters(), *network.named_buffers()]
     for name, tensor in every:
-        place = tensor.untyped_storage().data_ptr() if tensor.numel() else 0
+        place = memory_of(tensor)
         if place and place in owners and _is_trained(network, owners[place], name):
             found = f"'{name}' in the memory of '{owners[place]}', a parameter"
             expected = "tensors apart; to tie two layers, assign the parameter itself: b.weight = "
@@ -153,6 +154,8 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """To the bit, NaN included."""
+    if a.layout != torch.strided:
+        a, b = a.to_dense(), b.to_dense()
     return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 

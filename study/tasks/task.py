@@ -151,6 +151,13 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
+def memory_of(tensor: Tensor) -> int:
+    """Where its values lie; 0 if it has none, or they lie in several places, as of sparse ones."""
+    if tensor.layout != torch.strided or not tensor.numel():
+        return 0
+    return tensor.untyped_storage().data_ptr()
+
+
 def load_data(task: TaskProtocol) -> Data:
     """The task's data; what it draws at random is the same in every process."""
     with seeded(derived_seed(0, DATA)):

@@ -516,6 +516,16 @@ class SharedConstant(Around):
         return h - self.mean.to(h.dtype)
 
 
+class SparseNeighbours(Around):
+    """As graphs have them."""
+
+    def prepare(self):
+        self.register_buffer("neighbours", (torch.eye(8) + torch.eye(8).roll(1, 0)).to_sparse())
+
+    def inner(self, h):
+        return torch.sparse.mm(self.neighbours, h.T).T
+
+
 class MoreState(Around):
     """Keeps other things than tensors in its state."""
 
@@ -649,6 +659,7 @@ TRAINED = {
     "a parameter of whole numbers": (WholeNumbers, "captured"),
     "a constant that all networks share": (SharedConstant, "captured"),
     "a state with more than tensors": (MoreState, "captured"),
+    "a sparse buffer": (SparseNeighbours, "referee"),
     "statistics in double precision": (DoubleStatistics, "captured"),
     "dropout of what was transposed": (DropoutOfTransposed, "captured"),
     "noise on what was transposed": (NoiseOnTransposed, "captured"),
