@@ -270,7 +270,7 @@ def test_witnesses_are_taken_with_their_age_and_once(any_store: Store, other: St
     into, source = (any_store, other) if way == "there" else (other, any_store)
     train_all(source, make_study())
     other_panel = replace(WITNESS, panel="adamw", recorded=math.nan)
-    for one in (replace(WITNESS, agrees=False, why="differs"), other_panel, WITNESS):
+    for one in (replace(WITNESS, found=3.0), other_panel, WITNESS):
         source.record_witness("small", one)
     merged(into, source)
     assert into.witnesses("small") == source.witnesses("small")
