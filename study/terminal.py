@@ -330,7 +330,7 @@ def witness_lines(
 
     Args:
         study: whose witnesses they are.
-        witnesses: the newest of each panel.
+        witnesses: the one of each panel that counts.
         noise: standard deviation between seeds, in points, of panels with several.
     """
     for one in witnesses:

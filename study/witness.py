@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,18 +63,19 @@ def call_witnesses(
 
     Args:
         plan: by which the study was trained.
-        panels: names of those that are done now, and were not before.
+        panels: names of those that are to have one (see `newly_done`).
         tell: called with why a panel has no witness.
         watch: shows how far that is.
     """
     found = []
     study = store.study(plan.study.name)
+    rows = store.curves(study.name) if panels else []
     known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
             continue
         panel = study.panel(progress.panel)
-        recorded = _any_cell(store, study.name, progress)
+        recorded = _any_cell(rows, study.name, progress)
         if (panel.name, recorded.seed, recorded.cell.alpha, recorded.cell.lambda_) in known:
             continue  # another worker was sooner
         try:
@@ -110,10 +112,14 @@ def _budget(plan: Plan, progress: PanelProgress) -> float:
     return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
 
 
-def _any_cell(store: Store, name: str, progress: PanelProgress) -> Recorded:
-    """A random finished cell; one that did not diverge, if there is any."""
+def _any_cell(rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress) -> Recorded:
+    """A random finished cell of the panel; one that did not diverge, if there is any.
+
+    Args:
+        rows: the curves of study `name`, as the store gives them.
+    """
     curves: dict[tuple[int, Cell], Curves] = {}
-    for row in store.curves(name):
+    for row in rows:
         if row["panel"] == progress.panel:
             key = row["seed"], Cell(row["alpha"], row["lambda"])
             curves.setdefault(key, {})[row["metric"]] = row["values"]

@@ -6,7 +6,7 @@
     referee      a plain loop, cell after cell: slow, and right by construction
 
 All give the same results but for rounding; each stands in for the one before it. For a user's own
-task that is not believed but tried: see `check`.
+task that is not believed but tried: see `study.agreement`.
 """
 
 from study.engines.base import Assignment, Engine, Programs

@@ -17,8 +17,8 @@ from study.pairs import TensorFunction
 class CapturedEngine(VmapEngine):
     """Traces one step and one test batch of each size, and replays them.
 
-    What Python decides while it is traced is decided for ever: `check` holds what is replayed
-    against the referee before anybody trusts it.
+    What Python decides while it is traced is decided for ever: `study.agreement` holds what is
+    replayed against the referee before anybody trusts it.
     """
 
     traced = True

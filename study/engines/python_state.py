@@ -1,7 +1,7 @@
 """What networks and losses keep in plain Python attributes: counters, switches, lists of numbers.
 
-A checkpoint holds it as far as it is numbers, words and tensors; `check` tries whether that is
-enough for a task.
+A checkpoint holds it as far as it is numbers, words and tensors; `study.agreement` tries whether
+that is enough for a task.
 """
 
 from __future__ import annotations

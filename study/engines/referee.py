@@ -2,7 +2,7 @@
 
 It is the last engine, slow and right by construction: the network is called as it is, so that
 hooks act, and what it keeps in buffers or in Python stays its own; `backward()` fills `.grad`,
-and the update moves what has one. Every other engine is held against it (see `check`).
+and the update moves what has one. Every other engine is held against it (see `study.agreement`).
 
 Letters: P numbers in all parameters, B batch, C classes. K is 1.
 """

@@ -93,7 +93,7 @@ curve_table = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),  # n little-endian float32
 )
 
-witness_table = sa.Table(  # a cell trained again by the plain loop; the newest of a panel counts
+witness_table = sa.Table(  # a cell trained again by the plain loop
     "landscape_witness",
     metadata,
     sa.Column("witness_id", sa.Integer, primary_key=True),

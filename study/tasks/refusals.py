@@ -25,6 +25,7 @@ from study.tasks.task import (
     load_data,
     memory_of,
     own_copy,
+    same_values,
     widened,
 )
 
@@ -143,20 +144,13 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
             found = f"networks that share '{name}', so that training one would change the others"
             raise TaskError(_wrong(task, "network()", found, "a new network, or a deepcopy of it"))
     for name, tensor in ours.items():
-        if isinstance(tensor, Tensor) and not _equal(tensor, theirs[name]):
+        if isinstance(tensor, Tensor) and not same_values(tensor, theirs[name]):
             found = f"other values of '{name}' when it was called twice under the same seed"
             expected = (
                 "the same start: random numbers of torch, numpy.random or random, whose seed the "
                 "tool sets, not of a generator without a seed, and no count of its calls"
             )
             raise TaskError(_wrong(task, "network()", found, expected))
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """To the bit, NaN included."""
-    if a.layout != torch.strided:
-        a, b = a.to_dense(), b.to_dense()
-    return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def _check_training(

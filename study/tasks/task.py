@@ -146,8 +146,10 @@ def _copied(function: F) -> F:
         return function
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
+def same_values(a: Tensor, b: Tensor) -> bool:
     """Whether all values are equal, NaN to NaN."""
+    if a.layout != torch.strided:
+        a, b = a.to_dense(), b.to_dense()
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
@@ -218,7 +220,7 @@ def fingerprint(task: TaskProtocol, data: Data) -> str:
     tensors: dict[str, Tensor] = {field.name: getattr(data, field.name) for field in fields(data)}
     batch = data.train_inputs[:CHECKED].clone()
     normal = task.normalize(batch)
-    if normal is not batch or not _same(batch, data.train_inputs[:CHECKED]):
+    if normal is not batch or not same_values(batch, data.train_inputs[:CHECKED]):
         tensors["normalized"] = normal
     for name, tensor in tensors.items():
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
