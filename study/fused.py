@@ -92,10 +92,15 @@ def train_chunk(
     parts = [cells] if ENGINES[engine].together else [[cell] for cell in cells]
     for part in parts[len(kept.finished) :]:
         with seeded(seed, device), quiet_fallbacks():
-            own = own_copy(task, device, getattr(torch, options.precision))
-            assignment = Assignment(own, panel.pair, part, options, device)
-            made = ENGINES[engine](assignment, programs)
-            training = Training(made, data, panel, batch_size, seed)
+            training = begun(
+                *(task, data, panel, part),
+                seed=seed,
+                batch_size=batch_size,
+                options=options,
+                device=device,
+                engine=engine,
+                programs=programs,
+            )
             kept.go_on(training)
             training.finish(on_step, partial(kept.keep, training))
             kept.finished.append(training.recorder.state())
@@ -136,6 +141,29 @@ class _Kept:
                     "training": training.state(),
                 }
             )
+
+
+def begun(
+    task: TaskProtocol,
+    data: Data,
+    panel: Panel,
+    cells: Sequence[Cell],
+    *,
+    seed: int,
+    batch_size: int,
+    options: Options,
+    device: str = "cpu",
+    engine: str = "referee",
+    programs: Programs | None = None,
+) -> Training:
+    """Cells before the first step of their training, by an engine that can take so many.
+
+    Called and trained within `seeded(seed, device)`; the arguments are those of `train_chunk`.
+    """
+    own = own_copy(task, device, getattr(torch, options.precision))
+    assignment = Assignment(own, panel.pair, cells, options, device)
+    made = ENGINES[engine](assignment, programs)
+    return Training(made, data, panel, batch_size, seed)
 
 
 def _outcome(parts: Sequence[State], panel: Panel, error: str, seconds: float) -> Outcome:

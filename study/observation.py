@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from study.checkpoint import State
-from study.engines import ENGINES, Assignment, Programs, Referee
+from study.engines import Programs, Referee
 from study.engines.base import Tensors, quiet_fallbacks
 from study.engines.python_state import counters, unkept
 from study.engines.referee import as_real
-from study.fused import Training
+from study.fused import Training, begun
 from study.grid import Axis, Grid
 from study.randomness import seeded
 from study.schedules import Cosine
 from study.spec import Cell, Options, Panel
-from study.tasks.task import Data, TaskProtocol, own_copy
+from study.tasks.task import Data, TaskProtocol
 
 BATCH = 8  # examples
 TRAIN_EXAMPLES = 2 * BATCH + 5  # two whole batches and a last one that is smaller
@@ -151,11 +151,15 @@ def observe(
     options = arithmetic.options
 
     def begin() -> Training:
-        dtype = getattr(torch, options.precision)
-        own = own_copy(subject.task, "cpu", dtype)
-        made = ENGINES[engine](Assignment(own, pair, cells, options), programs)
-        data = subject.data.to("cpu", dtype)
-        return Training(made, data, panel, subject.batch_size, seed)
+        data = subject.data.to("cpu", getattr(torch, options.precision))
+        return begun(
+            *(subject.task, data, panel, cells),
+            seed=seed,
+            batch_size=subject.batch_size,
+            options=options,
+            engine=engine,
+            programs=programs,
+        )
 
     with seeded(seed), quiet_fallbacks():
         training = begin()

@@ -20,17 +20,16 @@ import numpy as np
 import torch
 
 from study.arithmetic import worker_arithmetic
-from study.engines import ENGINES, Assignment, Referee
+from study.engines import Referee
 from study.engines.base import quiet_fallbacks
 from study.errors import LandscapeError
-from study.fused import Training
+from study.fused import Training, begun
 from study.metrics import metrics_of
 from study.permission import Watch, no_watch
 from study.plan import Plan
 from study.randomness import seeded
 from study.spec import Cell, Options, Panel
 from study.store import PanelProgress, Store
-from study.tasks.task import own_copy
 from study.witness_record import Witness
 
 SHARE = 0.01  # of the time that the panel took, that its witness may take
@@ -177,15 +176,18 @@ def _train(
         epochs: how many at most.
     """
     options, device = plan.study.options, plan.layout.devices[0]
-    dtype = getattr(torch, options.precision)
+    data = plan.data.to(device, getattr(torch, options.precision))
     started = time.perf_counter()
     with seeded(recorded.seed, device), quiet_fallbacks():
-        own = own_copy(plan.task, device, dtype)
-        engine = ENGINES["referee"](Assignment(own, panel.pair, [recorded.cell], options, device))
-        assert isinstance(engine, Referee)
-        engine.shake(shaken)
-        data, batch_size = plan.data.to(device, dtype), plan.study.batch_size or 1
-        training = Training(engine, data, panel, batch_size, recorded.seed)
+        training = begun(
+            *(plan.task, data, panel, [recorded.cell]),
+            seed=recorded.seed,
+            batch_size=plan.study.batch_size or 1,
+            options=options,
+            device=device,
+        )
+        assert isinstance(training.engine, Referee)
+        training.engine.shake(shaken)
         for _ in _epochs(training, advance):
             took = time.perf_counter() - started
             if training.epoch >= epochs or took * (1 + 1 / training.epoch) > seconds:
