@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from study.plan import Plan
     from study.pools import Cluster
     from study.spec import FigureKind, Study
-    from study.store import PanelProgress, Store
+    from study.store import Created, PanelProgress, Store
     from study.tasks.data_sets import DataSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -99,6 +99,7 @@ class Training:
     chunk: int | None = None
     engine: str | None = None
     dask: str | None = None  # address
+    accept_source: bool = False
     no_live: bool = True
     no_witness: bool = False
     rounds: int = 0  # of extension, at most
@@ -119,6 +120,11 @@ TRAINING = {
         "--no-witness",
         is_flag=True,
         help="At the end, train no cell of each panel again by a plain loop, to compare.",
+    ),
+    "accept_source": click.option(
+        "--accept-source",
+        is_flag=True,
+        help="Take the source of your own task as it is now: it trains what it did before.",
     ),
     "no_live": click.option(
         "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
@@ -234,7 +240,8 @@ def run(
         _print_plan(plan, store)
         return
     if queue:
-        created = Store(store, create=True).create(plan.study, plan.fingerprint, plan.chunks)
+        opened = Store(store, create=True)
+        created = _create(opened, plan, training)
         new = f"{created.new} new" if created.new else "none of them new"
         click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
         return
@@ -835,6 +842,12 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
         _save(study_figure(store, name), (store.folder / f"{name}.png",))
 
 
+def _create(store: Store, plan: Plan, training: Training) -> Created:
+    """Put the study into the store."""
+    accepted = training.accept_source
+    return store.create(plan.study, plan.identity, plan.chunks, accept_source=accepted)
+
+
 def _train(console: Console, plan: Plan, store: Store, training: Training) -> None:
     """Put the study into the store and train what is open."""
     from study.commands import command_line
@@ -843,7 +856,7 @@ def _train(console: Console, plan: Plan, store: Store, training: Training) -> No
     from study.terminal import ProgressBar, choice_lines
 
     name = plan.study.name
-    created = store.create(plan.study, plan.fingerprint, plan.chunks)
+    created = _create(store, plan, training)
     before = store.progress(name)
     finished = sum(p.finished for p in before)
     _print_plain(console, _workers_line(plan, store))

@@ -16,6 +16,7 @@ import pandas as pd
 from benchmarks.measure import REPOSITORY, cold_seconds, spread
 from benchmarks.results import Facts, Settings
 from landscapes.separability import REPLICATES, separability
+from study.identity import Identity
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.presets import load_preset
@@ -79,7 +80,7 @@ def make_store(path: Path) -> None:
     study = load_preset(PRESET).resolve(batch_size=50, epochs=60)
     rows = pd.read_csv(CELLS).set_index(["panel", "seed", "alpha", "lambda"]).sort_index()
     store = Store(str(path), create=True)
-    store.create(study, "benchmark", lambda cells: [cells])
+    store.create(study, Identity("benchmark"), lambda cells: [cells])
     run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
     for claim in _claims(store, study.name, run_id):
         keys = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]

@@ -15,6 +15,7 @@ from benchmarks.measure import cold_seconds, spread, usable_cores
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import count_cells, tool, train
+from study.identity import Identity
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, provenance
@@ -104,7 +105,7 @@ def database(finished: int, settings: Settings) -> dict[str, Any]:
         store = Store(path, create=True)
         study = square_study(CHUNK, CURVE, finished + settings.repeats)
         started = time.perf_counter()
-        store.create(study, "benchmark", _in_chunks)
+        store.create(study, Identity("benchmark"), _in_chunks)
         created = time.perf_counter() - started
         run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
         for _ in range(finished):

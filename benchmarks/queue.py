@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.measure import spread
 from benchmarks.results import Facts, Settings
+from study.identity import Identity
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, provenance
@@ -86,7 +87,9 @@ def _row(
 def drain(url: str, workers: int, size: int, count: int) -> tuple[float, list[float]]:
     """Seconds until the queue is empty, and seconds of each claim with its record."""
     with closing(Store(url, create=True)) as store:
-        store.create(_study(size * count), "benchmark", lambda cells: _chunks(cells, size))
+        store.create(
+            _study(size * count), Identity("benchmark"), lambda cells: _chunks(cells, size)
+        )
         run_id = store.start_run("queue", provenance(["cpu"], "none"))
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])

@@ -13,15 +13,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
-from study.checkpoint import remove_all_but
+from study.checkpoint import remove_settled
 from study.errors import LandscapeError, TrainingError
+from study.identity import require_same
 from study.plan import Plan
 from study.pools import Pool, Processes, terminated_like_interrupted
 from study.provenance import provenance
+from study.spec import Study
 from study.store import LEASE, PanelProgress, Store
+from study.store.presence import Presence
+from study.store.whole import places_of
 from study.worker import BEAT, Job
 
 POLL = 0.5  # seconds between looks at the progress
+LOADING = 10.0  # times as long as it took here may a worker take to load the task
 DEATHS = 20  # in a row that may finish no cell: then it is not single cells that kill
 
 OnProgress = Callable[[list[PanelProgress]], None]
@@ -48,18 +53,20 @@ def run(
         TrainingError: a worker failed, or workers keep dying.
     """
     name = plan.study.name
+    require_same(store.identity(name), plan.identity, name, plan.study.task, store.name)
     store.release_dead(name)
     if not store.is_open(name):
         return
-    remove_all_but(store.checkpoints, store.open_chunks())
+    remove_settled(store.checkpoints, store.open_cells())
     threads = plan.layout.threads if pool is None else None
     facts = provenance(list(plan.layout.devices), plan.choice.engine)
     how = {"threads": threads, "width": plan.choice.width}
     run_id = store.start_run(name, facts | how)
+    presence = Presence(store, run_id)
     job = Job(
         store=store.url,
         study=store.study(name),
-        fingerprint=plan.fingerprint,
+        identity=plan.identity,
         run_id=run_id,
         engine=plan.choice.engine,
         libraries=plan.libraries(),
@@ -68,6 +75,7 @@ def run(
         checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
         path=tuple(sys.path),
         parent=os.getpid(),
+        patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
     )
     try:
@@ -75,16 +83,43 @@ def run(
             terminated_like_interrupted(),
             _Crew(job, pool or Processes(), plan.layout.devices) as crew,
         ):
-            _see_through(crew, store, on_progress)
+            _see_through(crew, store, presence, on_progress)
+        presence.require()
+        remove_settled(store.checkpoints, store.open_cells())
     finally:
         store.end_run(run_id)
         on_progress(store.progress(name))
+    if stay:
+        require_settled(store, job.study)
 
 
-def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
+def require_settled(store: Store, study: Study) -> None:
+    """Ask the database by its name, as a stranger would, for every cell of the study.
+
+    Raises:
+        TrainingError: some are neither finished nor failed, or not there.
+        StoreError: there is no such database any more.
+    """
+    store.close()  # what others know of it must be in the file
+    settled = {
+        (row["panel"], row["seed"], row["alpha"], row["lambda"])
+        for row in Store(store.url).cells(study.name)
+        if row["state"] in ("finished", "failed")
+    }
+    wanted = set(places_of(study))
+    if missing := len(wanted - settled):
+        raise TrainingError(
+            f"{store.name}: {missing} of the {len(wanted)} cells of study '{study.name}' are not "
+            "in it as finished, though no worker is left: `landscape check` says what is wrong; "
+            "else resume"
+        )
+
+
+def _see_through(crew: _Crew, store: Store, presence: Presence, on_progress: OnProgress) -> None:
     """Keep the crew at work until no cell is open, and the run's lease alive."""
     job, beaten, hung = crew.job, time.time(), _Hung()
     while crew.any_left():
+        presence.require()
         progress = store.progress(job.study.name)
         on_progress(progress)
         settled = sum(p.finished + p.failed for p in progress)
@@ -95,6 +130,7 @@ def _see_through(crew: _Crew, store: Store, on_progress: OnProgress) -> None:
             beaten = time.time()
             store.beat_run(job.run_id)
         crew.pool.look_after(hung.among(store.leases(job.run_id)))
+        crew.end_late(store)
         for device in crew.lost(timeout=POLL):
             store.release_dead(job.study.name)
             crew.replace(device, settled)
@@ -134,6 +170,7 @@ class _Crew:
     def __init__(self, job: Job, pool: Pool, devices: Sequence[str]) -> None:
         self.job, self.pool, self.devices = job, pool, devices
         self.slots: dict[Future[bool], str] = {}
+        self.began: dict[Future[bool], float] = {}  # when each was started, on the monotonic clock
         self.died, self.settled = 0, -1
 
     def __enter__(self) -> _Crew:
@@ -149,7 +186,31 @@ class _Crew:
         self.pool.close()
 
     def _start(self, device: str) -> None:
-        self.slots[self.pool.start(self.job, device)] = device
+        future = self.pool.start(self.job, device)
+        self.slots[future], self.began[future] = device, time.monotonic()
+
+    def end_late(self, store: Store) -> None:
+        """End the workers that hang before their first claim: in data(), say, or an import.
+
+        Raises:
+            TrainingError: none of the run's workers ever got so far.
+        """
+        late = {f for f, t in self.began.items() if time.monotonic() - t > self.job.patience}
+        if not late or not store.is_free(self.job.study.name):
+            return  # who has nothing to claim may wait
+        ready = store.claimants(self.job.run_id)
+        if not ready:
+            raise TrainingError(
+                f"study '{self.job.study.name}': no worker began to train within "
+                f"{self.job.patience:.0f} s: the task's data(), network() or an import hangs "
+                "there; mend that and resume"
+            )
+        for future in late:
+            process = self.pool.process(future)
+            if process is not None and process not in ready:
+                self.pool.look_after({process})
+            else:
+                del self.began[future]  # it claimed, or is out of reach
 
     def any_left(self) -> bool:
         """Whether any worker is still at work."""
@@ -166,6 +227,7 @@ class _Crew:
         devices = []
         for future in wait(self.slots, timeout, return_when=FIRST_COMPLETED).done:
             device = self.slots.pop(future)
+            self.began.pop(future, None)
             self.pool.forget(future)
             if not self._is_done(future, device):
                 devices.append(device)

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.checkpoint import Checkpoint, State
+from study.checkpoint import Checkpoint, Recalled, State, fits
 from study.engines import ENGINES, Assignment, Engine, Programs
 from study.engines.base import Tensors, quiet_fallbacks
 from study.engines.python_state import object_state, set_object_state
@@ -45,6 +45,8 @@ from study.tasks.task import (
     own_copy,
 )
 
+# Parts of a state whose form depends on the user's objects: attributes, buffers that grow.
+OF_THE_USERS = ("network", "loss", "augment", "normalize", "buffers")
 # Test examples held at once: with the cells of a usual chunk, larger slices leave a CPU's cache.
 TEST_SLICE = 192
 # Nor more than so many training batches: without gradients they take less memory.
@@ -88,22 +90,24 @@ def train_chunk(
     """
     if panel.epochs is None:
         raise ValueError(f"panel '{panel.name}' has no epochs: resolve the study first")
-    kept = _Kept(checkpoint)
+    begin = partial(
+        begun,
+        *(task, data, panel),
+        seed=seed,
+        batch_size=batch_size,
+        options=options,
+        device=device,
+        engine=engine,
+        programs=programs,
+    )
+    kept = _Kept(checkpoint, ENGINES[engine], panel.epochs)
     parts = [cells] if ENGINES[engine].together else [[cell] for cell in cells]
-    for part in parts[len(kept.finished) :]:
+    while len(kept.finished) < len(parts):
         with seeded(seed, device), quiet_fallbacks():
-            training = begun(
-                *(task, data, panel, part),
-                seed=seed,
-                batch_size=batch_size,
-                options=options,
-                device=device,
-                engine=engine,
-                programs=programs,
-            )
-            kept.go_on(training)
-            training.finish(on_step, partial(kept.keep, training))
-            kept.finished.append(training.recorder.state())
+            training = begin(parts[len(kept.finished)])
+            if kept.fits(training):
+                training.finish(on_step, partial(kept.keep, training))
+                kept.finished.append(training.recorder.state())
     return _outcome(kept.finished, panel, error, kept.seconds())
 
 
@@ -112,24 +116,68 @@ class _Kept:
 
     Attributes:
         finished: what the recorders found of the cells that are trained.
+        training: where the next training was interrupted, if it was.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
-        self.checkpoint = checkpoint
-        state = checkpoint.recall() if checkpoint else None
-        self.started = time.perf_counter() - (state["seconds"] if state else 0.0)
-        self.finished: list[State] = state["finished"] if state else []
-        self.training: State | None = state["training"] if state else None
+    def __init__(self, checkpoint: Checkpoint | None, engine: type[Engine], epochs: int) -> None:
+        self.checkpoint, self.engine, self.epochs = checkpoint, engine, epochs
+        self.started = time.perf_counter()
+        self.finished: list[State] = []
+        self.training: State | None = None
+        recalled = checkpoint.recall() if checkpoint else None
+        if checkpoint is not None and recalled is not None:
+            try:
+                self._go_on(recalled)
+            except (KeyError, TypeError, IndexError, AttributeError) as e:
+                self._refuse(f"{type(e).__name__}: {e}")
+
+    def _go_on(self, recalled: Recalled) -> None:
+        """Take over what the checkpoint has of the chunk's own cells."""
+        state, mine = recalled.state, recalled.positions
+        finished: list[State] = state["finished"]
+        self.started -= state["seconds"] * len(mine) / recalled.cells
+        if self.engine.together:
+            self.training = _part(self.engine, state["training"], mine)
+            return
+        done = [k for k in mine if k < len(finished)]
+        self.finished = [finished[k] for k in done]
+        interrupted = mine[len(done) : len(done) + 1] == [len(finished)]
+        self.training = state["training"] if interrupted else None
+
+    def _refuse(self, why: str) -> None:
+        """Begin anew, since the state is not what its key promises."""
+        if self.checkpoint is not None:
+            self.checkpoint.refuse(why)
+        self.started = time.perf_counter()
+        self.finished, self.training = [], None
 
     def seconds(self) -> float:
         """Of training so far."""
         return time.perf_counter() - self.started
 
-    def go_on(self, training: Training) -> None:
-        """Put a training that begins to where it was interrupted, if it was."""
-        if self.training is not None:
-            training.restore(self.training)
-            self.training = None
+    def fits(self, training: Training) -> bool:
+        """Put a training that begins to where it was interrupted, if it was.
+
+        False if what was kept is not of such a training: then all begins anew.
+        """
+        state, self.training = self.training, None
+        if state is None and not self.finished:
+            return True
+        own = training.state()
+        if not all(fits(found, own["recorder"]) for found in self.finished):
+            self._refuse("its finished cells are of another form")
+            return False
+        if state is None:
+            return True
+        if not fits(state, own, free=OF_THE_USERS):
+            self._refuse("it is of another form")
+            return False
+        try:
+            training.restore(state)
+        except Exception as e:  # objects of the user's refuse in their own ways
+            self._refuse(f"{type(e).__name__}: {e}")
+            return False
+        return True
 
     def keep(self, training: Training) -> None:
         """Write the state, if it is time to."""
@@ -139,8 +187,22 @@ class _Kept:
                     "seconds": self.seconds(),
                     "finished": self.finished,
                     "training": training.state(),
-                }
+                },
+                len(self.finished) * self.epochs + training.progress(),
             )
+
+
+def _part(engine: type[Engine], state: State, cells: Sequence[int]) -> State:
+    """The state of a training, of some of the cells that it trains together."""
+    recorder = state["recorder"]
+    return state | {
+        "engine": engine.part(state["engine"], cells),
+        "loss_sum": state["loss_sum"][cells],
+        "recorder": {
+            "curves": {metric: curve[cells] for metric, curve in recorder["curves"].items()},
+            "diverged_epoch": recorder["diverged_epoch"][cells],
+        },
+    }
 
 
 def begun(
@@ -233,6 +295,10 @@ class Training:
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
         return values
+
+    def progress(self) -> float:
+        """Epochs that are done, whole and begun."""
+        return self.epoch + self.step / self.batches.per_epoch
 
     def state(self) -> State:
         """All that the rest of the training depends on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -13,6 +14,7 @@ from study.errors import SpecError
 from study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
+ROUNDING = 1e-9  # relative difference of two values that nobody means
 
 End = Literal["low", "high"]
 SIDES = ("alpha-low", "alpha-high", "lambda-low", "lambda-high")  # of a grid
@@ -76,7 +78,7 @@ class Axis(Frozen):
         repeated = sorted({value for value in values if values.count(value) > 1})
         if repeated:
             raise ValueError(f"{', '.join(map(str, repeated))} stands there more than once")
-        return tuple(sorted(value + 0.0 for value in values))  # + 0.0 turns -0.0 into 0.0
+        return _distinguishable(value + 0.0 for value in values)  # + 0.0 turns -0.0 into 0.0
 
     @property
     def positive(self) -> tuple[float, ...]:
@@ -91,8 +93,9 @@ class Axis(Frozen):
         return tuple(math.log2(m / mantissa) + (k - exponent) for m, k in parts)
 
     def union(self, other: Axis) -> Axis:
-        """All values of both, under this axis's base."""
-        return Axis(values=tuple({*self.values, *other.values}), base=self.base)
+        """All values of both, under this axis's base; its own where both differ by rounding."""
+        new = [value for value in other.values if not any(same(value, own) for own in self.values)]
+        return Axis(values=(*self.values, *new), base=self.base)
 
     def extended(self, end: End, steps: int) -> Axis:
         """With `steps` more values beyond one end, in the ratio of the last two there.
@@ -131,6 +134,22 @@ class Axis(Frozen):
                 if Axis.model_validate(powers).values == self.values:
                     return powers
         return {"base": self.base, "values": list(self.values)}
+
+
+def same(a: float, b: float) -> bool:
+    """Whether two values are one to whoever wrote them, as 0.3 and 3 × 0.1 are."""
+    return math.isclose(a, b, rel_tol=ROUNDING)
+
+
+def _distinguishable(values: Iterable[float]) -> tuple[float, ...]:
+    """The values, ascending; of those that differ by rounding the one with the fewest digits."""
+    kept: list[float] = []
+    for value in sorted(values):
+        if kept and same(value, kept[-1]):
+            kept[-1] = min(kept[-1], value, key=lambda one: len(repr(one)))
+        else:
+            kept.append(value)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from study.engine_names import engine_name
 from study.engines import ENGINES
 from study.engines.base import Libraries
 from study.errors import UsageError
+from study.identity import Identity
 from study.layout import CHUNK, Layout, Missing, choose_devices, panel_chunks, room
 from study.metrics import TOP5_CLASSES, metrics_of
 from study.permission import BELIEVED, Permission, Tried, Watch, no_watch
@@ -22,7 +24,7 @@ from study.spec import Cell, Study
 from study.store.unopened import Begun, how_begun, missing_cells
 from study.tasks import is_user_task, load_task
 from study.tasks.refusals import check_task
-from study.tasks.task import Data, TaskProtocol, fingerprint
+from study.tasks.task import Data, TaskProtocol, identify
 
 # Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
 REFEREE_CHUNK = 8
@@ -35,9 +37,10 @@ class Plan:
     study: Study  # resolved: epochs and batch size are numbers
     task: TaskProtocol
     data: Data
-    fingerprint: str
+    identity: Identity  # of the task as it is here
     layout: Layout
     choice: tuning.Choice  # of the engine
+    loading: float  # seconds that it took to load the task and its data
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
     no_checkpoint: str | None = None  # why none are kept; None if they are
@@ -96,16 +99,18 @@ def make_plan(
         UsageError: a device that is not there, an error that the task does not have, an engine
             that cannot train it.
     """
+    started = time.perf_counter()
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     dtype = getattr(torch, study.options.precision)
     data = check_task(task, study.batch_size or task.batch_size, dtype)
+    loading = time.perf_counter() - started
     _require_metrics(study, task)
-    hash_ = fingerprint(task, data)
+    identity = identify(study.task, task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
     layout = _layout(device, workers, cell_bytes(alone), begun)
-    permission = _permission(study, task, data, hash_, watch)
+    permission = _permission(study, task, data, identity.fingerprint, watch)
     setting = replace(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission
     )
@@ -123,7 +128,7 @@ def make_plan(
         missing = missing_cells(store, study) if store else _all_cells(study)
         layouts = [layout, *layout.others(chunks=chunk is None, workers=workers is None)]
         shares = [_share(setting, layout, missing) for layout in layouts]
-        best, choice = tuning.choose(shares, hash_, tell)
+        best, choice = tuning.choose(shares, identity.fingerprint, tell)
         layout = layouts[best]
     if choice.engine == "referee" and chunk is None:
         layout = replace(layout, chunk=min(layout.chunk, REFEREE_CHUNK))
@@ -132,9 +137,10 @@ def make_plan(
         study=study,
         task=task,
         data=data,
-        fingerprint=hash_,
+        identity=identity,
         layout=layout,
         choice=choice,
+        loading=loading,
         parameters=_parameters(task),
         cell_bytes=_cell_bytes(setting, choice.engine),
         no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,

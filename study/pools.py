@@ -43,6 +43,9 @@ class Pool(Protocol):
     def forget(self, future: Future[bool]) -> None:
         """Let go of what an ended worker leaves."""
 
+    def process(self, future: Future[bool]) -> int | None:
+        """The process id of a worker, if it is within reach."""
+
     def look_after(self, silent: Collection[int]) -> None:
         """Kill the processes that hang, of which these may be some, where it can.
 
@@ -73,6 +76,10 @@ class Processes:
     def forget(self, future: Future[bool]) -> None:
         """All that it did is recorded: no need to wait for an orderly end of its interpreter."""
         self.executors.pop(future).shutdown(wait=False, kill_workers=True)
+
+    def process(self, future: Future[bool]) -> int | None:
+        """The process id of a worker."""
+        return next(iter(self.executors[future]._processes or ()), None)
 
     def look_after(self, silent: Collection[int]) -> None:
         """Kill workers with these process ids."""
@@ -164,6 +171,10 @@ class Cluster:
 
     def forget(self, future: Future[bool]) -> None:
         """Nothing is left."""
+
+    def process(self, future: Future[bool]) -> int | None:
+        """Out of reach."""
+        return None
 
     def look_after(self, silent: Collection[int]) -> None:
         """Processes of other machines are out of reach: what they hold is trained by others.

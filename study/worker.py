@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import sys
 import threading
 import time
@@ -20,22 +21,24 @@ from pathlib import Path
 import torch
 
 from study.arithmetic import worker_arithmetic
-from study.checkpoint import FORMAT, Checkpoint, checkpoint_path
+from study.checkpoint import FORMAT, Checkpoint, Group, checkpoint_path
 from study.engines import ENGINES, Programs
 from study.engines.base import Libraries
 from study.errors import LandscapeError, LeaseLostError, TrainingError
 from study.fused import train_chunk
+from study.identity import Identity, require_same
 from study.outcome import Outcome
 from study.provenance import Worker
-from study.spec import Cell, Study
+from study.spec import Cell, Panel, Study
 from study.store import LEASE, Claim, Store
 from study.tasks import is_user_task, load_task
-from study.tasks.task import load_data
+from study.tasks.task import identify, load_data
 
 POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
 LOOK = 5.0  # seconds between looks whether the run goes on
 BEAT = LEASE / 4  # seconds between signs of life
 GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
+HARDLY = 1e-9  # of the lowest α: steps that move nothing
 FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
 
 
@@ -45,18 +48,20 @@ class Job:
 
     Attributes:
         store: URL of the database.
+        identity: of the study's task, which must be this worker's too.
         libraries: what is compiled already.
         width: cells of a whole chunk.
         checkpoints: their folder; None to keep none.
         path: sys.path of the parent, for user tasks.
         parent: process id of the parent on this machine, without which a worker stops; None for
             one that is elsewhere.
+        patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
     """
 
     store: str
     study: Study
-    fingerprint: str
+    identity: Identity
     run_id: int
     engine: str
     libraries: Libraries
@@ -65,6 +70,7 @@ class Job:
     checkpoints: str | None
     path: tuple[str, ...]
     parent: int | None
+    patience: float = LEASE
     stay: bool = True
 
 
@@ -79,18 +85,27 @@ def work(job: Job, device: str) -> bool:
         threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
     if device == "auto":
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
-    with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
-        return _work(job, device)
+    try:
+        with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
+            return _work(job, device)
+    except LandscapeError:
+        raise
+    except BaseException as e:  # the user's code may call sys.exit; and not every error travels
+        where = f"study '{job.study.name}': a worker on {device}"
+        raise TrainingError(f"{where} failed: {told(e)}: mend that and resume") from e
 
 
 def _work(job: Job, device: str) -> bool:
     store, name = Store(job.store), job.study.name
     task = load_task(job.study.task)
-    data = load_data(task).to(device, getattr(torch, job.study.options.precision))
+    data = load_data(task)
+    here = f"{store.name}: a worker on {socket.gethostname()}"
+    found = identify(job.study.task, task, data)
+    require_same(job.identity, found, name, job.study.task, here)
     train = partial(
         train_chunk,
         task,
-        data,
+        data.to(device, getattr(torch, job.study.options.precision)),
         batch_size=job.study.batch_size or task.batch_size,
         options=job.study.options,
         device=device,
@@ -119,7 +134,8 @@ def _train(
 ) -> None:
     """Train one claimed chunk and record it, unless the claim is lost on the way."""
     panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
-    checkpoint, pulse = _checkpoint(job, claim, device), _Pulse(job, store, claim)
+    checkpoint = _checkpoint(job, store, claim, cells, device)
+    pulse = _Pulse(job, store, claim)
     try:
         outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
         store.record(claim, outcome.first(len(claim.cells)))
@@ -129,30 +145,50 @@ def _train(
         return  # another worker has the chunk, or the run is over; look what is next
     except LandscapeError:
         raise  # the database fails, and says so itself; the lease will expire
-    except Exception as e:
+    except (Exception, SystemExit, KeyboardInterrupt) as e:  # Ctrl-C does not reach a worker
         if is_out_of_memory(e):
             _give_back_smaller(store, claim, e)
-            return
-        store.release(claim)
-        raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e, job)}") from e
+        elif not store.has_finished(job.study.name) and _raises_always(panel, cells, claim, train):
+            store.release(claim)
+            raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e, job)}") from e
+        else:
+            store.set_aside(claim, f"raised {told(e)}")
 
 
-def _checkpoint(job: Job, claim: Claim, device: str) -> Checkpoint | None:
+def _raises_always(
+    panel: Panel, cells: Sequence[Cell], claim: Claim, train: Callable[..., Outcome]
+) -> bool:
+    """Whether the training raises an exception even where it hardly moves: no cell is to blame."""
+    still = Cell(min(panel.grid.alpha.values) * HARDLY, 0.0)
+    try:
+        train(panel, [still] * len(cells), seed=claim.seed)
+    except LandscapeError:
+        raise
+    except (Exception, SystemExit, KeyboardInterrupt):
+        return True
+    return False
+
+
+def _checkpoint(
+    job: Job, store: Store, claim: Claim, cells: Sequence[Cell], device: str
+) -> Checkpoint | None:
     """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
     if job.checkpoints is None:
         return None
     study, panel = job.study, job.study.panel(claim.panel)
     facts = (
-        *(study.task, job.fingerprint, study.batch_size, study.error, study.options),
-        *(panel.model_dump_json(exclude={"grid"}), claim.seed, claim.cells),
+        *(study.task, job.identity.fingerprint, study.batch_size, study.error, study.options),
+        *(panel.model_dump_json(exclude={"grid"}), claim.seed),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
         *(torch.__version__, version("landscape-study"), FORMAT),
     )
     key = hashlib.sha256(repr(facts).encode()).hexdigest()
-    return Checkpoint(checkpoint_path(Path(job.checkpoints), claim.chunk_id), key)
+    path = checkpoint_path(Path(job.checkpoints), claim.chunk_id, len(cells))
+    group = Group(study.name, claim.panel, claim.seed, tuple(cells))
+    return Checkpoint(path, key, group=group, on_written=partial(store.went_on, claim))
 
 
-def _give_back_smaller(store: Store, claim: Claim, e: Exception) -> None:
+def _give_back_smaller(store: Store, claim: Claim, e: BaseException) -> None:
     """What was too much for the memory is trained in halves; one cell that is, never."""
     if len(claim.cells) > 1:
         store.halve(claim)
@@ -162,7 +198,7 @@ def _give_back_smaller(store: Store, claim: Claim, e: Exception) -> None:
         torch.cuda.empty_cache()
 
 
-def is_out_of_memory(e: Exception) -> bool:
+def is_out_of_memory(e: BaseException) -> bool:
     """Whether the exception says that memory was not enough, of a GPU or of the host."""
     told = "can't allocate memory" in str(e) or "not enough memory" in str(e)  # PyTorch's words
     return isinstance(e, MemoryError | torch.OutOfMemoryError) or told
@@ -176,15 +212,18 @@ def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
     return cells
 
 
-def _what_failed(claim: Claim, e: Exception, job: Job) -> str:
+def _what_failed(claim: Claim, e: BaseException, job: Job) -> str:
     """Which chunk failed with what, and where in the code."""
     together = is_user_task(job.study.task) and ENGINES[job.engine].together
     else_ = ", or try --engine referee, a plain loop" if together else ""
+    where = f"panel '{claim.panel}', seed {claim.seed}"
+    return f"{where}: {told(e)}: mend that and resume{else_}"
+
+
+def told(e: BaseException) -> str:
+    """What was raised, and where."""
     frame = traceback.extract_tb(e.__traceback__)[-1]
-    return (
-        f"panel '{claim.panel}', seed {claim.seed}: {type(e).__name__}: {e} "
-        f"({frame.filename}, line {frame.lineno}): mend that and resume{else_}"
-    )
+    return f"{type(e).__name__}: {e} ({frame.filename}, line {frame.lineno})"
 
 
 class _Pulse:

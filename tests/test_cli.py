@@ -27,7 +27,7 @@ from study.spec import Study
 from study.store import Store
 from study.store.database import Database
 from study.tasks import TASKS, load_task
-from study.tasks.task import fingerprint
+from study.tasks.task import identify
 from study.tuning import Choice
 from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.test_store import create, train_all
@@ -59,7 +59,7 @@ def half_done(tmp_path: Path) -> Path:
     path = tmp_path / "half.db"
     store = Store(str(path), create=True)
     task = load_task(SPIRALS)
-    own = fingerprint(task, task.data())
+    own = identify(SPIRALS, task, task.data())
     train_all(store, make_study(pairs=("sgd",)), own)
     create(store, make_study(), own)
     store.close()
@@ -134,7 +134,7 @@ def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(plan: Plan, store: Store, on_progress: OnProgress, *_: object) -> None:
         on_progress(store.progress(plan.study.name))
-        train_all(store, plan.study, plan.fingerprint)
+        train_all(store, plan.study, plan.identity)
         on_progress(store.progress(plan.study.name))
 
     monkeypatch.setattr("study.driver.run", run)

@@ -138,7 +138,7 @@ def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     study = load_preset("digits-fig2").change(panels=[panel.changed(small)], seeds=1)
     plan = make_plan(study, device="cpu", workers=1)
     store = Store("results/landscapes.db", create=True)
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     store.close()
     (code,) = blocks("python")

@@ -35,7 +35,7 @@ def small_fig2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     plan = make_plan(study.change(panels=panels, seeds=2), device="cpu", workers=1)
     store = Store(str(path), create=True)
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     store.close()
     return path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from study.identity import Identity
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, provenance
@@ -47,6 +49,10 @@ def valley_error(panel: str, cell: Cell) -> float:
     return 2.0 + 0.2 * x * x + 2 * tilt * x * y + 0.2 * y * y
 
 
+def _rows(width: int, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
+    return [cells[i : i + width] for i in range(0, len(cells), width)]
+
+
 def fill(
     store: Store,
     study: Study,
@@ -57,9 +63,8 @@ def fill(
 ) -> None:
     """Create the study and record so many of its chunks (rows of a grid); all if None."""
     width = len(study.panels[0].grid.lambda_.values)
-    store.create(
-        study, "valley", lambda cells: [cells[i : i + width] for i in range(0, len(cells), width)]
-    )
+    rows = partial(_rows, width)
+    store.create(study, Identity("valley"), rows)
     run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
     rng = np.random.default_rng(0)
     while chunks is None or chunks > 0:

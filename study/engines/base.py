@@ -119,6 +119,11 @@ class Engine(ABC):
     def restore(self, state: State) -> None:
         """Go on where that was the state."""
 
+    @classmethod
+    def part(cls, state: State, cells: Sequence[int]) -> State:
+        """A state as it would be had only some of the cells been trained; one cell is all."""
+        return state
+
     def sums(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """Per test metric its sum over the batch, [K], of outputs [K, B, C] and losses [K]."""
         found = {

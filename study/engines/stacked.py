@@ -108,6 +108,15 @@ class StackedEngine(Engine):
             "loss": object_state(self.task.loss),
         }
 
+    @classmethod
+    def part(cls, state: State, cells: Sequence[int]) -> State:  # noqa: D102
+        moments = [moment[cells] for moment in state["optimizer"]["moments"]]
+        return state | {
+            "theta": state["theta"][cells],
+            "buffers": {name: buffer[cells] for name, buffer in state["buffers"].items()},
+            "optimizer": state["optimizer"] | {"moments": moments},
+        }
+
     def restore(self, state: State) -> None:  # noqa: D102
         self.ensemble.theta.copy_(state["theta"])
         for name, buffer in self.ensemble.moving().items():

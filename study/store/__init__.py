@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import StudyMismatchError, UsageError
+from study.errors import UsageError
+from study.identity import Identity, require_same
 from study.outcome import Outcome
 from study.provenance import Worker
-from study.spec import Study
+from study.spec import Cell, Study
 from study.store import claims, reading, results, schema
 from study.store.claims import LEASE, Claim
 from study.store.database import DEFAULT_URL, Database, figures_folder, now
@@ -49,6 +50,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+READ = (_study.c.name, _study.c.spec, _study.c.fingerprint)  # what older schemas have too
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Store:
     @property
     def url(self) -> str:
         """The URL that opens this database again, in another process or by Optuna."""
-        return self.database.url.render_as_string(hide_password=False)
+        return self.database.full_url
 
     @property
     def name(self) -> str:
@@ -94,7 +97,7 @@ class Store:
     @property
     def display_url(self) -> str:
         """What a user types after --store to open this database again; hides a password."""
-        return self.name if self.database.is_sqlite else self.database.url.render_as_string()
+        return self.name
 
     @property
     def folder(self) -> Path:
@@ -112,20 +115,30 @@ class Store:
 
     # ---- studies ------------------------------------------------------------------------------
 
-    def create(self, study: Study, fingerprint: str, chunking: Chunking) -> Created:
+    def create(
+        self,
+        study: Study,
+        identity: Identity,
+        chunking: Chunking,
+        *,
+        accept_source: bool = False,
+    ) -> Created:
         """Create the study, or grow the stored one by the panels, seeds and cells it lacks.
 
         Args:
             study: resolved, so that its epochs and batch size are numbers.
-            fingerprint: of the task's data and network.
+            identity: of its task.
             chunking: groups the new cells of a panel and seed into chunks.
+            accept_source: whether the source of its task may be another than what is stored,
+                which it replaces.
 
         Raises:
-            StudyMismatchError: one of this name is stored that differs in more than size.
+            StudyMismatchError: one of this name is stored that differs in more than size, or
+                whose task was another.
         """
 
         def work(connection: Connection) -> Created:
-            study_id, merged = self._save_study(connection, study, fingerprint)
+            study_id, merged = self._save_study(connection, study, identity, accept_source)
             new = 0
             for seed in merged.seeds:
                 for panel in merged.panels:
@@ -136,7 +149,7 @@ class Store:
         return self.database.write(work)
 
     def _save_study(
-        self, connection: Connection, study: Study, fingerprint: str
+        self, connection: Connection, study: Study, identity: Identity, accept_source: bool
     ) -> tuple[int, Study]:
         """Insert or update the study's row; its id, and the study as it is stored now."""
         # The first statement writes: it takes the lock under which the rest is decided.
@@ -144,18 +157,15 @@ class Store:
         connection.execute(_study.update().where(name_taken).values(name=study.name))
         row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
         if row is None:
-            values = {"name": study.name, "spec": study.to_toml(), "fingerprint": fingerprint}
+            values = {"name": study.name, "spec": study.to_toml(), **asdict(identity)}
             inserted = connection.execute(_study.insert().values(**values, created=now()))
             return inserted.inserted_primary_key[0], study  # type: ignore[index]
         merged = self._parse_spec(row).merge(study, self.name)
-        if row["fingerprint"] != fingerprint:
-            raise StudyMismatchError(
-                f"{self.name}: task '{study.task}' has other data or another network than when "
-                f"study '{study.name}' was run (fingerprint {row['fingerprint']}, now "
-                f"{fingerprint}): choose another --name"
-            )
+        stored = Identity(row["fingerprint"], None if accept_source else row["source"])
+        require_same(stored, identity, study.name, study.task, self.name)
         by_id = _study.c.study_id == row["study_id"]
-        connection.execute(_study.update().where(by_id).values(spec=merged.to_toml()))
+        values = {"spec": merged.to_toml(), "source": identity.source or row["source"]}
+        connection.execute(_study.update().where(by_id).values(values))
         return row["study_id"], merged
 
     def _parse_spec(self, row: RowMapping) -> Study:
@@ -169,9 +179,22 @@ class Store:
         """
         return self._parse_spec(self.database.read(lambda c: self._row(c, name)))
 
-    def fingerprint(self, name: str) -> str:
-        """The stored fingerprint of the study's task."""
-        return self.database.read(lambda c: self._row(c, name))["fingerprint"]
+    def identity(self, name: str) -> Identity:
+        """Of the study's task when the study was created.
+
+        Raises:
+            UsageError: there is no such study.
+        """
+
+        def work(connection: Connection) -> Identity:
+            row = self._row(connection, name)
+            known = "source" in {
+                c["name"] for c in sa.inspect(connection).get_columns(_study.name)
+            }
+            query = sa.select(_study.c.source).where(_study.c.name == name)
+            return Identity(row["fingerprint"], connection.scalar(query) if known else None)
+
+        return self.database.read(work)
 
     def names(self) -> list[str]:
         """The names of all stored studies, oldest first."""
@@ -180,12 +203,12 @@ class Store:
 
     def studies(self) -> list[Study]:
         """Every stored study, oldest first."""
-        query = sa.select(_study).order_by(_study.c.study_id)
+        query = sa.select(*READ).order_by(_study.c.study_id)
         rows = self.database.read(lambda c: c.execute(query).mappings().all())
         return [self._parse_spec(row) for row in rows]
 
     def _row(self, connection: Connection, name: str) -> RowMapping:
-        query = sa.select(_study).where(_study.c.name == name)
+        query = sa.select(*READ).where(_study.c.name == name)
         row = connection.execute(query).mappings().first()
         if row is None:
             known = ", ".join(connection.scalars(sa.select(_study.c.name))) or "none yet"
@@ -277,6 +300,17 @@ class Store:
         """Give the chunk back as two of half the size; nothing happens if it is not ours."""
         self.database.write(lambda c: claims.halve(c, claim))
 
+    def went_on(self, claim: Claim, epochs: float) -> None:
+        """Note that a checkpoint of the chunk holds so many epochs: it kills nobody."""
+        self.database.write(lambda c: claims.went_on(c, claim, epochs))
+
+    def set_aside(self, claim: Claim, reason: str) -> None:
+        """Give back what raised an exception, to be trained last and cell by cell.
+
+        A cell that raised alone is given up. Nothing happens if the chunk is no longer ours.
+        """
+        self.database.write(lambda c: claims.set_aside(c, claim, reason))
+
     def fail(self, claim: Claim, reason: str) -> None:
         """Give the chunk up for good; nothing happens if it is no longer ours."""
         self.database.write(lambda c: claims.fail(c, claim, reason))
@@ -289,9 +323,21 @@ class Store:
         """Whether any chunk of the study is still to be trained, held or not."""
         return self.database.read(lambda c: claims.is_open(c, name))
 
-    def open_chunks(self) -> list[int]:
-        """The chunks of any study that are still to be trained, held or not."""
-        return self.database.read(claims.open_chunks)
+    def open_cells(self) -> set[tuple[str, str, int, Cell]]:
+        """The cells of any study that are still to be trained: study, panel, seed, cell."""
+        return self.database.read(claims.open_cells)
+
+    def is_free(self, name: str) -> bool:
+        """Whether any open chunk of the study is there for whoever claims it."""
+        return self.database.read(lambda c: claims.is_free(c, name))
+
+    def has_finished(self, name: str) -> bool:
+        """Whether any cell of the study is finished."""
+        return self.database.read(lambda c: claims.has_finished(c, name))
+
+    def claimants(self, run_id: int) -> set[int]:
+        """Process ids of the run's workers that hold a chunk or were the last to hold one."""
+        return self.database.read(lambda c: claims.claimants(c, run_id))
 
     def leases(self, run_id: int) -> dict[int, float]:
         """For how many seconds more the claims of the run's workers live, by process id."""

@@ -132,7 +132,7 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     close = (
         _chunk.update()
         .where(_held(claim))
-        .values(state="done", owner=None, expires=0.0, seconds=outcome.seconds)
+        .values(state="done", owner=None, expires=0.0, seconds=outcome.seconds, reason=None)
     )
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
@@ -143,6 +143,35 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
 def release(connection: Connection, claim: Claim) -> None:
     """Give the chunk back untrained; nothing happens if it is no longer held."""
     _release(connection, _held(claim))
+
+
+def went_on(connection: Connection, claim: Claim, epochs: float) -> None:
+    """Note how far a checkpoint is; whoever gets further than ever was not killed by its cells.
+
+    A training that is preempted again and again is no killer, as long as it gets further.
+    """
+    further = _held(claim) & (sa.func.coalesce(_chunk.c.furthest, 0.0) < epochs)
+    cleared = {"attempts": 1, "falls": 0, "furthest": epochs}
+    connection.execute(_chunk.update().where(further).values(cleared))
+
+
+def set_aside(connection: Connection, claim: Claim, reason: str) -> None:
+    """Give back what raised an exception; nothing happens if it is no longer held.
+
+    It comes last from now on, cell by cell; a cell that raised alone is given up.
+    """
+    if len(claim.trial_ids) == 1:
+        _fail(connection, _held(claim), reason)
+    else:
+        aside = _chunk.update().where(_held(claim)).values(reason=reason)
+        connection.execute(aside)
+        _free(connection, _held(claim))
+
+
+def has_finished(connection: Connection, name: str) -> bool:
+    """Whether any cell of the study is finished."""
+    done = (_chunk.c.study_id == _study_id(name)) & (_chunk.c.state == "done")
+    return connection.scalar(sa.select(_chunk.c.chunk_id).where(done).limit(1)) is not None
 
 
 def halve(connection: Connection, claim: Claim) -> None:
@@ -211,10 +240,31 @@ def is_open(connection: Connection, name: str) -> bool:
     return connection.scalar(query) is not None
 
 
-def open_chunks(connection: Connection) -> list[int]:
-    """The chunks of any study that are still to be trained, held or not."""
-    query = sa.select(_chunk.c.chunk_id).where(_chunk.c.state == "open")
-    return list(connection.scalars(query))
+def open_cells(connection: Connection) -> set[tuple[str, str, int, Cell]]:
+    """The cells of any study that are still to be trained: study, panel, seed, cell."""
+    query = (
+        sa.select(
+            *(_study.c.name, _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"])
+        )
+        .join_from(_cell, _chunk)
+        .join(_study)
+        .where(_chunk.c.state == "open")
+    )
+    rows = connection.execute(query)
+    return {(study, panel, seed, Cell(alpha, el)) for study, panel, seed, alpha, el in rows}
+
+
+def is_free(connection: Connection, name: str) -> bool:
+    """Whether any open chunk of the study is there for whoever claims it."""
+    free = (_chunk.c.state == "open") & (_chunk.c.expires < now())
+    query = sa.select(_chunk.c.chunk_id).where(_chunk.c.study_id == _study_id(name), free)
+    return connection.scalar(query.limit(1)) is not None
+
+
+def claimants(connection: Connection, run_id: int) -> set[int]:
+    """Process ids of the run's workers that hold a chunk or were the last to hold one."""
+    query = sa.select(_chunk.c.pid).where(_chunk.c.run_id == run_id, _chunk.c.pid.is_not(None))
+    return set(connection.scalars(query.distinct()))
 
 
 def leases(connection: Connection, run_id: int) -> dict[int, float]:
@@ -288,6 +338,7 @@ def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) ->
     So too with what was lost too often with a run: it may have taken that along.
     """
     suspect = (_chunk.c.attempts >= DEATHS) | (_chunk.c.falls >= FALLS)
+    suspect |= _chunk.c.reason.is_not(None)  # it raised an exception
     killers = (
         sa.select(_chunk)
         .where(is_open, suspect, _chunk.c.expires < now())

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote_plus
 
 import psutil
 import sqlalchemy as sa
@@ -69,6 +72,9 @@ REMEDIES = {  # likewise
 }
 
 
+SECRETS = ("password", "sslpassword")  # what a URL may carry behind its "?"
+
+
 class now(FunctionElement):  # noqa: N801
     """The database's own clock, in seconds since 1970: one clock for all workers."""
 
@@ -92,23 +98,44 @@ def parse_url(store: str) -> URL:
     Raises:
         UsageError: neither.
     """
-    text = store if "://" in store else f"sqlite:///{Path(store).expanduser()}"
+    if "://" not in store:  # a path is taken literally, whatever means something in a URL
+        url = URL.create("sqlite", database=str(Path(store).expanduser())) if store else None
+    else:
+        url = _given_url(store)
+    if url is None or (url.get_backend_name() == "sqlite" and not url.database):
+        raise UsageError(f"--store '{store}': a database in memory is lost at once: name a file")
+    return url
+
+
+def _given_url(store: str) -> URL:
+    """A URL as the user wrote it."""
     try:
-        url = make_url(text)
+        url = make_url(store)
         backend = url.get_backend_name()
     except (ArgumentError, ValueError) as e:  # no URL at all, or no port
         raise _no_url(store, str(e)) from e
     if backend not in BACKENDS:
-        raise _no_url(url.render_as_string(), f"'{backend}' is not supported")
-    if backend == "sqlite" and not url.database:
-        raise UsageError(f"--store {store}: a database in memory is lost at once: name a file")
+        raise _no_url(store, f"'{backend}' is not supported")
     return url if backend == "sqlite" else url.set(drivername=POSTGRES)
+
+
+def shown_url(url: URL) -> str:
+    """The URL for messages, without any password in it."""
+    secret = [key for key in url.query if key in SECRETS]
+    shown = url.update_query_dict(dict.fromkeys(secret, "***"))
+    return shown.render_as_string().replace(quote_plus("***"), "***")
+
+
+def without_secrets(text: str) -> str:
+    """A text that may hold URLs, even broken ones, without the passwords in them."""
+    text = re.sub(r"(://[^\s:/@]*:)\S*@", r"\1***@", text)
+    return re.sub(rf"\b({'|'.join(SECRETS)})=[^\s&]*", r"\1=***", text)
 
 
 def _no_url(store: str, why: str) -> UsageError:
     return UsageError(
-        f"--store {store}: no database URL ({why}): write sqlite:///FOLDER/FILE.db, or just the "
-        f"path of an SQLite file, or {POSTGRES}://USER@HOST/DATABASE"
+        f"--store {without_secrets(store)}: no database URL ({without_secrets(why)}): "
+        f"write sqlite:///FOLDER/FILE.db, or just the path of an SQLite file, or {POSTGRES}://USER@HOST/DATABASE"
     )
 
 
@@ -137,7 +164,7 @@ class Database:
 
     def __init__(self, store: str, *, create: bool) -> None:
         self.url = parse_url(store)
-        self.name = str(self.url.database) if self.is_sqlite else self.url.render_as_string()
+        self.name = str(self.url.database) if self.is_sqlite else shown_url(self.url)
         if self.is_sqlite:
             self._prepare_file(Path(self.name), create)
             self.url = self.url.set(database=str(Path(self.name).absolute()))
@@ -154,9 +181,15 @@ class Database:
         """A short name for files that belong to this database and to no other."""
         if self.is_sqlite:
             return Path(self.name).name
-        server = f"{self.url.host}:{self.url.port} {sorted(self.url.query.items())}"
+        options = sorted((k, v) for k, v in self.url.query.items() if k not in SECRETS)
+        server = f"{self.url.host}:{self.url.port} {options}"
         digest = hashlib.sha256(server.encode()).hexdigest()[:8]
         return f"{self.url.database}@{self.url.host or 'localhost'}-{digest}"
+
+    @property
+    def full_url(self) -> str:
+        """What opens this database again, in another process or by Optuna, password included."""
+        return self.url.render_as_string(hide_password=False)
 
     def network_file_system(self) -> str | None:
         """The kind of network file system that an SQLite file lies on, if it does."""
@@ -206,6 +239,16 @@ class Database:
                 connection.cursor().execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
+
+    def save_as(self, path: Path) -> None:
+        """Write all that an SQLite file holds into a new one."""
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as e:
+            raise self.error(e) from e
+        finally:
+            connection.close()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -276,7 +319,7 @@ class Database:
 
     def error(self, e: Exception) -> StoreError:
         """What went wrong with the database, and what to do."""
-        cause = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
+        cause = without_secrets(str(getattr(e, "orig", None) or e).strip().splitlines()[0])
         remedy = next(
             (text for sign, text in REMEDIES.items() if sign in cause),
             "`landscape check` says whether it is whole"

@@ -85,7 +85,7 @@ def _merge_study(into: Store, source: Store, name: str) -> Merged:
         chunks[cell.row["chunk_id"]].append(cell)
     most = max(map(len, chunks.values()), default=1)
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
-    into.create(study, source.fingerprint(study.name), lambda new: _evenly(new, most))
+    into.create(study, source.identity(study.name), lambda new: _evenly(new, most))
     _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))

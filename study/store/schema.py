@@ -41,7 +41,7 @@ def create(database: Database) -> None:
 
 
 def _create_optunas(database: Database) -> None:
-    url = database.url.render_as_string(hide_password=False)
+    url = database.full_url
     for attempt in range(1, TRIES + 1):
         try:
             database.prepare()

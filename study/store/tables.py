@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = sa.MetaData()
 
@@ -23,6 +23,7 @@ study_table = sa.Table(
     sa.Column("name", sa.String(255), nullable=False, unique=True),
     sa.Column("spec", sa.Text, nullable=False),  # TOML
     sa.Column("fingerprint", sa.String(64), nullable=False),  # of the task's data and network
+    sa.Column("source", sa.String(64)),  # digest of a user's own task's; null: older, built in
     sa.Column("created", sa.Float, nullable=False),  # seconds since 1970, database clock
 )
 
@@ -56,7 +57,8 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("beaten", sa.Float),  # when its worker last gave a sign of life, database clock
     sa.Column("attempts", sa.Integer, nullable=False, default=0),  # claims not released
     sa.Column("falls", sa.Integer, server_default="0"),  # times lost with a whole run
-    sa.Column("reason", sa.Text),  # why it failed
+    sa.Column("furthest", sa.Float(53)),  # epochs that a checkpoint held at most
+    sa.Column("reason", sa.Text),  # why it failed, or what it raised when trained together
     sa.Column("seconds", sa.Float),  # wall time of the training
     sa.Index("landscape_chunk_queue", "study_id", "state", "expires"),
 )
@@ -116,5 +118,6 @@ ADDED = {
     1: (run_table.c.expires, chunk_table.c.beaten, chunk_table.c.reason),
     2: (chunk_table.c.falls,),
     3: (),
+    4: (study_table.c.source, chunk_table.c.furthest),
 }
-READABLE = (3,)  # older schemas that hold all that readers need
+READABLE = (3, 4)  # older schemas that hold all that readers need

@@ -1,7 +1,11 @@
-"""The source of a user's own task: its module, and those of the user's that it uses."""
+"""The source of a user's own task: its module, and those of the user's that it uses.
+
+What counts is what Python makes of it: comments, docstrings and layout may change.
+"""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 import sysconfig
@@ -15,7 +19,8 @@ NOT_THE_USERS = ("study", "landscapes", "cli")
 def source_digest(task: str) -> str:
     """A hash of the source of `package.module:name`, which must be imported.
 
-    A changed loss, activation or augmentation changes it; where the files lie does not.
+    A changed loss, activation or augmentation changes it; where the files lie does not, nor do
+    comments, docstrings and layout.
     """
     digest = hashlib.sha256()
     found: dict[str, ModuleType] = {}
@@ -61,6 +66,33 @@ def _is_users(name: str, module: ModuleType) -> bool:
 
 def _source(module: ModuleType) -> bytes:
     try:
-        return Path(str(module.__file__)).read_bytes()
+        source = Path(str(module.__file__)).read_bytes()
     except OSError:  # gone since it was imported
         return b""
+    try:
+        return repr(_meaning(ast.parse(source))).encode()
+    except (SyntaxError, ValueError, RecursionError):  # compiled, or edited since it was imported
+        return source
+
+
+def _meaning(node: object) -> object:
+    """A syntax tree as nested tuples, the same in all versions of Python that read it alike."""
+    if isinstance(node, list):
+        return tuple(map(_meaning, node))
+    if not isinstance(node, ast.AST):
+        return node
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+    found = {name: _without_docstring(node) if name == "body" else v for name, v in fields}
+    return type(node).__name__, tuple((name, _meaning(value)) for name, value in found.items())
+
+
+def _without_docstring(node: ast.AST) -> object:
+    body = getattr(node, "body", None)
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if (
+        isinstance(node, documented)
+        and isinstance(body, list)
+        and ast.get_docstring(node) is not None
+    ):
+        return body[1:]
+    return body

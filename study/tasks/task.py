@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from study.errors import TaskError
+from study.identity import Identity
 from study.randomness import DATA, derived_seed, seeded
+from study.tasks import is_user_task
+from study.tasks.source import source_digest
 
 F = TypeVar("F")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
@@ -208,6 +211,15 @@ def require_task(task: object, name: str) -> None:
             f"task '{name}': {type(task).__name__} object is no task, it lacks "
             f"{', '.join(missing)}: build it with study.tasks.task.Task"
         )
+
+
+def identify(name: str, task: TaskProtocol, data: Data) -> Identity:
+    """What the task called `name` is known by, with the data that it gave.
+
+    Call it before anything is trained: what the user's code keeps may change then.
+    """
+    source = source_digest(name) if is_user_task(name) else None
+    return Identity(fingerprint(task, data), source)
 
 
 def fingerprint(task: TaskProtocol, data: Data) -> str:

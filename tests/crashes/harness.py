@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from study.identity import Identity
 from study.spec import Axis, Grid, Panel, Study
 from study.store import Store
 from tests.crashes.ledger import EPOCHS, Counts, audit
@@ -80,7 +81,7 @@ class Siege:
         """Besiege, let what is left be finished in peace, and look into the ledger."""
         started = time.monotonic()
         with closing(Store(self.url, create=True)) as store:
-            store.create(self.study, "crashes", chunks_of_eight)
+            store.create(self.study, Identity("crashes"), chunks_of_eight)
             run_id = store.start_run(self.study.name, {})
             self.life = Life(self.url, self.study.name, run_id, self.ledger, self.seed)
             while sum(self.died.values()) < self.kills:
@@ -111,7 +112,7 @@ class Siege:
         for process in processes:
             process.join()
             self.died["while creating"] += process.exitcode == -signal.SIGKILL
-        store.create(self.study, "crashes", chunks_of_eight)
+        store.create(self.study, Identity("crashes"), chunks_of_eight)
 
     def _retry(self, store: Store) -> int:
         """Open what was given up again; how many cells."""

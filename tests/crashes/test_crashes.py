@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import LeaseLostError, StoreError
+from study.identity import Identity
 from study.provenance import Worker
 from study.spec import Study
 from study.store import Store
@@ -37,7 +38,7 @@ def life(store: Store, ledger: Path, **more: object) -> Life:
 
 def begun(path: Path, cells: int = 32) -> tuple[Store, Study]:
     store, study = Store(str(path), create=True), make_study(cells)
-    store.create(study, "crashes", chunks_of_eight)
+    store.create(study, Identity("crashes"), chunks_of_eight)
     return store, study
 
 

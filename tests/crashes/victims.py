@@ -19,6 +19,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from study.errors import LeaseLostError, StoreError
+from study.identity import Identity
 from study.provenance import Worker
 from study.spec import Study
 from study.store import Claim, Store, claims
@@ -82,7 +83,7 @@ def grow(life: Life, study: Study) -> None:
     with closing(Store(life.url, create=True)) as store:
         if life.dies_at is not None:
             _die_at(store, life.dies_at)
-        store.create(study, "crashes", chunks_of_eight)
+        store.create(study, Identity("crashes"), chunks_of_eight)
 
 
 def chunks_of_eight(cells: list) -> list[list]:

@@ -12,6 +12,7 @@ import pytest
 from landscapes.figures import study_figure, study_landscapes
 from landscapes.table import CELL_COLUMNS, CURVE_COLUMNS, cells_frame, curves_frame
 from study.errors import SpecError, UsageError
+from study.identity import Identity
 from study.provenance import Worker
 from study.spec import Study
 from study.store import Store
@@ -60,7 +61,7 @@ def test_under_restarts_the_end_of_the_last_whole_cycle_counts(store: Store):
     """Cycles end at 1 and 3 of 5 epochs; one cell diverges in the second, one after it."""
     study = make_study(pairs=("adamw",), epochs=5, alphas=(0.1,))
     study = study.change_panels(schedule={"kind": "restarts", "t_0": 1}, normalized=True)
-    store.create(study, "abc", lambda cells: [cells])
+    store.create(study, Identity("abc"), lambda cells: [cells])
     claim = store.claim("small", Worker(), store.start_run("small", {}))
     assert claim is not None
     made = make_outcome(3, epochs=5, start=10)

@@ -25,7 +25,7 @@ def planned(
     plan = make_plan(
         study, device="cpu", workers=workers, chunk=chunk, engine=engine, store=store.url
     )
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     return plan
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from study import checkpoint as module
-from study.checkpoint import Checkpoint, checkpoint_path, remove_all_but
+from study.checkpoint import MAGIC, Checkpoint, Group, checkpoint_path, label_of, remove_settled
 from study.engines import ENGINES
 from study.spec import Cell, Options
 from tests.study.chunks import CELLS, assert_same_outcome
@@ -40,8 +44,11 @@ def interrupt_at(call: int) -> Callable[[], None]:
     return on_step
 
 
-def make_checkpoint(folder: Path, key: str = "key", every: float = 0.0) -> Checkpoint:
-    return Checkpoint(folder / "of" / "chunk-1.pt", key, every)
+def make_checkpoint(
+    folder: Path, key: str = "key", every: float = 0.0, cells: Sequence[Cell] = CELLS
+) -> Checkpoint:
+    path = checkpoint_path(folder / "of", 1, len(cells))
+    return Checkpoint(path, key, every, Group("small", "sgd", 0, tuple(cells)))
 
 
 @pytest.mark.parametrize(
@@ -95,10 +102,11 @@ def test_cells_that_diverged_before_stay_diverged(make_task, make_panel, train, 
     task, panel = make_task(batch_norm_mlp), make_panel("sgd")
     cells = [Cell(0.05, 0.0), Cell(1e30, 0.0)]
     whole = train(task, panel, cells, options=Options())
-    kept = {"on_step": interrupt_at(16), "checkpoint": make_checkpoint(tmp_path)}
+    kept = {"on_step": interrupt_at(16), "checkpoint": make_checkpoint(tmp_path, cells=cells)}
     with pytest.raises(InterruptionError):
         train(task, panel, cells, options=Options(), **kept)
-    resumed = train(task, panel, cells, options=Options(), checkpoint=make_checkpoint(tmp_path))
+    again = make_checkpoint(tmp_path, cells=cells)
+    resumed = train(task, panel, cells, options=Options(), checkpoint=again)
     assert whole.outcome.diverged_epoch[1] > 0
     assert_same_outcome(resumed.outcome, whole.outcome)
 
@@ -123,17 +131,18 @@ STATE = {"epoch": 2, "theta": torch.arange(6.0).reshape(2, 3), "moments": [torch
 
 def written(folder: Path, **more: object) -> Checkpoint:
     kept = make_checkpoint(folder, **more)  # type: ignore[arg-type]
-    kept.keep(lambda: STATE)
+    kept.keep(lambda: STATE, 2.0)
     return kept
 
 
 def test_what_was_kept_is_recalled_until_it_is_removed(tmp_path: Path):
     kept = written(tmp_path)
-    state = make_checkpoint(tmp_path).recall()
-    assert state is not None
-    assert state["epoch"] == 2
-    assert torch.equal(state["theta"], STATE["theta"])
-    assert [path.name for path in kept.path.parent.iterdir()] == ["chunk-1.pt"]
+    recalled = make_checkpoint(tmp_path).recall()
+    assert recalled is not None
+    assert recalled.positions == list(range(len(CELLS)))
+    assert recalled.state["epoch"] == 2
+    assert torch.equal(recalled.state["theta"], STATE["theta"])
+    assert list(kept.path.parent.iterdir()) == [kept.path]
     kept.remove()
     assert make_checkpoint(tmp_path).recall() is None
     kept.remove()  # there is none: nothing happens
@@ -151,6 +160,21 @@ def test_a_checkpoint_of_something_else_is_reported_and_ignored(
     written(tmp_path)
     assert make_checkpoint(tmp_path, key="other").recall() is None
     assert "of another chunk" in capsys.readouterr().err
+
+
+def test_whatever_byte_is_changed_there_is_no_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    kept = written(tmp_path)
+    content = kept.path.read_bytes()
+    for place in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        kept.path.write_bytes(changed)
+        assert kept.recall() is None, place
+    assert "of what was" not in capsys.readouterr().err
+    kept.path.write_bytes(content)
+    assert kept.recall() is not None
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
@@ -182,7 +206,11 @@ def test_code_in_a_checkpoint_is_not_run(
     monkeypatch.setenv("LANDSCAPE_TEST_EVIL", str(mark))
     kept = make_checkpoint(tmp_path)
     kept.path.parent.mkdir()
-    write({"key": "key", "theta": Evil()}, kept.path)
+    write({"theta": Evil()}, kept.path)
+    header = json.dumps(asdict(kept.label)).encode() + b"\n"
+    content = header + kept.path.read_bytes()  # with a right digest, as whoever means harm has
+    kept.path.write_bytes(MAGIC + hashlib.sha256(content).digest() + content)
+    assert label_of(kept.path) == kept.label
     assert kept.recall() is None
     assert not mark.exists()
     assert "damaged" in capsys.readouterr().err
@@ -212,22 +240,105 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(
         raise failure
 
     monkeypatch.setattr(torch, "save", fail)
-    kept.keep(lambda: STATE | {"epoch": 3})
+    kept.keep(lambda: STATE | {"epoch": 3}, 3.0)
     assert re.search(r"\((No space left on device|unexpected pos .*)\)", capsys.readouterr().err)
-    state = kept.recall()
-    assert state is not None
-    assert state["epoch"] == 2
-    assert [path.name for path in kept.path.parent.iterdir()] == ["chunk-1.pt"]
+    recalled = kept.recall()
+    assert recalled is not None
+    assert recalled.state["epoch"] == 2
+    assert list(kept.path.parent.iterdir()) == [kept.path]
 
 
-def test_what_others_left_is_removed(tmp_path: Path):
-    for chunk_id in (1, 2, 3):
-        checkpoint_path(tmp_path, chunk_id).touch()
-    old, new = tmp_path / "chunk-2.99.tmp", tmp_path / "chunk-1.98.tmp"
+def test_checkpoints_of_which_no_cell_is_open_are_removed(tmp_path: Path):
+    kept = written(tmp_path)
+    old, new = kept.path.parent / "chunk-2.99.tmp", kept.path.parent / "chunk-1.98.tmp"
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    remove_all_but(tmp_path, [2])
-    assert {path.name for path in tmp_path.iterdir()} == {"chunk-2.pt", new.name}
-    remove_all_but(tmp_path / "none", [])
+    others = {("small", "sgd", 1, CELLS[0]), ("small", "adam", 0, CELLS[0])}
+    remove_settled(kept.path.parent, {("small", "sgd", 0, CELLS[-1]), *others})
+    assert set(kept.path.parent.iterdir()) == {kept.path, new}
+    remove_settled(kept.path.parent, others)
+    assert list(kept.path.parent.iterdir()) == [new]
+    remove_settled(tmp_path / "none", others)
     assert module.ABANDONED > 60
+
+
+def test_what_is_none_is_left_for_whoever_trains_its_chunk_to_tell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    kept = written(tmp_path)
+    kept.path.write_bytes(b"damaged")
+    remove_settled(kept.path.parent, {("small", "sgd", 0, CELLS[0])})
+    assert kept.recall() is None
+    assert "damaged (no checkpoint of this version)" in capsys.readouterr().err
+    remove_settled(kept.path.parent, set())
+    assert not kept.path.exists()
+
+
+@pytest.mark.parametrize("engine", ["vmap", "captured", "referee"])
+@pytest.mark.parametrize("mine", [[0, 2], [1, 3], [3]], ids=str)
+def test_what_is_split_goes_on_from_the_checkpoint_of_the_whole(
+    engine, mine, make_task, make_panel, train, tmp_path
+):
+    task, options = make_task(batch_norm_mlp), Options(precision="float64")
+    panel = make_panel("adamw", "cosine")
+    settings = {"options": options, "engine": engine}
+    whole = train(task, panel, **settings)
+    at = 9 if engine != "referee" else 24  # in the second cell
+    kept = make_checkpoint(tmp_path)
+    with pytest.raises(InterruptionError):
+        train(task, panel, **settings, on_step=interrupt_at(at), checkpoint=kept)
+    cells, steps = [CELLS[k] for k in mine], []
+    part = train(
+        task,
+        panel,
+        cells,
+        **settings,
+        on_step=lambda: steps.append(1),
+        checkpoint=make_checkpoint(tmp_path, cells=cells),
+    )
+    per_cell = 3 * (STEPS + 1)
+    assert len(steps) < per_cell * (1 if engine != "referee" else len(cells)) or mine == [3]
+    for metric, curve in whole.outcome.curves.items():
+        assert np.allclose(part.outcome.curves[metric], curve[mine], rtol=1e-6), metric
+
+
+WRONG = {
+    "a state of fewer cells": lambda state: state["training"]["engine"].update(
+        theta=state["training"]["engine"]["theta"][:1]
+    ),
+    "no state": lambda state: state.clear(),
+    "a number for a tensor": lambda state: state["training"].update(loss_sum=1.0),
+    "another type": lambda state: state["training"]["engine"].update(
+        theta=state["training"]["engine"]["theta"].float()
+    ),
+    "no curves": lambda state: state["training"]["recorder"].update(curves={}),
+    "random numbers of nobody": lambda state: state["training"]["random"].update(
+        torch=torch.zeros(3, dtype=torch.uint8)
+    ),
+    "an epoch that is none": lambda state: state["training"].update(epoch="2"),
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_what_has_the_right_key_and_a_wrong_state_is_reported_and_ignored(
+    way, make_task, make_panel, train, tmp_path, capsys
+):
+    task, panel, options = (
+        make_task(batch_norm_mlp),
+        make_panel("sgd"),
+        Options(precision="float64"),
+    )
+    whole = train(task, panel, options=options)
+    kept = make_checkpoint(tmp_path)
+    with pytest.raises(InterruptionError):
+        train(task, panel, options=options, on_step=interrupt_at(9), checkpoint=kept)
+    recalled = kept.recall()
+    assert recalled is not None
+    WRONG[way](recalled.state)
+    kept.keep(lambda: recalled.state, 1.0)
+    last = make_checkpoint(tmp_path, every=100.0)
+    resumed = train(task, panel, options=options, checkpoint=last)
+    assert "does not fit" in capsys.readouterr().err
+    assert_same_outcome(resumed.outcome, whole.outcome)
+    assert not last.path.exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from study.errors import LeaseLostError, StoreError, StudyMismatchError, UsageError
+from study.identity import Identity
 from study.provenance import Worker
 from study.spec import Study
 from study.store import Store
@@ -59,7 +60,7 @@ def test_a_study_moves_whole(any_store: Store, other: Store, small_study: Study,
     assert merged(into, source) == Merged("small", taken=12)
     assert results(into) == results(source)
     assert into.study("small") == source.study("small")
-    assert into.fingerprint("small") == source.fingerprint("small")
+    assert into.identity("small") == source.identity("small")
     assert into.runs("small") == source.runs("small")
     trials, same = (optuna_study(s, "small/sgd/seed0").trials for s in (into, source))
     facts = [
@@ -106,7 +107,9 @@ def test_parts_of_chunks_are_taken_and_the_rest_stays_open(any_store: Store, oth
 
 def test_what_is_open_there_is_trained_here_in_the_same_company(any_store: Store, other: Store):
     study = make_study(pairs=("sgd",))
-    other.create(study, "abc", lambda cells: [[cells[0], cells[4], cells[5]], cells[1:4]])
+    other.create(
+        study, Identity("abc"), lambda cells: [[cells[0], cells[4], cells[5]], cells[1:4]]
+    )
     merged(any_store, other)
     run_id = any_store.start_run("small", {})
     claims = [any_store.claim("small", Worker(), run_id) for _ in range(3)]

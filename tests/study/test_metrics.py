@@ -81,7 +81,7 @@ def study_of_12(error: str) -> Study:
 def trained(store: Store, request: pytest.FixtureRequest) -> Study:
     """The small study on 12 classes, trained by a worker."""
     plan = make_plan(study_of_12(request.param), device="cpu", workers=1, chunk=6)
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     return plan.study
 

@@ -14,6 +14,7 @@ from study import tuning
 from study.cost import PARAMETER_COPIES, Pace
 from study.engines import ENGINES, native
 from study.errors import UsageError
+from study.identity import Identity
 from study.layout import choose_devices, panel_chunks
 from study.plan import Plan, estimate_seconds, make_plan
 from study.provenance import provenance
@@ -191,7 +192,7 @@ class TestEngine:
     def test_what_was_interrupted_goes_on_by_the_engine_it_began_with(
         self, store: Store, asked: list[float]
     ):
-        store.create(make_study(), "abc", lambda cells: panel_chunks(cells, 2))
+        store.create(make_study(), Identity("abc"), lambda cells: panel_chunks(cells, 2))
         store.start_run("small", provenance(["cpu"], "referee"))
         where = {"device": "cpu", "workers": 1}
         assert make_plan(make_study(), **where, store=store.url).choice == Choice("referee", 6)
@@ -205,7 +206,7 @@ class TestEngine:
     def test_and_with_its_workers_threads_and_width_unless_others_are_asked_for(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
-        store.create(make_study(), "abc", lambda cells: panel_chunks(cells, 2))
+        store.create(make_study(), Identity("abc"), lambda cells: panel_chunks(cells, 2))
         how = {"threads": 3, "width": 2}
         store.start_run("small", provenance(["cpu"] * 5, "vmap") | how)
         plan = make_plan(make_study(), device="cpu", store=store.url)
@@ -218,7 +219,7 @@ class TestEngine:
         self, store: Store, asked: list[float]
     ):
         study = make_study(task=BRANCHING)
-        store.create(study, "abc", lambda cells: panel_chunks(cells, 2))
+        store.create(study, Identity("abc"), lambda cells: panel_chunks(cells, 2))
         store.start_run("small", provenance(["cpu"], "vmap"))
         make_plan(study, device="cpu", workers=1, store=store.url)
         assert asked == [36]

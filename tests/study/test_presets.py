@@ -137,7 +137,7 @@ def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     study = shrunk(load_preset(name))
     plan = make_plan(study, device="cpu", workers=1)
     store = Store(str(tmp_path / "x.db"), create=True)
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     assert all(progress.finished == progress.total for progress in store.progress(name))
     assert list(check(store, [name])) == []

@@ -56,8 +56,31 @@ def digest(folder: Path) -> str:
 def test_what_the_task_uses_changes_it_and_what_it_does_not_use_does_not(name, parts):
     before = digest(parts)
     assert digest(parts) == before
-    (parts / f"{name}.py").write_text(f"{PARTS[name]}\n# changed\n")
+    (parts / f"{name}.py").write_text(f"{PARTS[name]}\nchanged = 1\n")
     assert (digest(parts) == before) == (name == "strangers_of_mine")
+
+
+def test_comments_docstrings_and_layout_do_not_change_it_but_a_number_does(parts):
+    before, own = digest(parts), parts / "task_of_mine.py"
+    text = own.read_text()
+    function = "\n\ndef more(x):\n    return x * 0.1\n"
+    own.write_text(f"{text}{function}")
+    longer = digest(parts)
+    assert longer != before
+    documented = function.replace("(x):\n", '( x ) :  # comment\n    """Says so."""\n\n')
+    own.write_text(f'"""About it."""\n{text}{documented}')
+    assert digest(parts) == longer
+    own.write_text(f"{text}{function.replace('0.1', '0.2')}")
+    assert digest(parts) != longer
+
+
+def test_what_is_no_python_any_more_counts_by_its_bytes(parts):
+    before = digest(parts)
+    (parts / "losses_of_mine.py").write_text("edited (")
+    changed = source_digest("task_of_mine:task")
+    assert changed != before
+    (parts / "losses_of_mine.py").write_text("edited ((")
+    assert source_digest("task_of_mine:task") != changed
 
 
 def test_where_the_files_lie_does_not_change_it(parts, tmp_path, monkeypatch):

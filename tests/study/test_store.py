@@ -34,6 +34,7 @@ from study.errors import (
     StudyMismatchError,
     UsageError,
 )
+from study.identity import Identity
 from study.metrics import METRICS
 from study.outcome import Outcome
 from study.provenance import Worker, is_dead, provenance
@@ -47,7 +48,7 @@ from study.store.unopened import Begun, how_begun, missing_cells
 from study.witness_record import Witness
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
-FINGERPRINT = "abc"
+IDENTITY = Identity("abc", "def")
 WITNESS = Witness("sgd", 0, 0.05, 0.001, 3, recorded=1.0, found=1.25, rounding=0.5, agrees=True)
 
 
@@ -74,19 +75,19 @@ def optuna_storage(store: Store) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(store.url, engine_kwargs={"poolclass": sa.NullPool})
 
 
-def create(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
+def create(store: Store, study: Study, identity: Identity = IDENTITY) -> int:
     """Create the study in chunks of two; how many cells were new."""
-    return store.create(study, fingerprint, pairs_of_two).new
+    return store.create(study, identity, pairs_of_two).new
 
 
-def begin(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> int:
-    create(store, study, fingerprint)
+def begin(store: Store, study: Study, identity: Identity = IDENTITY) -> int:
+    create(store, study, identity)
     return store.start_run(study.name, provenance(["cpu"], "vmap"))
 
 
-def train_all(store: Store, study: Study, fingerprint: str = FINGERPRINT) -> list[Claim]:
+def train_all(store: Store, study: Study, identity: Identity = IDENTITY) -> list[Claim]:
     """Claim and record every open chunk with made-up outcomes."""
-    run_id = begin(store, study, fingerprint)
+    run_id = begin(store, study, identity)
     claims = []
     while (claim := store.claim(study.name, Worker(), run_id)) is not None:
         store.record(claim, make_outcome(len(claim.cells), start=10.0 * len(claims)))
@@ -175,7 +176,7 @@ class TestCreate:
     def test_changed_data_under_the_same_name_are_refused(self, store: Store, small_study: Study):
         create(store, small_study)
         with pytest.raises(StudyMismatchError, match="other data or another network"):
-            store.create(small_study, "another fingerprint", pairs_of_two)
+            store.create(small_study, Identity("another"), pairs_of_two)
 
     def test_a_chunk_never_mixes_old_and_new_cells(self, store: Store, small_study: Study):
         before = {claim.chunk_id: claim.cells for claim in train_all(store, small_study)}
@@ -203,7 +204,7 @@ class TestCreate:
 
         def create_one(_: int) -> int:
             with closing(Store(store_url)) as store:
-                return store.create(FOUR_CELLS, "data", chunking).new
+                return store.create(FOUR_CELLS, Identity("data"), chunking).new
 
         Store(store_url, create=True).close()
         with ThreadPoolExecutor(2) as pool:
@@ -362,7 +363,7 @@ FOUR_CELLS = make_study(pairs=("sgd",), lambdas=(0.0, 0.01))
 
 def create_in_one_chunk(store: Store, study: Study) -> int:
     """Create the study with one chunk a panel; the id of a run."""
-    store.create(study, FINGERPRINT, lambda cells: [cells])
+    store.create(study, IDENTITY, lambda cells: [cells])
     return store.start_run(study.name, provenance(["cpu"], "vmap"))
 
 
@@ -433,7 +434,7 @@ class TestKillers:
 
     def test_who_comes_back_to_cells_that_were_split_off_writes_nothing(self, store: Store):
         run_id = begin(store, make_study(pairs=("sgd",), seeds=2))
-        late = lose(store, run_id, 3 * len(store.open_chunks()))
+        late = lose(store, run_id, 3 * len(store.open_cells()) // 2)  # two to a chunk
         while (claim := store.claim("small", Worker(), run_id)) is not None:
             for one in late:
                 with pytest.raises(LeaseLostError):
@@ -567,14 +568,16 @@ class TestLooking:
         store.beat_run(run_id)
         assert not store.is_running(run_id)
 
-    def test_open_chunks_of_all_studies(self, store: Store, small_study: Study):
+    def test_open_cells_of_all_studies(self, store: Store, small_study: Study):
         create(store, small_study)
         create(store, small_study.change(name="other"))
         claim = store.claim("small", Worker(), store.start_run("small", {}))
         assert claim is not None
         store.record(claim, make_outcome(2))
-        assert len(store.open_chunks()) == 11
-        assert claim.chunk_id not in store.open_chunks()
+        places = {("small", claim.panel, claim.seed, cell) for cell in claim.cells}
+        assert len(store.open_cells()) == 22
+        assert not store.open_cells() & places
+        assert {("other", *place[1:]) for place in places} <= store.open_cells()
 
 
 class TestRecord:
@@ -775,7 +778,7 @@ class TestWitnesses:
 
     def test_the_noise_of_seeds_is_the_median_of_the_cells(self, store: Store):
         study = make_study(pairs=("sgd",), seeds=2, alphas=(0.1,), lambdas=(0.0, 0.01, 0.1))
-        store.create(study, FINGERPRINT, lambda cells: [cells])
+        store.create(study, IDENTITY, lambda cells: [cells])
         run_id = store.start_run("small", {})
         assert store.seed_noise("small") == {}
         for errors in ((1.0, 2.0, 9.0), (1.0, 4.0, 0.0)):

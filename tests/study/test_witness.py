@@ -24,7 +24,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str]:
     """A study of two panels that is done, and its database."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('done')}/done.db", create=True)
     plan = make_plan(make_study(pairs=PANELS, seeds=2), device="cpu", workers=1, engine="vmap")
-    store.create(plan.study, plan.fingerprint, plan.chunks)
+    store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     url = store.url
     store.close()

@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from examples.spirals import spirals
 from study import worker
+from study.checkpoint import Label
 from study.errors import TrainingError
+from study.identity import Identity
 from study.outcome import Outcome
 from study.provenance import Worker, provenance
 from study.spec import Cell, Options
 from study.store import Store
+from study.tasks.task import identify
 from study.worker import Job, _checkpoint, _filled_up, work
-from tests.conftest import make_outcome, make_study
+from tests.conftest import SPIRALS, make_outcome, make_study
 from tests.study.runs import results
 
 
@@ -33,7 +37,7 @@ def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
     return Job(
         store=store,
         study=study,
-        fingerprint="abc",
+        identity=identify(SPIRALS, spirals, spirals.data()),
         run_id=run_id,
         engine=engine,
         libraries={},
@@ -78,7 +82,7 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
 
     monkeypatch.setattr(worker, "train_chunk", train)
     job = make_job("captured", 4)
-    store.create(job.study, "abc", lambda cells: [cells[:5], cells[5:]])
+    store.create(job.study, job.identity, lambda cells: [cells[:5], cells[5:]])
     run_id = store.start_run("small", provenance(["cpu"], "captured"))
     work(make_job("captured", 4, store.url, run_id), "cpu")
     assert sizes == [(5, "captured"), (4, "captured")]
@@ -87,7 +91,7 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
     assert {row["state"] for row in store.cells("small")} == {"finished"}
     monkeypatch.setattr(worker, "FILL_UP", 100)
     other = store.study("small").change(name="other")
-    store.create(other, "abc", lambda cells: [cells[:5], cells[5:]])
+    store.create(other, job.identity, lambda cells: [cells[:5], cells[5:]])
     work(replace(make_job("captured", 4, store.url, run_id), study=other), "cpu")
     assert sizes[2:] == [(5, "captured"), (3, "captured")]
     assert results(store, "other") == found
@@ -100,7 +104,7 @@ def begun(store: Store, *, chunk: int = 8, engine: str = "vmap") -> Job:
     """A job on a study whose cells are in the store in chunks of that size."""
     job = make_job(engine, chunk)
     chunking = partial(batched, n=chunk)
-    store.create(job.study, "abc", lambda cells: [list(some) for some in chunking(cells)])
+    store.create(job.study, job.identity, lambda cells: [list(some) for some in chunking(cells)])
     run_id = store.start_run("small", provenance(["cpu"], engine))
     return replace(job, store=store.url, run_id=run_id)
 
@@ -223,7 +227,7 @@ def test_a_claimed_chunk_goes_on_from_its_checkpoint_which_is_removed_then(
     def train(task, data, panel, cells, *, checkpoint, **more) -> Outcome:
         seen.append(checkpoint.recall())
         checkpoint.every = 0.0
-        checkpoint.keep(lambda: {"epoch": len(seen)})
+        checkpoint.keep(lambda: {"epoch": len(seen)}, 1.0)
         if len(seen) == 1:
             raise RuntimeError("interrupted")
         return make_outcome(len(cells), 2)
@@ -234,13 +238,13 @@ def test_a_claimed_chunk_goes_on_from_its_checkpoint_which_is_removed_then(
         work(job, "cpu")
     assert len(list((tmp_path / "kept").iterdir())) == 1
     assert work(job, "cpu")
-    assert [state and state["epoch"] for state in seen] == [None, 1]
+    assert [kept and kept.state["epoch"] for kept in seen] == [None, 1]
     assert list((tmp_path / "kept").iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"engine": "captured"}, {"threads": 2}, {"width": 4}, {"fingerprint": "other"}],
+    [{"engine": "captured"}, {"threads": 2}, {"width": 4}, {"identity": Identity("other")}],
     ids=lambda change: next(iter(change)),
 )
 def test_a_checkpoint_fits_only_who_would_train_alike(
@@ -249,8 +253,15 @@ def test_a_checkpoint_fits_only_who_would_train_alike(
     job = replace(begun(store), checkpoints=str(tmp_path))
     claim = store.claim("small", Worker(), job.run_id)
     assert claim is not None
-    kept = _checkpoint(job, claim, "cpu")
-    assert kept.key == _checkpoint(job, claim, "cpu").key
-    assert kept.key != _checkpoint(replace(job, **change), claim, "cpu").key  # type: ignore
-    assert kept.key != _checkpoint(job, claim, "cuda:0").key
-    assert kept.key != _checkpoint(job, replace(claim, cells=claim.cells[:4]), "cpu").key
+
+    def label(job: Job, cells: Sequence[Cell] = claim.cells, device: str = "cpu") -> Label:
+        kept = _checkpoint(job, store, claim, cells, device)
+        assert kept is not None
+        return kept.label
+
+    own = label(job)
+    assert own.positions(label(job)) == list(range(8))
+    assert own.positions(label(replace(job, **change))) is None  # type: ignore[arg-type]
+    assert own.positions(label(job, device="cuda:0")) is None
+    assert own.positions(label(job, claim.cells[2:4])) == [2, 3]
+    assert label(job, claim.cells[2:4]).positions(own) is None
