@@ -58,13 +58,14 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
 
     - Of few cells, most are among the `top`: no more than the best quarter counts, but always
       the best cell. Diverged cells are neither counted nor best.
-    - A landscape with missing cells has no edges yet: the best may still come.
+    - A landscape with missing cells has no edges yet: the best may still come. One whose witness
+      disagrees has none to rely on.
     - An axis with one positive value was not asked for a best one, so it has no border.
     - λ = 0 is the end of its axis; the low border of λ is the smallest positive value. Where
       cells at λ = 0 are among the best, smaller λ lead to what is known already.
     - Beyond the largest and smallest numbers (`Axis.extended`) nothing can be gained.
     """
-    if not landscape.n.all():
+    if not landscape.n.all() or landscape.doubtful:
         return ()
     ranked = top_cells(landscape, landscape.error.size)
     best = ranked[: min(top, max(len(ranked) // 4, 1))]

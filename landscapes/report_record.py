@@ -68,6 +68,8 @@ class PanelReport:
     def recommended(self) -> str:
         """The recommended cell and how flat the landscape is around it."""
         chosen = self.recommendation
+        if self.landscape.doubtful:
+            return "No cell is recommended: these are not the results of a plain loop."
         if chosen is None:
             return "No cell to recommend: none has finished without diverging."
         where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."

@@ -82,7 +82,7 @@ def witnessed(
     """How far the witness of a panel lies from what was recorded, in sentences.
 
     Args:
-        witness: the newest one of the panel, if it has any.
+        witness: the one of the panel that counts, if it has any.
         cell: which one it is: "α = 1/16, λ = 1/64".
         error: what the study's error is called.
         noise: standard deviation between seeds, in points; None with one seed.

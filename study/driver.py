@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 
 from study.checkpoint import remove_settled
-from study.errors import LandscapeError, TrainingError
+from study.errors import LandscapeError, StoreError, TrainingError
 from study.identity import require_same
 from study.plan import Plan
 from study.pools import Pool, Processes, terminated_like_interrupted
@@ -78,19 +79,26 @@ def run(
         patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
     )
+    crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:
-        with (
-            terminated_like_interrupted(),
-            _Crew(job, pool or Processes(), plan.layout.devices) as crew,
-        ):
+        with terminated_like_interrupted(), crew:
             _see_through(crew, store, presence, on_progress)
         presence.require()
-        remove_settled(store.checkpoints, store.open_cells())
-    finally:
-        store.end_run(run_id)
-        on_progress(store.progress(name))
+    except BaseException as e:
+        with suppress(StoreError):  # what went wrong first is what is told
+            _end(store, name, run_id, on_progress)
+        if isinstance(e, StoreError):
+            presence.require()  # it may be the reason
+        raise
+    remove_settled(store.checkpoints, store.open_cells())
+    _end(store, name, run_id, on_progress)
     if stay:
         require_settled(store, job.study)
+
+
+def _end(store: Store, name: str, run_id: int, on_progress: OnProgress) -> None:
+    store.end_run(run_id)
+    on_progress(store.progress(name))
 
 
 def require_settled(store: Store, study: Study) -> None:

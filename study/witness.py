@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ from study.witness_record import Witness
 
 SHARE = 0.01  # of the time that the panel took, that its witness may take
 LEAST = 0.25  # seconds that it may take in any case; and it has one epoch at least
+REACH = 120  # steps that it trains even so, ten times as far as the trial looks, if they take
+REACH_SECONDS = 0.5  # no longer than this
 FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
 LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
 FLOOR = 5e-3  # relative, below which nothing differs
@@ -74,10 +77,10 @@ def call_witnesses(
         if progress.panel not in panels or not progress.finished:
             continue
         panel = study.panel(progress.panel)
-        recorded = _any_cell(rows, study.name, progress)
-        if (panel.name, recorded.seed, recorded.cell.alpha, recorded.cell.lambda_) in known:
-            continue  # another worker was sooner
         try:
+            recorded = _any_cell(rows, study.name, progress)
+            if (panel.name, recorded.seed, recorded.cell.alpha, recorded.cell.lambda_) in known:
+                continue  # another worker was sooner
             witness = _witness(plan, panel, recorded, _budget(plan, progress), watch)
         except LandscapeError:
             raise
@@ -94,15 +97,15 @@ def newly_done(
     after: Sequence[PanelProgress],
     witnessed: Collection[str] = (),
 ) -> list[str]:
-    """Names of the panels of which cells were finished meanwhile, and none is left.
+    """Names of the panels of which no cell is left, and which are to have a witness.
 
-    If there is any growth, panels that were done before too, unless they are among those that are
-    `witnessed`: a study that was interrupted had no time for it.
+    These are the ones of which cells were finished meanwhile, and those that are not among the
+    `witnessed`: whoever was interrupted had no time for it.
     """
     finished = {progress.panel: progress.finished for progress in before}
     grown = {p.panel for p in after if p.finished > finished.get(p.panel, 0)}
-    done = {p.panel for p in after if p.finished + p.failed == p.total}
-    lacking = {p.panel for p in after if grown and p.panel not in witnessed}
+    done = {p.panel for p in after if p.finished and p.finished + p.failed == p.total}
+    lacking = {p.panel for p in after if p.panel not in witnessed}
     return [p.panel for p in after if p.panel in done & (grown | lacking)]
 
 
@@ -172,12 +175,12 @@ def _train(
 
     Args:
         shaken: relative size by which the start weights are moved.
-        seconds: after which no further epoch begins.
+        seconds: after which no further epoch begins, if the first steps are done.
         epochs: how many at most.
     """
     options, device = plan.study.options, plan.layout.devices[0]
     data = plan.data.to(device, getattr(torch, options.precision))
-    started = time.perf_counter()
+    moments = [time.perf_counter()]
     with seeded(recorded.seed, device), quiet_fallbacks():
         training = begun(
             *(plan.task, data, panel, [recorded.cell]),
@@ -189,11 +192,19 @@ def _train(
         assert isinstance(training.engine, Referee)
         training.engine.shake(shaken)
         for _ in _epochs(training, advance):
-            took = time.perf_counter() - started
-            if training.epoch >= epochs or took * (1 + 1 / training.epoch) > seconds:
+            moments.append(time.perf_counter())
+            reached = training.epoch * training.batches.per_epoch >= REACH
+            limit = seconds if reached else max(seconds, REACH_SECONDS)
+            if training.epoch >= epochs or _next_end(moments) > limit:
                 break
         curves = training.recorder.curves
         return {metric: curve[0, : training.epoch] for metric, curve in curves.items()}
+
+
+def _next_end(moments: Sequence[float]) -> float:
+    """When the next epoch will end, in seconds after the first moment; the first ones warm up."""
+    fastest = min(after - before for before, after in pairwise(moments))
+    return moments[-1] - moments[0] + fastest
 
 
 def _epochs(training: Training, advance: Callable[[], None]) -> Iterator[None]:

@@ -56,5 +56,7 @@ class Witness:
             noise: as of `deviations`.
             epochs: the panel's budget.
         """
-        how = f"{self.apart(noise)} ({self.epochs} of {epochs} epochs)"
-        return f"agrees, {how}" if self.agrees else f"DISAGREES: {self.why}; {how}"
+        how = f"({self.epochs} of {epochs} epochs)"
+        if self.agrees:
+            return f"agrees, {self.apart(noise)} {how}"
+        return f"DISAGREES: {self.why}; the error lies {self.apart(noise)} apart {how}"

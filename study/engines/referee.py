@@ -25,7 +25,7 @@ from study.engines.python_state import (
     set_python_state,
 )
 from study.pairs import PAIRS, PairOptimizer
-from study.tasks.task import as_precise
+from study.tasks.task import as_precise, dense
 
 
 class Referee(Engine):
@@ -87,9 +87,10 @@ class Referee(Engine):
         """θ is read and written anew at each step: the network may have changed it meanwhile."""
         theta, numbers = self.optimizer.theta, list(self._numbers())
         theta.copy_(self._row(numbers))
+        # A sparse gradient, as of an embedding, with its zeros: they decay and move by momentum.
         slopes = [p.grad for p in self.named.values()]
         gradient = self._row(
-            torch.zeros_like(there) if slope is None else as_real(_dense(slope))
+            torch.zeros_like(there) if slope is None else as_real(dense(slope))
             for there, slope in zip(numbers, slopes, strict=True)
         )
         present = [slope is not None for slope in slopes]
@@ -135,7 +136,7 @@ class Referee(Engine):
         return {name: p.detach()[None] for name, p in self.named.items() if name in self.trained}
 
     def buffers(self) -> Tensors:  # noqa: D102
-        return {name: b.detach()[None] for name, b in self.network.named_buffers()}
+        return {name: dense(b.detach())[None] for name, b in self.network.named_buffers()}
 
     def finite(self) -> Tensor:  # noqa: D102
         sums = [as_real(p.detach()).sum() for n, p in self.named.items() if n in self.trained]
@@ -160,11 +161,6 @@ class Referee(Engine):
         self.optimizer.restore(state["optimizer"])
         set_python_state(self.network, state["network"])
         set_object_state(self.task.loss, state["loss"])
-
-
-def _dense(slope: Tensor) -> Tensor:
-    """A sparse gradient, as of an embedding, with its zeros: they decay and move by momentum."""
-    return slope.to_dense() if slope.is_sparse else slope
 
 
 def as_real(tensor: Tensor) -> Tensor:

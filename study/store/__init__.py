@@ -346,11 +346,14 @@ class Store:
     # ---- witnesses ----------------------------------------------------------------------------
 
     def record_witness(self, name: str, witness: Witness) -> None:
-        """Write a witness of the study; from now on it is the one that counts of its panel."""
+        """Write a witness of the study: it counts unless an earlier one of its panel disagrees."""
         self.database.write(lambda c: results.write_witness(c, name, witness))
 
     def witnesses(self, name: str) -> list[Witness]:
-        """The newest witness of each panel of the study that has one, in panel order."""
+        """The witness that counts of each panel that has one, in panel order.
+
+        That is the newest one, or the newest that disagrees.
+        """
         return self.read_study(name, reading.witnesses)
 
     # ---- reading ------------------------------------------------------------------------------

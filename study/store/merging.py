@@ -237,19 +237,26 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
 def _take_witnesses(
     name: str, rows: Sequence[RowMapping], errors: dict[Place, float], connection: Connection
 ) -> None:
-    """Write the witnesses that are not here yet, of cells that have the same error here as there.
+    """Write the witnesses that are not here yet, if they say something of what is here.
 
-    What a cell of another error was found to be says nothing about the one that is here.
+    One that agrees does so of its own cell: that must have the same error here as there. One that
+    disagrees tells of the engine, and of all cells of its panel that are the same here as there.
     """
     study_id = _study_id(connection, name)
     here = {place: row["error"] for place, row in _targets(connection, study_id).items()}
+    same = {place for place, error in errors.items() if _is_same(here.get(place), error)}
+    panels = {panel for panel, *_ in same}
     known = {(row["panel"], row["written"]) for row in witness_rows(connection, name)}
     for row in rows:
-        mine, theirs = here.get(place_of(row)), errors.get(place_of(row))
-        is_same = mine is not None and theirs is not None and abs(mine - theirs) <= ROUNDING
-        if is_same and (row["panel"], row["written"]) not in known:
+        tells = place_of(row) in same or (not row["agrees"] and row["panel"] in panels)
+        if tells and (row["panel"], row["written"]) not in known:
             facts = {key: value for key, value in row.items() if key != "witness_id"}
             connection.execute(_witness.insert().values(facts | {"study_id": study_id}))
+
+
+def _is_same(here: float | None, there: float) -> bool:
+    """Whether a cell has an error here, and the same as there."""
+    return here is not None and abs(here - there) <= ROUNDING
 
 
 def _dispossess(connection: Connection, chunk_ids: Iterable[int]) -> None:

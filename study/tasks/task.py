@@ -151,9 +151,13 @@ def _copied(function: F) -> F:
 
 def same_values(a: Tensor, b: Tensor) -> bool:
     """Whether all values are equal, NaN to NaN."""
-    if a.layout != torch.strided:
-        a, b = a.to_dense(), b.to_dense()
+    a, b = dense(a), dense(b)
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def dense(tensor: Tensor) -> Tensor:
+    """The tensor with all of its values in rows, where it holds them otherwise: sparse ones."""
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
 
 def memory_of(tensor: Tensor) -> int:

@@ -295,6 +295,21 @@ def test_a_witness_of_other_results_is_left_where_it_is(any_store: Store, other:
     assert any_store.witnesses("small") == []
 
 
+@pytest.mark.parametrize("agrees", [True, False])
+def test_a_witness_that_disagrees_comes_along_with_any_cell_of_its_panel(
+    any_store: Store, other: Store, agrees: bool
+):
+    """The cell itself is here with another error: the engine there was another."""
+    train_all(any_store, FOUR_CELLS)
+    study = FOUR_CELLS.change(seeds=(0, 1))
+    run_id = begin(other, study)
+    while (claim := other.claim("small", Worker(), run_id)) is not None:
+        other.record(claim, make_outcome(2, start=50.0))
+    other.record_witness("small", replace(WITNESS, lambda_=0.01, agrees=agrees))
+    assert merged(any_store, other).taken == 4
+    assert [one.agrees for one in any_store.witnesses("small")] == [False] * (not agrees)
+
+
 def test_of_an_older_database_that_cannot_be_written_all_is_taken(
     any_store: Store, before: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -125,7 +125,9 @@ def test_a_panel_that_was_done_before_an_interruption_has_its_witness_later():
     before, after = [progress("a", 6), progress("b", 2)], [progress("a", 6), progress("b", 6)]
     assert newly_done(before, after) == ["a", "b"]
     assert newly_done(before, after, ["a"]) == ["b"]
-    assert newly_done(after, after) == []  # nothing was trained
+    assert newly_done(after, after) == ["a", "b"]  # Ctrl-C came before the witnesses
+    assert newly_done(after, after, ["a", "b"]) == []
+    assert newly_done([], [progress("a", 0, failed=6)]) == []  # nothing to compare with
 
 
 # ---- what is beyond rounding --------------------------------------------------------------------
