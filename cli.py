@@ -413,12 +413,14 @@ def status(name: str | None, store: str) -> None:
 def list_studies(store: str) -> None:
     """List the studies in the database."""
     from study.store import Store
+    from study.witness_record import marked
 
     opened = Store(store)
     for study in _studies(opened):
         progress = opened.progress(study.name)
         finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
-        panels = ", ".join(panel.name for panel in study.panels)
+        doubtful = {one.panel for one in opened.witnesses(study.name) if not one.agrees}
+        panels = ", ".join(marked(panel.name, panel.name in doubtful) for panel in study.panels)
         click.echo(f"{study.name}\t{finished} of {total} cells\ttask {study.task}\t{panels}")
 
 
@@ -797,9 +799,12 @@ def _print_plan(plan: Plan, store: str) -> None:
 
 
 def _plan(study: Study, training: Training, store: str) -> Plan:
+    from study.cache import why_forgetful
     from study.plan import make_plan
     from study.terminal import trial_bar
 
+    if why := why_forgetful():
+        click.echo(f"warning: {why}", err=True)
     workers = training.workers
     if training.dask is not None:
         from study.pools import cluster_size

@@ -9,6 +9,7 @@ from landscapes.figures import study_landscapes
 from study.errors import UsageError
 from study.extension import PanelSide
 from study.store import Store
+from study.witness_record import DOUBT
 
 
 def study_edges(
@@ -36,8 +37,8 @@ def sides_to_extend(
     """The named sides of the panels (of all, if none is named); without any, where edges are.
 
     Raises:
-        UsageError: no side is named and the panels are unfinished, so that nobody knows yet
-            where their best cells lie; the database holds no such study.
+        UsageError: no side is named and the panels are unfinished, or a witness disagrees, so that
+            nobody knows where their best cells lie; the database holds no such study.
         SpecError: the study has no such panel.
     """
     study = store.study(name)
@@ -51,6 +52,13 @@ def sides_to_extend(
         raise UsageError(
             f"study '{name}': {finished} of {total} cells are finished, so where the best ones "
             "lie is not known yet: `landscape resume` it first, or name a --side"
+        )
+    doubted = [one.panel for one in store.witnesses(name) if not one.agrees and one.panel in names]
+    if doubted:
+        raise UsageError(
+            f"study '{name}': panel '{doubted[0]}' is {DOUBT}, so where the best cells lie is not "
+            "known: train it with --engine referee under another --name, or name a --panel or a "
+            "--side"
         )
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
 

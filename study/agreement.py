@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from study.engines import ENGINES, Programs
-from study.errors import TaskError
+from study.errors import TaskError, first_line
 from study.observation import (
     Arithmetic,
     Observation,
@@ -121,7 +121,7 @@ def _difference(
             interrupted=interrupted,
         )
     except Exception as e:  # vmap and tracing raise many kinds
-        return f"{type(e).__name__}: {(str(e).strip() or 'no reason').splitlines()[0]}"
+        return f"{type(e).__name__}: {first_line(e)}"
     return first_difference(ours.seen, known.exact, known.moved, known.arithmetic)
 
 

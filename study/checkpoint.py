@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 import torch
 
+from study.errors import first_line
 from study.spec import Cell
 
 FORMAT = 3  # of files and states: one of another format is of no use
@@ -123,7 +124,7 @@ class Checkpoint:
         try:
             self._write(state())
         except (OSError, RuntimeError) as e:  # PyTorch's word for a disk that is full
-            why = getattr(e, "strerror", None) or str(e).splitlines()[0]
+            why = getattr(e, "strerror", None) or first_line(e)
             self.report(f"cannot be written ({why}): training goes on without")
         else:
             self.on_written(epochs)

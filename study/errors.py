@@ -46,3 +46,8 @@ class LeaseLostError(LandscapeError):
 
 class TrainingError(LandscapeError):
     """Workers failed or kept dying; what was finished before is in the database."""
+
+
+def first_line(e: BaseException) -> str:
+    """What an exception says, in one line: its name where it says nothing."""
+    return (str(e).strip() or type(e).__name__).splitlines()[0]

@@ -6,17 +6,15 @@ What was found belongs to the task as it is: its data, its source, the options a
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from study import cache
 from study.agreement import Finding, Reference, find
 from study.engines import ENGINES, native
 from study.observation import Subject, excerpt
@@ -120,32 +118,16 @@ class Memory:
             version("landscape-study"),
         )
         digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-        self.path: Path = native.cache_folder() / f"{digest}.engines.json"
+        self.name = f"{digest}.engines.json"
 
     def recall(self, engine: str) -> Finding | None:
-        """What was found; None if the engine was never tried, or the file is damaged."""
-        found = self._read().get(engine)
-        return Finding(**found) if found is not None and _is_finding(found) else None
+        """What was found; None if the engine was never tried."""
+        found = cache.recall(self.name).get(engine)
+        return None if found is None else Finding(**found)
 
     def keep(self, engine: str, found: Finding) -> None:
-        """Remember; several runs at once may do so."""
-        known = self._read() | {engine: asdict(found)}
-        unfinished = self.path.with_suffix(f".{os.getpid()}.json")
-        unfinished.write_text(json.dumps(known), encoding="utf-8")
-        unfinished.replace(self.path)
-
-    def _read(self) -> dict[str, dict[str, str | None]]:
-        try:
-            known = json.loads(self.path.read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
-
-
-def _is_finding(found: object) -> bool:
-    if not isinstance(found, dict) or found.keys() != {"why_not", "no_checkpoint"}:
-        return False
-    return all(value is None or isinstance(value, str) for value in found.values())
+        """Remember, beside what is known of others."""
+        cache.keep(self.name, cache.recall(self.name) | {engine: asdict(found)})
 
 
 def _native(device: str) -> str | None:

@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from study.metrics import ERROR_NAMES
-from study.witness_record import marked
+from study.witness_record import DOUBT, MARK, marked
 
 if TYPE_CHECKING:
     from study.live import LiveView
@@ -337,6 +337,8 @@ def witness_lines(
         name = marked(one.panel, not one.agrees)
         said = one.line(noise.get(one.panel), study.panel(one.panel).epochs)
         yield f"witness of {name}: {said}"
+    if not all(one.agrees for one in witnesses):
+        yield f"{MARK} {DOUBT}: train it with --engine referee under another --name"
 
 
 def merged_line(merged: Merged, resume: str) -> str:

@@ -1,27 +1,25 @@
 """Which engine and layout train a study fastest here: measured in short probes, and remembered.
 
 What is remembered belongs to one task, batch size, chunk size, machine and version of PyTorch;
-deleting the folder `study.engines.native.cache_folder` forgets it.
+deleting the folder `study.cache.cache_folder` forgets it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from study import cache
 from study.cost import Pace, Probe, Setting, cell_bytes, measure, measure_by_growing
 from study.engines import ENGINES
-from study.engines.native import cache_folder
-from study.errors import UsageError
+from study.errors import UsageError, first_line
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 WORTH_COMPILING = 60.0  # from which other layouts are worth a look, and compiling the best of them
@@ -190,7 +188,7 @@ class _Trial:
             else:
                 self.why = "engine compiled: its losses are not those of engine captured"
         except Exception as e:  # a compiler fails in its own ways; what is measured is fast enough
-            self.why = f"compiling failed: {str(e).strip().splitlines()[0]}"
+            self.why = f"compiling failed: {first_line(e)}"
 
     def _is_like_captured(self, probe: Probe) -> bool:
         """Whether the compiler made of the graph what it is, for most of the cells.
@@ -259,23 +257,15 @@ class Memory:
             *(torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.platform()),
             *(platform.processor(), os.cpu_count(), version("landscape-study")),
         )
-        name = hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
-        self.path: Path = cache_folder() / f"{name}.json"
+        self.name = f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.json"
 
     def recall(self) -> tuple[Probe, ...]:
-        """What was measured; nothing if it never was, or the file is damaged."""
-        try:
-            probes = json.loads(self.path.read_text("utf-8"))["probes"]
-            return tuple(
-                Probe(**{**probe, "pace": Pace(**probe["pace"]), "losses": tuple(probe["losses"])})
-                for probe in probes
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return ()
+        """What was measured; nothing if it never was."""
+        return tuple(
+            Probe(**{**probe, "pace": Pace(**probe["pace"]), "losses": tuple(probe["losses"])})
+            for probe in cache.recall(self.name).get("probes", ())
+        )
 
     def keep(self, probes: Sequence[Probe]) -> None:
-        """Remember; several runs at once may do so."""
-        unfinished = self.path.with_suffix(f".{os.getpid()}.json")
-        text = json.dumps({"probes": [asdict(probe) for probe in probes]})
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(self.path)
+        """Remember."""
+        cache.keep(self.name, {"probes": [asdict(probe) for probe in probes]})

@@ -59,4 +59,6 @@ class Witness:
         how = f"({self.epochs} of {epochs} epochs)"
         if self.agrees:
             return f"agrees, {self.apart(noise)} {how}"
-        return f"DISAGREES: {self.why}; the error lies {self.apart(noise)} apart {how}"
+        unknown = math.isnan(self.distance)
+        far = "" if unknown else f"; the error lies {self.apart(noise)} apart"
+        return f"DISAGREES: {self.why}{far} {how}"

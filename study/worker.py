@@ -24,7 +24,7 @@ from study.arithmetic import worker_arithmetic
 from study.checkpoint import FORMAT, Checkpoint, Group, checkpoint_path
 from study.engines import ENGINES, Programs
 from study.engines.base import Libraries
-from study.errors import LandscapeError, LeaseLostError, TrainingError
+from study.errors import LandscapeError, LeaseLostError, TrainingError, first_line
 from study.fused import train_chunk
 from study.identity import Identity, require_same
 from study.outcome import Outcome
@@ -111,7 +111,7 @@ def _work(job: Job, device: str) -> bool:
         device=device,
         error=job.study.error,
         engine=job.engine,
-        programs=Programs(job.libraries),
+        programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
     )
     try:
         while store.is_running(job.run_id):
@@ -193,7 +193,7 @@ def _give_back_smaller(store: Store, claim: Claim, e: BaseException) -> None:
     if len(claim.cells) > 1:
         store.halve(claim)
     else:
-        store.fail(claim, f"out of memory, alone: {str(e).strip().splitlines()[0]}")
+        store.fail(claim, f"out of memory, alone: {first_line(e)}")
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

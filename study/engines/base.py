@@ -37,11 +37,18 @@ class Programs:
         graphs: what is replayed, by its name and the shapes of its arguments.
         libraries: names of those that are compiled already: they need not be traced to be found.
         orders: in which the network draws random numbers, once it was looked at (see `drawing`).
+        do_without: called with why a graph cannot be compiled here, and is replayed as it is;
+            None where that is an error.
     """
 
-    def __init__(self, libraries: Libraries | None = None) -> None:
+    def __init__(
+        self,
+        libraries: Libraries | None = None,
+        do_without: Callable[[str], None] | None = None,
+    ) -> None:
         self.graphs: dict[Key, Run] = {}
         self.libraries = libraries or {}
+        self.do_without = do_without
         self.orders: list[tuple[int, ...]] | None = None
 
 

@@ -1,4 +1,7 @@
-"""Graphs compiled for this machine, once, and kept on disk for the next worker and run."""
+"""Graphs compiled for this machine, once, and kept on disk for the next worker and run.
+
+All that is not PyTorch's public interface stands here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import platform
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +22,11 @@ from zipfile import ZipFile
 
 import torch
 from filelock import FileLock
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from tqdm import tqdm
+
+from study.cache import cache_folder, is_proven, prove, write_safely
 
 # How inductor is to compile: random numbers as the uncompiled network draws them, and the code
 # that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
@@ -42,14 +47,15 @@ def compiled(graph: GraphModule, tensors: Sequence[Tensor]) -> str:
     name = library_name(graph)
     path = _path(name)
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
+        if not is_proven(path):
             _compile(graph, tensors, path)
+            prove(path)
     return name
 
 
 def is_compiled(name: str) -> bool:
-    """Whether the library is there."""
-    return _path(name).exists()
+    """Whether the library is there, whole."""
+    return is_proven(_path(name))
 
 
 def load(name: str) -> Callable[..., Sequence[Tensor]]:
@@ -88,13 +94,6 @@ def _works(compiler: str) -> bool:
     return done.returncode == 0
 
 
-def cache_folder() -> Path:
-    """Where compiled graphs are kept; made if need be, for this user alone."""
-    folder = user_cache_path("landscape-study") / "compiled"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
 def _path(name: str) -> Path:
     return cache_folder() / f"{name}.so"
 
@@ -109,7 +108,11 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
     # PyTorch shows bars while it compiles; their lock is for threads here, since one for processes
     # outlives a worker that is killed.
     tqdm.set_lock(RLock())
-    with TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+    with (
+        TemporaryDirectory(dir=path.parent) as folder,
+        warnings.catch_warnings(),
+        _own_folder_of_inductor(folder),
+    ):
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
         package = Path(folder, "graph.pt2")
         exported = torch.export.export(Wrapped(), tuple(tensors))
@@ -118,7 +121,23 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
         )
         with ZipFile(package) as files:
             (library,) = (name for name in files.namelist() if name.endswith(".so"))
-            Path(files.extract(library, folder)).replace(path)
+            unfinished = Path(folder, "library.so")
+            write_safely(unfinished, files.read(library))
+            unfinished.replace(path)
+
+
+@contextmanager
+def _own_folder_of_inductor(folder: str) -> Iterator[None]:
+    """Let the compiler work in `folder`: its own one has a name in /tmp that others can take."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)
+    os.environ[name] = before or folder
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def kinds(tensors: Sequence[Tensor]) -> str:

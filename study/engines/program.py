@@ -16,6 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from study.engines import native
 from study.engines.base import Key, Programs, Run, Shapes, quiet_fallbacks
+from study.errors import first_line
 from study.pairs import TensorFunction
 
 
@@ -58,12 +59,20 @@ class Program:
         return CudaGraph(known[key], tensors) if on_gpu else known[key]
 
     def _load(self, key: Key, tensors: Sequence[Tensor]) -> Run:
-        if not self.compiled:
-            return trace(self.function, tensors)
-        if key in self.programs.libraries:
-            return native.load(self.programs.libraries[key])
+        known = self.programs.libraries.get(key)
+        if self.compiled and known is not None and native.is_compiled(known):
+            return native.load(known)
         graph = trace(self.function, tensors)
-        return native.load(native.compiled(graph, tensors))
+        return self._compiled(graph, tensors) if self.compiled else graph
+
+    def _compiled(self, graph: GraphModule, tensors: Sequence[Tensor]) -> Run:
+        try:
+            return native.load(native.compiled(graph, tensors))
+        except Exception as e:  # a compiler fails in its own ways
+            if self.programs.do_without is None:
+                raise
+            self.programs.do_without(f"{self.name} is not compiled: {first_line(e)}")
+            return graph
 
 
 def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:

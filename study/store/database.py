@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from study.errors import MissingStoreError, StoreError, UsageError
+from study.errors import MissingStoreError, StoreError, UsageError, first_line
 
 T = TypeVar("T")
 
@@ -319,7 +319,7 @@ class Database:
 
     def error(self, e: Exception) -> StoreError:
         """What went wrong with the database, and what to do."""
-        cause = without_secrets(str(getattr(e, "orig", None) or e).strip().splitlines()[0])
+        cause = without_secrets(first_line(getattr(e, "orig", None) or e))
         remedy = next(
             (text for sign, text in REMEDIES.items() if sign in cause),
             "`landscape check` says whether it is whole"

@@ -19,6 +19,7 @@ from landscapes.anytime_record import anytime_record
 from landscapes.comparing import Request, comparison_tables, save_comparison
 from landscapes.curves import curves_record, plot_curves
 from landscapes.difference import comparison_record, plot_comparison
+from landscapes.extend import sides_to_extend
 from landscapes.figures import study_figure
 from landscapes.findings import figure_lines, verdict_lines
 from landscapes.generalization_record import generalization_record
@@ -285,9 +286,11 @@ class TestCommands:
         assert rows[0].startswith("adam ⚠ ")
         assert rows[1].startswith("adamw  ")
         assert rows[2:] == [
-            f"witness of adam ⚠: DISAGREES: {WHY}; {0.9 / sd['adam']:.1f} sd (6 of 6 epochs)",
+            f"witness of adam ⚠: DISAGREES: {WHY}; the error lies {0.9 / sd['adam']:.1f} sd apart "
+            "(6 of 6 epochs)",
             f"witness of adamw: agrees, {0.02 / sd['adamw']:.1f} sd (4 of 6 epochs)",
         ]
+        assert f"⚠ {DOUBT}: train it with --engine referee under another --name" in shown
         code, shown = call(plain, "status")
         assert code == 0
         assert "witness" not in shown
@@ -304,6 +307,20 @@ class TestCommands:
         assert shown.splitlines()[-1].endswith("1 study, 360 cells: 1 fault")
         code, shown = call(plain, "check")
         assert (code, shown.count("\n")) == (0, 1)
+
+    def test_list(self, plain: Store, doubted: Store):
+        assert "\tadam ⚠, adamw" in call(doubted, "list")[1]
+        assert "⚠" not in call(plain, "list")[1]
+
+    def test_extend(self, plain: Store, doubted: Store):
+        code, shown = call(doubted, "extend", "valley", "--dry-run")
+        assert code != 0
+        assert f"panel 'adam' is {DOUBT}, so where the best cells lie is not known" in shown
+        sides = sides_to_extend(doubted, "valley", ["adamw"])
+        assert sides == sides_to_extend(plain, "valley", ["adamw"])
+        assert sides_to_extend(doubted, "valley", ["adam"], ["alpha-low"]) == [
+            ("adam", "alpha-low")
+        ]
 
     def test_compare(self, doubted: Store):
         code, shown = call(doubted, "compare", "valley", "adam", "adamw")

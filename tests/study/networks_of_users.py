@@ -7,6 +7,7 @@ for its kind. `TRAINED` maps a name to the network, and the fastest engine that 
 from __future__ import annotations
 
 import random
+import warnings
 from functools import partial
 
 import numpy as np
@@ -526,6 +527,18 @@ class SparseNeighbours(Around):
         return torch.sparse.mm(self.neighbours, h.T).T
 
 
+class SparseNeighboursInRows(Around):
+    """The same in compressed rows, which know no elements of their own."""
+
+    def prepare(self):
+        neighbours = torch.eye(8) + torch.eye(8).roll(1, 0)
+        with warnings.catch_warnings(action="ignore"):  # PyTorch calls the layout a beta
+            self.register_buffer("neighbours", neighbours.to_sparse_csr())
+
+    def inner(self, h):
+        return (self.neighbours @ h.T).T
+
+
 class MoreState(Around):
     """Keeps other things than tensors in its state."""
 
@@ -660,6 +673,7 @@ TRAINED = {
     "a constant that all networks share": (SharedConstant, "captured"),
     "a state with more than tensors": (MoreState, "captured"),
     "a sparse buffer": (SparseNeighbours, "referee"),
+    "a sparse buffer in rows": (SparseNeighboursInRows, "referee"),
     "statistics in double precision": (DoubleStatistics, "captured"),
     "dropout of what was transposed": (DropoutOfTransposed, "captured"),
     "noise on what was transposed": (NoiseOnTransposed, "captured"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study import permission
+from study import cache, permission
 from study.agreement import Finding
 from study.engines import native
 from study.errors import TaskError
@@ -66,7 +66,7 @@ def test_a_changed_source_is_tried_anew(watched, make_task, monkeypatch):
 def test_a_damaged_memory_is_tried_anew(content, watched, make_task):
     make, told = watched
     known = make(make_task(mlp))
-    known.memory.path.write_text(content)
+    (cache.cache_folder() / known.memory.name).write_text(content)
     assert known.finding("vmap", "cpu") == Finding()
     assert len(told) == 1
     assert make(make_task(mlp)).finding("vmap", "cpu") == Finding()
@@ -78,7 +78,7 @@ def test_what_does_not_repeat_is_not_remembered(watched, make_task):
     for _ in range(2):
         with pytest.raises(TaskError):
             make(make_task(Unseeded)).finding("referee", "cpu")
-    assert not make(make_task(Unseeded)).memory.path.exists()
+    assert not make(make_task(Unseeded)).memory.recall("referee")
 
 
 def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_cache):

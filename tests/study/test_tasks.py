@@ -14,7 +14,7 @@ from study.models.mlp import bn_mlp
 from study.tasks import TASKS, is_user_task, load_task
 from study.tasks.digits import _scikit_learns_digits, digits, digits_data
 from study.tasks.refusals import check_task
-from study.tasks.task import Data, Task, chance_error, fingerprint
+from study.tasks.task import Data, Task, chance_error, fingerprint, same_values
 from tests.study.conftest import CLASSES, tiny_data
 
 # Of the fixed split: were it to move, results kept in databases would mean something else.
@@ -415,6 +415,23 @@ def test_data_moves_inputs_to_the_precision_and_leaves_class_numbers():
     assert data.train_inputs.dtype == data.test_inputs.dtype == torch.float64
     assert data.train_targets.dtype == data.test_targets.dtype == torch.int64
     assert tiny_data("tokens").to("cpu", torch.float64).train_inputs.dtype == torch.int64
+
+
+NUMBERS = torch.tensor([[0.0, 1.0], [float("nan"), 2.0]])
+LAYOUTS = {
+    "rows": lambda numbers: numbers,
+    "sparse": lambda numbers: numbers.to_sparse(),
+    "compressed rows": lambda numbers: numbers.to_sparse_csr(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("left", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("right", LAYOUTS.values(), ids=LAYOUTS)
+def test_values_are_compared_whatever_their_layout(left, right):
+    assert same_values(left(NUMBERS), right(NUMBERS))
+    assert not same_values(left(NUMBERS), right(NUMBERS + NUMBERS.nan_to_num()))
+    assert not same_values(left(NUMBERS), right(NUMBERS[:, :1]))
 
 
 def test_the_fingerprint_is_the_same_at_every_call(make_task):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 
 from examples.spirals import spirals
-from study import tuning
+from study import cache, tuning
 from study.cost import Pace, Probe, Setting
 from study.engines import ENGINES
 from study.errors import UsageError
@@ -399,7 +398,7 @@ class TestRemembered:
         bench.choose(MUCH)
         assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
         (path,) = own_cache.iterdir()
-        assert len(json.loads(path.read_text("utf-8"))["probes"]) == 4
+        assert len(cache.recall(path.name)["probes"]) == 4
 
 
 PROBES = st.builds(
@@ -413,10 +412,10 @@ PROBES = st.builds(
 
 @hypothetically(probes=st.lists(PROBES).map(tuple))
 def test_what_is_kept_is_recalled(
-    probes: tuple[Probe, ...], tmp_path_factory: pytest.TempPathFactory
+    probes: tuple[Probe, ...],
 ):
     memory = Memory(SETTING, WIDTH, HASH)
-    memory.path = tmp_path_factory.getbasetemp() / "known.json"
+    memory.name = "known.json"
     memory.keep(probes)
     assert memory.recall() == probes
 

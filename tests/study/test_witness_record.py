@@ -45,7 +45,11 @@ def test_the_line_says_whether_it_agrees_how_far_and_after_how_long():
     assert AGREES.line(0.5, 60) == "agrees, 0.5 sd (60 of 60 epochs)"
     assert replace(AGREES, epochs=7).line(None, 60) == "agrees, 0.25 points (7 of 60 epochs)"
     assert DIFFERS.line(0.5, 60) == (
-        "DISAGREES: train loss after epoch 3: 0.52 recorded, 0.71 found; 0.5 sd (60 of 60 epochs)"
+        "DISAGREES: train loss after epoch 3: 0.52 recorded, 0.71 found; "
+        "the error lies 0.5 sd apart (60 of 60 epochs)"
+    )
+    assert replace(DIFFERS, found=math.nan, why="diverged").line(0.5, 60) == (
+        "DISAGREES: diverged (60 of 60 epochs)"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -110,7 +109,7 @@ class TestCache:
         def compile_(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
             assert path.with_suffix(".lock").exists()
             found.append(path)
-            path.touch()
+            path.write_bytes(b"machine code")
 
         class Runner:
             def __init__(self, path: str, *_: object) -> None:
@@ -147,9 +146,19 @@ class TestCache:
         native.compiled(graph_of(lambda x: (x * 2,)), (X,))
         assert len(compiled) == 1
 
-    def test_the_folder_is_this_users_alone(self, own_cache: Path):
-        assert native.cache_folder() == native.cache_folder() == own_cache
-        assert stat.S_IMODE(own_cache.stat().st_mode) == 0o700
+    @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "other", "none"])
+    @pytest.mark.parametrize("part", ["", ".sha256"])
+    def test_what_is_damaged_is_compiled_anew(
+        self, own_cache: Path, compiled: list[Path], part: str, damage: bytes | None
+    ):
+        name = native.compiled(graph_of(lambda x: (x * 2,)), (X,))
+        assert native.is_compiled(name)
+        path = own_cache / f"{name}.so{part}"
+        path.unlink() if damage is None else path.write_bytes(damage)
+        assert not native.is_compiled(name)
+        native.load(native.compiled(graph_of(lambda x: (x * 2,)), (X,)))
+        assert len(compiled) == 2
+        assert native.is_compiled(name)
 
 
 class TestCompiler:

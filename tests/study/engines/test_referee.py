@@ -50,6 +50,21 @@ def test_the_options_of_the_arithmetic_are_its_own_too(options, make_task, make_
         assert not torch.equal(trained.theta, plain.theta)
 
 
+def test_images_lie_as_the_options_say(make_task, make_panel, train):
+    seen = []
+
+    class Looking(nn.Sequential):
+        def forward(self, x):
+            seen.append(x.is_contiguous(memory_format=torch.channels_last))
+            return super().forward(x)
+
+    task, panel = make_task(lambda: Looking(*smooth_conv_net()), "image"), make_panel("sgd")
+    for asked in (False, True):
+        train(task, panel, options=Options(channels_last=asked), engine="referee")
+        assert set(seen) == {asked}
+        seen.clear()
+
+
 def smooth_conv_net():
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(100, CLASSES)
