@@ -18,6 +18,7 @@ import click
 from study.engine_names import ENGINE_NAMES, engine_name
 from study.errors import LandscapeError
 from study.metrics import METRICS, TOP5
+from study.printable import printable_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LandscapeError as e:
-            click.echo(f"Error: {e}", err=True)
+            click.echo(printable_lines(f"Error: {e}"), err=True)
             ctx.exit(e.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -782,8 +783,11 @@ def _console() -> Console:
 
 def _studies(store: Store) -> list[Study]:
     """Every study, or a word that there is none yet."""
-    studies = store.studies()
-    if not studies:
+    broken: list[str] = []
+    studies = store.studies(lambda e: broken.append(str(e)))
+    for message in broken:
+        click.echo(printable_lines(f"cannot be read: {message}"), err=True)
+    if not studies and not broken:
         click.echo(f"{store.name}: no studies yet: start one with `landscape run`")
     return studies
 

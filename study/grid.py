@@ -14,6 +14,7 @@ from study.errors import SpecError
 from study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
+MOST_VALUES = 1000  # of an axis
 ROUNDING = 1e-9  # relative difference of two values that nobody means
 
 End = Literal["low", "high"]
@@ -72,6 +73,8 @@ class Axis(Frozen):
     def _distinct_numbers(cls, values: tuple[float, ...]) -> tuple[float, ...]:
         if not values:
             raise ValueError("no values: give at least one")
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"{len(values)} values are more than {MOST_VALUES}: give fewer")
         for value in values:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{value} is not a finite number of 0 or more")
@@ -172,6 +175,11 @@ class Grid(Frozen):
         if 0 in alpha.values:
             raise ValueError("0 is no learning rate: nothing would be trained; leave it out")
         return alpha
+
+    @property
+    def size(self) -> int:
+        """How many cells there are."""
+        return len(self.alpha.values) * len(self.lambda_.values)
 
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, by ascending α, then ascending λ."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from study.store import Store
 
 
+LONGEST_NAME = 200  # characters: file systems end at 255 bytes, with all that is added
+
+
 @dataclass(frozen=True)
 class Changes:
     """What the command line changes of a preset or study file; None leaves a thing as it is."""
@@ -57,7 +60,19 @@ def requested_study(source: str, changes: Changes) -> Study:
             panel_changes[key] = parse_value(text, f"--{key} {text}")
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
-    return study.change(**{key: value for key, value in fields.items() if value is not None})
+    study = study.change(**{key: value for key, value in fields.items() if value is not None})
+    _require_short_names(study)
+    return study
+
+
+def _require_short_names(study: Study) -> None:
+    """Files are called after studies and panels, and so are Optuna's studies."""
+    for name in (study.name, *(panel.name for panel in study.panels)):
+        if len(name) > LONGEST_NAME:
+            raise UsageError(
+                f"the name '{name[:20]}…' has {len(name)} characters, files can bear "
+                f"{LONGEST_NAME}: give a shorter one"
+            )
 
 
 def resolved_preset(name: str) -> Study:

@@ -43,6 +43,11 @@ from study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Options", "Panel", "Study"]
 
+# What is more than this is a slip: it would be built before anybody could stop it.
+MOST_EPOCHS = 1_000_000
+MOST_SEEDS = 10_000
+MOST_CELLS = 1_000_000  # of a study, each with each seed
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
@@ -106,7 +111,7 @@ class Panel(Frozen):
     name: str = ""  # the pair's name where none is given
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
-    epochs: int | None = Field(default=None, ge=1)  # None: the task's own budget
+    epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
     normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalizer)
     grid: Grid
 
@@ -162,6 +167,8 @@ def _seeds_from_count(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError(f"{value} seeds: give at least 1")
+        if value > MOST_SEEDS:
+            raise ValueError(f"more seeds than {MOST_SEEDS}: give fewer")
         return tuple(range(value))
     return value
 
@@ -180,7 +187,7 @@ class Study(Frozen):
         PlainSerializer(list),
         Field(strict=False),
     ] = (0,)
-    batch_size: int | None = Field(default=None, ge=1)  # None: the task's own
+    batch_size: int | None = Field(default=None, ge=1, le=10**9)  # None: the task's own
     error: Literal["test_error", "top5_error"] = "test_error"  # the value of a cell
     options: Options = Options()
     figure: Figure = Figure()
@@ -205,6 +212,13 @@ class Study(Frozen):
     def _plain_name(cls, name: str) -> str:
         return _checked_name(name)
 
+    @field_validator("task")
+    @classmethod
+    def _plain_task(cls, task: str) -> str:
+        if not task.isprintable():
+            raise ValueError(f"{task!r} names no task: it holds unprintable characters")
+        return task
+
     @field_validator("seeds")
     @classmethod
     def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -224,6 +238,13 @@ class Study(Frozen):
                     f"{names.count(name)} panels are called '{name}': give each its own name"
                 )
         return panels
+
+    @model_validator(mode="after")
+    def _not_too_many_cells(self) -> Study:
+        cells = len(self.seeds) * sum(panel.grid.size for panel in self.panels)
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
+        return self
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> Study:

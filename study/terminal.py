@@ -405,19 +405,26 @@ def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
     """One line per run of a study: when, where, and with which versions."""
     lines = []
     for run in runs:
-        facts = run["provenance"]
-        started = datetime.fromtimestamp(run["started"]).astimezone()
-        took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
-        versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())
-        devices = ", ".join(
-            f"{facts['devices'].count(d)} × {d}" for d in sorted(set(facts["devices"]))
-        )
-        lines.append(
-            f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
-            f"({devices}{_by(facts)}); Python {facts['python']}, {versions}; "
-            f"git {facts['git'] or 'unknown'}"
-        )
+        try:
+            lines.append(_run_line(run))
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+            lines.append("a run of which nothing can be read: what is stored of it is broken")
     return lines
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    facts = run["provenance"]
+    started = datetime.fromtimestamp(run["started"]).astimezone()
+    took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
+    versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())
+    devices = ", ".join(
+        f"{facts['devices'].count(d)} × {d}" for d in sorted(set(facts["devices"]))
+    )
+    return (
+        f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
+        f"({devices}{_by(facts)}); Python {facts['python']}, {versions}; "
+        f"git {facts['git'] or 'unknown'}"
+    )
 
 
 def _by(facts: dict[str, Any]) -> str:

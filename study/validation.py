@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from study.errors import SpecError
 
+SHOWN = 200  # characters of a wrong value that are shown
+
 
 class Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_name=True):
     """Base of the parts of a study: immutable, hashable, no unknown keys.
@@ -24,12 +26,14 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """Parse TOML.
 
     Raises:
-        SpecError: broken TOML, with its line.
+        SpecError: broken TOML, with its line; or far more than a study needs.
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
+    except ValueError as e:  # numbers of thousands of digits too
         raise SpecError(f"{where}: broken TOML: {e}") from e
+    except RecursionError as e:
+        raise SpecError(f"{where}: tables or lists are nested too deeply to be a study") from e
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -39,6 +43,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         SpecError: a file that cannot be read, is no text, or is broken TOML (with its line).
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise SpecError(f"{path}: no regular file, so no study file: name a file")
         return parse_toml(path.read_text(encoding="utf-8"), str(path))
     except OSError as e:
         raise SpecError(f"{path}: cannot be read ({e.strerror}): name a study file") from e
@@ -85,7 +91,9 @@ def _message(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key: remove it or correct its spelling"
     message = error["msg"].removeprefix("Value error, ")
-    return message if error["type"] == "value_error" else f"{message}, found {error['input']!r}"
+    found = repr(error["input"])
+    shown = found if len(found) <= SHOWN else f"{found[:SHOWN]}…"
+    return message if error["type"] == "value_error" else f"{message}, found {shown}"
 
 
 def _place(path: list[str | int]) -> str:

@@ -8,30 +8,32 @@ depend on what died or who came first, and a resumed study repeats to the bit.
 A claim is a lease on the database's clock. `record` is fenced by the claim's token: a worker
 that lost its lease writes nothing.
 
-Optuna's tables are written directly, in bulk (models of optuna 5, schema v3.2.0.a).
+Optuna's tables are written directly, in bulk (see `optuna_tables`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import UsageError
+from study.errors import SpecError, UsageError
 from study.identity import Identity, require_same
 from study.outcome import Outcome
 from study.provenance import Worker
 from study.spec import Cell, Study
 from study.store import claims, reading, results, schema
 from study.store.claims import LEASE, Claim
+from study.store.columns import raw, where_known
 from study.store.database import DEFAULT_URL, Database, figures_folder, now
-from study.store.grid import Chunking, add_cells, optuna_study_name
+from study.store.grid import Chunking, add_cells, optuna_study_name, remove_lost
 from study.store.reading import CellMean, Failure, PanelProgress, WorkerNow
+from study.store.seals import holds, study_seal
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
 from study.witness_record import Witness
@@ -50,8 +52,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-READ = (_study.c.name, _study.c.spec, _study.c.fingerprint)  # what older schemas have too
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ class Store:
         def work(connection: Connection) -> Created:
             study_id, merged = self._save_study(connection, study, identity, accept_source)
             new = 0
+            remove_lost(connection)
             for seed in merged.seeds:
                 for panel in merged.panels:
                     new += add_cells(connection, study_id, merged, panel, seed, chunking)
@@ -157,19 +158,28 @@ class Store:
         connection.execute(_study.update().where(name_taken).values(name=study.name))
         row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
         if row is None:
-            values = {"name": study.name, "spec": study.to_toml(), **asdict(identity)}
-            inserted = connection.execute(_study.insert().values(**values, created=now()))
+            values = {"name": study.name, **_sealed(study, identity.fingerprint)}
+            values |= {"source": identity.source, "created": now()}
+            inserted = connection.execute(_study.insert().values(values))
             return inserted.inserted_primary_key[0], study  # type: ignore[index]
         merged = self._parse_spec(row).merge(study, self.name)
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
         require_same(stored, identity, study.name, study.task, self.name)
         by_id = _study.c.study_id == row["study_id"]
-        values = {"spec": merged.to_toml(), "source": identity.source or row["source"]}
+        values = _sealed(merged, row["fingerprint"])
+        values |= {"source": identity.source or row["source"]}
         connection.execute(_study.update().where(by_id).values(values))
         return row["study_id"], merged
 
     def _parse_spec(self, row: RowMapping) -> Study:
-        return Study.from_toml(row["spec"], f"{self.name}: study '{row['name']}'")
+        where = f"{self.name}: study '{row['name']}'"
+        if not all(isinstance(row[part], str) for part in ("name", "spec", "fingerprint")):
+            raise SpecError(f"{where}: what is stored of it is no text, so no study")
+        study = Study.from_toml(row["spec"], where)
+        seal = study_seal(row["name"], row["spec"], row["fingerprint"])
+        if study.name != row["name"] or not holds(row["seal"], seal):
+            raise SpecError(f"{where}: what is stored of it was changed since it was recorded")
+        return study
 
     def study(self, name: str) -> Study:
         """The study of this name as it is stored.
@@ -188,11 +198,10 @@ class Store:
 
         def work(connection: Connection) -> Identity:
             row = self._row(connection, name)
-            known = "source" in {
-                c["name"] for c in sa.inspect(connection).get_columns(_study.name)
-            }
-            query = sa.select(_study.c.source).where(_study.c.name == name)
-            return Identity(row["fingerprint"], connection.scalar(query) if known else None)
+            source = sa.select(where_known(connection, _study.c.source))
+            return Identity(
+                row["fingerprint"], connection.scalar(source.where(_study.c.name == name))
+            )
 
         return self.database.read(work)
 
@@ -201,14 +210,27 @@ class Store:
         query = sa.select(_study.c.name).order_by(_study.c.study_id)
         return list(self.database.read(lambda c: c.scalars(query).all()))
 
-    def studies(self) -> list[Study]:
-        """Every stored study, oldest first."""
-        query = sa.select(*READ).order_by(_study.c.study_id)
-        rows = self.database.read(lambda c: c.execute(query).mappings().all())
-        return [self._parse_spec(row) for row in rows]
+    def studies(self, on_unreadable: Callable[[SpecError], None] = lambda e: None) -> list[Study]:
+        """Every stored study that can be read, oldest first.
+
+        Args:
+            on_unreadable: called with what is wrong with another.
+        """
+
+        def rows(connection: Connection) -> Sequence[RowMapping]:
+            query = sa.select(*_read(connection)).order_by(_study.c.study_id)
+            return connection.execute(query).mappings().all()
+
+        found = []
+        for row in self.database.read(rows):
+            try:
+                found.append(self._parse_spec(row))
+            except SpecError as e:
+                on_unreadable(e)
+        return found
 
     def _row(self, connection: Connection, name: str) -> RowMapping:
-        query = sa.select(*READ).where(_study.c.name == name)
+        query = sa.select(*_read(connection)).where(_study.c.name == name)
         row = connection.execute(query).mappings().first()
         if row is None:
             known = ", ".join(connection.scalars(sa.select(_study.c.name))) or "none yet"
@@ -256,7 +278,10 @@ class Store:
         self.database.write(work)
 
     def runs(self, name: str) -> list[dict[str, Any]]:
-        """The study's runs, oldest first: started, ended (seconds since 1970), provenance."""
+        """The study's runs, oldest first: started, ended (seconds since 1970), provenance.
+
+        The last is empty where what is stored of it is none.
+        """
         query = (
             sa.select(_run.c.started, _run.c.ended, _run.c.provenance)
             .join(_study)
@@ -264,7 +289,7 @@ class Store:
             .order_by(_run.c.run_id)
         )
         rows = self.database.read(lambda c: c.execute(query).mappings().all())
-        return [dict(row) | {"provenance": json.loads(row["provenance"])} for row in rows]
+        return [dict(row) | {"provenance": reading.facts(row["provenance"])} for row in rows]
 
     # ---- the claim ----------------------------------------------------------------------------
 
@@ -414,3 +439,16 @@ class Store:
             return query(connection, name)
 
         return self.database.read(work)
+
+
+def _sealed(study: Study, fingerprint: str) -> dict[str, Any]:
+    """What is stored of a study, and its seal."""
+    spec = study.to_toml()
+    seal = study_seal(study.name, spec, fingerprint)
+    return {"spec": spec, "fingerprint": fingerprint, "seal": seal}
+
+
+def _read(connection: Connection) -> tuple[sa.ColumnElement[Any], ...]:
+    """What is read of a study."""
+    facts = map(raw, (_study.c.name, _study.c.spec, _study.c.fingerprint))
+    return (*facts, where_known(connection, _study.c.seal))

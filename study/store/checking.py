@@ -6,46 +6,62 @@ Everything is counted by set-based queries; the database is only read.
 from __future__ import annotations
 
 import shlex
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection
 
 from study.commands import command_line
-from study.errors import LandscapeError, SpecError
+from study.errors import LandscapeError, SpecError, StoreError
 from study.spec import Study
-from study.store import Store
+from study.store import Store, optuna_tables
+from study.store.columns import raw
 from study.store.database import RECOVER
 from study.store.grid import optuna_study_name
+from study.store.optuna_tables import attribute_table, step_table, value_table
+from study.store.optuna_tables import study_table as _optuna_study
+from study.store.optuna_tables import trial_table as _trial
+from study.store.optuna_view import view
+from study.store.reading import count
+from study.store.seals import Place
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
+from study.store.tables import metadata
 from study.store.tables import study_table as _study
-from study.store.whole import Place, StoredCell, places_of, stored_cells
+from study.store.whole import StoredCell, places_of, stored_cells
 from study.witness_record import DOUBT
 
-_trial = models.TrialModel.__table__
-_optuna_study = models.StudyModel.__table__
-
 DAMAGED = 10  # messages of SQLite's own check that are shown
+
+LARGEST = sys.float_info.max
+KINDS: dict[type, tuple[str, list[str]]] = {  # of columns: what they are called, and stored as
+    sa.Integer: ("whole number", ["integer"]),
+    sa.Float: ("number", ["integer", "real"]),
+    sa.Boolean: ("truth value", ["integer"]),
+    sa.String: ("text", ["text"]),
+    sa.DateTime: ("time", ["text"]),
+    sa.LargeBinary: ("curve", ["blob"]),
+}
 
 BELONGINGS = (  # what, in which table, belongs to what, in which table, by which column
     ("cells", _cell, "chunk", _chunk, "chunk_id"),
     ("chunks", _chunk, "study", _study, "study_id"),
     ("curves", _curve, "cell", _cell, "trial_id"),
-    ("errors", models.TrialValueModel.__table__, "trial in Optuna", _trial, "trial_id"),
+    ("errors", value_table, "trial in Optuna", _trial, "trial_id"),
     (
         "attributes",
-        models.TrialUserAttributeModel.__table__,
+        attribute_table,
         "trial in Optuna",
         _trial,
         "trial_id",
     ),
     (
-        *("intermediate values", models.TrialIntermediateValueModel.__table__),
+        *("intermediate values", step_table),
         *("trial in Optuna", _trial, "trial_id"),
     ),
 )
@@ -85,9 +101,10 @@ def _check_content(store: Store, names: Sequence[str], rescue: str) -> Iterator[
         yield Finding(
             f"it lies on a network file system ({kind})", "move it to a local disk", False
         )
-    for what, count in store.database.read(_orphans).items():
-        if count:
-            yield Finding(f"{what}: {count}", rescue)
+    for look in (_misplaced, _orphans):
+        for what, rows in store.database.read(look).items():
+            if rows:
+                yield Finding(f"{what}: {rows}", rescue)
     for name in names:
         try:
             study, cells, known = store.read_study(name, _stored)
@@ -96,6 +113,9 @@ def _check_content(store: Store, names: Sequence[str], rescue: str) -> Iterator[
                 f"what is stored of it is no study: {e}", "restore a copy of the database"
             )
             continue
+        except StoreError as e:
+            yield Finding(f"study {name} cannot be read: {e}", RECOVER)
+            continue
         yield from _check_study(store, study, cells, known, rescue)
 
 
@@ -103,6 +123,41 @@ def _damage(connection: Connection) -> list[str]:
     """What SQLite itself finds."""
     found = connection.exec_driver_sql(f"PRAGMA integrity_check({DAMAGED})").scalars()
     return [message for message in found if message != "ok"]
+
+
+def _misplaced(connection: Connection) -> dict[str, int]:
+    """How many values there are of another kind than their column, by what they are; on SQLite.
+
+    PostgreSQL lets nobody write them.
+    """
+    if connection.dialect.name != "sqlite":
+        return {}
+    found = {}
+    for table in (*metadata.sorted_tables, *optuna_tables.metadata.sorted_tables):
+        inspector = sa.inspect(connection)
+        has = inspector.has_table(table.name)
+        there = {known["name"] for known in inspector.get_columns(table.name)} if has else {}
+        columns = [column for column in table.c if column.name in there]
+        if columns:
+            counts = sa.select(*(count(_is_misplaced(column)) for column in columns))
+            for column, misplaced in zip(columns, connection.execute(counts).one(), strict=True):
+                kind, _ = _kind(column)
+                found[f"values of {table.name}.{column.name} that are no {kind}"] = misplaced or 0
+    return found
+
+
+def _is_misplaced(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+    """Whether SQLite holds something there that is not of the column's kind, or not finite."""
+    _, stored = _kind(column)
+    value = raw(column)
+    return sa.func.typeof(value).not_in([*stored, "null"]) | (
+        sa.func.typeof(value).in_(["real"]) & (sa.func.abs(value) > LARGEST)
+    )
+
+
+def _kind(column: sa.Column[Any]) -> tuple[str, list[str]]:
+    stored = getattr(column.type, "impl", column.type)
+    return next(facts for kind, facts in KINDS.items() if isinstance(stored, kind))
 
 
 def _orphans(connection: Connection) -> dict[str, int]:
@@ -168,6 +223,11 @@ def _check_study(
     for cell in cells:
         if cell.fault is not None:
             faults.setdefault(cell.fault, []).append(cell.place)
+    seen = view(store, study, cells)
+    for name, why in seen.unloadable.items():
+        yield Finding(f"study {study.name}: Optuna cannot load its study {name}: {why}", rescue)
+    for what, place in seen.differing:
+        faults.setdefault(what, []).append(place)
     for what, places in faults.items():
         yield from _by_panel(study, what, places, rescue)
     missing = [place for place in places_of(study) if place not in known]
@@ -202,9 +262,9 @@ def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> 
     """One finding for each panel and seed, with an example."""
     counts = Counter((panel, seed) for panel, seed, _, _ in places)
     examples = {(panel, seed): (alpha, lambda_) for panel, seed, alpha, lambda_ in places}
-    for (panel, seed), count in sorted(counts.items()):
+    for (panel, seed), number in sorted(counts.items()):
         alpha, lambda_ = examples[panel, seed]
         where = f"study {study.name}, panel '{panel}', seed {seed}"
-        cells = "1 cell is" if count == 1 else f"{count} cells are"
+        cells = "1 cell is" if number == 1 else f"{number} cells are"
         example = f"α = {alpha:g}, λ = {lambda_:g}"
-        yield Finding(f"{where}: {cells} {what} ({example}{', …' * (count > 1)})", remedy)
+        yield Finding(f"{where}: {cells} {what} ({example}{', …' * (number > 1)})", remedy)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -21,7 +20,8 @@ from study.outcome import Outcome
 from study.provenance import Worker, is_dead
 from study.spec import Cell
 from study.store.database import now
-from study.store.results import write_outcome
+from study.store.optuna_tables import trial_table as _trial
+from study.store.results import results_of, write_results
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import run_table as _run
@@ -30,8 +30,6 @@ from study.store.tables import study_table as _study
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
 FALLS = 10  # times that it may be lost without a word before: most had their own reasons
-
-_trial = models.TrialModel.__table__
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,8 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
     _set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
-    write_outcome(connection, claim.trial_ids, outcome)
+    places = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
+    write_results(connection, claim.trial_ids, results_of(places, outcome))
 
 
 def release(connection: Connection, claim: Claim) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from study.errors import MissingStoreError, StoreError, UsageError, first_line
+from study.store.columns import WrongValueError
 
 T = TypeVar("T")
 
@@ -203,6 +204,8 @@ class Database:
     def _prepare_file(self, path: Path, create: bool) -> None:
         if path.is_dir():
             raise StoreError(f"{path}: a folder, not a database: name a file in it")
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise StoreError(f"{path}: no regular file, so no database: name another --store")
         if path.exists():
             return
         if not create:
@@ -302,10 +305,10 @@ class Database:
                     raise self.error(e) from e
                 time.sleep(random.uniform(0.5, 1.5) * pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-            except LookupError as e:
-                if type(e) is not LookupError:
+            except (LookupError, WrongValueError) as e:
+                if type(e) not in (LookupError, WrongValueError):
                     raise
-                # SQLAlchemy's word for a state that there is not.
+                # LookupError is SQLAlchemy's word for a state that there is not.
                 raise StoreError(f"{self.name}: {e}: {REMEDIES['malformed']}") from e
 
     def _patience(self, e: DBAPIError) -> float:
@@ -343,10 +346,14 @@ def _read_only(url: URL) -> URL | None:
     A log beside it holds what is not in the file yet: then it cannot be read without writing.
     """
     path = Path(url.database or "")
-    if os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+    if _is_writable(path.parent) or path.with_name(f"{path.name}-wal").exists():
         return None
     options = {"mode": "ro", "immutable": "1", "uri": "true"}
     return url.set(database=path.as_uri(), query=options)
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
 
 
 def _configure_sqlite(connection: Any, _record: object) -> None:
@@ -354,6 +361,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000}")
     cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA trusted_schema = OFF")  # a foreign one may call functions
     cursor.close()
 
 

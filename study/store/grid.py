@@ -7,18 +7,25 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution, distribution_to_json
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
 from study.spec import Cell, Panel, Study
+from study.store.optuna_tables import (
+    direction_table,
+    parameter_table,
+    study_attribute_table,
+    study_table,
+)
+from study.store.optuna_tables import trial_table as _trial
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
+from study.store.tables import curve_table as _curve
+
+AT_ONCE = 500  # numbers in one statement
 
 Chunking = Callable[[Sequence[Cell]], Sequence[Sequence[Cell]]]
-
-_trial = models.TrialModel.__table__
 
 
 def optuna_study_name(study: str, panel: str, seed: int) -> str:
@@ -55,9 +62,28 @@ def add_cells(
     return len(new)
 
 
+def remove_lost(connection: Connection) -> None:
+    """Remove the cells whose trials somebody deleted in Optuna, so that they can be added again.
+
+    Optuna's dashboard deletes whole studies; the numbers of their trials are given away again.
+    """
+    has_trial = (_trial.c.trial_id == _cell.c.trial_id) & (
+        _trial.c.study_id == _cell.c.optuna_study_id
+    )
+    lost = sa.select(_cell.c.trial_id).where(~sa.exists().where(has_trial))
+    trials = connection.scalars(lost).all()
+    for table in (_curve, _cell):
+        for first in range(0, len(trials), AT_ONCE):
+            some = trials[first : first + AT_ONCE]
+            connection.execute(table.delete().where(table.c.trial_id.in_(some)))
+    if trials:
+        empty = ~sa.exists().where(_cell.c.chunk_id == _chunk.c.chunk_id)
+        connection.execute(_chunk.delete().where(empty))
+
+
 def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) -> int:
     """Id of the Optuna study of a panel and seed, created if there is none."""
-    table = models.StudyModel.__table__
+    table = study_table
     name = optuna_study_name(study.name, panel.name, seed)
     found = connection.scalar(sa.select(table.c.study_id).where(table.c.study_name == name))
     if found is not None:
@@ -65,13 +91,13 @@ def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int)
     inserted = connection.execute(table.insert().values(study_name=name))
     study_id = inserted.inserted_primary_key[0]  # type: ignore[index]
     connection.execute(
-        models.StudyDirectionModel.__table__.insert().values(
+        direction_table.insert().values(
             study_id=study_id, direction=StudyDirection.MINIMIZE, objective=0
         )
     )
     facts = {"task": study.task, "panel": panel.name, "seed": seed, **panel.settings()}
     connection.execute(
-        models.StudyUserAttributeModel.__table__.insert(),
+        study_attribute_table.insert(),
         [
             {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
             for key, value in facts.items()
@@ -105,7 +131,7 @@ def _insert_cells(
     }
     values = [{"alpha": cell.alpha, "lambda": cell.lambda_} for cell in cells]
     connection.execute(
-        models.TrialParamModel.__table__.insert(),
+        parameter_table.insert(),
         [
             {
                 "trial_id": trial_id,

@@ -6,38 +6,39 @@ one saves what can be saved. What is finished in both stays as it is.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
 from study.errors import StoreError, UsageError
+from study.printable import printable
 from study.spec import Cell
 from study.store import Store
-from study.store.reading import is_running, witness_rows
+from study.store.columns import raw
+from study.store.optuna_tables import trial_table as _trial
+from study.store.optuna_tables import value_table as _value
+from study.store.reading import facts, is_running, witness_rows
+from study.store.results import Result, write_results
+from study.store.seals import Place
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import run_table as _run
 from study.store.tables import study_table as _study
 from study.store.tables import witness_table as _witness
-from study.store.whole import ROUNDING, Place, StoredCell, place_of, places_of, stored_cells
+from study.store.whole import ROUNDING, StoredCell, place_of, places_of, stored_cells
 
-_trial = models.TrialModel.__table__
-_value = models.TrialValueModel.__table__
-RESULTS = (  # tables that hold results of trials, beside the cell itself
-    _value,
-    models.TrialUserAttributeModel.__table__,
-    models.TrialIntermediateValueModel.__table__,
-    _curve,
-)
+MOMENTS = ("datetime_start", "datetime_complete")  # of a trial
 
 AT_ONCE = 4096  # cells that are read and written in one transaction
 
@@ -90,7 +91,7 @@ def _merge_study(into: Store, source: Store, name: str) -> Merged:
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
     for group in _groups(list(chunks.values())):
-        results = source.database.read(partial(_Results, group, finished))
+        results = source.database.read(partial(_Results, group, finished, study.error))
         found = _sum(found, into.database.write(partial(_take, into, study.name, results)))
         if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
@@ -150,37 +151,82 @@ class _Results:
 
     Attributes:
         chunks: their whole cells, those of one chunk together, and how many it has in all.
-        rows: of each table of `RESULTS` by trial.
+        of: what became of each cell, by trial.
         times: when each trial began and ended.
         runs: in which they were trained, by id.
     """
 
     def __init__(
-        self, group: list[list[StoredCell]], finished: set[Place], connection: Connection
+        self,
+        group: list[list[StoredCell]],
+        finished: set[Place],
+        metric: str,
+        connection: Connection,
     ) -> None:
         self.chunks = [([cell.row for cell in c if cell.is_whole], len(c)) for c in group]
-        rows = [row for chunk, _ in self.chunks for row in chunk]
-        trials = [row["trial_id"] for row in rows if place_of(row) not in finished]
-        self.rows = {table: _by_trial(connection, table, trials) for table in RESULTS}
-        self.times = {
-            trial: row for trial, (row,) in _by_trial(connection, _trial, trials).items()
+        rows = {
+            row["trial_id"]: (row, size)
+            for chunk, size in self.chunks
+            for row in chunk
+            if place_of(row) not in finished
         }
+        curves = _curves(connection, list(rows))
+        self.of = {
+            trial: _result(row, size, metric, curves[trial]) for trial, (row, size) in rows.items()
+        }
+        self.times = _times(connection, list(rows))
         runs = sa.select(_run).where(_run.c.run_id.in_({c[0].row["run_id"] for c in group}))
         self.runs = {row["run_id"]: row for row in connection.execute(runs).mappings()}
 
 
-def _by_trial(
-    connection: Connection, table: sa.Table, trials: Sequence[int]
-) -> dict[int, list[dict[str, Any]]]:
-    """The rows of these trials, without the number that Optuna gives each of its own rows."""
-    numbers = {column.name for column in table.primary_key} - {"trial_id", "metric"}
-    columns = [column for column in table.c if column.name not in numbers]
-    names = [column.name for column in columns]
-    at = names.index("trial_id")
-    rows: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in connection.execute(sa.select(*columns).where(table.c.trial_id.in_(trials))):
-        rows[row[at]].append(dict(zip(names, row, strict=True)))
-    return rows
+def _curves(connection: Connection, trials: Sequence[int]) -> dict[int, dict[str, np.ndarray]]:
+    """The curves of these trials, by metric."""
+    query = sa.select(_curve.c.trial_id, _curve.c.metric, _curve.c.data)
+    found: defaultdict[int, dict[str, np.ndarray]] = defaultdict(dict)
+    for trial, metric, data in connection.execute(query.where(_curve.c.trial_id.in_(trials))):
+        found[trial][metric] = np.frombuffer(data, "<f4")
+    return found
+
+
+def _result(row: RowMapping, size: int, metric: str, curves: dict[str, np.ndarray]) -> Result:
+    """What became of a whole cell."""
+    return Result(
+        place=place_of(row),
+        metric=metric,
+        error=row["value"],
+        train_loss=row["train_loss"],
+        test_loss=row["test_loss"],
+        diverged_epoch=row["diverged_epoch"],
+        seconds=_seconds(row) / size,
+        curves=curves,
+    )
+
+
+def _seconds(row: RowMapping) -> float:
+    """Wall time of a cell's chunk; what is no number counts as none."""
+    took = row["seconds"]
+    return took if isinstance(took, int | float) and math.isfinite(took) else 0.0
+
+
+def _text(value: object) -> str | None:
+    return printable(value) if isinstance(value, str) else None
+
+
+def _times(connection: Connection, trials: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """When these trials began and ended in Optuna; None where that is no time."""
+    query = sa.select(_trial.c.trial_id, *(raw(_trial.c[name]) for name in MOMENTS))
+    rows = connection.execute(query.where(_trial.c.trial_id.in_(trials))).mappings()
+    return {row["trial_id"]: {name: _moment(row[name]) for name in MOMENTS} for row in rows}
+
+
+def _moment(stored: object) -> datetime | None:
+    """PostgreSQL gives a time, SQLite a text."""
+    if isinstance(stored, datetime):
+        return stored
+    try:
+        return datetime.fromisoformat(str(stored))
+    except ValueError:
+        return None
 
 
 def _targets(
@@ -224,8 +270,9 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
             )
         if mine:
             trials = {row["trial_id"]: targets[place_of(row)]["trial_id"] for row in mine}
-            facts = {key: mine[0][key] for key in ("host", "device", "attempts")}
-            facts["seconds"] = (mine[0]["seconds"] or 0.0) * len(mine) / size
+            facts: dict[str, Any] = {key: _text(mine[0][key]) for key in ("host", "device")}
+            facts["attempts"] = mine[0]["attempts"] if type(mine[0]["attempts"]) is int else 0
+            facts["seconds"] = _seconds(mine[0]) * len(mine) / size
             facts["run_id"] = _same_run(connection, study_id, results.runs.get(mine[0]["run_id"]))
             _dispossess(connection, {targets[place_of(row)]["chunk_id"] for row in mine})
             _move(connection, study_id, mine[0], [*trials.values()], state="done", **facts)
@@ -267,7 +314,7 @@ def _dispossess(connection: Connection, chunk_ids: Iterable[int]) -> None:
 
 def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> int | None:
     """The run of the other database in this one, copied if it is not there."""
-    if run is None:
+    if run is None or not facts(run["provenance"]):
         return None
     same = (_run.c.study_id == study_id) & (_run.c.started == run["started"])
     query = sa.select(_run.c.run_id).where(same, _run.c.provenance == run["provenance"])
@@ -276,8 +323,8 @@ def _same_run(connection: Connection, study_id: int, run: RowMapping | None) -> 
         ended = sa.func.coalesce(_run.c.ended, run["ended"])
         connection.execute(_run.update().where(_run.c.run_id == known).values(ended=ended))
         return known
-    facts = {key: run[key] for key in ("started", "ended", "expires", "provenance")}
-    inserted = connection.execute(_run.insert().values(study_id=study_id, **facts))
+    own = {key: run[key] for key in ("started", "ended", "expires", "provenance")}
+    inserted = connection.execute(_run.insert().values(study_id=study_id, **own))
     return inserted.inserted_primary_key[0]  # type: ignore[index]
 
 
@@ -297,17 +344,13 @@ def _copy(
     trials: dict[int, int],
     results: _Results,
 ) -> None:
-    """Copy all results of cells to trials here, whose numbers are given by those there."""
-    for table in RESULTS:
-        by_trial = results.rows[table]
-        rows = [
-            row | {"trial_id": here} for there, here in trials.items() for row in by_trial[there]
-        ]
-        if rows:
-            connection.execute(table.insert(), rows)
-    times = [results.times[row["trial_id"]] for row in cells]
-    _update(connection, _trial, trials, times, ("datetime_start", "datetime_complete"))
-    _update(connection, _cell, trials, cells, ("train_loss", "test_loss", "diverged_epoch"))
+    """Write all results of cells to trials here, whose numbers are given by those there.
+
+    They are written anew, as after a training, so that nothing broken comes along.
+    """
+    write_results(connection, [*trials.values()], [results.of[there] for there in trials])
+    times = [{"trial_id": row["trial_id"], **results.times[row["trial_id"]]} for row in cells]
+    _update(connection, _trial, trials, times, MOMENTS)
     finished = _trial.update().where(_trial.c.trial_id.in_(trials.values()))
     connection.execute(finished.values(state=TrialState.COMPLETE))
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection, RowMapping
 
+from study.errors import StoreError
+from study.printable import printable_facts
 from study.spec import Study
+from study.store.columns import where_known
 from study.store.database import now
+from study.store.optuna_tables import trial_table as _trial
+from study.store.optuna_tables import value_table as _value
+from study.store.seals import cell_seal, curve_seal, holds, witness_seal
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
@@ -23,8 +29,8 @@ from study.store.tables import study_table as _study
 from study.store.tables import witness_table as _witness
 from study.witness_record import Witness
 
-_trial = models.TrialModel.__table__
-_value = models.TrialValueModel.__table__
+OF_ROW = ("witness_id", "study_id", "written")  # what a witness did not find
+_error = _value.c.value.label("test_error")
 
 
 @dataclass(frozen=True)
@@ -94,24 +100,71 @@ def progress(connection: Connection, name: str) -> list[PanelProgress]:
             count(_cell.c.diverged_epoch > 0).label("diverged"),
             count(_chunk.c.state == "failed").label("failed"),
             count(is_running()).label("running"),
-            sa.func.min(_value.c.value).label("best"),
         )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
-        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
         .where(_study.c.name == name)
         .group_by(_chunk.c.panel)
         .order_by(sa.func.min(_chunk.c.chunk_id))
     )
     times = (
-        sa.select(_chunk.c.panel, sa.func.sum(_chunk.c.seconds))
+        sa.select(_chunk.c.panel, _chunk.c.seconds)
         .join(_study)
-        .where(_study.c.name == name)
-        .group_by(_chunk.c.panel)
+        .where(_study.c.name == name, _chunk.c.seconds.is_not(None))
     )
-    seconds = {panel: total or 0.0 for panel, total in connection.execute(times)}
-    rows = connection.execute(counts).mappings().all()
-    return [PanelProgress(**row, seconds=seconds[row["panel"]]) for row in rows]
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for panel, took in connection.execute(times):
+        seconds[panel] += took
+    best: dict[str, float] = {}
+    for row in _finished(connection, name):
+        best[row["panel"]] = min(row["test_error"], best.get(row["panel"], math.inf))
+    return [
+        PanelProgress(**row, best=best.get(row["panel"]), seconds=seconds[row["panel"]])
+        for row in connection.execute(counts).mappings()
+    ]
+
+
+def _finished(connection: Connection, name: str) -> Iterator[RowMapping]:
+    """What the finished cells of the study ended with, each as it was recorded.
+
+    Raises:
+        StoreError: one was changed since.
+    """
+    query = (
+        sa.select(
+            *_identity(),
+            _error,
+            *(_cell.c.train_loss, _cell.c.test_loss, _cell.c.diverged_epoch),
+            where_known(connection, _cell.c.seal),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id)
+        .where(_study.c.name == name, _chunk.c.state == "done")
+    )
+    for row in connection.execute(query).mappings():
+        _require_sealed(name, row)
+        yield row
+
+
+def is_sealed(row: RowMapping, error: Any) -> bool:
+    """Whether a row of a cell is what was recorded."""
+    place = row["panel"], row["seed"], row["alpha"], row["lambda"]
+    losses = row["train_loss"], row["test_loss"]
+    return holds(row["seal"], cell_seal(place, error, *losses, row["diverged_epoch"]))
+
+
+def _require_sealed(name: str, row: RowMapping) -> None:
+    if not is_sealed(row, row["test_error"]):
+        raise _changed(name, row)
+
+
+def _changed(name: str, row: RowMapping) -> StoreError:
+    where = f"panel '{row['panel']}', seed {row['seed']}, α = {row['alpha']:g}"
+    return StoreError(
+        f"study '{name}': the results of {where}, λ = {row['lambda']:g}, were changed since they "
+        f"were recorded: `landscape check {name}` says what else, and how to save the rest"
+    )
 
 
 def workers(connection: Connection, name: str) -> list[WorkerNow]:
@@ -147,21 +200,18 @@ def failures(connection: Connection, name: str) -> list[Failure]:
 
 def means(connection: Connection, name: str) -> list[CellMean]:
     """The mean over the finished seeds of every cell that has one, in no order."""
-    place = _chunk.c.panel, _cell.c.alpha, _cell.c["lambda"]
-    query = (
-        sa.select(
+    found: defaultdict[tuple[str, float, float], list[RowMapping]] = defaultdict(list)
+    for row in _finished(connection, name):
+        found[row["panel"], row["alpha"], row["lambda"]].append(row)
+    return [
+        CellMean(
             *place,
-            sa.func.count(),
-            sa.func.avg(_value.c.value),
-            count(_cell.c.diverged_epoch > 0),
+            seeds=len(rows),
+            error=statistics.fmean(row["test_error"] for row in rows),
+            diverged=sum(row["diverged_epoch"] > 0 for row in rows),
         )
-        .join_from(_chunk, _study)
-        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
-        .join(_value, _value.c.trial_id == _cell.c.trial_id)
-        .where(_study.c.name == name, _chunk.c.state == "done")
-        .group_by(*place)
-    )
-    return [CellMean(*row) for row in connection.execute(query)]
+        for place, rows in found.items()
+    ]
 
 
 def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
@@ -181,10 +231,9 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
         sa.select(
             *_identity(),
             state.label("state"),
-            _value.c.value.label("test_error"),
-            _cell.c.test_loss,
-            _cell.c.train_loss,
-            _cell.c.diverged_epoch,
+            _error,
+            *(_cell.c.test_loss, _cell.c.train_loss, _cell.c.diverged_epoch),
+            where_known(connection, _cell.c.seal),
             (_chunk.c.seconds / in_chunk.c.size).label("seconds"),
             _trial.c.number.label("trial"),
             _chunk.c.attempts,
@@ -197,21 +246,44 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
         .where(_study.c.name == name)
         .order_by(*_identity())
     )
-    return [dict(row) for row in connection.execute(query).mappings()]
+    found = []
+    for row in connection.execute(query).mappings():
+        if row["state"] == "finished":
+            _require_sealed(name, row)
+        found.append({key: value for key, value in row.items() if key != "seal"})
+    return found
 
 
 def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
     """The curves of all finished cells, one row per cell and metric."""
     query = (
-        sa.select(*_identity(), _curve.c.metric, _curve.c.data)
+        sa.select(
+            *_identity(),
+            *(_curve.c.metric, _curve.c.data, where_known(connection, _curve.c.seal)),
+        )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .join(_curve, _curve.c.trial_id == _cell.c.trial_id)
         .where(_study.c.name == name)
         .order_by(*_identity(), _curve.c.metric)
     )
-    rows = [dict(row) for row in connection.execute(query).mappings()]
-    return [row | {"values": np.frombuffer(row.pop("data"), "<f4")} for row in rows]
+    found = []
+    for row in connection.execute(query).mappings():
+        facts = {key: value for key, value in row.items() if key not in ("data", "seal")}
+        place = row["panel"], row["seed"], row["alpha"], row["lambda"]
+        if not holds(row["seal"], curve_seal(place, row["metric"], row["data"])):
+            raise _changed(name, row)
+        found.append(facts | {"values": np.frombuffer(row["data"], "<f4")})
+    return found
+
+
+def facts(stored: object) -> dict[str, Any]:
+    """JSON facts that were stored as text, printable; none where that is broken."""
+    try:
+        found = json.loads(stored) if isinstance(stored, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return printable_facts(found) if isinstance(found, dict) else {}
 
 
 def witnesses(connection: Connection, study: Study) -> list[Witness]:
@@ -231,13 +303,19 @@ def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:
     """All witnesses of a study, oldest first; none where an older schema could not be upgraded."""
     if not sa.inspect(connection).has_table(_witness.name):
         return []
+    columns = [column for column in _witness.c if column.name != "seal"]
     query = (
-        sa.select(_witness)
+        sa.select(*columns, where_known(connection, _witness.c.seal))
         .join(_study)
         .where(_study.c.name == name)
         .order_by(_witness.c.written, _witness.c.witness_id)
     )
-    return connection.execute(query).mappings().all()
+    rows = connection.execute(query).mappings().all()
+    for row in rows:
+        facts = [row[column.name] for column in columns if column.name not in OF_ROW]
+        if not holds(row["seal"], witness_seal(facts)):
+            raise _changed(name, row)
+    return rows
 
 
 def _witness_of(row: RowMapping) -> Witness:
@@ -264,16 +342,10 @@ def seed_noise(connection: Connection, name: str) -> dict[str, float]:
 
     Panels without a cell that several seeds finished, none of them diverged, are left out.
     """
-    query = (
-        sa.select(_chunk.c.panel, _cell.c.alpha, _cell.c["lambda"], _value.c.value)
-        .join_from(_chunk, _study)
-        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
-        .join(_value, _value.c.trial_id == _cell.c.trial_id)
-        .where(_study.c.name == name, _chunk.c.state == "done", _cell.c.diverged_epoch == 0)
-    )
     errors: defaultdict[tuple[str, float, float], list[float]] = defaultdict(list)
-    for panel, alpha, lambda_, error in connection.execute(query):
-        errors[panel, alpha, lambda_].append(error)
+    for row in _finished(connection, name):
+        if row["diverged_epoch"] == 0:
+            errors[row["panel"], row["alpha"], row["lambda"]].append(row["test_error"])
     spreads: defaultdict[str, list[float]] = defaultdict(list)
     for (panel, _, _), values in errors.items():
         if len(values) > 1:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from sqlalchemy.engine import Connection
 
 from study.outcome import Outcome
 from study.store.database import now
+from study.store.optuna_tables import ValueType, attribute_table, step_table
+from study.store.optuna_tables import value_table as _value
+from study.store.seals import Place, cell_seal, curve_seal, witness_seal
 from study.store.tables import cell_table as _cell
 from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
@@ -21,91 +25,145 @@ from study.witness_record import Witness
 OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
 WHY = 500  # characters kept of what a witness differs in
 
-_value = models.TrialValueModel.__table__
+
+Rows = Iterator[dict[str, Any]]
 
 
-def write_outcome(connection: Connection, trial_ids: Sequence[int], outcome: Outcome) -> None:
-    """Write values, attributes, thinned and full curves of the K cells of a chunk."""
-    cells, epochs = outcome.curves[outcome.error].shape
+@dataclass(frozen=True)
+class Result:
+    """What became of one cell.
+
+    Attributes:
+        place: panel, seed, α, λ.
+        metric: the one that is its value: `test_error` or `top5_error`.
+        error: that value, percent.
+        train_loss: at the epoch that counts; None where it diverged. `test_loss` likewise.
+        diverged_epoch: from 1; 0 where it did not.
+        seconds: of its chunk's wall time, its share.
+        curves: float32 [E] per metric.
+    """
+
+    place: Place
+    metric: str
+    error: float
+    train_loss: float | None
+    test_loss: float | None
+    diverged_epoch: int
+    seconds: float
+    curves: dict[str, np.ndarray]
+
+    @property
+    def seal(self) -> str:
+        """See `seals`."""
+        facts = self.error, self.train_loss, self.test_loss, self.diverged_epoch
+        return cell_seal(self.place, *facts)
+
+
+def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
+    """What became of each of the K cells of a chunk."""
+    lost = outcome.lost_epoch()
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
+    return [
+        Result(
+            place=place,
+            metric=outcome.error,
+            error=float(finals[outcome.error][k]),
+            train_loss=_finite_or_none(finals["train_loss"][k]),
+            test_loss=_finite_or_none(finals["test_loss"][k]),
+            diverged_epoch=int(lost[k]),
+            seconds=outcome.seconds / len(places),
+            curves={metric: curve[k] for metric, curve in outcome.curves.items()},
+        )
+        for k, place in enumerate(places)
+    ]
+
+
+def write_results(
+    connection: Connection, trial_ids: Sequence[int], results: Sequence[Result]
+) -> None:
+    """Write values, attributes, thinned and full curves of cells, given by their trials."""
+    for table, rows_of in (
+        (_value, _value_rows),
+        (attribute_table, _attribute_rows),
+        (step_table, _step_rows),
+        (_curve, _curve_rows),
+    ):
+        rows = [
+            {"trial_id": trial_id, **row}
+            for trial_id, result in zip(trial_ids, results, strict=True)
+            for row in rows_of(result)
+        ]
+        connection.execute(table.insert(), rows)
+    change = _cell.update().where(_cell.c.trial_id == sa.bindparam("trial"))
+    own = ("train_loss", "test_loss", "diverged_epoch", "seal")
+    connection.execute(
+        change,
+        [
+            {"trial": trial_id, **{name: getattr(result, name) for name in own}}
+            for trial_id, result in zip(trial_ids, results, strict=True)
+        ],
+    )
+
+
+def _value_rows(result: Result) -> Rows:
+    kind = ValueType.FINITE
+    yield {"objective": 0, "value": result.error, "value_type": kind}
+
+
+def attributes_of(result: Result) -> dict[str, object]:
+    """What a trial in Optuna says of it beside its value."""
+    return {
+        "train_loss": result.train_loss,
+        "test_loss": result.test_loss,
+        "diverged": result.diverged_epoch > 0,
+        "diverged_epoch": result.diverged_epoch or None,
+        "seconds": round(result.seconds, 4),
+    }
+
+
+def _attribute_rows(result: Result) -> Rows:
+    for key, value in attributes_of(result).items():
+        yield {"key": key, "value_json": json.dumps(value)}
+
+
+def steps_of(curve: np.ndarray) -> dict[int, float]:
+    """Some epochs of a curve [E], for optuna-dashboard: at most 20, the last one always."""
+    epochs = len(curve)
     every = max(1, -(-epochs // OPTUNA_CURVE_POINTS))
-    shown = [e for e in range(epochs) if (epochs - 1 - e) % every == 0]  # the last one always
-    lost_epoch = outcome.lost_epoch()
-    values, attributes, steps, curves = [], [], [], []
-    for k, trial_id in enumerate(trial_ids):
-        diverged_epoch = int(lost_epoch[k])
-        losses = {
-            metric: _finite_or_none(finals[metric][k]) for metric in ("train_loss", "test_loss")
-        }
-        connection.execute(
-            _cell.update().where(_cell.c.trial_id == trial_id),
-            losses | {"diverged_epoch": diverged_epoch},
-        )
-        values.append(
-            {
-                "trial_id": trial_id,
-                "objective": 0,
-                "value": finals[outcome.error][k],
-                "value_type": models.TrialValueModel.TrialValueType.FINITE,
-            }
-        )
-        facts = {
-            **losses,
-            "diverged": diverged_epoch > 0,
-            "diverged_epoch": diverged_epoch or None,
-            "seconds": round(outcome.seconds / cells, 4),
-        }
-        attributes += [
-            {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-            for key, value in facts.items()
-        ]
-        steps += [
-            {
-                "trial_id": trial_id,
-                "step": e + 1,
-                "intermediate_value": float(outcome.curves[outcome.error][k, e]),
-                "intermediate_value_type": (
-                    models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-                ),
-            }
-            for e in shown
-        ]
-        curves += [
-            {
-                "trial_id": trial_id,
-                "metric": metric,
-                "n": epochs,
-                "data": np.ascontiguousarray(curve[k], "<f4").tobytes(),
-            }
-            for metric, curve in outcome.curves.items()
-        ]
-    connection.execute(_value.insert(), values)
-    connection.execute(models.TrialUserAttributeModel.__table__.insert(), attributes)
-    connection.execute(models.TrialIntermediateValueModel.__table__.insert(), steps)
-    connection.execute(_curve.insert(), curves)
+    return {e + 1: float(curve[e]) for e in range(epochs) if (epochs - 1 - e) % every == 0}
+
+
+def _step_rows(result: Result) -> Rows:
+    kind = ValueType.FINITE
+    for step, value in steps_of(result.curves[result.metric]).items():
+        yield {"step": step, "intermediate_value": value, "intermediate_value_type": kind}
+
+
+def _curve_rows(result: Result) -> Rows:
+    for metric, curve in result.curves.items():
+        data = np.ascontiguousarray(curve, "<f4").tobytes()
+        seal = curve_seal(result.place, metric, data)
+        yield {"metric": metric, "n": len(curve), "data": data, "seal": seal}
 
 
 def write_witness(connection: Connection, name: str, witness: Witness) -> None:
     """Write a witness of the study of this name."""
     study_id = sa.select(_study.c.study_id).where(_study.c.name == name)
-    connection.execute(
-        _witness.insert().values(
-            {
-                "study_id": study_id.scalar_subquery(),
-                "written": now(),
-                "panel": witness.panel,
-                "seed": witness.seed,
-                "alpha": witness.alpha,
-                "lambda": witness.lambda_,
-                "epochs": witness.epochs,
-                "recorded": _finite_or_none(witness.recorded),
-                "found": _finite_or_none(witness.found),
-                "rounding": _finite_or_none(witness.rounding),
-                "agrees": witness.agrees,
-                "why": _stored_text(witness.why),
-            }
-        )
-    )
+    facts = {
+        "panel": witness.panel,
+        "seed": witness.seed,
+        "alpha": witness.alpha,
+        "lambda": witness.lambda_,
+        "epochs": witness.epochs,
+        "recorded": _finite_or_none(witness.recorded),
+        "found": _finite_or_none(witness.found),
+        "rounding": _finite_or_none(witness.rounding),
+        "agrees": witness.agrees,
+        "why": _stored_text(witness.why),
+    }
+    own = {"study_id": study_id.scalar_subquery(), "written": now()}
+    sealed = facts | {"seal": witness_seal([*facts.values()])}
+    connection.execute(_witness.insert().values(own | sealed))
 
 
 def _stored_text(text: str) -> str:

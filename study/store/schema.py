@@ -12,11 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
 from study.errors import MissingStoreError, StoreError
+from study.printable import printable
+from study.store import optuna_tables
 from study.store.database import Database
-from study.store.tables import ADDED, READABLE, SCHEMA_VERSION, chunk_order, metadata
+from study.store.optuna_tables import OPTUNA_SCHEMA
+from study.store.tables import ADDED, FIRST, READABLE, SCHEMA_VERSION, chunk_order, metadata
 from study.store.tables import schema_table as _schema
 
-OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
 TRIES = 5  # to create Optuna's tables while another process does so
 
 
@@ -77,8 +79,9 @@ def check(database: Database) -> None:
             f"{database.name}: {_whose(tables)}, holding no landscapes: name the --store that "
             "`landscape run` made"
         )
+    _require_tables(database)
     ours, optunas = database.read(_versions)
-    if ours in ADDED:
+    if ours is not None and FIRST <= ours < SCHEMA_VERSION:
         ours = _upgraded(database, ours)
     for whose, found, expected in (
         ("this tool", ours, SCHEMA_VERSION),
@@ -113,16 +116,37 @@ def _versions(connection: Connection) -> tuple[int | None, str | None]:
 def _upgrade(connection: Connection) -> int:
     """Add the columns, tables and index that are missing; the version that the schema has then."""
     connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
-    found = connection.scalar(sa.select(_schema.c.version))
-    for version in range(found or SCHEMA_VERSION, SCHEMA_VERSION):
-        for column in ADDED[version]:
+    metadata.create_all(connection)
+    for column in ADDED:
+        there = {known["name"] for known in sa.inspect(connection).get_columns(column.table.name)}
+        if column.name not in there:
             added = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
-    metadata.create_all(connection)
     chunk_order.drop(connection, checkfirst=True)  # of fewer columns
     chunk_order.create(connection)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION
+
+
+def _require_tables(database: Database) -> None:
+    """Refuse a database in which something else stands in the place of a table.
+
+    Raises:
+        StoreError: a view, which could be endless; a trigger, which would act on what is written;
+            or nothing.
+    """
+    if not database.is_sqlite:
+        return  # a server's are made by whoever may do more there
+    own = {*metadata.tables, *optuna_tables.metadata.tables, "alembic_version"}
+    query = sa.text("SELECT type, tbl_name, name, sql FROM sqlite_master")
+    rows = database.read(lambda c: c.execute(query).all())
+    for kind, table, name, sql in rows:
+        is_plain = kind == "index" or (kind == "table" and str(sql).startswith("CREATE TABLE"))
+        if table in own and not is_plain:
+            raise StoreError(
+                f"{database.name}: its {kind} '{printable(str(name))}' is not this tool's: "
+                "nothing was read; name another --store"
+            )
 
 
 def _tables(connection: Connection) -> dict[str, set[str]]:

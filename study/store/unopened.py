@@ -6,7 +6,9 @@ import os
 import socket
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import Any
 
+from study.engine_names import ENGINE_NAMES, engine_name
 from study.errors import MissingStoreError
 from study.spec import Cell, Study
 from study.store import Store
@@ -59,12 +61,21 @@ def how_begun(store: str, name: str) -> Begun | None:
         if name not in opened.names() or not opened.is_open(name):
             return None
         runs = [run["provenance"] for run in opened.runs(name)]
-        if not runs or "engine" not in runs[-1]:
-            return None
-        facts, here = runs[-1], (socket.gethostname(), os.cpu_count())
-        threads = facts.get("threads") if (facts["host"], facts["cpus"]) == here else None
-        return Begun(facts["engine"], facts.get("width"), len(facts["devices"]), threads)
+        return _begun(runs[-1]) if runs else None
     return None
+
+
+def _begun(facts: dict[str, Any]) -> Begun | None:
+    """What a run's provenance says; None where an older version did not say, or it was changed."""
+    is_here = (facts.get("host"), facts.get("cpus")) == (socket.gethostname(), os.cpu_count())
+    engine, devices, width = facts.get("engine"), facts.get("devices"), facts.get("width")
+    threads = facts.get("threads") if is_here else None
+    counts = [count for count in (width, threads) if count is not None]
+    if not isinstance(engine, str) or engine_name(engine) not in ENGINE_NAMES:
+        return None
+    if not isinstance(devices, list) or not all(type(count) is int for count in counts):
+        return None
+    return Begun(engine, width, len(devices), threads)
 
 
 def holds(store: str, name: str) -> bool:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
 from study.metrics import METRICS
 from study.spec import Study
+from study.store.columns import raw, where_known
 from study.store.grid import optuna_study_name
-from study.store.reading import count, is_running
+from study.store.optuna_tables import step_table as _step
+from study.store.optuna_tables import study_table as _optuna_study
+from study.store.optuna_tables import trial_table as _trial
+from study.store.optuna_tables import value_table as _value
+from study.store.reading import count, is_running, is_sealed
+from study.store.seals import Place, curve_seal, holds
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
 from study.store.tables import curve_table as _curve
 from study.store.tables import study_table as _study
 
-_trial = models.TrialModel.__table__
-_value = models.TrialValueModel.__table__
-_step = models.TrialIntermediateValueModel.__table__
-_optuna_study = models.StudyModel.__table__
+OF_CELL = (
+    *(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"]),
+    *(_cell.c.diverged_epoch, _cell.c.train_loss, _cell.c.test_loss),
+)
+OF_CHUNK = (
+    *(_chunk.c.chunk_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.state, _chunk.c.run_id),
+    *(_chunk.c.host, _chunk.c.device, _chunk.c.attempts, _chunk.c.seconds),
+)
 
 FLOAT = struct.Struct("<f")  # one epoch of a curve
+CHANGED = "changed since they were recorded"
 ROUNDING = 1e-4  # points of error that are no difference
-
-Place = tuple[str, int, float, float]  # panel, seed, α, λ
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,8 @@ class StoredCell:
 
 def stored_cells(connection: Connection, study: Study) -> list[StoredCell]:
     """All cells of a study's chunks, by trial."""
-    rows = connection.execute(_query(study)).mappings().all()
+    rows = connection.execute(_query(connection, study)).mappings().all()
+    broken = _broken_curves(connection, study)
     grids = set(places_of(study))
     epochs = {panel.name: panel.epochs for panel in study.panels}
     taken = {place_of(row) for row in rows if _is_at_home(study, row)}
@@ -78,7 +88,7 @@ def stored_cells(connection: Connection, study: Study) -> list[StoredCell]:
         elif place in taken and not is_at_home:
             lost = "there twice"
         else:
-            lost = _lost(row, epochs[row["panel"]], study.error)
+            lost = _lost(row, epochs[row["panel"]], study.error, row["trial_id"] in broken)
         taken.add(place)
         cells.append(StoredCell(row, place, lost, _difference(row, is_at_home)))
     return cells
@@ -97,19 +107,18 @@ def place_of(row: RowMapping) -> Place:
     return row["panel"], row["seed"], row["alpha"], row["lambda"]
 
 
-def _query(study: Study) -> sa.Select[Any]:
+def _query(connection: Connection, study: Study) -> sa.Select[Any]:
     """The cells of a study's chunks, with what can be counted of each one's results."""
     values, curves = _values_of(study), _curves_of(study)
     # Only what is not finished is asked for steps: it must have none.
     steps = sa.exists().where(_step.c.trial_id == _cell.c.trial_id, _chunk.c.state != "done")
     return (
         sa.select(
-            *(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"], _cell.c.diverged_epoch),
-            *(_cell.c.train_loss, _cell.c.test_loss),
-            *(_chunk.c.chunk_id, _chunk.c.panel, _chunk.c.seed, _chunk.c.state, _chunk.c.run_id),
-            *(_chunk.c.host, _chunk.c.device, _chunk.c.attempts, _chunk.c.seconds),
+            *map(raw, OF_CELL),
+            where_known(connection, _cell.c.seal),
+            *map(raw, OF_CHUNK),
             is_running().label("is_held"),
-            _trial.c.state.label("trial_state"),
+            sa.type_coerce(_trial.c.state, sa.String()).label("trial_state"),
             _optuna_study.c.study_name.label("optuna_name"),
             (_trial.c.study_id == _cell.c.optuna_study_id).label("is_with_trial"),
             *(column for column in (*values.c, *curves.c) if column.name != "trial_id"),
@@ -143,7 +152,7 @@ def _values_of(study: Study) -> sa.Subquery:
         sa.select(
             _value.c.trial_id,
             sa.func.count().label("values"),
-            sa.func.max(_value.c.value).label("value"),
+            sa.func.max(raw(_value.c.value)).label("value"),
         )
         .where(_value.c.trial_id.in_(_trials_of(study)))
         .group_by(_value.c.trial_id)
@@ -195,12 +204,12 @@ def _difference(row: RowMapping, is_at_home: bool) -> str | None:
     return None if _states_agree(row) else "in another state in Optuna than here"
 
 
-def _lost(row: RowMapping, epochs: int | None, error: str) -> str | None:
+def _lost(row: RowMapping, epochs: int | None, error: str, is_broken: bool) -> str | None:
     """What is wrong with the results of a cell, which `epochs` of training gave."""
     if row["trial_state"] is None:
         return "without a trial in Optuna"
     if row["state"] == "done":
-        torn = _torn(row, epochs, error)
+        torn = _torn(row, epochs, error) or (CHANGED if is_broken else None)
         return None if torn is None else f"finished, but {torn}"
     has_results = row["values"] or row["curves"] or row["has_steps"]
     return "not finished, but with results" if has_results else None
@@ -214,13 +223,47 @@ def _torn(row: RowMapping, epochs: int | None, error: str) -> str | None:
         return "without an error"
     if row["diverged_epoch"] is None:
         return "without their divergence"
+    if not _are_numbers(row):
+        return "with something else where numbers belong"
     if (row["known_curves"] or 0) < len({*METRICS, error}):
         return "without all of their curves"
     if row["cut_curves"] or not row["shortest"] == row["longest"] == epochs:
         return "with a curve that is cut"
     (last,) = FLOAT.unpack(row["last"])
     # Written so that an end that is no number differs from every error.
-    return None if abs(row["value"] - last) <= ROUNDING else "with another error than the curve"
+    if not abs(row["value"] - last) <= ROUNDING:
+        return "with another error than the curve"
+    return None if is_sealed(row, row["value"]) else CHANGED
+
+
+def _are_numbers(row: RowMapping) -> bool:
+    """Whether the results are numbers; a loss that diverged is none."""
+    losses = [row[name] for name in ("train_loss", "test_loss") if row[name] is not None]
+    return isinstance(row["diverged_epoch"], int) and all(
+        isinstance(number, int | float) and math.isfinite(number)
+        for number in (row["value"], *losses)
+    )
+
+
+def _broken_curves(connection: Connection, study: Study) -> set[int]:
+    """The trials of which a curve is not what was recorded."""
+    query = (
+        sa.select(
+            *map(raw, (_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"])),
+            *map(raw, (_curve.c.trial_id, _curve.c.metric, _curve.c.data)),
+            where_known(connection, _curve.c.seal),
+        )
+        .join_from(_curve, _cell, _cell.c.trial_id == _curve.c.trial_id)
+        .join(_chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
+        .join(_study, _study.c.study_id == _chunk.c.study_id)
+        .where(_study.c.name == study.name)
+    )
+    return {
+        row["trial_id"]
+        for row in connection.execute(query).mappings()
+        if not isinstance(row["data"], bytes)
+        or not holds(row["seal"], curve_seal(place_of(row), row["metric"], row["data"]))
+    }
 
 
 def _states_agree(row: RowMapping) -> bool:
@@ -228,10 +271,8 @@ def _states_agree(row: RowMapping) -> bool:
 
     What nobody holds waits there, or still runs if its worker died without a word.
     """
+    running, waiting = TrialState.RUNNING.name, TrialState.WAITING.name
     if row["state"] == "open":
-        waits = (
-            (TrialState.RUNNING,) if row["is_held"] else (TrialState.WAITING, TrialState.RUNNING)
-        )
-        return row["trial_state"] in waits
-    there = {"done": TrialState.COMPLETE, "failed": TrialState.FAIL}
+        return row["trial_state"] in ((running,) if row["is_held"] else (waiting, running))
+    there = {"done": TrialState.COMPLETE.name, "failed": TrialState.FAIL.name}
     return row["trial_state"] == there.get(row["state"])

@@ -306,13 +306,14 @@ def test_a_witness_that_disagrees_comes_along_with_any_cell_of_its_panel(
     while (claim := other.claim("small", Worker(), run_id)) is not None:
         other.record(claim, make_outcome(2, start=50.0))
     other.record_witness("small", replace(WITNESS, lambda_=0.01, agrees=agrees))
-    assert merged(any_store, other).taken == 4
+    (found,) = merge(any_store, other, ())
+    assert found.taken == 4
     assert [one.agrees for one in any_store.witnesses("small")] == [False] * (not agrees)
 
 
 def test_of_an_older_database_that_cannot_be_written_all_is_taken(
     any_store: Store, before: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("study.store.database.os.access", lambda *path: False)
+    monkeypatch.setattr("study.store.database._is_writable", lambda folder: False)
     with closing(Store(str(before))) as source:
         assert merged(any_store, source) == Merged("small", taken=2, open=1)

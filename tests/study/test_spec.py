@@ -250,7 +250,7 @@ FIGURE = st.builds(
 STUDY = st.builds(
     dict,
     name=NAMES,
-    task=st.text(),
+    task=st.text().filter(str.isprintable),
     seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
     batch_size=st.none() | st.integers(1, 10**6),
     error=st.sampled_from(["test_error", "top5_error"]),

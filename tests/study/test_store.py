@@ -43,7 +43,7 @@ from study.store import CellMean, Claim, Store
 from study.store.checking import check
 from study.store.claims import FALLS
 from study.store.database import Database
-from study.store.tables import ADDED, SCHEMA_VERSION
+from study.store.tables import ADDED
 from study.store.unopened import Begun, how_begun, missing_cells
 from study.witness_record import Witness
 from tests.conftest import make_outcome, make_study, pairs_of_two
@@ -894,7 +894,8 @@ class TestBadDatabases:
         train_all(store, small_study)
         create(store, make_study(seeds=2))
         before = store.cells("small"), store.curves("small")
-        lacking = [column for since in range(version, SCHEMA_VERSION) for column in ADDED[since]]
+        lacking = [column for column in ADDED if column.table.name != "landscape_witness"]
+        lacking = lacking[{1: 0, 2: 3, 3: 4}[version] :]
         for statement in (
             "DROP TABLE landscape_witness",
             "DROP INDEX landscape_chunk_order",
@@ -927,7 +928,7 @@ class TestBadDatabases:
         self, before: Path, monkeypatch: pytest.MonkeyPatch
     ):
         content = before.read_bytes()
-        monkeypatch.setattr("study.store.database.os.access", lambda *path: False)
+        monkeypatch.setattr("study.store.database._is_writable", lambda folder: False)
         with closing(Store(str(before))) as opened:
             assert [row["state"] for row in opened.cells("small")] == ["finished"] * 2 + ["open"]
             assert opened.witnesses("small") == []

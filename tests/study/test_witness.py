@@ -80,9 +80,21 @@ def test_only_the_panels_that_are_named_have_a_witness_and_each_cell_once(done):
 def test_a_witness_takes_a_small_share_of_the_time_but_one_epoch_at_least(done, monkeypatch):
     plan, store = done
     monkeypatch.setattr(module, "LEAST", 0.0)
+    monkeypatch.setattr(module, "REACH_SECONDS", 0.0)
     monkeypatch.setattr(module, "SHARE", 0.0)
     assert {w.epochs for w in call_witnesses(plan, store, ["sgd"])} == {1}
     monkeypatch.setattr(module, "SHARE", 1e9)
+    assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
+
+
+def test_a_witness_looks_further_than_the_trial_where_that_costs_little(done, monkeypatch):
+    plan, store = done
+    for name, value in (("LEAST", 0.0), ("SHARE", 0.0), ("REACH_SECONDS", 1e9)):
+        monkeypatch.setattr(module, name, value)
+    steps = -(-len(plan.data.train_targets) // plan.setting.batch_size)
+    monkeypatch.setattr(module, "REACH", 2 * steps)
+    assert {w.epochs for w in call_witnesses(plan, store, ["sgd"])} == {2}
+    monkeypatch.setattr(module, "REACH", 2 * steps + 1)
     assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
 
 

@@ -55,6 +55,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Tensor]]:
 
     monkeypatch.setattr(native, "compiled", compile_)
     monkeypatch.setattr(native, "load", libraries.__getitem__)
+    monkeypatch.setattr(native, "is_compiled", libraries.__contains__)
     return found
 
 
@@ -111,6 +112,33 @@ def test_what_is_known_to_be_compiled_is_not_even_traced(compiled: list[Sequence
     assert (noted.calls, len(compiled)) == (0, 1)
     make_program(noted, compiled=True, programs=known)(*tensors(3))  # a chunk of another size
     assert (noted.calls, len(compiled)) == (1, 2)
+
+
+def test_a_library_that_is_gone_is_compiled_anew(compiled: list[Sequence[Tensor]]):
+    programs, noted = Programs(), Noted()
+    make_program(Noted(), compiled=True, programs=programs)(*tensors())
+    (key,) = programs.graphs
+    theta, x = tensors()
+    known = Programs({key: "a library that is gone"})
+    found = make_program(noted, compiled=True, programs=known)(theta, x)
+    assert torch.equal(found[0], 2 * theta)
+    assert (noted.calls, len(compiled)) == (1, 2)
+
+
+def test_what_cannot_be_compiled_is_replayed_if_that_may_be(monkeypatch: pytest.MonkeyPatch):
+    def fails(*_: object) -> str:
+        raise OSError("failed to map segment from shared object")
+
+    monkeypatch.setattr(native, "compiled", fails)
+    with pytest.raises(OSError, match="failed to map"):
+        make_program(Noted(), compiled=True, programs=Programs())(*tensors())
+    told: list[str] = []
+    theta, x = tensors()
+    lenient = Programs(do_without=told.append)
+    found = make_program(Noted(), compiled=True, programs=lenient)(theta, x)
+    assert torch.equal(found[0], 2 * theta)
+    assert len(told) == 1
+    assert told[0].endswith("is not compiled: failed to map segment from shared object")
 
 
 def test_a_workers_chunks_share_what_was_traced(compiled: list[Sequence[Tensor]]):

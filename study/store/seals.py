@@ -1,0 +1,51 @@
+"""Seals: a digest beside each result, by which a reader sees that it is what was recorded.
+
+A database file has no checksums of its own, so a byte that a disk or a hand changed would be read
+as a number like any other. Whoever wants to may write a false number with its seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+Place = tuple[str, int, float, float]  # panel, seed, α, λ
+
+
+def cell_seal(
+    place: Place,
+    error: float,
+    train_loss: float | None,
+    test_loss: float | None,
+    diverged_epoch: int,
+) -> str:
+    """Of what a cell ended with."""
+    return _seal((*place, error, train_loss, test_loss, diverged_epoch))
+
+
+def curve_seal(place: Place, metric: str, data: bytes) -> str:
+    """Of a whole curve."""
+    return _seal((*place, metric), data)
+
+
+def study_seal(name: str, spec: str, fingerprint: str) -> str:
+    """Of what a study is."""
+    return _seal((name, spec, fingerprint))
+
+
+def witness_seal(facts: Sequence[object]) -> str:
+    """Of what a witness found."""
+    return _seal(tuple(facts))
+
+
+def holds(seal: object, expected: str) -> bool:
+    """Whether the seal is the expected one, or older than seals are."""
+    return seal is None or seal == expected
+
+
+def _seal(facts: tuple[object, ...], data: bytes = b"") -> str:
+    # SQLite keeps no sign of zero.
+    facts = tuple(0.0 if isinstance(fact, float) and fact == 0 else fact for fact in facts)
+    digest = hashlib.blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=8)
+    digest.update(data)
+    return digest.hexdigest()
