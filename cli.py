@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
+import io
+import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+import landscapes  # noqa: F401 - found here, before a user's file of this name can be
 from study.engine_names import ENGINE_NAMES, engine_name
 from study.errors import LandscapeError
+from study.interruption import exit_code, interruptible
 from study.metrics import METRICS, TOP5
 from study.printable import printable_lines
 
@@ -33,7 +39,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-INTERRUPTED = 130  # exit code of a command stopped by Ctrl-C, as shells have it
+FULL = (errno.ENOSPC, errno.EDQUOT)
+BROKEN_PIPE = 141  # exit code of a command whose reader has gone, as shells have it
 
 
 class Commands(click.Group):
@@ -41,11 +48,24 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn a domain error into its message and exit code."""
-        try:
-            return super().invoke(ctx)
-        except LandscapeError as e:
-            click.echo(printable_lines(f"Error: {e}"), err=True)
-            ctx.exit(e.exit_code)
+        with interruptible(insist=True):
+            try:
+                return super().invoke(ctx)
+            except LandscapeError as e:
+                click.echo(printable_lines(f"Error: {e}"), err=True)
+                ctx.exit(e.exit_code)
+            except KeyboardInterrupt:
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    click.echo("\nstopped", err=True)
+                ctx.exit(exit_code())
+            except BrokenPipeError:  # as after `| head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                ctx.exit(BROKEN_PIPE)
+            except OSError as e:
+                if e.errno not in FULL:
+                    raise
+                click.echo(f"Error: {e}: free some space; what is recorded is safe", err=True)
+                ctx.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Show the commands in the order of their use rather than of the alphabet."""
@@ -177,6 +197,14 @@ def training_options(*names: str) -> Callable[[Command], Command]:
     return add
 
 
+def _adapt_to_surroundings() -> None:
+    """Write "?" for what cannot be written, and draw into files, whatever is set elsewhere."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    os.environ["MPLBACKEND"] = "Agg"
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="landscape-study", prog_name="landscape")
 def main() -> None:
@@ -185,6 +213,7 @@ def main() -> None:
     Trains whole α × λ grids for optimizer/regularization pairs into a database, resumes what
     was interrupted, and draws the heatmaps. `landscape run` alone runs the embedded study.
     """
+    _adapt_to_surroundings()
 
 
 @main.command()
@@ -772,7 +801,7 @@ def _fetch(data_set: DataSet) -> None:
             fetch(data_set, show)
     except KeyboardInterrupt:
         click.echo(f"\nstopped; {data_set.name} goes on from here when asked again", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(exit_code()) from None
 
 
 def _console() -> Console:
@@ -991,7 +1020,7 @@ def _resumable(store: Store, name: str, again: str) -> Iterator[None]:
             f"\nstopped; {finished} finished cells are in {store.name}\ngo on with:  {again}",
             err=True,
         )
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(exit_code()) from None
 
 
 def _file_name(name: str, kind: FigureKind | None, own: FigureKind) -> str:

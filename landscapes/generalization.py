@@ -102,8 +102,10 @@ def _color(member: Member, look: dict[str, Any]) -> Any:
 
 def _draw_curve(curve: Curve, member: Member, look: dict[str, Any], ax: Axes) -> None:
     style = {"color": _color(member, look), "linestyle": look["linestyle"]}
+    epochs = len(curve.epochs)
+    marker = "." if epochs == 1 else ""  # a line of one point would not be seen
     ax.plot(
-        curve.epochs, curve.mean, **style, linewidth=line_width(len(curve.epochs)), gid="curve"
+        curve.epochs, curve.mean, **style, marker=marker, linewidth=line_width(epochs), gid="curve"
     )
 
 
@@ -156,6 +158,12 @@ def _draw_strip(family: Family, look: dict[str, Any], ax: Axes) -> None:
     ax.set_gid("strip")
 
 
+def _say_empty(ax: Axes, why: str) -> None:
+    """Where nothing can be drawn on a logarithmic axis."""
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT)
+    ax.set(xticks=[], yticks=[])
+
+
 def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     """Titles, limits and scales."""
     training, test, factor, loss = axes
@@ -177,5 +185,15 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     for ax, limit in zip(axes, limits, strict=True):
         if limit is not None:
             ax.set_ylim(*limit)
-    for axis in (training.yaxis, factor.xaxis, loss.xaxis):
-        log_axis(axis)
+    members = [member for family in record.families for member in family.members]
+    finals = [member.final for member in members if member.final is not None]
+    ever = any(loss > 0 for member in members for loss in member.loss.mean)
+    for axis, is_positive, what in (
+        (training.yaxis, ever or not members, "training loss"),
+        (factor.xaxis, any(member.lambda_ > 0 for member in members) or not members, "λ"),
+        (loss.xaxis, any(final.loss > 0 for final in finals) or not finals, "training loss"),
+    ):
+        if is_positive:
+            log_axis(axis)
+        else:
+            _say_empty(axis.axes, f"no {what} above 0")

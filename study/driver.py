@@ -17,8 +17,9 @@ from contextlib import suppress
 from study.checkpoint import remove_settled
 from study.errors import LandscapeError, StoreError, TrainingError
 from study.identity import require_same
+from study.interruption import interruptible
 from study.plan import Plan
-from study.pools import Pool, Processes, terminated_like_interrupted
+from study.pools import Pool, Processes
 from study.provenance import provenance
 from study.spec import Study
 from study.store import LEASE, PanelProgress, Store
@@ -81,7 +82,7 @@ def run(
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:
-        with terminated_like_interrupted(), crew:
+        with interruptible(), crew:
             _see_through(crew, store, presence, on_progress)
         presence.require()
     except BaseException as e:

@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import TypeVar
 
 import joblib
-import psutil
 import torch
 
 from study.errors import UsageError
+from study.machine import free_memory
 from study.spec import Study
 
 # Cells trained together where memory does not forbid it: on a CPU more of them leave the cache,
@@ -102,5 +102,5 @@ def room(devices: tuple[str, ...]) -> int:
     if devices[0].startswith("cuda"):
         free = min(torch.cuda.mem_get_info(d)[0] // devices.count(d) for d in set(devices))
     else:
-        free = psutil.virtual_memory().available // len(devices)
+        free = free_memory() // len(devices)
     return int(free * MEMORY_SHARE)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from types import FrameType
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+import study
 from study.errors import TrainingError, UsageError
 from study.store.database import parse_url
 from study.worker import Job, work
@@ -26,8 +28,6 @@ from study.worker import Job, work
 # took fifteen times as long as with a thousand, and longer; a thousand cost no time alone.
 SPINNING = {"GOMP_SPINCOUNT": "1000"}
 CONNECTING = 10  # seconds that a dask scheduler has to answer
-
-Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 class Pool(Protocol):
@@ -66,9 +66,9 @@ class Processes:
         self.executors: dict[Future[bool], ProcessPoolExecutor] = {}
 
     def start(self, job: Job, device: str) -> Future[bool]:
-        """Start a worker that ignores Ctrl-C: the parent decides what that means."""
-        executor = ProcessPoolExecutor(max_workers=1, env=SPINNING | os.environ)
-        with _ignoring_ctrl_c():
+        """Start a worker that hears no Ctrl-C: the parent decides what that means."""
+        with _ignoring_signals(), _own_packages_first():  # loky's own helper processes too
+            executor = ProcessPoolExecutor(max_workers=1, env=SPINNING | os.environ)
             future: Future[bool] = executor.submit(work, job, device)
         self.executors[future] = executor
         return future
@@ -215,28 +215,32 @@ def cluster_size(address: str, store: str) -> int:
 
 
 @contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does."""
+def _ignoring_signals() -> Iterator[None]:
+    """A process that is started meanwhile hears neither Ctrl-C nor that its terminal is closed.
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handling(signal.SIGTERM, interrupt):
-        yield
-
-
-def _ignoring_ctrl_c() -> AbstractContextManager[None]:
-    return _handling(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _handling(number: signal.Signals, handler: Handler) -> Iterator[None]:
-    """Handle a signal otherwise for a while; Python allows that in the main thread only."""
+    Python allows that in the main thread only.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(number, handler)
+    unheard = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in unheard}
     try:
         yield
     finally:
-        signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _own_packages_first() -> Iterator[None]:
+    """A process that is started finds this tool before a user's file of the same name.
+
+    `work` then takes the path of this process.
+    """
+    own = str(Path(study.__file__).parent.parent)
+    sys.path.insert(0, own)
+    try:
+        yield
+    finally:
+        sys.path.remove(own)

@@ -80,8 +80,10 @@ def work(job: Job, device: str) -> bool:
     Args:
         device: "cpu", "cuda:1", or "auto" for CUDA where this machine has some.
     """
-    sys.path += [folder for folder in job.path if folder not in sys.path]
-    if job.parent is not None:
+    if job.parent is None:  # on a machine whose own path is other
+        sys.path += [folder for folder in job.path if folder not in sys.path]
+    else:
+        sys.path[:] = job.path
         threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
     if device == "auto":
         device = "cuda:0" if torch.cuda.is_available() else "cpu"

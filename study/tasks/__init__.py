@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,9 @@ from study.errors import TaskError
 
 if TYPE_CHECKING:
     from study.tasks.task import Task
+
+
+OWN_NAMES = ("study", "landscapes", "cli")  # of this tool's packages
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,12 @@ def load_task(name: str) -> Task:
         TaskError: unknown, does not import, or not a task.
     """
     if is_user_task(name):
+        if name.partition(":")[0] in OWN_NAMES:
+            own = name.partition(":")[0]
+            raise TaskError(
+                f"task '{name}': the name '{own}' is this tool's own, so Python would not find "
+                f"yours: rename {own}.py"
+            )
         here = str(Path.cwd())
         if here not in sys.path:  # for good: the task may import its neighbours later
             sys.path.insert(0, here)
@@ -91,6 +102,16 @@ def load_task(name: str) -> Task:
     return _import_task(TASKS[name].path, name)
 
 
+@contextmanager
+def _without_arguments(module: str) -> Iterator[None]:
+    """What the module reads of a command line, while it is imported, is not this tool's."""
+    before, sys.argv = sys.argv, [module]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def _import_task(path: str, name: str) -> Task:
     from study.tasks.task import Task, require_task
 
@@ -98,7 +119,13 @@ def _import_task(path: str, name: str) -> Task:
     if not module_name or not attribute:
         raise TaskError(f"task '{name}': half a name: write package.module:name")
     try:
-        module = importlib.import_module(module_name)
+        with _without_arguments(module_name):
+            module = importlib.import_module(module_name)
+    except SystemExit as e:
+        raise TaskError(
+            f"task '{name}': importing '{module_name}' ended the program (SystemExit: {e.code}): "
+            "does it read the command line? Put that under if __name__ == '__main__'"
+        ) from e
     except Exception as e:  # whatever the user's module raises while it is imported
         raise TaskError(
             f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "

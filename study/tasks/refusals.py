@@ -287,7 +287,7 @@ def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
         return call()
     except LandscapeError:
         raise  # it says itself what is wrong: data that are not there
-    except Exception as e:  # whatever the user's code raises
+    except (Exception, SystemExit) as e:  # whatever the user's code raises
         raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
 
 

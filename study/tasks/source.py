@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-NOT_THE_USERS = ("study", "landscapes", "cli")
+from study.tasks import OWN_NAMES
 
 
 def source_digest(task: str) -> str:
@@ -55,7 +55,7 @@ def _origins(value: object) -> set[str]:
 def _is_users(name: str, module: ModuleType) -> bool:
     """Whether it is a file of the user's, and neither Python's nor an installed package's."""
     file = getattr(module, "__file__", None)
-    if file is None or name.partition(".")[0] in NOT_THE_USERS:
+    if file is None or name.partition(".")[0] in OWN_NAMES:
         return False
     path = Path(file).resolve()
     installed = (

@@ -262,22 +262,26 @@ def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Sto
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, times: int
 ):
+    """However often: impatient people press Ctrl-C again and again."""
     path = tmp_path / "slow.db"
     process = start_command(path, "--workers", "2", *LONG)
     wait_for(lambda: running_cells(path) == 16)
     children = descendants(process)
     started = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as the terminal does: the workers too
-    else:
-        process.send_signal(number)
+    for _ in range(times):
+        if number == signal.SIGTERM:
+            process.send_signal(number)
+        else:
+            os.killpg(process.pid, number)  # as the terminal does: the workers too
+        time.sleep(0.1)
     _, err = process.communicate(timeout=20)
     assert time.monotonic() - started < 5
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     again = f"landscape resume slow --workers 2 --engine vmap --task {TASKS}:slow --store {path}"
     assert f"go on with:  {again}\n" in err
     assert "Traceback" not in err
