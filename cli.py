@@ -691,7 +691,7 @@ def check(name: str | None, store: str) -> None:
     names = [name] if name else opened.names()
     faults = 0
     for finding in check(opened, names):
-        click.echo(f"{finding.what}\n  {finding.remedy}")
+        click.echo(printable_lines(f"{finding.what}\n  {finding.remedy}"))
         faults += finding.is_fault
     cells = sum(p.total for name in names for p in opened.progress(name))
     verdict = f"{faults} fault{'s' * (faults > 1)}" if faults else "all is well"

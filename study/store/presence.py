@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from study.errors import StoreError
@@ -60,16 +60,13 @@ class Presence:
         log_there = self.path is not None and self._files()[1] is not None
         if not log_there and self.seen[1] is not None:
             return False  # the log holds what is not in the file yet
-        try:
-            stranger = Store(self.store.url)
-        except StoreError:
-            return False
-        try:
-            return stranger.is_running(self.run_id)
-        except StoreError:
-            return False
-        finally:
-            stranger.close()
+        return self._is_in(self.store.url)
+
+    def _is_in(self, store: str) -> bool:
+        """Whether this run goes on in a database."""
+        with suppress(StoreError), closing(Store(store)) as found:
+            return found.is_running(self.run_id)
+        return False
 
     def _save(self) -> Path | None:
         """Write what the open file holds into a new one; where that is."""
@@ -78,7 +75,10 @@ class Presence:
         saved = self.path.with_name(f"{self.path.name}.saved-{os.getpid()}")
         with suppress(OSError, StoreError, sqlite3.Error):
             self.store.database.save_as(saved)
-            return saved
+            if self._is_in(str(saved)):
+                return saved
+        with suppress(OSError):
+            saved.unlink()  # who replaced the file took its log too
         return None
 
 

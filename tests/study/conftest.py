@@ -45,10 +45,13 @@ def any_store(store_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture
-def before(tmp_path: Path) -> Path:
-    """A database that a version of schema 3 wrote: two cells are finished, one is open."""
-    path, script = tmp_path / "before.db", DATABASES / "schema-3.sql"
+@pytest.fixture(params=[3, 4], ids="schema {}".format)
+def before(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A database that a version of an older schema wrote: two cells are finished, one is open.
+
+    That of schema 4 has a witness.
+    """
+    path, script = tmp_path / "before.db", DATABASES / f"schema-{request.param}.sql"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script.read_text())
     return path

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -13,7 +15,7 @@ import pytest
 
 from study import driver
 from study.driver import run
-from study.errors import TrainingError
+from study.errors import StoreError, StudyMismatchError, TrainingError
 from study.pools import Processes
 from study.provenance import Worker, provenance
 from study.spec import Study
@@ -238,6 +240,88 @@ def test_an_unfusable_task_is_trained_one_by_one(store: Store):
     assert plan.choice.engine == "referee"
     run(plan, store)
     assert all(row["test_error"] is not None for row in store.cells("small"))
+
+
+# ---- user code that misbehaves, and databases that go away --------------------------------------
+
+
+def test_a_cell_that_raises_is_trained_alone_then_given_up_and_the_rest_goes_on(store: Store):
+    study = make_study(
+        task=f"{TASKS}:refuses_infinity", pairs=("sgd",), alphas=(0.1, 1e39), lambdas=(0.0, 0.01)
+    )
+    run(planned(store, study, chunk=4), store)
+    states = {(row["alpha"], row["state"]) for row in store.cells("small")}
+    assert states == {(0.1, "finished"), (1e39, "failed")}
+    (reason,) = {failure.reason for failure in store.failures("small")}
+    assert reason.startswith("raised ValueError: logits must be finite (")
+    assert "user_tasks.py, line " in reason
+
+
+def test_what_raises_in_every_cell_ends_the_run_at_once(store: Store):
+    study = make_study(task=f"{TASKS}:fails")
+    with pytest.raises(TrainingError, match=r"RuntimeError: a fault in the user's network"):
+        run(planned(store, study), store)
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+def test_code_that_ends_the_program_ends_the_run_with_a_message(store: Store):
+    study = make_study(task=f"{TASKS}:leaves")
+    with pytest.raises(TrainingError, match=r"SystemExit: 0 \("):
+        run(planned(store, study), store)
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+def test_data_that_differ_from_process_to_process_are_not_mixed(store: Store):
+    study = make_study(task=f"{TASKS}:unseeded")
+    with pytest.raises(StudyMismatchError, match=r"a worker on .*its data\(\) differs from call"):
+        run(planned(store, study), store)
+    assert {row["state"] for row in store.cells("small")} == {"open"}
+
+
+@pytest.mark.slow
+def test_a_hang_before_the_first_cell_ends_the_run(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(driver, "LEASE", 5.0)
+    monkeypatch.setattr(driver, "LOADING", 1.0)
+    study = make_study(task=f"{TASKS}:hangs_at_first")
+    with pytest.raises(TrainingError, match=r"no worker began to train within 5 s: .* hangs"):
+        run(planned(store, study), store)
+
+
+class Spoiler:
+    """Does something to the database's file when the first cells are finished."""
+
+    def __init__(self, act: Callable[[Path], None], path: Path) -> None:
+        self.act, self.path, self.done = act, path, False
+
+    def __call__(self, progress: list[PanelProgress]) -> None:
+        if not self.done and any(p.finished for p in progress):
+            self.done = True
+            self.act(self.path)
+
+
+GONE: dict[str, Callable[[Path], None]] = {
+    "deleted": Path.unlink,
+    "moved": lambda path: path.rename(path.with_name("elsewhere.db")),
+    "overwritten": lambda path: path.write_bytes(b"something else"),
+    "replaced": lambda path: (path.unlink(), Store(str(path), create=True).close()),
+    "without its log": lambda path: path.with_name(f"{path.name}-wal").unlink(),
+}
+
+
+@pytest.mark.parametrize("act", GONE.values(), ids=GONE)
+def test_a_database_that_goes_away_is_never_taken_for_done(
+    tmp_path: Path, small_study: Study, act: Callable[[Path], None]
+):
+    path = tmp_path / "results.db"
+    with closing(Store(str(path), create=True)) as store:
+        study = small_study.change(task=f"{TASKS}:slow")
+        plan = planned(store, study, chunk=2)
+        with pytest.raises((StoreError, TrainingError)) as caught:
+            run(plan, store, Spoiler(act, path))
+    assert str(path) in str(caught.value)
+    for saved in tmp_path.glob("results.db.saved-*"):
+        with closing(Store(str(saved))) as kept:
+            assert any(row["state"] == "finished" for row in kept.cells("small"))
 
 
 # ---- engines ------------------------------------------------------------------------------------

@@ -916,13 +916,22 @@ class TestBadDatabases:
         indexes = {index["name"]: index["column_names"] for index in fresh.get_indexes(old)}
         assert "falls" in indexes["landscape_chunk_order"]
 
-    def test_a_database_that_the_version_before_wrote_is_upgraded(self, before: Path):
+    def test_a_database_that_a_version_before_wrote_is_upgraded(self, before: Path):
         with closing(Store(str(before))) as upgraded:
             upgraded.record_witness("small", WITNESS)
             assert upgraded.witnesses("small") == [WITNESS]
             assert [f.what for f in check(upgraded, ["small"])] == []
             train_all(upgraded, upgraded.study("small"))
             assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
+            assert [f.what for f in check(upgraded, ["small"])] == []
+
+    def test_what_it_holds_is_not_sealed_and_shown_all_the_same(self, before: Path):
+        with closing(Store(str(before))) as upgraded:
+            assert upgraded.identity("small").source is None
+            rows = upgraded.cells("small")
+            assert [row["test_error"] for row in rows][:2] == [0.0, 1.0]
+            assert [row["values"].tolist() for row in upgraded.curves("small")][:1] == [[2, 1, 0]]
+            assert upgraded.means("small")[0].error == 0.0
 
     def test_where_it_cannot_be_written_it_is_read_as_it_is(
         self, before: Path, monkeypatch: pytest.MonkeyPatch
@@ -931,7 +940,8 @@ class TestBadDatabases:
         monkeypatch.setattr("study.store.database._is_writable", lambda folder: False)
         with closing(Store(str(before))) as opened:
             assert [row["state"] for row in opened.cells("small")] == ["finished"] * 2 + ["open"]
-            assert opened.witnesses("small") == []
+            assert all(witness.agrees for witness in opened.witnesses("small"))
+            assert opened.identity("small").source is None
             assert list(check(opened, ["small"])) == []
             with pytest.raises(StoreError, match="write permission"):
                 opened.start_run("small", {})

@@ -89,6 +89,39 @@ def _twelve_classes() -> Data:
     return Data(inputs[:30], targets[:30], inputs[30:], targets[30:])
 
 
+class _RefuseInfinity(_Act):
+    """As a loss or network does that asserts finite numbers."""
+
+    def act(self, inputs: Tensor) -> None:
+        if not inputs.isfinite().all():
+            raise ValueError("logits must be finite")
+
+
+class _LeaveInWorker(_Act):
+    """Ends the program, as `sys.exit(0)` does, where a worker trains it."""
+
+    def act(self, inputs: Tensor) -> None:
+        if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]):
+            raise SystemExit(0)
+
+
+def _data_of_the_process() -> Data:
+    """Other data in every process, as without a seed."""
+    data = spirals.data()
+    noise = torch.randn(data.train_inputs.shape, generator=_generator(os.getpid()))
+    return replace(data, train_inputs=data.train_inputs + noise)
+
+
+def _data_that_hang() -> Data:
+    if os.getpid() != int(os.environ["LANDSCAPE_TEST_PARENT"]):
+        time.sleep(1e5)
+    return spirals.data()
+
+
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
 def _data_of_the_folder() -> Data:
     if not (data_folder() / "marker").exists():
         raise FileNotFoundError("no marker")
@@ -106,6 +139,14 @@ dies_of_infinity = replace(
 )
 dies_always = replace(spirals, name="dies-always", network=_with(_DieAlways()))
 fails = replace(spirals, name="fails", network=_with(_FailInWorker()))
+refuses_infinity = replace(
+    spirals,
+    name="refuses-infinity",
+    network=lambda: nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2), _RefuseInfinity()),
+)
+leaves = replace(spirals, name="leaves", network=_with(_LeaveInWorker()))
+hangs_at_first = replace(spirals, name="hangs-at-first", data=_data_that_hang)
+unseeded = replace(spirals, name="unseeded", data=_data_of_the_process)
 branching = replace(spirals, name="branching", network=_with(_Branch()))
 wrong_shape = replace(spirals, name="wrong-shape", network=lambda: nn.Linear(2, 5))
 needs_data = replace(spirals, name="needs-data", data=_data_of_the_folder)
