@@ -693,7 +693,7 @@ def check(name: str | None, store: str) -> None:
     for finding in check(opened, names):
         click.echo(printable_lines(f"{finding.what}\n  {finding.remedy}"))
         faults += finding.is_fault
-    cells = sum(p.total for name in names for p in opened.progress(name))
+    cells = sum(map(opened.count, names))
     verdict = f"{faults} fault{'s' * (faults > 1)}" if faults else "all is well"
     studies = f"{len(names)} stud{'y' if len(names) == 1 else 'ies'}"
     click.echo(f"{opened.name}: {studies}, {cells} cells: {verdict}")

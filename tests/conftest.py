@@ -40,9 +40,10 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _ctrl_c_arrives() -> None:
-    """Also at commands started from here, though a shell's `&` has these tests ignore it."""
+def _signals_arrive() -> None:
+    """Also at commands started from here, though a shell's `&` or nohup has these tests ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")

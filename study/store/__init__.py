@@ -383,6 +383,10 @@ class Store:
 
     # ---- reading ------------------------------------------------------------------------------
 
+    def count(self, name: str) -> int:
+        """How many cells the study has, over all seeds."""
+        return self._read(name, reading.count_cells)
+
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
         return self._read(name, reading.progress)

@@ -76,5 +76,21 @@ def where_known(connection: Connection, column: sa.Column[Any]) -> sa.ColumnElem
     return column if column.name in there else sa.null().label(column.name)
 
 
+class Bytes(TypeDecorator[bytes]):
+    """Bytes, or none."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def result_processor(self, dialect: object, coltype: object) -> Any:  # noqa: D102
+        return _bytes  # SQLAlchemy's own takes anything for bytes
+
+
+def _bytes(value: Any) -> bytes | None:
+    if value is None or isinstance(value, bytes):
+        return value
+    raise _wrong(value, "bytes belong")
+
+
 def _wrong(value: object, belongs: str) -> WrongValueError:
     return WrongValueError(f"{repr(value)[:40]} stands where {belongs}")

@@ -305,10 +305,11 @@ class Database:
                     raise self.error(e) from e
                 time.sleep(random.uniform(0.5, 1.5) * pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-            except (LookupError, WrongValueError) as e:
-                if type(e) not in (LookupError, WrongValueError):
+            except (LookupError, WrongValueError, UnicodeDecodeError) as e:
+                if isinstance(e, LookupError) and type(e) is not LookupError:
                     raise
-                # LookupError is SQLAlchemy's word for a state that there is not.
+                # LookupError is SQLAlchemy's word for a state that there is not; what SQLite says
+                # of a damaged file may quote it, and be no text.
                 raise StoreError(f"{self.name}: {e}: {REMEDIES['malformed']}") from e
 
     def _patience(self, e: DBAPIError) -> float:

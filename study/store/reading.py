@@ -139,12 +139,13 @@ def _finished(connection: Connection, name: str) -> Iterator[RowMapping]:
         )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
-        .join(_value, _value.c.trial_id == _cell.c.trial_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
         .where(_study.c.name == name, _chunk.c.state == "done")
     )
     for row in connection.execute(query).mappings():
         _require_sealed(name, row)
-        yield row
+        if row["test_error"] is not None:  # lost, before there were seals
+            yield row
 
 
 def is_sealed(row: RowMapping, error: Any) -> bool:
@@ -165,6 +166,12 @@ def _changed(name: str, row: RowMapping) -> StoreError:
         f"study '{name}': the results of {where}, λ = {row['lambda']:g}, were changed since they "
         f"were recorded: `landscape check {name}` says what else, and how to save the rest"
     )
+
+
+def count_cells(connection: Connection, name: str) -> int:
+    """How many cells there are, whatever became of them."""
+    query = sa.select(sa.func.count()).select_from(_cell).join(_chunk).join(_study)
+    return connection.scalar(query.where(_study.c.name == name)) or 0
 
 
 def workers(connection: Connection, name: str) -> list[WorkerNow]:

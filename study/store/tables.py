@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-from study.store.columns import Number, Whole, Words
+from study.store.columns import Bytes, Number, Whole, Words
 
 SCHEMA_VERSION = 5
 
@@ -96,7 +96,7 @@ curve_table = sa.Table(
     sa.Column("trial_id", Whole, primary_key=True, autoincrement=False),
     sa.Column("metric", Words(32), primary_key=True),
     sa.Column("n", Whole, nullable=False),  # epochs
-    sa.Column("data", sa.LargeBinary, nullable=False),  # n little-endian float32
+    sa.Column("data", Bytes, nullable=False),  # n little-endian float32
     sa.Column("seal", Words(16)),  # see `seals`; null: older
 )
 

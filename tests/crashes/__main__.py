@@ -1,9 +1,11 @@
 """The long siege: hundreds of kills, on SQLite and on PostgreSQL, and what the ledger found.
 
     python -m tests.crashes [--kills 500] [--postgres-kills 200] [--run-kills 20] [--seed 0]
+                            [--bytes 10000] [--exit 30] [--identity 100]
 
-Exits with 1 unless no cell is lost, doubled, stuck or torn, and runs of the command line that were
-killed end with the bits of one that was not.
+Exits with 1 unless no cell is lost, doubled, stuck or torn, runs of the command line that were
+killed end with the bits of one that was not, and what is damaged, taken away or something else
+gives the truth, a message, or nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from tests.crashes.damage import change_bytes, hold_something_else, take_away
 from tests.crashes.harness import Report, Siege, report_lines
 from tests.crashes.runs import besiege
 from tests.postgres import Server, binaries, fresh_database, running_server
@@ -26,10 +29,22 @@ RESTART = 8.0  # seconds between crashes of the server
 @click.option("--kills", default=500, show_default=True, help="On SQLite.")
 @click.option("--postgres-kills", default=200, show_default=True)
 @click.option("--run-kills", default=20, show_default=True, help="Of `landscape run`.")
+@click.option("--bytes", "bytes_", default=10_000, show_default=True, help="That are changed.")
+@click.option("--exit", "exits", default=30, show_default=True, help="Databases taken away.")
+@click.option("--identity", default=100, show_default=True, help="Workers with other data.")
 @click.option("--workers", default=4, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def main(kills: int, postgres_kills: int, run_kills: int, workers: int, seed: int) -> None:
-    """Kill workers until so many are dead, then count."""
+def main(
+    kills: int,
+    postgres_kills: int,
+    run_kills: int,
+    bytes_: int,
+    exits: int,
+    identity: int,
+    workers: int,
+    seed: int,
+) -> None:
+    """Kill workers until so many are dead, then count; and do other harm. 0 leaves a part out."""
     if postgres_kills and binaries() is None:
         raise click.UsageError("PostgreSQL is not installed: give --postgres-kills 0")
     found = False
@@ -43,6 +58,17 @@ def main(kills: int, postgres_kills: int, run_kills: int, workers: int, seed: in
         told = ", ".join(f"{way} {count}" for way, count in died.items())
         click.echo("\n".join([f"landscape run: {told}; {len(wrong)} differences", *wrong]))
         found = found or bool(wrong)
+    for title, harm, count in (
+        ("changed bytes", change_bytes, bytes_),
+        ("databases taken away", take_away, exits),
+        ("workers with other data", hold_something_else, identity),
+    ):
+        if count:
+            with tempfile.TemporaryDirectory(prefix="crashes-") as folder:
+                results = harm(Path(folder), count, seed)
+            lines = (f"  {result}: {times}" for result, times in sorted(results.items()))
+            click.echo("\n".join([f"{title}: {count}", *lines]))
+            found = found or any("FALSE" in result for result in results)
     raise SystemExit(found)
 
 

@@ -22,6 +22,7 @@ from study.spec import Study
 from study.store import PanelProgress, Store
 from study.worker import Job
 from tests.conftest import make_study
+from tests.crashes.damage import GONE
 from tests.study.runs import (
     LONG,
     TASKS,
@@ -297,15 +298,6 @@ class Spoiler:
         if not self.done and any(p.finished for p in progress):
             self.done = True
             self.act(self.path)
-
-
-GONE: dict[str, Callable[[Path], None]] = {
-    "deleted": Path.unlink,
-    "moved": lambda path: path.rename(path.with_name("elsewhere.db")),
-    "overwritten": lambda path: path.write_bytes(b"something else"),
-    "replaced": lambda path: (path.unlink(), Store(str(path), create=True).close()),
-    "without its log": lambda path: path.with_name(f"{path.name}-wal").unlink(),
-}
 
 
 @pytest.mark.parametrize("act", GONE.values(), ids=GONE)

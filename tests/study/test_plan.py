@@ -41,7 +41,7 @@ def free_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
     class Memory:
         available = 2**40
 
-    monkeypatch.setattr(layout_module.psutil, "virtual_memory", lambda: Memory)
+    monkeypatch.setattr(layout_module, "free_memory", lambda: Memory.available)
     return Memory
 
 

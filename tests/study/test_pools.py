@@ -95,7 +95,7 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(cluster, tmp_path: Pat
     wait_for(lambda: running_cells(path) > 0)
     process.terminate()
     _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 143
     again = f"landscape resume slow --dask {cluster[0]} --task {TASKS}:slow --store {path}"
     assert f"go on with:  {again}\n" in told
     assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
