@@ -1,20 +1,44 @@
-# Everything runs in .venv, made on first use with pinned versions.
+# Everything runs in .venv, made on first use with the versions and hashes of requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
+# By exact version: a range would pull the newest build with all its CUDA packages. It stands in no
+# lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.
+TORCH ?= torch==2.13.0
+OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-, cublas \
+	cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse \
+	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
-.PHONY: demo setup test test-fast test-postgres test-arithmetic lint format notebooks bench bench-gpu figures clean
+.PHONY: demo setup test test-fast test-postgres test-arithmetic lint format notebooks bench \
+	bench-gpu figures lock outdated clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
 
 setup: .venv/installed
 
-# torch first and by exact version: a range would pull the newest build with all its CUDA packages.
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
+
+lock:  ## renew requirements.lock with the newest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet uv
+	.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --upgrade $(addprefix --no-emit-package , $(OF_TORCH)) \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+outdated:  ## the fast tests with the newest versions that pyproject.toml allows; run it monthly
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/pip install --quiet $(TORCH)
+	.venv-newest/bin/pip install --quiet --editable '.[dev]'
+	.venv-newest/bin/pip freeze --exclude-editable | sort > .venv-newest/versions
+	sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\).*/\1/p' requirements.lock | sort | \
+		diff --ignore-case - .venv-newest/versions | grep '^[<>]' || true
+	.venv-newest/bin/pytest --numprocesses auto -m "not slow and not notebook"
 
 test: setup  ## all tests but the notebooks, one process per core
 	$(BIN)/pytest --numprocesses auto -m "not notebook"
@@ -67,4 +91,4 @@ bench-gpu: setup  ## the same on a GPU, where there is one: less than 8 minutes
 	$(BIN)/python -m benchmarks.gpu
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-newest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

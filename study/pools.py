@@ -79,12 +79,12 @@ class Processes:
 
     def process(self, future: Future[bool]) -> int | None:
         """The process id of a worker."""
-        return next(iter(self.executors[future]._processes or ()), None)
+        return next(iter(_process_ids(self.executors[future])), None)
 
     def look_after(self, silent: Collection[int]) -> None:
         """Kill workers with these process ids."""
         for executor in self.executors.values():
-            for pid in {*list(executor._processes or ())} & set(silent):
+            for pid in _process_ids(executor) & set(silent):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -244,3 +244,8 @@ def _own_packages_first() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(own)
+
+
+def _process_ids(executor: ProcessPoolExecutor) -> set[int]:
+    """Of its processes, which loky keeps to itself; none where another version hides them."""
+    return {*list(getattr(executor, "_processes", None) or ())}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from study.errors import SpecError
 
@@ -84,13 +84,13 @@ def explain(e: ValidationError, where: str) -> str:
     return "\n".join(lines)
 
 
-def _message(error: ErrorDetails) -> str:
+def _message(error: Mapping[str, object]) -> str:
     """What is wrong, and what was found."""
     if error["type"] == "missing":
         return "missing: please give it"
     if error["type"] == "extra_forbidden":
         return "unknown key: remove it or correct its spelling"
-    message = error["msg"].removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ")
     found = repr(error["input"])
     shown = found if len(found) <= SHOWN else f"{found[:SHOWN]}…"
     return message if error["type"] == "value_error" else f"{message}, found {shown}"

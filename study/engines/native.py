@@ -62,7 +62,9 @@ def load(name: str) -> Callable[..., Sequence[Tensor]]:
     """The machine code of that name, to be called with tensors of the kinds it was traced for."""
     # PyTorch's public loader imports its compiler, 2.2 s in every worker, and unpacks into a
     # temporary folder that a killed worker leaves behind; this takes 4 ms (torch 2.13).
-    runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(_path(name)), 1)
+    make = _runner()
+    assert make is not None, "see why_not"
+    runner = make(str(_path(name)), 1)
 
     def run(*tensors: Tensor) -> Sequence[Tensor]:
         found: Sequence[Tensor] = runner.run(list(tensors))
@@ -71,11 +73,21 @@ def load(name: str) -> Callable[..., Sequence[Tensor]]:
     return run
 
 
+def _runner() -> Callable[..., Any] | None:
+    """What loads a library; None where this version of PyTorch has none by this name."""
+    found: Callable[..., Any] | None = getattr(
+        getattr(torch._C, "_aoti", None), "AOTIModelContainerRunnerCpu", None
+    )
+    return found
+
+
 def why_not() -> str | None:
     """Why nothing can be compiled here; None if it can."""
     compiler = os.environ.get("CXX", "clang++" if platform.system() == "Darwin" else "g++")
     if platform.system() == "Windows":
         return "not tried on Windows"
+    if _runner() is None:
+        return f"PyTorch {torch.__version__} loads no compiled graphs as 2.6 to 2.13 do"
     if shutil.which(compiler) is None:
         return f"no C++ compiler here ({compiler})"
     return None if _works(compiler) else f"the C++ compiler here does not work ({compiler})"
