@@ -117,6 +117,8 @@ def _given_url(store: str) -> URL:
         raise _no_url(store, str(e)) from e
     if backend not in BACKENDS:
         raise _no_url(store, f"'{backend}' is not supported")
+    if "@" in (url.host or ""):
+        raise _no_url(store, "a password that holds an '@' has %40 there")
     return url if backend == "sqlite" else url.set(drivername=POSTGRES)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from study.errors import SpecError
+from study.errors import SpecError, UsageError
 from study.request import Changes, requested_study
 from study.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
 
@@ -43,3 +43,13 @@ def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, sche
 def test_a_wrong_schedule_is_told(text: str, message: str):
     with pytest.raises(SpecError, match=message):
         requested_study("digits-fig2", Changes(schedule=text))
+
+
+@pytest.mark.parametrize("length", [200, 201, 4000])
+def test_a_name_that_no_file_can_bear_is_refused(length: int):
+    changes = Changes(name="n" * length)
+    if length <= 200:
+        assert requested_study("digits-fig2", changes).name == "n" * length
+        return
+    with pytest.raises(UsageError, match=rf"has {length} characters, files can bear 200"):
+        requested_study("digits-fig2", changes)

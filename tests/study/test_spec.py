@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 import tomllib
 
 import pytest
@@ -268,6 +269,46 @@ STUDY = st.builds(
 ).map(Study.model_validate)
 
 
+def _with(line: str, text: str) -> str:
+    """A study file with this line in the place of its own of that name."""
+    own = line.partition(" =")[0]
+    kept = re.sub(rf"^{own} = (\[\n(    .*\n)*\]|.*)\n", "", text, flags=re.MULTILINE)
+    return f"{line}\n{kept}"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("seeds = 3000000000", "seeds: more seeds than 10000: give fewer"),
+        ("seeds = " + "9" * 5000, "broken TOML"),
+        ("x = " + "[" * 5000, "nested too deeply to be a study"),
+        ("batch_size = 1" + "0" * 30, "batch_size: Input should be less than or equal to"),
+        ("batch_size = '" + "9" * 9000 + "'", "…"),
+        ('task = "\\u001b]0;"', "task: '\\x1b]0;' names no task: it holds unprintable characters"),
+    ],
+    ids=["seeds", "digits", "depth", "batch size", "long", "unprintable"],
+)
+def test_what_is_far_too_much_is_told_before_it_is_built(line: str, message: str):
+    began = time.monotonic()
+    with pytest.raises(SpecError) as caught:
+        Study.from_toml(_with(line, study().to_toml()), "here")
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    assert time.monotonic() - began < 1
+
+
+def test_a_study_has_at_most_a_million_cells():
+    axis = {"log2": [-100, 100]}
+    with pytest.raises(SpecError, match=r"40401000 cells are more than 1000000: make several"):
+        study(seeds=1000, panel=[{"pair": "sgd", "alpha": axis, "lambda": axis}])
+
+
+def test_values_that_differ_by_rounding_are_one():
+    axis = Axis(values=(0.1 * 3, 0.3, 0.7))
+    assert axis.values == (0.3, 0.7)
+    assert axis.union(Axis(values=(0.1 * 7, 0.9))).values == (0.3, 0.7, 0.9)
+
+
 @settings(max_examples=300)
 @given(STUDY)
 def test_every_study_survives_toml_to_the_bit(original):
@@ -366,6 +407,11 @@ WRONG_PANELS = {
     ),
     "alpha true": ({"alpha": [True]}, "alpha 1: Input should be a valid number, found Tr"),
     "alpha missing": ({"alpha": None}, "alpha: None is no axis"),
+    "alpha of many": ({"alpha": [k / 7 for k in range(1, 1002)]}, "alpha: 1001 values are more"),
+    "epochs of years": (
+        {"epochs": 10**9},
+        "epochs: Input should be less than or equal to 1000000",
+    ),
     "lambda negative": ({"lambda": [-1e-9]}, "lambda: -1e-09 is not a finite number"),
     "lambda nan": ({"lambda": [0.0, math.nan]}, "lambda: nan is not a finite number"),
     "lambda twice zero": ({"lambda": [0, 0.0, -0.0]}, "lambda: 0.0 stands there more tha"),

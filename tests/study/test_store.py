@@ -95,7 +95,26 @@ def train_all(store: Store, study: Study, identity: Identity = IDENTITY) -> list
     return claims
 
 
+def results_of(store: Store, name: str) -> dict[tuple[object, ...], float]:
+    """The error of each cell, by where it lies."""
+    return {
+        (row["panel"], row["seed"], row["alpha"], row["lambda"]): row["test_error"]
+        for row in store.cells(name)
+    }
+
+
 class TestCreate:
+    def test_what_was_deleted_in_optuna_is_trained_again(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        train_all(store, small_study.change(name="other"))
+        before = results_of(store, "small")
+        optuna.delete_study(study_name="small/sgd/seed0", storage=store.url)
+        assert create(store, small_study) == 6
+        assert {row["state"] for row in store.cells("small")} == {"finished", "open"}
+        train_all(store, small_study)
+        assert results_of(store, "small") == before
+        assert [f.what for f in check(store, store.names()) if f.is_fault] == []
+
     def test_every_cell_of_every_panel_and_seed_becomes_a_waiting_trial(self, store: Store):
         assert create(store, make_study(seeds=2)) == 2 * 2 * 6
         cells = store.cells("small")
@@ -995,6 +1014,38 @@ class TestBadDatabases:
     def test_a_url_that_is_none(self, url: str):
         with pytest.raises(UsageError, match="--store"):
             Store(url)
+
+    @pytest.mark.parametrize(
+        "name", ["a?b.db", "a#b.db", "a%41.db", "a b.db", "ä=1&x.db", "a:b.db"]
+    )
+    def test_a_path_is_a_path(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_study: Study, name: str
+    ):
+        monkeypatch.chdir(tmp_path)
+        for path in (name, str(tmp_path / name)):
+            with closing(Store(path, create=True)) as store:
+                create(store, small_study)
+                with closing(Store(store.url)) as again:  # as workers open it
+                    assert again.names() == ["small"]
+                loaded = optuna.load_study(study_name="small/sgd/seed0", storage=store.url)
+                assert len(loaded.trials) == 6
+        assert {path.name for path in tmp_path.glob("*.db")} == {name}
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://me:s3cret@nowhere.invalid/x",
+            "postgresql://nowhere.invalid/x?password=s3cret",
+            "postgresql://me:s3cret@nowhere.invalid:port/x",
+            "postgresql://me:s3@cret@nowhere.invalid:1/x?sslpassword=s3cret",
+            "mysql://me:s3cret@h/x",
+            "postgresql+nosuch://me:s3cret@h/x",
+        ],
+    )
+    def test_no_message_holds_a_password(self, url: str):
+        with pytest.raises((StoreError, UsageError)) as caught:
+            Store(url)
+        assert "cret" not in str(caught.value)
 
     def test_an_unknown_study_is_named_beside_the_known_ones(
         self, store: Store, small_study: Study
