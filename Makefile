@@ -8,7 +8,7 @@ OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix 
 	cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse \
 	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
-.PHONY: demo setup test test-fast test-postgres test-arithmetic lint format notebooks bench \
+.PHONY: demo setup test test-fast test-all test-postgres test-arithmetic lint format notebooks bench \
 	bench-gpu figures lock outdated clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
@@ -30,7 +30,7 @@ lock:  ## renew requirements.lock with the newest versions that pyproject.toml a
 		--generate-hashes --no-annotate --upgrade $(addprefix --no-emit-package , $(OF_TORCH)) \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
-outdated:  ## the fast tests with the newest versions that pyproject.toml allows; run it monthly
+outdated:  ## the tests with the newest versions that pyproject.toml allows; run it monthly
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/pip install --quiet $(TORCH)
@@ -38,16 +38,19 @@ outdated:  ## the fast tests with the newest versions that pyproject.toml allows
 	.venv-newest/bin/pip freeze --exclude-editable | sort > .venv-newest/versions
 	sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\).*/\1/p' requirements.lock | sort | \
 		diff --ignore-case - .venv-newest/versions | grep '^[<>]' || true
-	.venv-newest/bin/pytest --numprocesses auto -m "not slow and not notebook"
+	.venv-newest/bin/pytest --numprocesses auto -m "not long and not notebook"
 
-test: setup  ## all tests but the notebooks, one process per core
+test: setup  ## the tests but those that take long, one process per core: less than five minutes
+	$(BIN)/pytest --numprocesses auto -m "not long and not notebook"
+
+test-fast: setup  ## those that take a moment each: less than two minutes
+	$(BIN)/pytest --numprocesses auto -m "not slow and not long and not notebook"
+
+test-all: setup  ## all tests but the notebooks
 	$(BIN)/pytest --numprocesses auto -m "not notebook"
 
-test-fast: setup  ## the tests that take less than a few seconds each
-	$(BIN)/pytest --numprocesses auto -m "not slow and not notebook"
-
 test-postgres: setup  ## all tests, beside a PostgreSQL server of their own
-	$(BIN)/python -m tests.postgres $(MAKE) test
+	$(BIN)/python -m tests.postgres $(MAKE) test-all
 
 # PyTorch, MKL and oneDNN choose their code when they load. MKL follows the first of its variables
 # on processors of Intel, the second on all.
@@ -55,7 +58,7 @@ LOWEST := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=CO
 	ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-ARITHMETIC := $(BIN)/pytest --numprocesses auto -m "arithmetic and not slow"
+ARITHMETIC := $(BIN)/pytest --numprocesses auto -m "arithmetic and not long"
 
 test-arithmetic: setup  ## tests that compare numbers, under the lowest instruction set and AVX2
 	$(LOWEST) $(ARITHMETIC)

@@ -72,7 +72,7 @@ SMALL_RUN = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_run_trains_draws_and_a_second_run_does_nothing(tmp_path: Path):
     path = tmp_path / "new" / "runs.db"
     first = landscape(*SMALL_RUN, "--store", path)
@@ -119,7 +119,7 @@ def test_dry_run_counts_only_what_is_missing(half_done: Path):
     assert re.search(r"adamw adamw cosine 3 3 × 3 × 1 9 1 ", words)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_resume_finishes_what_is_open(half_done: Path):
     result = landscape("resume", "small", "--task", SPIRALS, "--store", half_done, "--no-plot")
     assert result.exit_code == 0
@@ -269,7 +269,7 @@ def test_what_is_only_queued_needs_no_cluster(tmp_path: Path):
     assert "--queue trains nothing: leave out --dask" in result.output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("option", [("--task", SPIRALS), ("--trust-task",)], ids=["task", "trust"])
 def test_a_worker_trains_what_is_open(half_done: Path, option: tuple[str, ...]):
     result = landscape("worker", "small", *option, "--store", half_done, "--workers", 1)
@@ -292,7 +292,7 @@ def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_do
     [
         ("nonsense", "no address: write tcp://nonsense, or the like"),
         ("tcp://nonsense", "it names no port, as in tcp://HOST:8786"),
-        pytest.param("tcp://localhost:1", "dask scheduler", marks=pytest.mark.slow),
+        pytest.param("tcp://localhost:1", "dask scheduler", marks=pytest.mark.long),
     ],
 )
 def test_a_cluster_that_is_not_there(tmp_path: Path, address: str, message: str):
@@ -558,7 +558,7 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
     assert [plan.choice.engine for plan in plans] == ["referee", "vmap"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(native.why_not() is not None, reason=str(native.why_not()))
 def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_cache: Path):
     """In processes of their own, which leave no warning; about half a minute."""

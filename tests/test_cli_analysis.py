@@ -17,6 +17,8 @@ from tests.conftest import SPIRALS
 from tests.test_cli import SMALL_RUN, landscape
 from tests.valleys import fill, restart_study, valley_error, valley_study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def valley(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,7 +54,7 @@ class TestPlot:
             (("--kind", "slices"), "valley-slices.png"),
             (("--contours", "--width", "page"), "valley.png"),
             pytest.param(
-                ("--reference", "fig2", "--top", 5), "valley.png", marks=pytest.mark.slow
+                ("--reference", "fig2", "--top", 5), "valley.png", marks=pytest.mark.long
             ),
             (("--kind", "slices", "--width", "column", "--span", 2), "valley-slices.png"),
         ],
@@ -196,7 +198,7 @@ class TestExtend:
             connection.execute("VACUUM INTO ?", (str(path),))
         return path
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_a_side_is_added_and_only_new_cells_are_trained(self, path: Path):
         before = Store(str(path)).cells("small")
         result = landscape(
@@ -212,7 +214,7 @@ class TestExtend:
             ("sgd", 0.0125, "finished")
         }
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_auto_extend_ends_after_its_rounds(self, path: Path):
         arguments = ("--task", SPIRALS, "--store", path, "--no-plot", "--auto-extend", 2)
         result = landscape("resume", "small", *arguments)
@@ -223,7 +225,7 @@ class TestExtend:
         assert {row["state"] for row in cells} == {"finished"}
         assert (len(cells) > 12) is (rounds > 0)
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_a_dry_run_trains_nothing(self, path: Path):
         before = Store(str(path)).cells("small")
         arguments = ("--side", "alpha-high", "--task", SPIRALS, "--store", path, "--dry-run")

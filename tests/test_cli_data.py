@@ -130,7 +130,7 @@ def test_the_data_set_of_every_task_is_known():
         assert f"(`landscape data {name}`)" in tasks
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_look_where_the_command_line_said(tmp_path: Path):
     (tmp_path / "marker").write_text("")
     task = "tests.study.user_tasks:needs_data"

@@ -130,7 +130,7 @@ def test_the_tables_of_findings_are_those_of_the_reference_studies():
         assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     panel = load_preset("digits-fig2").panel("adamw")

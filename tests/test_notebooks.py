@@ -41,7 +41,7 @@ def small_fig2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.notebook
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the Jupyter client's own
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -14,6 +14,8 @@ from study.tasks import OWN_NAMES
 from tests.conftest import make_study
 from tests.study.test_store import train_all
 
+pytestmark = pytest.mark.slow
+
 LANDSCAPE = [sys.executable, "-c", "from cli import main; main()"]
 ROOT = Path(__file__).parent.parent
 
@@ -75,7 +77,7 @@ def trains(folder: Path, **environment: str | None) -> subprocess.CompletedProce
     return done
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "environment",
     [

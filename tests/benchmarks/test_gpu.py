@@ -26,6 +26,8 @@ from study.tasks.data_sets import CHANNELS, SIDE
 from tests.benchmarks.test_main import README, keys
 from tests.benchmarks.test_tables import MACHINE, one
 
+pytestmark = pytest.mark.slow
+
 DIGITS = SYNTHETIC["digits"]
 
 
@@ -245,7 +247,7 @@ GPU = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda:0", marks=GPU)])
 def test_everything_works_and_every_result_is_explained(tmp_path: Path, device: str):
     names = ("digits", "mnist5k")

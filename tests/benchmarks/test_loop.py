@@ -17,7 +17,7 @@ CHEAP = NETWORKS["digits"].study(quick=True)
 BEST = {"sgd": (0.1, 0.01), "sgdw": (0.1, 0.001), "adam": (0.01, 0.01), "adamw": (0.01, 0.001)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_loops_train_the_same_cells_once_in_one_process_or_two(tmp_path: Path):
     found = []
     for shares in (1, 2):  # one after the other in this process: none to wait for

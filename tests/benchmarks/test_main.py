@@ -80,7 +80,7 @@ def test_a_part_that_fails_is_not_written_and_does_not_stop_the_others(
     assert {path.name for path in tmp_path.iterdir()} == {"analysis.json", "speed.md"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_everything_works_and_every_result_is_explained(tmp_path: Path):
     parts = ["throughput-mlp1d", *(name for name in PARTS if not name.startswith("throughput"))]
     options = [option for name in parts for option in ("--only", name)]

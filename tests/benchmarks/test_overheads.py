@@ -30,7 +30,7 @@ def test_evaluation_is_what_a_run_takes_less_without_it():
     assert evaluation_share(pairs)["median"] == 0.25
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_loading_data_is_timed_in_a_process_of_its_own():
     (seconds,) = data_seconds("digits", 1)
     assert 0 < seconds < 60

@@ -11,7 +11,7 @@ from benchmarks.queue import drain
 from study.store import Store
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_queue_is_emptied_and_every_wait_noted(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/queue.db"
     seconds, waits = drain(url, workers=2, size=4, count=6)

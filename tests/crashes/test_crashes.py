@@ -22,6 +22,8 @@ from tests.crashes.ledger import Counts, acknowledge, audit, true_outcome
 from tests.crashes.victims import Life, chunks_of_eight, is_refused, live
 from tests.postgres import URL, fresh_database
 
+pytestmark = pytest.mark.slow
+
 NOTHING = Counts()
 
 
@@ -112,7 +114,7 @@ def test_the_ledger_finds_what_was_never_done(tmp_path: Path, ledger: Path):
 # ---- kills --------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_doubled_stuck_or_torn_on_sqlite(tmp_path: Path, seed: int):
     report = Siege(f"sqlite:///{tmp_path}/crashes.db", tmp_path, kills=25, seed=seed)()
@@ -120,7 +122,7 @@ def test_nothing_is_lost_doubled_stuck_or_torn_on_sqlite(tmp_path: Path, seed: i
     assert sum(report.kills.values()) >= 25
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.postgres
 def test_nothing_is_lost_doubled_stuck_or_torn_on_postgresql(tmp_path: Path):
     server = os.environ.get(URL)
@@ -131,7 +133,7 @@ def test_nothing_is_lost_doubled_stuck_or_torn_on_postgresql(tmp_path: Path):
     assert report.counts == NOTHING
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sixteen_workers_share_one_file(tmp_path: Path):
     report = Siege(f"sqlite:///{tmp_path}/crashes.db", tmp_path, 0, workers=16, cells=1024)()
     assert report.counts == NOTHING

@@ -17,6 +17,8 @@ from tests.faults.subjects import CHUNKS, KEEPER, READER
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import NETWORKS
 
+pytestmark = pytest.mark.slow
+
 QUICK = (
     "gradients of two cells swapped",
     "l2 instead of decoupled",
@@ -81,7 +83,7 @@ def test_what_a_checkpoint_forgets_is_a_reason_to_have_none():
     assert trial.no_checkpoint == "after step 6 the buffer `norm.running_mean` of cell 1 differs"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_fault_is_caught_as_far_as_it_shows():
     """What the referee shares is held by independent loops: see tests/study/references.py."""
     found = {row.name: row for row in judged(["vmap"])}
@@ -107,11 +109,11 @@ def test_whole_engines_are_not_said_to_be_wrong(task, interrupted):
     [
         *(("vmap", name) for name in sorted(SOON)),
         *(
-            pytest.param("vmap", name, marks=pytest.mark.slow)
+            pytest.param("vmap", name, marks=pytest.mark.long)
             for name in NETWORKS
             if name not in SOON
         ),
-        *(pytest.param("captured", name, marks=pytest.mark.slow) for name in sorted(SOON)),
+        *(pytest.param("captured", name, marks=pytest.mark.long) for name in sorted(SOON)),
     ],
 )
 def test_whole_engines_are_not_said_to_be_wrong_of_other_networks(engine, name):

@@ -19,6 +19,8 @@ from tests.fuzz.inputs import (
     study_files,
 )
 
+pytestmark = pytest.mark.slow
+
 few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 

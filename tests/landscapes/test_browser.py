@@ -24,7 +24,7 @@ DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}  # C
 SMALLEST = 6.5  # CSS pixels that the smallest letters of a figure may have on a phone
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]

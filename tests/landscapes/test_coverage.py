@@ -15,7 +15,7 @@ SD = 0.27  # points
 OFF = (0.3, -0.2)  # octaves; minima lie between the cells
 REPEATS = 60
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def simulate(degrees: float, seeds: int) -> list[Separability]:

@@ -39,6 +39,8 @@ from study.store import Store
 from study.witness_record import DOUBT, Witness, marked
 from tests.valleys import EPOCHS, fill, restart_study, valley_study
 
+pytestmark = pytest.mark.slow
+
 AGREES = Witness("adamw", 1, 0.01, 0.0005, 4, recorded=2.5, found=2.52, rounding=0.01, agrees=True)
 WHY = "train loss after epoch 3: 0.52 recorded, 0.71 by the plain loop"
 DIFFERS = Witness(

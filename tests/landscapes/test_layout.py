@@ -19,6 +19,8 @@ from landscapes.style import colormap, save
 from study.errors import UsageError
 from study.spec import Axis
 
+pytestmark = pytest.mark.slow
+
 
 def bowl(rows, columns):
     """Errors that rise from 2 in the middle, with noise."""

@@ -21,6 +21,8 @@ from study.spec import Axis
 from study.store import Store
 from tests.valleys import fill, restart_study, valley_error, valley_study
 
+pytestmark = pytest.mark.slow
+
 nan = float("nan")
 
 

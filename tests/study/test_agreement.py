@@ -29,9 +29,11 @@ from tests.study.networks import (
 )
 from tests.study.trials import tried, why_not
 
+pytestmark = pytest.mark.slow
+
 SLOW = ("Shake-Shake", "attention")  # to trace
 FUSED = [
-    pytest.param(*row, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+    pytest.param(*row, id=name, marks=[pytest.mark.long] if name in SLOW else [])
     for name, row in NETWORKS.items()
 ]
 

@@ -23,6 +23,8 @@ from study.store.merging import merge
 from tests.conftest import make_outcome, make_study
 from tests.study.test_store import WITNESS, begin, create, train_all
 
+pytestmark = pytest.mark.slow
+
 ONE = "(SELECT min(trial_id) FROM landscape_cell)"
 LAST_DONE = "(SELECT max(trial_id) FROM landscape_cell WHERE diverged_epoch IS NOT NULL)"
 LAST = "(SELECT max(trial_id) FROM landscape_cell)"

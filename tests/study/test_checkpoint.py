@@ -25,6 +25,8 @@ from tests.study.chunks import CELLS, assert_same_outcome
 from tests.study.networks import batch_norm_mlp, dropout_mlp
 from tests.study.test_fused import noise
 
+pytestmark = pytest.mark.slow
+
 STEPS = 5  # in an epoch
 
 
@@ -57,7 +59,7 @@ def make_checkpoint(
         ("vmap", "adamw", dropout_mlp),
         ("vmap", "sgd", batch_norm_mlp),
         ("captured", "adamw", batch_norm_mlp),
-        pytest.param("captured", "sgdw", dropout_mlp, marks=pytest.mark.slow),
+        pytest.param("captured", "sgdw", dropout_mlp, marks=pytest.mark.long),
         ("referee", "adam", dropout_mlp),
         ("referee", "sgd", batch_norm_mlp),
     ],
@@ -111,7 +113,7 @@ def test_cells_that_diverged_before_stay_diverged(make_task, make_panel, train, 
     assert_same_outcome(resumed.outcome, whole.outcome)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_compiled_engine_goes_on_to_the_same_bits(
     make_task, make_panel, train, tmp_path, own_cache
 ):

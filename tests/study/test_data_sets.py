@@ -156,7 +156,7 @@ def test_a_label_beyond_the_classes_is_told(folder, data_set, load, label, which
         load(data_set)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cifar10_of_the_official_size(folder):
     rng = np.random.default_rng(0)
     CIFAR10.path.mkdir()

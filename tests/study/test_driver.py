@@ -36,6 +36,8 @@ from tests.study.runs import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +63,7 @@ def test_a_finished_study_starts_no_run(store: Store, small_study: Study):
     assert len(store.runs("small")) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path, small_study: Study):
     found = []
     for workers in (1, 2):
@@ -72,7 +74,7 @@ def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path, small_st
     assert found[0] == found[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_worker_does_not_end_the_run(store: Store):
     study = make_study(task=f"{TASKS}:dies_once")
     run(planned(store, study, workers=2), store)
@@ -82,7 +84,7 @@ def test_a_killed_worker_does_not_end_the_run(store: Store):
     assert sum(row["attempts"] - 1 for row in cells) in (2, 4)  # of the chunks that died alone
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_that_always_die_end_the_run_with_advice(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
@@ -94,7 +96,7 @@ def test_workers_that_always_die_end_the_run_with_advice(
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_cell_that_kills_its_workers_is_trained_alone_then_given_up(store: Store):
     """The others of its chunk are finished; when asked to, it is tried again."""
     study = make_study(
@@ -118,7 +120,7 @@ def test_a_cell_that_kills_its_workers_is_trained_alone_then_given_up(store: Sto
     assert len(store.runs("small")) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_hangs_is_killed_when_its_lease_is_over(store: Store):
 
     def let_its_lease_end(_: list[PanelProgress]) -> None:
@@ -134,7 +136,7 @@ def test_a_worker_that_hangs_is_killed_when_its_lease_is_over(store: Store):
     assert sorted(row["attempts"] for row in cells) == [1, 1, 1, 1, 2, 2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_that_took_the_parent_for_dead_are_replaced(store: Store):
     """As after the whole machine had slept: the run's lease is over, but nobody died."""
     calls = []
@@ -151,7 +153,7 @@ def test_workers_that_took_the_parent_for_dead_are_replaced(store: Store):
     assert {row["state"] for row in store.cells("small")} == {"finished"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_shall_not_stay_leaves_others_what_they_hold(store: Store):
     plan = planned(store, make_study(pairs=("sgd",)))
     theirs = store.claim("small", Worker(), store.start_run("small", provenance(["cpu"], "vmap")))
@@ -161,7 +163,7 @@ def test_a_run_that_shall_not_stay_leaves_others_what_they_hold(store: Store):
     assert (states.count("finished"), states.count("running")) == (4, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fault_in_the_users_code_propagates_and_releases_its_cells(store: Store):
     plan = planned(store, make_study(task=f"{TASKS}:fails"), workers=2)
     with pytest.raises(TrainingError, match="a fault in the user's network"):
@@ -170,7 +172,7 @@ def test_a_fault_in_the_users_code_propagates_and_releases_its_cells(store: Stor
     assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_interrupted_between_two_starts_no_worker_goes_on(
     store: Store, small_study: Study, monkeypatch: pytest.MonkeyPatch
 ):
@@ -279,7 +281,7 @@ def test_data_that_differ_from_process_to_process_are_not_mixed(store: Store):
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_hang_before_the_first_cell_ends_the_run(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(driver, "LEASE", 5.0)
     monkeypatch.setattr(driver, "LOADING", 1.0)
@@ -319,7 +321,7 @@ def test_a_database_that_goes_away_is_never_taken_for_done(
 # ---- engines ------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Store):
     """And what is new or finished is chosen for anew: a little work is done by vmap."""
     study = make_study()
@@ -337,7 +339,7 @@ def test_what_was_interrupted_is_finished_by_the_engine_it_began_with(store: Sto
 # ---- a real command line, with real signals -----------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
@@ -366,7 +368,7 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
     wait_for(lambda: not any(child.is_running() for child in children), 10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
     path = tmp_path / "slow.db"
     process = start_command(path, "--workers", "2", *LONG)
@@ -378,7 +380,7 @@ def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
     assert running_cells(path) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_three_times_and_resumed_it_equals_an_uninterrupted_run(tmp_path: Path):
     """kill -9 of parent and workers; the values are equal to the bit."""
     whole, broken = tmp_path / "whole.db", tmp_path / "broken.db"
@@ -397,7 +399,7 @@ def test_killed_three_times_and_resumed_it_equals_an_uninterrupted_run(tmp_path:
         assert one["values"].tobytes() == other["values"].tobytes()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_runs_of_the_same_study_at_once_share_the_work(tmp_path: Path):
     path = tmp_path / "slow.db"
     processes = [start_command(path, "--workers", "1", "--chunk", "2") for _ in range(2)]

@@ -19,6 +19,8 @@ from tests.conftest import make_study
 from tests.crashes.damage import false_results, truth
 from tests.study.test_store import WITNESS, create, train_all
 
+pytestmark = pytest.mark.slow
+
 ESCAPE = "\x1b]0;PWNED\x07"
 READING = (
     "list",

@@ -34,7 +34,7 @@ from tests.study.references import stream
 
 pytestmark = pytest.mark.arithmetic
 
-# Traced in a moment; the others, and what takes seconds to trace, are slow.
+# Traced in a moment; the others, and what takes seconds to trace, take long.
 SOON_TRACED = ("ConvNet 2D", "BN-MLP", "dropout", "tied weights", "assigned buffer")
 
 
@@ -43,8 +43,8 @@ def chunks():
     for engine in ("captured", "vmap", "referee"):
         for pair in ("sgd", "adamw"):
             for name, row in NETWORKS.items():
-                slow = engine == "captured" and (name not in SOON_TRACED or pair == "sgd")
-                marks = [pytest.mark.slow] if slow else []
+                takes_long = engine == "captured" and (name not in SOON_TRACED or pair == "sgd")
+                marks = [pytest.mark.long] if takes_long else []
                 yield pytest.param(*row, pair, engine, id=f"{name}-{pair}-{engine}", marks=marks)
 
 
@@ -110,7 +110,7 @@ def turned(inputs, generator):
 
 
 @pytest.mark.parametrize(
-    "engine", ["captured", pytest.param("compiled", marks=pytest.mark.slow), "vmap", "referee"]
+    "engine", ["captured", pytest.param("compiled", marks=pytest.mark.long), "vmap", "referee"]
 )
 def test_augmented_batches_may_lie_in_memory_as_they_like(engine, make_task, make_panel, train):
     task, panel = make_task(conv_net, "image", augment=turned), make_panel("sgd")

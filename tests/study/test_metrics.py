@@ -86,7 +86,7 @@ def trained(store: Store, request: pytest.FixtureRequest) -> Study:
     return plan.study
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trained", "metric", "label"),
     [

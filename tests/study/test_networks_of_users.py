@@ -19,6 +19,8 @@ from tests.study.networks import mlp
 from tests.study.networks_of_users import REFUSED, TRAINED, Around
 from tests.study.trials import tried
 
+pytestmark = pytest.mark.slow
+
 ENGINES = ("captured", "vmap", "referee")
 
 
@@ -26,8 +28,8 @@ def rows():
     """Of those that are traced one of each kind is quick enough for `make test-fast`."""
     soon = ("buffer in place", "features without a gradient", "dropout of what was transposed")
     for name, (_, fastest) in TRAINED.items():
-        slow = fastest == "captured" and name not in soon
-        yield pytest.param(name, marks=[pytest.mark.slow] if slow else [])
+        takes_long = fastest == "captured" and name not in soon
+        yield pytest.param(name, marks=[pytest.mark.long] if takes_long else [])
 
 
 @pytest.mark.parametrize("name", list(rows()))

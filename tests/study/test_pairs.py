@@ -15,7 +15,7 @@ from study.schedules import Cosine, WarmRestarts
 from study.spec import Options
 from tests.study.references import REFERENCES, Group, groups_of
 
-pytestmark = pytest.mark.arithmetic
+pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
 
 STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
 BATCHES_PER_EPOCH = 4

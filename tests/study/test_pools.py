@@ -18,7 +18,7 @@ from study.store import Store
 from tests.study.runs import LONG, TASKS, finish, results, running_cells, start_command, wait_for
 from tests.study.test_worker import make_job
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def start_dask(*arguments: str) -> subprocess.Popen[bytes]:

@@ -131,7 +131,7 @@ def shrunk(study: Study) -> Study:
     return study.change(panels=panels, seeds=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", [n for n in PRESETS if load_preset(n).task in LAPTOP])
 def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     study = shrunk(load_preset(name))

@@ -19,6 +19,8 @@ from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import mlp
 from tests.study.trials import tried
 
+pytestmark = pytest.mark.slow
+
 ENGINES = ("captured", "vmap", "referee")
 
 

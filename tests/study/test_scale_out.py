@@ -21,7 +21,7 @@ from tests.study.runs import TASKS, finish, results, start_command, wait_for
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.postgres,
     pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed"),
 ]

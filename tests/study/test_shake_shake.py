@@ -18,6 +18,8 @@ from tests.study.chunks import DOUBLE, assert_equals_plain_loop
 from tests.study.networks import shake_shake_net
 from tests.study.references import plain_training
 
+pytestmark = pytest.mark.slow
+
 IMAGES = (5, 3, 4, 4)  # [B, C, H, W]
 
 
@@ -162,7 +164,7 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
 
 @pytest.mark.arithmetic
 @pytest.mark.parametrize(
-    "engine", [pytest.param("captured", marks=pytest.mark.slow), "vmap", "referee"]
+    "engine", [pytest.param("captured", marks=pytest.mark.long), "vmap", "referee"]
 )
 @pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(

@@ -59,7 +59,7 @@ class TestData:
         assert len(known) > 0.99 * len(rows[0])
         assert not any(row.tobytes() in known for row in rows[1])
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_made_anew_it_is_the_same_and_leaves_all_random_states_alone(self, name):
         made = []
         for seed in (1, 2):

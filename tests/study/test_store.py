@@ -203,7 +203,7 @@ class TestCreate:
         assert before.keys().isdisjoint(claim.chunk_id for claim in more)
         assert {cell.lambda_ for claim in more for cell in claim.cells} == {0.1}
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_eight_processes_create_the_same_study_at_once(self, store_url: str):
         with get_context("spawn").Pool(8) as pool:
             new = pool.map(_create_in_process, [store_url] * 8)

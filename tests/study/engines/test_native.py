@@ -227,7 +227,7 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("_one_cache")
 class TestCompiled:
     @pytest.mark.arithmetic
