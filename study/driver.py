@@ -28,6 +28,7 @@ from study.store.whole import places_of
 from study.worker import BEAT, Job
 
 POLL = 0.5  # seconds between looks at the progress
+SELDOM = 10.0  # times as long as a look took, at least: of many cells it takes a while
 LOADING = 10.0  # times as long as it took here may a worker take to load the task
 DEATHS = 20  # in a row that may finish no cell: then it is not single cells that kill
 
@@ -129,7 +130,9 @@ def _see_through(crew: _Crew, store: Store, presence: Presence, on_progress: OnP
     job, beaten, hung = crew.job, time.time(), _Hung()
     while crew.any_left():
         presence.require()
+        began = time.monotonic()
         progress = store.progress(job.study.name)
+        looking = time.monotonic() - began
         on_progress(progress)
         settled = sum(p.finished + p.failed for p in progress)
         if settled == sum(p.total for p in progress):
@@ -140,7 +143,7 @@ def _see_through(crew: _Crew, store: Store, presence: Presence, on_progress: OnP
             store.beat_run(job.run_id)
         crew.pool.look_after(hung.among(store.leases(job.run_id)))
         crew.end_late(store)
-        for device in crew.lost(timeout=POLL):
+        for device in crew.lost(timeout=max(POLL, SELDOM * looking)):
             store.release_dead(job.study.name)
             crew.replace(device, settled)
 

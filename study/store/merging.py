@@ -203,9 +203,9 @@ def _result(row: RowMapping, size: int, metric: str, curves: dict[str, np.ndarra
 
 
 def _seconds(row: RowMapping) -> float:
-    """Wall time of a cell's chunk; what is no number counts as none."""
+    """Wall time of a cell's chunk; what is no length of time counts as none."""
     took = row["seconds"]
-    return took if isinstance(took, int | float) and math.isfinite(took) else 0.0
+    return took if isinstance(took, int | float) and 0 <= took < math.inf else 0.0
 
 
 def _text(value: object) -> str | None:

@@ -242,7 +242,7 @@ def _augmented(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor
     """A training batch as the network would get it."""
     batch = _normalized(task, inputs, dtype)
     augmented = _attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
-    if not isinstance(augmented, Tensor) or len(augmented) != len(inputs):
+    if not isinstance(augmented, Tensor) or augmented.shape[:1] != inputs.shape[:1]:
         expected = f"a tensor of {len(inputs)} examples, as many as went in"
         raise TaskError(_wrong(task, "augment()", _shape(augmented), expected))
     return augmented
@@ -250,7 +250,7 @@ def _augmented(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor
 
 def _normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor:
     batch = _attempt(task, "normalize()", partial(task.normalize, inputs))
-    if not isinstance(batch, Tensor) or len(batch) != len(inputs):
+    if not isinstance(batch, Tensor) or batch.shape[:1] != inputs.shape[:1]:
         expected = f"a tensor of {len(inputs)} examples, as many as went in"
         raise TaskError(_wrong(task, "normalize()", _shape(batch), expected))
     return in_precision(batch, dtype)
@@ -270,6 +270,9 @@ def _check_data(task: TaskProtocol, data: Data) -> None:
         if targets.dtype != torch.int64 or targets.ndim != 1:
             found = f"{targets.dtype} of shape {list(targets.shape)}"
             raise TaskError(_wrong(task, label, found, "class numbers: int64 of shape [B]"))
+        if inputs.ndim == 0:
+            label = f"data(): {part}_inputs"
+            raise TaskError(_wrong(task, label, "a single number", "examples: shape [B, …]"))
         if len(inputs) != len(targets) or len(targets) == 0:
             found = f"{len(inputs)} inputs and {len(targets)} targets"
             raise TaskError(_wrong(task, label, found, "as many inputs as targets, and some"))

@@ -17,7 +17,7 @@ from tests.faults.subjects import CHUNKS, KEEPER, READER
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import NETWORKS
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 QUICK = (
     "gradients of two cells swapped",
