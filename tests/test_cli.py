@@ -295,7 +295,10 @@ def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_do
         pytest.param("tcp://localhost:1", "dask scheduler", marks=pytest.mark.long),
     ],
 )
-def test_a_cluster_that_is_not_there(tmp_path: Path, address: str, message: str):
+def test_a_cluster_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, message: str
+):
+    monkeypatch.setattr("study.pools.CONNECTING", 1)
     result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dask", address)
     assert result.exit_code == 2
     assert f"--dask {address}: no " in result.output
