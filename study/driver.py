@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from study.checkpoint import remove_settled
 from study.errors import LandscapeError, StoreError, TrainingError
@@ -111,11 +111,12 @@ def require_settled(store: Store, study: Study) -> None:
         StoreError: there is no such database any more.
     """
     store.close()  # what others know of it must be in the file
-    settled = {
-        (row["panel"], row["seed"], row["alpha"], row["lambda"])
-        for row in Store(store.url).cells(study.name)
-        if row["state"] in ("finished", "failed")
-    }
+    with closing(Store(store.url)) as stranger:
+        settled = {
+            (row["panel"], row["seed"], row["alpha"], row["lambda"])
+            for row in stranger.cells(study.name)
+            if row["state"] in ("finished", "failed")
+        }
     wanted = set(places_of(study))
     if missing := len(wanted - settled):
         raise TrainingError(

@@ -108,7 +108,7 @@ class TestCreate:
         train_all(store, small_study)
         train_all(store, small_study.change(name="other"))
         before = results_of(store, "small")
-        optuna.delete_study(study_name="small/sgd/seed0", storage=store.url)
+        optuna.delete_study(study_name="small/sgd/seed0", storage=optuna_storage(store))
         assert create(store, small_study) == 6
         assert {row["state"] for row in store.cells("small")} == {"finished", "open"}
         train_all(store, small_study)
