@@ -431,11 +431,17 @@ def status(name: str | None, store: str) -> None:
     from study.terminal import print_table, workers_table
 
     opened, console = Store(store), _console()
-    for study in [opened.study(name)] if name else _studies(opened):
+
+    def show(study: Study) -> None:
         _print_status(console, study, opened)
         if workers := opened.workers(study.name):
             print_table(console, workers_table(workers))
         _print_failures(study, opened)
+
+    if name:
+        show(opened.study(name))
+    else:
+        _each_study(opened, show)
 
 
 @main.command("list")
@@ -446,12 +452,15 @@ def list_studies(store: str) -> None:
     from study.witness_record import marked
 
     opened = Store(store)
-    for study in _studies(opened):
+
+    def show(study: Study) -> None:
         progress = opened.progress(study.name)
         finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
         doubtful = {one.panel for one in opened.witnesses(study.name) if not one.agrees}
         panels = ", ".join(marked(panel.name, panel.name in doubtful) for panel in study.panels)
         click.echo(f"{study.name}\t{finished} of {total} cells\ttask {study.task}\t{panels}")
+
+    _each_study(opened, show)
 
 
 @main.command()
@@ -810,15 +819,21 @@ def _console() -> Console:
     return Console()
 
 
-def _studies(store: Store) -> list[Study]:
-    """Every study, or a word that there is none yet."""
-    broken: list[str] = []
-    studies = store.studies(lambda e: broken.append(str(e)))
-    for message in broken:
-        click.echo(printable_lines(f"cannot be read: {message}"), err=True)
-    if not studies and not broken:
+def _each_study(store: Store, show: Callable[[Study], None]) -> None:
+    """Show every study that can be read; say what is wrong with the others, and exit with 1."""
+    broken: list[LandscapeError] = []
+    studies = store.studies(broken.append)
+    for study in studies:
+        try:
+            show(study)
+        except LandscapeError as e:
+            broken.append(e)
+    for error in broken:
+        click.echo(printable_lines(f"cannot be read: {error}"), err=True)
+    if broken:
+        raise SystemExit(1)
+    if not studies:
         click.echo(f"{store.name}: no studies yet: start one with `landscape run`")
-    return studies
 
 
 def _print_plan(plan: Plan, store: str) -> None:

@@ -108,6 +108,7 @@ class Checkpoint:
     group: Group = Group()
     on_written: Callable[[float], None] = lambda epochs: None
     _written: float = field(default_factory=time.monotonic)
+    _source: Path | None = None  # where the state was that was recalled
 
     @property
     def label(self) -> Label:
@@ -154,12 +155,19 @@ class Checkpoint:
 
         Where the chunk has none of its own, that of the chunk which it was split from will do.
         """
-        if self.path.exists():
-            return self._read(self.path)
+        try:
+            path = self.path if self.path.exists() else self._of_the_whole()
+        except OSError as e:
+            self.report(f"cannot be read ({e.strerror}): the chunk starts from the beginning")
+            return None
+        return None if path is None else self._read(path)
+
+    def _of_the_whole(self) -> Path | None:
+        """The file of the chunk which this one was split from."""
         for path in sorted(self.path.parent.glob("chunk-*.pt")):
             with suppress(DamagedError):  # it is somebody else's, who will say so
                 if label_of(path).positions(self.label) is not None:
-                    return self._read(path)
+                    return path
         return None
 
     def _read(self, path: Path) -> Recalled | None:
@@ -172,12 +180,14 @@ class Checkpoint:
         if positions is None:
             self.report("of another chunk, engine or version: the chunk starts from the beginning")
             return None
+        self._source = path
         return Recalled(state, positions, len(label.group.cells))
 
     def refuse(self, why: str) -> None:
         """Say that the state is not what its key promises, and forget it."""
         self.report(f"it does not fit ({why}): the chunk starts from the beginning")
-        self.remove()
+        with suppress(OSError):
+            (self._source or self.path).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """There is no more use for it."""
@@ -210,6 +220,8 @@ def label_of(path: Path) -> Label:
         DamagedError: it does not say so.
     """
     try:
+        if not path.is_file():
+            raise DamagedError("no file")  # a pipe would be waited for
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise DamagedError("no checkpoint of this version")
@@ -236,6 +248,8 @@ def _content(path: Path) -> tuple[Label, State]:
         DamagedError: they are not.
     """
     try:
+        if not path.is_file():
+            raise DamagedError("no file")
         file = path.read_bytes()
     except OSError as e:
         raise DamagedError(e.strerror or type(e).__name__) from e
@@ -283,7 +297,7 @@ def remove_settled(folder: Path, open_places: Collection[Place]) -> None:
 
 
 def _removable(folder: Path, open_places: set[Place]) -> Iterator[Path]:
-    for path in folder.glob("chunk-*.pt"):
+    for path in _files(folder, "chunk-*.pt"):
         try:
             if label_of(path).group.places() & open_places:
                 continue
@@ -291,16 +305,24 @@ def _removable(folder: Path, open_places: set[Place]) -> Iterator[Path]:
             if open_places:  # whoever trains the chunk will say so
                 continue
         yield path
-    for path in folder.glob("chunk-*.tmp"):
+    for path in _files(folder, "chunk-*.tmp"):
         if time.time() - _written(path) > ABANDONED:
             yield path
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    """Of a folder; none where it may not be looked into."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
 
 
 def _written(path: Path) -> float:
     """When, in seconds since 1970; now, for what is gone already."""
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return time.time()
 
 

@@ -116,10 +116,12 @@ def _work(job: Job, device: str) -> bool:
         programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
     )
     try:
+        raised = 0  # claims in a row
         while store.is_running(job.run_id):
             claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
             if claim is not None:
-                _train(job, store, claim, device, train)
+                did = _train(job, store, claim, device, train, suspicious=raised > 0)
+                raised = 0 if did else raised + 1
             elif job.stay and store.is_open(name):  # others hold what is left; they may die
                 _stop_if_orphaned(job)
                 time.sleep(POLL)
@@ -132,9 +134,22 @@ def _work(job: Job, device: str) -> bool:
 
 
 def _train(
-    job: Job, store: Store, claim: Claim, device: str, train: Callable[..., Outcome]
-) -> None:
-    """Train one claimed chunk and record it, unless the claim is lost on the way."""
+    job: Job,
+    store: Store,
+    claim: Claim,
+    device: str,
+    train: Callable[..., Outcome],
+    *,
+    suspicious: bool,
+) -> bool:
+    """Train one claimed chunk and record it, unless the claim is lost on the way.
+
+    Args:
+        suspicious: whether what this worker trained before raised an exception too.
+
+    Returns:
+        False if the user's code raised an exception.
+    """
     panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
     checkpoint = _checkpoint(job, store, claim, cells, device)
     pulse = _Pulse(job, store, claim)
@@ -144,26 +159,56 @@ def _train(
         if checkpoint is not None:
             checkpoint.remove()
     except LeaseLostError:
-        return  # another worker has the chunk, or the run is over; look what is next
+        pass  # another worker has the chunk, or the run is over; look what is next
     except LandscapeError:
         raise  # the database fails, and says so itself; the lease will expire
     except (Exception, SystemExit, KeyboardInterrupt) as e:  # Ctrl-C does not reach a worker
         if is_out_of_memory(e):
             _give_back_smaller(store, claim, e)
-        elif not store.has_finished(job.study.name) and _raises_always(panel, cells, claim, train):
+            return True
+        doubted = suspicious or not store.has_finished(job.study.name)
+        try:
+            all_raise = doubted and _raises_always(panel, cells, claim, train, pulse)
+        except LeaseLostError:
+            return False
+        if all_raise:
             store.release(claim)
             raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e, job)}") from e
-        else:
-            store.set_aside(claim, f"raised {told(e)}")
+        store.set_aside(claim, f"raised {told(e)}")
+        return False
+    return True
+
+
+class _FarEnoughError(Exception):
+    """A training got further than the one that raised an exception."""
 
 
 def _raises_always(
-    panel: Panel, cells: Sequence[Cell], claim: Claim, train: Callable[..., Outcome]
+    panel: Panel,
+    cells: Sequence[Cell],
+    claim: Claim,
+    train: Callable[..., Outcome],
+    pulse: _Pulse,
 ) -> bool:
-    """Whether the training raises an exception even where it hardly moves: no cell is to blame."""
+    """Whether the training raises an exception even where it hardly moves: no cell is to blame.
+
+    Args:
+        pulse: of the training that raised one.
+    """
     still = Cell(min(panel.grid.alpha.values) * HARDLY, 0.0)
+    last = pulse.steps + 2  # what raises after a step does so before the next but one
+
+    def on_step() -> None:
+        pulse()
+        nonlocal last
+        last -= 1
+        if last < 0:
+            raise _FarEnoughError
+
     try:
-        train(panel, [still] * len(cells), seed=claim.seed)
+        train(panel, [still] * len(cells), seed=claim.seed, on_step=on_step)
+    except _FarEnoughError:
+        return False
     except LandscapeError:
         raise
     except (Exception, SystemExit, KeyboardInterrupt):
@@ -236,9 +281,11 @@ class _Pulse:
 
     def __init__(self, job: Job, store: Store, claim: Claim) -> None:
         self.job, self.store, self.claim = job, store, claim
+        self.steps = 0
         self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
 
     def __call__(self) -> None:
+        self.steps += 1
         moment = time.time()
         for act in self.acts:
             act(moment)

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +27,7 @@ from study.store.optuna_tables import attribute_table, step_table, value_table
 from study.store.optuna_tables import study_table as _optuna_study
 from study.store.optuna_tables import trial_table as _trial
 from study.store.optuna_view import view
-from study.store.reading import count
+from study.store.reading import changed_witnesses, count
 from study.store.seals import Place
 from study.store.tables import cell_table as _cell
 from study.store.tables import chunk_table as _chunk
@@ -246,7 +247,12 @@ def _check_study(
 
 
 def _doubts(store: Store, study: Study) -> Iterator[Finding]:
-    """Witnesses that disagree with what was recorded."""
+    """Witnesses that disagree with what was recorded, or were changed since."""
+    if changed := store.database.read(partial(changed_witnesses, name=study.name)):
+        yield Finding(
+            f"study {study.name}: witnesses that were changed since they were recorded: {changed}",
+            f"save the rest:  landscape merge NEW.db {shlex.quote(store.display_url)}",
+        )
     for witness in store.witnesses(study.name):
         if not witness.agrees:
             where = f"study {study.name}, panel '{witness.panel}', seed {witness.seed}"

@@ -307,7 +307,17 @@ def witnesses(connection: Connection, study: Study) -> list[Witness]:
 
 
 def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:
-    """All witnesses of a study, oldest first; none where an older schema could not be upgraded."""
+    """The witnesses of a study that are what was recorded, oldest first."""
+    return [row for row, is_true in _witness_rows(connection, name) if is_true]
+
+
+def changed_witnesses(connection: Connection, name: str) -> int:
+    """How many witnesses of a study were changed since they were recorded."""
+    return sum(not is_true for _, is_true in _witness_rows(connection, name))
+
+
+def _witness_rows(connection: Connection, name: str) -> list[tuple[RowMapping, bool]]:
+    """All of them, and whether each is true; none where an older schema could not be upgraded."""
     if not sa.inspect(connection).has_table(_witness.name):
         return []
     columns = [column for column in _witness.c if column.name != "seal"]
@@ -317,12 +327,11 @@ def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:
         .where(_study.c.name == name)
         .order_by(_witness.c.written, _witness.c.witness_id)
     )
-    rows = connection.execute(query).mappings().all()
-    for row in rows:
-        facts = [row[column.name] for column in columns if column.name not in OF_ROW]
-        if not holds(row["seal"], witness_seal(facts)):
-            raise _changed(name, row)
-    return rows
+    found = [column.name for column in columns if column.name not in OF_ROW]
+    return [
+        (row, holds(row["seal"], witness_seal([row[part] for part in found])))
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def _witness_of(row: RowMapping) -> Witness:

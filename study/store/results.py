@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from study.outcome import Outcome
+from study.printable import printable
 from study.store.database import now
 from study.store.optuna_tables import ValueType, attribute_table, step_table
 from study.store.optuna_tables import value_table as _value
@@ -168,7 +169,7 @@ def write_witness(connection: Connection, name: str, witness: Witness) -> None:
 
 def _stored_text(text: str) -> str:
     """A line of bounded length, without the one character that PostgreSQL does not store."""
-    text = " ".join(text.replace("\x00", "\N{REPLACEMENT CHARACTER}").split())
+    text = printable(" ".join(text.replace("\x00", "\N{REPLACEMENT CHARACTER}").split()))
     return text if len(text) <= WHY else text[: WHY - 1] + "…"
 
 

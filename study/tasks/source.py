@@ -7,67 +7,113 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import site
 import sys
 import sysconfig
-from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 
 from study.tasks import OWN_NAMES
 
 
 def source_digest(task: str) -> str:
-    """A hash of the source of `package.module:name`, which must be imported.
+    """A hash of the source of `package.module:name`.
 
-    A changed loss, activation or augmentation changes it; where the files lie does not, nor do
-    comments, docstrings and layout.
+    A changed loss, activation or augmentation changes it, also in a module that is imported by a
+    function, whenever that is called; where the files lie does not, nor do comments, docstrings
+    and layout.
     """
     digest = hashlib.sha256()
-    found: dict[str, ModuleType] = {}
+    found: dict[str, Path] = {}
     _collect(task.partition(":")[0], found)
-    for name, module in sorted(found.items()):
+    for name, path in sorted(found.items()):
         digest.update(name.encode())
-        digest.update(_source(module))
+        digest.update(_source(path))
     return digest.hexdigest()[:16]
 
 
-def _collect(name: str, found: dict[str, ModuleType]) -> None:
-    """Add the module, and what it has from other modules of the user's."""
-    module = sys.modules.get(name)
-    if name in found or module is None or not _is_users(name, module):
-        return
-    found[name] = module
-    for value in list(vars(module).values()):
-        for origin in _origins(value):
-            _collect(origin, found)
+def _collect(name: str, found: dict[str, Path]) -> None:
+    """Add the module, the packages around it, and what they import of the user's."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        own = ".".join(parts[:end])
+        spec = _spec(own)
+        path = None if spec is None else _file(spec)
+        if spec is None or (path is not None and not _is_users(own, path)):
+            return
+        if path is not None and own not in found:
+            found[own] = path
+            for imported in _imported(path, _package(spec)):
+                _collect(imported, found)
 
 
-def _origins(value: object) -> set[str]:
-    """Names of the modules that a module's global comes from."""
-    if isinstance(value, ModuleType):
-        return {value.__name__}
-    if isinstance(value, partial):
-        return _origins(value.func)
-    of = (getattr(value, "__module__", None), type(value).__module__)
-    return {name for name in of if isinstance(name, str)}
+def _spec(name: str) -> ModuleSpec | None:
+    """Where Python would find the module; it is not imported for that."""
+    parent, _, _ = name.rpartition(".")
+    if not parent:
+        return None if name in sys.builtin_module_names else _found(name, None)
+    around = _spec(parent)
+    places = None if around is None else around.submodule_search_locations
+    return None if places is None else _found(name, list(places))
 
 
-def _is_users(name: str, module: ModuleType) -> bool:
-    """Whether it is a file of the user's, and neither Python's nor an installed package's."""
-    file = getattr(module, "__file__", None)
-    if file is None or name.partition(".")[0] in OWN_NAMES:
-        return False
-    path = Path(file).resolve()
-    installed = (
-        sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")
-    )
-    return not any(path.is_relative_to(Path(folder).resolve()) for folder in installed)
+def _found(name: str, places: list[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:  # editable installs have finders of their own
+        try:
+            spec = finder.find_spec(name, places)
+        except (ImportError, AttributeError, ValueError):
+            continue
+        if spec is not None:
+            return spec
+    return None
 
 
-def _source(module: ModuleType) -> bytes:
+def _file(spec: ModuleSpec) -> Path | None:
+    """Of its source; None for a folder without one, and for what is compiled or built in."""
+    is_source = spec.has_location and spec.origin is not None and spec.origin.endswith(".py")
+    return Path(str(spec.origin)) if is_source else None
+
+
+def _package(spec: ModuleSpec) -> str:
+    """What relative imports in the module start from."""
+    return spec.name if spec.submodule_search_locations is not None else spec.parent or ""
+
+
+def _imported(path: Path, package: str) -> set[str]:
+    """Names of the modules that import statements anywhere in the file may bring."""
     try:
-        source = Path(str(module.__file__)).read_bytes()
-    except OSError:  # gone since it was imported
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return set()
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}  # a module, or not
+    return {name for name in found if name.strip(".")}
+
+
+def _is_users(name: str, path: Path) -> bool:
+    """Whether it is a file of the user's, and neither Python's nor an installed package's."""
+    if name.partition(".")[0] in OWN_NAMES:
+        return False
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return False
+    installed = [
+        *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+        site.getusersitepackages(),
+    ]
+    real = path.resolve()
+    return not any(real.is_relative_to(Path(folder).resolve()) for folder in installed)
+
+
+def _source(path: Path) -> bytes:
+    try:
+        source = path.read_bytes()
+    except OSError:  # gone meanwhile
         return b""
     try:
         return repr(_meaning(ast.parse(source))).encode()

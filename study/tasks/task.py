@@ -218,10 +218,7 @@ def require_task(task: object, name: str) -> None:
 
 
 def identify(name: str, task: TaskProtocol, data: Data) -> Identity:
-    """What the task called `name` is known by, with the data that it gave.
-
-    Call it before anything is trained: what the user's code keeps may change then.
-    """
+    """What the task called `name` is known by, with the data that it gave."""
     source = source_digest(name) if is_user_task(name) else None
     return Identity(fingerprint(task, data), source)
 

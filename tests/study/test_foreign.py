@@ -14,6 +14,8 @@ from click.testing import CliRunner
 from cli import main
 from study.errors import StoreError
 from study.store import Store
+from study.store.checking import check
+from study.store.merging import merge
 from study.store.unopened import how_begun
 from tests.conftest import make_study
 from tests.crashes.damage import false_results, truth
@@ -111,7 +113,7 @@ def test_what_is_no_study_does_not_hide_the_others(path: Path, spec: str):
         change = "UPDATE landscape_study SET spec = ? WHERE name = 'half'"
         connection.execute(change, (text,))
     began = time.monotonic()
-    for command, code in (("list", 0), ("status", 0), ("status half", 2), ("check", 1)):
+    for command, code in (("list", 1), ("status", 1), ("status half", 2), ("check", 1)):
         found, output = landscape(command, path)
         assert found == code, (command, output)
         assert "study 'half'" in output
@@ -200,10 +202,30 @@ def test_an_inner_point_of_a_curve_is_not_shown_once_changed(path: Path):
         store.curves("small")
 
 
-def test_a_changed_witness_is_not_shown(path: Path):
+def test_a_changed_witness_is_not_shown_and_stays_behind(path: Path):
     execute(path, "UPDATE landscape_witness SET found = found + 1")
-    with closing(Store(str(path))) as store, pytest.raises(StoreError, match="were changed"):
-        store.witnesses("small")
+    with (
+        closing(Store(str(path))) as store,
+        closing(Store(f"{path}.new", create=True)) as new,
+    ):
+        assert store.witnesses("small") == []
+        (fault,) = [finding.what for finding in check(store, ["small"]) if finding.is_fault]
+        assert "witnesses that were changed since they were recorded: 1" in fault
+        assert [merged.taken for merged in merge(new, store, ())] == [12, 6]
+        assert [finding for finding in check(new, new.names()) if finding.is_fault] == []
+
+
+def test_one_changed_cell_does_not_hide_the_other_studies(path: Path):
+    execute(
+        path,
+        "UPDATE trial_values SET value = value + 1 WHERE trial_id = "
+        "(SELECT min(trial_id) FROM landscape_cell)",
+    )
+    for command in ("list", "status"):
+        code, output = landscape(command, path)
+        assert code == 1
+        assert "study 'small': the results of panel 'sgd'" in output
+        assert "half" in output
 
 
 # ---- any byte -----------------------------------------------------------------------------------
