@@ -24,7 +24,7 @@ from study.engine_names import ENGINE_NAMES, engine_name
 from study.errors import LandscapeError
 from study.interruption import exit_code, interruptible
 from study.metrics import METRICS, TOP5
-from study.printable import printable_lines
+from study.printable import printable_lines, without_secrets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except LandscapeError as e:
-                click.echo(printable_lines(f"Error: {e}"), err=True)
+                click.echo(printable_lines(without_secrets(f"Error: {e}")), err=True)
                 ctx.exit(e.exit_code)
             except KeyboardInterrupt:
                 with contextlib.suppress(OSError):  # the terminal may be gone
@@ -713,7 +713,10 @@ def check(name: str | None, store: str) -> None:
 @click.argument("into")
 @click.argument("source")
 @click.option("--study", "names", multiple=True, help="Only this study; may be repeated.")
-def merge(into: str, source: str, names: tuple[str, ...]) -> None:
+@click.option(
+    "--accept-source", is_flag=True, help="Also where the source of your own task differs."
+)
+def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -> None:
     """Take over into database INTO what it lacks of the studies in database SOURCE.
 
     Both are database URLs, or paths of SQLite files; INTO is created if need be. Finished cells
@@ -738,7 +741,7 @@ def merge(into: str, source: str, names: tuple[str, ...]) -> None:
         click.echo(f"{there.name} holds no study: nothing is taken")
         return
     here = Store(into, create=True)
-    for merged in merge(here, there, names):
+    for merged in merge(here, there, names, accept_source=accept_source):
         study = here.study(merged.study)
         click.echo(merged_line(merged, command_line("resume", study, here.display_url)))
 

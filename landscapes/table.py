@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from study.errors import StoreError, UsageError
 from study.spec import Study
 from study.store import Store
+from study.store.whole import places_of
 
 CELL_COLUMNS = (
     "study",
@@ -62,7 +64,8 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
         UsageError: the database holds no such study.
     """
     study = store.study(name)
-    frame = pd.DataFrame(store.cells(name), columns=_stored(CELL_COLUMNS)).assign(study=name)
+    rows = _of_grids(study, store.cells(name))
+    frame = pd.DataFrame(rows, columns=_stored(CELL_COLUMNS)).assign(study=name)
     for column in ("test_error", "test_loss", "train_loss", "seconds"):
         frame[column] = frame[column].astype(float)
     epoch = frame["diverged_epoch"].astype("Int64")
@@ -84,7 +87,7 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
         UsageError: the database holds no such study.
     """
     study = store.study(name)
-    rows = store.curves(name)
+    rows = _of_grids(study, store.curves(name))
     if not rows:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     lengths = [len(row["values"]) for row in rows]
@@ -99,6 +102,17 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
     wide = wide.reindex(columns=list(CURVE_COLUMNS))
     return _in_panel_order(wide, study)
+
+
+def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of cells that the study asks for.
+
+    Of two values that differ by rounding, an older version kept both; one of them is the grid's.
+    """
+    asked = set(places_of(study))
+    return [
+        row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
+    ]
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

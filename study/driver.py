@@ -30,6 +30,7 @@ from study.worker import BEAT, Job
 POLL = 0.5  # seconds between looks at the progress
 SELDOM = 10.0  # times as long as a look took, at least: of many cells it takes a while
 LOADING = 10.0  # times as long as it took here may a worker take to load the task
+CLAIMING = 3.0  # seconds within which a worker that waits claims what is free
 DEATHS = 20  # in a row that may finish no cell: then it is not single cells that kill
 
 OnProgress = Callable[[list[PanelProgress]], None]
@@ -184,6 +185,7 @@ class _Crew:
         self.job, self.pool, self.devices = job, pool, devices
         self.slots: dict[Future[bool], str] = {}
         self.began: dict[Future[bool], float] = {}  # when each was started, on the monotonic clock
+        self.free_since: float | None = None  # something is free to be claimed
         self.died, self.settled = 0, -1
 
     def __enter__(self) -> _Crew:
@@ -209,8 +211,10 @@ class _Crew:
             TrainingError: none of the run's workers ever got so far.
         """
         late = {f for f, t in self.began.items() if time.monotonic() - t > self.job.patience}
-        if not late or not store.is_free(self.job.study.name):
+        if not late or not self._is_long_free(store):
             return  # who has nothing to claim may wait
+        if all(self.pool.process(future) is None for future in late):
+            return  # on a cluster, which may be busy with something else
         ready = store.claimants(self.job.run_id)
         if not ready:
             raise TrainingError(
@@ -224,6 +228,14 @@ class _Crew:
                 self.pool.look_after({process})
             else:
                 del self.began[future]  # it claimed, or is out of reach
+
+    def _is_long_free(self, store: Store) -> bool:
+        """Whether something has been free to be claimed for so long that a worker would have."""
+        if not store.is_free(self.job.study.name):
+            self.free_since = None
+            return False
+        self.free_since = self.free_since or time.monotonic()
+        return time.monotonic() - self.free_since > CLAIMING
 
     def any_left(self) -> bool:
         """Whether any worker is still at work."""

@@ -45,5 +45,6 @@ def require_same(stored: Identity, found: Identity, study: str, task: str, where
         raise StudyMismatchError(
             f"{where}: the source of task '{task}' is not what it was when study '{study}' was "
             f"created (digest {stored.source}, now {found.source}): choose another --name; if "
-            "what it trains is still the same, say so with --accept-source"
+            f"what it trains is still the same, say so: landscape resume {study} --accept-source "
+            "(or merge --accept-source)"
         )

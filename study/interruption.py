@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
@@ -57,5 +58,13 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
         yield
     finally:
         _is_on = False
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if insist and _received else handler)
+        if insist and _received:  # this process is about to end: the handlers stay until then
+            atexit.register(_ignore, heard)  # not later, when Python would let a signal kill it
+        else:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _ignore(signals: list[int]) -> None:
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)

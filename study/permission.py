@@ -122,8 +122,10 @@ class Memory:
 
     def recall(self, engine: str) -> Finding | None:
         """What was found; None if the engine was never tried."""
-        found = cache.recall(self.name).get(engine)
-        return None if found is None else Finding(**found)
+        try:
+            return Finding(**cache.recall(self.name)[engine])
+        except (LookupError, TypeError):  # none, or one that another version wrote
+            return None
 
     def keep(self, engine: str, found: Finding) -> None:
         """Remember, beside what is known of others."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import joblib
 import torch
@@ -69,6 +72,17 @@ class Plan:
         return panel_chunks(cells, self.layout.chunk)
 
 
+@contextmanager
+def _in_this_folder() -> Iterator[None]:
+    """A task may go elsewhere when it is imported; paths that the user gave start from here."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+@_in_this_folder()
 def make_plan(
     study: Study,
     *,

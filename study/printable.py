@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+SECRETS = ("password", "sslpassword")  # what the address of a database may carry
+
+
+def without_secrets(text: str) -> str:
+    """A text that may hold addresses, even broken ones, without the passwords in them."""
+    text = re.sub(r"(:/+[^\s:/@]*:)\S*@", r"\1***@", text)
+    return re.sub(rf"(?i)\b({'|'.join(SECRETS)})(=|%3D)[^\s&]*", r"\1=***", text)
 
 
 def printable(text: str) -> str:

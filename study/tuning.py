@@ -261,10 +261,13 @@ class Memory:
 
     def recall(self) -> tuple[Probe, ...]:
         """What was measured; nothing if it never was."""
-        return tuple(
-            Probe(**{**probe, "pace": Pace(**probe["pace"]), "losses": tuple(probe["losses"])})
-            for probe in cache.recall(self.name).get("probes", ())
-        )
+        try:
+            return tuple(
+                Probe(**{**probe, "pace": Pace(**probe["pace"]), "losses": tuple(probe["losses"])})
+                for probe in cache.recall(self.name).get("probes", ())
+            )
+        except (LookupError, TypeError):  # another version wrote it
+            return ()
 
     def keep(self, probes: Sequence[Probe]) -> None:
         """Remember."""

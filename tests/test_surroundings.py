@@ -144,6 +144,16 @@ def test_a_task_does_not_read_this_tools_arguments(folder: Path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
+def test_a_task_that_goes_elsewhere_does_not_take_the_database_along(folder: Path):
+    (folder / "elsewhere").mkdir()
+    (folder / "my_task.py").write_text(f"import os\nos.chdir('elsewhere')\n{TASK}")
+    done = landscape(folder, "run", "study.toml", "--store", "r.db", "--no-plot")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "r.db").exists()
+    assert not list((folder / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("function", ["data", "network", "loss"])
 def test_user_code_that_ends_the_program_is_told(folder: Path, function: str):
     leaves = "import sys\ndef leave(*_): sys.exit(0)\nimport dataclasses\n"

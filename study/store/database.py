@@ -22,6 +22,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from study.errors import MissingStoreError, StoreError, UsageError, first_line
+from study.printable import SECRETS, without_secrets
 from study.store.columns import WrongValueError
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ PATIENCE = 60.0  # seconds for which what fails for a passing reason is tried ag
 FIRST = 10.0  # seconds of it for a server that never answered: more likely it is misspelt
 COLLISIONS = 3.0  # seconds of it for two that create the same rows: a real conflict does not pass
 LONGEST_PAUSE = 2.0  # seconds between tries
+LONGEST_NAME = 200  # characters of a file: systems end at 255 bytes, with all that is added
 CREATING = 7_162_534  # of PostgreSQL's advisory lock: any number that nobody else takes
 
 NETWORK = (  # names of file systems begin with it, on which several machines can write
@@ -73,9 +75,6 @@ REMEDIES = {  # likewise
 }
 
 
-SECRETS = ("password", "sslpassword")  # what a URL may carry behind its "?"
-
-
 class now(FunctionElement):  # noqa: N801
     """The database's own clock, in seconds since 1970: one clock for all workers."""
 
@@ -99,6 +98,8 @@ def parse_url(store: str) -> URL:
     Raises:
         UsageError: neither.
     """
+    if re.search(rf"(?i)\b({'|'.join(SECRETS)})=|^\w+:/[^/]\S*@", store) and "://" not in store:
+        raise _no_url(store, "it looks like the address of a server")
     if "://" not in store:  # a path is taken literally, whatever means something in a URL
         url = URL.create("sqlite", database=str(Path(store).expanduser())) if store else None
     else:
@@ -124,15 +125,9 @@ def _given_url(store: str) -> URL:
 
 def shown_url(url: URL) -> str:
     """The URL for messages, without any password in it."""
-    secret = [key for key in url.query if key in SECRETS]
+    secret = [key for key in url.query if key.lower() in SECRETS]
     shown = url.update_query_dict(dict.fromkeys(secret, "***"))
     return shown.render_as_string().replace(quote_plus("***"), "***")
-
-
-def without_secrets(text: str) -> str:
-    """A text that may hold URLs, even broken ones, without the passwords in them."""
-    text = re.sub(r"(://[^\s:/@]*:)\S*@", r"\1***@", text)
-    return re.sub(rf"\b({'|'.join(SECRETS)})=[^\s&]*", r"\1=***", text)
 
 
 def _no_url(store: str, why: str) -> UsageError:
@@ -184,7 +179,7 @@ class Database:
         """A short name for files that belong to this database and to no other."""
         if self.is_sqlite:
             return Path(self.name).name
-        options = sorted((k, v) for k, v in self.url.query.items() if k not in SECRETS)
+        options = sorted((k, v) for k, v in self.url.query.items() if k.lower() not in SECRETS)
         server = f"{self.url.host}:{self.url.port} {options}"
         digest = hashlib.sha256(server.encode()).hexdigest()[:8]
         return f"{self.url.database}@{self.url.host or 'localhost'}-{digest}"
@@ -204,6 +199,11 @@ class Database:
         return kind if kind.startswith(NETWORK) else None
 
     def _prepare_file(self, path: Path, create: bool) -> None:
+        if len(path.name) > LONGEST_NAME:
+            raise StoreError(
+                f"{path.name[:20]}…: the name has {len(path.name)} characters, and files beside "
+                f"it can bear {LONGEST_NAME}: give a shorter one"
+            )
         if path.is_dir():
             raise StoreError(f"{path}: a folder, not a database: name a file in it")
         if path.exists() and not path.is_file():  # a pipe would be waited for

@@ -56,10 +56,15 @@ class Merged:
     open: int = 0  # still to be trained
 
 
-def merge(into: Store, source: Store, names: Sequence[str]) -> Iterator[Merged]:
+def merge(
+    into: Store, source: Store, names: Sequence[str], *, accept_source: bool = False
+) -> Iterator[Merged]:
     """Take over what `into` lacks of these studies of `source`, or of all if none is named.
 
     Interrupted, it may be begun again: what was taken is there then.
+
+    Args:
+        accept_source: whether the source of a user's own task may differ.
 
     Raises:
         UsageError: both are the same database, or `source` has no such study.
@@ -69,7 +74,7 @@ def merge(into: Store, source: Store, names: Sequence[str]) -> Iterator[Merged]:
     if _are_same(into, source):
         raise UsageError(f"{into.name}: this is the same database twice: name two")
     for name in names or source.names():
-        yield _merge_study(into, source, name)
+        yield _merge_study(into, source, name, accept_source)
 
 
 def _are_same(a: Store, b: Store) -> bool:
@@ -79,14 +84,15 @@ def _are_same(a: Store, b: Store) -> bool:
     return a.url == b.url
 
 
-def _merge_study(into: Store, source: Store, name: str) -> Merged:
+def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> Merged:
     study, cells = source.read_study(name, lambda c, study: (study, stored_cells(c, study)))
     chunks: defaultdict[int, list[StoredCell]] = defaultdict(list)
     for cell in cells:
         chunks[cell.row["chunk_id"]].append(cell)
     most = max(map(len, chunks.values()), default=1)
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
-    into.create(study, source.identity(study.name), lambda new: _evenly(new, most))
+    identity = source.identity(study.name)
+    into.create(study, identity, lambda new: _evenly(new, most), accept_source=accept_source)
     _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))

@@ -82,7 +82,10 @@ class Presence:
         return None
 
 
-LOST = "they could not be saved: restore a copy, and resume"
+LOST = (
+    "they could not be saved: look with `landscape check` what the file there holds, or restore a "
+    "copy, and resume"
+)
 
 
 def _identity(path: Path) -> Identity | None:

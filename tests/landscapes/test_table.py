@@ -57,6 +57,24 @@ def test_open_cells_have_no_error_and_diverged_ones_have_their_epoch(
     assert curves.groupby("lambda")["train_loss"].count().tolist() == [3, 1]
 
 
+@pytest.mark.parametrize("frame_of", [cells_frame, curves_frame])
+def test_a_value_that_differs_by_rounding_gives_no_second_row(
+    store: Store, small_study: Study, monkeypatch: pytest.MonkeyPatch, frame_of
+):
+    """As in a study that an older version grew: it kept 0.3 beside 3 × 0.1."""
+    train_all(store, small_study)
+    before = frame_of(store, "small")
+
+    def doubled(read):
+        rows = read("small")
+        return [*rows, *(row | {"alpha": np.nextafter(row["alpha"], 9)} for row in rows)]
+
+    for name in ("cells", "curves"):
+        read = getattr(store, name)
+        monkeypatch.setattr(store, name, lambda _, read=read: doubled(read))
+    pd.testing.assert_frame_equal(frame_of(store, "small"), before)
+
+
 def test_under_restarts_the_end_of_the_last_whole_cycle_counts(store: Store):
     """Cycles end at 1 and 3 of 5 epochs; one cell diverges in the second, one after it."""
     study = make_study(pairs=("adamw",), epochs=5, alphas=(0.1,))

@@ -344,3 +344,23 @@ def test_what_has_the_right_key_and_a_wrong_state_is_reported_and_ignored(
     assert "does not fit" in capsys.readouterr().err
     assert_same_outcome(resumed.outcome, whole.outcome)
     assert not last.path.exists()
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "chunk-1-2.pt")
+    kept = Checkpoint(tmp_path / "chunk-1-2.pt", "key")
+    assert kept.recall() is None
+    assert Checkpoint(tmp_path / "chunk-1-1.pt", "key").recall() is None
+    remove_settled(tmp_path, [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_searched_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert Checkpoint(tmp_path / "chunk-1-2.pt", "key").recall() is None
+    assert "cannot be read (Permission denied)" in capsys.readouterr().err

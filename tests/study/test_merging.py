@@ -232,6 +232,17 @@ def test_another_study_of_the_same_name_is_refused(any_store: Store, other: Stor
     assert results(any_store) == before
 
 
+def test_another_source_of_the_task_is_taken_only_if_it_is_accepted(
+    any_store: Store, other: Store, small_study: Study
+):
+    create(any_store, small_study, Identity("same data", "a source"))
+    train_all(other, small_study, Identity("same data", "another"))
+    with pytest.raises(StudyMismatchError, match="merge --accept-source"):
+        list(merge(any_store, other, []))
+    (found,) = merge(any_store, other, [], accept_source=True)
+    assert found.taken == 12
+
+
 def test_only_the_studies_asked_for_are_taken(any_store: Store, other: Store):
     train_all(other, make_study())
     train_all(other, make_study(name="second"))

@@ -95,3 +95,57 @@ def test_a_source_that_is_gone_is_no_fault(parts):
     (parts / "losses_of_mine.py").unlink()
     assert source_digest("task_of_mine:task") != before
     assert source_digest("no_such_module:task") == source_digest("another:task")
+
+
+LAZY = """
+def network():
+    from package_of_mine import nets
+    return nets.Net()
+"""
+
+
+@pytest.fixture
+def lazy(parts: Path) -> Path:
+    """A task that imports a package when its network is made."""
+    (parts / "task_of_mine.py").write_text(LAZY)
+    package = parts / "package_of_mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("NAME = 1\n")
+    (package / "nets.py").write_text("from . import layers\nfrom .sizes import SIZE\n")
+    (package / "layers.py").write_text("KIND = 'tanh'\n")
+    (package / "sizes.py").write_text("SIZE = 3\n")
+    (package / "unused.py").write_text("X = 1\n")
+    return package
+
+
+@pytest.mark.parametrize("name", ["__init__", "nets", "layers", "sizes", "unused"])
+def test_what_a_function_imports_counts_whether_it_was_called_or_not(lazy: Path, name: str):
+    before = source_digest("task_of_mine:task")
+    importlib.import_module("package_of_mine.nets")
+    try:
+        assert source_digest("task_of_mine:task") == before
+    finally:
+        for module in [name for name in sys.modules if name.startswith("package_of_mine")]:
+            del sys.modules[module]
+    with (lazy / f"{name}.py").open("a") as file:
+        file.write("changed = 1\n")
+    assert (source_digest("task_of_mine:task") == before) == (name == "unused")
+
+
+def test_nothing_is_imported_to_find_it(lazy: Path):
+    (lazy / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    assert source_digest("task_of_mine:task")
+
+
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_packages_of_other_environments_are_not_the_users(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+):
+    elsewhere = tmp_path / "other" / folder
+    elsewhere.mkdir(parents=True)
+    monkeypatch.syspath_prepend(elsewhere)
+    (parts / "task_of_mine.py").write_text("import bought\n")
+    (elsewhere / "bought.py").write_text("X = 1\n")
+    before = source_digest("task_of_mine:task")
+    (elsewhere / "bought.py").write_text("X = 2\n")
+    assert source_digest("task_of_mine:task") == before

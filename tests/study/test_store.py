@@ -1015,6 +1015,12 @@ class TestBadDatabases:
         with pytest.raises(UsageError, match="--store"):
             Store(url)
 
+    def test_a_name_that_files_beside_it_cannot_bear_is_refused(self, tmp_path: Path):
+        for length in (201, 242, 390):
+            with pytest.raises(StoreError, match=rf"has {length} characters.*give a shorter one"):
+                Store(str(tmp_path / ("y" * (length - 3) + ".db")), create=True)
+        assert not list(tmp_path.iterdir())
+
     @pytest.mark.parametrize(
         "name", ["a?b.db", "a#b.db", "a%41.db", "a b.db", "ä=1&x.db", "a:b.db"]
     )
@@ -1040,6 +1046,9 @@ class TestBadDatabases:
             "postgresql://me:s3@cret@nowhere.invalid:1/x?sslpassword=s3cret",
             "mysql://me:s3cret@h/x",
             "postgresql+nosuch://me:s3cret@h/x",
+            "postgresql:/me:s3cret@h/x",
+            "postgresql://h.invalid/x?PASSWORD=s3cret",
+            "host=h user=me password=s3cret",
         ],
     )
     def test_no_message_holds_a_password(self, url: str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -265,3 +265,49 @@ def test_a_checkpoint_fits_only_who_would_train_alike(
     assert own.positions(label(job, device="cuda:0")) is None
     assert own.positions(label(job, claim.cells[2:4])) == [2, 3]
     assert label(job, claim.cells[2:4]).positions(own) is None
+
+
+# ---- exceptions of the user's code --------------------------------------------------------------
+
+
+class Raising:
+    """Trains, but raises an exception for some cells, or for all after a while."""
+
+    def __init__(self, bad: Callable[[Cell], bool], after: int = 10**9) -> None:
+        self.bad, self.after, self.calls = bad, after, 0
+        self.steps: list[int] = []
+
+    def train_chunk(self, task, data, panel, cells, **more) -> Outcome:
+        self.calls += 1
+        self.steps.append(0)
+        for step in range(50):
+            if step == 3 and (self.calls > self.after or any(map(self.bad, cells))):
+                raise ValueError("no more")
+            self.steps[-1] += 1
+            more["on_step"]()
+        return make_outcome(len(cells), 2)
+
+
+def test_cells_that_raise_are_told_from_the_others_within_a_few_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    raising = Raising(lambda cell: cell.lambda_ == 0.1)
+    monkeypatch.setattr(worker, "train_chunk", raising.train_chunk)
+    work(begun(store, chunk=4), "cpu")
+    states = {(row["lambda"], row["state"]) for row in store.cells("small")}
+    assert states == {*((el, "finished") for el in (0.0, 0.001, 0.01)), (0.1, "failed")}
+    assert {steps for steps in raising.steps if steps < 50} <= {3, 4, 5, 6}
+
+
+def test_what_raises_everywhere_after_a_while_ends_the_worker_soon(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """A file that is gone, say: no cell is to blame."""
+    raising = Raising(lambda cell: False, after=3)
+    monkeypatch.setattr(worker, "train_chunk", raising.train_chunk)
+    with pytest.raises(TrainingError, match="ValueError: no more"):
+        work(begun(store, chunk=1), "cpu")
+    states = [row["state"] for row in store.cells("small")]
+    assert states.count("finished") == 3
+    assert states.count("failed") <= 1
+    assert states.count("open") >= 4
