@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-import landscapes  # noqa: F401 - found here, before a user's file of this name can be
-from study.engine_names import ENGINE_NAMES, engine_name
-from study.errors import LandscapeError
-from study.interruption import exit_code, interruptible
-from study.metrics import METRICS, TOP5
-from study.printable import printable_lines, without_secrets
+import landscape_study.landscapes  # noqa: F401 - found here, before a user's file of this name can be
+from landscape_study.study.environment.interruption import exit_code, interruptible
+from landscape_study.study.errors import LandscapeError
+from landscape_study.study.printable import printable_lines, without_secrets
+from landscape_study.study.spec.metric import METRICS, TOP5
+from landscape_study.study.training.engine_names import ENGINE_NAMES, engine_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
-    from study.extension import Further
-    from study.plan import Plan
-    from study.pools import Cluster
-    from study.spec import FigureKind, Study
-    from study.store import Created, PanelProgress, Store
-    from study.tasks.data_sets import DataSet
+    from landscape_study.study.planning.plan import Plan
+    from landscape_study.study.running.pools import Cluster
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.spec.study import FigureKind, Study
+    from landscape_study.study.store import Created, PanelProgress, Store
+    from landscape_study.study.tasks.data_sets import DataSet
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def data_option(name: str) -> Callable[[Command], Command]:
     """Add the option `name` that says where data sets lie; workers inherit what it says."""
 
     def use(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
-        from study.tasks.folder import use_data_folder
+        from landscape_study.study.tasks.data_folder import use_data_folder
 
         if folder is not None:
             use_data_folder(folder)
@@ -258,9 +258,9 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
-    from study.extension import Further
-    from study.request import Changes, requested_study
-    from study.store import Store
+    from landscape_study.study.planning.request import Changes, requested_study
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.store import Store
 
     if queue and training.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
@@ -297,9 +297,9 @@ def resume(
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
-    from study.extension import Further
-    from study.request import resumed_study
-    from study.store import Store
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.store import Store
 
     opened = Store(store)
     study = resumed_study(opened, name, task)
@@ -341,11 +341,11 @@ def worker(
       landscape run digits-fig2 --queue --store postgresql+psycopg://me@server/landscapes
       landscape worker digits-fig2 --store postgresql+psycopg://me@server/landscapes
     """  # noqa: D301
-    from study.commands import command_line
-    from study.driver import run
-    from study.request import resumed_study
-    from study.store import Store
-    from study.terminal import ProgressLines
+    from landscape_study.study.console.terminal import ProgressLines
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.running.driver import run
+    from landscape_study.study.spec.command_line import command_line
+    from landscape_study.study.store import Store
 
     opened = Store(store)
     stored_task = opened.study(name).task if trust_task else task
@@ -402,10 +402,10 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscapes.extend import sides_to_extend
-    from study.extension import Further, extended_study
-    from study.request import resumed_study
-    from study.store import Store
+    from landscape_study.landscapes.statistics.open_sides import sides_to_extend
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.spec.extension import Further, extended_study
+    from landscape_study.study.store import Store
 
     opened = Store(store)
     stored = resumed_study(opened, name, task)
@@ -427,8 +427,8 @@ def extend(
 @store_option
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is, who trains it and what failed; by default every study."""
-    from study.store import Store
-    from study.terminal import print_table, workers_table
+    from landscape_study.study.console.terminal import print_table, workers_table
+    from landscape_study.study.store import Store
 
     opened, console = Store(store), _console()
 
@@ -448,8 +448,8 @@ def status(name: str | None, store: str) -> None:
 @store_option
 def list_studies(store: str) -> None:
     """List the studies in the database."""
-    from study.store import Store
-    from study.witness_record import marked
+    from landscape_study.study.records.witness_record import marked
+    from landscape_study.study.store import Store
 
     opened = Store(store)
 
@@ -468,10 +468,10 @@ def list_studies(store: str) -> None:
 @store_option
 def show(name: str, store: str) -> None:
     """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
-    from study.presets import PRESETS, load_preset
-    from study.store import Store
-    from study.store.unopened import holds
-    from study.terminal import run_lines
+    from landscape_study.study.console.terminal import run_lines
+    from landscape_study.study.spec.presets import PRESETS, load_preset
+    from landscape_study.study.store import Store
+    from landscape_study.study.store.missing_database import holds
 
     if name in PRESETS and not holds(store, name):
         click.echo(load_preset(name).to_toml(), nl=False)
@@ -549,14 +549,14 @@ def plot(
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
       landscape plot digits-fig4 --metric train_loss --metric test_error
     """  # noqa: D301
-    from landscapes.figures import schedule_figure, study_figure
-    from landscapes.findings import figure_lines
-    from landscapes.heatmap_record import CONTOURS
-    from study.presets import PRESETS, load_preset
-    from study.request import resolved_preset
-    from study.store import Store
-    from study.store.database import figures_folder
-    from study.store.unopened import holds
+    from landscape_study.landscapes.figures.heatmap_record import CONTOURS
+    from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+    from landscape_study.landscapes.reporting.sentences import figure_lines
+    from landscape_study.study.planning.request import resolved_preset
+    from landscape_study.study.spec.presets import PRESETS, load_preset
+    from landscape_study.study.store import Store
+    from landscape_study.study.store.database import figures_folder
+    from landscape_study.study.store.missing_database import holds
 
     options["contours"] = CONTOURS if contours else ()
     if name in PRESETS and not holds(store, name):
@@ -592,8 +592,8 @@ def plot(
 @store_option
 def export(name: str, output: Path, what: str, store: str) -> None:
     """Write the results of study NAME as a CSV or Parquet table."""
-    from landscapes.table import cells_frame, curves_frame, write_table
-    from study.store import Store
+    from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
+    from landscape_study.study.store import Store
 
     frame = {"cells": cells_frame, "curves": curves_frame}[what](Store(store), name)
     write_table(frame, output)
@@ -630,8 +630,8 @@ def report(
     Is the best λ the same at every α (separable), or must both be tuned together (coupled)?
     What does tuning one at a time cost? Which cell to take? The page needs no network.
     """
-    from landscapes.report import write_report
-    from study.store import Store
+    from landscape_study.landscapes.reporting.page import write_report
+    from landscape_study.study.store import Store
 
     opened = Store(store)
     path = output or opened.folder / f"{name}.{kind}"
@@ -673,9 +673,13 @@ def compare(
       landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
       landscape compare digits-fig2 sgd --reference fig2
     """  # noqa: D301
-    from landscapes.comparing import Request, comparison_tables, save_comparison
-    from study.store import Store
-    from study.terminal import print_table
+    from landscape_study.landscapes.reporting.comparison_request import (
+        Request,
+        comparison_tables,
+        save_comparison,
+    )
+    from landscape_study.study.console.terminal import print_table
+    from landscape_study.study.store import Store
 
     opened = Store(store)
     request = Request(name, panel, other, reference)
@@ -693,8 +697,8 @@ def check(name: str | None, store: str) -> None:
 
     Says what to do about what is not; exits with 1 if anything is wrong.
     """
-    from study.store import Store
-    from study.store.checking import check
+    from landscape_study.study.store import Store
+    from landscape_study.study.store.checking import check
 
     opened = Store(store)
     names = [name] if name else opened.names()
@@ -729,10 +733,10 @@ def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -
       landscape merge results/all.db results/from-the-other-machine.db
       landscape merge postgresql+psycopg://me@server/landscapes results/landscapes.db
     """  # noqa: D301
-    from study.commands import command_line
-    from study.store import Store
-    from study.store.merging import merge
-    from study.terminal import merged_line
+    from landscape_study.study.console.terminal import merged_line
+    from landscape_study.study.spec.command_line import command_line
+    from landscape_study.study.store import Store
+    from landscape_study.study.store.merging import merge
 
     there = Store(source)
     for name in names:
@@ -761,7 +765,7 @@ def data(name: str | None) -> None:
       landscape data
       landscape data cifar10 --folder /data
     """  # noqa: D301
-    from study.tasks.data_sets import DATA_SETS, find_data_set
+    from landscape_study.study.tasks.data_sets import DATA_SETS, find_data_set
 
     if name is None:
         for known in DATA_SETS.values():
@@ -775,7 +779,7 @@ def data(name: str | None) -> None:
 @main.command()
 def pairs() -> None:
     """List the optimizer/regularization pairs."""
-    from study.pairs import PAIRS, WHERE
+    from landscape_study.study.pairs.optimizer import PAIRS, WHERE
 
     for pair in PAIRS.values():
         click.echo(f"{pair.name:12} {pair.title:28} {WHERE[pair.where]}")
@@ -784,20 +788,20 @@ def pairs() -> None:
 @main.command()
 def tasks() -> None:
     """List the built-in tasks."""
-    from study.tasks import TASKS
+    from landscape_study.study.tasks import TASKS
 
     for name, entry in TASKS.items():
         needs = f" (`landscape data {entry.data_set}`)" if entry.data_set else ""
         click.echo(f"{name:16} {entry.about}{needs}")
     click.echo(
-        "your own:        --task package.module:name, a study.tasks.task.Task; see examples/"
+        "your own:        --task package.module:name, a landscape_study.Task; see examples/"
     )
 
 
 @main.command()
 def presets() -> None:
     """List the studies that come with the tool."""
-    from study.presets import PRESETS
+    from landscape_study.study.spec.presets import PRESETS
 
     for name, about in PRESETS.items():
         click.echo(f"{name:21} {about}")
@@ -805,8 +809,8 @@ def presets() -> None:
 
 def _fetch(data_set: DataSet) -> None:
     """Bring the data set into the data folder, with a bar."""
-    from study.tasks.download import fetch
-    from study.terminal import download_bar
+    from landscape_study.study.console.terminal import download_bar
+    from landscape_study.study.tasks.download import fetch
 
     try:
         with download_bar(_console(), data_set.name) as show:
@@ -840,9 +844,9 @@ def _each_study(store: Store, show: Callable[[Study], None]) -> None:
 
 
 def _print_plan(plan: Plan, store: str) -> None:
-    from study.plan import estimate_seconds
-    from study.store.unopened import missing_cells
-    from study.terminal import plan_table, print_table
+    from landscape_study.study.console.terminal import plan_table, print_table
+    from landscape_study.study.planning.plan import estimate_seconds
+    from landscape_study.study.store.missing_database import missing_cells
 
     missing = missing_cells(store, plan.study)
     seconds = estimate_seconds(plan, missing)
@@ -850,15 +854,15 @@ def _print_plan(plan: Plan, store: str) -> None:
 
 
 def _plan(study: Study, training: Training, store: str) -> Plan:
-    from study.cache import why_forgetful
-    from study.plan import make_plan
-    from study.terminal import trial_bar
+    from landscape_study.study.console.terminal import trial_bar
+    from landscape_study.study.environment.cache import why_forgetful
+    from landscape_study.study.planning.plan import make_plan
 
     if why := why_forgetful():
         click.echo(f"warning: {why}", err=True)
     workers = training.workers
     if training.dask is not None:
-        from study.pools import cluster_size
+        from landscape_study.study.running.pools import cluster_size
 
         size = cluster_size(training.dask, store)
         workers = min(workers or size, size)
@@ -879,8 +883,10 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
     console, name = _console(), plan.study.name
     _warn_of_network(store)
     _train(console, plan, store, training)
-    from landscapes.extend import rounds  # slow to import: training need not wait for it
-    from study.extension import extended_study
+    from landscape_study.landscapes.statistics.open_sides import (
+        rounds,  # slow to import: training need not wait for it
+    )
+    from landscape_study.study.spec.extension import extended_study
 
     beyond_each = rounds(store, name, further.rounds, panels=further.panels, sides=further.sides)
     for number, beyond in enumerate(beyond_each, start=1):
@@ -893,7 +899,7 @@ def _run_plan(plan: Plan, store: Store, further: Further, training: Training) ->
     _print_failures(store.study(name), store)
     _print_findings(store, name)
     if not training.no_plot:
-        from landscapes.figures import study_figure
+        from landscape_study.landscapes.figures.study_figure import study_figure
 
         _save(study_figure(store, name), (store.folder / f"{name}.png",))
 
@@ -906,10 +912,10 @@ def _create(store: Store, plan: Plan, training: Training) -> Created:
 
 def _train(console: Console, plan: Plan, store: Store, training: Training) -> None:
     """Put the study into the store and train what is open."""
-    from study.commands import command_line
-    from study.driver import run
-    from study.live import LiveView, can_show
-    from study.terminal import ProgressBar, choice_lines
+    from landscape_study.study.console.live import LiveView, can_show
+    from landscape_study.study.console.terminal import ProgressBar, choice_lines
+    from landscape_study.study.running.driver import run
+    from landscape_study.study.spec.command_line import command_line
 
     name = plan.study.name
     created = _create(store, plan, training)
@@ -933,8 +939,8 @@ def _call_witnesses(
     """Train a cell again of each panel that is done now, unless that is not wanted."""
     if training.no_witness:
         return
-    from study.terminal import trial_bar
-    from study.witness import call_witnesses, newly_done
+    from landscape_study.study.console.terminal import trial_bar
+    from landscape_study.study.running.witness import call_witnesses, newly_done
 
     console = _console()
     name = plan.study.name
@@ -946,7 +952,7 @@ def _call_witnesses(
 
 def _cluster(address: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
     """The dask cluster to train on, if one is named."""
-    from study.pools import Cluster
+    from landscape_study.study.running.pools import Cluster
 
     return contextlib.nullcontext() if address is None else contextlib.closing(Cluster(address))
 
@@ -996,7 +1002,7 @@ def _warn_of_network(store: Store) -> None:
 
 def _print_status(console: Console, study: Study, store: Store) -> None:
     """Show how far each panel is, and how its witness lies."""
-    from study.terminal import print_table, status_table, witness_lines
+    from landscape_study.study.console.terminal import print_table, status_table, witness_lines
 
     witnesses = store.witnesses(study.name)
     print_table(console, status_table(study, store.progress(study.name), witnesses))
@@ -1007,8 +1013,8 @@ def _print_status(console: Console, study: Study, store: Store) -> None:
 
 def _print_failures(study: Study, store: Store) -> None:
     """Say which cells were given up."""
-    from study.commands import command_line
-    from study.terminal import failure_lines
+    from landscape_study.study.console.terminal import failure_lines
+    from landscape_study.study.spec.command_line import command_line
 
     retry = command_line("resume", study, store.display_url, "--retry-failed")
     for line in failure_lines(store.failures(study.name), retry):
@@ -1017,7 +1023,7 @@ def _print_failures(study: Study, store: Store) -> None:
 
 def _print_findings(store: Store, name: str) -> None:
     """Say how coupled each panel is, and what the study's figure says."""
-    from landscapes.findings import figure_lines, verdict_lines
+    from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
 
     for line in (*verdict_lines(store, name), *figure_lines(store, name)):
         click.echo(line)
@@ -1047,7 +1053,7 @@ def _file_name(name: str, kind: FigureKind | None, own: FigureKind) -> str:
 
 
 def _save(figure: Figure, outputs: tuple[Path, ...]) -> None:
-    from landscapes.style import save
+    from landscape_study.landscapes.figures.style import save
 
     for output in outputs:
         save(figure, output)

@@ -15,13 +15,13 @@ import pandas as pd
 
 from benchmarks.measure import REPOSITORY, cold_seconds, spread
 from benchmarks.results import Facts, Settings
-from landscapes.separability import REPLICATES, separability
-from study.identity import Identity
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.presets import load_preset
-from study.provenance import Worker, provenance
-from study.store import Claim, Store
+from landscape_study.landscapes.statistics.separability import REPLICATES, separability
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.presets import load_preset
+from landscape_study.study.store import Claim, Store
 
 PRESET = "digits-fig2"
 CELLS = REPOSITORY / "results" / "reference" / f"{PRESET}.csv"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import machine, spread
-from study.arithmetic import worker_arithmetic
+from landscape_study.study.training.arithmetic import worker_arithmetic
 
 SIZES = (1024, 2048, 4096, 8192)  # of the square matrices that are multiplied
 LONGEST = 0.1  # seconds that a product may take: larger ones are left out

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from benchmarks.loop import create_studies, make_storage
-from study.spec import Options, Panel, Study
-from study.store import optuna_study_name
-from study.tasks import load_task
-from study.tasks.task import Data, TaskProtocol
+from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.store import optuna_study_name
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.task import Data, TaskProtocol
 
 SAME_BATCH = (0, 0, None, None)  # parameters and buffers of each cell, one batch for all
 EVALUATED = 500  # test examples at once: all of them, times K, take memory and are slower

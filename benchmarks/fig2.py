@@ -6,7 +6,7 @@ from benchmarks.measure import spread
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import tool, train
 from benchmarks.throughput import warm_up
-from study.presets import load_preset
+from landscape_study.study.spec.presets import load_preset
 
 PRESET = "digits-fig2"
 ASKED = {

@@ -23,7 +23,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.results import RESULTS, Facts, Settings, record
 from benchmarks.synthetic import SYNTHETIC, Synthetic, epoch_flops
 from benchmarks.tables import PAGE, render, update
-from study.cost import Setting, cell_bytes
+from landscape_study.study.planning.cost import Setting, cell_bytes
 
 BUDGET = 390.0  # seconds after which nothing more is begun
 

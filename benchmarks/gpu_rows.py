@@ -14,7 +14,7 @@ from benchmarks import card, slots
 from benchmarks.measure import spread
 from benchmarks.results import Settings
 from benchmarks.synthetic import Synthetic
-from study.cost import Setting, measure
+from landscape_study.study.planning.cost import Setting, measure
 
 LADDER_SECONDS = 80.0  # that the chunks of one network and engine may take
 GROWTH = 3  # how many times longer than a chunk one of four times the cells takes, about

@@ -15,12 +15,12 @@ from benchmarks.measure import cold_seconds, spread, usable_cores
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import count_cells, tool, train
-from study.identity import Identity
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.provenance import Worker, provenance
-from study.spec import Axis, Grid, Panel, Study
-from study.store import Claim, Store
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Axis, Grid, Panel, Study
+from landscape_study.study.store import Claim, Store
 
 CELLS = (16, 64, 256, 1024, 4096)
 EPOCHS = (10, 20, 40)

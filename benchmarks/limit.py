@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import spread, usable_cores
 from benchmarks.networks import NETWORKS, Network
 from benchmarks.results import Facts, Settings, read
-from study.tasks import load_task
-from study.tasks.task import TaskProtocol, normalized
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.task import TaskProtocol, normalized
 
 Shape = tuple[int, int, int, int]  # products at once, rows, inner size, columns
 

@@ -22,10 +22,10 @@ import optuna
 import torch
 from torch import Tensor, nn
 
-from study.spec import Options, Panel, Study
-from study.store import optuna_study_name
-from study.tasks import load_task
-from study.tasks.task import TaskProtocol
+from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.store import optuna_study_name
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.task import TaskProtocol
 
 BUSY_TIMEOUT = 60  # seconds that SQLite waits for another process
 PROBE_STEPS = 24  # of the probe for channels-last, at most

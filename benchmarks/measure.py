@@ -23,7 +23,7 @@ import optuna
 import psutil
 from optuna.trial import TrialState
 
-from study.provenance import git_revision
+from landscape_study.study.records.provenance import git_revision
 
 REPOSITORY = Path(__file__).parent.parent
 SAMPLE_EVERY = 0.1  # seconds between looks at the memory
@@ -85,7 +85,7 @@ def cold_seconds(arguments: Sequence[str]) -> float:
     Raises:
         BenchmarkError: it failed, with the end of its output.
     """
-    command = [sys.executable, "cli.py", *arguments]
+    command = [sys.executable, "-m", "landscape_study", *arguments]
     clock = time.perf_counter()
     done = subprocess.run(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

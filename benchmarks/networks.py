@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from study.grid import Axis, Grid
-from study.spec import Study
-from study.tasks import load_task
+from landscape_study.study.spec.grid import Axis, Grid
+from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks import load_task
 
 FOLDER = Path(__file__).parent / "networks"
 

@@ -141,7 +141,8 @@ def claim_and_record(runs: list[Repetition]) -> dict[str, dict[str, float]]:
 def data_seconds(task: str, repeats: int) -> list[float]:
     """Seconds in which a process that has imported torch gets the task and its data."""
     code = (
-        "import time, study.tasks.task; from study.tasks import load_task; "
+        "import time, landscape_study.study.tasks.task; "
+        "from landscape_study.study.tasks import load_task; "
         f"started = time.perf_counter(); load_task({task!r}).data(); "
         "print(time.perf_counter() - started)"
     )

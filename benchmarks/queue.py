@@ -11,16 +11,16 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import numpy as np
+from tests.postgres import binaries, fresh_database, running_server
 
 from benchmarks.measure import spread
 from benchmarks.results import Facts, Settings
-from study.identity import Identity
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.provenance import Worker, provenance
-from study.spec import Axis, Cell, Grid, Panel, Study
-from study.store import Store
-from tests.postgres import binaries, fresh_database, running_server
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
+from landscape_study.study.store import Store
 
 WORKERS = (1, 2, 4, 8, 16, 32)
 CHUNKS = {4: 400, 128: 48}  # cells of a chunk: so many chunks

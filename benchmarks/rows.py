@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.measure import BenchmarkError, Key, read_trials, run_command
 from benchmarks.tool import read_stopwatches
-from study.spec import Study
+from landscape_study.study.spec.study import Study
 
 Command = Callable[[Path, Path, Path], list[str]]  # of study file, database, stopwatch folder
 

@@ -17,8 +17,8 @@ from joblib.externals.loky import ProcessPoolExecutor
 from benchmarks import card
 from benchmarks.measure import BenchmarkError
 from benchmarks.synthetic import SYNTHETIC
-from study.arithmetic import worker_arithmetic
-from study.fused import evaluation_slices, train_chunk
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.chunk import evaluation_slices, train_chunk
 
 STEPS = 10  # of an epoch of these trainings; after each the host waits for the card, as always
 EPOCHS = 3000  # more than there is time for

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.limit import step_flops
-from study.cost import Setting
-from study.grid import Axis, Grid
-from study.spec import Options, Panel, Study
-from study.tasks import load_task
-from study.tasks.task import Data
+from landscape_study.study.planning.cost import Setting
+from landscape_study.study.spec.grid import Axis, Grid
+from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.task import Data
 
 CLASSES = 10
 QUICK = 4  # examples of a batch; two batches are trained and two tested

@@ -7,9 +7,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from study.models.shake_shake import IMAGE, shake_shake_26
-from study.tasks import load_task
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.networks.shake_shake import IMAGE, shake_shake_26
+from landscape_study.study.tasks.task import Data, Task
 
 CLASSES = 10
 IMAGES = 32  # to train on; half as many to test on

@@ -17,7 +17,7 @@ from benchmarks.measure import BenchmarkError, run_command, spread, usable_cores
 from benchmarks.networks import Network
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import Repetition, Row, count_cells, make_rows, train
-from study.spec import Study
+from landscape_study.study.spec.study import Study
 
 Measured = dict[str, list[Repetition]]  # by row
 
@@ -64,8 +64,11 @@ def measure(network: Network, settings: Settings) -> Facts:
 
 def warm_up(task: str) -> None:
     """Let the system read all imports from disk once, so that the first row does not pay."""
-    modules = "benchmarks.loop, benchmarks.ensemble, benchmarks.tool, cli, study.plan, study.live"
-    code = f"import {modules}; from study.tasks import load_task; load_task({task!r}).data()"
+    tool = ("cli", "study.planning.plan", "study.console.live")
+    own = ("loop", "ensemble", "tool")
+    modules = [f"landscape_study.{x}" for x in tool] + [f"benchmarks.{x}" for x in own]
+    loading = f"from landscape_study.study.tasks import load_task; load_task({task!r}).data()"
+    code = f"import {', '.join(modules)}; {loading}"
     with tempfile.TemporaryDirectory() as folder:
         run_command([sys.executable, "-c", code], Path(folder) / "log")
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from study import pools
-from study.store import Store
+from landscape_study.study.running import pools
+from landscape_study.study.store import Store
 
 CLAIM_OPERATIONS = ("claim", "record", "beat")  # what a worker cannot do without
 
@@ -78,7 +78,7 @@ class Stopwatch:
 
 
 def timed_work(folder: Path, *arguments: Any) -> bool:
-    """`study.pools.work` under a stopwatch; runs in a worker process."""
+    """`running.pools.work` under a stopwatch; runs in a worker process."""
     with Stopwatch("worker", folder):
         return pools.work(*arguments)
 
@@ -139,7 +139,7 @@ def _marks(records: list[dict[str, Any]]) -> dict[str, float]:
 
 def main(folder: Path, arguments: list[str]) -> None:
     """Run the command line with these arguments, the stopwatches writing into `folder`."""
-    from cli import main as landscape
+    from landscape_study.cli import main as landscape
 
     pools.work = functools.partial(timed_work, folder)
     with Stopwatch("parent", folder):

@@ -5,8 +5,8 @@ What they take less than the tasks themselves is what evaluation costs.
 
 import dataclasses
 
-from study.tasks import TASKS, load_task
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks import TASKS, load_task
+from landscape_study.study.tasks.task import Data, Task
 
 
 def __getattr__(name: str) -> Task:

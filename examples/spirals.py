@@ -2,7 +2,7 @@
 
     landscape run --task examples.spirals:spirals --seeds 1 --epochs 30
 
-A task is data, a network and a few facts, put together as a `study.tasks.task.Task`. Every
+A task is data, a network and a few facts, put together as a `landscape_study.Task`. Every
 network that `torch.func.vmap` can handle is trained many cells at once without any change.
 """
 
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from study.tasks.task import Data, Task
+from landscape_study import Data, Task
 
 
 def spiral_data(examples: int = 400, turns: float = 1.5, noise: float = 0.08) -> Data:

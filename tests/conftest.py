@@ -13,10 +13,10 @@ import pytest
 from hypothesis import settings
 from platformdirs import user_cache_path
 
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.spec import Axis, Cell, Grid, Options, Panel, Study
-from study.store import Store
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Axis, Cell, Grid, Options, Panel, Study
+from landscape_study.study.store import Store
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 settings.load_profile("untimed")
@@ -54,8 +54,10 @@ def _modest_plans() -> Iterator[None]:
     wait for each other.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("study.tuning.SHORT", math.inf)
-        patch.setattr("study.terminal.LONG", math.inf)  # so that nobody is told of it
+        patch.setattr("landscape_study.study.planning.probing.SHORT", math.inf)
+        patch.setattr(
+            "landscape_study.study.console.terminal.LONG", math.inf
+        )  # so that nobody is told of it
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         yield
 

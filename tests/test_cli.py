@@ -15,20 +15,20 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from cli import main
-from study.driver import OnProgress
-from study.engines import ENGINES, native
-from study.pairs import PAIRS
-from study.plan import Plan, make_plan
-from study.presets import PRESETS, load_preset
-from study.provenance import Worker, provenance
-from study.request import Changes, requested_study
-from study.spec import Study
-from study.store import Store
-from study.store.database import Database
-from study.tasks import TASKS, load_task
-from study.tasks.task import identify
-from study.tuning import Choice
+from landscape_study.cli import main
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.probing import Choice
+from landscape_study.study.planning.request import Changes, requested_study
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.running.driver import OnProgress
+from landscape_study.study.spec.presets import PRESETS, load_preset
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.database import Database
+from landscape_study.study.tasks import TASKS, load_task
+from landscape_study.study.tasks.task import identify
+from landscape_study.study.training.engines import ENGINES, native
 from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.test_store import create, train_all
 
@@ -137,8 +137,8 @@ def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         train_all(store, plan.study, plan.identity)
         on_progress(store.progress(plan.study.name))
 
-    monkeypatch.setattr("study.driver.run", run)
-    monkeypatch.setattr("study.witness.call_witnesses", lambda *_: [])
+    monkeypatch.setattr("landscape_study.study.running.driver.run", run)
+    monkeypatch.setattr("landscape_study.study.running.witness.call_witnesses", lambda *_: [])
 
 
 @pytest.mark.parametrize("option", [(), ("--no-live",)], ids=["", "no live"])
@@ -186,7 +186,7 @@ def test_a_terminal_gets_the_live_view_unless_it_shall_not(
 ):
     terminal = Terminal()
     console = Console(file=terminal, width=80, height=24, _environ={"TERM": term})
-    monkeypatch.setattr("cli._console", lambda: console)
+    monkeypatch.setattr("landscape_study.cli._console", lambda: console)
     options = (*option, "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
     landscape(*SMALL_RUN, *options)
     assert ("α ↑ λ →" in terminal.getvalue()) is live
@@ -298,7 +298,7 @@ def test_a_worker_does_not_import_user_code_that_only_the_database_names(half_do
 def test_a_cluster_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, message: str
 ):
-    monkeypatch.setattr("study.pools.CONNECTING", 1)
+    monkeypatch.setattr("landscape_study.study.running.pools.CONNECTING", 1)
     result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--dask", address)
     assert result.exit_code == 2
     assert f"--dask {address}: no " in result.output
@@ -540,7 +540,7 @@ def test_what_takes_longer_is_said_before_it_begins(
         tell("this takes longer")
         return 0, Choice("vmap", 6)
 
-    monkeypatch.setattr("study.tuning.choose", choose)
+    monkeypatch.setattr("landscape_study.study.planning.probing.choose", choose)
     options = ("--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
     lines = landscape(*SMALL_RUN, *options).output.splitlines()
     assert lines[0] == "this takes longer"
@@ -551,7 +551,7 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
     half_done: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plans: list[Plan] = []
-    monkeypatch.setattr("cli._run_plan", lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr("landscape_study.cli._run_plan", lambda plan, *_: plans.append(plan))
     store = Store(str(half_done))
     store.start_run("small", provenance(["cpu"], "referee"))
     store.close()
@@ -565,7 +565,7 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
 @pytest.mark.skipif(native.why_not() is not None, reason=str(native.why_not()))
 def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_cache: Path):
     """In processes of their own, which leave no warning; about half a minute."""
-    command = [sys.executable, "-W", "error", "-m", "cli", *map(str, SMALL_RUN)]
+    command = [sys.executable, "-W", "error", "-m", "landscape_study", *map(str, SMALL_RUN)]
     command += ["--engine", "compiled", "--workers", "2", "--chunk", "2", "--no-plot"]
     path = tmp_path / "x.db"
     done = subprocess.run(
@@ -708,7 +708,7 @@ def test_diverged_cells_are_told(tmp_path: Path, small_study: Study):
     path = tmp_path / "diverged.db"
     store = Store(str(path), create=True)
     create(store, small_study)
-    from study.provenance import Worker
+    from landscape_study.study.records.provenance import Worker
 
     claim = store.claim("small", Worker(), store.start_run("small", {}))
     assert claim is not None

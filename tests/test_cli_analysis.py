@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from study.spec import Axis
-from study.store import Store
+from landscape_study.study.spec.study import Axis
+from landscape_study.study.store import Store
 from tests.conftest import SPIRALS
 from tests.test_cli import SMALL_RUN, landscape
 from tests.valleys import fill, restart_study, valley_error, valley_study

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from study.tasks import TASKS
-from study.tasks.data_sets import DATA_SETS
-from study.tasks.folder import DATA_FOLDER
+from landscape_study.study.tasks import TASKS
+from landscape_study.study.tasks.data_folder import DATA_FOLDER
+from landscape_study.study.tasks.data_sets import DATA_SETS
 from tests.conftest import SPIRALS, Terminal
 from tests.study.archives import SMALL_CIFAR10, cifar_files, official, tar_gz, with_archive
 from tests.study.web import Web, serving
@@ -52,7 +52,7 @@ def test_a_terminal_gets_a_bar(tmp_path: Path, web: Web, monkeypatch):
     from rich.console import Console
 
     terminal = Terminal()
-    monkeypatch.setattr("cli._console", lambda: Console(file=terminal, width=100))
+    monkeypatch.setattr("landscape_study.cli._console", lambda: Console(file=terminal, width=100))
     monkeypatch.setenv("TERM", "xterm")
     landscape("data", "cifar10", "--folder", tmp_path)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
@@ -80,7 +80,9 @@ def test_ctrl_c_says_that_it_goes_on_from_here(tmp_path: Path, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.tasks.download.ResumingDownloader._receive", interrupt)
+    monkeypatch.setattr(
+        "landscape_study.study.tasks.download.ResumingDownloader._receive", interrupt
+    )
     result = landscape("data", "cifar10", "--folder", tmp_path)
     assert result.exit_code == 130
     assert "stopped; cifar10 goes on from here when asked again" in result.output

@@ -14,11 +14,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text("utf-8")
-OWN = {"study", "landscapes", "cli", "tests", "examples", "benchmarks"}
+OWN = {"landscape_study", "tests", "examples", "benchmarks"}
 PRIVATE = {  # interfaces that are nobody's promise, and the one file that uses each
-    "_aoti": "study/engines/native.py",
-    "torch._inductor": "study/engines/native.py",
-    "_processes": "study/pools.py",
+    "_aoti": "study/training/engines/native.py",
+    "torch._inductor": "study/training/engines/native.py",
+    "_processes": "study/running/pools.py",
     "_trial_id": "study/store/optuna_view.py",
     "optuna.storages._rdb": None,
 }

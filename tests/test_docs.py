@@ -10,15 +10,15 @@ import click
 import pandas as pd
 import pytest
 
-from cli import main
-from landscapes.separability import separability
-from landscapes.words import with_interval
-from study.driver import run
-from study.pairs import PAIRS
-from study.plan import make_plan
-from study.presets import PRESETS, load_preset
-from study.spec import Axis, Study
-from study.store import Store
+from landscape_study.cli import main
+from landscape_study.landscapes.reporting.phrases import with_interval
+from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.running.driver import run
+from landscape_study.study.spec.presets import PRESETS, load_preset
+from landscape_study.study.spec.study import Axis, Study
+from landscape_study.study.store import Store
 from tests.study.networks_of_users import REFUSED, TRAINED
 
 ROOT = Path(__file__).parent.parent

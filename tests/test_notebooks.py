@@ -8,11 +8,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from study.driver import run
-from study.plan import make_plan
-from study.presets import load_preset
-from study.spec import Axis
-from study.store import Store
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.running.driver import run
+from landscape_study.study.spec.presets import load_preset
+from landscape_study.study.spec.study import Axis
+from landscape_study.study.store import Store
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 

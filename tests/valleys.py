@@ -8,12 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from study.identity import Identity
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.provenance import Worker, provenance
-from study.spec import Axis, Cell, Grid, Panel, Study
-from study.store import Claim, Store
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
+from landscape_study.study.store import Claim, Store
 
 EPOCHS = 6
 Error = Callable[[str, Cell], float]  # panel, cell → percent after the last epoch; NaN diverges

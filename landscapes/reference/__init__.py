@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from landscapes.landscape import Landscape, landscape
-from study.errors import UsageError
-from study.grid import Axis, Grid
-from study.pairs import PAIRS
-from study.spec import Panel
+from landscape_study.landscapes.reading.landscape import Landscape, landscape
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.spec.grid import Axis, Grid
+from landscape_study.study.spec.study import Panel
 
 FOLDER = Path(__file__).parent
 REFERENCES = {"fig2": "Figure 2 of the paper: CIFAR-10, 26 2x64d ResNet, 100 epochs, cosine"}

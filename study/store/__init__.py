@@ -22,21 +22,26 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import SpecError, UsageError
-from study.identity import Identity, require_same
-from study.outcome import Outcome
-from study.provenance import Worker
-from study.spec import Cell, Study
-from study.store import claims, reading, results, schema
-from study.store.claims import LEASE, Claim
-from study.store.columns import raw, where_known
-from study.store.database import DEFAULT_URL, Database, figures_folder, now
-from study.store.grid import Chunking, add_cells, optuna_study_name, remove_lost
-from study.store.reading import CellMean, Failure, PanelProgress, WorkerNow
-from study.store.seals import holds, study_seal
-from study.store.tables import run_table as _run
-from study.store.tables import study_table as _study
-from study.witness_record import Witness
+from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.records.identity import Identity, require_same
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.study import Cell, Study
+from landscape_study.study.store import claims, queries, results, schema
+from landscape_study.study.store.claims import LEASE, Claim
+from landscape_study.study.store.columns import raw, where_known
+from landscape_study.study.store.creation import (
+    Chunking,
+    add_cells,
+    optuna_study_name,
+    remove_lost,
+)
+from landscape_study.study.store.database import DEFAULT_URL, Database, figures_folder, now
+from landscape_study.study.store.queries import CellMean, Failure, PanelProgress, WorkerNow
+from landscape_study.study.store.seals import holds, study_seal
+from landscape_study.study.store.tables import run_table as _run
+from landscape_study.study.store.tables import study_table as _study
 
 __all__ = [
     "DEFAULT_URL",
@@ -289,7 +294,7 @@ class Store:
             .order_by(_run.c.run_id)
         )
         rows = self.database.read(lambda c: c.execute(query).mappings().all())
-        return [dict(row) | {"provenance": reading.facts(row["provenance"])} for row in rows]
+        return [dict(row) | {"provenance": queries.facts(row["provenance"])} for row in rows]
 
     # ---- the claim ----------------------------------------------------------------------------
 
@@ -379,39 +384,39 @@ class Store:
 
         That is the newest one, or the newest that disagrees.
         """
-        return self.read_study(name, reading.witnesses)
+        return self.read_study(name, queries.witnesses)
 
     # ---- reading ------------------------------------------------------------------------------
 
     def count(self, name: str) -> int:
         """How many cells the study has, over all seeds."""
-        return self._read(name, reading.count_cells)
+        return self._read(name, queries.count_cells)
 
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
-        return self._read(name, reading.progress)
+        return self._read(name, queries.progress)
 
     def workers(self, name: str) -> list[WorkerNow]:
         """Who holds a chunk of the study, and since when nothing was heard of them."""
-        return self._read(name, reading.workers)
+        return self._read(name, queries.workers)
 
     def failures(self, name: str) -> list[Failure]:
         """The cells that were given up, and why."""
-        return self._read(name, reading.failures)
+        return self._read(name, queries.failures)
 
     def means(self, name: str) -> list[CellMean]:
         """The mean over the finished seeds of every cell that has one, in no order.
 
         Far cheaper than `cells`: for looking often while a study runs.
         """
-        return self._read(name, reading.means)
+        return self._read(name, queries.means)
 
     def seed_noise(self, name: str) -> dict[str, float]:
         """How far seeds scatter, by panel: standard deviation of the error, points.
 
         The median over the cells that several seeds finished; panels without one are left out.
         """
-        return self._read(name, reading.seed_noise)
+        return self._read(name, queries.seed_noise)
 
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of the study, one row each, by panel, seed, α and λ.
@@ -420,11 +425,11 @@ class Store:
         (percent), test_loss, train_loss, diverged_epoch, seconds (the cell's share of its
         chunk), trial (number in its Optuna study), attempts.
         """
-        return self._read(name, reading.cells)
+        return self._read(name, queries.cells)
 
     def curves(self, name: str) -> list[dict[str, Any]]:
         """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E]."""
-        return self._read(name, reading.curves)
+        return self._read(name, queries.curves)
 
     def read_study(self, name: str, query: Callable[[Connection, Study], T]) -> T:
         """Run a query with the study as it is in the very snapshot that the query reads.

@@ -16,26 +16,26 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from study.commands import command_line
-from study.errors import LandscapeError, SpecError, StoreError
-from study.spec import Study
-from study.store import Store, optuna_tables
-from study.store.columns import raw
-from study.store.database import RECOVER
-from study.store.grid import optuna_study_name
-from study.store.optuna_tables import attribute_table, step_table, value_table
-from study.store.optuna_tables import study_table as _optuna_study
-from study.store.optuna_tables import trial_table as _trial
-from study.store.optuna_view import view
-from study.store.reading import changed_witnesses, count
-from study.store.seals import Place
-from study.store.tables import cell_table as _cell
-from study.store.tables import chunk_table as _chunk
-from study.store.tables import curve_table as _curve
-from study.store.tables import metadata
-from study.store.tables import study_table as _study
-from study.store.whole import StoredCell, places_of, stored_cells
-from study.witness_record import DOUBT
+from landscape_study.study.errors import LandscapeError, SpecError, StoreError
+from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.command_line import command_line
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store, optuna_tables
+from landscape_study.study.store.columns import raw
+from landscape_study.study.store.creation import optuna_study_name
+from landscape_study.study.store.database import RECOVER
+from landscape_study.study.store.optuna_tables import attribute_table, step_table, value_table
+from landscape_study.study.store.optuna_tables import study_table as _optuna_study
+from landscape_study.study.store.optuna_tables import trial_table as _trial
+from landscape_study.study.store.optuna_view import view
+from landscape_study.study.store.queries import changed_witnesses, count
+from landscape_study.study.store.seals import Place
+from landscape_study.study.store.stored_cells import StoredCell, places_of, stored_cells
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import metadata
+from landscape_study.study.store.tables import study_table as _study
 
 DAMAGED = 10  # messages of SQLite's own check that are shown
 

@@ -15,17 +15,17 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import LeaseLostError
-from study.outcome import Outcome
-from study.provenance import Worker, is_dead
-from study.spec import Cell
-from study.store.database import now
-from study.store.optuna_tables import trial_table as _trial
-from study.store.results import results_of, write_results
-from study.store.tables import cell_table as _cell
-from study.store.tables import chunk_table as _chunk
-from study.store.tables import run_table as _run
-from study.store.tables import study_table as _study
+from landscape_study.study.errors import LeaseLostError
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, is_dead
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.store.database import now
+from landscape_study.study.store.optuna_tables import trial_table as _trial
+from landscape_study.study.store.results import results_of, write_results
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import run_table as _run
+from landscape_study.study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from study.printable import printable
+from landscape_study.study.printable import printable
 
 
 class WrongValueError(ValueError):

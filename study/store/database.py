@@ -21,9 +21,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from study.errors import MissingStoreError, StoreError, UsageError, first_line
-from study.printable import SECRETS, without_secrets
-from study.store.columns import WrongValueError
+from landscape_study.study.errors import MissingStoreError, StoreError, UsageError, first_line
+from landscape_study.study.printable import SECRETS, without_secrets
+from landscape_study.study.store.columns import WrongValueError
 
 T = TypeVar("T")
 

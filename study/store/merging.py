@@ -20,23 +20,29 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
-from study.errors import StoreError, UsageError
-from study.printable import printable
-from study.spec import Cell
-from study.store import Store
-from study.store.columns import raw
-from study.store.optuna_tables import trial_table as _trial
-from study.store.optuna_tables import value_table as _value
-from study.store.reading import facts, is_running, witness_rows
-from study.store.results import Result, write_results
-from study.store.seals import Place
-from study.store.tables import cell_table as _cell
-from study.store.tables import chunk_table as _chunk
-from study.store.tables import curve_table as _curve
-from study.store.tables import run_table as _run
-from study.store.tables import study_table as _study
-from study.store.tables import witness_table as _witness
-from study.store.whole import ROUNDING, StoredCell, place_of, places_of, stored_cells
+from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.study.printable import printable
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.store import Store
+from landscape_study.study.store.columns import raw
+from landscape_study.study.store.optuna_tables import trial_table as _trial
+from landscape_study.study.store.optuna_tables import value_table as _value
+from landscape_study.study.store.queries import facts, is_running, witness_rows
+from landscape_study.study.store.results import Result, write_results
+from landscape_study.study.store.seals import Place
+from landscape_study.study.store.stored_cells import (
+    ROUNDING,
+    StoredCell,
+    place_of,
+    places_of,
+    stored_cells,
+)
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import run_table as _run
+from landscape_study.study.store.tables import study_table as _study
+from landscape_study.study.store.tables import witness_table as _witness
 
 MOMENTS = ("datetime_start", "datetime_complete")  # of a trial
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from study.store.columns import Number, Whole, Words
+from landscape_study.study.store.columns import Number, Whole, Words
 
 OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
 

@@ -13,13 +13,13 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from study.errors import first_line
-from study.spec import Study
-from study.store import Store
-from study.store.grid import optuna_study_name
-from study.store.seals import Place
-from study.store.tables import curve_table as _curve
-from study.store.whole import StoredCell
+from landscape_study.study.errors import first_line
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.creation import optuna_study_name
+from landscape_study.study.store.seals import Place
+from landscape_study.study.store.stored_cells import StoredCell
+from landscape_study.study.store.tables import curve_table as _curve
 
 
 @dataclass(frozen=True)

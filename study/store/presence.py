@@ -10,8 +10,8 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from study.errors import StoreError
-from study.store import Store
+from landscape_study.study.errors import StoreError
+from landscape_study.study.store import Store
 
 Identity = tuple[int, int]  # device and number of a file
 

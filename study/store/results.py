@@ -11,17 +11,17 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from study.outcome import Outcome
-from study.printable import printable
-from study.store.database import now
-from study.store.optuna_tables import ValueType, attribute_table, step_table
-from study.store.optuna_tables import value_table as _value
-from study.store.seals import Place, cell_seal, curve_seal, witness_seal
-from study.store.tables import cell_table as _cell
-from study.store.tables import curve_table as _curve
-from study.store.tables import study_table as _study
-from study.store.tables import witness_table as _witness
-from study.witness_record import Witness
+from landscape_study.study.printable import printable
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.store.database import now
+from landscape_study.study.store.optuna_tables import ValueType, attribute_table, step_table
+from landscape_study.study.store.optuna_tables import value_table as _value
+from landscape_study.study.store.seals import Place, cell_seal, curve_seal, witness_seal
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import study_table as _study
+from landscape_study.study.store.tables import witness_table as _witness
 
 OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
 WHY = 500  # characters kept of what a witness differs in

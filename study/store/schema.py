@@ -11,13 +11,20 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
-from study.errors import MissingStoreError, StoreError
-from study.printable import printable
-from study.store import optuna_tables
-from study.store.database import Database
-from study.store.optuna_tables import OPTUNA_SCHEMA
-from study.store.tables import ADDED, FIRST, READABLE, SCHEMA_VERSION, chunk_order, metadata
-from study.store.tables import schema_table as _schema
+from landscape_study.study.errors import MissingStoreError, StoreError
+from landscape_study.study.printable import printable
+from landscape_study.study.store import optuna_tables
+from landscape_study.study.store.database import Database
+from landscape_study.study.store.optuna_tables import OPTUNA_SCHEMA
+from landscape_study.study.store.tables import (
+    ADDED,
+    FIRST,
+    READABLE,
+    SCHEMA_VERSION,
+    chunk_order,
+    metadata,
+)
+from landscape_study.study.store.tables import schema_table as _schema
 
 TRIES = 5  # to create Optuna's tables while another process does so
 

@@ -8,7 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
-from study.store.columns import Bytes, Number, Whole, Words
+from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
 SCHEMA_VERSION = 5
 

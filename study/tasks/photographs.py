@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
-from study.models.shake_shake import shake_shake_26
-from study.tasks.augmentation import flip_and_crop, normalize
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.augmentation import flip_and_crop, normalize
+from landscape_study.study.tasks.networks.shake_shake import shake_shake_26
+from landscape_study.study.tasks.task import Data, Task
 
 Colour = tuple[float, float, float]  # red, green, blue
 

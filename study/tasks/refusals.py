@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from study.errors import LandscapeError, TaskError
-from study.randomness import seeded
-from study.tasks.task import (
+from landscape_study.study.errors import LandscapeError, TaskError
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.task import (
     CHECKED,
     Data,
     TaskProtocol,
@@ -258,7 +258,7 @@ def _normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tenso
 
 def _check_data(task: TaskProtocol, data: Data) -> None:
     if not isinstance(data, Data):
-        raise TaskError(_wrong(task, "data()", type(data).__name__, "a study.tasks.task.Data"))
+        raise TaskError(_wrong(task, "data()", type(data).__name__, "a landscape_study.Data"))
     for field in fields(data):
         value = getattr(data, field.name)
         if not isinstance(value, Tensor):

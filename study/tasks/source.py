@@ -13,7 +13,7 @@ import sysconfig
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from study.tasks import OWN_NAMES
+from landscape_study.study.tasks import OWN_NAME
 
 
 def source_digest(task: str) -> str:
@@ -98,7 +98,7 @@ def _imported(path: Path, package: str) -> set[str]:
 
 def _is_users(name: str, path: Path) -> bool:
     """Whether it is a file of the user's, and neither Python's nor an installed package's."""
-    if name.partition(".")[0] in OWN_NAMES:
+    if name.partition(".")[0] == OWN_NAME:
         return False
     if {"site-packages", "dist-packages"} & set(path.parts):
         return False

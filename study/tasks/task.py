@@ -14,11 +14,11 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from study.errors import TaskError
-from study.identity import Identity
-from study.randomness import DATA, derived_seed, seeded
-from study.tasks import is_user_task
-from study.tasks.source import source_digest
+from landscape_study.study.errors import TaskError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.tasks import is_user_task
+from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded
+from landscape_study.study.tasks.source import source_digest
 
 F = TypeVar("F")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
@@ -213,7 +213,7 @@ def require_task(task: object, name: str) -> None:
     if missing:
         raise TaskError(
             f"task '{name}': {type(task).__name__} object is no task, it lacks "
-            f"{', '.join(missing)}: build it with study.tasks.task.Task"
+            f"{', '.join(missing)}: build it with landscape_study.Task"
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-
 from benchmarks import analysis
-from landscapes.table import cells_frame
-from study.store import Store
+
+from landscape_study.landscapes.reading.frames import cells_frame
+from landscape_study.study.store import Store
 
 
 def test_the_database_holds_the_cells_of_the_reference_study(tmp_path: Path):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks import ensemble, loop
 from benchmarks.measure import read_trials
 from benchmarks.networks import NETWORKS
-from study.spec import Axis, Grid
-from study.tasks import load_task
-from study.tasks.task import Task
+
+from landscape_study.study.spec.study import Axis, Grid
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.task import Task
 
 ALPHAS = {"sgd": (0.01, 0.1), "sgdw": (0.01, 0.1), "adam": (0.001, 0.01), "adamw": (0.001, 0.01)}
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
-
 from benchmarks import card, gpu, gpu_rows, slots
 from benchmarks.gpu import comparisons, main, network_facts
 from benchmarks.gpu_rows import Bench, best_row
@@ -19,10 +17,12 @@ from benchmarks.measure import BenchmarkError
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Settings, read
 from benchmarks.synthetic import ARITHMETIC, SYNTHETIC, Synthetic, epoch_flops
-from study.cost import Pace, Probe
-from study.engines import ENGINES
-from study.tasks import load_task
-from study.tasks.data_sets import CHANNELS, SIDE
+from click.testing import CliRunner
+
+from landscape_study.study.planning.cost import Pace, Probe
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.data_sets import CHANNELS, SIDE
+from landscape_study.study.training.engines import ENGINES
 from tests.benchmarks.test_main import README, keys
 from tests.benchmarks.test_tables import MACHINE, one
 

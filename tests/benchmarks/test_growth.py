@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from benchmarks import growth
 from benchmarks.growth import CELLS, CHUNK, database, square_study, up_to
 from benchmarks.results import Settings
 from benchmarks.rows import count_cells
-from study.spec import Study
+
+from landscape_study.study.spec.study import Study
 from tests.benchmarks.test_throughput import cells, repetition
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
 from benchmarks.limit import rate, share_of_limit, step_flops
 from benchmarks.networks import NETWORKS
-from study.tasks import load_task
+
+from landscape_study.study.tasks import load_task
 
 MLP = NETWORKS["mlp1d"]
 

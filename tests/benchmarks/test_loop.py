@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from benchmarks import loop
 from benchmarks.loop import Care
 from benchmarks.measure import read_trials
 from benchmarks.networks import NETWORKS
-from study.tasks import load_task
+
+from landscape_study.study.tasks import load_task
 
 CHEAP = NETWORKS["digits"].study(quick=True)
 BEST = {"sgd": (0.1, 0.01), "sgdw": (0.1, 0.001), "adam": (0.01, 0.01), "adamw": (0.01, 0.001)}

@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 import pytest
-from click.testing import CliRunner
-
 from benchmarks.__main__ import PARTS, chosen, main
 from benchmarks.measure import REPOSITORY, BenchmarkError
 from benchmarks.networks import NETWORKS
 from benchmarks.results import RESULTS, Settings, read, record
+from click.testing import CliRunner
 
 README = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
 # Entries whose own keys are names (of rows, networks, shapes, commands …), not words to explain.

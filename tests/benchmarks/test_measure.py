@@ -8,7 +8,6 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
-
 from benchmarks import loop, measure
 from benchmarks.measure import (
     BenchmarkError,

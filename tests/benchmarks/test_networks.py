@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-
 from benchmarks import untested
 from benchmarks.networks import FOLDER, NETWORKS
 from benchmarks.rows import make_rows
 from benchmarks.tasks import made_up_images, mlp1d, resnet26
-from study.presets import load_preset
-from study.tasks import load_task
-from study.tasks.refusals import check_task
+from torch import nn
+
+from landscape_study.study.spec.presets import load_preset
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.refusals import check_task
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
 from benchmarks.overheads import claim_and_record, data_seconds, evaluation_share, startup
+
 from tests.benchmarks.test_throughput import cells, repetition
 
 

@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
 from benchmarks.queue import drain
-from study.store import Store
+
+from landscape_study.study.store import Store
 
 
 @pytest.mark.long

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from benchmarks.markdown import number, seconds, spread, table
 from benchmarks.results import RESULTS, read, write
 from benchmarks.tables import PAGE, render, update, with_tables

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from benchmarks import ensemble, loop, rows, throughput
 from benchmarks.measure import BenchmarkError, Finished
 from benchmarks.networks import NETWORKS
 from benchmarks.rows import Repetition, make_rows
 from benchmarks.throughput import Measured, agreement, ratios, summarize, take_turns
-from study.spec import Study
-from study.tasks import load_task
+
+from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks import load_task
 
 DIGITS = NETWORKS["digits"]
 

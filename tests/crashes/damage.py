@@ -19,15 +19,16 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from examples.spirals import spirals
-from study import cache, worker
-from study.checkpoint import Checkpoint, Group
-from study.errors import LandscapeError, StudyMismatchError
-from study.provenance import provenance
-from study.spec import Cell
-from study.store import Store
-from study.worker import work
+
+from landscape_study.study.environment import cache
+from landscape_study.study.errors import LandscapeError, StudyMismatchError
+from landscape_study.study.records.provenance import provenance
+from landscape_study.study.running import worker
+from landscape_study.study.running.worker import work
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.store import Store
+from landscape_study.study.training.checkpoint import Checkpoint, Group
 from tests.conftest import make_study
 from tests.study.runs import running_cells, start_command
 from tests.study.test_store import WITNESS, create, train_all

@@ -14,9 +14,9 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from study.identity import Identity
-from study.spec import Axis, Grid, Panel, Study
-from study.store import Store
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.study import Axis, Grid, Panel, Study
+from landscape_study.study.store import Store
 from tests.crashes.ledger import EPOCHS, Counts, audit
 from tests.crashes.victims import LEASE, Life, chunks_of_eight, grow, live
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.spec import Study
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Study
 
 EPOCHS = 5
 ATTRIBUTES = {"train_loss", "test_loss", "diverged", "diverged_epoch", "seconds"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from study.store import LEASE, Store
+from landscape_study.study.store import LEASE, Store
 from tests.study.runs import descendants, finish, is_alive, running_cells, start_command, wait_for
 
 WAYS = {  # of dying, and how likely each is

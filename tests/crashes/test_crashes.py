@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import LeaseLostError, StoreError
-from study.identity import Identity
-from study.provenance import Worker
-from study.spec import Study
-from study.store import Store
+from landscape_study.study.errors import LeaseLostError, StoreError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
 from tests.crashes.harness import CONTEXT, Siege, make_study
 from tests.crashes.ledger import Counts, acknowledge, audit, true_outcome
 from tests.crashes.victims import Life, chunks_of_eight, is_refused, live

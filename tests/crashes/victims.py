@@ -18,11 +18,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from study.errors import LeaseLostError, StoreError
-from study.identity import Identity
-from study.provenance import Worker
-from study.spec import Study
-from study.store import Claim, Store, claims
+from landscape_study.study.errors import LeaseLostError, StoreError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Claim, Store, claims
 from tests.crashes.ledger import acknowledge, true_outcome
 
 LEASE = 1.0  # seconds

@@ -14,7 +14,7 @@ from functools import cache
 import click
 import torch
 
-from study.tasks.task import Task
+from landscape_study.study.tasks.task import Task
 from tests.faults.catalogue import FAULTS
 from tests.faults.fault import ENGINES, Fault
 from tests.faults.judge import Judge, Verdict

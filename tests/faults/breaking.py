@@ -14,12 +14,12 @@ from unittest import mock
 
 from torch import Tensor
 
-from study import fused
-from study.engines import Engine, Referee, stacked
-from study.engines.stacked import StackedEngine
-from study.engines.vmapped import VmapEngine
-from study.fused import Training
-from study.pairs import PairOptimizer
+from landscape_study.study.pairs.optimizer import PairOptimizer
+from landscape_study.study.training import chunk
+from landscape_study.study.training.chunk import Training
+from landscape_study.study.training.engines import Engine, Referee, stacked
+from landscape_study.study.training.engines.stacked import StackedEngine
+from landscape_study.study.training.engines.vmapped import VmapEngine
 
 Around = Callable[..., Any]
 Broken = Callable[[], AbstractContextManager[None]]
@@ -92,15 +92,15 @@ def batches_with(change: Callable[[list[Batch]], list[Batch]]) -> Broken:
 @contextmanager
 def last_slice_skipped() -> Iterator[None]:
     """Within it, fused engines are tested on all but the last slice."""
-    slices, evaluate = fused.evaluation_slices, fused.evaluate
+    slices, evaluate = chunk.evaluation_slices, chunk.evaluate
 
     def fewer(engine: Engine, *arguments: Any) -> Any:
         if isinstance(engine, Referee):
             return evaluate(engine, *arguments)
-        with mock.patch.object(fused, "evaluation_slices", lambda *a: slices(*a)[:-1]):
+        with mock.patch.object(chunk, "evaluation_slices", lambda *a: slices(*a)[:-1]):
             return evaluate(engine, *arguments)
 
-    with mock.patch.object(fused, "evaluate", fewer):
+    with mock.patch.object(chunk, "evaluate", fewer):
         yield
 
 

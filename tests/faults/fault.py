@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from study.tasks.task import Task
+from landscape_study.study.tasks.task import Task
 from tests.faults.breaking import Broken
 from tests.faults.subjects import READER
 

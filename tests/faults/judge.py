@@ -15,16 +15,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from study.agreement import Finding, Reference, find
-from study.checkpoint import State
-from study.engines import ENGINES, Assignment, Programs, Referee
-from study.engines.base import quiet_fallbacks
-from study.fused import Training
-from study.observation import Subject, excerpt
-from study.randomness import seeded
-from study.spec import Axis, Cell, Grid, Options, Panel
-from study.tasks.task import Data, Task, own_copy
-from study.witness import Curves, difference, rounding_unit
+from landscape_study.study.agreement.finding import Finding, Reference, find
+from landscape_study.study.agreement.observation import Subject, excerpt
+from landscape_study.study.running.witness import Curves, difference, rounding_unit
+from landscape_study.study.spec.study import Axis, Cell, Grid, Options, Panel
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.task import Data, Task, own_copy
+from landscape_study.study.training.checkpoint import State
+from landscape_study.study.training.chunk import Training
+from landscape_study.study.training.engines import ENGINES, Assignment, Programs, Referee
+from landscape_study.study.training.engines.base import quiet_fallbacks
 from tests.faults.fault import Fault
 from tests.faults.subjects import CHUNKS
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.engines.stacked import StackedEngine
+from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import (
     Around,
     FusedOptimizer,

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from study.engines import formulas, vmapped
-from study.engines.base import Tensors
-from study.engines.python_state import python_state, set_python_state
-from study.engines.stacked import StackedEngine
+from landscape_study.study.training.engines import formulas, vmapped
+from landscape_study.study.training.engines.base import Tensors
+from landscape_study.study.training.engines.python_state import python_state, set_python_state
+from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import Around, broken_method, engine_with
 from tests.faults.fault import Fault
 from tests.faults.subjects import KEEPER

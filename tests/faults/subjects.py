@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from study.spec import Cell
-from study.tasks.task import Data, Task
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.task import Data, Task
 
 WORDS, LENGTH, CLASSES = 7, 6, 3
 TRAIN, TEST = 61, 120  # in batches of 16, the last one has 13; two slices of 60

@@ -7,8 +7,8 @@ from functools import cache, partial
 import pytest
 import torch
 
-from study.observation import Subject, excerpt, observe
-from study.tasks.task import Task
+from landscape_study.study.agreement.observation import Subject, excerpt, observe
+from landscape_study.study.tasks.task import Task
 from tests.faults.__main__ import judge_of, judged
 from tests.faults.catalogue import FAULTS
 from tests.faults.fault import Fault

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from study.engines.stacked import StackedEngine
-from study.pairs import Pair
+from landscape_study.study.pairs.optimizer import Pair
+from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import Around, FusedOptimizer, engine_with, update_with
 from tests.faults.fault import Fault
 

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from examples.spirals import spirals
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from examples.spirals import spirals
-from study.errors import LandscapeError, SpecError, TaskError
-from study.presets import PRESETS, load_preset
-from study.spec import Study
-from study.store import Store
-from study.store.checking import check
-from study.store.merging import merge
-from study.tasks.refusals import check_task
-from study.tasks.task import Data
+from landscape_study.study.errors import LandscapeError, SpecError, TaskError
+from landscape_study.study.spec.presets import PRESETS, load_preset
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import merge
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Data
 from tests.conftest import make_study
 from tests.crashes.damage import truth
 from tests.study.test_store import WITNESS, create, train_all

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscapes.landscape import Landscape
-from study.spec import Axis, Grid, Panel
+from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.study.spec.study import Axis, Grid, Panel
 
 nan = float("nan")
 

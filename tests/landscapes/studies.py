@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from landscapes.landscape import landscape
-from landscapes.panels import PanelData
-from study.spec import Axis, Grid, Panel
+from landscape_study.landscapes.reading.landscape import landscape
+from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.study.spec.study import Axis, Grid, Panel
 
 Curves = dict[tuple[float, float], Sequence[Sequence[float]]]  # (α, λ) → error by seed and epoch
 

@@ -1,6 +1,6 @@
 """Surfaces with known answers, and each statistic once more: plain, slow, in loops.
 
-`plain_*` follow the words of the docstrings of `landscapes.statistics`, not their code.
+`plain_*` follow the words of the docstrings of `statistics.coupling`, not their code.
 """
 
 from __future__ import annotations

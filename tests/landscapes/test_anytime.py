@@ -4,11 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscapes.anytime import draw_anytime, plot_anytime
-from landscapes.anytime_record import AnytimeAxes, AnytimeRecord, Line, anytime_record, seen_range
-from landscapes.best import best_runs, best_sentences, gap_sentences
-from landscapes.style import save
-from study.errors import UsageError
+from landscape_study.landscapes.figures.anytime import draw_anytime, plot_anytime
+from landscape_study.landscapes.figures.anytime_record import (
+    AnytimeAxes,
+    AnytimeRecord,
+    Line,
+    anytime_record,
+    seen_range,
+)
+from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
+from landscape_study.landscapes.figures.style import save
+from landscape_study.study.errors import UsageError
 from tests.landscapes.studies import panel_data, panel_of, study_data
 
 WHERE = (0.1, 0.5)

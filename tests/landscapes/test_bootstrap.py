@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from landscapes.bootstrap import Estimate, Sample, draw, sample
-from landscapes.surface import surface
+from landscape_study.landscapes.statistics.bootstrap import Estimate, Sample, draw, sample
+from landscape_study.landscapes.statistics.surface import surface
 from tests.landscapes.surfaces import frame_of, inf, nan, valley
 
 numbers = st.floats(-100, 100)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from landscapes.report import write_report
-from study.store import Store
+from landscape_study.landscapes.reporting.page import write_report
+from landscape_study.study.store import Store
 from tests.valleys import fill, valley_study
 
 CHROMIUM = next(

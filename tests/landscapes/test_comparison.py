@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscapes.comparison import compare
-from landscapes.landscape import landscape
-from landscapes.optimum import moves, optimum
-from landscapes.panels import PanelData, alike, reference_panels
-from landscapes.reference import reference_frame
-from study.errors import UsageError
-from study.spec import Axis, Panel
+from landscape_study.landscapes.reading.landscape import landscape
+from landscape_study.landscapes.reading.panels import PanelData, alike, reference_panels
+from landscape_study.landscapes.reference import reference_frame
+from landscape_study.landscapes.statistics.comparison import compare
+from landscape_study.landscapes.statistics.optimum import moves, optimum
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis, Panel
 
 EXPONENTS = np.arange(-5.0, 6.0)
 

@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from landscapes.heatmap import plot_heatmap, plot_heatmaps
-from landscapes.heatmap_record import heatmap_record, heatmaps_record
-from study.errors import UsageError
-from study.spec import Axis
+from landscape_study.landscapes.figures.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import heatmap_record, heatmaps_record
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
 
 nan, inf = math.nan, math.inf
 

@@ -7,8 +7,8 @@ error of the task digits. The truth is the statistic of the surface without nois
 import numpy as np
 import pytest
 
-from landscapes import statistics
-from landscapes.separability import SPAN, Separability, separability
+from landscape_study.landscapes.statistics import coupling
+from landscape_study.landscapes.statistics.separability import SPAN, Separability, separability
 from tests.landscapes.surfaces import OCTAVES, frame_of, valley
 
 SD = 0.27  # points
@@ -28,11 +28,11 @@ def truth(degrees: float, tau: float) -> dict[str, float]:
     error = valley(degrees, off=OFF)
     axes = {"x": OCTAVES, "y": OCTAVES, "span": SPAN, "tau": tau}
     return {
-        "tilt": float(statistics.tilt(error, **axes)),
-        "drift": float(statistics.drift(error, **axes)),
-        "interaction": float(statistics.interaction(error, span=SPAN)),
-        "regret": float(statistics.regret(error)),
-        "worst_regret": float(statistics.worst_regret(error)),
+        "tilt": float(coupling.tilt(error, **axes)),
+        "drift": float(coupling.drift(error, **axes)),
+        "interaction": float(coupling.interaction(error, span=SPAN)),
+        "regret": float(coupling.regret(error)),
+        "worst_regret": float(coupling.worst_regret(error)),
     }
 
 

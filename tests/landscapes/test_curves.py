@@ -5,9 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscapes.curves import METRICS, Curve, CurvesRecord, curves_record, plot_curves
-from study.errors import UsageError
-from study.spec import Axis, Cell, Grid
+from landscape_study.landscapes.figures.curves import (
+    METRICS,
+    Curve,
+    CurvesRecord,
+    curves_record,
+    plot_curves,
+)
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis, Cell, Grid
 
 nan = math.nan
 GRID = Grid(alpha=Axis.log2(0.1, -2, 0), lambda_=Axis.log2(0.001, -1, 0, zero=True))

@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscapes.difference import comparison_record, difference, plot_comparison
-from study.errors import UsageError
-from study.spec import Axis
+from landscape_study.landscapes.figures.difference import (
+    comparison_record,
+    difference,
+    plot_comparison,
+)
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
 
 nan = float("nan")
 

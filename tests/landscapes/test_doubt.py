@@ -14,29 +14,33 @@ from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from cli import main
-from landscapes.anytime_record import anytime_record
-from landscapes.comparing import Request, comparison_tables, save_comparison
-from landscapes.curves import curves_record, plot_curves
-from landscapes.difference import comparison_record, plot_comparison
-from landscapes.extend import sides_to_extend
-from landscapes.figures import study_figure
-from landscapes.findings import figure_lines, verdict_lines
-from landscapes.generalization_record import generalization_record
-from landscapes.heatmap import plot_heatmap
-from landscapes.heatmap_record import heatmap_record
-from landscapes.interactive import interactive_heatmap
-from landscapes.landscape import Landscape, landscape
-from landscapes.optimum import moves
-from landscapes.panels import PanelData, study_panels
-from landscapes.report import Format, write_report
-from landscapes.report_record import PanelReport, study_report
-from landscapes.slices_record import slices_record
-from landscapes.style import ALARM, save
-from landscapes.table import cells_frame, curves_frame
-from study.spec import FigureKind
-from study.store import Store
-from study.witness_record import DOUBT, Witness, marked
+from landscape_study.cli import main
+from landscape_study.landscapes.figures.anytime_record import anytime_record
+from landscape_study.landscapes.figures.curves import curves_record, plot_curves
+from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
+from landscape_study.landscapes.figures.generalization_record import generalization_record
+from landscape_study.landscapes.figures.heatmap import plot_heatmap
+from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.interactive import interactive_heatmap
+from landscape_study.landscapes.figures.slices_record import slices_record
+from landscape_study.landscapes.figures.study_figure import study_figure
+from landscape_study.landscapes.figures.style import ALARM, save
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
+from landscape_study.landscapes.reading.landscape import Landscape, landscape
+from landscape_study.landscapes.reading.panels import PanelData, study_panels
+from landscape_study.landscapes.reporting.comparison_request import (
+    Request,
+    comparison_tables,
+    save_comparison,
+)
+from landscape_study.landscapes.reporting.page import Format, write_report
+from landscape_study.landscapes.reporting.report_record import PanelReport, study_report
+from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
+from landscape_study.landscapes.statistics.open_sides import sides_to_extend
+from landscape_study.landscapes.statistics.optimum import moves
+from landscape_study.study.records.witness_record import DOUBT, Witness, marked
+from landscape_study.study.spec.study import FigureKind
+from landscape_study.study.store import Store
 from tests.valleys import EPOCHS, fill, restart_study, valley_study
 
 pytestmark = pytest.mark.slow

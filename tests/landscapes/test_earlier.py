@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from landscapes.earlier import ONE_SEED, End, Run, anytime_sentences
+from landscape_study.landscapes.statistics.restarts import ONE_SEED, End, Run, anytime_sentences
 
 
 def run(title, *ends, pair="adamw", schedule="cosine", seeds=3) -> Run:

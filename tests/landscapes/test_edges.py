@@ -8,15 +8,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscapes.edges import Edge, edges, extend_command
-from landscapes.extend import rounds, sides_to_extend, study_edges
-from landscapes.findings import edge_lines, verdict_lines
-from landscapes.heatmap import draw_heatmap, plot_heatmap, plot_heatmaps
-from landscapes.heatmap_record import heatmap_record
-from study.errors import SpecError, UsageError
-from study.extension import extended_study
-from study.spec import Axis
-from study.store import Store
+from landscape_study.landscapes.figures.heatmap import draw_heatmap, plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.reporting.sentences import edge_lines, verdict_lines
+from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
+from landscape_study.landscapes.statistics.open_sides import rounds, sides_to_extend, study_edges
+from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.spec.extension import extended_study
+from landscape_study.study.spec.study import Axis
+from landscape_study.study.store import Store
 from tests.valleys import fill, valley_error, valley_study
 
 nan = float("nan")

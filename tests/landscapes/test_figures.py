@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from landscapes.figures import OPTIONS, require_options, schedule_figure, study_figure
-from landscapes.findings import figure_lines, verdict_lines
-from study.errors import SpecError, UsageError
-from study.spec import FIGURE_KINDS
-from study.store import Store
+from landscape_study.landscapes.figures.study_figure import (
+    OPTIONS,
+    require_options,
+    schedule_figure,
+    study_figure,
+)
+from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
+from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.spec.study import FIGURE_KINDS
+from landscape_study.study.store import Store
 from tests.valleys import fill, restart_study, valley_study
 
 

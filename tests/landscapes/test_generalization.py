@@ -5,10 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscapes.curves import Curve
-from landscapes.earlier import ONE_SEED
-from landscapes.generalization import draw_generalization, plot_generalization
-from landscapes.generalization_record import (
+from landscape_study.landscapes.figures.curves import Curve
+from landscape_study.landscapes.figures.generalization import (
+    draw_generalization,
+    plot_generalization,
+)
+from landscape_study.landscapes.figures.generalization_record import (
     Family,
     Final,
     Gain,
@@ -17,7 +19,8 @@ from landscapes.generalization_record import (
     at_equal_loss,
     generalization_record,
 )
-from landscapes.style import save
+from landscape_study.landscapes.figures.style import save
+from landscape_study.landscapes.statistics.restarts import ONE_SEED
 from tests.landscapes.studies import panel_data, panel_of, study_data
 
 ADAM = {(0.1, 0.25): [[9, 4]], (0.1, 0.5): [[8, 3]]}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from landscapes.heatmap import plot_heatmap, plot_heatmaps
-from landscapes.heatmap_record import (
+from landscape_study.landscapes.figures.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import (
     BAR,
     HeatmapRecord,
     choose_columns,
@@ -17,9 +17,16 @@ from landscapes.heatmap_record import (
     heatmap_record,
     heatmaps_record,
 )
-from landscapes.style import alpha_title, colormap, lambda_title, number, save, ticks
-from study.errors import UsageError
-from study.spec import Axis
+from landscape_study.landscapes.figures.style import (
+    alpha_title,
+    colormap,
+    lambda_title,
+    number,
+    save,
+    ticks,
+)
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
 
 nan, inf = math.nan, math.inf
 

@@ -6,10 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscapes.heatmap import CMAP
-from landscapes.interactive import HOVER, interactive_heatmap, interactive_heatmaps
-from landscapes.style import colormap
-from study.errors import UsageError
+from landscape_study.landscapes.figures.heatmap import CMAP
+from landscape_study.landscapes.figures.interactive import (
+    HOVER,
+    interactive_heatmap,
+    interactive_heatmaps,
+)
+from landscape_study.landscapes.figures.style import colormap
+from landscape_study.study.errors import UsageError
 
 nan, inf = math.nan, math.inf
 

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from landscapes.landscape import Landscape, landscape, title, top_cells
-from study.errors import UsageError
-from study.schedules import WarmRestarts
-from study.spec import Axis, Grid, Panel
+from landscape_study.landscapes.reading.landscape import Landscape, landscape, title, top_cells
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.schedules import WarmRestarts
+from landscape_study.study.spec.study import Axis, Grid, Panel
 
 nan, inf = math.nan, math.inf
 

@@ -10,14 +10,14 @@ import seaborn as sns
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
-from landscapes.curves import Curve, CurvesRecord, draw_curves
-from landscapes.heatmap import CMAP, plot_heatmaps
-from landscapes.heatmap_record import CONTOURS, heatmaps_record
-from landscapes.layout import paper_width
-from landscapes.slices import LIGHTEST, SHADES, plot_slices_figure
-from landscapes.style import colormap, save
-from study.errors import UsageError
-from study.spec import Axis
+from landscape_study.landscapes.figures.curves import Curve, CurvesRecord, draw_curves
+from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import CONTOURS, heatmaps_record
+from landscape_study.landscapes.figures.sizes import paper_width
+from landscape_study.landscapes.figures.slices import LIGHTEST, SHADES, plot_slices_figure
+from landscape_study.landscapes.figures.style import colormap, save
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
 
 pytestmark = pytest.mark.slow
 

@@ -1,9 +1,13 @@
 import pytest
 
-from landscapes.landscape import top_cells
-from landscapes.reference import circled_cells, reference_frame, reference_landscapes
-from landscapes.separability import separability
-from study.errors import UsageError
+from landscape_study.landscapes.reading.landscape import top_cells
+from landscape_study.landscapes.reference import (
+    circled_cells,
+    reference_frame,
+    reference_landscapes,
+)
+from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.study.errors import UsageError
 
 PAIRS = ["sgd", "sgdw", "adam", "adamw"]
 

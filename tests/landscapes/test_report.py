@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from landscapes import words
-from landscapes.bootstrap import Estimate
-from landscapes.report import write_report
-from landscapes.report_record import study_report
-from study.errors import SpecError, StoreError, UsageError
-from study.spec import Axis
-from study.store import Store
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.page import write_report
+from landscape_study.landscapes.reporting.report_record import study_report
+from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.study.errors import SpecError, StoreError, UsageError
+from landscape_study.study.spec.study import Axis
+from landscape_study.study.store import Store
 from tests.valleys import fill, restart_study, valley_error, valley_study
 
 pytestmark = pytest.mark.slow
@@ -91,8 +91,8 @@ def test_the_page_holds_verdicts_numbers_and_commands(html: str, valley: Store):
     for expected in (
         "coupled the good cells lie on a falling diagonal. Tune α and λ together",
         "separable in the basin the best λ hardly depends on α.",
-        words.number(adam.tilt.value),
-        words.interval(adam.regret),
+        phrases.number(adam.tilt.value),
+        phrases.interval(adam.regret),
         f"landscape report valley --store {valley.name}",
         f"landscape show valley --store {valley.name} > valley.toml && landscape run valley.toml",
         'name = "valley"',
@@ -264,13 +264,13 @@ def test_what_cannot_be_reported(valley: Store, tmp_path: Path):
     ],
 )
 def test_numbers_in_words(value: float, said: str):
-    assert words.number(value) == said
+    assert phrases.number(value) == said
 
 
 def test_intervals_in_words():
-    assert words.with_interval(Estimate(-0.5, -1.0, 0.25)) == "−0.50 (−1.00 to 0.25)"
-    assert words.with_interval(Estimate(-0.5)) == "−0.50"
-    assert words.with_interval(Estimate()) == words.UNKNOWN
+    assert phrases.with_interval(Estimate(-0.5, -1.0, 0.25)) == "−0.50 (−1.00 to 0.25)"
+    assert phrases.with_interval(Estimate(-0.5)) == "−0.50"
+    assert phrases.with_interval(Estimate()) == phrases.UNKNOWN
     assert math.isnan(Estimate().low)
 
 

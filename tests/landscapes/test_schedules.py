@@ -2,14 +2,14 @@ import math
 
 import pytest
 
-from landscapes.schedules import (
+from landscape_study.landscapes.figures.schedule_figure import (
     ScheduleRecord,
     plot_schedules,
     schedule_sentences,
     schedules_record,
 )
-from study.errors import UsageError
-from study.spec import Axis, Grid, Panel
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis, Grid, Panel
 
 GRID = Grid(alpha=Axis(values=(0.1,)), lambda_=Axis(values=(0.0,)))
 RESTARTS = {"kind": "restarts", "t_0": 100}

@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landscapes import separability as module
-from landscapes.bootstrap import Estimate
-from landscapes.separability import STATISTICS, Separability, samples, separability
-from landscapes.surface import surface
-from study.errors import UsageError
+from landscape_study.landscapes.statistics import separability as module
+from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.separability import (
+    STATISTICS,
+    Separability,
+    samples,
+    separability,
+)
+from landscape_study.landscapes.statistics.surface import surface
+from landscape_study.study.errors import UsageError
 from tests.landscapes.surfaces import (
     OCTAVES,
     frame_of,

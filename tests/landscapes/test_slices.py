@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscapes.slices import plot_slices, plot_slices_figure
-from landscapes.slices_record import (
+from landscape_study.landscapes.figures.slices import plot_slices, plot_slices_figure
+from landscape_study.landscapes.figures.slices_record import (
     MOST,
     Point,
     Slice,
@@ -14,9 +14,9 @@ from landscapes.slices_record import (
     slices_figure_record,
     slices_record,
 )
-from landscapes.style import save
-from study.errors import UsageError
-from study.spec import Axis
+from landscape_study.landscapes.figures.style import save
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
 
 nan, inf = math.nan, math.inf
 LAMBDA = Axis(values=(0.0, 0.25, 0.5, 1.0))

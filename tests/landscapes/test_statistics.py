@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from landscapes.statistics import (
+from landscape_study.landscapes.statistics.coupling import (
     drift,
     interaction,
     regret,
@@ -16,7 +16,7 @@ from landscapes.statistics import (
     widths,
     worst_regret,
 )
-from landscapes.surface import BASIN
+from landscape_study.landscapes.statistics.surface import BASIN
 from tests.landscapes.surfaces import (
     OCTAVES,
     inf,

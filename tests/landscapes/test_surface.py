@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscapes.surface import Surface, surface
-from study.errors import UsageError
+from landscape_study.landscapes.statistics.surface import Surface, surface
+from landscape_study.study.errors import UsageError
 from tests.landscapes.surfaces import OCTAVES, frame_of, inf, nan, quadratic, valley
 
 THREE = np.arange(3.0)

@@ -9,13 +9,18 @@ import optuna
 import pandas as pd
 import pytest
 
-from landscapes.figures import study_figure, study_landscapes
-from landscapes.table import CELL_COLUMNS, CURVE_COLUMNS, cells_frame, curves_frame
-from study.errors import SpecError, UsageError
-from study.identity import Identity
-from study.provenance import Worker
-from study.spec import Study
-from study.store import Store
+from landscape_study.landscapes.figures.study_figure import study_figure, study_landscapes
+from landscape_study.landscapes.reading.frames import (
+    CELL_COLUMNS,
+    CURVE_COLUMNS,
+    cells_frame,
+    curves_frame,
+)
+from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
 from tests.conftest import make_outcome, make_study
 from tests.study.test_store import create, train_all
 

@@ -10,11 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscapes import statistics
-from landscapes.heatmap import draw_heatmap
-from landscapes.heatmap_record import heatmap_record
-from landscapes.tuning import draw_paths, recommend, tuning_paths, typical_paths
-from study.spec import Axis
+from landscape_study.landscapes.figures.heatmap import draw_heatmap
+from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.statistics import coupling
+from landscape_study.landscapes.statistics.recommendation import (
+    draw_paths,
+    recommend,
+    tuning_paths,
+    typical_paths,
+)
+from landscape_study.study.spec.study import Axis
 from tests.landscapes.conftest import landscape_of
 
 nan, inf = float("nan"), float("inf")
@@ -110,7 +115,7 @@ def test_paths_turn_at_the_best_lambda_of_their_row(make):
 def test_costs_are_the_regrets(error):
     """The statistic and the paths are two ways to the same costs; λ = 0 is in neither."""
     landscape = landscape_of(error)
-    expected = statistics.regrets(np.array(error)[:, 1:])
+    expected = coupling.regrets(np.array(error)[:, 1:])
     costs = {path.start: path.cost for path in tuning_paths(landscape)}
     for row, cost in enumerate(expected):
         assert costs.get(row, nan) == pytest.approx(cost, nan_ok=True)

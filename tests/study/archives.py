@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.tasks.data_sets import CIFAR10, CIFAR100, PIXELS, Archive, DataSet
+from landscape_study.study.tasks.data_sets import CIFAR10, CIFAR100, PIXELS, Archive, DataSet
 
 RECORDS = 20  # of each file
 SMALL_CIFAR10 = replace(CIFAR10, sizes=dict.fromkeys(CIFAR10.sizes, RECORDS * (1 + PIXELS)))

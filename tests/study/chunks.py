@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from study.metrics import metrics_of
-from study.outcome import Outcome
-from study.spec import Cell, Options, Panel
-from study.tasks.task import Task, dense
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.metric import metrics_of
+from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.tasks.task import Task, dense
 from tests.study.references import plain_training
 
 # A larger ε than usual: Adam makes less of the rounding of small gradients.

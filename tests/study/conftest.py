@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from study import fused
-from study.engines import ENGINES
-from study.spec import Axis, Grid, Panel
-from study.store import Store
-from study.tasks.task import Data, Task
+from landscape_study.study.spec.study import Axis, Grid, Panel
+from landscape_study.study.store import Store
+from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.training import chunk
+from landscape_study.study.training.engines import ENGINES
 from tests.postgres import URL, fresh_database
 from tests.study.chunks import BATCH, CELLS, DOUBLE, Trained
 
@@ -128,7 +128,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
         settings = {"seed": seed, "batch_size": batch_size, "options": options}
         with monkeypatch.context() as patched:
             patched.setitem(ENGINES, name, Kept)
-            outcome = fused.train_chunk(task, data, panel, cells, **settings, **more)
+            outcome = chunk.train_chunk(task, data, panel, cells, **settings, **more)
         parameters = [e.parameters() for e in engines]
         rows = [
             torch.cat([p.reshape(len(p), -1) for p in named.values()], dim=1)

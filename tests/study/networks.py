@@ -5,8 +5,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from study.models.convnet import bn_convnet
-from study.models.shake_shake import Block
+from landscape_study.study.tasks.networks.convnet import bn_convnet
+from landscape_study.study.tasks.networks.shake_shake import Block
 from tests.study.conftest import CLASSES
 
 

@@ -1,6 +1,6 @@
 """What the tests hold the study against: plain loops with torch.optim, one network at a time.
 
-Nothing here comes from study.pairs or study.fused. Letters: K cells, P parameters, B batch.
+Nothing here comes from pairs.optimizer or training.chunk. Letters: K cells, P parameters, B batch.
 """
 
 import copy
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from study.metrics import metrics_of
-from study.spec import Cell, Options, Panel
-from study.tasks.task import Data, Task
+from landscape_study.study.spec.metric import metrics_of
+from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.tasks.task import Data, Task
 
 Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)
 

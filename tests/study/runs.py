@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from study.errors import LandscapeError
-from study.plan import Plan, make_plan
-from study.spec import Study
-from study.store import Store
+from landscape_study.study.errors import LandscapeError
+from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
 
 TASKS = "tests.study.user_tasks"
 LONG = ("--epochs", "100", "--engine", "vmap")  # half a minute and more, never replayed
@@ -40,7 +40,7 @@ def results(store: Store, name: str = "small") -> dict[tuple[object, ...], objec
 
 def start_command(store: Path | str, *arguments: str) -> subprocess.Popen[str]:
     """Start `landscape run` on the slow spirals in a process group of its own."""
-    command = [sys.executable, "-m", "cli", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
+    command = [sys.executable, "-m", "landscape_study", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
     command += ["--pair", "sgd", "--seeds", "1", "--epochs", "2", "--chunk", "8", "--no-plot"]
     command += ["--alpha", "[0.1, 0.2]", "--lambda", "{ log2 = [-8, -1] }"]
     return subprocess.Popen(

@@ -11,12 +11,18 @@ import pytest
 import torch
 from torch import nn
 
-from study import agreement
-from study.agreement import Finding
-from study.errors import TaskError
-from study.observation import Seen, Subject, excerpt, first_difference, kept
-from study.spec import Options
-from study.tasks.task import Data
+from landscape_study.study.agreement import finding
+from landscape_study.study.agreement.finding import Finding
+from landscape_study.study.agreement.observation import (
+    Seen,
+    Subject,
+    excerpt,
+    first_difference,
+    kept,
+)
+from landscape_study.study.errors import TaskError
+from landscape_study.study.spec.study import Options
+from landscape_study.study.tasks.task import Data
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import (
     NETWORKS,
@@ -153,7 +159,7 @@ def seen(*values):
     return [Seen("after step 1", "the loss", row) for row in numbers]
 
 
-EXACT = agreement.DOUBLE
+EXACT = finding.DOUBLE
 
 
 @pytest.mark.parametrize(
@@ -284,7 +290,7 @@ def test_large_inputs_are_tried_at_a_learning_rate_at_which_nothing_diverges(mak
     large = Data(1e4 * data.train_inputs, data.train_targets, data.test_inputs, data.test_targets)
     task = make_task(lambda: nn.Linear(6, CLASSES), data=lambda: large)
     subject = Subject(task, excerpt(large))
-    reference = agreement.Reference(subject, Options())
+    reference = finding.Reference(subject, Options())
     assert all(
         s.values.isfinite().all() for s in reference.of("sgd", 0, reference.arithmetic).exact
     )
@@ -302,8 +308,8 @@ def test_few_examples_are_enough(examples, make_task):
     )
     task = make_task(mlp if examples == 1 else batch_norm_mlp, data=lambda: few, batch_size=8)
     subject = Subject(task, excerpt(few))
-    reference = agreement.Reference(subject, Options())
-    assert agreement.find("vmap", subject, ["adamw"], Options(), reference) == Finding()
+    reference = finding.Reference(subject, Options())
+    assert finding.find("vmap", subject, ["adamw"], Options(), reference) == Finding()
 
 
 @pytest.mark.parametrize("engine", ["vmap", "captured", "referee"])

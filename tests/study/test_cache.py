@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from study import cache
-from study.cache import (
+from landscape_study.study.environment import cache
+from landscape_study.study.environment.cache import (
     HANDED,
     cache_folder,
     is_proven,
@@ -106,10 +106,12 @@ class TestFolder:
 
     def test_without_one_a_temporary_one_serves_until_the_end(self, no_home: Path):
         code = (
-            "import subprocess, sys; from study.cache import *; keep('a', {'b': 1});"
+            "import subprocess, sys\n"
+            "from landscape_study.study.environment.cache import *; keep('a', {'b': 1});"
             "print(cache_folder(), flush=True);"
             "subprocess.run([sys.executable, '-c',"
-            " 'from study.cache import *; print(cache_folder(), recall(\"a\"))'])"
+            " 'from landscape_study.study.environment.cache import *; '"
+            " 'print(cache_folder(), recall(\"a\"))'])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         first, second = done.stdout.splitlines()

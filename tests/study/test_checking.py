@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli import main
-from study.errors import SpecError, StoreError
-from study.provenance import Worker
-from study.spec import Study
-from study.store import Store
-from study.store.checking import Finding, check
-from study.store.merging import merge
+from landscape_study.cli import main
+from landscape_study.study.errors import SpecError, StoreError
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.checking import Finding, check
+from landscape_study.study.store.merging import merge
 from tests.conftest import make_outcome, make_study
 from tests.study.test_store import WITNESS, begin, create, train_all
 

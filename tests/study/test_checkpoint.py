@@ -17,10 +17,17 @@ import numpy as np
 import pytest
 import torch
 
-from study import checkpoint as module
-from study.checkpoint import MAGIC, Checkpoint, Group, checkpoint_path, label_of, remove_settled
-from study.engines import ENGINES
-from study.spec import Cell, Options
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.training import checkpoint as module
+from landscape_study.study.training.checkpoint import (
+    MAGIC,
+    Checkpoint,
+    Group,
+    checkpoint_path,
+    label_of,
+    remove_settled,
+)
+from landscape_study.study.training.engines import ENGINES
 from tests.study.chunks import CELLS, assert_same_outcome
 from tests.study.networks import batch_norm_mlp, dropout_mlp
 from tests.study.test_fused import noise

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from study.models.convnet import LAYERS, GlobalAverage, bn_convnet
-from study.tasks import load_task
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.networks.convnet import LAYERS, GlobalAverage, bn_convnet
 
 
 @pytest.mark.parametrize(

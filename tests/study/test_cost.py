@@ -8,16 +8,23 @@ from itertools import pairwise
 
 import pytest
 import torch
+from examples.spirals import spirals
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from examples.spirals import spirals
-from study import cost
-from study.cost import PARAMETER_COPIES, Pace, Probe, Setting, cell_bytes, measure
-from study.cost import measure_by_growing as grow
-from study.spec import Options
-from study.tasks.task import Data, Task
+from landscape_study.study.planning import cost
+from landscape_study.study.planning.cost import (
+    PARAMETER_COPIES,
+    Pace,
+    Probe,
+    Setting,
+    cell_bytes,
+    measure,
+)
+from landscape_study.study.planning.cost import measure_by_growing as grow
+from landscape_study.study.spec.study import Options
+from landscape_study.study.tasks.task import Data, Task
 from tests.conftest import make_outcome, make_study
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.user_tasks import branching

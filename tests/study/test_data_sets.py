@@ -9,13 +9,24 @@ import pooch
 import pytest
 import torch
 
-from study.errors import DataError, UsageError
-from study.models.shake_shake import shake_shake_26
-from study.tasks import TASKS, load_task
-from study.tasks.cifar import cifar10_data, cifar100_data
-from study.tasks.data_sets import CIFAR10, DATA_SETS, IMAGENET32, PIXELS, find_data_set
-from study.tasks.folder import DATA_FOLDER, data_command, data_folder, use_data_folder
-from study.tasks.imagenet32 import imagenet32_data
+from landscape_study.study.errors import DataError, UsageError
+from landscape_study.study.tasks import TASKS, load_task
+from landscape_study.study.tasks.cifar import cifar10_data, cifar100_data
+from landscape_study.study.tasks.data_folder import (
+    DATA_FOLDER,
+    data_command,
+    data_folder,
+    use_data_folder,
+)
+from landscape_study.study.tasks.data_sets import (
+    CIFAR10,
+    DATA_SETS,
+    IMAGENET32,
+    PIXELS,
+    find_data_set,
+)
+from landscape_study.study.tasks.imagenet32 import imagenet32_data
+from landscape_study.study.tasks.networks.shake_shake import shake_shake_26
 from tests.study.archives import (
     SMALL_CIFAR10,
     SMALL_CIFAR100,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import DataError
-from study.tasks.data_sets import IMAGENET32
-from study.tasks.download import BLOCK, FOREIGN_SIZE, fetch, unpack
-from study.tasks.folder import DATA_FOLDER
+from landscape_study.study.errors import DataError
+from landscape_study.study.tasks.data_folder import DATA_FOLDER
+from landscape_study.study.tasks.data_sets import IMAGENET32
+from landscape_study.study.tasks.download import BLOCK, FOREIGN_SIZE, fetch, unpack
 from tests.study.archives import (
     SMALL_CIFAR10,
     SMALL_CIFAR100,

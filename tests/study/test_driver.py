@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study import driver
-from study.driver import run
-from study.errors import StoreError, StudyMismatchError, TrainingError
-from study.pools import Processes
-from study.provenance import Worker, provenance
-from study.spec import Study
-from study.store import PanelProgress, Store
-from study.worker import Job
+from landscape_study.study.errors import StoreError, StudyMismatchError, TrainingError
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.running import driver
+from landscape_study.study.running.driver import run
+from landscape_study.study.running.pools import Processes
+from landscape_study.study.running.worker import Job
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import PanelProgress, Store
 from tests.conftest import make_study
 from tests.crashes.damage import GONE
 from tests.study.runs import (
@@ -231,7 +231,10 @@ def test_threads_do_not_spin_for_long_unless_the_user_says_so(
 ):
     if own is not None:
         monkeypatch.setenv("GOMP_SPINCOUNT", own)
-    monkeypatch.setattr("study.pools.work", lambda job, device: os.environ["GOMP_SPINCOUNT"])
+    monkeypatch.setattr(
+        "landscape_study.study.running.pools.work",
+        lambda job, device: os.environ["GOMP_SPINCOUNT"],
+    )
     pool = Processes()
     future = pool.start(None, "cpu")
     assert future.result(timeout=60) == count

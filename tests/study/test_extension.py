@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.errors import SpecError
-from study.extension import extended_study
-from study.grid import SIDES, Axis, Grid
+from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.extension import extended_study
+from landscape_study.study.spec.grid import SIDES, Axis, Grid
 from tests.conftest import make_study
 
 

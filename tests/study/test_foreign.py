@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from cli import main
-from study.errors import StoreError
-from study.store import Store
-from study.store.checking import check
-from study.store.merging import merge
-from study.store.unopened import how_begun
+from landscape_study.cli import main
+from landscape_study.study.errors import StoreError
+from landscape_study.study.store import Store
+from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import merge
+from landscape_study.study.store.missing_database import how_begun
 from tests.conftest import make_study
 from tests.crashes.damage import false_results, truth
 from tests.study.test_store import WITNESS, create, train_all

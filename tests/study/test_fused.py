@@ -14,12 +14,12 @@ from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 from torch import nn
 
-from study import fused
-from study.metrics import METRICS
-from study.models.mlp import bn_mlp
-from study.pairs import PAIRS
-from study.spec import Cell, Options
-from study.tasks.task import Data
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks.networks.mlp import bn_mlp
+from landscape_study.study.tasks.task import Data
+from landscape_study.study.training import chunk
 from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import (
@@ -233,7 +233,7 @@ def test_evaluation_in_slices_is_the_mean_over_all_examples(
 ):
     task, panel = make_task(batch_norm_mlp), make_panel("sgd")
     whole = train(task, panel).outcome
-    monkeypatch.setattr(fused, "TEST_SLICE", 3)  # 17 examples
+    monkeypatch.setattr(chunk, "TEST_SLICE", 3)  # 17 examples
     sliced = train(task, panel).outcome
     np.testing.assert_array_equal(whole.curves["test_error"], sliced.curves["test_error"])
     np.testing.assert_allclose(whole.curves["test_loss"], sliced.curves["test_loss"], rtol=1e-6)
@@ -315,16 +315,16 @@ def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
     ],
 )
 def test_slices_are_of_nearly_one_size_whatever_the_chunk(examples, batch_size, sizes):
-    found = [part.stop - part.start for part in fused.evaluation_slices(examples, batch_size)]
+    found = [part.stop - part.start for part in chunk.evaluation_slices(examples, batch_size)]
     assert Counter(found) == sizes
 
 
 @hypothetically(st.integers(1, 3000), st.integers(1, 300))
 def test_slices_hold_every_test_example_once_and_none_alone(examples, batch_size):
-    slices = fused.evaluation_slices(examples, batch_size)
+    slices = chunk.evaluation_slices(examples, batch_size)
     assert [i for part in slices for i in range(examples)[part]] == list(range(examples))
     sizes = [part.stop - part.start for part in slices]
-    assert max(sizes) <= 1.5 * min(fused.TEST_SLICE, fused.TEST_BATCHES * batch_size)
+    assert max(sizes) <= 1.5 * min(chunk.TEST_SLICE, chunk.TEST_BATCHES * batch_size)
     assert min(sizes) >= max(sizes) / 2 - 1
     assert min(sizes) > 1 or examples == 1 or max(sizes) <= 2
 
@@ -441,7 +441,7 @@ def test_a_diverged_cell_never_recovers_in_the_record(make_task, make_panel, tra
         nn.init.normal_(network[2].weight, std=5)
         return network
 
-    monkeypatch.setattr(fused._Recorder, "all_diverged", lambda self: False)  # go on training
+    monkeypatch.setattr(chunk._Recorder, "all_diverged", lambda self: False)  # go on training
     panel = make_panel("sgdw", "constant", epochs=5)
     trained = train(make_task(large, loss=loss), panel, [Cell(1e-3, 0.5), Cell(1e-3, 0.0)])
     assert trained.theta.isfinite().all()

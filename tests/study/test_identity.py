@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from examples.spirals import spirals
-from study import worker
-from study.errors import StudyMismatchError
-from study.identity import Identity, require_same
-from study.provenance import provenance
-from study.spec import Cell
-from study.store import Store
-from study.tasks.task import Data, TaskProtocol
-from study.worker import work
+
+from landscape_study.study.errors import StudyMismatchError
+from landscape_study.study.records.identity import Identity, require_same
+from landscape_study.study.records.provenance import provenance
+from landscape_study.study.running import worker
+from landscape_study.study.running.worker import work
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.store import Store
+from landscape_study.study.tasks.task import Data, TaskProtocol
 from tests.study.test_worker import make_job
 
 ONE = Identity("data", "source")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from study import interruption
-from study.interruption import STOPPING, exit_code, interruptible
+from landscape_study.study.environment import interruption
+from landscape_study.study.environment.interruption import STOPPING, exit_code, interruptible
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study import layout as layout_module
-from study.layout import Layout, panel_chunks
-from study.spec import Cell
+from landscape_study.study.planning import layout as layout_module
+from landscape_study.study.planning.layout import Layout, panel_chunks
+from landscape_study.study.spec.study import Cell
 from tests.conftest import make_study
 
 TWO = Layout(("cpu", "cpu"), threads=1, chunk=48)

@@ -10,10 +10,20 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 
-from study import live
-from study.live import BEST, DIVERGED, FOOT, MAKO, Layout, LiveView, can_show, draw, layout
-from study.live_record import LivePanel, LiveRecord, live_record
-from study.store import CellMean, PanelProgress
+from landscape_study.study.console import live
+from landscape_study.study.console.live import (
+    BEST,
+    DIVERGED,
+    FOOT,
+    MAKO,
+    Layout,
+    LiveView,
+    can_show,
+    draw,
+    layout,
+)
+from landscape_study.study.console.live_record import LivePanel, LiveRecord, live_record
+from landscape_study.study.store import CellMean, PanelProgress
 from tests.conftest import Terminal, make_study
 
 RGB = tuple[int, int, int]

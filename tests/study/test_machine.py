@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.machine import free_memory
+from landscape_study.study.environment.machine import free_memory
 
 MB = 1_000_000
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from study.errors import LeaseLostError, StoreError, StudyMismatchError, UsageError
-from study.identity import Identity
-from study.provenance import Worker
-from study.spec import Study
-from study.store import Store
-from study.store.checking import check
-from study.store.merging import Merged, merge
+from landscape_study.study.errors import LeaseLostError, StoreError, StudyMismatchError, UsageError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import Merged, merge
 from tests.conftest import make_outcome, make_study
 from tests.study.test_checking import CHUNK, ONE, spoil
 from tests.study.test_store import (
@@ -273,7 +273,7 @@ def test_nor_under_another_name(other: Store, tmp_path: Path):
 def test_many_cells_are_taken_in_several_transactions(
     any_store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("study.store.merging.AT_ONCE", 3)
+    monkeypatch.setattr("landscape_study.study.store.merging.AT_ONCE", 3)
     train_all(other, make_study(seeds=2))
     assert merged(any_store, other) == Merged("small", taken=24)
     assert results(any_store) == results(other)
@@ -325,6 +325,6 @@ def test_a_witness_that_disagrees_comes_along_with_any_cell_of_its_panel(
 def test_of_an_older_database_that_cannot_be_written_all_is_taken(
     any_store: Store, before: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("study.store.database._is_writable", lambda folder: False)
+    monkeypatch.setattr("landscape_study.study.store.database._is_writable", lambda folder: False)
     with closing(Store(str(before))) as source:
         assert merged(any_store, source) == Merged("small", taken=2, open=1)

@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from landscapes.heatmap_record import error_label
-from landscapes.panels import study_panels
-from landscapes.table import cells_frame, curves_frame
-from study import fused
-from study.driver import run
-from study.engines import ENGINES, Assignment
-from study.errors import UsageError
-from study.metrics import METRICS, TOP5, metrics_of
-from study.plan import make_plan
-from study.spec import Cell, Figure, Study
-from study.store import Store, optuna_study_name
-from study.tasks.task import Data
+from landscape_study.landscapes.figures.heatmap_record import error_label
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
+from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.running.driver import run
+from landscape_study.study.spec.metric import METRICS, TOP5, metrics_of
+from landscape_study.study.spec.study import Cell, Figure, Study
+from landscape_study.study.store import Store, optuna_study_name
+from landscape_study.study.tasks.task import Data
+from landscape_study.study.training import chunk
+from landscape_study.study.training.engines import ENGINES, Assignment
 from tests.conftest import make_study
 from tests.study.chunks import CELLS, assert_equals_plain_loop
 from tests.study.user_tasks import many_classes
@@ -49,8 +49,8 @@ def test_top_5_is_a_hit_among_five(monkeypatch):
     task = replace(many_classes, network=lambda: network)
     engine = ENGINES["vmap"](Assignment(task, "sgd", [Cell(1, 0), Cell(2, 0)]))
     for most in (1, 3, 4):
-        monkeypatch.setattr(fused, "TEST_SLICE", most)
-        found = fused.evaluate(engine, data, 10)
+        monkeypatch.setattr(chunk, "TEST_SLICE", most)
+        found = chunk.evaluate(engine, data, 10)
         assert found["test_error"].tolist() == [75, 75]
         assert found[TOP5].tolist() == [50, 50]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from study.engines import Assignment, Referee
-from study.errors import TaskError
-from study.spec import Cell
-from study.tasks.refusals import check_task
+from landscape_study.study.errors import TaskError
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.training.engines import Assignment, Referee
 from tests.study.chunks import assert_equals_plain_loop
 from tests.study.conftest import CLASSES
 from tests.study.networks import mlp

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from study.outcome import Outcome
+from landscape_study.study.records.outcome import Outcome
 
 CURVE = np.array([[5.0, 4.0, 3.0, 9.0], [9.0, 8.0, 7.0, 6.0]], np.float32)
 

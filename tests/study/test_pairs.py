@@ -10,9 +10,16 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from study.pairs import PAIRS, RULES, WHERE, Pair, PairOptimizer, normalizer
-from study.schedules import Cosine, WarmRestarts
-from study.spec import Options
+from landscape_study.study.pairs.optimizer import (
+    PAIRS,
+    RULES,
+    WHERE,
+    Pair,
+    PairOptimizer,
+    normalizer,
+)
+from landscape_study.study.pairs.schedules import Cosine, WarmRestarts
+from landscape_study.study.spec.study import Options
 from tests.study.references import REFERENCES, Group, groups_of
 
 pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from study import cache, permission
-from study.agreement import Finding
-from study.engines import native
-from study.errors import TaskError
-from study.permission import Believed, Memory, Tried
-from study.spec import Options
-from study.tasks.task import Task
+from landscape_study.study.agreement import permission
+from landscape_study.study.agreement.finding import Finding
+from landscape_study.study.agreement.permission import Believed, Memory, Tried
+from landscape_study.study.environment import cache
+from landscape_study.study.errors import TaskError
+from landscape_study.study.spec.study import Options
+from landscape_study.study.tasks.task import Task
+from landscape_study.study.training.engines import native
 from tests.study.chunks import DOUBLE
 from tests.study.networks import Branching, mlp
 from tests.study.test_agreement import Unseeded

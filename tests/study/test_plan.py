@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 import torch
 
-from study import layout as layout_module
-from study import plan as plan_module
-from study import tuning
-from study.cost import PARAMETER_COPIES, Pace
-from study.engines import ENGINES, native
-from study.errors import UsageError
-from study.identity import Identity
-from study.layout import choose_devices, panel_chunks
-from study.plan import Plan, estimate_seconds, make_plan
-from study.provenance import provenance
-from study.spec import Study
-from study.store import Store
-from study.terminal import format_bytes, format_seconds, remaining_seconds
-from study.tuning import Choice, Share
+from landscape_study.study.console.terminal import format_bytes, format_seconds, remaining_seconds
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning import layout as layout_module
+from landscape_study.study.planning import plan as plan_module
+from landscape_study.study.planning import probing
+from landscape_study.study.planning.cost import PARAMETER_COPIES, Pace
+from landscape_study.study.planning.layout import choose_devices, panel_chunks
+from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
+from landscape_study.study.planning.probing import Choice, Share
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.provenance import provenance
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.training.engines import ENGINES, native
 from tests.conftest import SPIRALS, make_study
 from tests.study.test_store import train_all
 
@@ -146,7 +146,7 @@ class TestEngine:
             epochs.append(shares[0].cell_epochs)
             return 0, Choice("captured", shares[0].width)
 
-        monkeypatch.setattr(tuning, "choose", choose)
+        monkeypatch.setattr(probing, "choose", choose)
         return epochs
 
     def test_it_is_chosen_by_measuring(self, plan: Plan):
@@ -237,7 +237,7 @@ class TestEngine:
             tell("this takes longer")
             return 0, Choice("vmap", shares[0].width)
 
-        monkeypatch.setattr(tuning, "choose", choose)
+        monkeypatch.setattr(probing, "choose", choose)
         told: list[str] = []
         make_plan(make_study(), device="cpu", tell=told.append)
         assert told == ["this takes longer"]
@@ -257,7 +257,7 @@ class TestEngine:
             found.extend(share.room for share in shares)
             return 0, Choice("vmap", shares[0].width)
 
-        monkeypatch.setattr(tuning, "choose", choose)
+        monkeypatch.setattr(probing, "choose", choose)
         make_plan(make_study(), device="cpu", workers=2, chunk=3)
         assert found == [int(2**39 * layout_module.MEMORY_SHARE)]
 
@@ -292,7 +292,7 @@ class TestEstimate:
     def test_a_choice_that_was_not_measured_is_measured_now(
         self, plan: Plan, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tuning, "pace", lambda setting, choice: Pace(step=3.0, test=0.0))
+        monkeypatch.setattr(probing, "pace", lambda setting, choice: Pace(step=3.0, test=0.0))
         asked = replace(plan, choice=Choice("vmap", 6))
         seconds = estimate_seconds(asked, {"sgd": [1], "adamw": [0]})
         assert seconds == pytest.approx(3 * 10 * 3.0)
@@ -300,7 +300,7 @@ class TestEstimate:
     def test_where_nothing_is_missing_nothing_is_timed(
         self, plan: Plan, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(tuning, "pace", None)
+        monkeypatch.setattr(probing, "pace", None)
         assert estimate_seconds(plan, {"sgd": [0, 0], "adamw": [0, 0]}) == 0
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from study.errors import TrainingError, UsageError
-from study.pools import Cluster, cluster_size
-from study.store import Store
+from landscape_study.study.errors import TrainingError, UsageError
+from landscape_study.study.running.pools import Cluster, cluster_size
+from landscape_study.study.store import Store
 from tests.study.runs import LONG, TASKS, finish, results, running_cells, start_command, wait_for
 from tests.study.test_worker import make_job
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from study.driver import require_settled
-from study.errors import StoreError, TrainingError
-from study.store import Store
-from study.store.presence import Presence
+from landscape_study.study.errors import StoreError, TrainingError
+from landscape_study.study.running.driver import require_settled
+from landscape_study.study.store import Store
+from landscape_study.study.store.presence import Presence
 from tests.conftest import make_study
 from tests.study.test_store import begin, create, train_all
 

@@ -4,16 +4,16 @@ import math
 
 import pytest
 
-from landscapes.figures import study_figure
-from landscapes.reference import reference_frame
-from study.driver import run
-from study.errors import UsageError
-from study.plan import make_plan
-from study.presets import PRESETS, load_preset
-from study.spec import Study
-from study.store import Store
-from study.store.checking import check
-from study.tasks import TASKS
+from landscape_study.landscapes.figures.study_figure import study_figure
+from landscape_study.landscapes.reference import reference_frame
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.running.driver import run
+from landscape_study.study.spec.presets import PRESETS, load_preset
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.checking import check
+from landscape_study.study.tasks import TASKS
 
 LAPTOP = ("digits", "mnist1d", "mnist5k")
 FIGURES = ("fig1", "fig2", "fig3", "fig4", *(f"supp{i}" for i in range(1, 7)))

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from study.fused import train_chunk
-from study.spec import Cell, Options
-from study.tasks.refusals import check_task
-from study.tasks.task import Data, Task, fingerprint, load_data
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Data, Task, fingerprint, load_data
+from landscape_study.study.training.chunk import train_chunk
 from tests.study.chunks import BATCH, CELLS, DOUBLE
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import mlp

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from study.errors import SpecError, UsageError
-from study.request import Changes, requested_study
-from study.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
+from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.pairs.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
+from landscape_study.study.planning.request import Changes, requested_study
 
 
 @pytest.mark.parametrize(

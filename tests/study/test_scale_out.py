@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from study.provenance import Worker, provenance
-from study.store import Store
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.store import Store
 from tests.postgres import binaries, fresh_database, running_server
 from tests.study.runs import TASKS, finish, results, start_command, wait_for
 
@@ -39,7 +39,7 @@ def server_url() -> Iterator[str]:
 def start_worker(url: str, place: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `landscape worker` in a folder of its own, with a cache of its own."""
     place.mkdir()
-    command = [sys.executable, "-m", "cli", "worker", "slow", "--store", url, "--workers", "1"]
+    command = [sys.executable, "-m", "landscape_study", "worker", "slow", "--store", url, "--workers", "1"]
     return subprocess.Popen(
         [*command, "--task", f"{TASKS}:slow", *arguments],
         cwd=place,

@@ -7,7 +7,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from study.schedules import SCHEDULES, Constant, Cosine, Schedule, Step, WarmRestarts
+from landscape_study.study.pairs.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Schedule,
+    Step,
+    WarmRestarts,
+)
 
 BATCHES = 391  # per epoch, as CIFAR-10 in batches of 128
 

@@ -10,10 +10,15 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from study.engines import ENGINES, Assignment
-from study.models.shake_shake import Block, ShakeShake, Shortcut, shake_shake_26
-from study.spec import Cell, Options
-from study.tasks.task import Data
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks.networks.shake_shake import (
+    Block,
+    ShakeShake,
+    Shortcut,
+    shake_shake_26,
+)
+from landscape_study.study.tasks.task import Data
+from landscape_study.study.training.engines import ENGINES, Assignment
 from tests.study.chunks import DOUBLE, assert_equals_plain_loop
 from tests.study.networks import shake_shake_net
 from tests.study.references import plain_training

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from study.fused import train_chunk
-from study.spec import Cell, Options
-from study.tasks import load_task
-from study.tasks.mnist1d import mnist1d_data
-from study.tasks.mnist5k import mnist5k_data
-from study.tasks.task import Data
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.mnist1d import mnist1d_data
+from landscape_study.study.tasks.mnist5k import mnist5k_data
+from landscape_study.study.tasks.task import Data
+from landscape_study.study.training.chunk import train_chunk
 
 DATA = {"mnist1d": mnist1d_data, "mnist5k": mnist5k_data}
 SHAPES = {"mnist1d": (4000, 1000, (1, 40)), "mnist5k": (2000, 3000, (1, 14, 14))}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from study.tasks.source import source_digest
+from landscape_study.study.tasks.source import source_digest
 
 TASK = """
 import numpy as np
@@ -17,7 +17,7 @@ from functools import partial
 import helpers_of_mine
 from layers_of_mine import Layer
 from losses_of_mine import smooth
-from study.tasks.task import Task
+from landscape_study.study.tasks.task import Task
 loss = partial(smooth, 0.1)
 """
 PARTS = {

@@ -27,25 +27,25 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study.errors import (
+from landscape_study.study.errors import (
     LeaseLostError,
     MissingStoreError,
     StoreError,
     StudyMismatchError,
     UsageError,
 )
-from study.identity import Identity
-from study.metrics import METRICS
-from study.outcome import Outcome
-from study.provenance import Worker, is_dead, provenance
-from study.spec import Cell, Options, Study
-from study.store import CellMean, Claim, Store
-from study.store.checking import check
-from study.store.claims import FALLS
-from study.store.database import Database
-from study.store.tables import ADDED
-from study.store.unopened import Begun, how_begun, missing_cells
-from study.witness_record import Witness
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, is_dead, provenance
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.study import Cell, Options, Study
+from landscape_study.study.store import CellMean, Claim, Store
+from landscape_study.study.store.checking import check
+from landscape_study.study.store.claims import FALLS
+from landscape_study.study.store.database import Database
+from landscape_study.study.store.missing_database import Begun, how_begun, missing_cells
+from landscape_study.study.store.tables import ADDED
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
 IDENTITY = Identity("abc", "def")
@@ -215,7 +215,7 @@ class TestCreate:
         self, store_url: str, monkeypatch: pytest.MonkeyPatch
     ):
         """However long that takes."""
-        monkeypatch.setattr("study.store.database.COLLISIONS", 0.1)
+        monkeypatch.setattr("landscape_study.study.store.database.COLLISIONS", 0.1)
 
         def chunking(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
             time.sleep(0.3)
@@ -789,7 +789,7 @@ class TestWitnesses:
         assert store.witnesses("small") == [replace(WITNESS, seed=seed, agrees=False, why=kept)]
 
     def test_of_no_study_there_is_none(self, store: Store, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("study.store.database.COLLISIONS", 0.0)
+        monkeypatch.setattr("landscape_study.study.store.database.COLLISIONS", 0.0)
         with pytest.raises(UsageError, match="no study 'small'"):
             store.witnesses("small")
         with pytest.raises(StoreError):
@@ -956,7 +956,9 @@ class TestBadDatabases:
         self, before: Path, monkeypatch: pytest.MonkeyPatch
     ):
         content = before.read_bytes()
-        monkeypatch.setattr("study.store.database._is_writable", lambda folder: False)
+        monkeypatch.setattr(
+            "landscape_study.study.store.database._is_writable", lambda folder: False
+        )
         with closing(Store(str(before))) as opened:
             assert [row["state"] for row in opened.cells("small")] == ["finished"] * 2 + ["open"]
             assert all(witness.agrees for witness in opened.witnesses("small"))

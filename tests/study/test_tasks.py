@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from study.errors import TaskError
-from study.models.mlp import bn_mlp
-from study.tasks import TASKS, is_user_task, load_task
-from study.tasks.digits import _scikit_learns_digits, digits, digits_data
-from study.tasks.refusals import check_task
-from study.tasks.task import Data, Task, chance_error, fingerprint, same_values
+from landscape_study.study.errors import TaskError
+from landscape_study.study.tasks import TASKS, is_user_task, load_task
+from landscape_study.study.tasks.digits import _scikit_learns_digits, digits, digits_data
+from landscape_study.study.tasks.networks.mlp import bn_mlp
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Data, Task, chance_error, fingerprint, same_values
 from tests.study.conftest import CLASSES, tiny_data
 
 # Of the fixed split: were it to move, results kept in databases would mean something else.
@@ -107,7 +107,7 @@ def test_a_user_task_is_told_by_its_colon(name, is_user):
 
 USER_MODULE = """
 from torch import nn
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Data, Task
 import torch
 
 def data():
@@ -169,9 +169,12 @@ def test_a_user_task_may_lie_in_a_package(folder):
         ("broken:task", "importing 'broken' failed (ZeroDivisionError: division by zero)"),
         ("unreadable:task", "importing 'unreadable' failed (SyntaxError"),
         ("mine:third", "module 'mine' has no 'third': it has the tasks first, second"),
-        ("empty:task", "module 'empty' has no 'task' and no study.tasks.task.Task at all"),
+        (
+            "empty:task",
+            "module 'empty' has no 'task' and no landscape_study.Task at all",
+        ),
         ("mine:number", "task 'mine:number': int object is no task, it lacks name, classes"),
-        ("mine:number", "build it with study.tasks.task.Task"),
+        ("mine:number", "build it with landscape_study.Task"),
         ("mine:", "task 'mine:': half a name: write package.module:name"),
         (":first", "task ':first': half a name: write package.module:name"),
     ],
@@ -229,7 +232,7 @@ WRONG_TASKS = {
     "data raises": ({"data": raises}, "data() failed: RuntimeError: no luck"),
     "data of another type": (
         {"data": lambda: (1, 2)},
-        "data() gave tuple; expected a study.tasks.task.Data",
+        "data() gave tuple; expected a landscape_study.Data",
     ),
     "targets no class numbers": (
         {"data": changed("train_targets", lambda t: t.float())},

@@ -10,11 +10,9 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
-from study import terminal
-from study.live import LiveView
-from study.plan import Plan, make_plan
-from study.store import CellMean, PanelProgress
-from study.terminal import (
+from landscape_study.study.console import terminal
+from landscape_study.study.console.live import LiveView
+from landscape_study.study.console.terminal import (
     ProgressBar,
     choice_lines,
     news_line,
@@ -22,7 +20,9 @@ from study.terminal import (
     run_lines,
     trial_bar,
 )
-from study.tuning import Choice
+from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.probing import Choice
+from landscape_study.study.store import CellMean, PanelProgress
 from tests.conftest import Terminal, make_study
 
 SGD = PanelProgress("sgd", 400, 100, 0, 0, 4, best=3.25, seconds=1.0)
@@ -257,11 +257,11 @@ class TestTrialBar:
         assert self.advance(terminal=terminal) == ""
 
     def test_in_a_pipe_it_is_one_line(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("study.terminal.LONG", -1.0)
+        monkeypatch.setattr("landscape_study.study.console.terminal.LONG", -1.0)
         assert self.advance(terminal=False) == "trying engine vmap on task a:b\n"
 
     def test_in_a_terminal_it_is_a_bar_that_goes_away(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("study.terminal.LONG", -1.0)
+        monkeypatch.setattr("landscape_study.study.console.terminal.LONG", -1.0)
         shown = self.advance(terminal=True)
         assert "trying engine vmap on task a:b" in shown
         assert shown.endswith("\x1b[2K")  # the line is erased

@@ -9,17 +9,26 @@ from typing import Any
 
 import pytest
 import torch
+from examples.spirals import spirals
 from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 
-from examples.spirals import spirals
-from study import cache, tuning
-from study.cost import Pace, Probe, Setting
-from study.engines import ENGINES
-from study.errors import UsageError
-from study.permission import Tried
-from study.spec import Options
-from study.tuning import Choice, Memory, Share, choose, given, on_gpu, pace
+from landscape_study.study.agreement.permission import Tried
+from landscape_study.study.environment import cache
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning import probing
+from landscape_study.study.planning.cost import Pace, Probe, Setting
+from landscape_study.study.planning.probing import (
+    Choice,
+    Memory,
+    Share,
+    choose,
+    given,
+    on_gpu,
+    pace,
+)
+from landscape_study.study.spec.study import Options
+from landscape_study.study.training.engines import ENGINES
 from tests.conftest import make_study
 from tests.study.user_tasks import branching
 
@@ -88,9 +97,9 @@ class Bench:
 @pytest.fixture
 def bench(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
-    monkeypatch.setattr(tuning, "SHORT", 10.0)
-    monkeypatch.setattr(tuning, "measure", made.measure)
-    monkeypatch.setattr(tuning, "measure_by_growing", made.grow)
+    monkeypatch.setattr(probing, "SHORT", 10.0)
+    monkeypatch.setattr(probing, "measure", made.measure)
+    monkeypatch.setattr(probing, "measure_by_growing", made.grow)
     monkeypatch.setattr(Setting, "why_not", lambda setting, engine: made.why_not(setting, engine))
     return made
 
@@ -150,8 +159,8 @@ class TestLayouts:
             step = probe.pace.step * factors.get(cells, 1.0)
             return replace(probe, pace=Pace(step, 0.0))
 
-        monkeypatch.setattr(tuning, "measure", measure)
-        monkeypatch.setattr(tuning, "measure_by_growing", lambda s, e, w: measure(s, e, w, BATCH))
+        monkeypatch.setattr(probing, "measure", measure)
+        monkeypatch.setattr(probing, "measure_by_growing", lambda s, e, w: measure(s, e, w, BATCH))
         return factors
 
     @staticmethod
@@ -195,7 +204,7 @@ class TestLayouts:
         self, bench: Bench, layouts: dict[int, float], monkeypatch: pytest.MonkeyPatch
     ):
         steps = dict(bench.steps)
-        monkeypatch.setattr(tuning, "LONG", 100.0)
+        monkeypatch.setattr(probing, "LONG", 100.0)
         layouts[WIDTH // 2] = 1.01
         place, engine, measured = self.choose(bench, MUCH)
         assert (place, engine, len(measured)) == (0, "compiled", 8)
@@ -205,7 +214,7 @@ class TestLayouts:
         self, bench: Bench, layouts: dict[int, float], monkeypatch: pytest.MonkeyPatch
     ):
         grow = lambda setting, engine, cells: bench.measure(setting, engine, 1, BATCH)  # noqa: E731
-        monkeypatch.setattr(tuning, "measure_by_growing", grow)
+        monkeypatch.setattr(probing, "measure_by_growing", grow)
         layouts[WIDTH // 2] = 0.1
         assert self.choose(bench, MUCH) == (0, "vmap", ["vmap", "referee 1"])
 
@@ -238,7 +247,7 @@ class TestRefused:
         assert bench.choose(10 * MUCH) == (choice, [])  # remembered
 
     def test_what_is_traced_must_fit_into_memory(self, bench: Bench, monkeypatch):
-        monkeypatch.setattr(tuning, "cell_bytes", lambda setting, traced: 100 if traced else 1)
+        monkeypatch.setattr(probing, "cell_bytes", lambda setting, traced: 100 if traced else 1)
         choice, measured = bench.choose(MUCH, room=WIDTH * 100 - 1)
         assert choice.why == "traced, a chunk would not fit into memory"
         assert measured == ["vmap", "referee"]
@@ -254,7 +263,7 @@ class TestRefused:
         assert engine in measured
 
     def test_room_that_comes_and_goes_is_looked_at_each_time(self, bench: Bench, monkeypatch):
-        monkeypatch.setattr(tuning, "cell_bytes", lambda setting, traced: 100 if traced else 1)
+        monkeypatch.setattr(probing, "cell_bytes", lambda setting, traced: 100 if traced else 1)
         little, much = {"room": WIDTH * 100 - 1}, {"room": WIDTH * 100}
         assert bench.choose(MUCH, **little)[0].engine == "vmap"
         assert bench.choose(MUCH, **much)[0].engine == "compiled"
@@ -267,7 +276,7 @@ class TestRefused:
                 raise RuntimeError("C++ compile error\nand its output")
             return bench.measure(setting, engine, *more)
 
-        monkeypatch.setattr(tuning, "measure", measure)
+        monkeypatch.setattr(probing, "measure", measure)
         choice, _ = bench.choose(MUCH)
         assert (choice.engine, choice.why) == ("captured", "compiling failed: C++ compile error")
 
@@ -287,7 +296,7 @@ class TestRefused:
             known = losses if engine == "compiled" else (1.0, 2.0, float("nan"))
             return replace(probe, losses=known)
 
-        monkeypatch.setattr(tuning, "measure", measure)
+        monkeypatch.setattr(probing, "measure", measure)
         choice, _ = bench.choose(MUCH)
         assert choice.engine == engine
         wrong = "engine compiled: its losses are not those of engine captured"
@@ -364,7 +373,7 @@ class TestRemembered:
             ("platform.platform", lambda: "another"),
             ("os.cpu_count", lambda: 99),
             ("torch.__version__", "99.0"),
-            ("study.tuning.version", lambda package: "99.0"),
+            ("landscape_study.study.planning.probing.version", lambda package: "99.0"),
         ):
             with monkeypatch.context() as patch:
                 patch.setattr(target, value)
@@ -475,16 +484,16 @@ def test_the_pace_of_a_choice_is_measured_if_it_was_not(engine: str, bench: Benc
 
 def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.MonkeyPatch):
     """As if compiling never paid: it takes half a minute."""
-    monkeypatch.setattr(tuning, "SHORT", 0.0)
-    monkeypatch.setattr(tuning, "WORTH_COMPILING", float("inf"))
+    monkeypatch.setattr(probing, "SHORT", 0.0)
+    monkeypatch.setattr(probing, "WORTH_COMPILING", float("inf"))
     before = torch.get_rng_state()
     found = [choose([make_share()], HASH)]
     probes = Memory(SETTING, WIDTH, HASH).recall()
     assert [probe.engine for probe in probes] == ["vmap", "referee", "captured"]
     assert all(probe.pace.step > 0 < probe.pace.test for probe in probes)
     assert torch.equal(torch.get_rng_state(), before)
-    monkeypatch.setattr(tuning, "measure", None)
-    monkeypatch.setattr(tuning, "measure_by_growing", None)
+    monkeypatch.setattr(probing, "measure", None)
+    monkeypatch.setattr(probing, "measure_by_growing", None)
     found.append(choose([make_share()], HASH))
     assert found[0] == found[1]
     assert found[0][1].pace in [probe.pace for probe in probes]

@@ -7,13 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study import witness as module
-from study.driver import run
-from study.plan import Plan, make_plan
-from study.spec import Options
-from study.store import PanelProgress, Store
-from study.store.merging import merge
-from study.witness import call_witnesses, difference, newly_done, rounding_unit
+from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.running import witness as module
+from landscape_study.study.running.driver import run
+from landscape_study.study.running.witness import (
+    call_witnesses,
+    difference,
+    newly_done,
+    rounding_unit,
+)
+from landscape_study.study.spec.study import Options
+from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.store.merging import merge
 from tests.conftest import make_study
 
 PANELS = ("adamw", "sgd")

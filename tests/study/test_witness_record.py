@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from study.witness_record import Witness
+from landscape_study.study.records.witness_record import Witness
 
 AGREES = Witness("sgd", 0, 0.1, 0.01, 60, recorded=2.5, found=2.75, rounding=0.1, agrees=True)
 DIFFERS = replace(AGREES, agrees=False, why="train loss after epoch 3: 0.52 recorded, 0.71 found")
@@ -54,5 +54,6 @@ def test_the_line_says_whether_it_agrees_how_far_and_after_how_long():
 
 
 def test_it_is_read_without_torch():
-    code = "import sys, study.witness_record; raise SystemExit('torch' in sys.modules)"
+    module = "landscape_study.study.records.witness_record"
+    code = f"import sys, {module}; raise SystemExit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

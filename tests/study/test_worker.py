@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from examples.spirals import spirals
-from study import worker
-from study.checkpoint import Label
-from study.errors import TrainingError
-from study.identity import Identity
-from study.outcome import Outcome
-from study.provenance import Worker, provenance
-from study.spec import Cell, Options
-from study.store import Store
-from study.tasks.task import identify
-from study.worker import Job, _checkpoint, _filled_up, work
+
+from landscape_study.study.errors import TrainingError
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.running import worker
+from landscape_study.study.running.worker import Job, _checkpoint, _filled_up, work
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.store import Store
+from landscape_study.study.tasks.task import identify
+from landscape_study.study.training.checkpoint import Label
 from tests.conftest import SPIRALS, make_outcome, make_study
 from tests.study.runs import results
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from study.agreement import Finding, Reference, find
-from study.observation import Subject, excerpt
-from study.spec import Options
-from study.tasks.refusals import check_task
-from study.tasks.task import Task
+from landscape_study.study.agreement.finding import Finding, Reference, find
+from landscape_study.study.agreement.observation import Subject, excerpt
+from landscape_study.study.spec.study import Options
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Task
 from tests.study.chunks import DOUBLE
 
 

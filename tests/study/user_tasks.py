@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from examples.spirals import spirals
 from torch import Tensor, nn
 
-from examples.spirals import spirals
-from study.tasks.folder import data_folder
-from study.tasks.task import Data, Task
+from landscape_study.study.tasks.data_folder import data_folder
+from landscape_study.study.tasks.task import Data, Task
 
 
 class _Act(nn.Module):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from study.engines import Programs
-from study.engines import program as program_module
-from study.spec import Cell, Options
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.training.engines import Programs
+from landscape_study.study.training.engines import program as program_module
 from tests.study.chunks import CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.networks import MovingAverage, batch_norm_mlp, dropout_mlp
 

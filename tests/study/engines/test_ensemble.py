@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from study.engines import Ensemble
+from landscape_study.study.training.engines import Ensemble
 from tests.study.conftest import CLASSES
 from tests.study.networks import TiedNetwork, batch_norm_mlp, conv_net, frozen_start, mlp
 

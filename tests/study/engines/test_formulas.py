@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.nn import functional
 
-from study.engines import formulas
-from study.engines.formulas import OwnFormulas, batch_norm, convolution
+from landscape_study.study.training.engines import formulas
+from landscape_study.study.training.engines.formulas import OwnFormulas, batch_norm, convolution
 
 pytestmark = pytest.mark.arithmetic
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from study.arithmetic import worker_arithmetic
-from study.engines import Programs, native
-from study.engines.program import trace
-from study.fused import train_chunk
-from study.plan import make_plan
-from study.spec import Cell, Options
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.chunk import train_chunk
+from landscape_study.study.training.engines import Programs, native
+from landscape_study.study.training.engines.program import trace
 from tests.conftest import make_study
 from tests.study.chunks import CELLS, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES

@@ -9,8 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from study.engines import Programs, native
-from study.engines.program import Program, _lasting, copy_where_moved, trace
+from landscape_study.study.training.engines import Programs, native
+from landscape_study.study.training.engines.program import (
+    Program,
+    _lasting,
+    copy_where_moved,
+    trace,
+)
 
 
 class Noted:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from study.engines import Assignment, Referee
-from study.spec import Cell, Options
-from study.tasks.task import Task
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks.task import Task
+from landscape_study.study.training.engines import Assignment, Referee
 from tests.study.chunks import DOUBLE, assert_equals_plain_loop
 from tests.study.conftest import CLASSES
 from tests.study.networks import UNFUSABLE, RecurrentNetwork, mlp

@@ -1,0 +1,102 @@
+"""The best cell of each panel: the one of the lowest final error, with its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
+from landscape_study.landscapes.figures.style import ticks
+from landscape_study.landscapes.reading.landscape import top_cells
+from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.statistics.restarts import End, Run
+from landscape_study.study.spec.study import Cell, Panel
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The cell of a panel that has the lowest final error, with its curves."""
+
+    data: PanelData
+    panel: Panel
+    place: tuple[int, int]  # row, column of the landscape
+    cell: Cell
+    curves: pd.DataFrame  # of the cell
+
+    def curve(self, metric: str) -> Curve:
+        """A metric by epoch, mean over seeds; empty where it was not recorded."""
+        if metric not in self.curves or self.curves[metric].isna().all():
+            return Curve(self.name, (), (), (), diverged=False)
+        return curves_record(self.curves, metric=metric, cells=[self.cell]).curves[0]
+
+    @property
+    def name(self) -> str:
+        """The cell as a person says it: "α = 1/4 × 0.01, λ = 1/2 × 0.001"."""
+        row, col = self.place
+        norm = "λ_norm" if self.panel.normalized else "λ"
+        alpha, lambda_ = ticks(self.panel.grid.alpha), ticks(self.panel.grid.lambda_)
+        return f"α = {alpha.names[row]}, {norm} = {lambda_.names[col]}"
+
+    @property
+    def run(self) -> Run:
+        """Its solutions: the errors at the ends of its cycles, or at its own end."""
+        curve, schedule = self.curve(self.data.landscape.metric), self.panel.schedule
+        seeds, last = int(self.data.landscape.n[self.place]), curve.epochs[-1]
+        whole = schedule.ends(last)
+        return Run(
+            title=self.data.title,
+            pair=self.panel.pair,
+            schedule=schedule.label,
+            restarts=schedule.kind == "restarts",
+            seeds=seeds,
+            ends=tuple(
+                End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
+                for end in whole or (schedule.solution(last),)
+            ),
+            curve=curve.mean,
+            cut=not whole,
+        )
+
+
+def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
+    """The lowest final error of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
+    return tuple(f"{best.data.title}: {best.run.final.percent} at {best.name}." for best in bests)
+
+
+def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
+    """What a figure of best cells cannot show: doubtful panels, unfinished ones, those without."""
+    found = []
+    for one in panels:
+        if one.landscape.doubtful:
+            found.append(f"{phrases.doubtful(one.title)}.")
+        finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+        if not finished:
+            found.append(f"{one.title}: nothing finished yet.")
+            continue
+        if not top_cells(one.landscape, 1):
+            found.append(f"{one.title}: every finished cell diverged.")
+        if finished < total:
+            found.append(f"{phrases.unfinished(one.title, finished, total)}.")
+    return tuple(found)
+
+
+def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
+    """The best cell of each panel; panels where none has finished without diverging are left out.
+
+    Args:
+        panels: of one study.
+        curves: one row per panel, alpha, lambda, seed and epoch (`reading.frames`).
+    """
+    found = []
+    for one in panels:
+        best = top_cells(one.landscape, 1)
+        if one.panel is None or not best:
+            continue
+        (row, col), grid = best[0], one.panel.grid
+        cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])
+        own = rows_of(curves[curves["panel"] == one.name], cell)
+        found.append(Best(one, one.panel, best[0], cell, own))
+    return found

@@ -1,0 +1,171 @@
+"""Two landscapes side by side, and their difference over the cells that they share.
+
+plot_comparison = difference, heatmap records, draw_comparison
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from scipy.stats import t
+
+from landscape_study.landscapes.figures.heatmap import CMAP, draw_heatmap
+from landscape_study.landscapes.figures.heatmap_record import (
+    SPAN,
+    TOP,
+    HeatmapRecord,
+    RowCol,
+    color_scale,
+    doubt_phrases,
+    heatmap_record,
+)
+from landscape_study.landscapes.figures.style import INK, NotebookFigure
+from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.statistics.bootstrap import LEVEL
+from landscape_study.landscapes.statistics.surface import Mask
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.study import Axis
+
+DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """What `plot_comparison` draws."""
+
+    one: HeatmapRecord
+    other: HeatmapRecord
+    difference: HeatmapRecord  # other − one; blue where other is better
+    beyond_noise: tuple[RowCol, ...]  # cells whose 95 % interval does not hold 0
+
+
+def difference(one: Landscape, other: Landscape) -> Landscape:
+    """Error of `other` minus that of `one` (points), over the cells with the same α and λ.
+
+    Its standard error is that of a difference of independent means; cells of which any seed
+    diverged have no difference.
+
+    Raises:
+        UsageError: the grids share no cell, or one's λ is normalized and the other's is not.
+    """
+    if one.normalized != other.normalized:
+        kinds = ["normalized λ" if a.normalized else "raw λ" for a in (one, other)]
+        raise UsageError(
+            f"{one.title} has {kinds[0]}, {other.title} {kinds[1]}: equal numbers are unequal λ, "
+            "so that only their statistics can be compared"
+        )
+    alpha, rows, other_rows = _shared(one.alpha, other.alpha)
+    lambda_, cols, other_cols = _shared(one.lambda_, other.lambda_)
+    if not rows or not cols:
+        what = "learning rate" if not rows else "regularization factor"
+        raise UsageError(
+            f"{one.title} and {other.title} share no {what}: their grids have no cell in common, "
+            "so that only their statistics can be compared"
+        )
+    here, there = np.ix_(rows, cols), np.ix_(other_rows, other_cols)
+    diverged = one.diverged[here] + other.diverged[there]
+    return Landscape(
+        title=f"{other.title} − {one.title}",
+        pair=other.pair,
+        alpha=alpha,
+        lambda_=lambda_,
+        error=np.where(diverged > 0, np.nan, other.error[there] - one.error[here]),
+        stderr=np.hypot(one.stderr[here], other.stderr[there]),
+        n=np.minimum(one.n[here], other.n[there]),
+        diverged=np.zeros_like(diverged),
+        normalized=other.normalized,
+        doubtful=one.doubtful or other.doubtful,
+    )
+
+
+def plot_comparison(
+    one: Landscape,
+    other: Landscape,
+    *,
+    span: float = SPAN,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+) -> Figure:
+    """Draw two landscapes on one colour scale, and beside them other − one.
+
+    Differences that their seeds' noise does not explain (95 %) carry a dot; with one seed there
+    is no telling, and none does.
+
+    Raises:
+        UsageError: the grids share no cell; an impossible span.
+    """
+    return draw_comparison(comparison_record(one, other, span=span, top=top), cmap=cmap)
+
+
+def comparison_record(
+    one: Landscape, other: Landscape, *, span: float = SPAN, top: int = TOP
+) -> ComparisonRecord:
+    """Say what `plot_comparison` draws."""
+    scale = color_scale([one, other], span=span)
+    apart = difference(one, other)
+    record = heatmap_record(apart, scale=(-span, span), top=0)
+    with np.errstate(invalid="ignore"):
+        freedom = np.maximum(2 * (apart.n - 1), 1)  # of two means over n seeds each
+        certain = np.abs(apart.error) > t.ppf((1 + LEVEL) / 2, freedom) * apart.stderr
+    return ComparisonRecord(
+        one=heatmap_record(one, scale=scale, top=top),
+        other=heatmap_record(other, scale=scale, top=top),
+        difference=replace(
+            record,
+            summary=(*doubt_phrases(apart), *_summary(apart, certain)),
+            label=f"difference of {ERROR_NAMES[one.metric]} (points)",
+        ),
+        beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
+    )
+
+
+def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:
+    """Count which panel is better in how many of the shared cells, beyond the noise."""
+    if not np.isfinite(apart.error).any():
+        return ("no cell has a result in both",)
+    if not np.isfinite(apart.stderr).any():
+        return ("one seed: noise unknown",)
+    better, worse = (
+        int(np.sum(certain & (s * apart.error > 0)))
+        for s in (-1, 1)  # of other − one
+    )
+    cells = "cell" if better == 1 else "cells"
+    return (f"{better} {cells} better,", f"{worse} worse", "beyond noise (dots)")
+
+
+def _shared(one: Axis, other: Axis) -> tuple[Axis, list[int], list[int]]:
+    """Return the values that both axes have, and where they are on each."""
+    places = [
+        (i, j)
+        for i, value in enumerate(one.values)
+        for j, known in enumerate(other.values)
+        if np.isclose(value, known, rtol=1e-9, atol=0.0)
+    ]
+    rows, others = [i for i, _ in places], [j for _, j in places]
+    if not places:
+        return one, [], []
+    return Axis(values=tuple(one.values[i] for i in rows), base=one.base), rows, others
+
+
+def draw_comparison(record: ComparisonRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+    """Draw `record`: three axes in a row, a colour bar for the errors and one for differences."""
+    shown = (record.one, record.other, record.difference)
+    widths = [len(heatmap.x_labels) for heatmap in shown]
+    highest = max(len(heatmap.y_labels) for heatmap in shown)
+    side = float(np.clip(9.5 / sum(widths), 0.15, 0.6))  # inches of a cell
+    size = (side * sum(widths) + 3.4, max(side * highest + 1.1, 2.6))
+    figure = NotebookFigure(figsize=size, layout="constrained")
+    # Until it is drawn, axes of the size that the layout will give them: ticks are chosen by it.
+    place = {"left": 0, "right": side * sum(widths) / size[0] * 1.15, "wspace": 0.15}
+    axes = figure.subplots(1, 3, width_ratios=widths, gridspec_kw=place)
+    draw_heatmap(record.one, axes[0], cmap=cmap, cbar=False)
+    draw_heatmap(record.other, axes[1], cmap=cmap)
+    draw_heatmap(record.difference, axes[2], cmap=DIFFERENCE_CMAP)
+    if record.beyond_noise:
+        x, y = np.transpose([record.difference.center(cell) for cell in record.beyond_noise])
+        axes[2].plot(x, y, ".", color=INK, markersize=3, gid="beyond noise")
+    return figure

@@ -1,0 +1,301 @@
+"""Heatmaps of landscapes: coupled (a diagonal basin) or separable (an upright one).
+
+Each figure is made in two steps: a frozen record of what will be drawn, then its drawing.
+
+    plot_heatmap   = heatmap_record,  draw_heatmap     one landscape into one axes
+    plot_heatmaps  = heatmaps_record, draw_heatmaps    several into a figure
+
+The records are those of `figures.heatmap_record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from landscape_study.landscapes.figures.heatmap_contours import contour_handle, draw_contours
+from landscape_study.landscapes.figures.heatmap_edges import EDGE, POINTS, draw_edges
+from landscape_study.landscapes.figures.heatmap_labels import (
+    align_titles,
+    cell_size,
+    draw_colorbar,
+    draw_ticks,
+    draw_titles,
+    make_room,
+)
+from landscape_study.landscapes.figures.heatmap_record import (
+    BAR,
+    SPAN,
+    TOP,
+    HeatmapRecord,
+    HeatmapsRecord,
+    RowCol,
+    heatmap_record,
+    heatmaps_record,
+)
+from landscape_study.landscapes.figures.sizes import (
+    add_legend,
+    fit_height,
+    make_layout,
+    paper_fonts,
+    subplots,
+)
+from landscape_study.landscapes.figures.style import FAINT, INK, colormap
+from landscape_study.landscapes.reading.landscape import Landscape
+
+CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
+DIVERGED: dict[str, Any] = {
+    "facecolor": "none",
+    "edgecolor": "0.45",
+    "hatch": "////",
+    "linewidth": 0,
+}
+CIRCLE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+}
+REFERENCE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "D",
+    "markerfacecolor": "none",
+    "markeredgecolor": "#E69F00",  # orange of the colour-blind safe Okabe-Ito palette
+    "markeredgewidth": 1.3,
+    "path_effects": [patheffects.withStroke(linewidth=2.6, foreground=INK)],
+}
+STAR: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "*",
+    "markerfacecolor": "white",
+    "markeredgecolor": INK,
+    "markeredgewidth": 0.6,
+}
+
+
+def plot_heatmap(
+    landscape: Landscape,
+    *,
+    ax: Axes | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+    contours: Sequence[float] = (),
+    cbar: bool = True,
+) -> Axes:
+    """Draw a landscape: α upwards, λ to the right, colour the test error.
+
+    One column or row per value of the grid, all equally wide and in ascending order, also
+    where octaves are left out or the values are no powers of two. λ = 0 stands apart. Cells
+    of which any seed diverged are hatched, missing cells are blank, the `top` cells of lowest
+    error carry circles and the best one a star. Arrowheads outside the grid show best cells
+    on its border (`statistics.edges`).
+
+    Args:
+        landscape: what to draw.
+        ax: where; the current axes if None.
+        span: points of error from the best cell to the end of the colours.
+        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        cmap: name of a colour map, or the map itself; "jet" is the paper's.
+        top: how many cells to circle.
+        contours: points above the best cell at which to draw lines of equal error.
+        cbar: whether to add a colour bar.
+    """
+    record = heatmap_record(landscape, span=span, scale=scale, top=top, contours=contours)
+    return draw_heatmap(record, plt.gca() if ax is None else ax, cmap=cmap, cbar=cbar)
+
+
+def plot_heatmaps(
+    landscapes: Iterable[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+    relative: bool = False,
+    width: float | str | None = None,
+) -> Figure:
+    """Draw landscapes side by side, in reading order, on one colour scale.
+
+    Args:
+        landscapes: what to draw: sgd, sgdw, adam, adamw give the paper's Figure 2.
+        columns: axes in a row; chosen by their number if None.
+        span: points of error from the best cell of all to the end of the colours.
+        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        cmap: name of a colour map, or the map itself; "jet" is the paper's.
+        top: how many cells of each landscape to circle.
+        contours: points above the best cell of all at which to draw lines of equal error.
+        reference: a published figure whose best cells are marked where a grid holds them; a key
+            of `reference.REFERENCES`.
+        relative: whether each panel's colours (and contours) begin at its own best error, for
+            landscapes of different tasks.
+        width: inches of the whole figure, or "column" or "page" of a paper, with fonts to suit;
+            sized by the number of cells if None.
+
+    Raises:
+        UsageError: no landscapes, or impossible columns, span, scale, contours or width.
+    """
+    record = heatmaps_record(
+        tuple(landscapes),
+        columns=columns,
+        span=span,
+        scale=scale,
+        top=top,
+        contours=contours,
+        reference=reference,
+        relative=relative,
+        width=width,
+    )
+    return draw_heatmaps(record, cmap=cmap)
+
+
+def draw_heatmap(
+    record: HeatmapRecord, ax: Axes, *, cmap: str | Colormap = CMAP, cbar: bool = True
+) -> Axes:
+    """Draw `record`: collections error, missing, diverged, contours; lines circles, best (gids).
+
+    There are contours only where a level lies between errors.
+    """
+    low, high = record.scale
+    errors = PolyCollection(
+        _boxes(record, [cell for cell, _ in record.error]),
+        array=np.clip([error for _, error in record.error], None, 1e6),  # inf has no colour
+        cmap=colormap(cmap),
+        norm=Normalize(low, high),
+        edgecolors="white",
+        linewidths=0.5,
+        gid="error",
+    )
+    missing = PolyCollection(
+        _boxes(record, record.missing, inset=0.06),
+        facecolors="none",
+        edgecolors=FAINT,
+        linewidths=0.5,
+        gid="missing",
+    )
+    diverged = PolyCollection(
+        _boxes(record, record.diverged),
+        **DIVERGED,
+        gid="diverged",
+    )
+    for collection in (errors, missing, diverged):
+        ax.add_collection(collection, autolim=False)
+    ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
+    draw_contours(record, ax)
+    if cbar:
+        draw_colorbar(errors, [ax], record.label)
+        make_room(record, ax)
+    _draw_marks(record, ax)
+    draw_edges(record, ax)
+    draw_ticks(record, ax)
+    draw_titles(record, ax)
+    return ax
+
+
+def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+    """Draw `record` into a figure of its own, with cells about square where that has room."""
+    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
+    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    layout = make_layout(
+        record.rows,
+        record.columns,
+        screen=float(np.clip(0.28 * widest, 2.3, 3.3)),
+        aspect=highest / widest,
+        right=BAR,
+        width=record.width,
+    )
+    with paper_fonts(record.width):
+        figure, axes = subplots(layout, len(record.heatmaps))
+        for heatmap, ax in zip(record.heatmaps, axes, strict=True):
+            draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
+        align_titles(axes, record.columns)
+        draw_colorbar(_colors(record, axes[0], cmap), axes, record.label)
+        add_legend(figure, _legend(record.heatmaps))
+        fit_height(figure, axes, layout)
+    return figure
+
+
+def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMappable:
+    """What the colour bar explains: the errors, or how far they are above each panel's best."""
+    if not record.relative:
+        return ax.collections[0]
+    low, high = record.heatmaps[0].scale
+    return ScalarMappable(Normalize(0, high - low), colormap(cmap))
+
+
+def _boxes(
+    record: HeatmapRecord, cells: Iterable[RowCol], inset: float = 0.0
+) -> list[list[tuple[float, float]]]:
+    """Return the corners of each cell."""
+    boxes = []
+    for row, col in cells:
+        x, y = record.left(col) + inset, row + inset
+        side = 1 - 2 * inset
+        boxes.append([(x, y), (x + side, y), (x + side, y + side), (x, y + side)])
+    return boxes
+
+
+def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
+    size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    if record.circled:
+        x, y = np.transpose([record.center(cell) for cell in record.circled])
+        ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
+        ax.plot(x[:1], y[:1], **STAR, markersize=max(0.85 * size, 5), gid="best")
+    if record.reference:
+        x, y = np.transpose([record.center(place) for place in record.reference])
+        ax.plot(x, y, **REFERENCE, markersize=0.6 * size, gid="reference")
+
+
+def _circle(size: float) -> dict[str, Any]:
+    """Return how circles of so many points look: thinner where they are small."""
+    scale = min(size / 9, 1)
+    outline = patheffects.withStroke(linewidth=2.6 * scale, foreground=INK)
+    return CIRCLE | {"markeredgewidth": 1.2 * scale, "path_effects": [outline]}
+
+
+def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
+    """Explain the marks that occur in a figure."""
+    handles: list[Artist] = []
+    circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    if circled > 1:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                **_circle(7) | {"markerfacecolor": "0.6"},
+                markersize=7,
+                label=f"{circled} best cells",
+            )
+        )
+    if circled:
+        handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+    if any(heatmap.reference for heatmap in heatmaps):
+        handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
+    if any(heatmap.diverged for heatmap in heatmaps):
+        handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
+    if any(heatmap.missing for heatmap in heatmaps):
+        handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
+    if any(heatmap.edges for heatmap in heatmaps):
+        handles.append(
+            Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
+        )
+    if any(heatmap.contours for heatmap in heatmaps):
+        handles.append(contour_handle([heatmap.contours for heatmap in heatmaps]))
+    return handles

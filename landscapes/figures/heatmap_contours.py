@@ -1,0 +1,61 @@
+"""Iso-error lines on heatmaps, at round excesses above the best error of the figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.style import INK, TICK, points
+
+_OUTLINE = patheffects.withStroke(linewidth=2.0, foreground=INK)  # legible on every colour
+
+
+def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw labelled lines (gid contours) between the centres of cells.
+
+    Cells that diverged or are missing are left out with the squares around them, and the
+    column of λ = 0 stands apart: no line crosses either.
+    """
+    first = int(record.zero_apart)
+    shape = (len(record.y_labels), len(record.x_labels))
+    error = np.full(shape, np.nan)
+    for cell, value in record.error:
+        error[cell] = value
+    for cell in record.diverged:
+        error[cell] = np.nan
+    good = np.ma.masked_invalid(error[:, first:])
+    levels = {
+        level: f"+{excess:g}"
+        for excess, level in record.contours
+        if good.count() and good.min() < level < good.max()
+    }
+    if not levels or min(good.shape) < 2:
+        return
+    x = [record.center((0, col))[0] for col in range(first, shape[1])]
+    y = [record.center((row, 0))[1] for row in range(shape[0])]
+    lines = ax.contour(
+        x, y, good, levels=list(levels), colors="white", linewidths=0.9, corner_mask=False
+    )
+    lines.set(gid="contours", path_effects=[_OUTLINE])
+    labels = ax.clabel(lines, fmt=levels, fontsize=points(TICK), inline_spacing=2)
+    for label in labels:
+        label.set_path_effects([_OUTLINE])
+
+
+def contour_handle(contours: Sequence[Sequence[tuple[float, float]]]) -> Line2D:
+    """Explain the lines of a figure's heatmaps in a legend; some may have none."""
+    bests = {f"{level - excess:.2f} %" for levels in contours for excess, level in levels}
+    best = bests.pop() if len(bests) == 1 else "the panel's best"
+    return Line2D(
+        [],
+        [],
+        color="white",
+        linewidth=0.9,
+        path_effects=[_OUTLINE],
+        label=f"points above {best}",
+    )

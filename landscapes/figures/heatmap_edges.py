@@ -1,0 +1,53 @@
+"""Draws the edges of a heatmap: an arrowhead outside the grid at each best cell on its border."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
+
+from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.statistics.edges import Edge
+
+EDGE: dict[str, Any] = {
+    "linestyle": "none",
+    "markerfacecolor": "#d55e00",  # vermilion of the colour-blind safe Okabe-Ito palette
+    "markeredgewidth": 0,
+}
+POINTS = 4.0  # size of an arrowhead: as much as ticks and summary leave
+# Marker, and the direction in which it points, by axis and side.
+HEADS = {
+    "alpha-low": ("v", (0, -1)),
+    "alpha-high": ("^", (0, 1)),
+    "lambda-low": ("<", (-1, 0)),
+    "lambda-high": (">", (1, 0)),
+}
+
+
+def draw_edges(record: HeatmapRecord, ax: Axes) -> None:
+    """Draw the edges of `record`: one line of markers a side, its name as gid."""
+    for edge in record.edges:
+        marker, (right, up) = HEADS[edge.name]
+        away = POINTS / 2 / 72
+        shift = ScaledTranslation(right * away, up * away, ax.figure.dpi_scale_trans)
+        x, y = zip(*(_foot(record, edge, cell) for cell in edge.cells), strict=True)
+        ax.plot(
+            x,
+            y,
+            **EDGE,
+            marker=marker,
+            markersize=POINTS,
+            transform=ax.transData + shift,
+            clip_on=False,
+            scalex=False,
+            scaley=False,
+            gid=edge.name,
+        )
+
+
+def _foot(record: HeatmapRecord, edge: Edge, cell: tuple[int, int]) -> tuple[float, float]:
+    """Where on the border the arrowhead of a cell stands: x, y."""
+    x, y = record.center(cell)
+    _, (right, up) = HEADS[edge.name]
+    return x + right / 2, y + up / 2

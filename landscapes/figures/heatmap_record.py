@@ -1,0 +1,292 @@
+"""What heatmaps show: frozen records made from landscapes, drawn by `figures.heatmap`.
+
+Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
+(row, column), one unit high and wide on the axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
+from landscape_study.landscapes.figures.style import METRICS, alpha_title, lambda_title, ticks
+from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.reference import circled_cells
+from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
+from landscape_study.study.errors import UsageError
+from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.study import Axis
+
+SPAN = 3.0  # points of error from the best cell to the end of the colours
+GAP = 0.35  # columns between λ = 0 and the others
+CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
+ROWS = 4  # of axes on a page of paper
+BAR = 0.9  # inches of the colour bar on the screen
+
+RowCol = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class HeatmapRecord:
+    """What the heatmap of one landscape shows."""
+
+    title: str
+    summary: tuple[str, ...]  # phrases under the title; lines break between them only
+    x_title: str
+    x_labels: tuple[str, ...]  # [L]
+    y_title: str
+    y_labels: tuple[str, ...]  # [A]
+    zero_apart: bool  # whether λ = 0 is the first of several columns
+    error: tuple[tuple[RowCol, float], ...]  # percent, of the cells that have one
+    missing: tuple[RowCol, ...]
+    diverged: tuple[RowCol, ...]  # any seed diverged
+    circled: tuple[RowCol, ...]  # the lowest errors, best first
+    scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
+    label: str  # of the colour bar
+    contours: tuple[tuple[float, float], ...] = ()  # points above the best; percent there
+    edges: tuple[Edge, ...] = ()  # borders on which best cells lie
+    reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
+    doubtful: bool = False  # whether the panel's witness disagrees
+
+    def left(self, col: float) -> float:
+        """Return where column `col` begins on the x axis."""
+        return col + GAP if self.zero_apart and col else col
+
+    def center(self, cell: RowCol | tuple[float, float]) -> tuple[float, float]:
+        """Return the middle of a cell, or a place between cells: x, y."""
+        return self.left(cell[1]) + 0.5, cell[0] + 0.5
+
+
+@dataclass(frozen=True)
+class HeatmapsRecord:
+    """What a figure of several heatmaps shows, in reading order, on one colour scale."""
+
+    heatmaps: tuple[HeatmapRecord, ...]
+    columns: int
+    label: str  # of the one colour bar
+    relative: bool = False  # whether colours count from each heatmap's own best error
+    width: float | None = None  # inches of the figure; chosen by the cells if None
+
+    @property
+    def rows(self) -> int:
+        """Rows of axes."""
+        return -(-len(self.heatmaps) // self.columns)
+
+
+def heatmap_record(
+    landscape: Landscape,
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+) -> HeatmapRecord:
+    """Say what `plot_heatmap` draws; best cells of a `reference` where the grid holds them."""
+    cells = list(np.ndindex(landscape.error.shape))
+    drawn = ~np.isnan(landscape.error)
+    x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
+    return HeatmapRecord(
+        title=landscape.title,
+        summary=summary(landscape),
+        x_title=lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
+        x_labels=x.labels,
+        y_title=alpha_title(landscape.alpha),
+        y_labels=y.labels,
+        zero_apart=x.labels[0] == "0" and len(x.labels) > 1,
+        error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
+        missing=tuple(cell for cell in cells if not drawn[cell]),
+        diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
+        circled=tuple(top_cells(landscape, top)),
+        scale=color_scale([landscape], span=span, scale=scale),
+        label=error_label([landscape]),
+        contours=contour_levels([landscape], contours),
+        edges=edges(landscape, top),
+        reference=_reference_places(landscape, reference) if reference else (),
+        doubtful=landscape.doubtful,
+    )
+
+
+def heatmaps_record(
+    landscapes: Sequence[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    top: int = TOP,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+    relative: bool = False,
+    width: float | str | None = None,
+) -> HeatmapsRecord:
+    """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
+    if not landscapes:
+        raise UsageError("no landscapes to draw: name at least one panel")
+    if relative and scale is not None:
+        raise UsageError(f"scale = {scale} and relative colours: give one of them")
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns = {columns}: a figure needs at least 1")
+    count = len(landscapes)
+    inches = None if width is None else paper_width(width)
+    columns = min(columns or choose_columns(count, inches, right=BAR), count)
+    if not relative:
+        scale = color_scale(landscapes, span=span, scale=scale)
+    records = [
+        heatmap_record(
+            landscape, span=span, scale=scale, top=top, contours=contours, reference=reference
+        )
+        for landscape in landscapes
+    ]
+    if not relative:
+        levels = contour_levels(landscapes, contours)
+        records = [replace(record, contours=levels) for record in records]
+    x_titles = [record.x_title for record in records]
+    y_titles = [record.y_title for record in records]
+    for i, record in enumerate(records):
+        row = i - i % columns
+        same_x = len(set(x_titles[i % columns :: columns])) == 1
+        same_y = len(set(y_titles[row : row + columns])) == 1
+        records[i] = replace(
+            record,
+            x_title="" if same_x and i + columns < count else x_titles[i],
+            y_title="" if same_y and i > row else y_titles[i],
+        )
+    label = _relative_label(landscapes[0].metric) if relative else error_label(landscapes)
+    return HeatmapsRecord(tuple(records), columns, label, relative, inches)
+
+
+def _relative_label(metric: str) -> str:
+    """Title the colour bar of panels that each have a scale of their own."""
+    return METRICS[metric].replace("%", "points above the panel's best")
+
+
+def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
+    """Where a publication's best cells of the same pair lie on this grid, which may be another.
+
+    Between two values of an axis they are placed by their logarithm; those beyond it are left
+    out. A publication's own landscape has circles already.
+    """
+    if not landscape.panel:
+        return ()
+    places = [
+        (_place(landscape.alpha, alpha), _place(landscape.lambda_, lambda_))
+        for alpha, lambda_ in circled_cells(reference, landscape.pair)
+    ]
+    return tuple((row, col) for row, col in places if row is not None and col is not None)
+
+
+def _place(axis: Axis, value: float) -> float | None:
+    """Index on the axis, fractional between two values; None beyond them."""
+    if value == 0:
+        return 0.0 if axis.values[0] == 0 else None
+    octaves = np.log2(axis.positive)
+    octave = np.log2(value)
+    if not octaves.size or not octaves[0] - 1e-9 <= octave <= octaves[-1] + 1e-9:
+        return None
+    zeros = len(axis.values) - octaves.size
+    return float(np.interp(octave, octaves, np.arange(octaves.size))) + zeros
+
+
+def color_scale(
+    landscapes: Sequence[Landscape],
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+) -> tuple[float, float]:
+    """Errors (percent) at the ends of the colours: best of all landscapes to best + span.
+
+    Diverged cells do not count; where nothing else is finished, it is 0 to span. A given
+    `scale` is returned as it is.
+
+    Raises:
+        UsageError: a span that is not positive, or a scale that does not ascend.
+    """
+    if scale is not None:
+        if not scale[0] < scale[1]:
+            raise UsageError(f"scale = {scale}: give two ascending errors such as (3, 7)")
+        return scale
+    if not span > 0:
+        raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
+    best = best_error(landscapes)
+    low = 0.0 if best is None else best
+    return low, low + span
+
+
+def best_error(landscapes: Sequence[Landscape]) -> float | None:
+    """Lowest error (percent) of all landscapes, diverged cells left out; None if there is none."""
+    best = [float(one.error[top_cells(one, 1)[0]]) for one in landscapes if top_cells(one, 1)]
+    return min(best, default=None)
+
+
+def contour_levels(
+    landscapes: Sequence[Landscape], excesses: Sequence[float]
+) -> tuple[tuple[float, float], ...]:
+    """Return ascending (points above the best of all landscapes, percent) of the lines.
+
+    Raises:
+        UsageError: an excess that is not positive and finite.
+    """
+    for excess in excesses:
+        if not 0 < excess < math.inf:
+            raise UsageError(
+                f"contours = {excess:g}: give positive points above the best, such as {CONTOURS}"
+            )
+    best = best_error(landscapes)
+    return () if best is None else tuple((e, best + e) for e in sorted(set(excesses)))
+
+
+def choose_columns(
+    count: int, width: float | None, wish: int | None = None, **sizes: float
+) -> int:
+    """Choose how many axes stand in a row: 2 × 2, 3 × 2, 3 × 3, 4 × 3, or as wished for.
+
+    They are fewer on narrow paper, but no more rows than a page holds. `sizes` as of
+    `fitting_columns`.
+    """
+    usual = (1, 2, 3, 2)[count - 1] if count <= 4 else 3 if count in (5, 6, 9) else 4
+    columns = wish or usual
+    if width is None:
+        return columns
+    return max(min(columns, fitting_columns(width, **sizes)), -(-count // ROWS))
+
+
+def summary(landscape: Landscape) -> tuple[str, ...]:
+    """Say where the best cell lies, and how much of the grid is there."""
+    finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
+    if not finished:
+        return ("nothing finished yet",)
+    doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
+    partial = (f"({finished} of {count} cells)",) if finished < count else ()
+    if not best:
+        return (*doubt, "every finished cell diverged", *partial)
+    row, col = best[0]
+    stderr = landscape.stderr[row, col]
+    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
+    return (
+        *doubt,
+        f"best {landscape.error[row, col]:.2f}{spread} %",
+        f"at α = {ticks(landscape.alpha).names[row]},",
+        f"λ = {ticks(landscape.lambda_).names[col]}",
+        *partial,
+    )
+
+
+def doubt_phrases(landscape: Landscape) -> tuple[str, ...]:
+    """Begin the summary of a landscape that is not what a plain loop gives."""
+    return tuple(f"{DOUBT};".split()) if landscape.doubtful else ()
+
+
+def error_label(landscapes: Sequence[Landscape]) -> str:
+    """Title the colour bar: "test error (%), mean over 3 seeds"."""
+    title = METRICS[landscapes[0].metric]
+    counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
+    if not counts:
+        return title
+    low, high = min(counts), max(counts)
+    if high == 1:
+        return f"{title}, 1 seed"
+    return f"{title}, mean over {f'{low} to ' if low < high else ''}{high} seeds"

@@ -1,0 +1,223 @@
+"""Heatmaps to hover over in notebooks, drawn by plotly from the records of the static ones.
+
+plotly is no dependency of the tool: `pip install 'landscape-study[notebooks]'` brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import Colormap, to_hex
+
+from landscape_study.landscapes.figures.heatmap import CMAP
+from landscape_study.landscapes.figures.heatmap_record import (
+    SPAN,
+    TOP,
+    HeatmapRecord,
+    RowCol,
+    heatmaps_record,
+)
+from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
+from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.study import Axis
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+HOVER = (
+    "α = %{customdata[0]}<br>λ = %{customdata[1]}<br>"
+    "%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
+)
+INK = "#262626"
+CELL = 26  # pixels
+
+
+def interactive_heatmap(
+    landscape: Landscape,
+    *,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+) -> Figure:
+    """Draw a landscape to hover over; arguments as of `figures.heatmap.plot_heatmap`."""
+    return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
+
+
+def interactive_heatmaps(
+    landscapes: Iterable[Landscape],
+    *,
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    cmap: str | Colormap = CMAP,
+    top: int = TOP,
+) -> Figure:
+    """Draw landscapes as `figures.heatmap.plot_heatmaps` does, each cell telling its numbers.
+
+    Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
+    error ± its standard error, how many seeds, and how many of them diverged.
+
+    Raises:
+        UsageError: plotly is missing; otherwise as of `plot_heatmaps`.
+    """
+    subplots = _plotly_subplots()
+    drawn = tuple(landscapes)
+    record = heatmaps_record(drawn, columns=columns, span=span, scale=scale, top=top)
+    figure = subplots.make_subplots(
+        rows=record.rows,
+        cols=record.columns,
+        subplot_titles=[_title(heatmap) for heatmap in record.heatmaps],
+        horizontal_spacing=0.13 / record.columns,
+        vertical_spacing=0.3 / record.rows,
+    )
+    for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
+        place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
+        for trace in (_cells(landscape, heatmap), *_marks(heatmap)):
+            figure.add_trace(trace, **place)
+        _draw_axes(figure, heatmap, place)
+    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
+    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    low, high = record.heatmaps[0].scale
+    figure.update_layout(
+        coloraxis={
+            "cmin": low,
+            "cmax": high,
+            "colorscale": _colorscale(cmap),
+            "colorbar": {"title": {"text": record.label, "side": "right"}, "thickness": 14},
+        },
+        width=record.columns * (max(CELL * widest, 240) + 90) + 110,
+        height=record.rows * (max(CELL * highest, 130) + 130),
+        plot_bgcolor="white",
+        showlegend=False,
+        margin={"l": 80, "r": 20, "t": 70, "b": 60},
+    )
+    return figure
+
+
+def _plotly_subplots() -> Any:
+    try:
+        import plotly.subplots
+    except ImportError as e:
+        raise UsageError(
+            "heatmaps to hover over need plotly, which is not installed: "
+            "pip install 'landscape-study[notebooks]'"
+        ) from e
+    return plotly.subplots
+
+
+def _title(record: HeatmapRecord) -> str:
+    title = f"<b>{record.title}</b><br><sup>{' '.join(record.summary)}</sup>"
+    return f'<span style="color:{ALARM}">{title}</span>' if record.doubtful else title
+
+
+def _colorscale(cmap: str | Colormap) -> list[tuple[float, str]]:
+    """Sample a map of matplotlib as plotly wants it."""
+    found = colormap(cmap)
+    return [(i / 32, to_hex(found(i / 32))) for i in range(33)]
+
+
+def _cells(landscape: Landscape, record: HeatmapRecord) -> Any:
+    """Make the coloured cells; an empty column sets λ = 0 apart."""
+    import plotly.graph_objects as go
+
+    rows, columns = landscape.error.shape
+    error: list[list[float | None]] = [[None] * columns for _ in range(rows)]
+    for (row, col), value in record.error:
+        error[row][col] = min(value, 1e6)  # JSON has no inf
+    text = [[_hover(landscape, (row, col)) for col in range(columns)] for row in range(rows)]
+    edges = [record.left(col) for col in range(columns)]
+    if record.zero_apart:
+        error = [[row[0], None, *row[1:]] for row in error]
+        text = [[row[0], ("",) * 4, *row[1:]] for row in text]
+        edges.insert(1, 1.0)
+    return go.Heatmap(
+        x=[*edges, record.left(columns)],
+        y=list(range(rows + 1)),
+        z=error,
+        customdata=text,
+        hovertemplate=HOVER,
+        hoverongaps=False,
+        coloraxis="coloraxis",
+    )
+
+
+def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
+    """Say α, λ, error and seeds of a cell."""
+    row, col = cell
+    n, diverged = int(landscape.n[cell]), int(landscape.diverged[cell])
+    stderr = landscape.stderr[cell]
+    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
+    seeds = f"{n} seed{'s' * (n != 1)}" + (f", {diverged} diverged" if diverged else "")
+    return (
+        _value(landscape.alpha, row),
+        _value(landscape.lambda_, col),
+        f"{ERROR_NAMES[landscape.metric]} {landscape.error[cell]:.2f}{spread} %",
+        seeds,
+    )
+
+
+def _value(axis: Axis, i: int) -> str:
+    """Write a value as the ticks do, and as a number: "1/64 × 0.1 (0.0015625)"."""
+    name, value = ticks(axis).names[i], decimal(axis.values[i], 6)
+    return name if name == value else f"{name} ({value})"
+
+
+def _marks(record: HeatmapRecord) -> list[Any]:
+    """Make crosses on diverged cells, circles on the best ones and a star on the best."""
+    outline = {"color": INK, "width": 1}
+    circle = {"symbol": "circle-open", "size": 0.55 * CELL}
+    marks = [
+        ("diverged", record.diverged, {"symbol": "x-thin", "size": 9, "line": outline}),
+        ("outline", record.circled, circle | {"color": INK, "line": {"width": 4}}),
+        ("circles", record.circled, circle | {"color": "white", "line": {"width": 2}}),
+        (
+            "best",
+            record.circled[:1],
+            {"symbol": "star", "size": 0.45 * CELL, "color": "white", "line": outline},
+        ),
+    ]
+    return [_mark(name, record, cells, marker) for name, cells, marker in marks if cells]
+
+
+def _mark(
+    name: str, record: HeatmapRecord, cells: tuple[RowCol, ...], marker: dict[str, Any]
+) -> Any:
+    import plotly.graph_objects as go
+
+    centers = [record.center(cell) for cell in cells]
+    return go.Scatter(
+        name=name,
+        mode="markers",
+        x=[x for x, _ in centers],
+        y=[y for _, y in centers],
+        marker=marker,
+        hoverinfo="skip",  # the cell below tells
+    )
+
+
+def _draw_axes(figure: Figure, record: HeatmapRecord, place: dict[str, int]) -> None:
+    """Put the static figure's ticks and titles onto the axes."""
+    style = {"showgrid": False, "zeroline": False}
+    columns, rows = range(len(record.x_labels)), range(len(record.y_labels))
+    figure.update_xaxes(
+        tickvals=[record.center((0, col))[0] for col in columns],
+        ticktext=record.x_labels,
+        tickangle=-90 if max(map(len, record.x_labels)) > 3 else 0,
+        title_text=record.x_title,
+        range=[0, record.left(len(record.x_labels))],
+        **style,
+        **place,
+    )
+    figure.update_yaxes(
+        tickvals=[record.center((row, 0))[1] for row in rows],
+        ticktext=record.y_labels,
+        title_text=record.y_title,
+        range=[0, len(record.y_labels)],
+        **style,
+        **place,
+    )

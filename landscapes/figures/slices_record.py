@@ -1,0 +1,239 @@
+"""What slices through landscapes show: frozen records, drawn by `figures.slices`.
+
+A slice is one row of a landscape: the error against λ at one α (or against α at one λ).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from landscape_study.landscapes.figures.heatmap_record import (
+    SPAN,
+    choose_columns,
+    color_scale,
+    error_label,
+    summary,
+)
+from landscape_study.landscapes.figures.sizes import paper_width
+from landscape_study.landscapes.figures.style import alpha_title, decimal, lambda_title, ticks
+from landscape_study.landscapes.reading.landscape import Floats, Landscape
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Axis
+
+MOST = 8  # slices that are drawn where none are named
+APART = 1.5  # steps between 0 and the smallest positive value
+LEGEND = 0.75  # inches of the legend beside an axes on the screen
+BY = ("alpha", "lambda")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell of a slice."""
+
+    x: float  # log2 of the value; 0 stands `APART` left of the others
+    error: float  # percent
+    stderr: float  # percent; 0 for one seed
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The cells along one α or λ. Diverged and missing cells, and 0, break the line."""
+
+    label: str  # its value, as the ticks of heatmaps say it
+    row: int  # place on its axis
+    shade: float  # the same from 0 (smallest value) to 1
+    runs: tuple[tuple[Point, ...], ...]  # unbroken pieces of the line
+    ends: tuple[Point, ...]  # points beside a diverged cell
+    best: Point | None
+
+
+@dataclass(frozen=True)
+class SlicesRecord:
+    """What the slices through one landscape show."""
+
+    title: str
+    summary: tuple[str, ...]
+    x_title: str
+    x_ticks: tuple[tuple[float, str], ...]
+    gap: float | None  # where the x axis is broken, between 0 and the others
+    y_title: str
+    y_range: tuple[float, float]  # percent; points above are marked at the top
+    legend_title: str
+    slices: tuple[Slice, ...]  # ascending
+    doubtful: bool = False  # whether the panel's witness disagrees
+
+
+@dataclass(frozen=True)
+class SlicesFigureRecord:
+    """What a figure of the slices through several landscapes shows, on one error axis."""
+
+    panels: tuple[SlicesRecord, ...]
+    columns: int
+    width: float | None = None  # inches of the figure
+
+    @property
+    def rows(self) -> int:
+        """Rows of axes."""
+        return -(-len(self.panels) // self.columns)
+
+
+@dataclass(frozen=True)
+class _View:
+    """A landscape seen as slices: one row each."""
+
+    rows: Axis
+    row_title: str
+    columns: Axis
+    column_title: str
+    error: Floats  # [rows, columns] percent; NaN where missing or diverged
+    stderr: Floats
+    lost: Floats  # seeds that diverged
+
+
+def slices_record(
+    landscape: Landscape,
+    *,
+    by: str = "alpha",
+    values: Sequence[float] | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+) -> SlicesRecord:
+    """Say what `plot_slices` draws."""
+    low, high = color_scale([landscape], span=span, scale=scale)
+    view = _view(landscape, by)
+    rows = _some_rows(view, high) if values is None else _named_rows(view.rows, values, by)
+    labels, count = ticks(view.rows).labels, len(view.rows.values)
+    places = _places(view.columns)
+    zero = view.columns.values[0] == 0 and len(places) > 1
+    some = f", {len(rows)} of {count}" if len(rows) < count else ""
+    return SlicesRecord(
+        title=landscape.title,
+        summary=summary(landscape),
+        x_title=view.column_title,
+        x_ticks=tuple(zip(places, ticks(view.columns).labels, strict=True)),
+        gap=(places[0] + places[1]) / 2 if zero else None,
+        y_title=error_label([landscape]),
+        y_range=(low - 0.05 * (high - low), high),
+        legend_title=view.row_title + some,
+        slices=tuple(_slice(view, row, places, labels[row]) for row in rows),
+        doubtful=landscape.doubtful,
+    )
+
+
+def slices_figure_record(
+    landscapes: Sequence[Landscape],
+    *,
+    by: str = "alpha",
+    columns: int | None = None,
+    span: float = SPAN,
+    scale: tuple[float, float] | None = None,
+    width: float | str | None = None,
+) -> SlicesFigureRecord:
+    """Say what `plot_slices_figure` draws; the error is titled once per row."""
+    if not landscapes:
+        raise UsageError("no landscapes to draw: name at least one panel")
+    if columns is not None and columns < 1:
+        raise UsageError(f"columns = {columns}: a figure needs at least 1")
+    inches = None if width is None else paper_width(width)
+    count = len(landscapes)
+    columns = min(columns or choose_columns(count, inches, legend=LEGEND), count)
+    scale = color_scale(landscapes, span=span, scale=scale)
+    panels = [slices_record(landscape, by=by, scale=scale) for landscape in landscapes]
+    title = error_label(landscapes)
+    panels = [
+        replace(panel, y_title="" if i % columns else title) for i, panel in enumerate(panels)
+    ]
+    return SlicesFigureRecord(tuple(panels), columns, inches)
+
+
+def _view(landscape: Landscape, by: str) -> _View:
+    """Turn the landscape so that each slice is a row."""
+    if by not in BY:
+        raise UsageError(f"by = '{by}': slices go by {' or '.join(BY)}")
+    alpha = landscape.alpha, alpha_title(landscape.alpha)
+    lambda_ = (
+        landscape.lambda_,
+        lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
+    )
+    error = np.where(landscape.diverged > 0, np.nan, landscape.error)
+    error = np.where(np.isfinite(error), error, np.nan)
+    arrays = error, landscape.stderr, landscape.diverged.astype(float)
+    if by == "alpha":
+        return _View(alpha[0], _short(alpha[1]), *lambda_, *arrays)
+    return _View(lambda_[0], _short(lambda_[1]), *alpha, *(array.T for array in arrays))
+
+
+def _short(title: str) -> str:
+    """Shorten an axis title to its letter: "weight decay λ (× 0.001)" → "λ (× 0.001)"."""
+    letter = "α" if "α" in title else "λ"
+    return title[title.index(letter) :]
+
+
+def _places(axis: Axis) -> list[float]:
+    """Return x of every value: log2, with 0 apart on the left."""
+    places = [math.log2(value) for value in axis.positive]
+    if axis.values[0] == 0:
+        step = min((b - a for a, b in pairwise(places)), default=1.0)
+        places.insert(0, places[0] - APART * step if places else 0.0)
+    return places
+
+
+def _some_rows(view: _View, high: float) -> list[int]:
+    """Choose at most `MOST` rows that come into the picture, the best one among them."""
+    best = np.nanmin(np.where(np.isnan(view.error), np.inf, view.error), axis=1)
+    seen = [int(row) for row in np.flatnonzero(best <= high)]
+    if len(seen) <= MOST:
+        return seen
+    chosen = [seen[round(i)] for i in np.linspace(0, len(seen) - 1, MOST)]
+    first = int(best.argmin())
+    if first not in chosen:
+        chosen[min(range(MOST), key=lambda i: abs(chosen[i] - first))] = first
+    return sorted(chosen)
+
+
+def _named_rows(axis: Axis, values: Sequence[float], by: str) -> list[int]:
+    """Find the rows of the values asked for."""
+    rows = []
+    for value in values:
+        found = [
+            row
+            for row, own in enumerate(axis.values)
+            if math.isclose(own, value, rel_tol=1e-9, abs_tol=0.0)
+        ]
+        if not found:
+            some = ", ".join(decimal(own) for own in axis.values)
+            raise UsageError(f"{by} = {decimal(value)} is not on the grid: choose among {some}")
+        rows += found
+    return sorted(set(rows))
+
+
+def _slice(view: _View, row: int, places: list[float], label: str) -> Slice:
+    """Gather the points of a row into unbroken runs."""
+    runs: list[list[Point]] = [[]]
+    ends: list[Point] = []
+    for column, x in enumerate(places):
+        error = float(view.error[row, column])
+        if math.isnan(error) or (column == 1 and view.columns.values[0] == 0):
+            runs.append([])
+        if math.isnan(error):
+            continue
+        stderr = float(view.stderr[row, column])
+        point = Point(x, error, stderr if math.isfinite(stderr) else 0.0)
+        runs[-1].append(point)
+        if view.lost[row, max(column - 1, 0) : column + 2].any():
+            ends.append(point)
+    points = [point for run in runs for point in run]
+    best = min(points, key=lambda point: point.error, default=None)
+    return Slice(
+        label=label,
+        row=row,
+        shade=row / max(len(view.rows.values) - 1, 1),
+        runs=tuple(tuple(run) for run in runs if run),
+        ends=tuple(ends),
+        best=best,
+    )

@@ -1,0 +1,157 @@
+"""The figures of a study: from the database to a figure of any kind, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from landscape_study.landscapes.figures.anytime import plot_anytime
+from landscape_study.landscapes.figures.generalization import plot_generalization
+from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import BAR, SPAN, TOP, choose_columns
+from landscape_study.landscapes.figures.schedule_figure import plot_schedules
+from landscape_study.landscapes.figures.sizes import paper_width
+from landscape_study.landscapes.figures.slices import plot_slices_figure
+from landscape_study.landscapes.reading.frames import curves_frame
+from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.panels import reference_panels, study_panels
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import Figure as FigureSpec
+from landscape_study.study.spec.study import FigureKind, Study
+from landscape_study.study.store import Store
+
+WIDEST = 4  # heatmaps that stand above those of a reference
+OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, which all have
+    "heatmaps": ("span", "cmap", "top", "contours", "reference"),
+    "slices": ("span", "top"),  # the best cells that are looked for on the border
+    "generalization": (),
+    "anytime": ("metric",),
+    "schedule": (),
+}
+
+
+def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
+    """The landscapes of a study's panels, in its order; of the named ones only, if any are.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    return [one.landscape for one in study_panels(store, name, panels)]
+
+
+def require_options(kind: FigureKind, **options: Any) -> None:
+    """Refuse options that a kind of figure does not have; None and () are not given.
+
+    Raises:
+        UsageError: naming them.
+    """
+    given = [name for name, value in options.items() if value is not None and value != ()]
+    wrong = [f"--{name}" for name in given if name not in OPTIONS[kind]]
+    if wrong:
+        words = {"slices": "slices", "heatmaps": "heatmaps"}.get(kind, f"{kind} figures")
+        raise UsageError(f"{words} have no {' and no '.join(wrong)}: leave it out")
+
+
+def study_figure(
+    store: Store,
+    name: str,
+    panels: Sequence[str] = (),
+    *,
+    kind: FigureKind | None = None,
+    columns: int | None = None,
+    span: float | None = None,
+    cmap: str | None = None,
+    top: int | None = None,
+    contours: Sequence[float] = (),
+    reference: str | None = None,
+    metric: Sequence[str] = (),
+    width: float | str | None = None,
+) -> Figure:
+    """The figure of a study, finished or not.
+
+    Args:
+        store: where it is.
+        name: of the study.
+        panels: only these.
+        kind: what to draw; None for the study's own kind of figure.
+        columns: axes in a row; None for what the study says of its own kind, or a choice.
+        span: points of error above the best that heatmaps and slices show.
+        cmap: colour map of heatmaps.
+        top: how many best cells of a heatmap to circle.
+        contours: points above the best at which heatmaps have lines of equal error.
+        reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
+            and whose best cells are marked in ours; colours then begin at each panel's own best.
+        metric: what an anytime figure shows; what the study says if empty.
+        width: of a paper, in inches or by name; for the screen if None.
+
+    Raises:
+        UsageError: the database holds no such study; the reference none of its pairs; options
+            that do not go together or are impossible.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    own = study.figure if kind in (None, study.figure.kind) else FigureSpec(kind=kind)
+    given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
+    require_options(own.kind, **given, contours=tuple(contours), metric=tuple(metric))
+    columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
+    if own.kind == "schedule":
+        return schedule_figure(study, panels, columns=columns, width=width)
+    chosen = study_panels(store, name, panels)
+    if own.kind == "generalization":
+        return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
+    if own.kind == "anytime":
+        frame = curves_frame(store, name)
+        return plot_anytime(
+            chosen, frame, metrics=metric or own.metrics, columns=columns, width=width
+        )
+    shown = [one.landscape for one in chosen]
+    span = SPAN if span is None else span
+    if own.kind == "slices":
+        return plot_slices_figure(shown, columns=columns, span=span, width=width)
+    if reference is not None:
+        if columns is None and len(shown) <= WIDEST and width is None:
+            columns = len(shown)
+        pairs = [landscape.pair for landscape in shown]
+        shown += [one.landscape for one in reference_panels(reference, pairs)]
+    return plot_heatmaps(
+        shown,
+        columns=columns,
+        span=span,
+        cmap=cmap or CMAP,
+        top=TOP if top is None else top,
+        contours=contours,
+        reference=reference,
+        relative=own.relative or reference is not None,  # errors of another task
+        width=width,
+    )
+
+
+def _fitting(columns: int | None, count: int, width: float | str | None) -> int | None:
+    """The columns that a study wishes for, or fewer where its figure is printed narrow."""
+    if columns is None or width is None:
+        return columns
+    return choose_columns(count, paper_width(width), columns, right=BAR)
+
+
+def schedule_figure(
+    study: Study,
+    panels: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    width: float | str | None = None,
+    **others: Any,
+) -> Figure:
+    """The schedules of a study, of which nothing need be trained; of the named panels, if any.
+
+    Options of `others` that are given are refused.
+
+    Raises:
+        UsageError: impossible columns or width, or a panel without a budget.
+        SpecError: the study has no such panel.
+    """
+    require_options("schedule", **others)
+    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+    return plot_schedules(chosen, columns=columns, width=width)

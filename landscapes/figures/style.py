@@ -1,0 +1,262 @@
+"""What the figures share: readable numbers, axis titles, sizes, saving."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn  # noqa: F401  (its colour maps)
+from matplotlib.axis import Axis as MplAxis
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.records.witness_record import MARK
+from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.study import Axis
+
+# Sizes relative to rcParams["font.size"], so that a user's own style scales them.
+TITLE, TEXT, TICK = "medium", "small", "x-small"
+INK = "0.15"  # dark grey of marks and text
+FAINT = "0.75"  # light grey of frames
+ALARM = "#B00020"  # of words that must not be overlooked
+
+# Of pairs, in the order of their appearance: the Okabe-Ito palette, which the colour-blind can
+# tell apart. Where cells of a pair have shades, these are the maps that go with them.
+HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHADES = ("Oranges", "Blues", "Greens", "Purples", "YlOrBr", "GnBu")
+
+METRICS = {  # how axes and colour bars call what is recorded
+    "train_loss": "training loss",
+    "test_loss": "test loss",
+    **{metric: f"{name} (%)" for metric, name in ERROR_NAMES.items()},
+}
+SUFFIXES = (".png", ".pdf", ".svg")
+_LONGEST = 7  # characters of a decimal tick label
+_HIGHEST = 13  # exponent up to which powers of two are written out: 8192
+_DECADES = 300  # end over start of an axis, below which more than powers of ten are written
+_LONG = 300  # epochs
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class NotebookFigure(Figure):
+    """A figure outside pyplot that a notebook shows even in the cell that imports matplotlib.
+
+    Before that cell has ended, IPython does not know yet how to show a plain Figure; a pyplot
+    figure would be shown twice, as the cell's value and as an open figure.
+    """
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def points(size: str) -> float:
+    """Convert a relative font size to points."""
+    return FontProperties(size=size).get_size_in_points()
+
+
+def colormap(cmap: str | Colormap) -> Colormap:
+    """Look up a colour map of matplotlib or seaborn by its name.
+
+    Raises:
+        UsageError: no map has this name.
+    """
+    if isinstance(cmap, Colormap):
+        return cmap
+    if cmap not in mpl.colormaps:
+        close = difflib.get_close_matches(cmap, mpl.colormaps, n=3) or ["mako", "viridis", "jet"]
+        raise UsageError(f"unknown colour map '{cmap}': try {', '.join(close)}")
+    return mpl.colormaps[cmap]
+
+
+def power(base: int, exponent: int) -> str:
+    """(2, -10) → "2⁻¹⁰"."""
+    return f"{base}{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def binary_exponent(value: float) -> int | None:
+    """Return k where `value` is 2^k (to rounding), else None."""
+    k = math.log2(value)
+    return round(k) if abs(k - round(k)) < 1e-9 else None
+
+
+def number(value: float) -> str:
+    """Write a multiplier, exact where it can be short: 0.05, 2.5·10⁻⁵, 2⁻¹⁰."""
+    k = binary_exponent(value)
+    if k is not None and not math.isclose(float(f"{value:.4g}"), value, rel_tol=1e-9):
+        return power(2, k)
+    return decimal(value, 4)
+
+
+def decimal(value: float, digits: int = 3) -> str:
+    """`value` to so many digits, powers of ten written out: "0.025", "2.5·10⁻⁵"."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    if not e:
+        return mantissa
+    ten = power(10, int(exponent))
+    return ten if mantissa == "1" else f"{mantissa}·{ten}"
+
+
+def fraction(k: int) -> str:
+    """2^k as the paper writes it: "4", "1", "1/1024"."""
+    if abs(k) > _HIGHEST:
+        return power(2, k)
+    return str(2**k) if k >= 0 else f"1/{2**-k}"
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """How the values of an axis are written, one entry per value."""
+
+    labels: tuple[str, ...]  # at the ticks: value / multiplier
+    names: tuple[str, ...]  # in a sentence: "1/64 × 0.1"
+    multiplier: float  # into the axis title
+
+
+def ticks(axis: Axis) -> Ticks:
+    """Write powers of two of the base where all values are such, else decimals."""
+    zero = ("0",) if axis.values[0] == 0 else ()
+    exponents = [binary_exponent(value / axis.base) for value in axis.positive]
+    powers = [k for k in exponents if k is not None]
+    write = _fractions if len(powers) == len(exponents) else _decimals
+    found = write(axis)
+    return Ticks(zero + found.labels, zero + found.names, found.multiplier)
+
+
+def _fractions(axis: Axis) -> Ticks:
+    """1, 1/2, 1/4 … of the base; of 1 where the base too is a power of two and it stays short."""
+    own = binary_exponent(axis.base)
+    base = axis.base
+    if own is not None and all(abs(math.log2(value)) < _HIGHEST + 0.5 for value in axis.positive):
+        base = 1.0
+    labels = tuple(fraction(round(math.log2(value / base))) for value in axis.positive)
+    factor = number(base)
+    names = [factor if label == "1" else f"{label} × {factor}" for label in labels]
+    return Ticks(labels, labels if base == 1 else tuple(names), base)
+
+
+def _decimals(axis: Axis) -> Ticks:
+    """Short decimals of the base; where they would be long, they share a power of ten."""
+    base = axis.base
+    labels = [decimal(value / base) for value in axis.positive]
+    if any(len(label) > _LONGEST or "⁻" in label for label in labels):
+        base *= 10.0 ** math.floor(math.log10(axis.positive[-1] / base))
+        labels = [decimal(value / base) for value in axis.positive]
+    return Ticks(tuple(labels), tuple(decimal(value) for value in axis.positive), base)
+
+
+def alpha_title(alpha: Axis) -> str:
+    """Title of the α axis: "initial learning rate α (× 0.1)"."""
+    return "initial learning rate α" + _times(alpha)
+
+
+def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
+    """Title of the λ axis: "L2 factor λ (× 0.001)" or "weight decay λ (× 0.001)"."""
+    name = "L2 factor λ" if PAIRS[pair].where == "l2" else "weight decay λ"
+    return ("normalized " if normalized else "") + name + _times(lambda_)
+
+
+def _times(axis: Axis) -> str:
+    multiplier = ticks(axis).multiplier
+    return "" if multiplier == 1 else f" (× {number(multiplier)})"
+
+
+def alarm(texts: Iterable[Text]) -> None:
+    """Colour the texts that bear the mark of a panel whose witness disagrees."""
+    for text in texts:
+        if MARK in text.get_text():
+            text.set_color(ALARM)
+
+
+def line_width(epochs: int) -> float:
+    """Points of a learning curve's line: long curves are crowded with noise."""
+    return 1.2 if epochs <= _LONG else 0.7
+
+
+def log_axis(axis: MplAxis) -> None:
+    """Make an axis logarithmic, with numbers that people read: 3, 0.02, 2·10⁻⁴.
+
+    Call it when the limits are known: 2 and 5 are written where there is room for them.
+    """
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,)))
+    axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+    axis.set_major_formatter(lambda value, _: decimal(value))
+    if high < _DECADES * low:
+        axis.set_minor_formatter(lambda value, _: decimal(value))
+    else:
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="both", length=3)
+
+
+def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:
+    """Write `figure` as PNG, PDF or SVG, by the suffix of `path`; return the path.
+
+    Folders are made. The file is as large as the figure, or as what is drawn where no layout
+    engine is at work. PDF embeds its fonts, SVG keeps text as text, and the same figure gives
+    the same file.
+
+    Raises:
+        UsageError: a suffix other than these.
+        StoreError: the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{path}: cannot write '{path.suffix}' figures: "
+            f"name a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
+    buffer = io.BytesIO()
+    _write(figure, buffer, suffix, dpi)
+    return write_file(path, buffer.getvalue())
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG, as `save` writes it."""
+    buffer = io.BytesIO()
+    _write(figure, buffer, ".svg", dpi=72)
+    return buffer.getvalue().decode()
+
+
+def _write(figure: Figure, buffer: io.BytesIO, suffix: str, dpi: float) -> None:
+    stamp = {".png": None, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}[suffix]
+    # A layout engine has placed everything within the figure; cutting it would change the width.
+    box: Any = "tight" if figure.get_layout_engine() is None else None
+    fonts: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "landscapes"}
+    with mpl.rc_context(fonts):
+        figure.savefig(
+            buffer,
+            format=suffix[1:],
+            dpi=dpi,
+            bbox_inches=box,
+            pad_inches=0.05,
+            metadata=stamp,
+        )
+
+
+def write_file(path: Path, content: bytes) -> Path:
+    """Write a file and the folders above it; return its path.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as e:
+        raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
+    return path

@@ -1,0 +1,168 @@
+"""From the database to tidy pandas frames: one row per cell, one row per cell and epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+from landscape_study.study.store.stored_cells import places_of
+
+CELL_COLUMNS = (
+    "study",
+    "panel",
+    "pair",
+    "schedule",
+    "epochs",
+    "normalized",
+    "seed",
+    "alpha",
+    "lambda",
+    "state",
+    "test_error",
+    "test_loss",
+    "train_loss",
+    "diverged",
+    "diverged_epoch",
+    "seconds",
+    "trial",
+    "attempts",
+    "doubtful",
+)
+CURVE_COLUMNS = (
+    "study",
+    "panel",
+    "seed",
+    "alpha",
+    "lambda",
+    "epoch",
+    "train_loss",
+    "test_loss",
+    "test_error",
+    "top5_error",
+    "doubtful",
+)
+
+
+def cells_frame(store: Store, name: str) -> pd.DataFrame:
+    """Every cell of the study, one row each, whatever its state.
+
+    Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
+    (finished, running, failed, open), test_error (percent, Top-5 if that is the study's error;
+    NaN unless finished; chance level if diverged), test_loss and train_loss (NaN too where
+    diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
+    (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
+    Under warm restarts, values are those at the end of the last whole cycle, and what diverges
+    after it does not count as diverged.
+
+    Raises:
+        UsageError: the database holds no such study.
+    """
+    study = store.study(name)
+    rows = _of_grids(study, store.cells(name))
+    frame = pd.DataFrame(rows, columns=_stored(CELL_COLUMNS)).assign(study=name)
+    for column in ("test_error", "test_loss", "train_loss", "seconds"):
+        frame[column] = frame[column].astype(float)
+    epoch = frame["diverged_epoch"].astype("Int64")
+    frame["diverged"] = (epoch > 0).fillna(False).astype(bool)
+    frame["diverged_epoch"] = epoch.where(frame["diverged"])
+    frame = frame.merge(_panel_facts(study), on="panel", how="left")
+    frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
+    return _in_panel_order(frame, study)[list(CELL_COLUMNS)]
+
+
+def curves_frame(store: Store, name: str) -> pd.DataFrame:
+    """The curves of all finished cells, one row per cell and epoch.
+
+    Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
+    test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
+    the witness of its panel disagrees). Losses are NaN from the epoch of divergence on.
+
+    Raises:
+        UsageError: the database holds no such study.
+    """
+    study = store.study(name)
+    rows = _of_grids(study, store.curves(name))
+    if not rows:
+        return pd.DataFrame(columns=list(CURVE_COLUMNS))
+    lengths = [len(row["values"]) for row in rows]
+    identity = ["panel", "seed", "alpha", "lambda"]
+    frame = pd.DataFrame(
+        {key: np.repeat([row[key] for row in rows], lengths) for key in [*identity, "metric"]}
+    )
+    frame["epoch"] = np.concatenate([np.arange(1, n + 1) for n in lengths])
+    frame["value"] = np.concatenate([row["values"] for row in rows])
+    wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
+    wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
+    wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
+    wide = wide.reindex(columns=list(CURVE_COLUMNS))
+    return _in_panel_order(wide, study)
+
+
+def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of cells that the study asks for.
+
+    Of two values that differ by rounding, an older version kept both; one of them is the grid's.
+    """
+    asked = set(places_of(study))
+    return [
+        row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
+    ]
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV or Parquet, by the path's suffix.
+
+    Raises:
+        UsageError: another suffix.
+        StoreError: the file cannot be written.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"{path}: ends neither in .csv nor in .parquet: rename it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path, index=False)
+    except OSError as e:
+        raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
+
+
+def _stored(columns: tuple[str, ...]) -> list[str]:
+    """The columns that come from the store's cells; the rest are the panel's."""
+    of_panel = ("study", "pair", "schedule", "epochs", "normalized", "doubtful")
+    return [c for c in columns if c not in of_panel]
+
+
+def _doubtful(store: Store, name: str) -> list[str]:
+    """The panels whose witness disagrees."""
+    return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
+
+
+def _panel_facts(study: Study) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "panel": panel.name,
+                "pair": panel.pair,
+                "schedule": panel.schedule.label,
+                "epochs": panel.epochs,
+                "normalized": panel.normalized,
+            }
+            for panel in study.panels
+        ]
+    )
+
+
+def _in_panel_order(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Rows by panel in the study's order, then seed, α, λ, epoch."""
+    order = {panel.name: i for i, panel in enumerate(study.panels)}
+    keys = [key for key in ("seed", "alpha", "lambda", "epoch") if key in frame]
+    ranked = frame.assign(_panel=frame["panel"].map(order)).sort_values(["_panel", *keys])
+    return ranked.drop(columns="_panel").reset_index(drop=True)

@@ -1,0 +1,165 @@
+"""The landscape of a panel: α × λ → test error, mean over seeds.
+
+Shapes: A values of α (rows), L values of λ (columns), both ascending.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.records.witness_record import marked
+from landscape_study.study.spec.study import Axis, Panel
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """The finished table of a panel. Its arrays are read-only."""
+
+    title: str
+    pair: str  # key of pairs.optimizer.PAIRS
+    alpha: Axis
+    lambda_: Axis
+    error: Floats  # [A, L] percent, mean over seeds; NaN where no seed finished
+    stderr: Floats  # [A, L] percent, standard error over seeds; NaN for fewer than two
+    n: Ints  # [A, L] finished seeds
+    diverged: Ints  # [A, L] seeds that diverged; they count in `error` and `n`
+    normalized: bool = False  # whether λ is λ_norm
+    panel: str = ""  # the panel's name; "" for a landscape of no study
+    metric: str = "test_error"  # what `error` is: test_error or top5_error
+    doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
+
+    def __post_init__(self) -> None:
+        shape = (len(self.alpha.values), len(self.lambda_.values))
+        for name in ("error", "stderr", "n", "diverged"):
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise ValueError(f"{name} has shape {array.shape}, the grid has {shape}")
+            array.setflags(write=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Landscape):
+            return NotImplemented
+        return all(
+            _same(getattr(self, field.name), getattr(other, field.name)) for field in fields(self)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    return bool(one == other)
+
+
+def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> Landscape:
+    """Build the landscape of `panel` from the frame of cells (see `reading.frames`).
+
+    The grid is the panel's: its cells without a finished row are missing, and rows that lie
+    off it are left out.
+
+    Args:
+        cells: one row per cell and seed: panel, alpha, lambda, seed, state, test_error
+            (percent), diverged, and optionally study and doubtful; rows of other panels are
+            ignored.
+        panel: names the rows, and says which grid and pair they are of.
+        metric: what the column test_error holds: the study's `error`.
+
+    Raises:
+        UsageError: several studies have cells of this panel in the frame.
+    """
+    rows = cells[(cells["panel"] == panel.name) & (cells["state"] == "finished")]
+    studies = sorted(set(rows.get("study", ())))
+    if len(studies) > 1:
+        raise UsageError(
+            f"panel '{panel.name}': the frame holds cells of the studies "
+            f"{', '.join(studies)}, expected one study: select its rows first"
+        )
+    grid = panel.grid
+    shape = (len(grid.alpha.values), len(grid.lambda_.values))
+    row, col = _place(rows["alpha"], grid.alpha), _place(rows["lambda"], grid.lambda_)
+    on_grid = (row >= 0) & (col >= 0)
+    flat = (row * shape[1] + col)[on_grid]
+    errors = rows["test_error"].to_numpy(dtype=float)[on_grid]
+    diverged = np.asarray(rows["diverged"].eq(True).fillna(False), dtype=np.float64)[on_grid]
+    error, stderr, n = _statistics(flat, errors, shape)
+    doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
+    return Landscape(
+        title=marked(title(panel), doubtful),
+        pair=panel.pair,
+        alpha=grid.alpha,
+        lambda_=grid.lambda_,
+        error=error,
+        stderr=stderr,
+        n=n,
+        diverged=_sums(flat, diverged, shape).astype(np.int64),
+        normalized=panel.normalized,
+        panel=panel.name,
+        metric=metric,
+        doubtful=doubtful,
+    )
+
+
+def title(panel: Panel) -> str:
+    """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
+
+    Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
+
+    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
+    """
+    pair = PAIRS[panel.pair]
+    own = panel.name.removeprefix(pair.name)
+    name = pair.title
+    restarts = panel.normalized and panel.schedule.kind == "restarts"
+    if restarts and pair.where == "decoupled":
+        own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
+    own = re.sub(r"[-_]+", " ", own.lstrip("-_.+"))
+    return f"{name}, {own}" if own else name
+
+
+def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:
+    """Rank the `count` cells of lowest error as (row, column), best first.
+
+    Ties go to the smaller α, then the smaller λ. Missing cells and cells of which any seed
+    diverged are never among them, so that fewer than `count` may come back.
+    """
+    good = np.argwhere(np.isfinite(landscape.error) & (landscape.diverged == 0))
+    ranked = sorted((float(landscape.error[row, col]), row, col) for row, col in good.tolist())
+    return [(row, col) for _, row, col in ranked[:count]]
+
+
+def _place(column: pd.Series, axis: Axis) -> Ints:
+    """Index on the axis of every value, [rows]; -1 for a value that is not on it."""
+    values = column.to_numpy(dtype=float)
+    on_axis = np.array(axis.values)
+    nearest = np.abs(values[:, None] - on_axis).argmin(axis=1)
+    # A database may hand a float back with its last digits rounded.
+    exact = np.isclose(on_axis[nearest], values, rtol=1e-9, atol=0.0)
+    return np.where(exact, nearest, -1).astype(np.int64)
+
+
+def _sums(flat: Ints, values: Floats, shape: tuple[int, int]) -> Floats:
+    """Sum of `values` per cell, [A, L]; `flat` is the cell of each value."""
+    sums = np.bincount(flat, weights=values, minlength=shape[0] * shape[1])
+    return sums.astype(np.float64).reshape(shape)
+
+
+def _statistics(flat: Ints, values: Floats, shape: tuple[int, int]) -> tuple[Floats, Floats, Ints]:
+    """Mean, standard error and count per cell, each [A, L]; infinite values stay infinite."""
+    n = _sums(flat, np.ones_like(values), shape)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = _sums(flat, values, shape) / n
+        squares = _sums(flat, (values - mean.ravel()[flat]) ** 2, shape)
+        stderr = np.sqrt(squares / (n - 1) / n)
+    return mean, np.where(n > 1, stderr, np.nan), n.astype(np.int64)

@@ -1,0 +1,94 @@
+"""The panels of a study, or of a published figure, with all that there is to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from landscape_study.landscapes.reading.frames import cells_frame
+from landscape_study.landscapes.reading.landscape import Landscape, landscape
+from landscape_study.landscapes.reference import reference_frame, reference_landscapes
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.records.witness_record import marked
+from landscape_study.study.spec.study import Panel
+from landscape_study.study.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class PanelData:
+    """A panel's cells, as a frame and as a landscape."""
+
+    name: str  # as users name it: "adamw", "fig2/adamw"
+    landscape: Landscape
+    cells: pd.DataFrame  # the panel's landscape frame
+    panel: Panel | None = None  # None for a published one
+
+    @property
+    def title(self) -> str:
+        """How figures and tables name the panel."""
+        return self.landscape.title
+
+    @property
+    def label(self) -> str:
+        """The name as tables in a terminal show it: marked where the witness disagrees."""
+        return marked(self.name, self.landscape.doubtful)
+
+
+def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[PanelData]:
+    """The panels of a study, in its order; the named ones only, if any are.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+    cells = cells_frame(store, name)
+    return [
+        PanelData(
+            panel.name,
+            landscape(cells, panel, study.error),
+            cells[cells["panel"] == panel.name],
+            panel,
+        )
+        for panel in chosen
+    ]
+
+
+def reference_panels(name: str, pairs: Sequence[str] = ()) -> list[PanelData]:
+    """The panels of a published figure; those of the named pairs only, if any are.
+
+    Raises:
+        UsageError: there is no such reference, or it has none of these pairs.
+    """
+    cells = reference_frame(name)
+    found = [
+        PanelData(f"{name}/{one.pair}", one, cells[cells["pair"] == one.pair])
+        for one in reference_landscapes(name, pairs)
+    ]
+    if not found:
+        known = ", ".join(dict.fromkeys(cells["pair"]))
+        raise UsageError(f"reference '{name}' has no panel of {', '.join(pairs)}: it has {known}")
+    return found
+
+
+def alike(panels: Sequence[PanelData]) -> Iterator[tuple[PanelData, PanelData]]:
+    """Pairs of a study's panels that differ in one thing: pair, schedule, budget, or λ_norm.
+
+    Panels of different update rules are never alike: their α mean different things.
+    """
+    for one, other in combinations(panels, 2):
+        if one.panel and other.panel and _differences(one.panel, other.panel) == 1:
+            yield one, other
+
+
+def _differences(one: Panel, other: Panel) -> float:
+    """In how many settings two panels differ; infinitely many if in the update rule."""
+    if PAIRS[one.pair].rule != PAIRS[other.pair].rule:
+        return float("inf")
+    first, second = one.settings(), other.settings()
+    return sum(first[key] != second[key] for key in first)

@@ -1,0 +1,116 @@
+"""Which panels a user compares: from what the command line names to tables and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from rich.table import Table
+
+from landscape_study.landscapes.figures.difference import plot_comparison
+from landscape_study.landscapes.figures.style import save
+from landscape_study.landscapes.reading.panels import (
+    PanelData,
+    alike,
+    reference_panels,
+    study_panels,
+)
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.verdict_tables import (
+    comparison_table,
+    moves_table,
+    verdict_table,
+)
+from landscape_study.landscapes.statistics.comparison import compare
+from landscape_study.landscapes.statistics.optimum import moves
+from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.study.errors import UsageError
+from landscape_study.study.store import Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be compared: one panel with another, or all of a study that are alike."""
+
+    study: str
+    panel: str | None = None
+    other: str | None = None  # a panel of the study, or STUDY/PANEL; of the reference, a pair
+    reference: str | None = None  # a published figure, key of reference.REFERENCES
+
+
+def comparison_tables(store: Store, request: Request) -> list[Table]:
+    """Verdicts and differences; of a whole study also how the optimum moves.
+
+    Raises:
+        UsageError: no such study or reference, a reference without any of the study's pairs, or
+            one panel only to compare.
+        SpecError: no such panel.
+    """
+    own = study_panels(store, request.study) if request.panel is None else []
+    pairings = _pairings(store, request, own)
+    shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
+    verdicts = [(one.label, separability(one.cells)) for one in shown.values()]
+    tables = [verdict_table(verdicts, [line for one in shown.values() for line in _mind(one)])]
+    if pairings:
+        found = [(f"{a.label} →\n{b.label}", compare(a.cells, b.cells)) for a, b in pairings]
+        tables.append(comparison_table(found))
+    moved = moves(own)
+    return [*tables, moves_table(moved)] if moved else tables
+
+
+def _mind(one: PanelData) -> list[str]:
+    """Say so if the panel is not finished, or not what a plain loop gives."""
+    finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+    doubt = [phrases.doubtful(one.label)] if one.landscape.doubtful else []
+    return [
+        *doubt,
+        *([phrases.unfinished(one.label, finished, total)] if finished < total else []),
+    ]
+
+
+def save_comparison(store: Store, request: Request, path: Path) -> Path:
+    """Draw two panels and their difference into a file; return its path.
+
+    Raises:
+        UsageError: not two panels, or two that share no cell; besides, as `comparison_tables`.
+        StoreError: the file cannot be written.
+    """
+    if request.panel is None:
+        raise UsageError("a figure of a comparison needs two panels: name PANEL and OTHER")
+    ((one, other),) = _pairings(store, request, [])
+    return save(plot_comparison(one.landscape, other.landscape), path)
+
+
+def _pairings(
+    store: Store, request: Request, own: Sequence[PanelData]
+) -> list[tuple[PanelData, PanelData]]:
+    """Which panels are held against which."""
+    if request.panel is None:
+        if request.reference is None:
+            return list(alike(own))
+        published = reference_panels(request.reference, [one.landscape.pair for one in own])
+        pairs = {one.landscape.pair: one for one in published}
+        return [(one, pairs[one.landscape.pair]) for one in own if one.landscape.pair in pairs]
+    (one,) = study_panels(store, request.study, [request.panel])
+    return [(one, _other(store, request, one))]
+
+
+def _other(store: Store, request: Request, one: PanelData) -> PanelData:
+    if request.reference is not None:
+        (found,) = reference_panels(request.reference, [request.other or one.landscape.pair])
+        return found
+    if request.other is None:
+        raise UsageError(
+            f"panel '{request.panel}' alone: name the OTHER panel to compare it with, such as "
+            "another panel, STUDY/PANEL of another study, or --reference fig2"
+        )
+    study, _, panel = request.other.rpartition("/")
+    if panel == request.panel and study in ("", request.study):
+        raise UsageError(f"panel '{panel}' twice: name another one as OTHER")
+    (found,) = study_panels(store, study or request.study, [panel])
+    if not study:
+        return found
+    title = f"{found.title}, {study}"
+    return replace(found, name=request.other, landscape=replace(found.landscape, title=title))

@@ -1,0 +1,254 @@
+"""The report of a study: one HTML page that needs nothing else, or Markdown.
+
+    write_report = study_report, its pictures, a template, a file
+
+The figures are SVG images inside the page, with alternative texts: vector, and readable by those
+who cannot see them. The page loads nothing, and its content policy forbids it to.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from landscape_study.landscapes.figures.curves import plot_curves
+from landscape_study.landscapes.figures.heatmap import draw_heatmaps
+from landscape_study.landscapes.figures.heatmap_record import color_scale, heatmaps_record
+from landscape_study.landscapes.figures.sizes import paper_fonts
+from landscape_study.landscapes.figures.slices import plot_slices_figure
+from landscape_study.landscapes.figures.study_figure import study_figure
+from landscape_study.landscapes.figures.style import INK, svg, ticks, write_file
+from landscape_study.landscapes.reading.frames import curves_frame
+from landscape_study.landscapes.reading.landscape import top_cells
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
+from landscape_study.landscapes.reporting.sentences import GRIDS, figure_lines
+from landscape_study.landscapes.statistics.recommendation import draw_paths, typical_paths
+from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.study import Axis, Cell, Study
+from landscape_study.study.store import Store
+
+Format = Literal["html", "md"]
+SAYS = {  # what a study's own figure shows, for kinds that no panel has pictures of
+    "generalization": "Training loss and error by epoch, and final error against λ and against "
+    "training loss.",
+    "anytime": "The best cell of each panel by epoch; markers are the ends of cycles or runs.",
+    "schedule": "The multiplier η by epoch.",
+}
+CURVES = 5  # best cells whose learning curves are drawn
+WIDTH = 4.3  # inches of a figure: readable on a phone, two beside each other on a desk
+SQUARE: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "s",
+    "markersize": 13,
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+    "markeredgewidth": 1.6,
+    "path_effects": [withStroke(linewidth=3, foreground=INK)],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the report."""
+
+    name: str  # of its file beside a Markdown report
+    svg: str
+    alt: str  # what a reader who cannot see it must know
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The figure in a data: address."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+def write_report(
+    store: Store, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
+) -> Path:
+    """Write the report of a study, finished or not, and return its path.
+
+    Markdown keeps its figures in a folder beside it, called as the file without its suffix.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+        StoreError: a file cannot be written.
+    """
+    report = study_report(store, name, panels)
+    whole = study_pictures(store, report.study, panels)
+    pictures = report_pictures(report, curves_frame(store, name))
+    if kind == "md":
+        for picture in chain(whole, *pictures):
+            write_file(path.with_suffix("") / f"{picture.name}.svg", picture.svg.encode())
+    return write_file(path, render(report, whole, pictures, kind, path.stem).encode())
+
+
+def render(
+    report: Report,
+    whole: Sequence[Picture],
+    pictures: Sequence[Sequence[Picture]],
+    kind: Format,
+    folder: str,
+) -> str:
+    """Fill the template of a format.
+
+    Args:
+        report: what to say.
+        whole: pictures of the study as a whole.
+        pictures: of each panel.
+        kind: the format.
+        folder: where Markdown finds its figures.
+    """
+    environment = Environment(
+        loader=PackageLoader("landscapes"),
+        autoescape=kind == "html",
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["phrases"] = phrases
+    template = environment.get_template(f"report.{kind}.j2")
+    sections = list(zip(report.panels, pictures, strict=True))
+    return template.render(report=report, whole=whole, sections=sections, folder=quote(folder))
+
+
+def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
+    """The study's own figure, unless it shows what each panel's pictures show already."""
+    kind = study.figure.kind
+    if kind in GRIDS:
+        return []
+    said = " ".join((SAYS[kind], *figure_lines(store, study.name, panels)))
+    figure = study_figure(store, study.name, panels, width="page")
+    alt = f"Figure of the whole study {study.name}: {SAYS[kind]} Its caption gives the numbers."
+    return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
+
+
+def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]:
+    """The pictures of each panel: its heatmap, its slices, the curves of its best cells.
+
+    Heatmaps are left out where there is no grid and the study asks for none, slices where there
+    is a single λ.
+    """
+    relative = report.study.figure.relative
+    scale = None if relative else color_scale([panel.landscape for panel in report.panels])
+    return [
+        [
+            *([_heatmap(panel, scale)] if _has_heatmap(panel, report.study) else []),
+            *_slices(panel),
+            *_curves(panel, curves[curves["panel"] == panel.panel.name]),
+        ]
+        for panel in report.panels
+    ]
+
+
+def _has_heatmap(panel: PanelReport, study: Study) -> bool:
+    """Whether there is a grid to see: of several α and λ, or of several cells if asked for."""
+    several = panel.landscape.error.size > 1
+    return panel.has_grid or (several and study.figure.kind in GRIDS)
+
+
+def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
+    """The landscape, with three paths of one-at-a-time tuning."""
+    whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH)
+    figure, record = draw_heatmaps(whole), whole.heatmaps[0]
+    ax = figure.axes[0]
+    paths = typical_paths(panel.paths)
+    draw_paths(paths, record, ax)
+    best = f", {' '.join(record.summary)}" if record.summary else ""
+    costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
+    error = ERROR_NAMES[panel.landscape.metric]
+    caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
+    if panel.recommendation is not None:
+        ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
+        caption += " Square: the recommended one."
+    if paths:
+        starts = ", for the cheapest, the median and the dearest α to start from"
+        caption += (
+            f" Lines: tuning λ at one α, then α at that λ{starts if len(paths) == 3 else ''}; "
+            f"beside them the points lost ({costs})."
+        )
+    return Picture(
+        name=f"{panel.panel.name}-heatmap",
+        svg=svg(figure),
+        alt=(
+            f"Heatmap of {panel.title}: {error}, α upwards from "
+            f"{_range(panel.landscape.alpha)}, λ to the right from "
+            f"{_range(panel.landscape.lambda_)}{best}. Verdict: {panel.separability}."
+        ),
+        caption=caption,
+    )
+
+
+def _range(axis: Axis) -> str:
+    names = ticks(axis).names
+    return f"{names[0]} to {names[-1]}"
+
+
+def _slices(panel: PanelReport) -> list[Picture]:
+    """Test error against λ at each α; nothing where no cell is good."""
+    if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
+        return []
+    figure = plot_slices_figure([panel.landscape], width=WIDTH)
+    error = ERROR_NAMES[panel.landscape.metric]
+    return [
+        Picture(
+            name=f"{panel.panel.name}-slices",
+            svg=svg(figure),
+            alt=(
+                f"Slices of {panel.title}: {error} against λ, a line for each of several α. "
+                f"{panel.best_lambdas}"
+            ),
+            caption=(
+                f"{error.capitalize()} against λ at several "
+                f"α{', ± one standard error' * _spread(panel)}; "
+                "stars: the best λ of each α; triangles: errors beyond the axis. "
+                + panel.best_lambdas
+            ),
+        )
+    ]
+
+
+def _spread(panel: PanelReport) -> bool:
+    """Whether any cell has a standard error: it takes two seeds."""
+    return bool(np.isfinite(panel.landscape.stderr).any())
+
+
+def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
+    """Learning curves of the best cells; nothing where none has finished."""
+    alphas, lambdas = panel.landscape.alpha.values, panel.landscape.lambda_.values
+    best = top_cells(panel.landscape, CURVES)
+    if not best or curves.empty:
+        return []
+    figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
+    cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
+    with paper_fonts(WIDTH):
+        metric, ax = panel.landscape.metric, figure.subplots()
+        plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
+    lowest, error = panel.landscape.error[best[0]], ERROR_NAMES[panel.landscape.metric]
+    bands = ", mean over seeds; bands: ± one standard error"
+    ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
+    return [
+        Picture(
+            name=f"{panel.panel.name}-curves",
+            svg=svg(figure),
+            alt=(
+                f"Learning curves of the {len(best)} best cells of {panel.title}: {error} by "
+                f"epoch, ending at {lowest:.2f} % for the best."
+            ),
+            caption=(
+                f"{error.capitalize()} of the {len(best)} best cells{bands * _spread(panel)}."
+            ),
+        )
+    ]

@@ -1,0 +1,154 @@
+"""Numbers and verdicts in words, for the terminal and the report."""
+
+from __future__ import annotations
+
+import math
+
+from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
+from landscape_study.study.records.witness_record import DOUBT, Witness
+
+UNKNOWN = "–"
+STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
+
+GLOSSARY = {
+    "tilt": "correlation of log α and log λ over the good cells: −1 a falling diagonal, 0 upright "
+    "or flat, 1 a rising diagonal",
+    "drift": "octaves by which the best λ moves when α doubles: −1 means “double α, halve λ”, "
+    "0 means that the best λ stays",
+    "interaction": "share of the error's variation near the optimum that no sum of an effect of "
+    "α and an effect of λ explains: 0 separable, towards 1 coupled",
+    "regret": "points of error lost by tuning λ at one α and then α at that λ, instead of both "
+    "together: mean over the α to start from, and the worst of them",
+}
+
+VERDICTS = (
+    "Test error in percent, ± its standard error over seeds; intervals of 95 %. α is the learning "
+    "rate, λ the regularization factor; the best error may be at λ = 0, all other numbers leave "
+    "λ = 0 out."
+)
+DIFFERENCES = (
+    "Second panel minus first, all over λ > 0, also the best error. Rank correlation and transfer "
+    "use the cells with the same α and λ in both; transfer is what it costs in the second panel, "
+    "in points of error, to take the best cell of the first (∞: it diverges there)."
+)
+MOVES = (
+    "Octaves from the middle of the first basin to that of the second: 1 means twice the value. "
+    "Normalized λ takes the budget T out: λ = λ_norm·√(b/(B·T)) with batch size b and B training "
+    "examples."
+)
+RULE = (
+    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or that of "
+    f"the regret above τ, or that of the interaction above {BENT} and that of the regret above 0 "
+    f"(a bend). Separable: none of these, the whole interval of the tilt lies within ±{TILTED}, "
+    "and both α and λ change the error by more than noise. Cannot tell: anything else."
+)
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a real minus sign: "−0.88"; a dash for NaN, "∞" for inf."""
+    if math.isnan(value):
+        return UNKNOWN
+    rounded = round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return f"{rounded:.{digits}f}".replace("-", "−").replace("inf", "∞")
+
+
+def interval(estimate: Estimate, digits: int = 2) -> str:
+    """The 95 % interval: "−0.90 to −0.85"; empty where it is unknown."""
+    if not estimate.has_interval:
+        return ""
+    return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
+
+
+def with_interval(estimate: Estimate, digits: int = 2) -> str:
+    """The value, and its interval where it is known: "−0.88 (−0.90 to −0.85)"."""
+    known = interval(estimate, digits)
+    return number(estimate.value, digits) + (f" ({known})" if known else "")
+
+
+def unfinished(title: str, finished: int, total: int) -> str:
+    """That cells of a panel are missing."""
+    return f"{title}: {finished} of {total} cells have finished; the numbers may change"
+
+
+def doubtful(title: str) -> str:
+    """That the witness of a panel disagrees; the title is marked."""
+    return f"{title}: {DOUBT}"
+
+
+def witnessed(
+    witness: Witness | None, cell: str, error: str, noise: float | None, epochs: int | None
+) -> str:
+    """How far the witness of a panel lies from what was recorded, in sentences.
+
+    Args:
+        witness: the one of the panel that counts, if it has any.
+        cell: which one it is: "α = 1/16, λ = 1/64".
+        error: what the study's error is called.
+        noise: standard deviation between seeds, in points; None with one seed.
+        epochs: the panel's budget.
+    """
+    if witness is None:
+        return "No witness: no cell of this panel was trained again by a plain loop."
+    found, recorded = _percent(witness.found), _percent(witness.recorded)
+    return (
+        f"Witness: {cell}, seed {witness.seed}, was trained again by a plain loop, for "
+        f"{witness.epochs} of {epochs} epochs. Its {error} is then {found}, where {recorded} was "
+        f"recorded{_apart(witness, noise)}{_moved(witness)}."
+    )
+
+
+def _apart(witness: Witness, noise: float | None) -> str:
+    """How far the two errors of a witness lie from each other; empty where one is unknown."""
+    if math.isnan(witness.distance):
+        return ""
+    deviations = witness.deviations(noise)
+    if math.isnan(deviations):
+        return f": {number(witness.distance)} points apart"
+    return f": {number(deviations, 1)} standard deviations of the seeds' noise apart"
+
+
+def _moved(witness: Witness) -> str:
+    """What rounding does to the cell; empty where that is unknown."""
+    if math.isnan(witness.rounding):
+        return ""
+    points = number(witness.rounding)
+    return f"; one rounding unit in its start weights moves it by {points} points"
+
+
+def _percent(error: float) -> str:
+    return "none" if math.isnan(error) else f"{number(error)} %"
+
+
+def verdict_line(title: str, found: Separability) -> str:
+    """One line for the terminal: "SGDW: separable, tilt 0.02 (−0.12 to 0.15), …"."""
+    if found.verdict == "cannot tell":
+        return f"{title}: cannot tell, {found.reason}"
+    return (
+        f"{title}: {found.verdict}, tilt {with_interval(found.tilt)}, one-at-a-time tuning costs "
+        f"{with_interval(found.regret)} points"
+    )
+
+
+def cost(found: Separability) -> str:
+    """What tuning one at a time costs, as a sentence; empty where that is unknown."""
+    if math.isnan(found.regret.value):
+        return ""
+    return (
+        f"Tuning λ first and α then costs {with_interval(found.regret)} points of error on "
+        f"average over the α to start from, {with_interval(found.worst_regret)} at worst."
+    )
+
+
+def advice(found: Separability) -> str:
+    """What the verdict means for whoever tunes."""
+    if found.verdict == "coupled":
+        together = "Tune α and λ together: a λ found at one α is wrong at another."
+        if not found.drift.lies_beyond(STEADY):
+            return together
+        factor = 2 ** abs(found.drift.value)
+        way = "divide" if found.drift.value < 0 else "multiply"
+        return f"{together} When you double α, {way} λ by about {factor:.2g}."
+    if found.verdict == "separable":
+        return "Tune λ at any α of the basin, then α at that λ: nothing asks for a joint search."
+    return "No advice on tuning one at a time follows from this landscape."

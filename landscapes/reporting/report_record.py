@@ -1,0 +1,270 @@
+"""What the report of a study says: numbers, sentences and commands, frozen."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from landscape_study.landscapes.figures.curves import cell_label
+from landscape_study.landscapes.figures.style import ticks
+from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.reading.panels import PanelData, alike, study_panels
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.sentences import GRIDS
+from landscape_study.landscapes.statistics.comparison import Comparison, compare
+from landscape_study.landscapes.statistics.edges import edges, extend_command
+from landscape_study.landscapes.statistics.optimum import Move, moves
+from landscape_study.landscapes.statistics.recommendation import (
+    Recommendation,
+    TuningPath,
+    recommend,
+    tuning_paths,
+    usable,
+)
+from landscape_study.landscapes.statistics.separability import Separability, separability
+from landscape_study.landscapes.statistics.surface import BASIN
+from landscape_study.study.console.terminal import run_lines
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.store import PanelProgress, Store
+
+
+@dataclass(frozen=True)
+class PanelReport:
+    """What the report says about one panel."""
+
+    panel: Panel
+    landscape: Landscape
+    separability: Separability
+    recommendation: Recommendation | None
+    paths: tuple[TuningPath, ...]  # ascending in cost
+    finished: int  # cells over all seeds
+    total: int
+    diverged: int
+    witness: Witness | None = None
+    spread: float | None = None  # standard deviation between seeds, points; None with one seed
+
+    @property
+    def title(self) -> str:
+        """How figures name the panel."""
+        return self.landscape.title
+
+    @property
+    def has_grid(self) -> bool:
+        """Whether there are several α and several λ to ask about."""
+        return len(self.landscape.alpha.values) > 1 and len(self.landscape.lambda_.values) > 1
+
+    @property
+    def best(self) -> str:
+        """The lowest error (percent) with its standard error: "2.31 ± 0.12"."""
+        best = top_cells(self.landscape, 1)
+        if not best:
+            return phrases.UNKNOWN
+        stderr = self.landscape.stderr[best[0]]
+        return f"{self.landscape.error[best[0]]:.2f}" + (
+            "" if math.isnan(stderr) else f" ± {stderr:.2f}"
+        )
+
+    @property
+    def recommended(self) -> str:
+        """The recommended cell and how flat the landscape is around it."""
+        chosen = self.recommendation
+        if self.landscape.doubtful:
+            return "No cell is recommended: these are not the results of a plain loop."
+        if chosen is None:
+            return "No cell to recommend: none has finished without diverging."
+        where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."
+        if self.landscape.error.size == 1:
+            return where
+        if not chosen.neighbours:
+            return f"{where} None of its neighbours has finished."
+        worst = (
+            "at worst it diverges"
+            if math.isinf(chosen.worst_rise)
+            else f"at worst by {chosen.worst_rise:.2f}"
+        )
+        mean = phrases.number(chosen.mean_rise)
+        return (
+            f"{where} One step away in α, λ or both, the error rises by {mean} points on average; "
+            f"{worst}."
+        )
+
+    @property
+    def best_lambdas(self) -> str:
+        """Over which λ the best ones of the good α range, 0 included, as in the slices."""
+        if not self.has_grid:
+            return ""
+        error = usable(self.landscape)
+        error = np.where(np.isnan(error), np.inf, error)
+        if not np.isfinite(error).any():
+            return ""
+        good = error.min(axis=1) < error.min() + BASIN
+        cols = error.argmin(axis=1)[good]
+        names = ticks(self.landscape.lambda_).names
+        span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
+        return (
+            f"Where some λ comes within {BASIN:g} point of the best error (at {good.sum()} of "
+            f"{good.size} α), the best λ is {span}."
+        )
+
+    @property
+    def facts(self) -> str:
+        """What was trained: schedule, budget, cells."""
+        panel, found = self.panel, self.separability
+        noise = "" if math.isnan(found.noise) else f", noise of a cell ± {found.noise:.2f} points"
+        return (
+            f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs; "
+            f"{self.finished} of {self.total} cells finished, {self.diverged} diverged{noise}; "
+            f"τ = {found.tau:.2f}."
+        )
+
+    @property
+    def witnessed(self) -> str:
+        """How far its witness lies from what was recorded."""
+        one, error = self.witness, ERROR_NAMES[self.landscape.metric]
+        cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
+        return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs)
+
+    @property
+    def doubt(self) -> str:
+        """What the witness says against the panel; "" if nothing."""
+        if self.witness is None or self.witness.agrees:
+            return ""
+        return (
+            f"{phrases.doubtful(self.title)} ({self.witness.why}). Do not rely on it: train it "
+            "with --engine referee under another --name."
+        )
+
+    def name(self, cell: tuple[int, int]) -> str:
+        """A cell as a person says it: "α = 1/16, λ = 1/64"."""
+        row, col = cell
+        alpha, lambda_ = ticks(self.landscape.alpha), ticks(self.landscape.lambda_)
+        return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Two panels and how they differ, other − one."""
+
+    one: str  # titles
+    other: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the report of a study says."""
+
+    study: Study
+    panels: tuple[PanelReport, ...]
+    asks_how_coupled: bool  # whether verdicts on α × λ are asked for
+    pairings: tuple[Pairing, ...]
+    moves: tuple[Move, ...]
+    doubts: tuple[str, ...]  # which panels are not what a plain loop gives
+    warnings: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
+    runs: tuple[str, ...]  # one line per run: when, where, which versions
+    spec: str  # TOML
+    commands: tuple[tuple[str, str], ...]  # what it does, the command
+
+
+def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
+    """Read a study and say what there is to say; of the named panels only, if any are.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    chosen = study_panels(store, name, panels)
+    progress = {one.panel: one for one in store.progress(name)}
+    witnesses = {one.panel: one for one in store.witnesses(name)}
+    noise = store.seed_noise(name)
+    reports = tuple(
+        replace(
+            _panel_report(one, one.panel, progress[one.panel.name]),
+            witness=witnesses.get(one.panel.name),
+            spread=noise.get(one.panel.name),
+        )
+        for one in chosen
+        if one.panel
+    )
+    coupling = study.figure.kind in GRIDS or any(one.has_grid for one in reports)
+    return Report(
+        study=study,
+        panels=reports,
+        asks_how_coupled=coupling,
+        pairings=tuple(
+            Pairing(one.title, other.title, compare(one.cells, other.cells))
+            for one, other in (alike(chosen) if coupling else ())
+        ),
+        moves=tuple(moves(chosen)) if coupling else (),
+        doubts=tuple(one.doubt for one in reports if one.doubt),
+        warnings=tuple(_warnings(study, reports, progress)),
+        edges=tuple(
+            (edge.sentence, extend_command(edge, study, store.display_url))
+            for report in reports
+            for edge in edges(report.landscape)
+        ),
+        runs=tuple(run_lines(store.runs(name))),
+        spec=study.to_toml(),
+        commands=_commands(study, store.display_url),
+    )
+
+
+def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> PanelReport:
+    found = separability(data.cells)
+    return PanelReport(
+        panel=panel,
+        landscape=data.landscape,
+        separability=found,
+        recommendation=recommend(data.landscape, found.noise),
+        paths=tuning_paths(data.landscape),
+        finished=progress.finished,
+        total=progress.total,
+        diverged=progress.diverged,
+    )
+
+
+def _warnings(
+    study: Study, reports: Sequence[PanelReport], progress: dict[str, PanelProgress]
+) -> list[str]:
+    """What a reader must know before believing the rest."""
+    found = []
+    if len(study.seeds) == 1:
+        found.append(
+            "One seed: the noise is estimated from the roughness of the landscapes, and intervals "
+            "are somewhat too narrow. More seeds: add --seeds 3 to the command that ran it."
+        )
+    for report in reports:
+        failed = progress[report.panel.name].failed
+        if report.finished < report.total:
+            found.append(f"{phrases.unfinished(report.title, report.finished, report.total)}.")
+        if failed:
+            found.append(f"{report.title}: {failed} cells failed.")
+        if report.diverged:
+            found.append(
+                f"{report.title}: {report.diverged} of {report.total} cells diverged; they count "
+                "as bad as the span."
+            )
+    return found
+
+
+def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
+    where = f"--store {shlex.quote(store)}"
+    name = study.name
+    return (
+        ("this report", f"landscape report {name} {where}"),
+        ("the figure", f"landscape plot {name} {where}"),
+        ("every number", f"landscape export {name} -o {name}.csv {where}"),
+        (
+            "the study anew, from the specification below",
+            f"landscape show {name} {where} > {name}.toml && "
+            f"landscape run {name}.toml --store anew.db",
+        ),
+    )

@@ -1,0 +1,88 @@
+"""What a study shows, in lines for the terminal: verdicts, and what its figure says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
+from landscape_study.landscapes.figures.generalization_record import generalization_sentences
+from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
+from landscape_study.landscapes.reading.frames import curves_frame
+from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reporting.phrases import verdict_line
+from landscape_study.landscapes.statistics.edges import TOP, extend_command
+from landscape_study.landscapes.statistics.open_sides import study_edges
+from landscape_study.landscapes.statistics.restarts import anytime_sentences
+from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.study.spec.study import FigureKind
+from landscape_study.study.store import Store
+
+GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices")  # figures of α × λ
+
+
+def verdict_lines(store: Store, name: str) -> list[str]:
+    """How coupled each panel of a study is, one line a panel; none where it has no grids.
+
+    Raises:
+        UsageError: the database holds no such study.
+    """
+    if store.study(name).figure.kind not in GRIDS:
+        return []
+    return [verdict_line(one.label, separability(one.cells)) for one in study_panels(store, name)]
+
+
+def figure_lines(
+    store: Store,
+    name: str,
+    panels: Sequence[str] = (),
+    *,
+    kind: FigureKind | None = None,
+    top: int | None = None,
+) -> list[str]:
+    """What a figure of a study says: of heatmaps and slices, which best cells lie on a border.
+
+    Args:
+        store: where the study is.
+        name: of the study.
+        panels: only these.
+        kind: of the figure; None for the study's own.
+        top: how many best cells to look at.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    kind = kind or study.figure.kind
+    if kind in GRIDS:
+        return edge_lines(store, name, panels, TOP if top is None else top)
+    if kind == "schedule":
+        chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+        return list(schedule_sentences(chosen))
+    data, curves = study_panels(store, name, panels), curves_frame(store, name)
+    if kind == "generalization":
+        return list(generalization_sentences(data, curves))
+    bests = best_runs(data, curves)
+    said = anytime_sentences([best.run for best in bests])
+    return [*best_sentences(bests), *gap_sentences(data), *said]
+
+
+def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:
+    """Where best cells lie on the border of a finished grid, each with the command to extend it.
+
+    Args:
+        store: where the study is.
+        name: of the study.
+        panels: only these.
+        top: how many best cells to look at.
+
+    Raises:
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
+    """
+    study = store.study(name)
+    return [
+        line
+        for edge in study_edges(store, name, panels=panels, top=top)
+        for line in (edge.sentence, f"  {extend_command(edge, study, store.display_url)}")
+    ]

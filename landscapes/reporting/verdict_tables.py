@@ -1,0 +1,79 @@
+"""Verdicts and comparisons as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.comparison import Comparison
+from landscape_study.landscapes.statistics.optimum import Move
+from landscape_study.landscapes.statistics.separability import Separability
+from landscape_study.study.console.terminal import TABLE
+
+
+def verdict_table(
+    found: Sequence[tuple[str, Separability]], warnings: Sequence[str] = ()
+) -> Table:
+    """One row per panel: the verdict and its numbers with their intervals.
+
+    Args:
+        found: name and statistics of each panel.
+        warnings: what a reader must know besides.
+    """
+    table = _table("panel", "verdict", "tilt", "drift", "interaction", "regret", "worst")
+    for name, one in found:
+        numbers = (one.tilt, one.drift, one.interaction, one.regret, one.worst_regret)
+        table.add_row(name, one.verdict, *map(_cell, numbers))
+    reasons = [f"{name}: {one.reason}" for name, one in found if one.verdict == "cannot tell"]
+    caption = (
+        "regret: points of error lost by tuning λ, then α; all over λ > 0; below: 95 % intervals"
+    )
+    table.caption = "\n".join([caption, *reasons, *warnings])
+    return table
+
+
+def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
+    """One row per pair of panels: other minus one, with intervals.
+
+    Args:
+        found: a name such as "one → other", and how they differ.
+    """
+    table = _table("panels", "best", "tilt", "drift", "regret", "rank corr.", "transfer")
+    for name, one in found:
+        numbers = (one.best, one.tilt, one.drift, one.regret, one.rank, one.transfer)
+        table.add_row(name, *map(_cell, numbers))
+    table.caption = (
+        "second minus first over λ > 0, 95 % intervals below; over cells that both have: rank "
+        "correlation, "
+        "and points lost in the second by taking the first's best cell (transfer)"
+    )
+    return table
+
+
+def moves_table(found: Sequence[Move]) -> Table:
+    """One row per panel whose pair has an earlier one: how far the basin moved, in octaves."""
+    table = _table("panels", "α", "λ", "normalized λ")
+    for move in found:
+        numbers = (move.alpha, move.raw_lambda, move.normalized_lambda)
+        table.add_row(f"{move.origin} → {move.panel}", *map(_cell, numbers))
+    table.caption = "how the middle of the basin moves, in octaves: 1 is twice the value"
+    return table
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(**TABLE | {"padding": (0, 1, 0, 0)})  # 80 columns hold the intervals just so
+    table.add_column(first, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _cell(estimate: Estimate) -> str:
+    """The number, and its interval in a line of its own: "−0.78", "−0.84 … −0.71"."""
+    number = phrases.number(estimate.value)
+    if not estimate.has_interval:
+        return number
+    return f"{number}\n{phrases.number(estimate.low)}…{phrases.number(estimate.high)}"

@@ -1,0 +1,95 @@
+"""Statistics with intervals: a number on the surface, and the same on its replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape_study.landscapes.statistics.surface import Floats, Surface
+
+LEVEL = 0.95
+REPLICATES = 1000
+MOST_UNDEFINED = 0.05  # of the replicates; beyond it there is no interval
+
+Statistic = Callable[[Floats], Floats]  # errors [..., A, L] → [...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; NaN where it is not defined, or the noise unknown."""
+
+    value: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the interval is known."""
+        return not math.isnan(self.low)
+
+    def lies_within(self, bound: float) -> bool:
+        """Whether the whole interval lies between −bound and bound."""
+        return -bound < self.low and self.high < bound
+
+    def lies_beyond(self, bound: float) -> bool:
+        """Whether the whole interval lies on one side, at or beyond ±bound."""
+        return self.low >= bound or self.high <= -bound
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A statistic of a surface, and of its replicates."""
+
+    value: float
+    draws: Floats  # [B]; empty where the noise is unknown
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # that the statistic cannot leave
+
+    def __sub__(self, other: Sample) -> Sample:
+        """The difference; the two surfaces' noise is independent.
+
+        The other's draws are rolled by one: replicates of one seed share random numbers.
+        """
+        count = min(self.draws.size, other.draws.size)
+        draws = self.draws[:count] - np.roll(other.draws, 1)[:count]
+        return Sample(self.value - other.value, draws)
+
+    def estimate(self) -> Estimate:
+        """The value with its interval.
+
+        A replicate carries its noise on top of the surface's own. So a statistic that noise
+        raises, such as anything with a minimum, is off by a bias b once in the value and twice
+        in the replicates. The interval spans the replicates' percentiles and the same less 2·b.
+        Plain percentiles never hold the truth where the true regret is 0. In simulations
+        (tests/landscapes/test_coverage.py) this held it in 92 to 100 of 100 cases, but for one
+        seed's regret in 86 to 99, two seeds' worst regret in 90, and the interaction of a narrow
+        diagonal in 51 to 79; where neighbouring cells share noise, one seed does not show how
+        much there is, and tilts were held in 71 to 76.
+        """
+        known = self.draws[np.isfinite(self.draws)]
+        enough = known.size and known.size >= (1 - MOST_UNDEFINED) * self.draws.size
+        if math.isnan(self.value) or not enough:
+            return Estimate(self.value)
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        shift = 2 * (known.mean() - self.value)
+        ends = min(low, low - shift, self.value), max(high, high - shift, self.value)
+        return Estimate(self.value, *np.clip(ends, *self.bounds).tolist())
+
+
+def draw(surface: Surface, count: int, seed: int) -> Floats:
+    """Replicates of the surface, [B, A, L]; none where its noise is unknown."""
+    if not surface.residuals.size:
+        return np.empty((0, *surface.error.shape))
+    return surface.replicates(count, np.random.default_rng(seed))
+
+
+def sample(
+    statistic: Statistic,
+    surface: Surface,
+    replicates: Floats,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Sample:
+    """Evaluate a statistic on the surface and its replicates."""
+    return Sample(float(statistic(surface.error)), statistic(replicates), bounds)

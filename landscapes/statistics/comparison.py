@@ -1,0 +1,153 @@
+"""Two panels held against each other: differences, and what one says about the other.
+
+Shapes: A values of α, L positive values of λ; K cells that two panels share; B replicates.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
+from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, samples
+from landscape_study.landscapes.statistics.surface import Floats, Surface
+
+TOP = 10  # best cells of which the shared ones are counted
+FEWEST_COMMON = 4  # cells from which ranks can be compared
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Other minus one, each with its 95 % interval; NaN where it is not defined."""
+
+    best: Estimate  # points of error
+    tilt: Estimate
+    drift: Estimate  # octaves of λ per octave of α
+    interaction: Estimate
+    regret: Estimate  # points of error
+    common: int  # cells (α, λ > 0) with a result in both
+    rank: Estimate  # Spearman's correlation of the errors over the common cells
+    transfer: Estimate  # points that one's best common cell costs in other
+    shared_top: int  # how many of the ten best common cells are among the ten best of both
+
+
+@dataclass(frozen=True, eq=False)
+class _Common:
+    """Errors of the cells that two panels share, and their replicates."""
+
+    one: Floats  # [K] percent
+    other: Floats  # [K]
+    one_draws: Floats  # [B, K]; none where the noise of either is unknown
+    other_draws: Floats  # [B, K]
+
+
+def compare(
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    *,
+    span: float = SPAN,
+    tau: float = TAU,
+    replicates: int = REPLICATES,
+) -> Comparison:
+    """Compare two panels' landscape frames (columns as of `separability`).
+
+    Differences are other − one. With a cheap panel as `one` and a dear one as `other`, rank and
+    transfer tell whether the cheap landscape predicts the dear one.
+
+    Raises:
+        UsageError: as `separability`.
+    """
+    a, b = (checked_surface(frame, span=span, tau=tau) for frame in (one, other))
+    # The two panels' noise is independent: so are the seeds of their replicates.
+    first, second = samples(a, span, tau, replicates, 0), samples(b, span, tau, replicates, 1)
+    differences = {
+        name: (second[name] - first[name]).estimate()
+        for name in ("tilt", "drift", "interaction", "regret")
+    }
+    draws = draw(a, replicates, 0), draw(b, replicates, 1)
+    common = _common_cells(a, b, *draws, same_lambda=_normalized(one) == _normalized(other))
+    return Comparison(
+        best=(_lowest(b, draws[1]) - _lowest(a, draws[0])).estimate(),
+        **differences,
+        common=common.one.size,
+        rank=_rank(common).estimate(),
+        transfer=_transfer(common).estimate(),
+        shared_top=_shared_top(common),
+    )
+
+
+def _lowest(seen: Surface, draws: Floats) -> Sample:
+    """The lowest error, percent."""
+    cells = np.isfinite(seen.error)
+    if not cells.any():
+        return Sample(math.nan, np.empty(0))
+    return Sample(seen.best, draws[:, cells].min(axis=-1))
+
+
+def _normalized(frame: pd.DataFrame) -> bool:
+    """Whether λ is λ_norm: the same number is another λ then."""
+    return "normalized" in frame and bool(frame["normalized"].any())
+
+
+def _common_cells(
+    a: Surface, b: Surface, a_draws: Floats, b_draws: Floats, *, same_lambda: bool
+) -> _Common:
+    """Pair up the cells with the same α and λ and a result in both; diverged ones are inf."""
+    rows = [(i, j) for i, x in enumerate(a.alpha) for j, y in enumerate(b.alpha) if _same(x, y)]
+    cols = [
+        (i, j) for i, x in enumerate(a.lambda_) for j, y in enumerate(b.lambda_) if _same(x, y)
+    ]
+    cells = [
+        ((row, col), (other_row, other_col))
+        for row, other_row in rows
+        for col, other_col in cols
+        if same_lambda and not np.isnan(a.error[row, col] + b.error[other_row, other_col])
+    ]
+    here, there = np.array(cells, dtype=int).reshape(-1, 2, 2).transpose(1, 2, 0)
+    count = min(len(a_draws), len(b_draws))
+    return _Common(
+        a.error[here[0], here[1]],
+        b.error[there[0], there[1]],
+        a_draws[:count, here[0], here[1]],
+        b_draws[:count, there[0], there[1]],
+    )
+
+
+def _same(x: float, y: float) -> bool:
+    """Whether two values of log2 α or λ are the same number, written with a base or without."""
+    return math.isclose(x, y, abs_tol=1e-8)
+
+
+def _rank(common: _Common) -> Sample:
+    """Spearman's rank correlation; diverged cells share the last rank."""
+    value = _spearman(common.one, common.other) if common.one.size >= FEWEST_COMMON else math.nan
+    return Sample(float(value), _spearman(common.one_draws, common.other_draws), (-1, 1))
+
+
+def _spearman(one: Floats, other: Floats) -> Floats:
+    """Correlation of the ranks along the last axis, [..., K] → [...]; NaN if all are equal."""
+    if one.shape[-1] == 0:
+        return np.full(one.shape[:-1], math.nan)
+    ranks = [rankdata(errors, axis=-1) for errors in (one, other)]
+    a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
+
+
+def _transfer(common: _Common) -> Sample:
+    """Points of error over other's best cell when one's best cell is taken instead."""
+    if not np.isfinite(common.other).any() or not np.isfinite(common.one).any():
+        return Sample(math.nan, np.empty(0))
+    value = common.other[common.one.argmin()] - common.other.min()
+    chosen = common.one_draws.argmin(axis=-1)[:, None]
+    reached = np.take_along_axis(common.other_draws, chosen, axis=-1)[:, 0]
+    return Sample(float(value), reached - common.other_draws.min(axis=-1), (0, math.inf))
+
+
+def _shared_top(common: _Common) -> int:
+    tops = (set(np.argsort(errors, kind="stable")[:TOP]) for errors in (common.one, common.other))
+    return len(set.intersection(*tops))

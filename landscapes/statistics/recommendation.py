@@ -1,0 +1,166 @@
+"""What a landscape advises: which cell to take, and what tuning one at a time would find.
+
+Shapes: A values of α (rows), L values of λ (columns), both ascending. A cell is (row, column).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+
+from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord, RowCol
+from landscape_study.landscapes.figures.style import INK, TICK
+from landscape_study.landscapes.reading.landscape import Floats, Landscape, top_cells
+from landscape_study.landscapes.statistics.separability import SPAN
+
+PATH_COLORS = ("#E69F00", "#D55E00", "#56B4E9")  # Okabe & Ito; told apart by colour-blind eyes
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A cell that is as good as the best within the noise, amid good neighbours if any."""
+
+    cell: RowCol
+    error: float  # percent
+    above: float  # points over the best cell
+    neighbours: int  # how many there are, of 8
+    mean_rise: float  # points, mean over the neighbours; diverged ones count as the span
+    worst_rise: float  # points, of the worst neighbour; inf if it diverged
+
+
+@dataclass(frozen=True)
+class TuningPath:
+    """Tuning λ at a fixed α, then α at the λ that was found."""
+
+    start: int  # row: the α that is held first
+    turn: RowCol  # the best λ there
+    end: RowCol  # the best α at that λ
+    cost: float  # points of error over the best cell with λ > 0
+
+
+def usable(landscape: Landscape) -> Floats:
+    """Errors to choose by, [A, L]: NaN where missing, inf where any seed diverged."""
+    return np.where(landscape.diverged > 0, np.inf, landscape.error)
+
+
+def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None:
+    """Choose the cell with the best neighbourhood among those as good as the best.
+
+    As good is what lies within one standard error of it, the one-standard-error rule of
+    Breiman et al., "Classification and Regression Trees" (1984).
+
+    Args:
+        landscape: to choose from; λ = 0 has neighbours of other α only.
+        noise: standard error of a cell's mean, percent; 0 or NaN takes the best cell itself.
+
+    Returns:
+        None where no cell finished without diverging.
+    """
+    best = top_cells(landscape, 1)
+    if not best:
+        return None
+    error = usable(landscape)
+    lowest = error[best[0]]
+    tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
+    candidates = [_judge(landscape, error, (int(row), int(col)), lowest) for row, col in tied]
+    return min(
+        candidates,
+        key=lambda one: (not one.neighbours, one.mean_rise + one.above, one.above, one.cell),
+    )
+
+
+def _judge(landscape: Landscape, error: Floats, cell: RowCol, lowest: float) -> Recommendation:
+    around = _neighbours(landscape, error, cell)
+    rises = around - error[cell]
+    return Recommendation(
+        cell=cell,
+        error=float(error[cell]),
+        above=float(error[cell] - lowest),
+        neighbours=around.size,
+        mean_rise=float(np.minimum(rises, SPAN).mean()) if around.size else 0.0,
+        worst_rise=float(rises.max(initial=0.0)),
+    )
+
+
+def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
+    """Errors of the up to eight cells around one; λ = 0 is infinitely far from every other λ."""
+    row, col = cell
+    zero = landscape.lambda_.values[0] == 0
+    found = [
+        error[r, c]
+        for r in range(max(row - 1, 0), min(row + 2, error.shape[0]))
+        for c in range(max(col - 1, 0), min(col + 2, error.shape[1]))
+        if (r, c) != cell and not (zero and (c == 0) != (col == 0)) and not np.isnan(error[r, c])
+    ]
+    return np.array(found, dtype=np.float64)
+
+
+def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
+    """Tuning one at a time from every α that allows it, in ascending order of the cost.
+
+    λ = 0 is left out, as in `statistics.regrets`.
+    """
+    error = np.where(np.isnan(landscape.error), np.inf, usable(landscape))
+    error[:, np.array(landscape.lambda_.values) == 0] = np.inf
+    if not np.isfinite(error).any():
+        return ()
+    paths = []
+    for start in np.flatnonzero(np.isfinite(error.min(axis=1))).tolist():
+        col = int(error[start].argmin())
+        row = int(error[:, col].argmin())
+        cost = float(error[row, col] - error.min())
+        paths.append(TuningPath(start, (start, col), (row, col), cost))
+    return tuple(sorted(paths, key=lambda path: (path.cost, path.start)))
+
+
+def typical_paths(paths: tuple[TuningPath, ...]) -> tuple[TuningPath, ...]:
+    """The cheapest, the median and the dearest path, as far as they differ."""
+    if not paths:
+        return ()
+    places = (0, len(paths) // 2, len(paths) - 1)
+    return tuple(dict.fromkeys(paths[place] for place in places))
+
+
+def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -> Axes:
+    """Draw paths onto the heatmap of `record`: along the row, then along the column.
+
+    Each starts at the left of its row and ends in an arrow; right of the row stands its cost.
+    """
+    outline = [patheffects.withStroke(linewidth=3.2, foreground="white")]
+    right = ax.get_xlim()[1]
+    for path, color in zip(paths, PATH_COLORS, strict=False):
+        x, y = record.center(path.turn)
+        end = record.center(path.end)
+        first = record.center((path.start, 0))[0] - 0.5
+        ax.plot([first, x], [y, y], color=color, linewidth=1.8, path_effects=outline, gid="path")
+        ax.annotate(
+            "",
+            xy=end,
+            xytext=(x, y),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": color,
+                "linewidth": 1.8,
+                "shrinkA": 0,
+                "shrinkB": 3,
+                "path_effects": outline,
+            },
+            gid="path",
+        )
+        ax.plot(*end, "o", color=color, markersize=4.5, path_effects=outline, gid="path")
+        ax.annotate(
+            f"+{path.cost:.2f}",
+            xy=(right, y),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=TICK,
+            color=INK,
+            fontweight="bold",
+            annotation_clip=False,
+            gid="cost",
+        )
+    return ax

@@ -1,0 +1,162 @@
+"""How much earlier a run with warm restarts reaches the error of the run without.
+
+A run with restarts offers a solution at the end of every cycle; a run without offers one, when
+its budget is spent. Errors are percent, means over seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from landscape_study.study.pairs.optimizer import PAIRS
+
+NOISE = 2.0  # standard errors of a difference that is called clear
+NO_DIFFERENCE = "no clear difference"
+ONE_SEED = "One seed: how far noise alone would move these numbers is not known."
+
+
+@dataclass(frozen=True)
+class End:
+    """A solution: the end of a cycle, or of a run without restarts."""
+
+    epoch: int
+    error: float  # percent, mean over seeds
+    stderr: float | None = None  # percent; None for one seed
+
+    @property
+    def percent(self) -> str:
+        """The error for people: "3.92 ± 0.05 %"."""
+        return f"{_spread(self.error, self.stderr)} %"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The best cell of a panel, with all its solutions."""
+
+    title: str  # of the panel
+    pair: str
+    schedule: str  # its label
+    restarts: bool
+    seeds: int
+    ends: tuple[End, ...]  # ascending in epochs, at least one
+    curve: tuple[float, ...] = ()  # error after every epoch
+    cut: bool = False  # whether the budget ends before the first cycle does
+
+    @property
+    def final(self) -> End:
+        """The last solution, which figures of a whole study are about."""
+        return self.ends[-1]
+
+
+def anytime_sentences(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What restarts gain, in a sentence for each run that has them and a rival that has not.
+
+    The rival is the run of the same pair without restarts that trains longest; each schedule
+    has its own. A first sentence says how much later the rival has the errors that restarts
+    offer on the way, a second how the solutions compare. Where such runs end at several budgets,
+    a further sentence holds each of them against the cycle that ends at the same epoch: all the
+    time it had was known to both. Of runs whose first cycle is cut short that is all there is
+    to say: their last epoch is no end of a cycle.
+    """
+    found = []
+    for run in (run for run in runs if run.restarts and not run.cut):
+        for rivals in _rivals(run, runs):
+            found += [_leads(run, rivals[-1]), _reaches(run, rivals[-1])]
+            if len(rivals) > 1:
+                found.append(_at_budgets(run, rivals))
+    if found and any(run.seeds < 2 for run in runs):
+        found.append(ONE_SEED)
+    short = [
+        f"{run.title} never restarts: its {run.final.epoch} epochs end within the first cycle."
+        for run in runs
+        if run.cut
+    ]
+    return tuple(sentence for sentence in [*found, *short] if sentence)
+
+
+def _rivals(run: Run, runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """Runs of the same pair without restarts, by schedule, ascending in budget."""
+    others = [other for other in runs if other.pair == run.pair and not other.restarts]
+    for schedule in dict.fromkeys(other.schedule for other in others):
+        same = [other for other in others if other.schedule == schedule]
+        yield sorted(same, key=lambda other: other.final.epoch)
+
+
+def _reaches(run: Run, rival: Run) -> str:
+    """The first cycle that ends as low as the rival; or how far the best one stays above it."""
+    goal = rival.final
+    whose = f"{goal.percent} of {rival.title}"
+    for end in run.ends:
+        if end.error <= goal.error:
+            return (
+                f"{run.title} reaches the {whose} at epoch {end.epoch} of {goal.epoch}, "
+                f"{_earlier(end.epoch, goal.epoch)} ({end.percent}: {_apart(end, goal)})."
+            )
+    best = min(run.ends, key=lambda end: end.error)
+    apart = _apart(best, goal)
+    fails = "does not quite reach" if apart == NO_DIFFERENCE else "never reaches"
+    return (
+        f"{run.title} {fails} the {whose} at epoch {goal.epoch}: its best cycle ends at "
+        f"epoch {best.epoch} with {best.percent}, {apart}."
+    )
+
+
+def _leads(run: Run, rival: Run) -> str:
+    """When the rival first has what the run has at the ends of its cycles; empty without any."""
+    ends = [end for end in run.ends if end.epoch < rival.final.epoch]
+    firsts = [_first(rival.curve, end.error) for end in ends]
+    had = _listed([f"{end.epoch} ({end.error:.2f} %)" for end in ends])
+    has = _listed([f"epoch {first}" if first else "no epoch" for first in firsts])
+    times = [f"{first / end.epoch:.1f}" for first, end in zip(firsts, ends, strict=True) if first]
+    later = f": {_listed(times)} times as late" if times else ""
+    one = f"What {run.title} has at epoch {had}, {rival.title} first has at {has}{later}."
+    return one * bool(ends and rival.curve)
+
+
+def _first(curve: Sequence[float], error: float) -> int | None:
+    """The first epoch (from 1) after which a curve is as low."""
+    return next((epoch for epoch, value in enumerate(curve, 1) if value <= error), None)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Join for reading: "20, 60 and 140"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:
+    """Each rival against the cycle that ends with it; empty where none does."""
+    cycles = {end.epoch: end for end in run.ends}
+    both = [(cycles[r.final.epoch], r.final) for r in rivals if r.final.epoch in cycles]
+    parts = [
+        f"epoch {end.epoch} {end.percent} against {other.percent} ({_apart(end, other)})"
+        for end, other in both
+    ]
+    whose = PAIRS[run.pair].title
+    return f"{run.title} against {whose} trained just as long: {'; '.join(parts)}." * bool(parts)
+
+
+def _earlier(epoch: int, goal: int) -> str:
+    """How two epochs compare: "2.3 times earlier"."""
+    if epoch == goal:
+        return "where both end"
+    if epoch > goal:
+        return f"{epoch / goal:.1f} times later"
+    return f"{goal / epoch:.1f} times earlier"
+
+
+def _apart(end: End, other: End) -> str:
+    """How far the first lies from the second: "0.18 ± 0.06 points above"."""
+    difference = end.error - other.error
+    stderr = None
+    if end.stderr is not None and other.stderr is not None:
+        stderr = math.hypot(end.stderr, other.stderr)
+    if abs(difference) <= NOISE * (stderr or 0.0):
+        return NO_DIFFERENCE
+    side = "above" if difference > 0 else "below"
+    return f"{_spread(abs(difference), stderr)} points {side}"
+
+
+def _spread(value: float, stderr: float | None) -> str:
+    return f"{value:.2f}" + ("" if stderr is None else f" ± {stderr:.2f}")

@@ -1,0 +1,242 @@
+"""How coupled are α and λ, and what does it cost? Four numbers with intervals, and a verdict.
+
+The numbers are those of `statistics.coupling`, their 95 % intervals those of
+`statistics.bootstrap`. The verdict follows from them:
+
+    coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
+                 regret above τ; or that of the interaction above 0.5 and that of the regret
+                 above 0 (a bend, which has no tilt)
+    separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
+                 λ change the error by more than noise would
+    cannot tell  neither, or the landscape does not allow a verdict; the reason says why
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from landscape_study.landscapes.statistics import coupling
+from landscape_study.landscapes.statistics.bootstrap import (
+    REPLICATES,
+    Estimate,
+    Sample,
+    Statistic,
+    draw,
+    sample,
+)
+from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface, surface
+from landscape_study.study.errors import UsageError
+
+SPAN = 3.0  # points of error above the best; what is worse counts as this bad
+TAU = 0.25  # points of error over which a cell's weight falls by a factor e
+TILTED = 0.5  # |tilt| from which a basin counts as diagonal
+BENT = 0.5  # interaction from which a basin that costs regret counts as bent
+FEWEST_VALUES = 3  # of α, and of positive λ
+UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
+CUT = 0.5  # share of the basin on the border of what was trained
+NARROW = 3.0  # cells: a smaller basin has no shape
+FLAT = 2.5  # standard errors of a cell: pure noise spreads by 1, one time in twenty by 1.8
+IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
+
+STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
+    "tilt": (-1, 1),
+    "drift": (-np.inf, np.inf),
+    "interaction": (0, 1),
+    "regret": (0, np.inf),
+    "worst_regret": (0, np.inf),
+}
+
+Verdict = Literal["coupled", "separable", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Separability:
+    """What `separability` finds out about one panel."""
+
+    verdict: Verdict
+    reason: str  # a clause: "the basin is a diagonal"
+    tilt: Estimate  # −1 diagonal … 0 upright … 1
+    drift: Estimate  # octaves of λ per octave of α
+    interaction: Estimate  # share of the sum of squares, 0 to 1
+    regret: Estimate  # points of error, mean over the starting α
+    worst_regret: Estimate  # points of error, over the starting α
+    best: float  # percent
+    cells: int  # with λ > 0 that finished and did not diverge
+    seeds: int  # most of any cell
+    noise: float  # points, standard error of a cell's mean; NaN where unknown
+    tau: float  # points that were used: as asked, or the noise where that is larger
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.reason}"
+
+
+def separability(
+    frame: pd.DataFrame,
+    *,
+    span: float = SPAN,
+    tau: float = TAU,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> Separability:
+    """Measure how coupled α and λ are in one panel's landscape frame.
+
+    Args:
+        frame: one row per cell and seed of one panel: alpha, lambda, test_error (percent), and
+            where they are there seed, state, diverged, clipped; see `surface`.
+        span: points of error above the best beyond which all cells count as equally bad.
+        tau: points of error over which a cell's weight falls by e.
+        replicates: of the bootstrap.
+        seed: of the bootstrap: the same gives the same intervals.
+
+    Raises:
+        UsageError: a frame of several panels or without the columns; an impossible span or tau.
+    """
+    seen = checked_surface(frame, span=span, tau=tau)
+    drawn = samples(seen, span, tau, replicates, seed)
+    found = {name: one.estimate() for name, one in drawn.items()}
+    verdict, reason = _judge(seen, found, *used(seen, span, tau))
+    return Separability(
+        verdict=verdict,
+        reason=reason,
+        **found,
+        best=seen.best,
+        cells=int(np.isfinite(seen.error).sum()),
+        seeds=int(seen.n.max(initial=0)),
+        noise=seen.noise,
+        tau=used(seen, span, tau)[1],
+    )
+
+
+def checked_surface(frame: pd.DataFrame, *, span: float, tau: float) -> Surface:
+    """The surface of a frame, for a span and tau that make sense.
+
+    Raises:
+        UsageError: as `separability`.
+    """
+    for name, value, example in (("span", span, SPAN), ("tau", tau, TAU)):
+        if not 0 < value < float("inf"):
+            raise UsageError(
+                f"{name} = {value}: give a positive number of points, such as {example}"
+            )
+    return surface(frame, span=span)
+
+
+def samples(
+    seen: Surface, span: float, tau: float, replicates: int, seed: int
+) -> dict[str, Sample]:
+    """The statistics of a surface and of its replicates; NaN where it has too few cells."""
+    if _too_small(seen):
+        return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
+    noisy = draw(seen, replicates, seed)
+    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
+    functions: dict[str, Statistic] = {
+        "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
+        "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
+        "interaction": partial(coupling.interaction, span=span),
+        "regret": coupling.regret,
+        "worst_regret": coupling.worst_regret,
+    }
+    return {
+        name: sample(function, seen, noisy, STATISTICS[name])
+        for name, function in functions.items()
+    }
+
+
+def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
+    """Span and τ as the statistics take them, both larger where the noise is larger than τ.
+
+    Cells that differ by less than the noise shall weigh the same; and under much noise a span of
+    a few standard errors would leave nothing but noise within it.
+    """
+    raised = float(np.fmax(tau, seen.noise))
+    return span * raised / tau, raised
+
+
+def _judge(
+    seen: Surface, found: dict[str, Estimate], span: float, tau: float
+) -> tuple[Verdict, str]:
+    """The verdict and its reason.
+
+    A flat surface is no obstacle to "coupled": noise alone hardly ever puts the whole interval
+    of a tilt beyond the bound, and so diagonals under much noise are told far more often.
+    """
+    tilt, regret = found["tilt"], found["regret"]
+    obstacle = _too_small(seen) or _obstacle(seen, span, tau)
+    if obstacle:
+        return "cannot tell", obstacle
+    if not seen.residuals.size:
+        return "cannot tell", "one seed and too few good cells to know the noise: add --seeds"
+    if not tilt.has_interval:
+        return "cannot tell", "the basin is a single line of cells: refine the grid around it"
+    if tilt.lies_beyond(TILTED):
+        way = "falling" if tilt.value < 0 else "rising"
+        return "coupled", f"the good cells lie on a {way} diagonal"
+    if regret.low > tau:
+        return "coupled", f"tuning one at a time costs more than {tau:.2g} points on average"
+    if _flat(seen, span):
+        return "cannot tell", "the error does not change over the grid by more than its noise"
+    for name, along in (("λ", 1), ("α", 0)):
+        if _idle(seen, span, along):
+            return "cannot tell", f"in the basin {name} changes nothing: extend its values"
+    if found["interaction"].low > BENT and regret.low > 0:
+        return "coupled", "the best λ changes with α, though along no straight line"
+    if tilt.lies_within(TILTED):
+        return "separable", "in the basin the best λ hardly depends on α"
+    return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
+
+
+def _too_small(seen: Surface) -> str | None:
+    """Say why no number can be given, if so."""
+    finite = np.isfinite(seen.error)
+    if not (seen.n > 0).any():
+        return "no cell with λ > 0 has finished"
+    if not finite.any():
+        return "every finished cell diverged"
+    for name, count in (("α", finite.any(axis=1).sum()), ("positive λ", finite.any(axis=0).sum())):
+        if count < FEWEST_VALUES:
+            return (
+                f"{count} value{'' if count == 1 else 's'} of {name} with a result, "
+                f"at least {FEWEST_VALUES} are needed"
+            )
+    if finite.sum() < FEWEST_VALUES**2:
+        return f"{finite.sum()} cells with a result, at least {FEWEST_VALUES**2} are needed"
+    return None
+
+
+def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
+    """Say why the numbers that there are allow no verdict, if so."""
+    missing = np.isnan(seen.error)
+    if missing.mean() > UNFINISHED:
+        return f"{missing.sum()} of {missing.size} cells have not finished"
+    w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
+    if w[_border(missing)].sum() > CUT * w.sum():
+        return "most of the basin lies on the border of what was trained: extend the grid"
+    if w.sum() ** 2 / (w**2).sum() < NARROW:
+        return "the basin is no wider than a step of the grid: refine it around the best cell"
+    return None
+
+
+def _flat(seen: Surface, span: float) -> bool:
+    """Whether noise alone could look like this surface; its tilt would be near 0."""
+    excess = seen.error[np.isfinite(seen.error)] - seen.best
+    return bool(np.minimum(excess, span).std() <= FLAT * seen.noise)
+
+
+def _idle(seen: Surface, span: float, along: int) -> bool:
+    """Whether the errors of no good row (along = 1) or column (0) change by more than noise."""
+    excess = np.where(np.isfinite(seen.error), np.minimum(seen.error - seen.best, span), np.nan)
+    lines = np.moveaxis(excess, along, 1)
+    lines = lines[np.where(np.isnan(lines), np.inf, lines).min(axis=1) < BASIN]
+    within = lines - np.nanmean(lines, axis=1, keepdims=True)
+    return bool(np.nanstd(within) <= IDLE * seen.noise)
+
+
+def _border(missing: Mask) -> Mask:
+    """Which cells have no cell beyond them in some direction, [A, L]."""
+    beyond = np.pad(missing, 1, constant_values=True)
+    return beyond[2:, 1:-1] | beyond[:-2, 1:-1] | beyond[1:-1, 2:] | beyond[1:-1, :-2]

@@ -1,0 +1,204 @@
+"""The error surface of a panel: the landscape frame as arrays, and the noise it carries.
+
+Shapes: A values of α, L positive values of λ, both ascending in log2; S seeds; R residuals;
+B replicates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from landscape_study.study.errors import UsageError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+BASIN = 1.0  # points above the best error: cells that a user would still call good
+FEWEST_RESIDUALS = 4  # below it the noise is unknown
+SAME = 1e-9  # relative; a database may hand a float back with its last digits rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A panel's errors on the log2 grid; λ = 0 is left out. Its arrays are read-only."""
+
+    alpha: Floats  # [A] log2
+    lambda_: Floats  # [L] log2
+    error: Floats  # [A, L] percent, mean over seeds; NaN where missing, inf where diverged
+    n: Ints  # [A, L] finished seeds
+    residuals: Floats  # [R] percent, of single runs; empty where the noise is unknown
+
+    def __post_init__(self) -> None:
+        for array in vars(self).values():
+            array.setflags(write=False)
+
+    @property
+    def best(self) -> float:
+        """The lowest error, percent; NaN where there is none."""
+        known = self.error[np.isfinite(self.error)]
+        return float(known.min()) if known.size else float("nan")
+
+    @property
+    def noise(self) -> float:
+        """Standard error of a cell's mean, percent, root mean square over the cells.
+
+        NaN where the noise is unknown.
+        """
+        if not self.residuals.size:
+            return float("nan")
+        n = self.n[np.isfinite(self.error)]
+        return float(self.residuals.std() * np.sqrt(np.mean(1 / n)))
+
+    def replicates(self, count: int, rng: np.random.Generator) -> Floats:
+        """The surface with fresh noise added, [B, A, L]: per cell the mean of n residuals.
+
+        Residuals are drawn for each cell on its own. Drawing whole seeds, the same for all
+        cells, has ten different outcomes with three seeds and gave intervals that missed the
+        truth twice as often in simulations; and single cells' errors hardly share noise.
+        """
+        most = max(int(self.n.max(initial=0)), 1)
+        total = np.zeros((count, *self.error.shape))
+        for draw in range(most):
+            drawn = rng.choice(self.residuals, size=total.shape)
+            total += np.where(draw < self.n, drawn, 0.0)
+        noisy = self.error + total / np.maximum(self.n, 1)
+        return np.asarray(noisy, dtype=np.float64)
+
+
+def surface(frame: pd.DataFrame, *, span: float) -> Surface:
+    """Read a surface off a landscape frame.
+
+    Args:
+        frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
+            test_error (percent; NaN for a masked cell); where they are there, also seed, state
+            (only "finished" counts), diverged, clipped (the true error is at least this).
+        span: points above the best error beyond which cells tell nothing about the noise.
+
+    Raises:
+        UsageError: a column is missing or holds text, the frame holds several panels or
+            studies, or a cell twice.
+    """
+    _check(frame)
+    alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
+    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
+    frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
+    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
+    runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
+    again = pd.DataFrame([seeds, rows, cols]).T.duplicated().to_numpy()
+    if again.any():
+        raise UsageError(
+            f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "
+            f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
+            "the seeds in a column seed"
+        )
+    runs[seeds, rows, cols] = _errors(frame)
+    n = np.sum(~np.isnan(runs), axis=0)
+    error = np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
+    return Surface(
+        alpha=np.log2(alphas),
+        lambda_=np.log2(lambdas),
+        error=error,
+        n=n.astype(np.int64),
+        residuals=_residuals(runs, error, n, span, np.log2(alphas), np.log2(lambdas)),
+    )
+
+
+def _check(frame: pd.DataFrame) -> None:
+    lacking = [c for c in ("alpha", "lambda", "test_error") if c not in frame]
+    if lacking:
+        raise UsageError(
+            f"the frame has no column {', '.join(lacking)}: give the cells of one panel, such as "
+            "cells[cells['panel'] == 'adamw'] of cells_frame(store, name)"
+        )
+    for column, word in (("panel", "panels"), ("study", "studies")):
+        names = sorted(map(str, set(frame[column]))) if column in frame else []
+        if len(names) > 1:
+            raise UsageError(
+                f"the frame holds the {word} {', '.join(names)}, expected one: select its rows "
+                "first"
+            )
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> Floats:
+    """A column as floats, [rows]; NaN where there is none."""
+    try:
+        numbers = pd.to_numeric(frame[column])
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"column {column} of the frame: expected numbers, {e}") from e
+    return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan, copy=True))
+
+
+def _seeds(frame: pd.DataFrame) -> Ints:
+    """Which seed each row is of, [rows], from 0; all the same where the frame has no seeds."""
+    if "seed" not in frame:
+        return np.zeros(len(frame), dtype=np.int64)
+    return pd.factorize(frame["seed"], use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _axis(values: Floats) -> tuple[Floats, Ints]:
+    """The distinct values, and which of them each entry is."""
+    distinct, place = np.unique(values, return_inverse=True)
+    new = np.diff(distinct, prepend=0) > SAME * distinct
+    return distinct[new], (np.cumsum(new) - 1)[place]
+
+
+def _errors(frame: pd.DataFrame) -> Floats:
+    """Error of each row: NaN unless finished, inf where it diverged or is clipped."""
+    error = _numbers(frame, "test_error")
+    error[np.isinf(error)] = np.inf
+    for column in ("diverged", "clipped"):
+        if column in frame:
+            error[frame[column].isin([True])] = np.inf
+    if "state" in frame:
+        error[~frame["state"].isin(["finished"])] = np.nan
+    return error
+
+
+def _residuals(runs: Floats, error: Floats, n: Ints, span: float, x: Floats, y: Floats) -> Floats:
+    """Noise of single runs, [R]: between seeds where there are several, else off the roughness."""
+    if not np.isfinite(error).any():
+        return np.empty(0)
+    excess = error - error[np.isfinite(error)].min()
+    for reach in (BASIN, span):  # cells outside the basin are noisier: only if there are too few
+        found = _between_seeds(runs[:, excess < reach], error[excess < reach], n[excess < reach])
+        if found.size >= FEWEST_RESIDUALS:
+            return found
+    found = _rough(error, excess < span, x, y) * np.sqrt(n.max())
+    return found if found.size >= FEWEST_RESIDUALS else np.empty(0)
+
+
+def _between_seeds(runs: Floats, error: Floats, n: Ints) -> Floats:
+    """Deviations from the cells' means, [R], stretched to the variance of single runs."""
+    several = n > 1
+    stretch = np.sqrt(n / np.maximum(n - 1, 1))
+    deviations = (runs - error) * stretch
+    found = deviations[:, several].ravel()
+    return found[~np.isnan(found)]
+
+
+def _rough(error: Floats, good: Mask, x: Floats, y: Floats) -> Floats:
+    """What no quadratic surface explains of each 3 × 3 block of good cells, [R].
+
+    Immerkær, "Fast Noise Variance Estimation" (1996), for steps of any width: the stencil takes
+    out all terms up to x²y and xy² and keeps the variance of independent noise, here that of the
+    cells' means.
+    """
+    if min(error.shape) < 3:
+        return np.empty(0)
+    blocks = np.lib.stride_tricks.sliding_window_view(np.where(good, error, 0.0), (3, 3))
+    whole = np.lib.stride_tricks.sliding_window_view(good, (3, 3)).all(axis=(-2, -1))
+    stencil = _curvature(x)[:, None, :, None] * _curvature(y)[None, :, None, :]
+    found = (blocks * stencil).sum(axis=(-2, -1))[whole]
+    return np.concatenate([found, -found])  # the sign of noise means nothing
+
+
+def _curvature(axis: Floats) -> Floats:
+    """Weights, [values − 2, 3], of squares that sum to 1, under which straight lines give 0."""
+    before, after = 1 / np.diff(axis)[:-1], 1 / np.diff(axis)[1:]
+    weights = np.stack([before, -(before + after), after], axis=1)
+    return np.asarray(weights / np.linalg.norm(weights, axis=1, keepdims=True))

@@ -1,1 +1,0 @@
-"""Networks used by the built-in tasks."""

@@ -1,0 +1,231 @@
+"""What training costs: the memory of a cell, and wall time from a timed probe of a few steps.
+
+Letters: K cells of a chunk, B examples of a batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.fx import GraphModule
+
+from landscape_study.study.agreement.permission import BELIEVED, Permission
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.task import Data, TaskProtocol, as_precise, normalized, own_copy
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.chunk import evaluation_slices, train_chunk
+from landscape_study.study.training.engines import ENGINES, Programs, native
+from landscape_study.study.training.engines.base import Libraries
+from landscape_study.study.training.engines.formulas import OwnFormulas
+
+# Tensors of the size of the parameters that a step holds: θ, gradients by name and flat, two
+# moments, and two intermediate results of the update rule.
+PARAMETER_COPIES = 7
+MEMORY_EXAMPLES = 8  # of a batch that memory is measured on; it grows in proportion
+MEMORY_CELLS = (2, 6)  # of the chunks whose memory is measured on a GPU
+PROBE_STEPS = 4  # an epoch
+PROBE_EPOCHS = 2  # the first warms up
+PROBE_SECONDS = 20.0  # that all probes together may take, about
+PROBE_EXAMPLES = 8  # of the first probe, which has one cell
+PROBE_GROWTH = 4  # from probe to probe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the cost of a cell depends on, beside the engine."""
+
+    study: Study  # resolved
+    task: TaskProtocol
+    data: Data
+    device: str
+    threads: int  # of a worker on a CPU
+    permission: Permission = BELIEVED
+
+    def why_not(self, engine: str) -> str | None:
+        """Why the engine must not train the task here; None if it may."""
+        return self.permission.finding(engine, self.device).why_not
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters and inputs."""
+        dtype: torch.dtype = getattr(torch, self.study.options.precision)
+        return dtype
+
+    @property
+    def batch_size(self) -> int:
+        """Examples of a batch, B."""
+        wanted = self.study.batch_size or self.task.batch_size
+        return min(wanted, len(self.data.train_targets))
+
+
+@seeded(0)
+def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
+    """Memory of one cell in training: parameters, moments, and what autograd keeps of a batch.
+
+    With the formulas of the traced engines, or with PyTorch's own.
+    """
+    task, data = own_copy(setting.task, "cpu", setting.dtype), setting.data
+    network = as_precise(task.network(), "cpu", setting.dtype)
+    parameters = {p.data_ptr(): p.numel() * p.element_size() for p in network.parameters()}
+    saved: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    examples = min(MEMORY_EXAMPLES, setting.batch_size)
+    inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
+    formulas = OwnFormulas() if traced else nullcontext()
+    with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
+        task.loss(network(inputs), data.train_targets[:examples])
+    activations = sum(size for place, size in saved.items() if place not in parameters)
+    of_batch = activations * setting.batch_size // examples
+    return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that one worker needs for one cell."""
+
+    step: float  # a training step
+    test: float  # a test example
+
+    def epoch(self, setting: Setting) -> float:
+        """An epoch of training, and the test after it."""
+        steps = math.ceil(len(setting.data.train_targets) / setting.batch_size)
+        return steps * self.step + len(setting.data.test_targets) * self.test
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Some cells trained for a few steps."""
+
+    engine: str
+    cells: int
+    examples: int  # of a batch
+    pace: Pace  # scaled to whole batches
+    losses: tuple[float, ...] = ()  # training loss of each cell in the last epoch
+
+
+def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
+    """Time ever larger probes, up to a whole chunk or as large as a short while allows.
+
+    Small probes show little of what many cells gain by being trained together, but on large
+    networks they are all that a CPU can do in seconds.
+    """
+    started = time.perf_counter()
+    for some, examples in _probe_sizes(cells, setting.batch_size):
+        begun = time.perf_counter()
+        probe = measure(setting, engine, some, examples)
+        now = time.perf_counter()
+        if now - started + PROBE_GROWTH * (now - begun) > PROBE_SECONDS:
+            break
+    return probe
+
+
+def _probe_sizes(cells: int, examples: int) -> Iterator[tuple[int, int]]:
+    """Cells and examples of each probe: first more examples, then more cells."""
+    few = min(PROBE_EXAMPLES, examples)
+    while few < examples:
+        yield 1, few
+        few = min(PROBE_GROWTH * few, examples)
+    some = 1
+    while some < cells:
+        yield some, examples
+        some = min(PROBE_GROWTH * some, cells)
+    yield cells, examples
+
+
+def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
+    """Train so many cells for a few steps on batches of so many examples."""
+    # Whole batches only: a last partial one would be the fastest.
+    steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
+    data, size = _excerpt(setting, examples, steps, 2)
+    moments: list[float] = []
+
+    def on_step() -> None:
+        if setting.device.startswith("cuda"):
+            torch.cuda.synchronize(setting.device)
+        moments.append(time.perf_counter())
+
+    panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
+    how = {"batch_size": examples, "engine": engine, "on_step": on_step}
+    outcome = _train(setting, data, panel, cells, **how)
+    on_step()
+    took = [after - before for before, after in pairwise(moments)]
+    calls = steps + len(data.test_targets) // size  # of an epoch
+    stepped = min(t for i, t in enumerate(took) if i % calls < steps)
+    tested = min(t for i, t in enumerate(took) if i % calls >= steps)
+    pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
+    losses = outcome.curves["train_loss"][:, -1]
+    return Probe(engine, cells, examples, pace, tuple(map(float, losses)))
+
+
+def compiled_libraries(setting: Setting, cells: int) -> Libraries:
+    """What chunks of so many cells need that is compiled already; so workers need not trace it.
+
+    Every pair of the study does one step and one test, and what was traced is looked for.
+    """
+    data, _ = _excerpt(setting, setting.batch_size, 1, 1)
+    programs = Programs()
+    for panel in {panel.pair: panel for panel in setting.study.panels}.values():
+        once = panel.model_copy(update={"epochs": 1})
+        size = setting.batch_size
+        _train(setting, data, once, cells, batch_size=size, engine="captured", programs=programs)
+    graphs = {key: run for key, run in programs.graphs.items() if isinstance(run, GraphModule)}
+    with worker_arithmetic(setting.device, setting.threads, tf32=False):  # names depend on that
+        names = {key: native.library_name(graph) for key, graph in graphs.items()}
+    return {key: name for key, name in names.items() if native.is_compiled(name)}
+
+
+def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -> Outcome:
+    """Train so many cells of the panel, as a worker would."""
+    study, grid = setting.study, panel.grid.cells()
+    with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
+        return train_chunk(
+            setting.task,
+            data.to(setting.device, setting.dtype),
+            panel,
+            [grid[k % len(grid)] for k in range(cells)],
+            seed=study.seeds[0],
+            options=study.options,
+            device=setting.device,
+            **how,
+        )
+
+
+def _excerpt(setting: Setting, examples: int, steps: int, tests: int) -> tuple[Data, int]:
+    """Data of so many steps and test slices, or fewer; and how large a test slice is."""
+    data, every = setting.data, len(setting.data.test_targets)
+    size = evaluation_slices(every, examples)[0].stop
+    train, test = steps * examples, size * min(tests, every // size)
+    few = Data(
+        data.train_inputs[:train],
+        data.train_targets[:train],
+        data.test_inputs[:test],
+        data.test_targets[:test],
+    )
+    return few, size
+
+
+def gpu_cell_bytes(setting: Setting, engine: str) -> int:
+    """Memory of one cell in training on the GPU, from the peaks of two small chunks."""
+    peaks: list[int] = []
+    for cells in MEMORY_CELLS if ENGINES[engine].together else (1,):
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(setting.device)
+        measure(setting, engine, cells, setting.batch_size)
+        peaks.append(torch.cuda.max_memory_allocated(setting.device))
+    if len(peaks) == 1:
+        return peaks[0]
+    return max(1, (peaks[1] - peaks[0]) // (MEMORY_CELLS[1] - MEMORY_CELLS[0]))

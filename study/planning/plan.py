@@ -1,0 +1,252 @@
+"""From a study to work: which chunks, of what size, on which devices, by which engine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import joblib
+import torch
+
+from landscape_study.study.agreement.permission import BELIEVED, Permission, Tried, Watch, no_watch
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning import probing
+from landscape_study.study.planning.cost import (
+    Setting,
+    cell_bytes,
+    compiled_libraries,
+    gpu_cell_bytes,
+)
+from landscape_study.study.planning.layout import (
+    CHUNK,
+    Layout,
+    Missing,
+    choose_devices,
+    panel_chunks,
+    room,
+)
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.metric import TOP5_CLASSES, metrics_of
+from landscape_study.study.spec.study import Cell, Study
+from landscape_study.study.store.missing_database import Begun, how_begun, missing_cells
+from landscape_study.study.tasks import is_user_task, load_task
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Data, TaskProtocol, identify
+from landscape_study.study.training.engine_names import engine_name
+from landscape_study.study.training.engines import ENGINES
+from landscape_study.study.training.engines.base import Libraries
+
+# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
+REFEREE_CHUNK = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before training starts."""
+
+    study: Study  # resolved: epochs and batch size are numbers
+    task: TaskProtocol
+    data: Data
+    identity: Identity  # of the task as it is here
+    layout: Layout
+    choice: probing.Choice  # of the engine
+    loading: float  # seconds that it took to load the task and its data
+    parameters: int  # of one network
+    cell_bytes: int  # memory that one cell takes while it trains
+    no_checkpoint: str | None = None  # why none are kept; None if they are
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of a worker, beside PyTorch itself."""
+        together = self.layout.chunk if ENGINES[self.choice.engine].together else 1
+        return together * self.cell_bytes
+
+    @property
+    def setting(self) -> Setting:
+        """What the cost of a cell depends on."""
+        return Setting(
+            self.study, self.task, self.data, self.layout.devices[0], self.layout.threads
+        )
+
+    def libraries(self) -> Libraries:
+        """What is compiled already of all that the workers will need, as far as that is traced."""
+        if self.choice.engine != "compiled":
+            return {}
+        return compiled_libraries(self.setting, self.choice.width)
+
+    def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
+        """The cells in as few chunks as possible, all nearly of one size."""
+        return panel_chunks(cells, self.layout.chunk)
+
+
+@contextmanager
+def _in_this_folder() -> Iterator[None]:
+    """A task may go elsewhere when it is imported; paths that the user gave start from here."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+@_in_this_folder()
+def make_plan(
+    study: Study,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    chunk: int | None = None,
+    engine: str | None = None,
+    store: str | None = None,
+    tell: Callable[[str], None] = lambda message: None,
+    watch: Watch = no_watch,
+) -> Plan:
+    """Load and check the task, and decide devices, chunk size and engine.
+
+    Args:
+        study: as the user asked for it.
+        device: "cpu", "cuda", or "auto" for CUDA where there is some.
+        workers: how many; None for one per core, or one per GPU, as far as memory allows, or for
+            fewer with more threads where measuring shows that to be faster.
+        chunk: most cells trained together; None to choose by device, memory and measuring.
+        engine: one of `training.engines.ENGINES`; None to choose by measuring.
+        store: where the study is to be trained, a database that need not exist yet: only what is
+            missing there counts, and what was interrupted goes on as it began.
+        tell: called with a word when something takes longer.
+        watch: shows how far the engines are tried.
+
+    Raises:
+        TaskError: the task cannot be loaded, is wrong, or does not repeat.
+        UsageError: a device that is not there, an error that the task does not have, an engine
+            that cannot train it.
+    """
+    started = time.perf_counter()
+    task = load_task(study.task)
+    study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+    dtype = getattr(torch, study.options.precision)
+    data = check_task(task, study.batch_size or task.batch_size, dtype)
+    loading = time.perf_counter() - started
+    _require_metrics(study, task)
+    identity = identify(study.task, task, data)
+    alone = Setting(study, task, data, "cpu", threads=1)
+    begun = how_begun(store, study.name) if store else None
+    layout = _layout(device, workers, cell_bytes(alone), begun)
+    permission = _permission(study, task, data, identity.fingerprint, watch)
+    setting = replace(
+        alone, device=layout.devices[0], threads=layout.threads, permission=permission
+    )
+    permission.finding("referee", setting.device)  # a task that does not repeat is refused
+    largest = max(len(panel.grid.cells()) for panel in study.panels)
+    most = chunk or _largest_chunk(setting, layout.devices, engine)
+    layout = replace(layout, chunk=min(most, largest))
+    if engine is not None:
+        choice = probing.given(setting, engine, layout.width(study))
+    elif begun is not None and setting.why_not(engine_name(begun.engine)) is None:
+        choice = probing.Choice(engine_name(begun.engine), begun.width or layout.width(study))
+    elif setting.device.startswith("cuda"):
+        choice = probing.on_gpu(setting, layout.width(study))
+    else:
+        missing = missing_cells(store, study) if store else _all_cells(study)
+        layouts = [layout, *layout.others(chunks=chunk is None, workers=workers is None)]
+        shares = [_share(setting, layout, missing) for layout in layouts]
+        best, choice = probing.choose(shares, identity.fingerprint, tell)
+        layout = layouts[best]
+    if choice.engine == "referee" and chunk is None:
+        layout = replace(layout, chunk=min(layout.chunk, REFEREE_CHUNK))
+        choice = replace(choice, width=layout.width(study))
+    return Plan(
+        study=study,
+        task=task,
+        data=data,
+        identity=identity,
+        layout=layout,
+        choice=choice,
+        loading=loading,
+        parameters=_parameters(task),
+        cell_bytes=_cell_bytes(setting, choice.engine),
+        no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,
+    )
+
+
+@seeded(0)
+def _parameters(task: TaskProtocol) -> int:
+    return sum(p.numel() for p in task.network().parameters())
+
+
+def _permission(
+    study: Study, task: TaskProtocol, data: Data, hash_: str, watch: Watch
+) -> Permission:
+    """A user's own task is tried; the built-in ones were, by the tests."""
+    if not is_user_task(study.task):
+        return BELIEVED
+    pairs = [panel.pair for panel in study.panels]
+    return Tried(study.task, task, data, pairs, study.options, hash_, watch)
+
+
+def _layout(device: str, workers: int | None, memory: int, begun: Begun | None) -> Layout:
+    """Workers and their threads, of which the bits of results depend on the latter."""
+    devices = choose_devices(device, workers, memory)
+    threads = max(1, joblib.cpu_count() // len(devices))
+    if workers is None and begun is not None and begun.threads and devices[0] == "cpu":
+        devices, threads = ("cpu",) * begun.workers, begun.threads
+    return Layout(devices, threads, chunk=1)
+
+
+def _largest_chunk(setting: Setting, devices: tuple[str, ...], engine: str | None) -> int:
+    """Cells that gain by being trained together, and for which there is memory."""
+    fitting = room(devices) // _cell_bytes(setting, engine)
+    return max(1, min(CHUNK[devices[0].partition(":")[0]], fitting))
+
+
+def _share(setting: Setting, layout: Layout, missing: Missing) -> probing.Share:
+    """What a worker has to do."""
+    return probing.Share(
+        replace(setting, threads=layout.threads),
+        layout.width(setting.study),
+        layout.busiest(setting.study, missing),
+        room(layout.devices),
+    )
+
+
+def _cell_bytes(setting: Setting, engine: str | None) -> int:
+    """Memory that a cell takes in a chunk, with an engine that may not be known yet."""
+    if setting.device.startswith("cuda"):
+        return gpu_cell_bytes(setting, engine or probing.on_gpu(setting, 1).engine)
+    return cell_bytes(setting, traced=engine is not None and ENGINES[engine].traced)
+
+
+def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
+    """Wall time to train what is missing.
+
+    Args:
+        plan: of the study.
+        missing: cells still to be trained, by panel, for each seed; all of the study if None.
+    """
+    missing = _all_cells(plan.study) if missing is None else missing
+    cell_epochs = plan.layout.busiest(plan.study, missing)
+    if cell_epochs == 0:
+        return 0.0
+    return cell_epochs * probing.pace(plan.setting, plan.choice).epoch(plan.setting)
+
+
+def _all_cells(study: Study) -> Missing:
+    return {p.name: [len(p.grid.cells())] * len(study.seeds) for p in study.panels}
+
+
+def _require_metrics(study: Study, task: TaskProtocol) -> None:
+    """Check, before anything is trained, that the task has what the study wants recorded."""
+    wanted = {"error": (study.error,), "figure.metrics": study.figure.metrics}
+    for field, metrics in wanted.items():
+        for metric in metrics:
+            if metric not in metrics_of(task.classes):
+                raise UsageError(
+                    f"study '{study.name}': {field} = \"{metric}\" needs more than "
+                    f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
+                    'that has more, or a study file that says "test_error" instead; '
+                    "`landscape show` prints a preset's"
+                )

@@ -1,0 +1,144 @@
+"""From what a user writes on the command line to a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.presets import load_preset
+from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.spec.validation import parse_value
+from landscape_study.study.tasks import is_user_task, load_task
+
+if TYPE_CHECKING:
+    from landscape_study.study.store import Store
+
+
+LONGEST_NAME = 200  # characters: file systems end at 255 bytes, with all that is added
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes of a preset or study file; None leaves a thing as it is."""
+
+    name: str | None = None
+    task: str | None = None
+    pairs: Sequence[str] = ()
+    seeds: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    schedule: str | None = None  # its name, or a table as in a study file
+    alpha: str | None = None  # an axis, written as in a study file
+    lambda_: str | None = None
+
+
+def requested_study(source: str, changes: Changes) -> Study:
+    """The study of a preset's name or a study file's path, with `changes` made.
+
+    Raises:
+        UsageError: there is no such preset or file, or the outcome is no valid study.
+    """
+    is_file = source.endswith(".toml") or "/" in source
+    study = Study.from_file(Path(source)) if is_file else load_preset(source)
+    if changes.task is not None:
+        # Another task is another study: without a name of its own it would collide with this.
+        # Its budget and batch size are its own.
+        name = changes.name or _task_name(changes.task)
+        study = study.change(task=changes.task, name=name, batch_size=None)
+        study = study.change_panels(epochs=None)
+    study = _select_pairs(study, changes)
+    panel_changes: dict[str, Any] = {}
+    if changes.epochs is not None:
+        panel_changes["epochs"] = changes.epochs
+    if changes.schedule is not None:
+        panel_changes["schedule"] = _schedule(changes.schedule)
+    for key, text in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
+        if text is not None:
+            panel_changes[key] = parse_value(text, f"--{key} {text}")
+    study = study.change_panels(**panel_changes)
+    fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
+    study = study.change(**{key: value for key, value in fields.items() if value is not None})
+    _require_short_names(study)
+    return study
+
+
+def _require_short_names(study: Study) -> None:
+    """Files are called after studies and panels, and so are Optuna's studies."""
+    for name in (study.name, *(panel.name for panel in study.panels)):
+        if len(name) > LONGEST_NAME:
+            raise UsageError(
+                f"the name '{name[:20]}…' has {len(name)} characters, files can bear "
+                f"{LONGEST_NAME}: give a shorter one"
+            )
+
+
+def resolved_preset(name: str) -> Study:
+    """The preset of this name, with the budgets that it leaves to its task.
+
+    Raises:
+        UsageError: there is no such preset.
+        TaskError: its task cannot be loaded.
+    """
+    study = load_preset(name)
+    if all(panel.epochs for panel in study.panels):
+        return study  # tasks are slow to import
+    task = load_task(study.task)
+    return study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+
+
+def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
+    """The stored study to go on with.
+
+    Args:
+        store: where it is.
+        name: None for the one that was created last.
+        task: must name the study's task again if that is the user's own code.
+
+    Raises:
+        UsageError: there is none, or its task is user code that the command line does not name.
+    """
+    studies = store.studies()
+    if name is None and not studies:
+        raise UsageError(f"{store.name}: no study to resume: start one with `landscape run`")
+    study = store.study(name) if name is not None else studies[-1]
+    if is_user_task(study.task) and task != study.task:
+        raise UsageError(
+            f"study '{study.name}' trains your own task '{study.task}': to import that code, "
+            f"add --task {study.task}"
+        )
+    return study
+
+
+def _schedule(text: str) -> Any:
+    """A schedule by name, or with its options as in a study file."""
+    is_table = text.lstrip().startswith("{")
+    return parse_value(text, f"--schedule {text}") if is_table else text
+
+
+def _task_name(task: str) -> str:
+    return task.rpartition(":")[2]
+
+
+def _select_pairs(study: Study, changes: Changes) -> Study:
+    """The panels of the wanted pairs; a pair that the study lacks needs its own grid."""
+    if not changes.pairs:
+        return study
+    panels: list[Any] = []
+    for pair in dict.fromkeys(changes.pairs):
+        found = [panel for panel in study.panels if panel.pair == pair]
+        if not found and (changes.alpha is None or changes.lambda_ is None):
+            has = ", ".join(dict.fromkeys(panel.pair for panel in study.panels))
+            raise UsageError(
+                f"--pair {pair}: study '{study.name}' has no grid for it (it has {has}): "
+                "give one with --alpha and --lambda"
+            )
+        panels += found or [_new_panel(study.panels[0], pair)]
+    return study.change(panels=panels)
+
+
+def _new_panel(like: Panel, pair: str) -> dict[str, Any]:
+    """A panel of another pair; its grid is replaced by the command line's."""
+    return dict(like) | {"name": pair, "pair": pair}

@@ -1,0 +1,265 @@
+"""The witness of a panel: one random cell, trained again by the referee once the panel is done.
+
+What the short trial before a study cannot see, a branch that is taken after a thousand steps, say,
+shows in the curves of whole trainings. How far rounding alone moves them, the referee says itself,
+from start weights that one rounding unit has moved.
+
+Letters: E epochs.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+from landscape_study.study.agreement.permission import Watch, no_watch
+from landscape_study.study.errors import LandscapeError
+from landscape_study.study.planning.plan import Plan
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import metrics_of
+from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.chunk import Training, begun
+from landscape_study.study.training.engines import Referee
+from landscape_study.study.training.engines.base import quiet_fallbacks
+
+SHARE = 0.01  # of the time that the panel took, that its witness may take
+LEAST = 0.25  # seconds that it may take in any case; and it has one epoch at least
+REACH = 120  # steps that it trains even so, ten times as far as the trial looks, if they take
+REACH_SECONDS = 0.5  # no longer than this
+FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
+LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
+FLOOR = 5e-3  # relative, below which nothing differs
+EXAMPLES_FLOOR = 3  # test examples, below which no error differs
+
+Curves = dict[str, np.ndarray]  # per metric, [E]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A cell and its curves, as they are in the store."""
+
+    seed: int
+    cell: Cell
+    curves: Curves
+
+
+def call_witnesses(
+    plan: Plan,
+    store: Store,
+    panels: Sequence[str],
+    tell: Callable[[str], None] = lambda message: None,
+    watch: Watch = no_watch,
+) -> list[Witness]:
+    """Train one cell of each panel again, and record in the store how far that lies.
+
+    Args:
+        plan: by which the study was trained.
+        panels: names of those that are to have one (see `newly_done`).
+        tell: called with why a panel has no witness.
+        watch: shows how far that is.
+    """
+    found = []
+    study = store.study(plan.study.name)
+    rows = store.curves(study.name) if panels else []
+    known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
+    for progress in store.progress(study.name):
+        if progress.panel not in panels or not progress.finished:
+            continue
+        panel = study.panel(progress.panel)
+        try:
+            recorded = _any_cell(rows, study.name, progress)
+            if (panel.name, recorded.seed, recorded.cell.alpha, recorded.cell.lambda_) in known:
+                continue  # another worker was sooner
+            witness = _witness(plan, panel, recorded, _budget(plan, progress), watch)
+        except LandscapeError:
+            raise
+        except Exception as e:  # what is recorded stays as it is, whatever the task does now
+            tell(f"panel {panel.name} has no witness: {type(e).__name__}: {e}")
+            continue
+        store.record_witness(study.name, witness)
+        found.append(witness)
+    return found
+
+
+def newly_done(
+    before: Sequence[PanelProgress],
+    after: Sequence[PanelProgress],
+    witnessed: Collection[str] = (),
+) -> list[str]:
+    """Names of the panels of which no cell is left, and which are to have a witness.
+
+    These are the ones of which cells were finished meanwhile, and those that are not among the
+    `witnessed`: whoever was interrupted had no time for it.
+    """
+    finished = {progress.panel: progress.finished for progress in before}
+    grown = {p.panel for p in after if p.finished > finished.get(p.panel, 0)}
+    done = {p.panel for p in after if p.finished and p.finished + p.failed == p.total}
+    lacking = {p.panel for p in after if p.panel not in witnessed}
+    return [p.panel for p in after if p.panel in done & (grown | lacking)]
+
+
+def _budget(plan: Plan, progress: PanelProgress) -> float:
+    """Seconds that the panel's witness may take."""
+    return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
+
+
+def _any_cell(rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress) -> Recorded:
+    """A random finished cell of the panel; one that did not diverge, if there is any.
+
+    Args:
+        rows: the curves of study `name`, as the store gives them.
+    """
+    curves: dict[tuple[int, Cell], Curves] = {}
+    for row in rows:
+        if row["panel"] == progress.panel:
+            key = row["seed"], Cell(row["alpha"], row["lambda"])
+            curves.setdefault(key, {})[row["metric"]] = row["values"]
+    alive = [key for key, found in curves.items() if np.isfinite(found["train_loss"]).all()]
+    dice = random.Random(f"{name} {progress.panel} {progress.finished}")
+    seed, cell = dice.choice(sorted(alive or curves, key=repr))
+    return Recorded(seed, cell, curves[seed, cell])
+
+
+def _witness(
+    plan: Plan, panel: Panel, recorded: Recorded, seconds: float, watch: Watch
+) -> Witness:
+    """Train the cell again for as many epochs as the time allows, and compare."""
+    options, device = plan.study.options, plan.layout.devices[0]
+    steps = 2 * math.ceil(len(plan.data.train_targets) / plan.setting.batch_size)
+    with (
+        watch(f"training a witness of panel {panel.name}", steps) as advance,
+        worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
+    ):
+        found = _train(plan, panel, recorded, 0.0, seconds / 2, math.inf, advance)
+        epochs = len(found["train_loss"])
+        unit = rounding_unit(options)
+        moved = _train(plan, panel, recorded, unit, math.inf, epochs, advance)
+    why = difference(recorded.curves, found, moved, len(plan.data.test_targets))
+    error = plan.study.error
+    last = float(found[error][-1])
+    return Witness(
+        panel=panel.name,
+        seed=recorded.seed,
+        alpha=recorded.cell.alpha,
+        lambda_=recorded.cell.lambda_,
+        epochs=epochs,
+        recorded=float(recorded.curves[error][epochs - 1]),
+        found=last,
+        rounding=abs(float(moved[error][-1]) - last),
+        agrees=not why,
+        why=why,
+    )
+
+
+def _train(
+    plan: Plan,
+    panel: Panel,
+    recorded: Recorded,
+    shaken: float,
+    seconds: float,
+    epochs: float,
+    advance: Callable[[], None],
+) -> Curves:
+    """The referee's curves of the cell, of one epoch or as many as the limits allow.
+
+    Args:
+        shaken: relative size by which the start weights are moved.
+        seconds: after which no further epoch begins, if the first steps are done.
+        epochs: how many at most.
+    """
+    options, device = plan.study.options, plan.layout.devices[0]
+    data = plan.data.to(device, getattr(torch, options.precision))
+    moments = [time.perf_counter()]
+    with seeded(recorded.seed, device), quiet_fallbacks():
+        training = begun(
+            *(plan.task, data, panel, [recorded.cell]),
+            seed=recorded.seed,
+            batch_size=plan.study.batch_size or 1,
+            options=options,
+            device=device,
+        )
+        assert isinstance(training.engine, Referee)
+        training.engine.shake(shaken)
+        for _ in _epochs(training, advance):
+            moments.append(time.perf_counter())
+            reached = training.epoch * training.batches.per_epoch >= REACH
+            limit = seconds if reached else max(seconds, REACH_SECONDS)
+            if training.epoch >= epochs or _next_end(moments) > limit:
+                break
+        curves = training.recorder.curves
+        return {metric: curve[0, : training.epoch] for metric, curve in curves.items()}
+
+
+def _next_end(moments: Sequence[float]) -> float:
+    """When the next epoch will end, in seconds after the first moment; the first ones warm up."""
+    fastest = min(after - before for before, after in pairwise(moments))
+    return moments[-1] - moments[0] + fastest
+
+
+def _epochs(training: Training, advance: Callable[[], None]) -> Iterator[None]:
+    """The epochs of the training, one after the other."""
+    while training.epoch < training.epochs:
+        for _ in training.steps_of_epoch():
+            advance()
+        training.test()
+        yield
+
+
+def rounding_unit(options: Options) -> float:
+    """Relative size of a rounding error in the study's arithmetic."""
+    if options.bf16:
+        return 2.0**-8
+    if options.tf32:
+        return 2.0**-11
+    return 2.0**-52 if options.precision == "float64" else 2.0**-23
+
+
+def difference(recorded: Curves, found: Curves, moved: Curves, examples: int) -> str:
+    """The first thing that differs by more than rounding does to this cell; "" if nothing.
+
+    Args:
+        recorded: curves of the cell from the store, of all epochs.
+        found: by the referee, of the first E epochs.
+        moved: the same from weights that one rounding unit has moved.
+        examples: in the test set.
+    """
+    epochs = len(found["train_loss"])
+    for epoch in range(epochs):
+        for metric in sorted(found, key=metrics_of(100).index):
+            ours, plain, rounded = (c[metric] for c in (recorded, found, moved))
+            floor = 100 * EXAMPLES_FLOOR / examples if metric.endswith("error") else 0.0
+            if _differs(ours, plain, rounded, epoch, floor):
+                return (
+                    f"{metric.replace('_', ' ')} after epoch {epoch + 1}: "
+                    f"{ours[epoch]:.4g} recorded, {plain[epoch]:.4g} by the plain loop"
+                )
+    return ""
+
+
+def _differs(
+    ours: np.ndarray, plain: np.ndarray, rounded: np.ndarray, epoch: int, floor: float
+) -> bool:
+    """Whether curves differ at an epoch (from 0) by more than rounding does to them.
+
+    An engine rounds otherwise at each step, not only in the start weights, so that it may go
+    apart sooner where a cell is unstable.
+    """
+    one, other, third = ours[epoch], plain[epoch], rounded[epoch]
+    if not np.isfinite([one, other, third]).all():
+        # Where the plain loop itself diverges or not by rounding, nothing is known.
+        return bool(np.isfinite(other) == np.isfinite(third) != np.isfinite(one))
+    until = epoch + max(3, int(LEAD * epoch)) + 1
+    rounding = np.nanmax(np.abs(plain[:until].astype(float) - rounded[:until]))
+    allowed = floor + FLOOR * abs(float(other)) + FACTOR * rounding
+    return bool(abs(float(one) - float(other)) > allowed)

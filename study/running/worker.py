@@ -1,0 +1,333 @@
+"""One worker: claims, trains and records chunk after chunk, until the study is done.
+
+It shares nothing but the database with others, so that any of them may die without loss.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from landscape_study.study.errors import LandscapeError, LeaseLostError, TrainingError, first_line
+from landscape_study.study.records.identity import Identity, require_same
+from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.store import LEASE, Claim, Store
+from landscape_study.study.tasks import is_user_task, load_task
+from landscape_study.study.tasks.task import identify, load_data
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.checkpoint import FORMAT, Checkpoint, Group, checkpoint_path
+from landscape_study.study.training.chunk import train_chunk
+from landscape_study.study.training.engines import ENGINES, Programs
+from landscape_study.study.training.engines.base import Libraries
+
+POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
+LOOK = 5.0  # seconds between looks whether the run goes on
+BEAT = LEASE / 4  # seconds between signs of life
+GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
+HARDLY = 1e-9  # of the lowest α: steps that move nothing
+FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know; crosses the process boundary.
+
+    Attributes:
+        store: URL of the database.
+        identity: of the study's task, which must be this worker's too.
+        libraries: what is compiled already.
+        width: cells of a whole chunk.
+        checkpoints: their folder; None to keep none.
+        path: sys.path of the parent, for user tasks.
+        parent: process id of the parent on this machine, without which a worker stops; None for
+            one that is elsewhere.
+        patience: seconds within which a worker must be ready to train.
+        stay: whether to stay while others hold all that is open: they may die.
+    """
+
+    store: str
+    study: Study
+    identity: Identity
+    run_id: int
+    engine: str
+    libraries: Libraries
+    threads: int
+    width: int
+    checkpoints: str | None
+    path: tuple[str, ...]
+    parent: int | None
+    patience: float = LEASE
+    stay: bool = True
+
+
+def work(job: Job, device: str) -> bool:
+    """Train until there is nothing left to claim; whether there was: False if the run is over.
+
+    Args:
+        device: "cpu", "cuda:1", or "auto" for CUDA where this machine has some.
+    """
+    if job.parent is None:  # on a machine whose own path is other
+        sys.path += [folder for folder in job.path if folder not in sys.path]
+    else:
+        sys.path[:] = job.path
+        threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        with worker_arithmetic(device, job.threads, tf32=job.study.options.tf32):
+            return _work(job, device)
+    except LandscapeError:
+        raise
+    except BaseException as e:  # the user's code may call sys.exit; and not every error travels
+        where = f"study '{job.study.name}': a worker on {device}"
+        raise TrainingError(f"{where} failed: {told(e)}: mend that and resume") from e
+
+
+def _work(job: Job, device: str) -> bool:
+    store, name = Store(job.store), job.study.name
+    task = load_task(job.study.task)
+    data = load_data(task)
+    here = f"{store.name}: a worker on {socket.gethostname()}"
+    found = identify(job.study.task, task, data)
+    require_same(job.identity, found, name, job.study.task, here)
+    train = partial(
+        train_chunk,
+        task,
+        data.to(device, getattr(torch, job.study.options.precision)),
+        batch_size=job.study.batch_size or task.batch_size,
+        options=job.study.options,
+        device=device,
+        error=job.study.error,
+        engine=job.engine,
+        programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
+    )
+    try:
+        raised = 0  # claims in a row
+        while store.is_running(job.run_id):
+            claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
+            if claim is not None:
+                did = _train(job, store, claim, device, train, suspicious=raised > 0)
+                raised = 0 if did else raised + 1
+            elif job.stay and store.is_open(name):  # others hold what is left; they may die
+                _stop_if_orphaned(job)
+                time.sleep(POLL)
+                store.release_dead(name)
+            else:
+                return True
+        return False
+    finally:
+        store.close()
+
+
+def _train(
+    job: Job,
+    store: Store,
+    claim: Claim,
+    device: str,
+    train: Callable[..., Outcome],
+    *,
+    suspicious: bool,
+) -> bool:
+    """Train one claimed chunk and record it, unless the claim is lost on the way.
+
+    Args:
+        suspicious: whether what this worker trained before raised an exception too.
+
+    Returns:
+        False if the user's code raised an exception.
+    """
+    panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
+    checkpoint = _checkpoint(job, store, claim, cells, device)
+    pulse = _Pulse(job, store, claim)
+    try:
+        outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
+        store.record(claim, outcome.first(len(claim.cells)))
+        if checkpoint is not None:
+            checkpoint.remove()
+    except LeaseLostError:
+        pass  # another worker has the chunk, or the run is over; look what is next
+    except LandscapeError:
+        raise  # the database fails, and says so itself; the lease will expire
+    except (Exception, SystemExit, KeyboardInterrupt) as e:  # Ctrl-C does not reach a worker
+        if is_out_of_memory(e):
+            _give_back_smaller(store, claim, e)
+            return True
+        doubted = suspicious or not store.has_finished(job.study.name)
+        try:
+            all_raise = doubted and _raises_always(panel, cells, claim, train, pulse)
+        except LeaseLostError:
+            return False
+        if all_raise:
+            store.release(claim)
+            raise TrainingError(f"study '{job.study.name}', {_what_failed(claim, e, job)}") from e
+        store.set_aside(claim, f"raised {told(e)}")
+        return False
+    return True
+
+
+class _FarEnoughError(Exception):
+    """A training got further than the one that raised an exception."""
+
+
+def _raises_always(
+    panel: Panel,
+    cells: Sequence[Cell],
+    claim: Claim,
+    train: Callable[..., Outcome],
+    pulse: _Pulse,
+) -> bool:
+    """Whether the training raises an exception even where it hardly moves: no cell is to blame.
+
+    Args:
+        pulse: of the training that raised one.
+    """
+    still = Cell(min(panel.grid.alpha.values) * HARDLY, 0.0)
+    last = pulse.steps + 2  # what raises after a step does so before the next but one
+
+    def on_step() -> None:
+        pulse()
+        nonlocal last
+        last -= 1
+        if last < 0:
+            raise _FarEnoughError
+
+    try:
+        train(panel, [still] * len(cells), seed=claim.seed, on_step=on_step)
+    except _FarEnoughError:
+        return False
+    except LandscapeError:
+        raise
+    except (Exception, SystemExit, KeyboardInterrupt):
+        return True
+    return False
+
+
+def _checkpoint(
+    job: Job, store: Store, claim: Claim, cells: Sequence[Cell], device: str
+) -> Checkpoint | None:
+    """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
+    if job.checkpoints is None:
+        return None
+    study, panel = job.study, job.study.panel(claim.panel)
+    facts = (
+        *(study.task, job.identity.fingerprint, study.batch_size, study.error, study.options),
+        *(panel.model_dump_json(exclude={"grid"}), claim.seed),
+        *(job.engine, job.width, device.partition(":")[0], job.threads),
+        *(torch.__version__, version("landscape-study"), FORMAT),
+    )
+    key = hashlib.sha256(repr(facts).encode()).hexdigest()
+    path = checkpoint_path(Path(job.checkpoints), claim.chunk_id, len(cells))
+    group = Group(study.name, claim.panel, claim.seed, tuple(cells))
+    return Checkpoint(path, key, group=group, on_written=partial(store.went_on, claim))
+
+
+def _give_back_smaller(store: Store, claim: Claim, e: BaseException) -> None:
+    """What was too much for the memory is trained in halves; one cell that is, never."""
+    if len(claim.cells) > 1:
+        store.halve(claim)
+    else:
+        store.fail(claim, f"out of memory, alone: {first_line(e)}")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def is_out_of_memory(e: BaseException) -> bool:
+    """Whether the exception says that memory was not enough, of a GPU or of the host."""
+    told = "can't allocate memory" in str(e) or "not enough memory" in str(e)  # PyTorch's words
+    return isinstance(e, MemoryError | torch.OutOfMemoryError) or told
+
+
+def _filled_up(cells: Sequence[Cell], job: Job) -> Sequence[Cell]:
+    """The cells, with some of them twice if that spares tracing a chunk of another size."""
+    lacking = job.width - len(cells)
+    if ENGINES[job.engine].traced and 0 < lacking <= job.width // FILL_UP:
+        return [*cells, *[cells[-1]] * lacking]
+    return cells
+
+
+def _what_failed(claim: Claim, e: BaseException, job: Job) -> str:
+    """Which chunk failed with what, and where in the code."""
+    together = is_user_task(job.study.task) and ENGINES[job.engine].together
+    else_ = ", or try --engine referee, a plain loop" if together else ""
+    where = f"panel '{claim.panel}', seed {claim.seed}"
+    return f"{where}: {told(e)}: mend that and resume{else_}"
+
+
+def told(e: BaseException) -> str:
+    """What was raised, and where."""
+    frame = traceback.extract_tb(e.__traceback__)[-1]
+    return f"{type(e).__name__}: {e} ({frame.filename}, line {frame.lineno})"
+
+
+class _Pulse:
+    """Called at each training step: keeps the lease alive, and notices when nobody waits for it.
+
+    The beat follows the training, so that a worker that hangs loses its claim.
+    """
+
+    def __init__(self, job: Job, store: Store, claim: Claim) -> None:
+        self.job, self.store, self.claim = job, store, claim
+        self.steps = 0
+        self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
+
+    def __call__(self) -> None:
+        self.steps += 1
+        moment = time.time()
+        for act in self.acts:
+            act(moment)
+
+    def _parent(self) -> None:
+        _stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
+
+    def _run(self) -> None:
+        if not self.store.is_running(self.job.run_id):
+            self.store.release(self.claim)
+            raise LeaseLostError(f"run {self.job.run_id} is over")
+
+    def _beat(self) -> None:
+        self.store.beat(self.claim)
+
+
+class _Every:
+    """Does something every so many seconds of those at which it is called.
+
+    By the wall clock, which goes on while the machine sleeps, but may be set.
+    """
+
+    def __init__(self, every: float, act: Callable[[], None]) -> None:
+        self.every, self.act = every, act
+        self.last = time.time()
+
+    def __call__(self, moment: float) -> None:
+        if abs(moment - self.last) > self.every:
+            self.last = moment
+            self.act()
+
+
+def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
+    """End this process when the parent is gone: nobody would ever stop it."""
+    if job.parent is not None and os.getppid() != job.parent:
+        last_act()
+        os._exit(1)
+
+
+def _outlive_no_parent(job: Job) -> None:
+    """End this process soon after its parent, even where no training step comes to do so."""
+    while os.getppid() == job.parent:
+        time.sleep(POLL)
+    time.sleep(GRACE)
+    os._exit(1)

@@ -1,0 +1,21 @@
+"""Commands that are told to users, as remedies and as what to do next."""
+
+from __future__ import annotations
+
+import shlex
+
+from landscape_study.study.spec.study import Study
+
+
+def command_line(verb: str, study: Study, store: str, *options: str) -> str:
+    """The `landscape` command that does this with a study, to be pasted into a shell.
+
+    A task of a user's own is named again: user code is imported only where a user names it.
+
+    Args:
+        verb: the subcommand, which takes the study's name.
+        store: the database as a user names it.
+    """
+    task = ("--task", study.task) if ":" in study.task else ()
+    words = ["landscape", verb, study.name, *options, *task, "--store", store]
+    return shlex.join(words)

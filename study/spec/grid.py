@@ -1,0 +1,208 @@
+"""The α × λ grid of a panel: Axis, Cell and Grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.validation import Frozen
+
+MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
+MOST_VALUES = 1000  # of an axis
+ROUNDING = 1e-9  # relative difference of two values that nobody means
+
+End = Literal["low", "high"]
+SIDES = ("alpha-low", "alpha-high", "lambda-low", "lambda-high")  # of a grid
+
+
+class Axis(Frozen):
+    """The values of one hyperparameter, ascending and distinct; 0 stands for "none".
+
+    `base` is the multiplier that figures put into the axis title: ticks are values / base.
+    """
+
+    values: tuple[float, ...] = Field(strict=False)
+    base: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @classmethod
+    def log2(cls, base: float, first: int, last: int, *, zero: bool = False) -> Self:
+        """`base`·2^k for every whole k from `first` to `last`, and 0 if `zero`."""
+        return cls.model_validate({"base": base, "log2": [first, last], "zero": zero})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, data: Any) -> Any:
+        if isinstance(data, list | tuple):
+            return {"values": data}
+        if isinstance(data, dict) and "log2" in data:
+            return cls._expand(**data)
+        if not isinstance(data, dict | cls):
+            raise ValueError(
+                f"{data!r} is no axis: give a list such as [0.1, 0.05], "
+                "or a table such as { base = 0.1, log2 = [0, -10] }"
+            )
+        return data
+
+    @staticmethod
+    def _expand(log2: Any, base: Any = 1.0, zero: Any = False, **unknown: Any) -> dict[str, Any]:
+        """The values that `{ base, log2 = [first, last], zero }` stands for."""
+        whole = isinstance(log2, list) and len(log2) == 2 and all(type(k) is int for k in log2)
+        if not whole or any(abs(k) > MAX_EXPONENT for k in log2):
+            raise ValueError(f"log2 = {log2!r} is not a pair of whole exponents such as [0, -10]")
+        if isinstance(base, bool) or not isinstance(base, int | float) or not 0 < base < math.inf:
+            raise ValueError(f"base = {base!r} is not a positive number")
+        if not isinstance(zero, bool):
+            raise ValueError(f"zero = {zero!r} is neither true nor false")
+        if "values" in unknown:
+            raise ValueError("both values and log2: give one of them")
+        exponents = range(min(log2), max(log2) + 1)
+        try:
+            values = [0.0] * zero + [math.ldexp(base, k) for k in exponents]
+        except OverflowError as e:
+            raise ValueError(f"base = {base!r} with log2 = {log2!r} is beyond any number") from e
+        return {"values": values, "base": base, **unknown}
+
+    @field_validator("values")
+    @classmethod
+    def _distinct_numbers(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not values:
+            raise ValueError("no values: give at least one")
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"{len(values)} values are more than {MOST_VALUES}: give fewer")
+        for value in values:
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{value} is not a finite number of 0 or more")
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if repeated:
+            raise ValueError(f"{', '.join(map(str, repeated))} stands there more than once")
+        return _distinguishable(value + 0.0 for value in values)  # + 0.0 turns -0.0 into 0.0
+
+    @property
+    def positive(self) -> tuple[float, ...]:
+        """The values without 0."""
+        return tuple(value for value in self.values if value > 0)
+
+    def exponents(self) -> tuple[float, ...]:
+        """log2(value / base) of every positive value; whole for a grid of powers of two."""
+        # Mantissa and exponent apart: value / base itself can overflow.
+        mantissa, exponent = math.frexp(self.base)
+        parts = (math.frexp(value) for value in self.positive)
+        return tuple(math.log2(m / mantissa) + (k - exponent) for m, k in parts)
+
+    def union(self, other: Axis) -> Axis:
+        """All values of both, under this axis's base; its own where both differ by rounding."""
+        new = [value for value in other.values if not any(same(value, own) for own in self.values)]
+        return Axis(values=(*self.values, *new), base=self.base)
+
+    def extended(self, end: End, steps: int) -> Axis:
+        """With `steps` more values beyond one end, in the ratio of the last two there.
+
+        A single value goes on in factors of two; 0 stays. Powers of two stay exact.
+
+        Raises:
+            SpecError: no positive value to start from, or no sensible numbers left beyond.
+        """
+        if not self.positive:
+            raise SpecError("0 alone has no next value: give the axis a positive one first")
+        values = self.positive if end == "high" else self.positive[::-1]
+        last, before = values[-1], values[-2] if len(values) > 1 else None
+        if end == "high":
+            ratio = last / before if before else 2.0
+        else:
+            ratio = before / last if before else 2.0
+        with suppress(OverflowError, ValidationError):
+            powers = [ratio**k for k in range(1, steps + 1)]
+            new = [last * power if end == "high" else last / power for power in powers]
+            axis = Axis(values=(*self.values, *new), base=self.base)
+            outermost = axis.exponents()[-1 if end == "high" else 0]
+            if 0 not in new and abs(outermost) <= MAX_EXPONENT:
+                return axis
+        raise SpecError(
+            f"{steps} more values beyond {last:g} would leave what numbers can hold or exceed "
+            f"2^±{MAX_EXPONENT} of the base {self.base:g}: take fewer steps, or leave that side"
+        )
+
+    def to_toml(self) -> dict[str, Any]:
+        """As `{ base, log2, zero }` where that gives exactly these values, else as a list."""
+        if self.positive:
+            first, last = (round(k) for k in (self.exponents()[0], self.exponents()[-1]))
+            powers = {"base": self.base, "log2": [first, last], "zero": self.values[0] == 0}
+            with suppress(ValidationError):  # exponents out of range, or beyond the largest float
+                if Axis.model_validate(powers).values == self.values:
+                    return powers
+        return {"base": self.base, "values": list(self.values)}
+
+
+def same(a: float, b: float) -> bool:
+    """Whether two values are one to whoever wrote them, as 0.3 and 3 × 0.1 are."""
+    return math.isclose(a, b, rel_tol=ROUNDING)
+
+
+def _distinguishable(values: Iterable[float]) -> tuple[float, ...]:
+    """The values, ascending; of those that differ by rounding the one with the fewest digits."""
+    kept: list[float] = []
+    for value in sorted(values):
+        if kept and same(value, kept[-1]):
+            kept[-1] = min(kept[-1], value, key=lambda one: len(repr(one)))
+        else:
+            kept.append(value)
+    return tuple(kept)
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One (α, λ) of a panel: with a seed, one training run."""
+
+    alpha: float
+    lambda_: float
+
+
+class Grid(Frozen):
+    """The α × λ grid of a panel. α is positive; λ may be 0."""
+
+    alpha: Axis
+    lambda_: Axis = Field(alias="lambda")
+
+    @field_validator("alpha")
+    @classmethod
+    def _positive_alpha(cls, alpha: Axis) -> Axis:
+        if 0 in alpha.values:
+            raise ValueError("0 is no learning rate: nothing would be trained; leave it out")
+        return alpha
+
+    @property
+    def size(self) -> int:
+        """How many cells there are."""
+        return len(self.alpha.values) * len(self.lambda_.values)
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell, by ascending α, then ascending λ."""
+        return tuple(Cell(a, el) for a in self.alpha.values for el in self.lambda_.values)
+
+    def union(self, other: Grid) -> Grid:
+        """The smallest grid that holds the cells of both."""
+        return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))
+
+    def extended(self, side: str, steps: int) -> Grid:
+        """With `steps` more values beyond one of `SIDES`.
+
+        Raises:
+            SpecError: no such side, or nothing lies beyond it.
+        """
+        if side not in SIDES:
+            raise SpecError(f"unknown side '{side}': choose one of {', '.join(SIDES)}")
+        name, _, end = side.partition("-")
+        axis = self.alpha if name == "alpha" else self.lambda_
+        try:
+            longer = axis.extended("low" if end == "low" else "high", steps)
+        except SpecError as e:
+            raise SpecError(f"{side}: {e}") from e
+        if name == "alpha":
+            return Grid(alpha=longer, lambda_=self.lambda_)
+        return Grid(alpha=self.alpha, lambda_=longer)

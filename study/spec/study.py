@@ -1,0 +1,351 @@
+"""What the user asks for: Study, Panel and Grid, frozen, validated, to and from TOML.
+
+A study file reads as a person thinks of it:
+
+    name = "my-study"
+    task = "digits"
+    seeds = 3                                   # or a list: [0, 1, 2]
+    schedule = "cosine"                         # for every panel that names none
+    lambda = { base = 0.001, log2 = [-5, 4], zero = true }
+
+    [[panel]]
+    pair = "sgdw"
+    alpha = { base = 1.0, log2 = [0, -10] }     # 1, 1/2, …, 1/1024
+
+    [[panel]]
+    pair = "adamw"
+    alpha = [0.1, 0.05, 0.025]
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tomli_w
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from landscape_study.study.errors import SpecError, StudyMismatchError
+from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
+from landscape_study.study.spec.grid import Axis, Cell, Grid
+from landscape_study.study.spec.metric import METRICS, TOP5
+from landscape_study.study.spec.validation import Frozen, explain, parse_toml, read_toml
+
+__all__ = ["Axis", "Cell", "Grid", "Options", "Panel", "Study"]
+
+# What is more than this is a slip: it would be built before anybody could stop it.
+MOST_EPOCHS = 1_000_000
+MOST_SEEDS = 10_000
+MOST_CELLS = 1_000_000  # of a study, each with each seed
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
+
+
+FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule"]
+FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
+
+
+class Options(Frozen):
+    """What the update rules need besides α and λ. Defaults are the paper's."""
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # β1 of sgd
+    beta1: float = Field(default=0.9, ge=0, lt=1)  # of adam
+    beta2: float = Field(default=0.999, ge=0, lt=1)  # of adam
+    eps: float = Field(default=1e-8, gt=0, allow_inf_nan=False)  # of adam
+    decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
+    precision: Literal["float32", "float64"] = "float32"
+    bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
+    tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
+    channels_last: bool = False  # whether images lie in memory as [B, H, W, C]
+
+    @model_validator(mode="after")
+    def _roundings_of_float32(self) -> Options:
+        if self.precision == "float64" and (self.bf16 or self.tf32):
+            raise ValueError("bf16 and tf32 round float32: leave them out with float64")
+        return self
+
+
+def _schedule_by_name(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else value
+    if not isinstance(kind, str) or kind not in SCHEDULES:
+        raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
+    if value == "restarts":
+        raise ValueError('restarts need t_0: write { kind = "restarts", t_0 = 10 }')
+    return {"kind": kind} if isinstance(value, str) else value
+
+
+class Figure(Frozen):
+    """How the study is drawn where the command line says nothing else."""
+
+    kind: FigureKind = "heatmaps"
+    columns: int | None = Field(default=None, ge=1)  # axes in a row; None: by their number
+    metrics: tuple[str, ...] = Field(default=("test_error",), strict=False)  # of anytime curves
+    relative: bool = False  # whether the colours of each heatmap begin at its own best error
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*METRICS, TOP5)
+        unknown = [metric for metric in metrics if metric not in known]
+        if unknown or not metrics or len(set(metrics)) < len(metrics):
+            raise ValueError(f"{list(metrics)}: give some of {', '.join(known)}, each once")
+        return metrics
+
+
+class Panel(Frozen):
+    """One pair × schedule × budget on one grid: becomes one heatmap."""
+
+    name: str = ""  # the pair's name where none is given
+    pair: str
+    schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
+    epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
+    normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalizer)
+    grid: Grid
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            if "pair" in data:
+                data.setdefault("name", data["pair"])
+            axes = {key: data.pop(key) for key in ("alpha", "lambda") if key in data}
+            if axes:
+                data["grid"] = axes
+        return data
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        return _checked_name(name)
+
+    @field_validator("pair")
+    @classmethod
+    def _known_pair(cls, pair: str) -> str:
+        if pair not in PAIRS:
+            raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
+        return pair
+
+    def settings(self) -> dict[str, Any]:
+        """What a finished cell depends on besides α, λ and seed."""
+        return self.model_dump(exclude={"name", "grid"})
+
+    def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
+        axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
+        return self.model_dump(exclude={"grid"}) | axes | changes
+
+    def to_toml(self) -> dict[str, Any]:
+        """The panel's table in a study file."""
+        table = self.model_dump(exclude={"grid"}, exclude_none=True)
+        return table | {
+            "alpha": self.grid.alpha.to_toml(),
+            "lambda": self.grid.lambda_.to_toml(),
+        }
+
+
+def _checked_name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no name: use {NAME_RULE}")
+    return name
+
+
+def _seeds_from_count(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} seeds: give at least 1")
+        if value > MOST_SEEDS:
+            raise ValueError(f"more seeds than {MOST_SEEDS}: give fewer")
+        return tuple(range(value))
+    return value
+
+
+_INHERITED = ("schedule", "epochs", "normalized", "alpha", "lambda")
+
+
+class Study(Frozen):
+    """A name, a task, seeds and one or more panels."""
+
+    name: str
+    task: str
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
+        BeforeValidator(_seeds_from_count),
+        PlainSerializer(list),
+        Field(strict=False),
+    ] = (0,)
+    batch_size: int | None = Field(default=None, ge=1, le=10**9)  # None: the task's own
+    error: Literal["test_error", "top5_error"] = "test_error"  # the value of a cell
+    options: Options = Options()
+    figure: Figure = Figure()
+    panels: tuple[Panel, ...] = Field(alias="panel", strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:
+        """Hand the study's schedule, epochs, normalized, alpha and lambda to its panels."""
+        if not isinstance(data, dict):
+            return data
+        shared = {key: data[key] for key in _INHERITED if key in data}
+        data = {key: value for key, value in data.items() if key not in shared}
+        key = "panels" if "panels" in data else "panel"
+        panels = data.get(key)
+        if shared and isinstance(panels, list):
+            data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
+        return data
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        return _checked_name(name)
+
+    @field_validator("task")
+    @classmethod
+    def _plain_task(cls, task: str) -> str:
+        if not task.isprintable():
+            raise ValueError(f"{task!r} names no task: it holds unprintable characters")
+        return task
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise ValueError(f"{list(seeds)} are not distinct seeds such as [0, 1, 2]")
+        return tuple(sorted(seeds))
+
+    @field_validator("panels")
+    @classmethod
+    def _distinct_panels(cls, panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+        if not panels:
+            raise ValueError("no panels: give at least one [[panel]] with its pair")
+        names = [panel.name for panel in panels]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"{names.count(name)} panels are called '{name}': give each its own name"
+                )
+        return panels
+
+    @model_validator(mode="after")
+    def _not_too_many_cells(self) -> Study:
+        cells = len(self.seeds) * sum(panel.grid.size for panel in self.panels)
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
+        return self
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], where: str) -> Study:
+        """Validate `data`; `where` names its origin in errors.
+
+        Raises:
+            SpecError: naming each thing that is wrong.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as e:
+            raise SpecError(explain(e, where)) from e
+
+    @classmethod
+    def from_toml(cls, text: str, where: str) -> Study:
+        """Read a study from TOML; `where` names its origin in errors.
+
+        Raises:
+            SpecError: broken TOML (with its line) or an impossible study.
+        """
+        return cls.from_dict(parse_toml(text, where), where)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Study:
+        """Read a study file.
+
+        Raises:
+            SpecError: a file that cannot be read, or that holds no valid study.
+        """
+        return cls.from_dict(read_toml(path), str(path))
+
+    def to_toml(self) -> str:
+        """The study as TOML: `from_toml` gives an equal study."""
+        table = self.model_dump(exclude={"panels"}, exclude_none=True)
+        table["panel"] = [panel.to_toml() for panel in self.panels]
+        return tomli_w.dumps(table)
+
+    def panel(self, name: str) -> Panel:
+        """The panel called `name`.
+
+        Raises:
+            SpecError: there is none.
+        """
+        for panel in self.panels:
+            if panel.name == name:
+                return panel
+        known = ", ".join(panel.name for panel in self.panels)
+        raise SpecError(f"study '{self.name}' has no panel '{name}': it has {known}")
+
+    def change(self, **changes: Any) -> Study:
+        """A validated copy with some fields replaced; what panels have, `change_panels` does."""
+        unknown = changes.keys() - type(self).model_fields.keys()
+        if unknown:
+            raise TypeError(f"a study has no {', '.join(sorted(unknown))}")
+        return self.from_dict(dict(self) | changes, f"study '{self.name}'")
+
+    def change_panels(self, **changes: Any) -> Study:
+        """A validated copy with some fields of every panel replaced."""
+        return self.change(panels=[panel.changed(changes) for panel in self.panels])
+
+    def resolve(self, *, batch_size: int, epochs: int) -> Study:
+        """Fill what the study leaves to the task: its batch size and budget."""
+        panels = [dict(p) | {"epochs": p.epochs or epochs} for p in self.panels]
+        return self.change(batch_size=self.batch_size or batch_size, panels=panels)
+
+    def merge(self, asked: Study, where: str) -> Study:
+        """This stored study, grown by what `asked` adds: panels, seeds, grid values.
+
+        Panels that both have must agree in all that finished cells depend on; their grids
+        become the smallest grid that holds both. The study is drawn as `asked` says. `where`
+        names the database in errors.
+
+        Raises:
+            StudyMismatchError: `asked` would mix results that do not belong together.
+        """
+        for field in ("task", "batch_size", "error", "options"):
+            self._require_same(field, getattr(self, field), getattr(asked, field), where)
+        panels = {panel.name: panel for panel in self.panels}
+        for new in asked.panels:
+            old = panels.get(new.name)
+            if old is not None:
+                for field, value in old.settings().items():
+                    label = f"panel '{new.name}': {field}"
+                    self._require_same(label, value, new.settings()[field], where)
+                new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
+            panels[new.name] = new
+        seeds = tuple({*self.seeds, *asked.seeds})
+        return self.change(panels=tuple(panels.values()), seeds=seeds, figure=asked.figure)
+
+    def _require_same(self, label: str, stored: object, asked: object, where: str) -> None:
+        if stored != asked:
+            raise StudyMismatchError(
+                f"{where}: study '{self.name}' was run with {label} = {_plain(stored)}, "
+                f"this asks for {_plain(asked)}: choose another --name, or ask for the same"
+            )
+
+
+def _plain(value: object) -> str:
+    """A setting as a user would write it."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_plain(v)}" for k, v in value.items()) + " }"
+    return repr(value)

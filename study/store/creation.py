@@ -1,0 +1,157 @@
+"""Creating a study in the database: its row, its Optuna studies and trials, its chunks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+from optuna.distributions import FloatDistribution, distribution_to_json
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy.engine import Connection
+
+from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.store.optuna_tables import (
+    direction_table,
+    parameter_table,
+    study_attribute_table,
+    study_table,
+)
+from landscape_study.study.store.optuna_tables import trial_table as _trial
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import curve_table as _curve
+
+AT_ONCE = 500  # numbers in one statement
+
+Chunking = Callable[[Sequence[Cell]], Sequence[Sequence[Cell]]]
+
+
+def optuna_study_name(study: str, panel: str, seed: int) -> str:
+    """The Optuna study that holds the trials of a panel and seed."""
+    return f"{study}/{panel}/seed{seed}"
+
+
+def add_cells(
+    connection: Connection,
+    study_id: int,
+    study: Study,
+    panel: Panel,
+    seed: int,
+    chunking: Chunking,
+) -> int:
+    """Add what the panel lacks under one seed: Optuna study, trials, cells, chunks."""
+    optuna_study_id = _optuna_study(connection, study, panel, seed)
+    query = sa.select(_cell.c.alpha, _cell.c["lambda"])
+    known = {
+        Cell(alpha, lambda_)
+        for alpha, lambda_ in connection.execute(
+            query.where(_cell.c.optuna_study_id == optuna_study_id)
+        )
+    }
+    new = [cell for cell in panel.grid.cells() if cell not in known]
+    number = len(known)
+    for cells in chunking(new):
+        inserted = connection.execute(
+            _chunk.insert().values(study_id=study_id, panel=panel.name, seed=seed)
+        )
+        chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
+        _insert_cells(connection, panel, optuna_study_id, chunk_id, cells, number)
+        number += len(cells)
+    return len(new)
+
+
+def remove_lost(connection: Connection) -> None:
+    """Remove the cells whose trials somebody deleted in Optuna, so that they can be added again.
+
+    Optuna's dashboard deletes whole studies; the numbers of their trials are given away again.
+    """
+    has_trial = (_trial.c.trial_id == _cell.c.trial_id) & (
+        _trial.c.study_id == _cell.c.optuna_study_id
+    )
+    lost = sa.select(_cell.c.trial_id).where(~sa.exists().where(has_trial))
+    trials = connection.scalars(lost).all()
+    for table in (_curve, _cell):
+        for first in range(0, len(trials), AT_ONCE):
+            some = trials[first : first + AT_ONCE]
+            connection.execute(table.delete().where(table.c.trial_id.in_(some)))
+    if trials:
+        empty = ~sa.exists().where(_cell.c.chunk_id == _chunk.c.chunk_id)
+        connection.execute(_chunk.delete().where(empty))
+
+
+def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) -> int:
+    """Id of the Optuna study of a panel and seed, created if there is none."""
+    table = study_table
+    name = optuna_study_name(study.name, panel.name, seed)
+    found = connection.scalar(sa.select(table.c.study_id).where(table.c.study_name == name))
+    if found is not None:
+        return found
+    inserted = connection.execute(table.insert().values(study_name=name))
+    study_id = inserted.inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(
+        direction_table.insert().values(
+            study_id=study_id, direction=StudyDirection.MINIMIZE, objective=0
+        )
+    )
+    facts = {"task": study.task, "panel": panel.name, "seed": seed, **panel.settings()}
+    connection.execute(
+        study_attribute_table.insert(),
+        [
+            {"study_id": study_id, "key": key, "value_json": json.dumps(value)}
+            for key, value in facts.items()
+        ],
+    )
+    return study_id
+
+
+def _insert_cells(
+    connection: Connection,
+    panel: Panel,
+    optuna_study_id: int,
+    chunk_id: int,
+    cells: Sequence[Cell],
+    first_number: int,
+) -> None:
+    """Insert the cells of one new chunk as waiting Optuna trials with their parameters."""
+    inserted = connection.execute(
+        _trial.insert().returning(_trial.c.trial_id, sort_by_parameter_order=True),
+        [
+            {"number": first_number + i, "study_id": optuna_study_id, "state": TrialState.WAITING}
+            for i in range(len(cells))
+        ],
+    )
+    trial_ids = inserted.scalars().all()
+    alpha, lambda_ = panel.grid.alpha.values, panel.grid.lambda_.values
+    distributions = {
+        "alpha": distribution_to_json(FloatDistribution(alpha[0], alpha[-1], log=True)),
+        # A logarithmic distribution cannot hold 0, by which the study may yet grow.
+        "lambda": distribution_to_json(FloatDistribution(lambda_[0], lambda_[-1])),
+    }
+    values = [{"alpha": cell.alpha, "lambda": cell.lambda_} for cell in cells]
+    connection.execute(
+        parameter_table.insert(),
+        [
+            {
+                "trial_id": trial_id,
+                "param_name": name,
+                "param_value": params[name],
+                "distribution_json": distribution,
+            }
+            for trial_id, params in zip(trial_ids, values, strict=True)
+            for name, distribution in distributions.items()
+        ],
+    )
+    connection.execute(
+        _cell.insert(),
+        [
+            {
+                "trial_id": trial_id,
+                "optuna_study_id": optuna_study_id,
+                "chunk_id": chunk_id,
+                **params,
+            }
+            for trial_id, params in zip(trial_ids, values, strict=True)
+        ],
+    )

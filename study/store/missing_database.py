@@ -1,0 +1,85 @@
+"""What a database holds that may not be there yet; nothing is created by looking."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from landscape_study.study.errors import MissingStoreError
+from landscape_study.study.spec.study import Cell, Study
+from landscape_study.study.store import Store
+from landscape_study.study.training.engine_names import ENGINE_NAMES, engine_name
+
+
+def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
+    """How many cells a run of `study` would train, by panel, for each seed.
+
+    Args:
+        store: a database URL or path.
+        study: resolved.
+
+    Raises:
+        StudyMismatchError: the database holds a study of this name that differs.
+    """
+    settled: set[tuple[str, int, Cell]] = set()
+    with suppress(MissingStoreError), closing(Store(store)) as opened:
+        if study.name in opened.names():
+            study = opened.study(study.name).merge(study, opened.name)
+            settled = {
+                (row["panel"], row["seed"], Cell(row["alpha"], row["lambda"]))
+                for row in opened.cells(study.name)
+                if row["state"] in ("finished", "failed")
+            }
+    return {
+        panel.name: [
+            sum((panel.name, seed, cell) not in settled for cell in panel.grid.cells())
+            for seed in study.seeds
+        ]
+        for panel in study.panels
+    }
+
+
+@dataclass(frozen=True)
+class Begun:
+    """How the last run of a study trained it, which the bits of its results depend on."""
+
+    engine: str
+    width: int | None  # cells of a whole chunk; None: an older version did not say
+    workers: int
+    threads: int | None  # of each worker; None: it was not on this machine
+
+
+def how_begun(store: str, name: str) -> Begun | None:
+    """How the last run of a study went that is not finished: so that it repeats to the bit.
+
+    None where there is no such study or run.
+    """
+    with suppress(MissingStoreError), closing(Store(store)) as opened:
+        if name not in opened.names() or not opened.is_open(name):
+            return None
+        runs = [run["provenance"] for run in opened.runs(name)]
+        return _begun(runs[-1]) if runs else None
+    return None
+
+
+def _begun(facts: dict[str, Any]) -> Begun | None:
+    """What a run's provenance says; None where an older version did not say, or it was changed."""
+    is_here = (facts.get("host"), facts.get("cpus")) == (socket.gethostname(), os.cpu_count())
+    engine, devices, width = facts.get("engine"), facts.get("devices"), facts.get("width")
+    threads = facts.get("threads") if is_here else None
+    counts = [count for count in (width, threads) if count is not None]
+    if not isinstance(engine, str) or engine_name(engine) not in ENGINE_NAMES:
+        return None
+    if not isinstance(devices, list) or not all(type(count) is int for count in counts):
+        return None
+    return Begun(engine, width, len(devices), threads)
+
+
+def holds(store: str, name: str) -> bool:
+    """Whether there is a database that holds a study of this name."""
+    with suppress(MissingStoreError), closing(Store(store)) as opened:
+        return name in opened.names()
+    return False

@@ -1,0 +1,379 @@
+"""Reading progress, cells and curves back."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from landscape_study.study.errors import StoreError
+from landscape_study.study.printable import printable_facts
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store.columns import where_known
+from landscape_study.study.store.database import now
+from landscape_study.study.store.optuna_tables import trial_table as _trial
+from landscape_study.study.store.optuna_tables import value_table as _value
+from landscape_study.study.store.seals import cell_seal, curve_seal, holds, witness_seal
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import study_table as _study
+from landscape_study.study.store.tables import witness_table as _witness
+
+OF_ROW = ("witness_id", "study_id", "written")  # what a witness did not find
+_error = _value.c.value.label("test_error")
+
+
+@dataclass(frozen=True)
+class PanelProgress:
+    """How far a panel is, in cells over all seeds."""
+
+    panel: str
+    total: int
+    finished: int
+    diverged: int
+    failed: int
+    running: int
+    best: float | None  # lowest test error of one cell, percent
+    seconds: float  # worker time of the finished chunks
+
+
+@dataclass(frozen=True)
+class CellMean:
+    """What the finished seeds of one cell give so far."""
+
+    panel: str
+    alpha: float
+    lambda_: float
+    seeds: int  # finished ones
+    error: float  # test error, percent, mean over them
+    diverged: int  # how many of them diverged; they count in `error`
+
+
+@dataclass(frozen=True)
+class WorkerNow:
+    """A worker that holds a chunk."""
+
+    host: str
+    pid: int
+    device: str
+    panel: str
+    seed: int
+    cells: int
+    silent: float  # seconds since it last gave a sign of life
+    alive: bool  # whether its lease still holds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that was given up."""
+
+    panel: str
+    seed: int
+    alpha: float
+    lambda_: float
+    reason: str
+
+
+def is_running() -> sa.ColumnElement[bool]:
+    """Whether a worker holds the chunk under a living lease."""
+    held = (_chunk.c.state == "open") & _chunk.c.owner.is_not(None)
+    return held & (_chunk.c.expires > now())
+
+
+def progress(connection: Connection, name: str) -> list[PanelProgress]:
+    """How far each panel of the study is."""
+    counts = (
+        sa.select(
+            _chunk.c.panel,
+            sa.func.count().label("total"),
+            count(_chunk.c.state == "done").label("finished"),
+            count(_cell.c.diverged_epoch > 0).label("diverged"),
+            count(_chunk.c.state == "failed").label("failed"),
+            count(is_running()).label("running"),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .where(_study.c.name == name)
+        .group_by(_chunk.c.panel)
+        .order_by(sa.func.min(_chunk.c.chunk_id))
+    )
+    times = (
+        sa.select(_chunk.c.panel, _chunk.c.seconds)
+        .join(_study)
+        .where(_study.c.name == name, _chunk.c.seconds.is_not(None))
+    )
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for panel, took in connection.execute(times):
+        seconds[panel] += took
+    best: dict[str, float] = {}
+    for row in _finished(connection, name):
+        best[row["panel"]] = min(row["test_error"], best.get(row["panel"], math.inf))
+    return [
+        PanelProgress(**row, best=best.get(row["panel"]), seconds=seconds[row["panel"]])
+        for row in connection.execute(counts).mappings()
+    ]
+
+
+def _finished(connection: Connection, name: str) -> Iterator[RowMapping]:
+    """What the finished cells of the study ended with, each as it was recorded.
+
+    Raises:
+        StoreError: one was changed since.
+    """
+    query = (
+        sa.select(
+            *_identity(),
+            _error,
+            *(_cell.c.train_loss, _cell.c.test_loss, _cell.c.diverged_epoch),
+            where_known(connection, _cell.c.seal),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_study.c.name == name, _chunk.c.state == "done")
+    )
+    for row in connection.execute(query).mappings():
+        _require_sealed(name, row)
+        if row["test_error"] is not None:  # lost, before there were seals
+            yield row
+
+
+def is_sealed(row: RowMapping, error: Any) -> bool:
+    """Whether a row of a cell is what was recorded."""
+    place = row["panel"], row["seed"], row["alpha"], row["lambda"]
+    losses = row["train_loss"], row["test_loss"]
+    return holds(row["seal"], cell_seal(place, error, *losses, row["diverged_epoch"]))
+
+
+def _require_sealed(name: str, row: RowMapping) -> None:
+    if not is_sealed(row, row["test_error"]):
+        raise _changed(name, row)
+
+
+def _changed(name: str, row: RowMapping) -> StoreError:
+    where = f"panel '{row['panel']}', seed {row['seed']}, α = {row['alpha']:g}"
+    return StoreError(
+        f"study '{name}': the results of {where}, λ = {row['lambda']:g}, were changed since they "
+        f"were recorded: `landscape check {name}` says what else, and how to save the rest"
+    )
+
+
+def count_cells(connection: Connection, name: str) -> int:
+    """How many cells there are, whatever became of them."""
+    query = sa.select(sa.func.count()).select_from(_cell).join(_chunk).join(_study)
+    return connection.scalar(query.where(_study.c.name == name)) or 0
+
+
+def workers(connection: Connection, name: str) -> list[WorkerNow]:
+    """Who holds a chunk of the study, by host and process."""
+    cells = sa.select(sa.func.count()).where(_cell.c.chunk_id == _chunk.c.chunk_id)
+    where = _chunk.c.host, _chunk.c.pid, _chunk.c.device, _chunk.c.panel, _chunk.c.seed
+    query = (
+        sa.select(
+            *where,
+            cells.scalar_subquery(),
+            (now() - sa.func.coalesce(_chunk.c.beaten, now())),
+            _chunk.c.expires > now(),
+        )
+        .join_from(_chunk, _study)
+        .where(_study.c.name == name, _chunk.c.state == "open", _chunk.c.owner.is_not(None))
+        .order_by(*where)
+    )
+    return [WorkerNow(*row) for row in connection.execute(query)]
+
+
+def failures(connection: Connection, name: str) -> list[Failure]:
+    """The cells that were given up, and why."""
+    query = (
+        sa.select(*_identity(), _chunk.c.reason)
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .where(_study.c.name == name, _chunk.c.state == "failed")
+        .order_by(*_identity())
+    )
+    rows: Any = connection.execute(query)
+    return [Failure(*row) for row in rows]
+
+
+def means(connection: Connection, name: str) -> list[CellMean]:
+    """The mean over the finished seeds of every cell that has one, in no order."""
+    found: defaultdict[tuple[str, float, float], list[RowMapping]] = defaultdict(list)
+    for row in _finished(connection, name):
+        found[row["panel"], row["alpha"], row["lambda"]].append(row)
+    return [
+        CellMean(
+            *place,
+            seeds=len(rows),
+            error=statistics.fmean(row["test_error"] for row in rows),
+            diverged=sum(row["diverged_epoch"] > 0 for row in rows),
+        )
+        for place, rows in found.items()
+    ]
+
+
+def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Every cell of the study, one row each, by panel, seed, α and λ."""
+    state = sa.case(
+        (_chunk.c.state == "done", "finished"),
+        (_chunk.c.state == "failed", "failed"),
+        (is_running(), "running"),
+        else_="open",
+    )
+    in_chunk = (
+        sa.select(_cell.c.chunk_id, sa.func.count().label("size"))
+        .group_by(_cell.c.chunk_id)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            *_identity(),
+            state.label("state"),
+            _error,
+            *(_cell.c.test_loss, _cell.c.train_loss, _cell.c.diverged_epoch),
+            where_known(connection, _cell.c.seal),
+            (_chunk.c.seconds / in_chunk.c.size).label("seconds"),
+            _trial.c.number.label("trial"),
+            _chunk.c.attempts,
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(in_chunk, in_chunk.c.chunk_id == _chunk.c.chunk_id)
+        .join(_trial, _trial.c.trial_id == _cell.c.trial_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_study.c.name == name)
+        .order_by(*_identity())
+    )
+    found = []
+    for row in connection.execute(query).mappings():
+        if row["state"] == "finished":
+            _require_sealed(name, row)
+        found.append({key: value for key, value in row.items() if key != "seal"})
+    return found
+
+
+def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """The curves of all finished cells, one row per cell and metric."""
+    query = (
+        sa.select(
+            *_identity(),
+            *(_curve.c.metric, _curve.c.data, where_known(connection, _curve.c.seal)),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_curve, _curve.c.trial_id == _cell.c.trial_id)
+        .where(_study.c.name == name)
+        .order_by(*_identity(), _curve.c.metric)
+    )
+    found = []
+    for row in connection.execute(query).mappings():
+        facts = {key: value for key, value in row.items() if key not in ("data", "seal")}
+        place = row["panel"], row["seed"], row["alpha"], row["lambda"]
+        if not holds(row["seal"], curve_seal(place, row["metric"], row["data"])):
+            raise _changed(name, row)
+        found.append(facts | {"values": np.frombuffer(row["data"], "<f4")})
+    return found
+
+
+def facts(stored: object) -> dict[str, Any]:
+    """JSON facts that were stored as text, printable; none where that is broken."""
+    try:
+        found = json.loads(stored) if isinstance(stored, str) else None
+    except (ValueError, RecursionError):
+        return {}
+    return printable_facts(found) if isinstance(found, dict) else {}
+
+
+def witnesses(connection: Connection, study: Study) -> list[Witness]:
+    """The newest witness of each panel that has one, or the newest that disagrees.
+
+    A panel that was found to be wrong is not right since another of its cells agrees.
+    """
+    counts: dict[str, RowMapping] = {}
+    for row in witness_rows(connection, study.name):
+        known = counts.get(row["panel"])
+        if known is None or known["agrees"] or not row["agrees"]:
+            counts[row["panel"]] = row
+    return [_witness_of(counts[panel.name]) for panel in study.panels if panel.name in counts]
+
+
+def witness_rows(connection: Connection, name: str) -> Sequence[RowMapping]:
+    """The witnesses of a study that are what was recorded, oldest first."""
+    return [row for row, is_true in _witness_rows(connection, name) if is_true]
+
+
+def changed_witnesses(connection: Connection, name: str) -> int:
+    """How many witnesses of a study were changed since they were recorded."""
+    return sum(not is_true for _, is_true in _witness_rows(connection, name))
+
+
+def _witness_rows(connection: Connection, name: str) -> list[tuple[RowMapping, bool]]:
+    """All of them, and whether each is true; none where an older schema could not be upgraded."""
+    if not sa.inspect(connection).has_table(_witness.name):
+        return []
+    columns = [column for column in _witness.c if column.name != "seal"]
+    query = (
+        sa.select(*columns, where_known(connection, _witness.c.seal))
+        .join(_study)
+        .where(_study.c.name == name)
+        .order_by(_witness.c.written, _witness.c.witness_id)
+    )
+    found = [column.name for column in columns if column.name not in OF_ROW]
+    return [
+        (row, holds(row["seal"], witness_seal([row[part] for part in found])))
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def _witness_of(row: RowMapping) -> Witness:
+    return Witness(
+        panel=row["panel"],
+        seed=row["seed"],
+        alpha=row["alpha"],
+        lambda_=row["lambda"],
+        epochs=row["epochs"],
+        recorded=_or_nan(row["recorded"]),
+        found=_or_nan(row["found"]),
+        rounding=_or_nan(row["rounding"]),
+        agrees=row["agrees"],
+        why=row["why"],
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def seed_noise(connection: Connection, name: str) -> dict[str, float]:
+    """Standard deviation of the error between seeds, in points, by panel: median of the cells.
+
+    Panels without a cell that several seeds finished, none of them diverged, are left out.
+    """
+    errors: defaultdict[tuple[str, float, float], list[float]] = defaultdict(list)
+    for row in _finished(connection, name):
+        if row["diverged_epoch"] == 0:
+            errors[row["panel"], row["alpha"], row["lambda"]].append(row["test_error"])
+    spreads: defaultdict[str, list[float]] = defaultdict(list)
+    for (panel, _, _), values in errors.items():
+        if len(values) > 1:
+            spreads[panel].append(statistics.stdev(values))
+    return {panel: statistics.median(spread) for panel, spread in spreads.items()}
+
+
+def _identity() -> tuple[sa.Column[Any], ...]:
+    """The columns that tell cells apart."""
+    return _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]
+
+
+def count(condition: sa.ColumnElement[bool]) -> sa.Function[Any]:
+    """How many rows of a group fulfil the condition."""
+    return sa.func.sum(sa.case((condition, 1), else_=0))

@@ -1,0 +1,162 @@
+"""What every engine does: train the cells of a chunk step by step, and test them.
+
+Letters: K cells of the chunk, B batch, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from warnings import catch_warnings, filterwarnings
+
+import torch
+from torch import Tensor
+
+from landscape_study.study.spec.metric import TOP5, metrics_of
+from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.tasks.task import TaskProtocol
+
+Tensors = dict[str, Tensor]
+State = dict[str, Any]
+Run = Callable[..., Sequence[Tensor]]
+Shapes = tuple[torch.Size, ...]
+Key = tuple[str, Shapes]
+Libraries = Mapping[Key, str]
+
+
+PLAIN = Options()
+
+
+class Programs:
+    """What one worker has traced of one task, under one study's options, for chunk after chunk.
+
+    Attributes:
+        graphs: what is replayed, by its name and the shapes of its arguments.
+        libraries: names of those that are compiled already: they need not be traced to be found.
+        orders: in which the network draws random numbers, once it was looked at (see `drawing`).
+        do_without: called with why a graph cannot be compiled here, and is replayed as it is;
+            None where that is an error.
+    """
+
+    def __init__(
+        self,
+        libraries: Libraries | None = None,
+        do_without: Callable[[str], None] | None = None,
+    ) -> None:
+        self.graphs: dict[Key, Run] = {}
+        self.libraries = libraries or {}
+        self.do_without = do_without
+        self.orders: list[tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What an engine is to train: K cells of one pair.
+
+    Attributes:
+        task: with objects of its own where its functions keep state (see `own_copy`).
+    """
+
+    task: TaskProtocol
+    pair: str
+    cells: Sequence[Cell]
+    options: Options = PLAIN
+    device: str = "cpu"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of parameters, floating-point inputs and losses."""
+        dtype: torch.dtype = getattr(torch, self.options.precision)
+        return dtype
+
+
+class Engine(ABC):
+    """K networks in training, which all start as `task.network()` gives them.
+
+    It draws its random numbers from the generators of torch, numpy and Python, in the same order
+    as a plain loop over one network does.
+    """
+
+    traced = False  # whether each new number of cells costs time
+    together = True  # whether it trains many cells at once; else it is given one cell
+
+    def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
+        self.assignment = assignment
+        self.task, self.options = assignment.task, assignment.options
+        self.programs = programs or Programs()
+        self.metrics = metrics_of(self.task.classes)[1:]
+
+    @abstractmethod
+    def train(self, training: bool) -> None:
+        """Switch the networks to training, or to testing."""
+
+    @abstractmethod
+    def step(self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float) -> Tensor:
+        """One step of all cells on one batch, which is theirs to change; losses before it, [K].
+
+        Args:
+            eta: schedule multiplier.
+            lambda_scale: what λ of the cells is multiplied by (see `pairs.normalizer`).
+        """
+
+    @abstractmethod
+    def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:
+        """Per test metric its sum over the batch, [K]; errors are counts."""
+
+    @abstractmethod
+    def parameters(self) -> Tensors:
+        """Trained parameters by name, [K, …]."""
+
+    @abstractmethod
+    def buffers(self) -> Tensors:
+        """What else training may change of the networks' tensors, by name, [K, …]."""
+
+    @abstractmethod
+    def finite(self) -> Tensor:
+        """Whether all parameters of each cell are finite, [K]."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """All that the rest of the training depends on, but for random numbers, on the CPU."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Go on where that was the state."""
+
+    @classmethod
+    def part(cls, state: State, cells: Sequence[int]) -> State:
+        """A state as it would be had only some of the cells been trained; one cell is all."""
+        return state
+
+    def sums(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        """Per test metric its sum over the batch, [K], of outputs [K, B, C] and losses [K]."""
+        found = {
+            "test_loss": losses * len(targets),
+            "test_error": (outputs.argmax(dim=-1) != targets).sum(dim=-1),
+        }
+        if TOP5 in self.metrics:
+            five = outputs.topk(5, dim=-1).indices
+            found[TOP5] = (five != targets[:, None]).all(dim=-1).sum(dim=-1)
+        return tuple(found[metric] for metric in self.metrics)
+
+    def laid_out(self, inputs: Tensor) -> Tensor:
+        """A batch as it is to lie in memory."""
+        if self.options.channels_last and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def autocast(self) -> torch.autocast:
+        """The roundings of the study's options."""
+        kind = self.assignment.device.partition(":")[0]
+        return torch.autocast(kind, torch.bfloat16, enabled=self.options.bf16)
+
+
+@contextmanager
+def quiet_fallbacks() -> Iterator[None]:
+    """Without torch's warning that vmap does an operation (LSTM, attention) cell by cell."""
+    with catch_warnings():
+        filterwarnings("ignore", message="There is a performance drop")
+        yield
