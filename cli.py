@@ -23,8 +23,8 @@ import landscape_study.landscapes  # noqa: F401 - found here, before a user's fi
 from landscape_study.study.environment.interruption import exit_code, interruptible
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.printable import printable_lines, without_secrets
+from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.metric import METRICS, TOP5
-from landscape_study.study.training.engine_names import ENGINE_NAMES, engine_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -779,10 +779,11 @@ def data(name: str | None) -> None:
 @main.command()
 def pairs() -> None:
     """List the optimizer/regularization pairs."""
-    from landscape_study.study.pairs.optimizer import PAIRS, WHERE
+    from landscape_study.study.pairs.placements import PLACEMENTS
+    from landscape_study.study.pairs.registry import PAIRS
 
     for pair in PAIRS.values():
-        click.echo(f"{pair.name:12} {pair.title:28} {WHERE[pair.where]}")
+        click.echo(f"{pair.name:12} {pair.title:28} {PLACEMENTS[pair.placement]}")
 
 
 @main.command()

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from benchmarks.loop import create_studies, make_storage
-from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store import optuna_study_name
 from landscape_study.study.tasks import load_task
 from landscape_study.study.tasks.task import Data, TaskProtocol

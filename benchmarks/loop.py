@@ -22,7 +22,8 @@ import optuna
 import torch
 from torch import Tensor, nn
 
-from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store import optuna_study_name
 from landscape_study.study.tasks import load_task
 from landscape_study.study.tasks.task import TaskProtocol

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.limit import step_flops
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.cost import Setting
 from landscape_study.study.spec.grid import Axis, Grid
-from landscape_study.study.spec.study import Options, Panel, Study
+from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import load_task
 from landscape_study.study.tasks.task import Data
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import settings
 from platformdirs import user_cache_path
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import METRICS
-from landscape_study.study.spec.study import Axis, Cell, Grid, Options, Panel, Study
+from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Store
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from landscape_study.cli import main
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.request import Changes, requested_study

@@ -13,7 +13,7 @@ import pytest
 from landscape_study.cli import main
 from landscape_study.landscapes.reporting.phrases import with_interval
 from landscape_study.landscapes.statistics.separability import separability
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.planning.plan import make_plan
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.presets import PRESETS, load_preset

@@ -57,7 +57,7 @@ def landscape(
     folder: Path, *arguments: str, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in the folder; a variable that is None is not set."""
-    variables = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONSAFEPATH": "1"} | environment
+    variables = os.environ | {"PYTHONPATH": str(ROOT / "src")} | environment
     return subprocess.run(
         [*LANDSCAPE, *arguments],
         cwd=folder,

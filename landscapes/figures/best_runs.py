@@ -10,8 +10,7 @@ import pandas as pd
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.style import ticks
 from landscape_study.landscapes.reading.landscape import top_cells
-from landscape_study.landscapes.reading.panels import PanelData
-from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reading.panels import PanelData, doubtful, unfinished
 from landscape_study.landscapes.statistics.restarts import End, Run
 from landscape_study.study.spec.study import Cell, Panel
 
@@ -71,7 +70,7 @@ def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
     found = []
     for one in panels:
         if one.landscape.doubtful:
-            found.append(f"{phrases.doubtful(one.title)}.")
+            found.append(f"{doubtful(one.title)}.")
         finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
         if not finished:
             found.append(f"{one.title}: nothing finished yet.")
@@ -79,7 +78,7 @@ def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
         if not top_cells(one.landscape, 1):
             found.append(f"{one.title}: every finished cell diverged.")
         if finished < total:
-            found.append(f"{phrases.unfinished(one.title, finished, total)}.")
+            found.append(f"{unfinished(one.title, finished, total)}.")
     return tuple(found)
 
 

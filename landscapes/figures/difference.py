@@ -17,13 +17,12 @@ from landscape_study.landscapes.figures.heatmap_record import (
     SPAN,
     TOP,
     HeatmapRecord,
-    RowCol,
     color_scale,
     doubt_phrases,
     heatmap_record,
 )
 from landscape_study.landscapes.figures.style import INK, NotebookFigure
-from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError

@@ -41,7 +41,6 @@ from landscape_study.landscapes.figures.heatmap_record import (
     TOP,
     HeatmapRecord,
     HeatmapsRecord,
-    RowCol,
     heatmap_record,
     heatmaps_record,
 )
@@ -53,7 +52,7 @@ from landscape_study.landscapes.figures.sizes import (
     subplots,
 )
 from landscape_study.landscapes.figures.style import FAINT, INK, colormap
-from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import METRICS, alpha_title, lambda_title, ticks
-from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
@@ -26,8 +26,6 @@ GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
 ROWS = 4  # of axes on a page of paper
 BAR = 0.9  # inches of the colour bar on the screen
-
-RowCol = tuple[int, int]
 
 
 @dataclass(frozen=True)

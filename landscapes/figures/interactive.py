@@ -16,11 +16,10 @@ from landscape_study.landscapes.figures.heatmap_record import (
     SPAN,
     TOP,
     HeatmapRecord,
-    RowCol,
     heatmaps_record,
 )
 from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
-from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import ERROR_NAMES
 from landscape_study.study.spec.study import Axis

@@ -15,8 +15,8 @@ from landscape_study.landscapes.figures.schedule_figure import plot_schedules
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.reading.frames import curves_frame
-from landscape_study.landscapes.reading.landscape import Landscape
-from landscape_study.landscapes.reading.panels import reference_panels, study_panels
+from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reference import reference_panels
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.study import Figure as FigureSpec
 from landscape_study.study.spec.study import FigureKind, Study
@@ -30,16 +30,6 @@ OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, whi
     "anytime": ("metric",),
     "schedule": (),
 }
-
-
-def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
-    """The landscapes of a study's panels, in its order; of the named ones only, if any are.
-
-    Raises:
-        UsageError: the database holds no such study.
-        SpecError: the study has no such panel.
-    """
-    return [one.landscape for one in study_panels(store, name, panels)]
 
 
 def require_options(kind: FigureKind, **options: Any) -> None:

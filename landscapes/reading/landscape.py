@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from landscape_study.study.errors import UsageError
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import marked
 from landscape_study.study.spec.study import Axis, Panel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+RowCol = tuple[int, int]  # of a cell: its α and its λ, ascending from 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,7 @@ class Landscape:
     """The finished table of a panel. Its arrays are read-only."""
 
     title: str
-    pair: str  # key of pairs.optimizer.PAIRS
+    pair: str  # key of pairs.registry.PAIRS
     alpha: Axis
     lambda_: Axis
     error: Floats  # [A, L] percent, mean over seeds; NaN where no seed finished
@@ -122,7 +123,7 @@ def title(panel: Panel) -> str:
     own = panel.name.removeprefix(pair.name)
     name = pair.title
     restarts = panel.normalized and panel.schedule.kind == "restarts"
-    if restarts and pair.where == "decoupled":
+    if restarts and pair.placement == "decoupled":
         own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
     own = re.sub(r"[-_]+", " ", own.lstrip("-_.+"))
     return f"{name}, {own}" if own else name

@@ -10,10 +10,8 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
-from landscape_study.landscapes.reference import reference_frame, reference_landscapes
-from landscape_study.study.errors import UsageError
-from landscape_study.study.pairs.optimizer import PAIRS
-from landscape_study.study.records.witness_record import marked
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.study import Panel
 from landscape_study.study.store import Store
 
@@ -59,21 +57,14 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
     ]
 
 
-def reference_panels(name: str, pairs: Sequence[str] = ()) -> list[PanelData]:
-    """The panels of a published figure; those of the named pairs only, if any are.
+def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
+    """The landscapes of a study's panels, in its order; of the named ones only, if any are.
 
     Raises:
-        UsageError: there is no such reference, or it has none of these pairs.
+        UsageError: the database holds no such study.
+        SpecError: the study has no such panel.
     """
-    cells = reference_frame(name)
-    found = [
-        PanelData(f"{name}/{one.pair}", one, cells[cells["pair"] == one.pair])
-        for one in reference_landscapes(name, pairs)
-    ]
-    if not found:
-        known = ", ".join(dict.fromkeys(cells["pair"]))
-        raise UsageError(f"reference '{name}' has no panel of {', '.join(pairs)}: it has {known}")
-    return found
+    return [one.landscape for one in study_panels(store, name, panels)]
 
 
 def alike(panels: Sequence[PanelData]) -> Iterator[tuple[PanelData, PanelData]]:
@@ -92,3 +83,13 @@ def _differences(one: Panel, other: Panel) -> float:
         return float("inf")
     first, second = one.settings(), other.settings()
     return sum(first[key] != second[key] for key in first)
+
+
+def unfinished(title: str, finished: int, total: int) -> str:
+    """That cells of a panel are missing."""
+    return f"{title}: {finished} of {total} cells have finished; the numbers may change"
+
+
+def doubtful(title: str) -> str:
+    """That the witness of a panel disagrees; the title is marked."""
+    return f"{title}: {DOUBT}"

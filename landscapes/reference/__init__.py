@@ -15,8 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
+from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.study import Panel
 
@@ -63,6 +64,23 @@ def reference_landscapes(name: str, pairs: Sequence[str] = ()) -> list[Landscape
     own = [pair for pair in dict.fromkeys(cells["pair"]) if not pairs or pair in pairs]
     drawn = [landscape(cells, _panel(cells[cells["pair"] == pair], pair)) for pair in own]
     return [replace(one, title=f"{one.title}, paper", panel="") for one in drawn]
+
+
+def reference_panels(name: str, pairs: Sequence[str] = ()) -> list[PanelData]:
+    """The panels of a published figure; those of the named pairs only, if any are.
+
+    Raises:
+        UsageError: there is no such reference, or it has none of these pairs.
+    """
+    cells = reference_frame(name)
+    found = [
+        PanelData(f"{name}/{one.pair}", one, cells[cells["pair"] == one.pair])
+        for one in reference_landscapes(name, pairs)
+    ]
+    if not found:
+        known = ", ".join(dict.fromkeys(cells["pair"]))
+        raise UsageError(f"reference '{name}' has no panel of {', '.join(pairs)}: it has {known}")
+    return found
 
 
 def circled_cells(name: str, pair: str) -> list[tuple[float, float]]:

@@ -14,10 +14,11 @@ from landscape_study.landscapes.figures.style import save
 from landscape_study.landscapes.reading.panels import (
     PanelData,
     alike,
-    reference_panels,
+    doubtful,
     study_panels,
+    unfinished,
 )
-from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.reporting.verdict_tables import (
     comparison_table,
     moves_table,
@@ -63,10 +64,10 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
 def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
     finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
-    doubt = [phrases.doubtful(one.label)] if one.landscape.doubtful else []
+    doubt = [doubtful(one.label)] if one.landscape.doubtful else []
     return [
         *doubt,
-        *([phrases.unfinished(one.label, finished, total)] if finished < total else []),
+        *([unfinished(one.label, finished, total)] if finished < total else []),
     ]
 
 

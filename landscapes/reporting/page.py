@@ -29,12 +29,13 @@ from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.figures.style import INK, svg, ticks, write_file
+from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
 from landscape_study.landscapes.reporting.sentences import GRIDS, figure_lines
-from landscape_study.landscapes.statistics.recommendation import draw_paths, typical_paths
+from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.spec.metric import ERROR_NAMES
 from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store

@@ -6,7 +6,7 @@ import math
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
-from landscape_study.study.records.witness_record import DOUBT, Witness
+from landscape_study.study.records.witness_record import Witness
 
 UNKNOWN = "–"
 STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
@@ -64,16 +64,6 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
     """The value, and its interval where it is known: "−0.88 (−0.90 to −0.85)"."""
     known = interval(estimate, digits)
     return number(estimate.value, digits) + (f" ({known})" if known else "")
-
-
-def unfinished(title: str, finished: int, total: int) -> str:
-    """That cells of a panel are missing."""
-    return f"{title}: {finished} of {total} cells have finished; the numbers may change"
-
-
-def doubtful(title: str) -> str:
-    """That the witness of a panel disagrees; the title is marked."""
-    return f"{title}: {DOUBT}"
 
 
 def witnessed(

@@ -12,7 +12,13 @@ import numpy as np
 from landscape_study.landscapes.figures.curves import cell_label
 from landscape_study.landscapes.figures.style import ticks
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
-from landscape_study.landscapes.reading.panels import PanelData, alike, study_panels
+from landscape_study.landscapes.reading.panels import (
+    PanelData,
+    alike,
+    doubtful,
+    study_panels,
+    unfinished,
+)
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.sentences import GRIDS
 from landscape_study.landscapes.statistics.comparison import Comparison, compare
@@ -136,7 +142,7 @@ class PanelReport:
         if self.witness is None or self.witness.agrees:
             return ""
         return (
-            f"{phrases.doubtful(self.title)} ({self.witness.why}). Do not rely on it: train it "
+            f"{doubtful(self.title)} ({self.witness.why}). Do not rely on it: train it "
             "with --engine referee under another --name."
         )
 
@@ -244,7 +250,7 @@ def _warnings(
     for report in reports:
         failed = progress[report.panel.name].failed
         if report.finished < report.total:
-            found.append(f"{phrases.unfinished(report.title, report.finished, report.total)}.")
+            found.append(f"{unfinished(report.title, report.finished, report.total)}.")
         if failed:
             found.append(f"{report.title}: {failed} cells failed.")
         if report.diverged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from landscape_study.landscapes.figures.study_figure import study_landscapes
+from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT

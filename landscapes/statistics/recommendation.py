@@ -8,15 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import patheffects
-from matplotlib.axes import Axes
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord, RowCol
-from landscape_study.landscapes.figures.style import INK, TICK
-from landscape_study.landscapes.reading.landscape import Floats, Landscape, top_cells
+from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
 from landscape_study.landscapes.statistics.separability import SPAN
-
-PATH_COLORS = ("#E69F00", "#D55E00", "#56B4E9")  # Okabe & Ito; told apart by colour-blind eyes
 
 
 @dataclass(frozen=True)
@@ -122,45 +116,3 @@ def typical_paths(paths: tuple[TuningPath, ...]) -> tuple[TuningPath, ...]:
         return ()
     places = (0, len(paths) // 2, len(paths) - 1)
     return tuple(dict.fromkeys(paths[place] for place in places))
-
-
-def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -> Axes:
-    """Draw paths onto the heatmap of `record`: along the row, then along the column.
-
-    Each starts at the left of its row and ends in an arrow; right of the row stands its cost.
-    """
-    outline = [patheffects.withStroke(linewidth=3.2, foreground="white")]
-    right = ax.get_xlim()[1]
-    for path, color in zip(paths, PATH_COLORS, strict=False):
-        x, y = record.center(path.turn)
-        end = record.center(path.end)
-        first = record.center((path.start, 0))[0] - 0.5
-        ax.plot([first, x], [y, y], color=color, linewidth=1.8, path_effects=outline, gid="path")
-        ax.annotate(
-            "",
-            xy=end,
-            xytext=(x, y),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": color,
-                "linewidth": 1.8,
-                "shrinkA": 0,
-                "shrinkB": 3,
-                "path_effects": outline,
-            },
-            gid="path",
-        )
-        ax.plot(*end, "o", color=color, markersize=4.5, path_effects=outline, gid="path")
-        ax.annotate(
-            f"+{path.cost:.2f}",
-            xy=(right, y),
-            xytext=(3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=TICK,
-            color=INK,
-            fontweight="bold",
-            annotation_clip=False,
-            gid="cost",
-        )
-    return ax

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.registry import PAIRS
 
 NOISE = 2.0  # standard errors of a difference that is called clear
 NO_DIFFERENCE = "no clear difference"

@@ -26,8 +26,9 @@ from landscape_study.study.agreement.observation import (
     stacked,
 )
 from landscape_study.study.errors import TaskError, first_line
-from landscape_study.study.pairs.optimizer import PAIRS
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import memory_of
 from landscape_study.study.training.engines import ENGINES, Programs

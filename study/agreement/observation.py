@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.grid import Axis, Grid
-from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import Data, TaskProtocol
 from landscape_study.study.training.checkpoint import State

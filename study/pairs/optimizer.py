@@ -1,133 +1,21 @@
-"""The optimizer/regularization pairs: an update rule composed with where λ enters.
+"""A pair at work on the stacked parameters of a chunk.
 
-Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019),
-Algorithms 1 (SGD with momentum) and 2 (Adam).
-
-Shapes: K cells, P parameters of one cell. All state is stacked and flat, [K, P]; α and λ are
-columns, [K, 1], so that every cell of a chunk has its own. With g the gradient at
-θ_old = θ_{t-1}, t counted from 1, α the learning rate and η_t the schedule multiplier:
-
-    sgd     m = β1·m + η_t·α·g                               θ = θ_old − m − decay
-    adam    m = β1·m + (1−β1)·g,  v = β2·v + (1−β2)·g²       θ = θ_old − η_t·α·m̂/(√v̂+ε) − decay
-
-    l2         g ← g + λ·θ_old before the moments;  decay = 0
-    decoupled  decay = η_t·λ·θ_old           λ is never multiplied by α (the paper's rule)
-    scaled     decay = η_t·α·λ·θ_old         the convention of torch.optim.AdamW
-
-Adding an update rule is adding a class to `RULES`; it gets all three regularizations.
+Shapes: K cells, P parameters of one cell; see `pairs.rules` and `pairs.placements`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
+
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import Pair
+from landscape_study.study.pairs.rules import RULES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from landscape_study.study.spec.study import Options
-
 TensorFunction = Callable[..., Any]  # of tensors, to a tuple of tensors
-
-Where = Literal["l2", "decoupled", "scaled"]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An optimizer/regularization pair: which update rule, and where λ enters."""
-
-    name: str
-    rule: str  # key of RULES
-    where: Where
-    title: str  # how figures name it
-
-
-class Rule(Protocol):
-    """An update rule: turns the gradients of K cells into updates, by moments that it advances.
-
-    Attributes:
-        moments: how many tensors [K, P] it keeps; they start from 0.
-    """
-
-    moments: int
-
-    def __init__(self, options: Options) -> None: ...
-
-    def corrections(self, t: int) -> tuple[float, ...]:
-        """The numbers of step `t` (from 1) that are the same for all cells."""
-        ...
-
-    def update(
-        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
-    ) -> Tensor:
-        """Advance the moments in place by gradient `g` [K, P]; return what θ loses, [K, P].
-
-        `rate` is η_t·α, [K, 1]; `corrections` are those of the step, each [].
-        """
-        ...
-
-
-class SGD:
-    """SGD with momentum β1 (Algorithm 1, lines 6 to 9): m = β1·m + η_t·α·g."""
-
-    moments = 1
-
-    def __init__(self, options: Options) -> None:
-        self.beta1 = options.momentum
-
-    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
-        return ()
-
-    def update(  # noqa: D102
-        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
-    ) -> Tensor:
-        (m,) = moments
-        return m.mul_(self.beta1).addcmul_(g, rate)
-
-
-class Adam:
-    """Adam (Algorithm 2, lines 6 to 12): η_t·α·m̂/(√v̂ + ε), with bias-corrected moments."""
-
-    moments = 2
-
-    def __init__(self, options: Options) -> None:
-        self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
-
-    def corrections(self, t: int) -> tuple[float, ...]:
-        """What m is divided by, and what √v is divided by."""
-        return 1 - self.beta1**t, math.sqrt(1 - self.beta2**t)
-
-    def update(  # noqa: D102
-        self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
-    ) -> Tensor:
-        (m, v), (of_m, of_v) = moments, corrections
-        m.mul_(self.beta1).add_(g, alpha=1 - self.beta1)
-        v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-        denominator = v.sqrt().div_(of_v).add_(self.eps)
-        return (m / denominator).mul_(rate / of_m)
-
-
-RULES: dict[str, type[Rule]] = {"sgd": SGD, "adam": Adam}
-
-PAIRS: dict[str, Pair] = {
-    pair.name: pair
-    for pair in (
-        Pair("sgd", "sgd", "l2", "SGD + L2"),
-        Pair("sgdw", "sgd", "decoupled", "SGDW"),
-        Pair("sgdw-torch", "sgd", "scaled", "SGDW (λ scaled by α)"),
-        Pair("adam", "adam", "l2", "Adam + L2"),
-        Pair("adamw", "adam", "decoupled", "AdamW"),
-        Pair("adamw-torch", "adam", "scaled", "AdamW (torch: λ scaled by α)"),
-    )
-}
-
-WHERE: dict[Where, str] = {
-    "l2": "λ·θ joins the gradient",
-    "decoupled": "θ decays by η·λ·θ, never multiplied by α",
-    "scaled": "θ decays by η·α·λ·θ, as torch.optim.AdamW",
-}
 
 
 class PairOptimizer:
@@ -160,7 +48,7 @@ class PairOptimizer:
         widths: Sequence[int] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
-        self.where = pair.where
+        self.placement = pair.placement
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1]
         self.lambda_ = lambda_[:, None] if decays is None else lambda_[:, None] * decays
@@ -190,8 +78,8 @@ class PairOptimizer:
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
         rate = eta * self.alpha
         decay = lambda_scale * self.lambda_
-        if self.where != "l2":
-            decay = decay * (eta if self.where == "decoupled" else rate)
+        if self.placement != "l2":
+            decay = decay * (eta if self.placement == "decoupled" else rate)
         if all(moved) and len(set(self.steps)) == 1:
             self._run(self.theta, g, rate, decay, *self.moments, *self._corrections(self.steps[0]))
             return
@@ -223,18 +111,10 @@ class PairOptimizer:
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""
         moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
-        if self.where == "l2":
+        if self.placement == "l2":
             g = g.addcmul(theta, decay)
         else:
             # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
             theta.addcmul_(theta, decay, value=-1)
         theta.sub_(self.rule.update(g, rate, moments, corrections))
         return ()
-
-
-def normalizer(batch_size: int, examples: int, epochs: float) -> float:
-    """The factor from λ_norm to λ: √(b/(B·T)), paper section 3 (normalized weight decay).
-
-    b = `batch_size`, B = `examples` in the training set, T = `epochs` of the current cycle.
-    """
-    return math.sqrt(batch_size / (examples * epochs))

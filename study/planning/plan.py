@@ -30,6 +30,7 @@ from landscape_study.study.planning.layout import (
     room,
 )
 from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.engine_names import engine_name
 from landscape_study.study.spec.metric import TOP5_CLASSES, metrics_of
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.missing_database import Begun, how_begun, missing_cells
@@ -37,7 +38,6 @@ from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, TaskProtocol, identify
-from landscape_study.study.training.engine_names import engine_name
 from landscape_study.study.training.engines import ENGINES
 from landscape_study.study.training.engines.base import Libraries
 

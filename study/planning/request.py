@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.spec.study import Panel, Study
-from landscape_study.study.spec.validation import parse_value
 from landscape_study.study.tasks import is_user_task, load_task
+from landscape_study.study.validation import parse_value
 
 if TYPE_CHECKING:
     from landscape_study.study.store import Store

@@ -22,10 +22,11 @@ import torch
 
 from landscape_study.study.agreement.permission import Watch, no_watch
 from landscape_study.study.errors import LandscapeError
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import metrics_of
-from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.training.arithmetic import worker_arithmetic

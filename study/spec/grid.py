@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from landscape_study.study.errors import SpecError
-from landscape_study.study.spec.validation import Frozen
+from landscape_study.study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
 MOST_VALUES = 1000  # of an axis

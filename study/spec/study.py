@@ -35,13 +35,14 @@ from pydantic import (
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, TOP5
-from landscape_study.study.spec.validation import Frozen, explain, parse_toml, read_toml
+from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
-__all__ = ["Axis", "Cell", "Grid", "Options", "Panel", "Study"]
+__all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
 
 # What is more than this is a slip: it would be built before anybody could stop it.
 MOST_EPOCHS = 1_000_000
@@ -54,26 +55,6 @@ NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or d
 
 FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule"]
 FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
-
-
-class Options(Frozen):
-    """What the update rules need besides α and λ. Defaults are the paper's."""
-
-    momentum: float = Field(default=0.9, ge=0, lt=1)  # β1 of sgd
-    beta1: float = Field(default=0.9, ge=0, lt=1)  # of adam
-    beta2: float = Field(default=0.999, ge=0, lt=1)  # of adam
-    eps: float = Field(default=1e-8, gt=0, allow_inf_nan=False)  # of adam
-    decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
-    precision: Literal["float32", "float64"] = "float32"
-    bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
-    tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
-    channels_last: bool = False  # whether images lie in memory as [B, H, W, C]
-
-    @model_validator(mode="after")
-    def _roundings_of_float32(self) -> Options:
-        if self.precision == "float64" and (self.bf16 or self.tf32):
-            raise ValueError("bf16 and tf32 round float32: leave them out with float64")
-        return self
 
 
 def _schedule_by_name(value: Any) -> Any:

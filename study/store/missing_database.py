@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from landscape_study.study.errors import MissingStoreError
+from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
-from landscape_study.study.training.engine_names import ENGINE_NAMES, engine_name
 
 
 def missing_cells(store: str, study: Study) -> dict[str, list[int]]:

@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landscape_study.study.pairs.optimizer import normalizer
+from landscape_study.study.pairs.normalization import normalizer
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import TOP5, metrics_of
-from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.randomness import (
     AUGMENTATION,
     Stream,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from landscape_study.study.pairs.optimizer import Pair
+from landscape_study.study.pairs.registry import Pair
 from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import Around, FusedOptimizer, engine_with, update_with
 from tests.faults.fault import Fault
@@ -83,14 +83,14 @@ def weights_in_single_precision(go: Around, optimizer: FusedOptimizer, *step: An
 
 
 def decay_before_the_gradient(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
-    if optimizer.where == "decoupled":
-        optimizer.where = "l2"
+    if optimizer.placement == "decoupled":
+        optimizer.placement = "l2"
     go(*step)
 
 
 def decay_times_alpha(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
-    if optimizer.where == "decoupled":
-        optimizer.where = "scaled"
+    if optimizer.placement == "decoupled":
+        optimizer.placement = "scaled"
     go(*step)
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from landscape_study.landscapes.reading.landscape import landscape
-from landscape_study.landscapes.reading.panels import PanelData, alike, reference_panels
-from landscape_study.landscapes.reference import reference_frame
+from landscape_study.landscapes.reading.panels import PanelData, alike
+from landscape_study.landscapes.reference import reference_frame, reference_panels
 from landscape_study.landscapes.statistics.comparison import compare
 from landscape_study.landscapes.statistics.optimum import moves, optimum
 from landscape_study.study.errors import UsageError

@@ -9,13 +9,14 @@ import optuna
 import pandas as pd
 import pytest
 
-from landscape_study.landscapes.figures.study_figure import study_figure, study_landscapes
+from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.reading.frames import (
     CELL_COLUMNS,
     CURVE_COLUMNS,
     cells_frame,
     curves_frame,
 )
+from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker

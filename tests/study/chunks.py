@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import metrics_of
-from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.task import Task, dense
 from tests.study.references import plain_training
 

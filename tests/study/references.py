@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.metric import metrics_of
-from landscape_study.study.spec.study import Cell, Options, Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.task import Data, Task
 
 Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)

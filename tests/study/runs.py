@@ -40,7 +40,16 @@ def results(store: Store, name: str = "small") -> dict[tuple[object, ...], objec
 
 def start_command(store: Path | str, *arguments: str) -> subprocess.Popen[str]:
     """Start `landscape run` on the slow spirals in a process group of its own."""
-    command = [sys.executable, "-m", "landscape_study", "run", "--task", f"{TASKS}:slow", "--name", "slow"]
+    command = [
+        sys.executable,
+        "-m",
+        "landscape_study",
+        "run",
+        "--task",
+        f"{TASKS}:slow",
+        "--name",
+        "slow",
+    ]
     command += ["--pair", "sgd", "--seeds", "1", "--epochs", "2", "--chunk", "8", "--no-plot"]
     command += ["--alpha", "[0.1, 0.2]", "--lambda", "{ log2 = [-8, -1] }"]
     return subprocess.Popen(

@@ -21,7 +21,7 @@ from landscape_study.study.agreement.observation import (
     kept,
 )
 from landscape_study.study.errors import TaskError
-from landscape_study.study.spec.study import Options
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.task import Data
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import (

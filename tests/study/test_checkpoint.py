@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.training import checkpoint as module
 from landscape_study.study.training.checkpoint import (
     MAGIC,

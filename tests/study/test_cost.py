@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning import cost
 from landscape_study.study.planning.cost import (
     PARAMETER_COPIES,
@@ -23,7 +24,6 @@ from landscape_study.study.planning.cost import (
     measure,
 )
 from landscape_study.study.planning.cost import measure_by_growing as grow
-from landscape_study.study.spec.study import Options
 from landscape_study.study.tasks.task import Data, Task
 from tests.conftest import make_outcome, make_study
 from tests.study.conftest import CLASSES, tiny_data

@@ -14,9 +14,10 @@ from hypothesis import given as hypothetically
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import METRICS
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.task import Data
 from landscape_study.study.training import chunk

@@ -10,16 +10,13 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from landscape_study.study.pairs.optimizer import (
-    PAIRS,
-    RULES,
-    WHERE,
-    Pair,
-    PairOptimizer,
-    normalizer,
-)
+from landscape_study.study.pairs.normalization import normalizer
+from landscape_study.study.pairs.optimizer import PairOptimizer
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.placements import PLACEMENTS
+from landscape_study.study.pairs.registry import PAIRS, Pair
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import Cosine, WarmRestarts
-from landscape_study.study.spec.study import Options
 from tests.study.references import REFERENCES, Group, groups_of
 
 pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
@@ -101,7 +98,9 @@ def test_every_pair_has_a_reference():
 
 
 def test_every_rule_comes_with_every_place_for_lambda():
-    assert {(p.rule, p.where) for p in PAIRS.values()} == {(r, w) for r in RULES for w in WHERE}
+    assert {(p.rule, p.placement) for p in PAIRS.values()} == {
+        (r, w) for r in RULES for w in PLACEMENTS
+    }
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)

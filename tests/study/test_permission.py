@@ -11,7 +11,7 @@ from landscape_study.study.agreement.finding import Finding
 from landscape_study.study.agreement.permission import Believed, Memory, Tried
 from landscape_study.study.environment import cache
 from landscape_study.study.errors import TaskError
-from landscape_study.study.spec.study import Options
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.task import Task
 from landscape_study.study.training.engines import native
 from tests.study.chunks import DOUBLE

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, Task, fingerprint, load_data
 from landscape_study.study.training.chunk import train_chunk

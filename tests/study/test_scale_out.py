@@ -39,7 +39,17 @@ def server_url() -> Iterator[str]:
 def start_worker(url: str, place: Path, *arguments: str) -> subprocess.Popen[str]:
     """Start `landscape worker` in a folder of its own, with a cache of its own."""
     place.mkdir()
-    command = [sys.executable, "-m", "landscape_study", "worker", "slow", "--store", url, "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "landscape_study",
+        "worker",
+        "slow",
+        "--store",
+        url,
+        "--workers",
+        "1",
+    ]
     return subprocess.Popen(
         [*command, "--task", f"{TASKS}:slow", *arguments],
         cwd=place,

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.networks.shake_shake import (
     Block,
     ShakeShake,

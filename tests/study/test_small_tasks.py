@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks import load_task
 from landscape_study.study.tasks.mnist1d import mnist1d_data
 from landscape_study.study.tasks.mnist5k import mnist5k_data

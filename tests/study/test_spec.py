@@ -11,20 +11,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from landscape_study.study.errors import SpecError, StudyMismatchError, UsageError
-from landscape_study.study.pairs.optimizer import PAIRS
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
 from landscape_study.study.spec.metric import METRICS, TOP5
-from landscape_study.study.spec.study import (
-    FIGURE_KINDS,
-    Axis,
-    Cell,
-    Figure,
-    Grid,
-    Options,
-    Panel,
-    Study,
-)
-from landscape_study.study.spec.validation import parse_value, read_toml
+from landscape_study.study.spec.study import FIGURE_KINDS, Axis, Cell, Figure, Grid, Panel, Study
+from landscape_study.study.validation import parse_value, read_toml
 
 EXAMPLE = """
 name = "my-study"

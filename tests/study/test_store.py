@@ -34,12 +34,13 @@ from landscape_study.study.errors import (
     StudyMismatchError,
     UsageError,
 )
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead, provenance
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import METRICS
-from landscape_study.study.spec.study import Cell, Options, Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import CellMean, Claim, Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.claims import FALLS

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from landscape_study.study.agreement.permission import Tried
 from landscape_study.study.environment import cache
 from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning import probing
 from landscape_study.study.planning.cost import Pace, Probe, Setting
 from landscape_study.study.planning.probing import (
@@ -27,7 +28,6 @@ from landscape_study.study.planning.probing import (
     on_gpu,
     pace,
 )
-from landscape_study.study.spec.study import Options
 from landscape_study.study.training.engines import ENGINES
 from tests.conftest import make_study
 from tests.study.user_tasks import branching

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.running import witness as module
 from landscape_study.study.running.driver import run
@@ -16,7 +17,6 @@ from landscape_study.study.running.witness import (
     newly_done,
     rounding_unit,
 )
-from landscape_study.study.spec.study import Options
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.store.merging import merge
 from tests.conftest import make_study

@@ -12,12 +12,13 @@ import torch
 from examples.spirals import spirals
 
 from landscape_study.study.errors import TrainingError
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import worker
 from landscape_study.study.running.worker import Job, _checkpoint, _filled_up, work
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.tasks.task import identify
 from landscape_study.study.training.checkpoint import Label

@@ -8,7 +8,7 @@ import torch
 
 from landscape_study.study.agreement.finding import Finding, Reference, find
 from landscape_study.study.agreement.observation import Subject, excerpt
-from landscape_study.study.spec.study import Options
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Task
 from tests.study.chunks import DOUBLE

@@ -15,8 +15,9 @@ from warnings import catch_warnings, filterwarnings
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.metric import TOP5, metrics_of
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.task import TaskProtocol
 
 Tensors = dict[str, Tensor]

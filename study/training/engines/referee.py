@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from landscape_study.study.pairs.optimizer import PAIRS, PairOptimizer
+from landscape_study.study.pairs.optimizer import PairOptimizer
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.tasks.task import as_precise, dense
 from landscape_study.study.training.engines.base import (
     Assignment,

@@ -12,7 +12,8 @@ from contextlib import nullcontext
 from torch import Tensor
 from torch.func import functional_call
 
-from landscape_study.study.pairs.optimizer import PAIRS, PairOptimizer, TensorFunction
+from landscape_study.study.pairs.optimizer import PairOptimizer, TensorFunction
+from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.training.engines.base import (
     Assignment,
     Engine,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.training.engines import Programs
 from landscape_study.study.training.engines import program as program_module
 from tests.study.chunks import CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome

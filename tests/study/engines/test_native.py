@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import make_plan
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import Programs, native

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_study.study.spec.study import Cell, Options
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.task import Task
 from landscape_study.study.training.engines import Assignment, Referee
 from tests.study.chunks import DOUBLE, assert_equals_plain_loop
