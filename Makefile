@@ -64,10 +64,11 @@ test-arithmetic: setup  ## tests that compare numbers, under the lowest instruct
 	$(LOWEST) $(ARITHMETIC)
 	$(AVX2) $(ARITHMETIC)
 
-lint: setup  ## style, format and types
+lint: setup  ## style, format, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup
 	$(BIN)/ruff check --fix .
