@@ -64,8 +64,10 @@ def preparation_seconds(network: str, settings: Settings) -> dict[str, list[floa
 def _first_steps(network: str, engine: str, cache: str) -> float:
     """Seconds of a small training in a process that has everything imported but compilers."""
     code = (
-        "import time; from benchmarks.networks import NETWORKS; from study import cost, plan; "
-        f"s = plan.make_plan(NETWORKS[{network!r}].study(), device='cpu', engine='vmap').setting; "
+        "import time; from benchmarks.networks import NETWORKS; "
+        "from landscape_study.study.planning import cost, plan, settings; "
+        "vmapped = settings.RunSettings(device='cpu', engine='vmap'); "
+        f"s = plan.make_plan(NETWORKS[{network!r}].study(), vmapped).setting; "
         "started = time.perf_counter(); "
         f"cost.measure(s, {engine!r}, {PREPARED_CELLS}, s.batch_size); "
         "print(time.perf_counter() - started)"

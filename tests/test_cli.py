@@ -20,6 +20,7 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.request import Changes, requested_study
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running.driver import OnProgress
 from landscape_study.study.spec.presets import PRESETS, load_preset
@@ -137,8 +138,8 @@ def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         train_all(store, plan.study, plan.identity)
         on_progress(store.progress(plan.study.name))
 
-    monkeypatch.setattr("landscape_study.study.running.driver.run", run)
-    monkeypatch.setattr("landscape_study.study.running.witness.call_witnesses", lambda *_: [])
+    monkeypatch.setattr("landscape_study.study.running.training_run.run", run)
+    monkeypatch.setattr("landscape_study.study.running.training_run.call_witnesses", lambda *_: [])
 
 
 @pytest.mark.parametrize("option", [(), ("--no-live",)], ids=["", "no live"])
@@ -186,7 +187,7 @@ def test_a_terminal_gets_the_live_view_unless_it_shall_not(
 ):
     terminal = Terminal()
     console = Console(file=terminal, width=80, height=24, _environ={"TERM": term})
-    monkeypatch.setattr("landscape_study.cli._console", lambda: console)
+    monkeypatch.setattr("landscape_study.commands.running.terminal", lambda: console)
     options = (*option, "--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
     landscape(*SMALL_RUN, *options)
     assert ("α ↑ λ →" in terminal.getvalue()) is live
@@ -419,7 +420,7 @@ def test_an_empty_database_is_said_to_be_so(tmp_path: Path):
 
 def test_another_task_brings_its_own_budget_and_batch_size():
     study = requested_study("digits-fig2", Changes(task=SPIRALS))
-    resolved = make_plan(study, device="cpu").study
+    resolved = make_plan(study, RunSettings(device="cpu")).study
     assert (study.name, resolved.batch_size, resolved.panels[0].epochs) == ("spirals", 20, 60)
     assert {panel.epochs for panel in study.panels} == {None}
 
@@ -551,7 +552,9 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
     half_done: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plans: list[Plan] = []
-    monkeypatch.setattr("landscape_study.cli._run_plan", lambda plan, *_: plans.append(plan))
+    monkeypatch.setattr(
+        "landscape_study.commands.running._see_through", lambda plan, *_: plans.append(plan)
+    )
     store = Store(str(half_done))
     store.start_run("small", provenance(["cpu"], "referee"))
     store.close()

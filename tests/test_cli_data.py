@@ -52,7 +52,9 @@ def test_a_terminal_gets_a_bar(tmp_path: Path, web: Web, monkeypatch):
     from rich.console import Console
 
     terminal = Terminal()
-    monkeypatch.setattr("landscape_study.cli._console", lambda: Console(file=terminal, width=100))
+    monkeypatch.setattr(
+        "landscape_study.commands.data.terminal", lambda: Console(file=terminal, width=100)
+    )
     monkeypatch.setenv("TERM", "xterm")
     landscape("data", "cifar10", "--folder", tmp_path)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())

@@ -15,6 +15,7 @@ from landscape_study.landscapes.reporting.phrases import with_interval
 from landscape_study.landscapes.statistics.separability import separability
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Axis, Study
@@ -136,7 +137,7 @@ def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     panel = load_preset("digits-fig2").panel("adamw")
     small = {"epochs": 1, "alpha": Axis(values=(0.01,)), "lambda": Axis(values=(0.0, 0.1))}
     study = load_preset("digits-fig2").change(panels=[panel.changed(small)], seeds=1)
-    plan = make_plan(study, device="cpu", workers=1)
+    plan = make_plan(study, RunSettings(device="cpu", workers=1))
     store = Store("results/landscapes.db", create=True)
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)

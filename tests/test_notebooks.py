@@ -9,6 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.spec.study import Axis
@@ -33,7 +34,7 @@ def small_fig2(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         for panel in study.panels
     ]
-    plan = make_plan(study.change(panels=panels, seeds=2), device="cpu", workers=1)
+    plan = make_plan(study.change(panels=panels, seeds=2), RunSettings(device="cpu", workers=1))
     store = Store(str(path), create=True)
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)

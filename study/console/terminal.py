@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
     from landscape_study.study.spec.study import Study
-    from landscape_study.study.store import Failure, PanelProgress, WorkerNow
+    from landscape_study.study.store import Failure, PanelProgress, Store, WorkerNow
     from landscape_study.study.store.merging import Merged
 
 TABLE: dict[str, Any] = {
@@ -255,6 +255,22 @@ def format_seconds(seconds: float) -> str:
 def format_bytes(count: float) -> str:
     """A size in MB or GB."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.1f} MB"
+
+
+def workers_line(plan: Plan, store: Store) -> str:
+    """What is to be done, by whom and how."""
+    progress, workers = store.progress(plan.study.name), len(plan.layout.devices)
+    total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
+    return (
+        f"study {plan.study.name}: {total} cells, {finished} of them finished; "
+        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
+        f"database {store.name}"
+    )
+
+
+def print_plain(console: Console, line: str) -> None:
+    """Print a line as it is, which may hold a user's own words."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_table(console: Console, table: Table) -> None:

@@ -29,6 +29,7 @@ from landscape_study.study.planning.layout import (
     panel_chunks,
     room,
 )
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.engine_names import engine_name
 from landscape_study.study.spec.metric import TOP5_CLASSES, metrics_of
@@ -43,6 +44,8 @@ from landscape_study.study.training.engines.base import Libraries
 
 # Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
 REFEREE_CHUNK = 8
+
+AS_FAST_AS_POSSIBLE = RunSettings()
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,8 @@ def _in_this_folder() -> Iterator[None]:
 @_in_this_folder()
 def make_plan(
     study: Study,
+    settings: RunSettings = AS_FAST_AS_POSSIBLE,
     *,
-    device: str = "auto",
-    workers: int | None = None,
-    chunk: int | None = None,
-    engine: str | None = None,
     store: str | None = None,
     tell: Callable[[str], None] = lambda message: None,
     watch: Watch = no_watch,
@@ -110,11 +110,7 @@ def make_plan(
 
     Args:
         study: as the user asked for it.
-        device: "cpu", "cuda", or "auto" for CUDA where there is some.
-        workers: how many; None for one per core, or one per GPU, as far as memory allows, or for
-            fewer with more threads where measuring shows that to be faster.
-        chunk: most cells trained together; None to choose by device, memory and measuring.
-        engine: one of `training.engines.ENGINES`; None to choose by measuring.
+        settings: where and how; what they leave open is chosen by memory and by measuring.
         store: where the study is to be trained, a database that need not exist yet: only what is
             missing there counts, and what was interrupted goes on as it began.
         tell: called with a word when something takes longer.
@@ -126,6 +122,7 @@ def make_plan(
             that cannot train it.
     """
     started = time.perf_counter()
+    workers, chunk, engine = settings.workers, settings.chunk, settings.engine
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     dtype = getattr(torch, study.options.precision)
@@ -135,7 +132,7 @@ def make_plan(
     identity = identify(study.task, task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
-    layout = _layout(device, workers, cell_bytes(alone), begun)
+    layout = _layout(settings.device, workers, cell_bytes(alone), begun)
     permission = _permission(study, task, data, identity.fingerprint, watch)
     setting = replace(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission

@@ -11,6 +11,7 @@ import psutil
 
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 
@@ -23,7 +24,9 @@ def planned(
 ) -> Plan:
     """A plan whose study is in the store."""
     plan = make_plan(
-        study, device="cpu", workers=workers, chunk=chunk, engine=engine, store=store.url
+        study,
+        RunSettings(device="cpu", workers=workers, chunk=chunk, engine=engine),
+        store=store.url,
     )
     store.create(plan.study, plan.identity, plan.chunks)
     return plan

@@ -13,6 +13,7 @@ from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.metric import METRICS, TOP5, metrics_of
 from landscape_study.study.spec.study import Cell, Figure, Study
@@ -80,7 +81,7 @@ def study_of_12(error: str) -> Study:
 @pytest.fixture
 def trained(store: Store, request: pytest.FixtureRequest) -> Study:
     """The small study on 12 classes, trained by a worker."""
-    plan = make_plan(study_of_12(request.param), device="cpu", workers=1, chunk=6)
+    plan = make_plan(study_of_12(request.param), RunSettings(device="cpu", workers=1, chunk=6))
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     return plan.study
@@ -125,7 +126,7 @@ def test_the_studys_error_is_what_is_recorded_and_drawn(
 )
 def test_a_task_of_few_classes_has_no_top_5(field, changes):
     with pytest.raises(UsageError) as caught:
-        make_plan(make_study().change(**changes), device="cpu")
+        make_plan(make_study().change(**changes), RunSettings(device="cpu"))
     assert str(caught.value) == (
         f"study 'small': {field} = \"top5_error\" needs more than 10 classes, task "
         "'examples.spirals:spirals' has 2: take a task that has more, or a study file that says "

@@ -17,6 +17,7 @@ from landscape_study.study.planning.cost import PARAMETER_COPIES, Pace
 from landscape_study.study.planning.layout import choose_devices, panel_chunks
 from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
 from landscape_study.study.planning.probing import Choice, Share
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.spec.study import Study
@@ -31,7 +32,7 @@ BRANCHING = "tests.study.user_tasks:branching"
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     """200 examples in batches of 20; six cells in each of two panels; two workers."""
-    return make_plan(make_study(), device="cpu", workers=2)
+    return make_plan(make_study(), RunSettings(device="cpu", workers=2))
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def room_for(cells: int, plan: Plan) -> int:
 
 class TestChunks:
     def test_the_size_asked_for_is_taken(self):
-        plan = make_plan(make_study(), device="cpu", chunk=5, engine="vmap")
+        plan = make_plan(make_study(), RunSettings(device="cpu", chunk=5, engine="vmap"))
         cells = plan.study.panels[0].grid.cells()
         assert plan.layout.chunk == 5
         assert plan.chunks(cells) == panel_chunks(cells, 5) == [cells[:3], cells[3:]]
@@ -76,19 +77,19 @@ class TestChunks:
     @pytest.mark.parametrize(("chunk", "width"), [(5, 3), (4, 3), (6, 6), (100, 6)])
     def test_the_engine_is_chosen_for_the_chunks_that_there_will_be(self, chunk: int, width: int):
         """Of panels of six cells."""
-        plan = make_plan(make_study(), device="cpu", chunk=chunk, engine="vmap")
+        plan = make_plan(make_study(), RunSettings(device="cpu", chunk=chunk, engine="vmap"))
         assert plan.choice == Choice("vmap", width)
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
         for chunk, taken in ((None, plan_module.REFEREE_CHUNK), (12, 12), (3, 3)):
-            plan = make_plan(LARGE, device="cpu", chunk=chunk, engine="referee")
+            plan = make_plan(LARGE, RunSettings(device="cpu", chunk=chunk, engine="referee"))
             assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
     def test_little_memory_makes_small_chunks(self, plan: Plan, free_memory: Any):
         for cells, chunk in ((2 * 7, 7), (0, 1), (10**6, layout_module.CHUNK["cpu"])):
             free_memory.available = room_for(cells, plan)
-            asked = {"device": "cpu", "workers": 2, "engine": "vmap"}
-            assert make_plan(LARGE, **asked).layout.chunk == chunk
+            asked = RunSettings(device="cpu", workers=2, engine="vmap")
+            assert make_plan(LARGE, asked).layout.chunk == chunk
 
 
 class TestDevices:
@@ -106,7 +107,7 @@ class TestDevices:
         self, plan: Plan, free_memory: Any, cells, workers, found, threads
     ):
         free_memory.available = room_for(cells, plan)
-        plan = make_plan(make_study(), workers=workers, engine="vmap")
+        plan = make_plan(make_study(), RunSettings(workers=workers, engine="vmap"))
         assert plan.layout.devices == ("cpu",) * found
         assert plan.layout.threads == plan.setting.threads == threads
 
@@ -128,7 +129,7 @@ class TestPlan:
             'name = "open"\ntask = "digits"\nalpha = [1]\nlambda = [0]\n[[panel]]\npair = "sgd"\n',
             "test",
         )
-        resolved = make_plan(study, device="cpu", engine="vmap").study
+        resolved = make_plan(study, RunSettings(device="cpu", engine="vmap")).study
         assert (resolved.batch_size, resolved.panels[0].epochs) == (50, 60)
 
     def test_parameters_and_memory_are_counted(self, plan: Plan):
@@ -154,7 +155,7 @@ class TestEngine:
         assert plan.choice.pace is not None
 
     def test_what_cannot_be_fused_is_trained_by_the_referee_and_says_why(self):
-        plan = make_plan(LARGE.change(task=BRANCHING), device="cpu", workers=1)
+        plan = make_plan(LARGE.change(task=BRANCHING), RunSettings(device="cpu", workers=1))
         assert (plan.choice.engine, plan.layout.chunk) == (
             "referee",
             plan_module.REFEREE_CHUNK,
@@ -166,27 +167,27 @@ class TestEngine:
         self, engine: str, asked: list[float], monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(native, "why_not", lambda: None)
-        plan = make_plan(make_study(), device="cpu", workers=1, engine=engine)
+        plan = make_plan(make_study(), RunSettings(device="cpu", workers=1, engine=engine))
         assert plan.choice == Choice(engine, 6)
         assert asked == []
 
     def test_what_is_asked_for_and_cannot_be_is_refused(self):
         with pytest.raises(UsageError, match="--engine vmap: it does not train task"):
-            make_plan(make_study(task=BRANCHING), device="cpu", engine="vmap")
+            make_plan(make_study(task=BRANCHING), RunSettings(device="cpu", engine="vmap"))
 
     def test_it_is_chosen_for_each_workers_share_of_all_epochs(self, asked: list[float]):
         """Two panels of six cells for three epochs, and two seeds."""
         for workers, epochs in ((1, 72), (2, 36)):
-            plan = make_plan(make_study(seeds=2), device="cpu", workers=workers)
+            plan = make_plan(make_study(seeds=2), RunSettings(device="cpu", workers=workers))
             assert (plan.choice.engine, asked.pop()) == ("captured", epochs)
 
     def test_only_what_is_missing_in_the_store_counts(self, store: Store, asked: list[float]):
-        where = {"device": "cpu", "workers": 1, "store": store.url}
-        make_plan(make_study(), **where)
-        make_plan(make_study(), **where | {"store": store.url.replace("test.db", "none.db")})
+        where = RunSettings(device="cpu", workers=1)
+        make_plan(make_study(), where, store=store.url)
+        make_plan(make_study(), where, store=store.url.replace("test.db", "none.db"))
         train_all(store, make_study())
-        make_plan(make_study(), **where)
-        make_plan(make_study(lambdas=(0.0, 0.001, 0.01, 0.1)), **where)
+        make_plan(make_study(), where, store=store.url)
+        make_plan(make_study(lambdas=(0.0, 0.001, 0.01, 0.1)), where, store=store.url)
         assert asked == [36, 36, 0, 12]
 
     def test_what_was_interrupted_goes_on_by_the_engine_it_began_with(
@@ -194,14 +195,16 @@ class TestEngine:
     ):
         store.create(make_study(), Identity("abc"), lambda cells: panel_chunks(cells, 2))
         store.start_run("small", provenance(["cpu"], "referee"))
-        where = {"device": "cpu", "workers": 1}
-        assert make_plan(make_study(), **where, store=store.url).choice == Choice("referee", 6)
+        where = RunSettings(device="cpu", workers=1)
+        assert make_plan(make_study(), where, store=store.url).choice == Choice("referee", 6)
         assert asked == []
-        for more in ({}, {"store": store.url, "engine": "vmap"}):
-            assert make_plan(make_study(), **where, **more).choice.engine != "referee"
-        assert make_plan(make_study(name="other"), **where, store=store.url).choice.engine != (
-            "referee"
-        )
+        by_vmap = replace(where, engine="vmap")
+        for plan in (
+            make_plan(make_study(), where),
+            make_plan(make_study(), by_vmap, store=store.url),
+            make_plan(make_study(name="other"), where, store=store.url),
+        ):
+            assert plan.choice.engine != "referee"
 
     def test_and_with_its_workers_threads_and_width_unless_others_are_asked_for(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
@@ -209,10 +212,10 @@ class TestEngine:
         store.create(make_study(), Identity("abc"), lambda cells: panel_chunks(cells, 2))
         how = {"threads": 3, "width": 2}
         store.start_run("small", provenance(["cpu"] * 5, "vmap") | how)
-        plan = make_plan(make_study(), device="cpu", store=store.url)
+        plan = make_plan(make_study(), RunSettings(device="cpu"), store=store.url)
         assert (plan.layout.devices, plan.layout.threads) == (("cpu",) * 5, 3)
         assert plan.choice == Choice("vmap", 2)
-        asked = make_plan(make_study(), device="cpu", workers=2, store=store.url)
+        asked = make_plan(make_study(), RunSettings(device="cpu", workers=2), store=store.url)
         assert len(asked.layout.devices) == 2
 
     def test_what_was_begun_by_an_engine_that_cannot_go_on_is_chosen_anew(
@@ -221,13 +224,13 @@ class TestEngine:
         study = make_study(task=BRANCHING)
         store.create(study, Identity("abc"), lambda cells: panel_chunks(cells, 2))
         store.start_run("small", provenance(["cpu"], "vmap"))
-        make_plan(study, device="cpu", workers=1, store=store.url)
+        make_plan(study, RunSettings(device="cpu", workers=1), store=store.url)
         assert asked == [36]
 
     @pytest.mark.usefixtures("two_gpus")
     @pytest.mark.parametrize(("task", "engine"), [(SPIRALS, "captured"), (BRANCHING, "referee")])
     def test_on_gpus_nothing_is_timed(self, task: str, engine: str, asked: list[float]):
-        plan = make_plan(make_study(task=task), device="auto")
+        plan = make_plan(make_study(task=task), RunSettings(device="auto"))
         assert plan.layout.devices == ("cuda:0", "cuda:1")
         assert (plan.choice.engine, plan.choice.pace) == (engine, None)
         assert asked == []
@@ -239,7 +242,7 @@ class TestEngine:
 
         monkeypatch.setattr(probing, "choose", choose)
         told: list[str] = []
-        make_plan(make_study(), device="cpu", tell=told.append)
+        make_plan(make_study(), RunSettings(device="cpu"), tell=told.append)
         assert told == ["this takes longer"]
 
     def test_a_referees_worker_holds_one_cell_at_a_time(self, plan: Plan):
@@ -258,7 +261,7 @@ class TestEngine:
             return 0, Choice("vmap", shares[0].width)
 
         monkeypatch.setattr(probing, "choose", choose)
-        make_plan(make_study(), device="cpu", workers=2, chunk=3)
+        make_plan(make_study(), RunSettings(device="cpu", workers=2, chunk=3))
         assert found == [int(2**39 * layout_module.MEMORY_SHARE)]
 
 

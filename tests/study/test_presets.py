@@ -8,6 +8,7 @@ from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.reference import reference_frame
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
@@ -135,7 +136,7 @@ def shrunk(study: Study) -> Study:
 @pytest.mark.parametrize("name", [n for n in PRESETS if load_preset(n).task in LAPTOP])
 def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     study = shrunk(load_preset(name))
-    plan = make_plan(study, device="cpu", workers=1)
+    plan = make_plan(study, RunSettings(device="cpu", workers=1))
     store = Store(str(tmp_path / "x.db"), create=True)
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)

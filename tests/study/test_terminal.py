@@ -22,6 +22,7 @@ from landscape_study.study.console.terminal import (
 )
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.store import CellMean, PanelProgress
 from tests.conftest import Terminal, make_study
 
@@ -176,7 +177,7 @@ class TestBar:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(make_study(), device="cpu", workers=2, chunk=4)
+    return make_plan(make_study(), RunSettings(device="cpu", workers=2, chunk=4))
 
 
 def laid_out(plan: Plan, **changes: Any) -> Plan:

@@ -9,6 +9,7 @@ import pytest
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running import witness as module
 from landscape_study.study.running.driver import run
 from landscape_study.study.running.witness import (
@@ -28,7 +29,9 @@ PANELS = ("adamw", "sgd")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, str]:
     """A study of two panels that is done, and its database."""
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('done')}/done.db", create=True)
-    plan = make_plan(make_study(pairs=PANELS, seeds=2), device="cpu", workers=1, engine="vmap")
+    plan = make_plan(
+        make_study(pairs=PANELS, seeds=2), RunSettings(device="cpu", workers=1, engine="vmap")
+    )
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
     url = store.url

@@ -16,6 +16,7 @@ from torch.fx import GraphModule
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.chunk import train_chunk
@@ -268,7 +269,7 @@ class TestCompiled:
     def test_a_plan_finds_what_its_workers_will_need(self, monkeypatch: pytest.MonkeyPatch):
         """Under the names that workers find it by, whatever threads the caller has."""
         study = make_study(epochs=2)
-        plan = make_plan(study, device="cpu", workers=1, engine="compiled")
+        plan = make_plan(study, RunSettings(device="cpu", workers=1, engine="compiled"))
         assert plan.libraries() == {}
         programs = Programs()
         with worker_arithmetic("cpu", plan.layout.threads):

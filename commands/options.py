@@ -1,0 +1,140 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --store."""
+    return click.option(
+        "--store",
+        default="sqlite:///results/landscapes.db",
+        envvar="LANDSCAPE_STORE",
+        show_default=True,
+        help="Database URL, or the path of an SQLite file.  [env: LANDSCAPE_STORE]",
+    )(command)
+
+
+def data_option(name: str) -> Callable[[Command], Command]:
+    """Add the option `name` that says where data sets lie; workers inherit what it says."""
+
+    def use(ctx: click.Context, param: click.Parameter, folder: Path | None) -> None:
+        from landscape_study.study.tasks.data_folder import use_data_folder
+
+        if folder is not None:
+            use_data_folder(folder)
+
+    return click.option(
+        name,
+        metavar="FOLDER",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="LANDSCAPE_DATA",
+        callback=use,
+        expose_value=False,
+        help="Where data sets lie.  [env: LANDSCAPE_DATA; default: the user's cache folder]",
+    )
+
+
+class EngineName(click.Choice[str]):
+    """The name of an engine, of today or of former versions."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Today's name."""
+        return super().convert(engine_name(value), param, ctx)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The options that say what to show of a run, and whether to go beyond its grids."""
+
+    no_live: bool = False
+    no_plot: bool = False
+    rounds: int = 0  # of extension, at most
+
+
+TRAINING = {
+    "no_plot": click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
+    "rounds": click.option(
+        "--auto-extend",
+        "rounds",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Up to N times, extend sides where best cells lie on the border, and train on.",
+    ),
+    "no_witness": click.option(
+        "--no-witness",
+        is_flag=True,
+        help="At the end, train no cell of each panel again by a plain loop, to compare.",
+    ),
+    "accept_source": click.option(
+        "--accept-source",
+        is_flag=True,
+        help="Take the source of your own task as it is now: it trains what it did before.",
+    ),
+    "no_live": click.option(
+        "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
+    ),
+    "dask": click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Train on the dask cluster whose scheduler is there, as tcp://host:8786.",
+    ),
+    "engine": click.option(
+        "--engine",
+        type=EngineName(ENGINE_NAMES),
+        help="How cells are trained together.  [default: what is fastest here, by a probe]",
+    ),
+    "chunk": click.option(
+        "--chunk",
+        type=click.IntRange(min=1),
+        help="Most cells trained together; fixed for a cell once it is in the database.",
+    ),
+    "workers": click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="How many workers.  [default: one per core, GPU or worker of dask]",
+    ),
+    "device": click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where to train; auto takes CUDA where there is some.",
+    ),
+}
+
+
+def training_options(*names: str) -> Callable[[Command], Command]:
+    """Add the options of a run, or those named; hand them over as `settings` and `shown`."""
+
+    def add(command: Command) -> Command:
+        @functools.wraps(command)
+        def packed(**options: Any) -> None:
+            own = {name: options.pop(name) for name in names or TRAINING}
+            shown = {
+                name: own.pop(name) for name in ("no_live", "no_plot", "rounds") if name in own
+            }
+            settings = RunSettings(witness=not own.pop("no_witness"), **own)
+            if not names:
+                options["shown"] = Shown(**shown)
+            command(settings=settings, **options)
+
+        for name, option in TRAINING.items():
+            if not names or name in names:
+                packed = option(packed)
+        return data_option("--data")(packed)  # type: ignore[return-value]
+
+    return add

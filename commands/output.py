@@ -1,0 +1,86 @@
+"""What several commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from landscape_study.study.errors import LandscapeError
+from landscape_study.study.printable import printable_lines
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from landscape_study.study.spec.study import Study
+    from landscape_study.study.store import Store
+
+
+def terminal() -> Console:
+    """The console that commands print to."""
+    from rich.console import Console
+
+    return Console()
+
+
+def each_study(store: Store, show: Callable[[Study], None]) -> None:
+    """Show every study that can be read; say what is wrong with the others, and exit with 1."""
+    broken: list[LandscapeError] = []
+    studies = store.studies(broken.append)
+    for study in studies:
+        try:
+            show(study)
+        except LandscapeError as e:
+            broken.append(e)
+    for error in broken:
+        click.echo(printable_lines(f"cannot be read: {error}"), err=True)
+    if broken:
+        raise SystemExit(1)
+    if not studies:
+        click.echo(f"{store.name}: no studies yet: start one with `landscape run`")
+
+
+def print_status(console: Console, study: Study, store: Store) -> None:
+    """Show how far each panel is, and how its witness lies."""
+    from landscape_study.study.console.terminal import (
+        print_plain,
+        print_table,
+        status_table,
+        witness_lines,
+    )
+
+    witnesses = store.witnesses(study.name)
+    print_table(console, status_table(study, store.progress(study.name), witnesses))
+    noise = store.seed_noise(study.name) if witnesses else {}
+    for line in witness_lines(study, witnesses, noise):
+        print_plain(console, line)
+
+
+def print_failures(study: Study, store: Store) -> None:
+    """Say which cells were given up."""
+    from landscape_study.study.console.terminal import failure_lines
+    from landscape_study.study.spec.command_line import command_line
+
+    retry = command_line("resume", study, store.display_url, "--retry-failed")
+    for line in failure_lines(store.failures(study.name), retry):
+        click.echo(line)
+
+
+def print_findings(store: Store, name: str) -> None:
+    """Say how coupled each panel is, and what the study's figure says."""
+    from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
+
+    for line in (*verdict_lines(store, name), *figure_lines(store, name)):
+        click.echo(line)
+
+
+def save_figure(figure: Figure, outputs: tuple[Path, ...]) -> None:
+    """Write a figure into files, and say which."""
+    from landscape_study.landscapes.figures.style import save
+
+    for output in outputs:
+        save(figure, output)
+        click.echo(f"figure: {output}")

@@ -1,0 +1,314 @@
+"""Commands that train: run, resume, worker, extend."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from landscape_study.commands.options import Shown, store_option, training_options
+from landscape_study.commands.output import (
+    print_failures,
+    print_findings,
+    print_status,
+    save_figure,
+    terminal,
+)
+from landscape_study.study.environment.interruption import exit_code
+
+if TYPE_CHECKING:
+    from landscape_study.study.console.terminal_audience import TerminalAudience
+    from landscape_study.study.planning.plan import Plan
+    from landscape_study.study.planning.settings import RunSettings
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.spec.study import Study
+    from landscape_study.study.store import Store
+
+
+@click.command()
+@click.argument("study", default="digits-fig2")
+@click.option("--name", help="Call the study this.  [default: as the preset or file says]")
+@click.option("--task", help="Train this task: a built-in one, or package.module:name.")
+@click.option("--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds.")
+@click.option("--epochs", type=int, help="Budget of every panel.")
+@click.option("--batch-size", type=int, help="Batch size.")
+@click.option(
+    "--schedule",
+    help="Schedule of every panel: constant, step, cosine or '{ kind = \"restarts\", t_0 = 10 }'.",
+)
+@click.option(
+    "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
+)
+@click.option("--lambda", "lambda_", help="Regularization factors, written likewise.")
+@store_option
+@training_options()
+@click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+@click.option(
+    "--queue", is_flag=True, help="Only put the cells into the database; see `landscape worker`."
+)
+def run(
+    study: str,
+    store: str,
+    settings: RunSettings,
+    shown: Shown,
+    dry_run: bool,
+    queue: bool,
+    **changes: Any,
+) -> None:
+    """Train STUDY (a preset or a .toml file), and draw its figure.
+
+    A study that is in the database already grows by what is new: cells, seeds, pairs. Then
+    all its open cells are trained.
+
+    \b
+    Examples:
+      landscape run
+      landscape run digits-fig2 --seeds 5
+      landscape run my-study.toml --store results/mine.db --dry-run
+      landscape run --task examples.spirals:spirals --seeds 1
+    """  # noqa: D301
+    from landscape_study.study.planning.request import Changes, requested_study
+    from landscape_study.study.running.training_run import put
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.store import Store
+
+    if queue and settings.dask is not None:
+        raise click.UsageError("--queue trains nothing: leave out --dask")
+    asked = requested_study(study, Changes(**changes))
+    plan = _plan(asked, settings, store)
+    if dry_run:
+        _print_plan(plan, store)
+        return
+    if queue:
+        opened = Store(store, create=True)
+        created = put(plan, opened, settings)
+        new = f"{created.new} new" if created.new else "none of them new"
+        click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
+        return
+    further = Further(shown.rounds, panels=[panel.name for panel in asked.panels])
+    _see_through(plan, Store(store, create=True), further, settings, shown)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option("--retry-failed", is_flag=True, help="Also train the cells that were given up.")
+@store_option
+@training_options()
+def resume(
+    name: str | None,
+    task: str | None,
+    retry_failed: bool,
+    store: str,
+    settings: RunSettings,
+    shown: Shown,
+) -> None:
+    """Go on with study NAME where it was interrupted; by default with the last one started.
+
+    A study of your own task names it again with --task: user code is imported only where the
+    command line names it, never because a database says so.
+    """
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.spec.extension import Further
+    from landscape_study.study.store import Store
+
+    opened = Store(store)
+    study = resumed_study(opened, name, task)
+    if retry_failed:
+        click.echo(f"failed cells to be tried again: {opened.retry_failed(study.name)}")
+    plan = _plan(study, settings, store)
+    _see_through(plan, opened, Further(shown.rounds), settings, shown)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option(
+    "--trust-task", is_flag=True, help="Import whatever task of its user's own the study names."
+)
+@click.option(
+    "--no-wait",
+    is_flag=True,
+    help="Leave when others hold all that is open.  [default: stay, since they may die]",
+)
+@store_option
+@training_options("device", "workers", "engine", "no_witness")
+def worker(
+    name: str,
+    task: str | None,
+    trust_task: bool,
+    no_wait: bool,
+    store: str,
+    settings: RunSettings,
+) -> None:
+    """Train what is open of study NAME, beside others that do so on this or other machines.
+
+    Workers come and go as they like: start one wherever there is room, by hand or in a Slurm
+    array (examples/slurm.sh), and stop it with Ctrl-C or SIGTERM. The study must be in the
+    database: `landscape run STUDY --queue` puts it there.
+
+    \b
+    Examples:
+      landscape run digits-fig2 --queue --store postgresql+psycopg://me@server/landscapes
+      landscape worker digits-fig2 --store postgresql+psycopg://me@server/landscapes
+    """  # noqa: D301
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.running.training_run import join
+    from landscape_study.study.spec.command_line import command_line
+    from landscape_study.study.store import Store
+
+    opened = Store(store)
+    stored_task = opened.study(name).task if trust_task else task
+    plan = _plan(resumed_study(opened, name, stored_task), settings, store)
+    options = (*(["--no-wait"] if no_wait else []), *settings.options())
+    again = command_line("worker", plan.study, opened.display_url, *options)
+    with _resumable(opened, name, again):
+        join(plan, opened, settings, _audience(as_log=True), stay=not no_wait)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@click.option(
+    "--side",
+    "sides",
+    multiple=True,
+    help="alpha-low, alpha-high, lambda-low or lambda-high; may be repeated.  "
+    "[default: where best cells lie on the border]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="How many values to add beyond each side, in the grid's own ratio.",
+)
+@click.option("--task", help="Import path of the study's task, if it is your own.")
+@store_option
+@training_options()
+@click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+def extend(
+    name: str,
+    panels: tuple[str, ...],
+    sides: tuple[str, ...],
+    steps: int,
+    task: str | None,
+    store: str,
+    settings: RunSettings,
+    shown: Shown,
+    dry_run: bool,
+) -> None:
+    """Extend the grids of study NAME beyond their border, and train the cells that are new.
+
+    Best cells on the border mean that better ones may lie beyond it. The values added continue
+    the grid; cells that are finished are kept.
+
+    \b
+    Examples:
+      landscape extend digits-fig2
+      landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
+    """  # noqa: D301
+    from landscape_study.landscapes.statistics.open_sides import sides_to_extend
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.spec.extension import Further, extended_study
+    from landscape_study.study.store import Store
+
+    opened = Store(store)
+    stored = resumed_study(opened, name, task)
+    beyond = sides_to_extend(opened, name, panels, sides)
+    if not beyond:
+        click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
+        return
+    grown = extended_study(stored, beyond, steps)
+    click.echo(f"extending {_sides(beyond)}")
+    plan = _plan(grown, settings, store)
+    if dry_run:
+        _print_plan(plan, store)
+        return
+    further = Further(shown.rounds, steps, panels, sides)
+    _see_through(plan, opened, further, settings, shown)
+
+
+def _print_plan(plan: Plan, store: str) -> None:
+    from landscape_study.study.console.terminal import plan_table, print_table
+    from landscape_study.study.planning.plan import estimate_seconds
+    from landscape_study.study.store.missing_database import missing_cells
+
+    missing = missing_cells(store, plan.study)
+    seconds = estimate_seconds(plan, missing)
+    print_table(terminal(), plan_table(plan, missing, seconds))
+
+
+def _see_through(
+    plan: Plan, store: Store, further: Further, settings: RunSettings, shown: Shown
+) -> None:
+    """Train the study, then as often as asked what lies beyond its borders; report, draw."""
+    name, audience = plan.study.name, _audience(live=not shown.no_live)
+    _train(plan, store, settings, audience, further.rounds)
+    from landscape_study.landscapes.statistics import open_sides  # imported while nobody waits
+    from landscape_study.study.spec.extension import extended_study
+
+    rounds = open_sides.rounds(
+        store, name, further.rounds, panels=further.panels, sides=further.sides
+    )
+    for number, beyond in enumerate(rounds, start=1):
+        where = f"best cells lie on a border: extending {_sides(beyond)}"
+        click.echo(f"round {number} of {further.rounds}: {where}")
+        grown = extended_study(store.study(name), beyond, further.steps)
+        left = further.rounds - number
+        _train(dataclasses.replace(plan, study=grown), store, settings, audience, left)
+    print_status(terminal(), store.study(name), store)
+    print_failures(store.study(name), store)
+    print_findings(store, name)
+    if not shown.no_plot:
+        from landscape_study.landscapes.figures.study_figure import study_figure
+
+        save_figure(study_figure(store, name), (store.folder / f"{name}.png",))
+
+
+def _train(
+    plan: Plan, store: Store, settings: RunSettings, audience: TerminalAudience, rounds: int
+) -> None:
+    """Train the study; interrupted, say how to go on."""
+    from landscape_study.study.running.training_run import train
+    from landscape_study.study.spec.command_line import command_line
+
+    rest = ("--auto-extend", str(rounds)) if rounds else ()
+    options = (*settings.options(), *rest)
+    again = command_line("resume", plan.study, store.display_url, *options)
+    with _resumable(store, plan.study.name, again):
+        train(plan, store, settings, audience)
+
+
+def _plan(study: Study, settings: RunSettings, store: str) -> Plan:
+    from landscape_study.study.running.training_run import planned
+
+    return planned(study, settings, store, _audience())
+
+
+def _audience(*, live: bool = False, as_log: bool = False) -> TerminalAudience:
+    from landscape_study.study.console.terminal_audience import TerminalAudience
+
+    return TerminalAudience(terminal(), live=live, as_log=as_log)
+
+
+def _sides(beyond: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{panel} {side}" for panel, side in beyond)
+
+
+@contextlib.contextmanager
+def _resumable(store: Store, name: str, again: str) -> Iterator[None]:
+    """On Ctrl-C, say what is safe and that `again` is the command that goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        finished = sum(p.finished for p in store.progress(name))
+        click.echo(
+            f"\nstopped; {finished} finished cells are in {store.name}\ngo on with:  {again}",
+            err=True,
+        )
+        raise SystemExit(exit_code()) from None

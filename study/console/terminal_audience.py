@@ -1,0 +1,64 @@
+"""A run told in a terminal: lines, a progress bar, and the live heatmaps above it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console
+
+from landscape_study.study.agreement.permission import Advance
+from landscape_study.study.console.live import LiveView, can_show
+from landscape_study.study.console.terminal import (
+    ProgressBar,
+    ProgressLines,
+    choice_lines,
+    print_plain,
+    trial_bar,
+    workers_line,
+)
+from landscape_study.study.planning.plan import Plan
+from landscape_study.study.running.audience import Audience
+from landscape_study.study.running.driver import OnProgress
+from landscape_study.study.store import Created, Store
+
+
+class TerminalAudience(Audience):
+    """Shows a run.
+
+    Args:
+        console: where.
+        live: whether to show heatmaps above the bar, where the terminal can.
+        as_log: whether to write a line now and then instead of the bar.
+    """
+
+    def __init__(self, console: Console, *, live: bool = True, as_log: bool = False) -> None:
+        self.console, self.live, self.as_log = console, live, as_log
+
+    def tell(self, line: str) -> None:
+        """Write the line."""
+        print_plain(self.console, line)
+
+    def warn(self, line: str) -> None:
+        """Write the line to where errors go."""
+        print_plain(Console(stderr=True), f"warning: {line}")
+
+    def watch(self, what: str, steps: int) -> AbstractContextManager[Advance]:
+        """A bar, if it takes long."""
+        return trial_bar(self.console, what, steps)
+
+    def planned(self, plan: Plan, store: Store) -> None:
+        """How many cells, workers, which engine; and why no faster one."""
+        self.tell(workers_line(plan, store))
+        if not self.as_log:
+            for line in choice_lines(plan):
+                self.tell(line)
+
+    def training(self, created: Created, store: Store) -> AbstractContextManager[OnProgress]:
+        """The bar, or lines now and then."""
+        if self.as_log:
+            return nullcontext(ProgressLines(self.console))
+        name = created.study.name
+        finished = sum(p.finished for p in store.progress(name))
+        shown = self.live and can_show(self.console)
+        view = LiveView(created.study, lambda: store.means(name)) if shown else None
+        return ProgressBar(self.console, created.total, finished, view)

@@ -1,0 +1,44 @@
+"""Where and how a study is trained, whatever it is: one value for plan, run and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a run; by default, what is fastest on this machine.
+
+    Attributes:
+        device: "cpu", "cuda", or "auto" for CUDA where there is some.
+        workers: how many; None for one per core, GPU or worker of dask, as far as memory allows.
+        chunk: most cells trained together; None to choose by device, memory and measuring.
+        engine: one of `training.engines.ENGINES`; None to choose by measuring.
+        dask: address of the scheduler of a dask cluster to train on; None for this machine.
+        accept_source: whether the source of a user's own task may have changed.
+        witness: whether a cell of each panel is trained again by the referee at the end.
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int | None = None
+    chunk: int | None = None
+    engine: str | None = None
+    dask: str | None = None
+    accept_source: bool = False
+    witness: bool = True
+
+    def options(self) -> Iterator[str]:
+        """Those options of the command line that whoever goes on with the run wants again."""
+        given = {
+            "--device": None if self.device == "auto" else self.device,
+            "--workers": self.workers,
+            "--engine": self.engine,
+            "--dask": self.dask,
+        }
+        for name, value in given.items():
+            if value is not None:
+                yield from (name, str(value))
+        if not self.witness:
+            yield "--no-witness"

@@ -1,0 +1,31 @@
+"""Who is told how a run goes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from landscape_study.study.agreement.permission import Advance, no_watch
+from landscape_study.study.planning.plan import Plan
+from landscape_study.study.running.driver import OnProgress
+from landscape_study.study.store import Created, Store
+
+
+class Audience:
+    """Hears how a run goes; this one says nothing of it to anybody."""
+
+    def tell(self, line: str) -> None:
+        """Something that is worth knowing."""
+
+    def warn(self, line: str) -> None:
+        """Something that may go wrong."""
+
+    def watch(self, what: str, steps: int) -> AbstractContextManager[Advance]:
+        """While engines are tried or a witness is trained: gives what is called at each step."""
+        return no_watch(what, steps)
+
+    def planned(self, plan: Plan, store: Store) -> None:
+        """What is to be done, by whom and how."""
+
+    def training(self, created: Created, store: Store) -> AbstractContextManager[OnProgress]:
+        """While cells are trained: gives what is called with the progress."""
+        return nullcontext(lambda progress: None)

@@ -1,0 +1,95 @@
+"""A run from its plan to the last witness: what `landscape run` and `study.run` do."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+
+from landscape_study.study.environment.cache import why_forgetful
+from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.running.audience import Audience
+from landscape_study.study.running.driver import run
+from landscape_study.study.running.pools import Cluster, cluster_size
+from landscape_study.study.running.witness import call_witnesses, newly_done
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Created, PanelProgress, Store
+
+SILENT = Audience()
+
+
+def planned(study: Study, settings: RunSettings, store: str, audience: Audience = SILENT) -> Plan:
+    """The plan of a study, on this machine or on the dask cluster that the settings name.
+
+    Raises:
+        TaskError, UsageError: see `planning.plan.make_plan` and `running.pools.Cluster`.
+    """
+    if why := why_forgetful():
+        audience.warn(why)
+    if settings.dask is not None:
+        size = cluster_size(settings.dask, store)
+        settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
+    return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
+
+
+def put(plan: Plan, store: Store, settings: RunSettings) -> Created:
+    """Put the study into the store.
+
+    Raises:
+        StudyMismatchError: the store has another study of this name, or of another task.
+    """
+    accepted = settings.accept_source
+    return store.create(plan.study, plan.identity, plan.chunks, accept_source=accepted)
+
+
+def train(plan: Plan, store: Store, settings: RunSettings, audience: Audience = SILENT) -> None:
+    """Put the study into the store, train what is open, and call the witnesses.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; what is finished is in the store.
+        LandscapeError: see `put` and `running.driver.run`.
+    """
+    created = put(plan, store, settings)
+    before = store.progress(plan.study.name)
+    audience.planned(plan, store)
+    cluster = _cluster(settings.dask)
+    with cluster as pool, audience.training(created, store) as on_progress:
+        run(plan, store, on_progress, pool)
+    _witness(plan, store, before, settings, audience)
+
+
+def join(
+    plan: Plan, store: Store, settings: RunSettings, audience: Audience = SILENT, *, stay: bool
+) -> None:
+    """Train what is open of a study that is in the store, beside others; call the witnesses.
+
+    Args:
+        stay: whether to stay while others hold all that is open: they may die.
+    """
+    name = plan.study.name
+    before = store.progress(name)
+    audience.planned(plan, store)
+    with audience.training(Created(plan.study, 0, 0), store) as on_progress:
+        run(plan, store, on_progress, stay=stay)
+    _witness(plan, store, before, settings, audience)
+
+
+def _witness(
+    plan: Plan,
+    store: Store,
+    before: Sequence[PanelProgress],
+    settings: RunSettings,
+    audience: Audience,
+) -> None:
+    """Train a cell again of each panel that is done now, unless that is not wanted."""
+    if settings.witness:
+        name = plan.study.name
+        witnessed = {witness.panel for witness in store.witnesses(name)}
+        panels = newly_done(before, store.progress(name), witnessed)
+        call_witnesses(plan, store, panels, audience.tell, audience.watch)
+
+
+def _cluster(address: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
+    """The dask cluster to train on, if one is named."""
+    return contextlib.nullcontext() if address is None else contextlib.closing(Cluster(address))
