@@ -1,4 +1,4 @@
-"""The entry: the group of commands, what it does about errors, and which commands there are."""
+"""The entry: the group of commands, what it does about errors, and which ones there are."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from landscape_study.commands.options import data_option
 from landscape_study.commands.output import terminal
+from landscape_study.commands.shared_options import data_option
 from landscape_study.study.environment.interruption import exit_code
 
 if TYPE_CHECKING:

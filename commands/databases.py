@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from landscape_study.commands.options import store_option
+from landscape_study.commands.shared_options import store_option
 from landscape_study.study.printable import printable_lines
 
 

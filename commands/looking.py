@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from landscape_study.commands.options import store_option
 from landscape_study.commands.output import (
     each_study,
     print_failures,
@@ -15,6 +14,7 @@ from landscape_study.commands.output import (
     save_figure,
     terminal,
 )
+from landscape_study.commands.shared_options import store_option
 from landscape_study.study.spec.metric import METRICS, TOP5
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from landscape_study.commands.options import Shown, store_option, training_options
 from landscape_study.commands.output import (
     print_failures,
     print_findings,
@@ -17,6 +16,7 @@ from landscape_study.commands.output import (
     save_figure,
     terminal,
 )
+from landscape_study.commands.shared_options import Shown, store_option, training_options
 from landscape_study.study.environment.interruption import exit_code
 
 if TYPE_CHECKING:

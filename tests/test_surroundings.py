@@ -12,7 +12,7 @@ import pytest
 from landscape_study.study.store import Store
 from landscape_study.study.tasks import OWN_NAME
 from tests.conftest import make_study
-from tests.study.test_store import train_all
+from tests.study.store.test_store import train_all
 
 pytestmark = pytest.mark.slow
 

@@ -63,7 +63,7 @@ class Sample:
         raises, such as anything with a minimum, is off by a bias b once in the value and twice
         in the replicates. The interval spans the replicates' percentiles and the same less 2·b.
         Plain percentiles never hold the truth where the true regret is 0. In simulations
-        (tests/landscapes/test_coverage.py) this held it in 92 to 100 of 100 cases, but for one
+        (test_coverage.py of the tests) this held it in 92 to 100 of 100 cases, but for one
         seed's regret in 86 to 99, two seeds' worst regret in 90, and the interaction of a narrow
         diagonal in 51 to 79; where neighbouring cells share noise, one seed does not show how
         much there is, and tilts were held in 71 to 76.

@@ -50,6 +50,7 @@ def train(plan: Plan, store: Store, settings: RunSettings, audience: Audience = 
         KeyboardInterrupt: it was interrupted; what is finished is in the store.
         LandscapeError: see `put` and `running.driver.run`.
     """
+    _warn_of_network(store, audience)
     created = put(plan, store, settings)
     before = store.progress(plan.study.name)
     audience.planned(plan, store)
@@ -67,10 +68,13 @@ def join(
     Args:
         stay: whether to stay while others hold all that is open: they may die.
     """
+    _warn_of_network(store, audience)
     name = plan.study.name
     before = store.progress(name)
     audience.planned(plan, store)
-    with audience.training(Created(plan.study, 0, 0), store) as on_progress:
+    with audience.training(
+        Created(plan.study, new=0, total=store.count(name)), store
+    ) as on_progress:
         run(plan, store, on_progress, stay=stay)
     _witness(plan, store, before, settings, audience)
 
@@ -88,6 +92,16 @@ def _witness(
         witnessed = {witness.panel for witness in store.witnesses(name)}
         panels = newly_done(before, store.progress(name), witnessed)
         call_witnesses(plan, store, panels, audience.tell, audience.watch)
+
+
+def _warn_of_network(store: Store, audience: Audience) -> None:
+    """Say so if the database lies where SQLite cannot lock."""
+    kind = store.database.network_file_system()
+    if kind is not None:
+        audience.warn(
+            f"{store.name} lies on a network file system ({kind}), where SQLite's locks may fail: "
+            "move it to a local disk, or take PostgreSQL for several machines"
+        )
 
 
 def _cluster(address: str | None) -> contextlib.AbstractContextManager[Cluster | None]:

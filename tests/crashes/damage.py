@@ -30,9 +30,9 @@ from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.training.checkpoint import Checkpoint, Group
 from tests.conftest import make_study
+from tests.study.running.test_worker import make_job
 from tests.study.runs import running_cells, start_command
-from tests.study.test_store import WITNESS, create, train_all
-from tests.study.test_worker import make_job
+from tests.study.store.test_store import WITNESS, create, train_all
 
 Truth = dict[tuple[Any, ...], Any]
 

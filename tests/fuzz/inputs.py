@@ -30,7 +30,7 @@ from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data
 from tests.conftest import make_study
 from tests.crashes.damage import truth
-from tests.study.test_store import WITNESS, create, train_all
+from tests.study.store.test_store import WITNESS, create, train_all
 
 # ---- study files --------------------------------------------------------------------------------
 
