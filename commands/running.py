@@ -71,14 +71,14 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
     """  # noqa: D301
-    from landscape_study.study.planning.request import Changes, requested_study
+    from landscape_study.study.planning.request import Changes, changed_study, named_study
     from landscape_study.study.running.training_run import put
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.store import Store
 
     if queue and settings.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
-    asked = requested_study(study, Changes(**changes))
+    asked = changed_study(named_study(study), Changes(**changes))
     plan = _plan(asked, settings, store)
     if dry_run:
         _print_plan(plan, store)

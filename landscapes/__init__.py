@@ -1,1 +1,25 @@
-"""Reads the results of a study and draws them: landscapes, heatmaps, learning curves."""
+"""What reads, measures and draws the results of studies: landscapes, verdicts, figures, reports.
+
+The commands import it. It imports `study`, and nothing of `study` imports it. Its names for
+notebooks are found when they are first used: matplotlib is slow to import.
+"""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from landscape_study.landscapes.landscape_calls import (
+        cells,
+        curves,
+        extend,
+        heatmaps,
+        load,
+        plot,
+        report,
+        verdicts,
+    )
+
+__all__ = ["cells", "curves", "extend", "heatmaps", "load", "plot", "report", "verdicts"]
+
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"landscape_calls": __all__})

@@ -1,1 +1,48 @@
-"""Runs grids of (α, λ) cells for optimizer/regularization pairs into a database."""
+"""What trains: studies of (α, λ) cells for optimizer/regularization pairs, into a database.
+
+`landscapes` and the commands import it; it imports neither. Its names for notebooks are found when
+they are first used: torch is slow to import.
+"""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from landscape_study.study.errors import LandscapeError
+    from landscape_study.study.planning.settings import RunSettings
+    from landscape_study.study.spec.grid import Axis, Grid
+    from landscape_study.study.spec.study import Panel, Study
+    from landscape_study.study.store import Store
+    from landscape_study.study.study_calls import check, merge, resume, run, worker
+    from landscape_study.study.tasks.task import Data, Task
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "study_calls": ["check", "merge", "resume", "run", "worker"],
+        "errors": ["LandscapeError"],
+        "planning.settings": ["RunSettings"],
+        "spec.grid": ["Axis", "Grid"],
+        "spec.study": ["Panel", "Study"],
+        "store": ["Store"],
+        "tasks.task": ["Data", "Task"],
+    },
+)
+
+__all__ = [
+    "Axis",
+    "Data",
+    "Grid",
+    "LandscapeError",
+    "Panel",
+    "RunSettings",
+    "Store",
+    "Study",
+    "Task",
+    "check",
+    "merge",
+    "resume",
+    "run",
+    "worker",
+]

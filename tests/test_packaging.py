@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("study", "landscapes", "commands")
 NAMES = ("study", "landscapes", "commands", "cli", "src")  # of folders and files of the repository
 STUDY = """
 name = "mine"
@@ -40,7 +41,7 @@ def build(target: str, source: Path, out: Path) -> Path:
 def sources() -> set[str]:
     """All files that belong into the package, as git knows them."""
     listed = subprocess.run(
-        ["git", "ls-files", "study", "landscapes", "commands", "cli.py"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *FOLDERS, "cli.py"],
         cwd=ROOT,
         check=True,
         capture_output=True,

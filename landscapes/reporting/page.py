@@ -113,7 +113,7 @@ def render(
         folder: where Markdown finds its figures.
     """
     environment = Environment(
-        loader=PackageLoader("landscapes"),
+        loader=PackageLoader("landscape_study.landscapes.reporting"),
         autoescape=kind == "html",
         undefined=StrictUndefined,
         trim_blocks=True,

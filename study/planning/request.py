@@ -31,18 +31,27 @@ class Changes:
     epochs: int | None = None
     batch_size: int | None = None
     schedule: str | None = None  # its name, or a table as in a study file
-    alpha: str | None = None  # an axis, written as in a study file
-    lambda_: str | None = None
+    alpha: Any = None  # an axis: text as in a study file, or what it stands for
+    lambda_: Any = None
 
 
-def requested_study(source: str, changes: Changes) -> Study:
-    """The study of a preset's name or a study file's path, with `changes` made.
+def named_study(source: str) -> Study:
+    """The study of a preset's name or a study file's path.
 
     Raises:
-        UsageError: there is no such preset or file, or the outcome is no valid study.
+        UsageError: there is no such preset.
+        SpecError: the file cannot be read, or holds no valid study.
     """
     is_file = source.endswith(".toml") or "/" in source
-    study = Study.from_file(Path(source)) if is_file else load_preset(source)
+    return Study.from_file(Path(source)) if is_file else load_preset(source)
+
+
+def changed_study(study: Study, changes: Changes) -> Study:
+    """The study with `changes` made.
+
+    Raises:
+        UsageError: the outcome is no valid study.
+    """
     if changes.task is not None:
         # Another task is another study: without a name of its own it would collide with this.
         # Its budget and batch size are its own.
@@ -55,9 +64,10 @@ def requested_study(source: str, changes: Changes) -> Study:
         panel_changes["epochs"] = changes.epochs
     if changes.schedule is not None:
         panel_changes["schedule"] = _schedule(changes.schedule)
-    for key, text in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
-        if text is not None:
-            panel_changes[key] = parse_value(text, f"--{key} {text}")
+    for key, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
+        if axis is not None:
+            is_text = isinstance(axis, str)
+            panel_changes[key] = parse_value(axis, f"--{key} {axis}") if is_text else axis
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     study = study.change(**{key: value for key, value in fields.items() if value is not None})

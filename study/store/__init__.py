@@ -53,10 +53,20 @@ __all__ = [
     "PanelProgress",
     "Store",
     "WorkerNow",
+    "opened",
     "optuna_study_name",
 ]
 
 T = TypeVar("T")
+
+
+def opened(store: Store | Path | str, *, create: bool = False) -> Store:
+    """The database at a URL or path, or one that is open already.
+
+    Raises:
+        StoreError: as `Store`.
+    """
+    return store if isinstance(store, Store) else Store(str(store), create=create)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from landscape_study.cli import main
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
-from landscape_study.study.planning.request import Changes, requested_study
+from landscape_study.study.planning.request import Changes, changed_study, named_study
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running.driver import OnProgress
@@ -419,7 +419,7 @@ def test_an_empty_database_is_said_to_be_so(tmp_path: Path):
 
 
 def test_another_task_brings_its_own_budget_and_batch_size():
-    study = requested_study("digits-fig2", Changes(task=SPIRALS))
+    study = changed_study(named_study("digits-fig2"), Changes(task=SPIRALS))
     resolved = make_plan(study, RunSettings(device="cpu")).study
     assert (study.name, resolved.batch_size, resolved.panels[0].epochs) == ("spirals", 20, 60)
     assert {panel.epochs for panel in study.panels} == {None}

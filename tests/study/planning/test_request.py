@@ -6,7 +6,7 @@ import pytest
 
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.pairs.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
-from landscape_study.study.planning.request import Changes, requested_study
+from landscape_study.study.planning.request import Changes, changed_study, named_study
 
 
 @pytest.mark.parametrize(
@@ -21,10 +21,10 @@ from landscape_study.study.planning.request import Changes, requested_study
     ],
 )
 def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, schedule: Schedule):
-    study = requested_study("digits-fig2", Changes(schedule=text))
+    study = changed_study(named_study("digits-fig2"), Changes(schedule=text))
     assert len(study.panels) > 1
     assert {panel.schedule for panel in study.panels} == {schedule}
-    plain = requested_study("digits-fig2", Changes())
+    plain = changed_study(named_study("digits-fig2"), Changes())
     assert study == plain.change_panels(schedule=schedule)
 
 
@@ -42,14 +42,14 @@ def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, sche
 )
 def test_a_wrong_schedule_is_told(text: str, message: str):
     with pytest.raises(SpecError, match=message):
-        requested_study("digits-fig2", Changes(schedule=text))
+        changed_study(named_study("digits-fig2"), Changes(schedule=text))
 
 
 @pytest.mark.parametrize("length", [200, 201, 4000])
 def test_a_name_that_no_file_can_bear_is_refused(length: int):
     changes = Changes(name="n" * length)
     if length <= 200:
-        assert requested_study("digits-fig2", changes).name == "n" * length
+        assert changed_study(named_study("digits-fig2"), changes).name == "n" * length
         return
     with pytest.raises(UsageError, match=rf"has {length} characters, files can bear 200"):
-        requested_study("digits-fig2", changes)
+        changed_study(named_study("digits-fig2"), changes)
