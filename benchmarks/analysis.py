@@ -19,7 +19,7 @@ from landscape_study.landscapes.statistics.separability import REPLICATES, separ
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.store import Claim, Store
 
@@ -86,7 +86,7 @@ def make_store(path: Path) -> None:
         keys = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
         last = rows.loc[keys, "test_error"].to_numpy(dtype=np.float32)[:, None]
         curve = last + np.linspace(20, 0, 60, dtype=np.float32)
-        curves = dict.fromkeys(METRICS, curve)
+        curves = dict.fromkeys(RECORDED, curve)
         store.record(claim, Outcome(curves, np.zeros(len(keys), np.int64), seconds=1.0))
     store.end_run(run_id)
     store.close()

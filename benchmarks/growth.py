@@ -18,7 +18,7 @@ from benchmarks.rows import count_cells, tool, train
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
 
@@ -141,7 +141,7 @@ def _claim(store: Store, name: str, run_id: int) -> Claim:
 
 def _record(store: Store, claim: Claim) -> None:
     curve = np.random.default_rng(claim.chunk_id).random((len(claim.cells), CURVE), np.float32)
-    curves = dict.fromkeys(METRICS, curve)
+    curves = dict.fromkeys(RECORDED, curve)
     store.record(claim, Outcome(curves, np.zeros(len(claim.cells), np.int64), seconds=1.0))
 
 

@@ -18,7 +18,7 @@ from benchmarks.results import Facts, Settings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Store
 
@@ -128,7 +128,7 @@ def _claim_and_record(url: str, run_id: int) -> list[float]:
 
 def _outcome(cells: int, seed: int) -> Outcome:
     curve = np.random.default_rng(seed).random((cells, CURVE), np.float32)
-    return Outcome(dict.fromkeys(METRICS, curve), np.zeros(cells, np.int64), seconds=1.0)
+    return Outcome(dict.fromkeys(RECORDED, curve), np.zeros(cells, np.int64), seconds=1.0)
 
 
 def _study(cells: int) -> Study:

@@ -57,6 +57,8 @@ def tasks() -> None:
 
     for name, entry in TASKS.items():
         needs = f" (`landscape data {entry.data_set}`)" if entry.data_set else ""
+        if entry.package:
+            needs = f" (extra tasks: {entry.package})"
         click.echo(f"{name:16} {entry.about}{needs}")
     click.echo(
         "your own:        --task package.module:name, a landscape_study.Task; see examples/"
@@ -74,7 +76,7 @@ def presets() -> None:
 
 def _fetch(data_set: DataSet) -> None:
     """Bring the data set into the data folder, with a bar."""
-    from landscape_study.study.console.terminal import download_bar
+    from landscape_study.study.console.progress import download_bar
     from landscape_study.study.tasks.download import fetch
 
     try:

@@ -52,7 +52,7 @@ def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -
       landscape merge results/all.db results/from-the-other-machine.db
       landscape merge postgresql+psycopg://me@server/landscapes results/landscapes.db
     """  # noqa: D301
-    from landscape_study.study.console.terminal import merged_line
+    from landscape_study.study.console.lines import merged_line
     from landscape_study.study.spec.command_line import command_line
     from landscape_study.study.store import Store
     from landscape_study.study.store.merging import merge

@@ -15,7 +15,7 @@ from landscape_study.commands.output import (
     terminal,
 )
 from landscape_study.commands.shared_options import store_option
-from landscape_study.study.spec.metric import METRICS, TOP5
+from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
     from landscape_study.study.spec.study import FigureKind, Study
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @store_option
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is, who trains it and what failed; by default every study."""
-    from landscape_study.study.console.terminal import print_table, workers_table
+    from landscape_study.study.console.text_tables import print_table, workers_table
     from landscape_study.study.store import Store
 
     opened, console = Store(store), terminal()
@@ -67,7 +67,7 @@ def list_studies(store: str) -> None:
 @store_option
 def show(name: str, store: str) -> None:
     """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
-    from landscape_study.study.console.terminal import run_lines
+    from landscape_study.study.console.lines import run_lines
     from landscape_study.study.spec.presets import PRESETS, load_preset
     from landscape_study.study.store import Store
     from landscape_study.study.store.missing_database import holds
@@ -119,7 +119,7 @@ def show(name: str, store: str) -> None:
 @click.option(
     "--metric",
     multiple=True,
-    type=click.Choice([*METRICS, TOP5]),
+    type=click.Choice(list(METRICS)),
     help="What anytime figures show; may be repeated.  [default: as the study says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
@@ -279,7 +279,7 @@ def compare(
         comparison_tables,
         save_comparison,
     )
-    from landscape_study.study.console.terminal import print_table
+    from landscape_study.study.console.text_tables import print_table
     from landscape_study.study.store import Store
 
     opened = Store(store)

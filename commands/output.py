@@ -45,12 +45,8 @@ def each_study(store: Store, show: Callable[[Study], None]) -> None:
 
 def print_status(console: Console, study: Study, store: Store) -> None:
     """Show how far each panel is, and how its witness lies."""
-    from landscape_study.study.console.terminal import (
-        print_plain,
-        print_table,
-        status_table,
-        witness_lines,
-    )
+    from landscape_study.study.console.lines import print_plain, witness_lines
+    from landscape_study.study.console.text_tables import print_table, status_table
 
     witnesses = store.witnesses(study.name)
     print_table(console, status_table(study, store.progress(study.name), witnesses))
@@ -61,7 +57,7 @@ def print_status(console: Console, study: Study, store: Store) -> None:
 
 def print_failures(study: Study, store: Store) -> None:
     """Say which cells were given up."""
-    from landscape_study.study.console.terminal import failure_lines
+    from landscape_study.study.console.lines import failure_lines
     from landscape_study.study.spec.command_line import command_line
 
     retry = command_line("resume", study, store.display_url, "--retry-failed")

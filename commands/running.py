@@ -234,7 +234,7 @@ def extend(
 
 
 def _print_plan(plan: Plan, store: str) -> None:
-    from landscape_study.study.console.terminal import plan_table, print_table
+    from landscape_study.study.console.text_tables import plan_table, print_table
     from landscape_study.study.planning.plan import estimate_seconds
     from landscape_study.study.store.missing_database import missing_cells
 

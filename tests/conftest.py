@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Store
 
@@ -57,7 +57,7 @@ def _modest_plans() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("landscape_study.study.planning.probing.SHORT", math.inf)
         patch.setattr(
-            "landscape_study.study.console.terminal.LONG", math.inf
+            "landscape_study.study.console.progress.LONG", math.inf
         )  # so that nobody is told of it
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
         yield
@@ -130,7 +130,7 @@ def make_outcome(cells: int, epochs: int = 3, *, start: float = 0.0) -> Outcome:
     """Made-up results: the test error of cell k after the last epoch is `start` + k."""
     last = start + np.arange(cells, dtype=np.float32)[:, None]
     curve = last + np.arange(epochs - 1, -1, -1, dtype=np.float32)
-    curves = {metric: curve.copy() for metric in METRICS}
+    curves = {metric: curve.copy() for metric in RECORDED}
     return Outcome(curves, np.zeros(cells, np.int64), seconds=1.5)
 
 

@@ -56,8 +56,8 @@ def normal(name: str) -> str:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("study", "landscapes"), ("postgres", "dask", "notebooks")),
-        (("tests", "benchmarks"), ("postgres", "dask", "dev")),
+        (("study", "landscapes", "commands"), ("tasks", "postgres", "dask", "notebooks")),
+        (("tests", "benchmarks"), ("tasks", "postgres", "dask", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):

@@ -11,7 +11,7 @@ import numpy as np
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
 
@@ -81,7 +81,7 @@ def _outcome(claim: Claim, error: Error, noise: float, rng: np.random.Generator)
     diverged = np.isnan(last)
     final = np.where(diverged, 90.0, last + noise * rng.normal(size=last.size))
     curve = (final[:, None] + 20.0 * np.linspace(1, 0, EPOCHS)).astype(np.float32)
-    curves = {metric: curve.copy() for metric in METRICS}
+    curves = {metric: curve.copy() for metric in RECORDED}
     for metric in ("train_loss", "test_loss"):
         curves[metric][diverged, 2:] = np.nan
     return Outcome(curves, np.where(diverged, 3, 0), seconds=0.5)

@@ -15,10 +15,10 @@ from landscape_study.landscapes.figures.best_runs import Best, best_runs, gap_se
 from landscape_study.landscapes.figures.curves import require_recorded
 from landscape_study.landscapes.figures.heatmap_record import choose_columns
 from landscape_study.landscapes.figures.sizes import paper_width
-from landscape_study.landscapes.figures.style import METRICS
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import Run, anytime_sentences
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import METRICS
 
 START = 0.1  # share of a run whose high errors the axis need not show
 SEEN = 0.6  # share of the later epochs that it shows
@@ -96,7 +96,7 @@ def _axes(metric: str, found: Sequence[tuple[Best, Run]]) -> AnytimeAxes:
     log = metric.endswith("loss") and any(value > 0 for line in lines for value in line.mean)
     ends = [line.mean[end - 1] for line in lines for end in line.ends if end <= len(line.mean)]
     seen = seen_range([line.mean for line in lines], ends, log=log)
-    return AnytimeAxes(METRICS[metric], log, seen, lines)
+    return AnytimeAxes(METRICS[metric].label, log, seen, lines)
 
 
 def _line(best: Best, run: Run, metric: str) -> Line:

@@ -18,18 +18,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from landscape_study.landscapes.figures.style import (
-    INK,
-    METRICS,
-    TEXT,
-    TICK,
-    alarm,
-    decimal,
-    ticks,
-)
+from landscape_study.landscapes.figures.style import INK, TEXT, TICK, alarm, decimal, ticks
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
-from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
+from landscape_study.study.spec.metric import METRICS, TOP5, TOP5_CLASSES
 from landscape_study.study.spec.study import Axis, Cell, Grid
 
 STYLES = ("-", "--", "-.", ":")
@@ -129,7 +121,7 @@ def curves_record(
     positive = any(value > 0 for curve in drawn for value in curve.mean)
     return CurvesRecord(
         curves=tuple(drawn),
-        y_title=METRICS[metric],
+        y_title=METRICS[metric].label,
         log=positive and metric.endswith("loss"),
         doubt=f"{MARK} {DOUBT}" if doubtful else "",
     )
@@ -144,7 +136,7 @@ def require_recorded(curves: pd.DataFrame, metric: str) -> None:
     # Errors are recorded of diverged cells too, so that missing ones were never recorded.
     if metric == TOP5 and len(curves) > 0 and (TOP5 not in curves or curves[TOP5].isna().all()):
         raise UsageError(
-            f"no {METRICS[TOP5]} was recorded: the task has at most {TOP5_CLASSES} classes: "
+            f"no {METRICS[TOP5].label} was recorded: the task has at most {TOP5_CLASSES} classes: "
             "choose another metric, such as test_error"
         )
 

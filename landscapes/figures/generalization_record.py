@@ -17,10 +17,11 @@ from landscape_study.landscapes.figures.anytime_record import seen_range
 from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
-from landscape_study.landscapes.figures.style import METRICS, decimal, lambda_title, ticks
+from landscape_study.landscapes.figures.style import decimal, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Floats, landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
+from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Cell
 
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
@@ -94,7 +95,7 @@ def generalization_record(
     seen = _final_range(finals)
     return GeneralizationRecord(
         families=tuple(families),
-        error_title=METRICS[panels[0].landscape.metric] if panels else METRICS["test_error"],
+        error_title=METRICS[panels[0].landscape.metric if panels else "test_error"].label,
         factor_title=" or ".join(names) + " (0 left out)" * left_out,
         loss_range=seen_range(losses, [final.loss for final in finals], log=True),
         error_range=seen_range(errors, [] if seen is None else [seen[1]]),

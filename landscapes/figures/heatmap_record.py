@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
-from landscape_study.landscapes.figures.style import METRICS, alpha_title, lambda_title, ticks
+from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
@@ -159,7 +160,7 @@ def heatmaps_record(
 
 def _relative_label(metric: str) -> str:
     """Title the colour bar of panels that each have a scale of their own."""
-    return METRICS[metric].replace("%", "points above the panel's best")
+    return METRICS[metric].label.replace("%", "points above the panel's best")
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
@@ -280,7 +281,7 @@ def doubt_phrases(landscape: Landscape) -> tuple[str, ...]:
 
 def error_label(landscapes: Sequence[Landscape]) -> str:
     """Title the colour bar: "test error (%), mean over 3 seeds"."""
-    title = METRICS[landscapes[0].metric]
+    title = METRICS[landscapes[0].metric].label
     counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
     if not counts:
         return title

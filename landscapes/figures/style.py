@@ -22,7 +22,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import MARK
-from landscape_study.study.spec.metric import ERROR_NAMES
 from landscape_study.study.spec.study import Axis
 
 # Sizes relative to rcParams["font.size"], so that a user's own style scales them.
@@ -36,11 +35,6 @@ ALARM = "#B00020"  # of words that must not be overlooked
 HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHADES = ("Oranges", "Blues", "Greens", "Purples", "YlOrBr", "GnBu")
 
-METRICS = {  # how axes and colour bars call what is recorded
-    "train_loss": "training loss",
-    "test_loss": "test loss",
-    **{metric: f"{name} (%)" for metric, name in ERROR_NAMES.items()},
-}
 SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192

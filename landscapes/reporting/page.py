@@ -36,7 +36,7 @@ from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
 from landscape_study.landscapes.reporting.sentences import GRIDS, figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
-from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store
 
@@ -169,7 +169,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
-    error = ERROR_NAMES[panel.landscape.metric]
+    error = METRICS[panel.landscape.metric].title
     caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
@@ -202,7 +202,7 @@ def _slices(panel: PanelReport) -> list[Picture]:
     if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
-    error = ERROR_NAMES[panel.landscape.metric]
+    error = METRICS[panel.landscape.metric].title
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
@@ -237,7 +237,7 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     with paper_fonts(WIDTH):
         metric, ax = panel.landscape.metric, figure.subplots()
         plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
-    lowest, error = panel.landscape.error[best[0]], ERROR_NAMES[panel.landscape.metric]
+    lowest, error = panel.landscape.error[best[0]], METRICS[panel.landscape.metric].title
     bands = ", mean over seeds; bands: ± one standard error"
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [

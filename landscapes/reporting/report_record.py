@@ -33,9 +33,9 @@ from landscape_study.landscapes.statistics.recommendation import (
 )
 from landscape_study.landscapes.statistics.separability import Separability, separability
 from landscape_study.landscapes.statistics.surface import BASIN
-from landscape_study.study.console.terminal import run_lines
+from landscape_study.study.console.lines import run_lines
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.metric import ERROR_NAMES
+from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress, Store
 
@@ -132,7 +132,7 @@ class PanelReport:
     @property
     def witnessed(self) -> str:
         """How far its witness lies from what was recorded."""
-        one, error = self.witness, ERROR_NAMES[self.landscape.metric]
+        one, error = self.witness, METRICS[self.landscape.metric].title
         cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
         return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs)
 

@@ -11,7 +11,7 @@ from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
-from landscape_study.study.console.terminal import TABLE
+from landscape_study.study.console.text_tables import TABLE
 
 
 def verdict_table(

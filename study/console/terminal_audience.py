@@ -7,15 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.console import Console
 
 from landscape_study.study.agreement.permission import Advance
+from landscape_study.study.console.lines import choice_lines, print_plain, workers_line
 from landscape_study.study.console.live import LiveView, can_show
-from landscape_study.study.console.terminal import (
-    ProgressBar,
-    ProgressLines,
-    choice_lines,
-    print_plain,
-    trial_bar,
-    workers_line,
-)
+from landscape_study.study.console.progress import ProgressBar, ProgressLines, trial_bar
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import OnProgress

@@ -1,11 +1,53 @@
-"""What is recorded of a cell after every epoch. Errors are percent, losses means."""
+"""Metrics: what is recorded of a cell after every epoch, and in which unit."""
 
-METRICS = ("train_loss", "test_loss", "test_error")
-TOP5 = "top5_error"  # a further metric of tasks with more than TOP5_CLASSES classes
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Something that is measured of a cell.
+
+    Attributes:
+        name: in databases and tables.
+        title: in sentences.
+        unit: of its values; "" where it has none.
+        goal: which values are better.
+        matters: the difference below which a user would not care; None where nobody said.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    goal: Literal["minimize", "maximize"] = "minimize"
+    matters: float | None = None
+
+    @property
+    def label(self) -> str:
+        """On axes and colour bars: "test error (%)"."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+MATTERS = 0.25  # points of percent
+TEST_ERROR = Metric("test_error", "test error", unit="%", matters=MATTERS)
+TOP5_ERROR = Metric("top5_error", "Top-5 test error", unit="%", matters=MATTERS)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("train_loss", "training loss"),
+        Metric("test_loss", "test loss"),
+        TEST_ERROR,
+        TOP5_ERROR,
+    )
+}
+RECORDED = ("train_loss", "test_loss", "test_error")  # of every task
+TOP5 = TOP5_ERROR.name  # besides, of tasks with more than TOP5_CLASSES classes
 TOP5_CLASSES = 10
-ERROR_NAMES = {"test_error": "test error", TOP5: "Top-5 test error"}  # in sentences
 
 
 def metrics_of(classes: int) -> tuple[str, ...]:
-    """The metrics that are recorded for a task of so many classes."""
-    return (*METRICS, TOP5) if classes > TOP5_CLASSES else METRICS
+    """The names of the metrics that are recorded for a task of so many classes."""
+    return (*RECORDED, TOP5) if classes > TOP5_CLASSES else RECORDED

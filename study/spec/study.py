@@ -39,7 +39,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.grid import Axis, Cell, Grid
-from landscape_study.study.spec.metric import METRICS, TOP5
+from landscape_study.study.spec.metric import METRICS, Metric
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
@@ -79,10 +79,9 @@ class Figure(Frozen):
     @field_validator("metrics")
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        known = (*METRICS, TOP5)
-        unknown = [metric for metric in metrics if metric not in known]
+        unknown = [metric for metric in metrics if metric not in METRICS]
         if unknown or not metrics or len(set(metrics)) < len(metrics):
-            raise ValueError(f"{list(metrics)}: give some of {', '.join(known)}, each once")
+            raise ValueError(f"{list(metrics)}: give some of {', '.join(METRICS)}, each once")
         return metrics
 
 
@@ -226,6 +225,11 @@ class Study(Frozen):
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
         return self
+
+    @property
+    def metric(self) -> Metric:
+        """What the value of a cell is."""
+        return METRICS[self.error]
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> Study:

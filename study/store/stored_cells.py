@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
@@ -162,7 +162,7 @@ def _values_of(study: Study) -> sa.Subquery:
 
 def _curves_of(study: Study) -> sa.Subquery:
     """How many curves each trial has, and how many of them are needed, cut, how long."""
-    known = _curve.c.metric.in_({*METRICS, study.error})
+    known = _curve.c.metric.in_({*RECORDED, study.error})
     cut = sa.func.length(_curve.c.data) != FLOAT.size * _curve.c.n
     return (
         sa.select(
@@ -225,7 +225,7 @@ def _torn(row: RowMapping, epochs: int | None, error: str) -> str | None:
         return "without their divergence"
     if not _are_numbers(row):
         return "with something else where numbers belong"
-    if (row["known_curves"] or 0) < len({*METRICS, error}):
+    if (row["known_curves"] or 0) < len({*RECORDED, error}):
         return "without all of their curves"
     if row["cut_curves"] or not row["shortest"] == row["longest"] == epochs:
         return "with a curve that is cut"

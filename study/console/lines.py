@@ -1,0 +1,126 @@
+"""Sentences in a terminal: of runs, failed cells, witnesses, merges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from landscape_study.study.console.quantities import format_seconds
+from landscape_study.study.records.witness_record import DOUBT, MARK, marked
+
+if TYPE_CHECKING:
+    from landscape_study.study.planning.plan import Plan
+    from landscape_study.study.records.witness_record import Witness
+    from landscape_study.study.spec.study import Study
+    from landscape_study.study.store import Failure, Store
+    from landscape_study.study.store.merging import Merged
+
+FAILURES = 20  # failed cells that are listed
+
+
+def print_plain(console: Console, line: str) -> None:
+    """Print a line as it is, which may hold a user's own words."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def workers_line(plan: Plan, store: Store) -> str:
+    """What is to be done, by whom and how."""
+    progress, workers = store.progress(plan.study.name), len(plan.layout.devices)
+    total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
+    return (
+        f"study {plan.study.name}: {total} cells, {finished} of them finished; "
+        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
+        f"database {store.name}"
+    )
+
+
+def choice_lines(plan: Plan) -> Iterator[str]:
+    """Why cells are trained by no faster engine, or cannot go on from checkpoints."""
+    choice = plan.choice
+    if choice.why:
+        by = "the plain loop" if choice.engine == "referee" else f"engine {choice.engine}"
+        times = choice.slower or 0
+        slower = f", about {times:.0f} × slower" if times >= 1.5 else ""
+        yield f"{choice.why}: trained by {by} instead{slower}"
+    if plan.no_checkpoint:
+        yield f"no checkpoints are kept, so what is interrupted begins anew: {plan.no_checkpoint}"
+
+
+def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
+    """The cells that were given up, and the command that tries them again."""
+    if not failures:
+        return []
+    lines = [
+        f"failed: {f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}: {f.reason}"
+        for f in failures[:FAILURES]
+    ]
+    if len(failures) > FAILURES:
+        lines.append(f"… and {len(failures) - FAILURES} more failed cells")
+    return [*lines, f"try again:  {retry}"]
+
+
+def witness_lines(
+    study: Study, witnesses: Sequence[Witness], noise: Mapping[str, float]
+) -> Iterator[str]:
+    """How the witness of each panel lies, where there is one.
+
+    Args:
+        study: whose witnesses they are.
+        witnesses: the one of each panel that counts.
+        noise: standard deviation between seeds, in points, of panels with several.
+    """
+    for one in witnesses:
+        name = marked(one.panel, not one.agrees)
+        said = one.line(noise.get(one.panel), study.panel(one.panel).epochs)
+        yield f"witness of {name}: {said}"
+    if not all(one.agrees for one in witnesses):
+        yield f"{MARK} {DOUBT}: train it with --engine referee under another --name"
+
+
+def merged_line(merged: Merged, resume: str) -> str:
+    """What a merge took of one study, and what it left for the command that resumes it."""
+    parts = [f"{merged.taken} cells taken", f"{merged.there} were there"]
+    if merged.differing:
+        most = f"at most {merged.difference:.2f} points"
+        parts.append(
+            f"of which {merged.differing} have another error, by {most}: kept as they are"
+        )
+    if merged.torn:
+        parts.append(f"{merged.torn} left out, which are not whole")
+    if merged.open:
+        parts.append(f"{merged.open} open ({resume})")
+    return f"study {merged.study}: {', '.join(parts)}"
+
+
+def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """One line per run of a study: when, where, and with which versions."""
+    lines = []
+    for run in runs:
+        try:
+            lines.append(_run_line(run))
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+            lines.append("a run of which nothing can be read: what is stored of it is broken")
+    return lines
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    facts = run["provenance"]
+    started = datetime.fromtimestamp(run["started"]).astimezone()
+    took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
+    versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())
+    devices = ", ".join(
+        f"{facts['devices'].count(d)} × {d}" for d in sorted(set(facts["devices"]))
+    )
+    return (
+        f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
+        f"({devices}{_by(facts)}); Python {facts['python']}, {versions}; "
+        f"git {facts['git'] or 'unknown'}"
+    )
+
+
+def _by(facts: dict[str, Any]) -> str:
+    """The engine of a run; earlier runs did not say."""
+    return f", {facts['engine']}" if "engine" in facts else ""
