@@ -114,7 +114,8 @@ def test_a_task_may_lie_in_a_file_of_any_name(folder: Path, name: str):
 
 def test_a_task_in_a_file_of_the_tools_name_is_refused(folder: Path):
     (folder / f"{OWN_NAME}.py").write_text(TASK)
-    done = landscape(folder, "run", "study.toml", "--task", f"{OWN_NAME}:task", "--store", "r.db")
+    run = ("run", "study.toml", "--task", f"{OWN_NAME}:task", "--store", "r.db")
+    done = landscape(folder, *run, PYTHONSAFEPATH="1")  # as the installed command has it
     assert done.returncode == 2
     assert f"the name '{OWN_NAME}' is this tool's own" in done.stderr
     assert f"rename {OWN_NAME}.py" in done.stderr

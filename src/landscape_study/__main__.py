@@ -2,4 +2,4 @@
 
 from landscape_study.cli import main
 
-main()
+main(prog_name="landscape")
