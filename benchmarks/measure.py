@@ -196,7 +196,7 @@ def source_hash() -> str:
     """A hash of the tool's source, since a revision that ends in -dirty names no state."""
     digest = hashlib.sha256()
     paths = [REPOSITORY / "cli.py"]
-    for package in ("study", "landscapes"):
+    for package in ("study", "landscapes", "commands"):
         paths += (p for p in (REPOSITORY / package).rglob("*") if p.suffix in (".py", ".toml"))
     for path in sorted(paths):
         digest.update(f"{path.relative_to(REPOSITORY)}\0".encode())

@@ -78,7 +78,7 @@ class Stopwatch:
 
 
 def timed_work(folder: Path, *arguments: Any) -> bool:
-    """`running.pools.work` under a stopwatch; runs in a worker process."""
+    """`running.worker.work` under a stopwatch; runs in a worker process."""
     with Stopwatch("worker", folder):
         return pools.work(*arguments)
 

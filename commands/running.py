@@ -306,6 +306,8 @@ def _resumable(store: Store, name: str, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        if name not in store.names():  # it was still being created
+            raise
         finished = sum(p.finished for p in store.progress(name))
         click.echo(
             f"\nstopped; {finished} finished cells are in {store.name}\ngo on with:  {again}",

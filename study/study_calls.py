@@ -54,11 +54,10 @@ def run(
     4
     """
     settings, audience = settings or RunSettings(), _audience(quiet)
-    asked = changed_study(
-        study if isinstance(study, Study) else named_study(str(study)), Changes(**changes)
-    )
-    there = opened(store, create=True)
-    plan = training_run.planned(asked, settings, there.url, audience)
+    asked = changed_study(_known(study), Changes(**changes))
+    address = store.url if isinstance(store, Store) else str(store)
+    plan = training_run.planned(asked, settings, address, audience)
+    there = opened(store, create=True)  # only now: what cannot be trained leaves none behind
     training_run.train(plan, there, settings, audience)
     return there.study(asked.name)
 
@@ -137,6 +136,12 @@ def merge(
         there.study(name)  # or else `into` is not made
     here = opened(into, create=True)
     return list(merging.merge(here, there, studies, accept_source=accept_source))
+
+
+def _known(study: Study | Path | str) -> Study:
+    if isinstance(study, Path):
+        return Study.from_file(study)
+    return study if isinstance(study, Study) else named_study(study)
 
 
 def _audience(quiet: bool) -> Audience:

@@ -1,4 +1,4 @@
 """The report page, tables and sentences for people.
 
-It imports all other rooms. Only the commands import it.
+It imports all other rooms.
 """

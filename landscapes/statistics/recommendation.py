@@ -95,7 +95,7 @@ def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
 def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
     """Tuning one at a time from every α that allows it, in ascending order of the cost.
 
-    λ = 0 is left out, as in `statistics.regrets`.
+    λ = 0 is left out, as in `statistics.coupling.regrets`.
     """
     error = np.where(np.isnan(landscape.error), np.inf, usable(landscape))
     error[:, np.array(landscape.lambda_.values) == 0] = np.inf

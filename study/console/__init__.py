@@ -1,4 +1,4 @@
 """What a study looks like in a terminal: progress, tables, the live view.
 
-It imports the store and the specification. Only the commands import it.
+It stands above all other rooms of `study`, which know no terminal.
 """

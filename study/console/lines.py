@@ -23,7 +23,7 @@ FAILURES = 20  # failed cells that are listed
 
 def print_plain(console: Console, line: str) -> None:
     """Print a line as it is, which may hold a user's own words."""
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def workers_line(plan: Plan, store: Store) -> str:

@@ -27,14 +27,17 @@ class TerminalAudience(Audience):
 
     def __init__(self, console: Console, *, live: bool = True, as_log: bool = False) -> None:
         self.console, self.live, self.as_log = console, live, as_log
+        self.warned: set[str] = set()
 
     def tell(self, line: str) -> None:
         """Write the line."""
         print_plain(self.console, line)
 
     def warn(self, line: str) -> None:
-        """Write the line to where errors go."""
-        print_plain(Console(stderr=True), f"warning: {line}")
+        """Write the line to where errors go, once."""
+        if line not in self.warned:
+            self.warned.add(line)
+            print_plain(Console(stderr=True), f"warning: {line}")
 
     def watch(self, what: str, steps: int) -> AbstractContextManager[Advance]:
         """A bar, if it takes long."""

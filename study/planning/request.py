@@ -30,7 +30,7 @@ class Changes:
     seeds: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    schedule: str | None = None  # its name, or a table as in a study file
+    schedule: Any = None  # its name, or a table: text as in a study file, or a dict
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
 
@@ -122,8 +122,10 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
     return study
 
 
-def _schedule(text: str) -> Any:
+def _schedule(text: Any) -> Any:
     """A schedule by name, or with its options as in a study file."""
+    if not isinstance(text, str):
+        return text
     is_table = text.lstrip().startswith("{")
     return parse_value(text, f"--schedule {text}") if is_table else text
 
@@ -136,8 +138,9 @@ def _select_pairs(study: Study, changes: Changes) -> Study:
     """The panels of the wanted pairs; a pair that the study lacks needs its own grid."""
     if not changes.pairs:
         return study
+    pairs = [changes.pairs] if isinstance(changes.pairs, str) else changes.pairs
     panels: list[Any] = []
-    for pair in dict.fromkeys(changes.pairs):
+    for pair in dict.fromkeys(pairs):
         found = [panel for panel in study.panels if panel.pair == pair]
         if not found and (changes.alpha is None or changes.lambda_ is None):
             has = ", ".join(dict.fromkeys(panel.pair for panel in study.panels))

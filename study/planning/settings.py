@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -21,13 +26,30 @@ class RunSettings:
         witness: whether a cell of each panel is trained again by the referee at the end.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     workers: int | None = None
     chunk: int | None = None
     engine: str | None = None
     dask: str | None = None
     accept_source: bool = False
     witness: bool = True
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            UsageError: a device, an engine or a count that there is none of.
+        """
+        if self.device not in get_args(Device):
+            raise UsageError(f"device '{self.device}': choose {', '.join(get_args(Device))}")
+        if self.engine is not None:
+            object.__setattr__(self, "engine", engine_name(self.engine))
+            if self.engine not in ENGINE_NAMES:
+                raise UsageError(f"engine '{self.engine}': choose {', '.join(ENGINE_NAMES)}")
+        for name in ("workers", "chunk"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise UsageError(f"{name} = {count}: give 1 or more")
 
     def options(self) -> Iterator[str]:
         """Those options of the command line that whoever goes on with the run wants again."""

@@ -1,4 +1,4 @@
 """Running a plan: the driver, its workers, where they run; the witness at the end.
 
-It imports all other rooms but the console. Only the commands import it.
+It imports all other rooms but the console.
 """

@@ -201,6 +201,18 @@ def test_resume_does_not_import_user_code_that_only_the_database_names(half_done
     assert f"add --task {SPIRALS}" in result.output
 
 
+def test_stopped_while_the_study_is_created_it_says_no_more_than_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def put(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("landscape_study.study.running.training_run.put", put)
+    result = landscape(*SMALL_RUN, "--store", tmp_path / "x.db", "--workers", 1)
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1] == "stopped"
+
+
 def test_resume_without_any_study(tmp_path: Path):
     Store(str(tmp_path / "empty.db"), create=True).close()
     result = landscape("resume", "--store", tmp_path / "empty.db")

@@ -100,7 +100,7 @@ class Engine(ABC):
 
         Args:
             eta: schedule multiplier.
-            lambda_scale: what λ of the cells is multiplied by (see `pairs.normalizer`).
+            lambda_scale: what λ of the cells is multiplied by (`pairs.normalization`).
         """
 
     @abstractmethod

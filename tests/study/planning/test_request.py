@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.pairs.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
 from landscape_study.study.planning.request import Changes, changed_study, named_study
+from landscape_study.study.planning.settings import RunSettings
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,25 @@ def test_a_name_that_no_file_can_bear_is_refused(length: int):
         return
     with pytest.raises(UsageError, match=rf"has {length} characters, files can bear 200"):
         changed_study(named_study("digits-fig2"), changes)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"engine": "fast"}, {"workers": 0}, {"chunk": -1}, {"device": "gpu"}]
+)
+def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]):
+    ((name, value),) = wrong.items()
+    with pytest.raises(UsageError, match=f"{name}.*{value}"):
+        RunSettings(**wrong)
+
+
+def test_an_engine_may_bear_its_former_name():
+    assert RunSettings(engine="one-by-one").engine == "referee"
+
+
+def test_from_python_values_are_taken_as_they_are():
+    asked = Changes(pairs="adamw", alpha=[0.1], lambda_={"base": 0.1, "log2": [0, -1]})
+    study = changed_study(named_study("digits-fig2"), asked)
+    assert [panel.pair for panel in study.panels] == ["adamw"]
+    assert study.panels[0].grid.lambda_.values == (0.05, 0.1)
+    step = changed_study(study, Changes(schedule={"kind": "restarts", "t_0": 2}))
+    assert step.panels[0].schedule.kind == "restarts"

@@ -98,7 +98,8 @@ def test_interrupted_the_cluster_gives_back_what_it_holds(cluster, tmp_path: Pat
     assert process.returncode == 143
     again = f"landscape resume slow --dask {cluster[0]} --task {TASKS}:slow --store {path}"
     assert f"go on with:  {again}\n" in told
-    assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
+    store = Store(str(path))  # the workers stop when they see that the run is over
+    wait_for(lambda: {row["state"] for row in store.cells("slow")} == {"open"})
     started = time.monotonic()
     assert finish(start_command(*command)) == 0  # its workers are free again
     assert time.monotonic() - started < 60
@@ -116,7 +117,8 @@ def test_when_the_scheduler_is_gone_the_run_ends_and_says_so(cluster, tmp_path: 
     assert process.returncode == 1
     assert f"the dask scheduler at {cluster[0]} is gone: start it again and resume" in told
     assert "Traceback" not in told
-    assert {row["state"] for row in Store(str(path)).cells("slow")} == {"open"}
+    store = Store(str(path))  # the workers stop when they see that the run is over
+    wait_for(lambda: {row["state"] for row in store.cells("slow")} == {"open"})
 
 
 def test_who_lost_the_scheduler_starts_no_worker(cluster):
