@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
     from landscape_study.study.spec.study import Study
-    from landscape_study.study.store import Failure, Store
+    from landscape_study.study.store import Failure, PanelProgress
     from landscape_study.study.store.merging import Merged
 
 FAILURES = 20  # failed cells that are listed
@@ -26,14 +26,14 @@ def print_plain(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def workers_line(plan: Plan, store: Store) -> str:
+def workers_line(plan: Plan, database: str, progress: Sequence[PanelProgress]) -> str:
     """What is to be done, by whom and how."""
-    progress, workers = store.progress(plan.study.name), len(plan.layout.devices)
+    workers = len(plan.layout.devices)
     total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
     return (
         f"study {plan.study.name}: {total} cells, {finished} of them finished; "
         f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
-        f"database {store.name}"
+        f"database {database}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from landscape_study.study.console.progress import ProgressBar, ProgressLines, t
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import OnProgress
-from landscape_study.study.store import Created, Store
+from landscape_study.study.store import PanelProgress, Store
 
 
 class TerminalAudience(Audience):
@@ -43,19 +44,20 @@ class TerminalAudience(Audience):
         """A bar, if it takes long."""
         return trial_bar(self.console, what, steps)
 
-    def planned(self, plan: Plan, store: Store) -> None:
+    def planned(self, plan: Plan, store: Store, progress: Sequence[PanelProgress]) -> None:
         """How many cells, workers, which engine; and why no faster one."""
-        self.tell(workers_line(plan, store))
+        self.tell(workers_line(plan, store.name, progress))
         if not self.as_log:
             for line in choice_lines(plan):
                 self.tell(line)
 
-    def training(self, created: Created, store: Store) -> AbstractContextManager[OnProgress]:
+    def training(
+        self, name: str, store: Store, progress: Sequence[PanelProgress]
+    ) -> AbstractContextManager[OnProgress]:
         """The bar, or lines now and then."""
         if self.as_log:
             return nullcontext(ProgressLines(self.console))
-        name = created.study.name
-        finished = sum(p.finished for p in store.progress(name))
+        total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
         shown = self.live and can_show(self.console)
-        view = LiveView(created.study, lambda: store.means(name)) if shown else None
-        return ProgressBar(self.console, created.total, finished, view)
+        view = LiveView(store.study(name), lambda: store.means(name)) if shown else None
+        return ProgressBar(self.console, total, finished, view)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from landscape_study.study.agreement.permission import Advance, no_watch
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.running.driver import OnProgress
-from landscape_study.study.store import Created, Store
+from landscape_study.study.store import PanelProgress, Store
 
 
 class Audience:
@@ -23,9 +24,17 @@ class Audience:
         """While engines are tried or a witness is trained: gives what is called at each step."""
         return no_watch(what, steps)
 
-    def planned(self, plan: Plan, store: Store) -> None:
+    def planned(self, plan: Plan, store: Store, progress: Sequence[PanelProgress]) -> None:
         """What is to be done, by whom and how."""
 
-    def training(self, created: Created, store: Store) -> AbstractContextManager[OnProgress]:
-        """While cells are trained: gives what is called with the progress."""
+    def training(
+        self, name: str, store: Store, progress: Sequence[PanelProgress]
+    ) -> AbstractContextManager[OnProgress]:
+        """While cells of a study are trained: gives what is called with the progress.
+
+        Args:
+            name: of the study.
+            store: where it is.
+            progress: how far it was before.
+        """
         return nullcontext(lambda progress: None)

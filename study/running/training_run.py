@@ -51,13 +51,8 @@ def train(plan: Plan, store: Store, settings: RunSettings, audience: Audience = 
         LandscapeError: see `put` and `running.driver.run`.
     """
     _warn_of_network(store, audience)
-    created = put(plan, store, settings)
-    before = store.progress(plan.study.name)
-    audience.planned(plan, store)
-    cluster = _cluster(settings.dask)
-    with cluster as pool, audience.training(created, store) as on_progress:
-        run(plan, store, on_progress, pool)
-    _witness(plan, store, before, settings, audience)
+    put(plan, store, settings)
+    _work(plan, store, settings, audience)
 
 
 def join(
@@ -69,13 +64,18 @@ def join(
         stay: whether to stay while others hold all that is open: they may die.
     """
     _warn_of_network(store, audience)
-    name = plan.study.name
-    before = store.progress(name)
-    audience.planned(plan, store)
-    with audience.training(
-        Created(plan.study, new=0, total=store.count(name)), store
-    ) as on_progress:
-        run(plan, store, on_progress, stay=stay)
+    _work(plan, store, settings, audience, stay=stay)
+
+
+def _work(
+    plan: Plan, store: Store, settings: RunSettings, audience: Audience, *, stay: bool = True
+) -> None:
+    """Train what is open, and call the witnesses."""
+    before = store.progress(plan.study.name)
+    audience.planned(plan, store, before)
+    cluster = _cluster(settings.dask)
+    with cluster as pool, audience.training(plan.study.name, store, before) as on_progress:
+        run(plan, store, on_progress, pool, stay=stay)
     _witness(plan, store, before, settings, audience)
 
 

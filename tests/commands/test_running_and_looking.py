@@ -133,7 +133,7 @@ def test_resume_finishes_what_is_open(half_done: Path):
 def trained_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of training, made-up outcomes, of which no witness knows."""
 
-    def run(plan: Plan, store: Store, on_progress: OnProgress, *_: object) -> None:
+    def run(plan: Plan, store: Store, on_progress: OnProgress, *_: Any, **__: Any) -> None:
         on_progress(store.progress(plan.study.name))
         train_all(store, plan.study, plan.identity)
         on_progress(store.progress(plan.study.name))
