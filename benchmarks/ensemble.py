@@ -37,7 +37,7 @@ class Updates:
     """The pairs as torch.optim has them, on stacked parameters (see `loop.make_optimizer`)."""
 
     def __init__(self, panel: Panel, options: Options, parameters: Tensors) -> None:
-        cells, like = panel.grid.cells(), next(iter(parameters.values()))
+        cells, like = panel.cells(), next(iter(parameters.values()))
         self.pair, self.options, self.t = panel.pair, options, 0
         self.alpha = like.new_tensor([cell.alpha for cell in cells])
         self.lambda_ = like.new_tensor([cell.lambda_ for cell in cells])
@@ -72,7 +72,7 @@ def train(
 ) -> dict[str, Tensor]:
     """Train all cells of a panel together; their curves, [K, epochs], errors in percent."""
     data, epochs = task.data(), panel.epochs or task.epochs
-    examples, count = len(data.train_targets), len(panel.grid.cells())
+    examples, count = len(data.train_targets), len(panel.cells())
     torch.manual_seed(seed)
     network = task.network()
     parameters, buffers = stack_module_state([network] * count)
@@ -133,7 +133,7 @@ def save(study: Study, panel: Panel, url: str, curves: dict[str, Tensor], began:
         for key, values in axes.items()
     }
     trials = []
-    for k, cell in enumerate(panel.grid.cells()):
+    for k, cell in enumerate(panel.cells()):
         own = {metric: values[k].tolist() for metric, values in curves.items()}
         trial = optuna.trial.create_trial(
             params={"alpha": cell.alpha, "lambda": cell.lambda_},

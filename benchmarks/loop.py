@@ -196,7 +196,7 @@ def optimize_share(study: Study, url: str, share: int, shares: int, care: Care) 
             storage=make_storage(url),
             sampler=optuna.samplers.GridSampler(space, seed=0),
         )
-        cells = range(share, len(panel.grid.cells()), shares)
+        cells = range(share, len(panel.cells()), shares)
         call = functools.partial(objective, study=study, task=task, panel=panel, care=care)
         if cells:
             optuna_study.optimize(call, n_trials=len(cells))

@@ -175,4 +175,4 @@ def train(command: Command, study: Study, *, figure: bool = False) -> Repetition
 
 def count_cells(study: Study) -> int:
     """Cells of all panels and seeds."""
-    return sum(len(panel.grid.cells()) for panel in study.panels) * len(study.seeds)
+    return sum(len(panel.cells()) for panel in study.panels) * len(study.seeds)

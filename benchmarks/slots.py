@@ -82,7 +82,7 @@ def work(job: Job) -> list[float]:
                 setting.task,
                 data,
                 panel.model_copy(update={"epochs": EPOCHS}),
-                panel.grid.cells() * job.cells,
+                panel.cells() * job.cells,
                 seed=0,
                 batch_size=setting.batch_size,
                 options=options,

@@ -15,10 +15,12 @@ from landscape_study.commands.output import (
     terminal,
 )
 from landscape_study.commands.shared_options import store_option
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
-    from landscape_study.study.spec.study import FigureKind, Study
+    from landscape_study.study.spec.figure_kinds import FigureKind
+    from landscape_study.study.spec.study import Study
 
 
 @click.command()
@@ -67,10 +69,10 @@ def list_studies(store: str) -> None:
 @store_option
 def show(name: str, store: str) -> None:
     """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
-    from landscape_study.study.console.lines import run_lines
+    from landscape_study.study.records.run_lines import run_lines
     from landscape_study.study.spec.presets import PRESETS, load_preset
     from landscape_study.study.store import Store
-    from landscape_study.study.store.missing_database import holds
+    from landscape_study.study.store.prior_state import holds
 
     if name in PRESETS and not holds(store, name):
         click.echo(load_preset(name).to_toml(), nl=False)
@@ -112,7 +114,7 @@ def show(name: str, store: str) -> None:
 )
 @click.option(
     "--kind",
-    type=click.Choice(["heatmaps", "slices", "generalization", "anytime", "schedule"]),
+    type=click.Choice(FIGURE_KINDS),
     help="slices: error against λ, a line for each α; generalization: against decay and training "
     "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
 )
@@ -155,7 +157,7 @@ def plot(
     from landscape_study.study.spec.presets import PRESETS, load_preset
     from landscape_study.study.store import Store
     from landscape_study.study.store.database import figures_folder
-    from landscape_study.study.store.missing_database import holds
+    from landscape_study.study.store.prior_state import holds
 
     options["contours"] = CONTOURS if contours else ()
     if name in PRESETS and not holds(store, name):

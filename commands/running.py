@@ -55,6 +55,7 @@ def run(
     store: str,
     settings: RunSettings,
     shown: Shown,
+    rounds: int,
     dry_run: bool,
     queue: bool,
     **changes: Any,
@@ -89,8 +90,8 @@ def run(
         new = f"{created.new} new" if created.new else "none of them new"
         click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
         return
-    further = Further(shown.rounds, panels=[panel.name for panel in asked.panels])
-    _see_through(plan, Store(store, create=True), further, settings, shown)
+    further = Further(rounds, panels=[panel.name for panel in asked.panels])
+    _train_and_tell(plan, Store(store, create=True), further, settings, shown)
 
 
 @click.command()
@@ -106,6 +107,7 @@ def resume(
     store: str,
     settings: RunSettings,
     shown: Shown,
+    rounds: int,
 ) -> None:
     """Go on with study NAME where it was interrupted; by default with the last one started.
 
@@ -121,7 +123,7 @@ def resume(
     if retry_failed:
         click.echo(f"failed cells to be tried again: {opened.retry_failed(study.name)}")
     plan = _plan(study, settings, store)
-    _see_through(plan, opened, Further(shown.rounds), settings, shown)
+    _train_and_tell(plan, opened, Further(rounds), settings, shown)
 
 
 @click.command()
@@ -200,6 +202,7 @@ def extend(
     store: str,
     settings: RunSettings,
     shown: Shown,
+    rounds: int,
     dry_run: bool,
 ) -> None:
     """Extend the grids of study NAME beyond their border, and train the cells that are new.
@@ -212,7 +215,7 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscape_study.landscapes.statistics.open_sides import sides_to_extend
+    from landscape_study.landscapes.extending import sides_line, sides_to_extend
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further, extended_study
     from landscape_study.study.store import Store
@@ -224,43 +227,37 @@ def extend(
         click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
         return
     grown = extended_study(stored, beyond, steps)
-    click.echo(f"extending {_sides(beyond)}")
+    click.echo(f"extending {sides_line(beyond)}")
     plan = _plan(grown, settings, store)
     if dry_run:
         _print_plan(plan, store)
         return
-    further = Further(shown.rounds, steps, panels, sides)
-    _see_through(plan, opened, further, settings, shown)
+    further = Further(rounds, steps, panels, sides)
+    _train_and_tell(plan, opened, further, settings, shown)
 
 
 def _print_plan(plan: Plan, store: str) -> None:
     from landscape_study.study.console.text_tables import plan_table, print_table
     from landscape_study.study.planning.plan import estimate_seconds
-    from landscape_study.study.store.missing_database import missing_cells
+    from landscape_study.study.store.prior_state import missing_cells
 
     missing = missing_cells(store, plan.study)
     seconds = estimate_seconds(plan, missing)
     print_table(terminal(), plan_table(plan, missing, seconds))
 
 
-def _see_through(
+def _train_and_tell(
     plan: Plan, store: Store, further: Further, settings: RunSettings, shown: Shown
 ) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
     name, audience = plan.study.name, _audience(live=not shown.no_live)
     _train(plan, store, settings, audience, further.rounds)
-    from landscape_study.landscapes.statistics import open_sides  # imported while nobody waits
-    from landscape_study.study.spec.extension import extended_study
+    from landscape_study.landscapes.extending import go_beyond_borders  # while nobody waits
 
-    rounds = open_sides.rounds(
-        store, name, further.rounds, panels=further.panels, sides=further.sides
-    )
-    for number, beyond in enumerate(rounds, start=1):
-        where = f"best cells lie on a border: extending {_sides(beyond)}"
-        click.echo(f"round {number} of {further.rounds}: {where}")
-        grown = extended_study(store.study(name), beyond, further.steps)
-        left = further.rounds - number
+    def train(grown: Study, left: int) -> None:
         _train(dataclasses.replace(plan, study=grown), store, settings, audience, left)
+
+    go_beyond_borders(store, name, further, train, audience.tell)
     print_status(terminal(), store.study(name), store)
     print_failures(store.study(name), store)
     print_findings(store, name)
@@ -294,10 +291,6 @@ def _audience(*, live: bool = False, as_log: bool = False) -> TerminalAudience:
     from landscape_study.study.console.terminal_audience import TerminalAudience
 
     return TerminalAudience(terminal(), live=live, as_log=as_log)
-
-
-def _sides(beyond: list[tuple[str, str]]) -> str:
-    return ", ".join(f"{panel} {side}" for panel, side in beyond)
 
 
 @contextlib.contextmanager

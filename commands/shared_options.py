@@ -57,11 +57,10 @@ class EngineName(click.Choice[str]):
 
 @dataclass(frozen=True)
 class Shown:
-    """The options that say what to show of a run, and whether to go beyond its grids."""
+    """The options that say what to show of a run."""
 
     no_live: bool = False
     no_plot: bool = False
-    rounds: int = 0  # of extension, at most
 
 
 TRAINING = {
@@ -118,18 +117,16 @@ TRAINING = {
 
 
 def training_options(*names: str) -> Callable[[Command], Command]:
-    """Add the options of a run, or those named; hand them over as `settings` and `shown`."""
+    """Add the options of a run, or those named; hand over `settings`, `shown`, `rounds`."""
 
     def add(command: Command) -> Command:
         @functools.wraps(command)
         def packed(**options: Any) -> None:
             own = {name: options.pop(name) for name in names or TRAINING}
-            shown = {
-                name: own.pop(name) for name in ("no_live", "no_plot", "rounds") if name in own
-            }
-            settings = RunSettings(witness=not own.pop("no_witness"), **own)
             if not names:
-                options["shown"] = Shown(**shown)
+                options["rounds"] = own.pop("rounds")
+                options["shown"] = Shown(own.pop("no_live"), own.pop("no_plot"))
+            settings = RunSettings(witness=not own.pop("no_witness"), **own)
             command(settings=settings, **options)
 
         for name, option in TRAINING.items():

@@ -18,17 +18,18 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from landscape_study.landscapes.extending import go_beyond_borders, sides_to_extend
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_landscapes, study_panels
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.verdict_frame import verdict_frame
-from landscape_study.landscapes.statistics.open_sides import sides_to_extend
 from landscape_study.study import study_calls
 from landscape_study.study.planning.request import resumed_study
-from landscape_study.study.spec.extension import STEPS, extended_study
-from landscape_study.study.spec.study import FigureKind, Study
+from landscape_study.study.spec.extension import STEPS, Further, extended_study
+from landscape_study.study.spec.figure_kinds import FigureKind
+from landscape_study.study.spec.study import Study
 from landscape_study.study.store import DEFAULT_URL, opened
 from landscape_study.study.study_calls import Database
 
@@ -39,7 +40,8 @@ def load(store: Database, name: str, panels: Sequence[str] = ()) -> list[Landsca
     >>> [landscape.title for landscape in load("mine.db", "mine")]
     ['AdamW']
     """
-    return study_landscapes(opened(store), name, panels)
+    with opened(store) as there:
+        return study_landscapes(there, name, panels)
 
 
 def cells(store: Database, name: str) -> pd.DataFrame:
@@ -48,7 +50,8 @@ def cells(store: Database, name: str) -> pd.DataFrame:
     >>> cells("mine.db", "mine")["state"].unique().tolist()
     ['finished']
     """
-    return cells_frame(opened(store), name)
+    with opened(store) as there:
+        return cells_frame(there, name)
 
 
 def curves(store: Database, name: str) -> pd.DataFrame:
@@ -57,7 +60,8 @@ def curves(store: Database, name: str) -> pd.DataFrame:
     >>> len(curves("mine.db", "mine"))
     12
     """
-    return curves_frame(opened(store), name)
+    with opened(store) as there:
+        return curves_frame(there, name)
 
 
 def plot(
@@ -72,7 +76,8 @@ def plot(
 
     >>> plot("mine.db", "mine", kind="slices").savefig("slices.png")
     """
-    return study_figure(opened(store), name, panels, kind=kind, **options)
+    with opened(store) as there:
+        return study_figure(there, name, panels, kind=kind, **options)
 
 
 def heatmaps(store: Database, name: str, panels: Sequence[str] = (), **options: Any) -> Figure:
@@ -93,7 +98,8 @@ def verdicts(store: Database, name: str, panels: Sequence[str] = ()) -> pd.DataF
     >>> verdicts("mine.db", "mine")["panel"].tolist()
     ['adamw']
     """
-    return verdict_frame(study_panels(opened(store), name, panels))
+    with opened(store) as there:
+        return verdict_frame(study_panels(there, name, panels))
 
 
 def report(
@@ -109,9 +115,9 @@ def report(
     >>> report("mine.db", "mine", "mine.html").name
     'mine.html'
     """
-    there = opened(store)
-    target = there.folder / f"{name}.{kind}" if path is None else Path(path)
-    return page.write_report(there, name, target, kind=kind, panels=panels)
+    with opened(store) as there:
+        target = there.folder / f"{name}.{kind}" if path is None else Path(path)
+        return page.write_report(there, name, target, kind=kind, panels=panels)
 
 
 def extend(
@@ -121,7 +127,9 @@ def extend(
     panels: Sequence[str] = (),
     sides: Sequence[str] = (),
     steps: int = STEPS,
+    auto_extend: int = 0,
     task: str | None = None,
+    quiet: bool = False,
     **more: Any,
 ) -> Study:
     """Extend the grids of a study beyond their border, and train the cells that are new.
@@ -130,16 +138,24 @@ def extend(
         panels: only these.
         sides: "alpha-low", …; where best cells lie on the border, if none is named.
         steps: how many values to add beyond each side.
+        auto_extend: how often more, as long as best cells lie on a border.
         task: names the study's task again, if it is the user's own.
+        quiet: whether to show no progress.
         **more: as of `study.run`.
 
     >>> grown = extend("mine", store="mine.db", sides=["alpha-high"], steps=1, quiet=True)
     >>> len(grown.panels[0].grid.alpha.values)
     4
     """
-    there = opened(store)
-    stored = resumed_study(there, name, task)
-    beyond = sides_to_extend(there, name, panels, sides)
-    if not beyond:
-        return stored
-    return study_calls.run(extended_study(stored, beyond, steps), store=there, **more)
+
+    def train(grown: Study, left: int = 0) -> None:
+        study_calls.run(grown, store=there, quiet=quiet, **more)
+
+    tell = study_calls.audience(quiet=quiet).tell
+    with opened(store) as there:
+        stored = resumed_study(there, name, task)
+        if beyond := sides_to_extend(there, name, panels, sides):
+            train(extended_study(stored, beyond, steps))
+        further = Further(auto_extend, steps, panels, sides)
+        go_beyond_borders(there, name, further, train, tell)
+        return there.study(name)

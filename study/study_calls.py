@@ -41,7 +41,7 @@ def run(
     Args:
         study: a `Study`, a preset's name, or the path of a study file.
         store: the database, made if need be.
-        quiet: whether to show no progress.
+        quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
         **changes: of the study: name, task, pairs, seeds, epochs, batch_size, schedule, alpha,
             lambda_. An axis is written as in a study file, or is a list or dict.
@@ -53,13 +53,13 @@ def run(
     >>> Store("mine.db").count("mine")
     4
     """
-    settings, audience = settings or RunSettings(), _audience(quiet)
+    settings, told = settings or RunSettings(), audience(quiet=quiet)
     asked = changed_study(_known(study), Changes(**changes))
     address = store.url if isinstance(store, Store) else str(store)
-    plan = training_run.planned(asked, settings, address, audience)
-    there = opened(store, create=True)  # only now: what cannot be trained leaves none behind
-    training_run.train(plan, there, settings, audience)
-    return there.study(asked.name)
+    plan = training_run.planned(asked, settings, address, told)
+    with opened(store, create=True) as there:  # only now: else the database would be left behind
+        training_run.train(plan, there, settings, told)
+        return there.study(asked.name)
 
 
 def resume(
@@ -77,14 +77,14 @@ def resume(
         task: names the study's task again, if it is the user's own.
         retry_failed: whether to train the cells too that were given up.
     """
-    settings, audience = settings or RunSettings(), _audience(quiet)
-    there = opened(store)
-    study = resumed_study(there, name, task)
-    if retry_failed:
-        there.retry_failed(study.name)
-    plan = training_run.planned(study, settings, there.url, audience)
-    training_run.train(plan, there, settings, audience)
-    return there.study(study.name)
+    settings, told = settings or RunSettings(), audience(quiet=quiet)
+    with opened(store) as there:
+        study = resumed_study(there, name, task)
+        if retry_failed:
+            there.retry_failed(study.name)
+        plan = training_run.planned(study, settings, there.url, told)
+        training_run.train(plan, there, settings, told)
+        return there.study(study.name)
 
 
 def worker(
@@ -102,10 +102,11 @@ def worker(
         task: names the study's task again, if it is the user's own.
         stay: whether to stay while others hold all that is open: they may die.
     """
-    settings, audience = settings or RunSettings(), _audience(quiet)
-    there = opened(store)
-    plan = training_run.planned(resumed_study(there, name, task), settings, there.url, audience)
-    training_run.join(plan, there, settings, audience, stay=stay)
+    settings, told = settings or RunSettings(), audience(quiet=quiet)
+    with opened(store) as there:
+        study = resumed_study(there, name, task)
+        plan = training_run.planned(study, settings, there.url, told)
+        training_run.join(plan, there, settings, told, stay=stay)
 
 
 def check(name: str | None = None, *, store: Database = DEFAULT_URL) -> list[checking.Finding]:
@@ -116,8 +117,8 @@ def check(name: str | None = None, *, store: Database = DEFAULT_URL) -> list[che
     >>> check(store="whole.db")
     []
     """
-    there = opened(store)
-    return list(checking.check(there, [name] if name else there.names()))
+    with opened(store) as there:
+        return list(checking.check(there, [name] if name else there.names()))
 
 
 def merge(
@@ -131,11 +132,11 @@ def merge(
         studies: only these.
         accept_source: whether the source of a user's own task may differ.
     """
-    there = opened(source)
-    for name in studies:
-        there.study(name)  # or else `into` is not made
-    here = opened(into, create=True)
-    return list(merging.merge(here, there, studies, accept_source=accept_source))
+    with opened(source) as there:
+        for name in studies:
+            there.study(name)  # or else `into` is not made
+        with opened(into, create=True) as here:
+            return list(merging.merge(here, there, studies, accept_source=accept_source))
 
 
 def _known(study: Study | Path | str) -> Study:
@@ -144,5 +145,6 @@ def _known(study: Study | Path | str) -> Study:
     return study if isinstance(study, Study) else named_study(study)
 
 
-def _audience(quiet: bool) -> Audience:
+def audience(*, quiet: bool) -> Audience:
+    """Who is told of a call: the terminal or notebook, or nobody."""
     return training_run.SILENT if quiet else TerminalAudience(Console(), live=False)

@@ -17,10 +17,10 @@ NAME = "landscape_study"
 ORDER = (  # from the command line down
     "cli.py",
     "commands",
-    *(
-        f"landscapes/{room}"
-        for room in ("reporting", "figures", "statistics", "reference", "reading")
-    ),
+    "landscapes/landscape_calls.py",
+    *(f"landscapes/{room}" for room in ("reporting", "figures", "extending.py", "statistics")),
+    *(f"landscapes/{room}" for room in ("reference", "reading")),
+    "study/study_calls.py",
     *(f"study/{room}" for room in ("console", "running", "planning", "agreement", "training")),
     *(f"study/{room}" for room in ("tasks", "store", "records", "spec", "pairs", "environment")),
 )
@@ -31,7 +31,7 @@ def drawing() -> str:
     graph = grimp.build_graph(NAME)
     lines = []
     for room in ORDER:
-        lines.append(f"{room:23}{_holds(room)}")
+        lines.append(f"{room:31}{_holds(room)}")
         arrows = [other for other in ORDER if _imports(graph, room, other)]
         if arrows:
             lines.append(_wrapped(_short(arrows)))
@@ -63,7 +63,7 @@ def _short(rooms: list[str]) -> str:
 
 
 def _wrapped(text: str, width: int = 99) -> str:
-    indent, lines = " " * 25, [""]
+    indent, lines = " " * 33, [""]
     for word in text.split(", "):
         more = f"{lines[-1]}{', ' if lines[-1] else ''}{word}"
         if len(indent) + len(more) > width:

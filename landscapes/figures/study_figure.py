@@ -18,8 +18,9 @@ from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.study import Figure as FigureSpec
-from landscape_study.study.spec.study import FigureKind, Study
+from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 
 WIDEST = 4  # heatmaps that stand above those of a reference

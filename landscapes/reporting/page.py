@@ -34,19 +34,14 @@ from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
-from landscape_study.landscapes.reporting.sentences import GRIDS, figure_lines
+from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
 from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store
 
 Format = Literal["html", "md"]
-SAYS = {  # what a study's own figure shows, for kinds that no panel has pictures of
-    "generalization": "Training loss and error by epoch, and final error against λ and against "
-    "training loss.",
-    "anytime": "The best cell of each panel by epoch; markers are the ends of cycles or runs.",
-    "schedule": "The multiplier η by epoch.",
-}
 CURVES = 5  # best cells whose learning curves are drawn
 WIDTH = 4.3  # inches of a figure: readable on a phone, two beside each other on a desk
 SQUARE: dict[str, Any] = {
@@ -128,11 +123,12 @@ def render(
 def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
     """The study's own figure, unless it shows what each panel's pictures show already."""
     kind = study.figure.kind
-    if kind in GRIDS:
+    if kind in OVER_GRIDS:
         return []
-    said = " ".join((SAYS[kind], *figure_lines(store, study.name, panels)))
+    said = " ".join((FIGURE_KINDS[kind], *figure_lines(store, study.name, panels)))
     figure = study_figure(store, study.name, panels, width="page")
-    alt = f"Figure of the whole study {study.name}: {SAYS[kind]} Its caption gives the numbers."
+    shown = f"Figure of the whole study {study.name}: {FIGURE_KINDS[kind]}"
+    alt = f"{shown} Its caption gives the numbers."
     return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
 
 
@@ -157,7 +153,7 @@ def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]
 def _has_heatmap(panel: PanelReport, study: Study) -> bool:
     """Whether there is a grid to see: of several α and λ, or of several cells if asked for."""
     several = panel.landscape.error.size > 1
-    return panel.has_grid or (several and study.figure.kind in GRIDS)
+    return panel.has_grid or (several and study.figure.kind in OVER_GRIDS)
 
 
 def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:

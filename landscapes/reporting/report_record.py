@@ -20,7 +20,6 @@ from landscape_study.landscapes.reading.panels import (
     unfinished,
 )
 from landscape_study.landscapes.reporting import phrases
-from landscape_study.landscapes.reporting.sentences import GRIDS
 from landscape_study.landscapes.statistics.comparison import Comparison, compare
 from landscape_study.landscapes.statistics.edges import edges, extend_command
 from landscape_study.landscapes.statistics.optimum import Move, moves
@@ -33,8 +32,9 @@ from landscape_study.landscapes.statistics.recommendation import (
 )
 from landscape_study.landscapes.statistics.separability import Separability, separability
 from landscape_study.landscapes.statistics.surface import BASIN
-from landscape_study.study.console.lines import run_lines
+from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress, Store
@@ -200,7 +200,7 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
         for one in chosen
         if one.panel
     )
-    coupling = study.figure.kind in GRIDS or any(one.has_grid for one in reports)
+    coupling = study.figure.kind in OVER_GRIDS or any(one.has_grid for one in reports)
     return Report(
         study=study,
         panels=reports,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from landscape_study.landscapes.extending import study_edges
 from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
 from landscape_study.landscapes.figures.generalization_record import generalization_sentences
 from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
@@ -11,13 +12,10 @@ from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reporting.phrases import verdict_line
 from landscape_study.landscapes.statistics.edges import TOP, extend_command
-from landscape_study.landscapes.statistics.open_sides import study_edges
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
 from landscape_study.landscapes.statistics.separability import separability
-from landscape_study.study.spec.study import FigureKind
+from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 from landscape_study.study.store import Store
-
-GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices")  # figures of α × λ
 
 
 def verdict_lines(store: Store, name: str) -> list[str]:
@@ -26,7 +24,7 @@ def verdict_lines(store: Store, name: str) -> list[str]:
     Raises:
         UsageError: the database holds no such study.
     """
-    if store.study(name).figure.kind not in GRIDS:
+    if store.study(name).figure.kind not in OVER_GRIDS:
         return []
     return [verdict_line(one.label, separability(one.cells)) for one in study_panels(store, name)]
 
@@ -54,7 +52,7 @@ def figure_lines(
     """
     study = store.study(name)
     kind = kind or study.figure.kind
-    if kind in GRIDS:
+    if kind in OVER_GRIDS:
         return edge_lines(store, name, panels, TOP if top is None else top)
     if kind == "schedule":
         chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels

@@ -11,7 +11,6 @@ from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
-from landscape_study.study.console.text_tables import TABLE
 
 
 def verdict_table(
@@ -64,7 +63,8 @@ def moves_table(found: Sequence[Move]) -> Table:
 
 
 def _table(first: str, *columns: str) -> Table:
-    table = Table(**TABLE | {"padding": (0, 1, 0, 0)})  # 80 columns hold the intervals just so
+    # 80 columns hold the intervals just so.
+    table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", caption_justify="left")
     table.add_column(first, overflow="fold")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

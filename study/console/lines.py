@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from landscape_study.study.console.quantities import format_seconds
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 
 if TYPE_CHECKING:
@@ -93,34 +91,3 @@ def merged_line(merged: Merged, resume: str) -> str:
     if merged.open:
         parts.append(f"{merged.open} open ({resume})")
     return f"study {merged.study}: {', '.join(parts)}"
-
-
-def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """One line per run of a study: when, where, and with which versions."""
-    lines = []
-    for run in runs:
-        try:
-            lines.append(_run_line(run))
-        except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
-            lines.append("a run of which nothing can be read: what is stored of it is broken")
-    return lines
-
-
-def _run_line(run: dict[str, Any]) -> str:
-    facts = run["provenance"]
-    started = datetime.fromtimestamp(run["started"]).astimezone()
-    took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
-    versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())
-    devices = ", ".join(
-        f"{facts['devices'].count(d)} × {d}" for d in sorted(set(facts["devices"]))
-    )
-    return (
-        f"run {started:%Y-%m-%d %H:%M:%S %Z}, {took or 'not ended'}, on {facts['host']} "
-        f"({devices}{_by(facts)}); Python {facts['python']}, {versions}; "
-        f"git {facts['git'] or 'unknown'}"
-    )
-
-
-def _by(facts: dict[str, Any]) -> str:
-    """The engine of a run; earlier runs did not say."""
-    return f", {facts['engine']}" if "engine" in facts else ""

@@ -22,7 +22,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from landscape_study.study.console.quantities import MINUTE, format_seconds
+from landscape_study.study.quantities import MINUTE, format_seconds
 
 if TYPE_CHECKING:
     from landscape_study.study.console.live import LiveView

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from landscape_study.study.console.quantities import HOUR, format_bytes, format_seconds
+from landscape_study.study.quantities import HOUR, format_bytes, format_seconds
 from landscape_study.study.records.witness_record import marked
 
 if TYPE_CHECKING:

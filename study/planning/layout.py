@@ -36,7 +36,7 @@ class Layout:
 
     def width(self, study: Study) -> int:
         """Cells of a whole chunk."""
-        panels = (panel_chunks(panel.grid.cells(), self.chunk) for panel in study.panels)
+        panels = (panel_chunks(panel.cells(), self.chunk) for panel in study.panels)
         return max(len(chunk) for chunks in panels for chunk in chunks)
 
     def busiest(self, study: Study, missing: Missing) -> int:

@@ -34,7 +34,7 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.engine_names import engine_name
 from landscape_study.study.spec.metric import TOP5_CLASSES, metrics_of
 from landscape_study.study.spec.study import Cell, Study
-from landscape_study.study.store.missing_database import Begun, how_begun, missing_cells
+from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
@@ -138,7 +138,7 @@ def make_plan(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission
     )
     permission.finding("referee", setting.device)  # a task that does not repeat is refused
-    largest = max(len(panel.grid.cells()) for panel in study.panels)
+    largest = max(len(panel.cells()) for panel in study.panels)
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
     if engine is not None:
@@ -232,7 +232,7 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
 
 
 def _all_cells(study: Study) -> Missing:
-    return {p.name: [len(p.grid.cells())] * len(study.seeds) for p in study.panels}
+    return {p.name: [len(p.cells())] * len(study.seeds) for p in study.panels}
 
 
 def _require_metrics(study: Study, task: TaskProtocol) -> None:

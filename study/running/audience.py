@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,13 +13,14 @@ from landscape_study.study.store import PanelProgress, Store
 
 
 class Audience:
-    """Hears how a run goes; this one says nothing of it to anybody."""
+    """Hears how a run goes; this one says nothing of it to anybody, and warns as Python does."""
 
     def tell(self, line: str) -> None:
         """Something that is worth knowing."""
 
     def warn(self, line: str) -> None:
         """Something that may go wrong."""
+        warnings.warn(line, stacklevel=2)
 
     def watch(self, what: str, steps: int) -> AbstractContextManager[Advance]:
         """While engines are tried or a witness is trained: gives what is called at each step."""

@@ -85,7 +85,7 @@ def run(
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:
         with interruptible(), crew:
-            _see_through(crew, store, presence, on_progress)
+            _supervise(crew, store, presence, on_progress)
         presence.require()
     except BaseException as e:
         with suppress(StoreError):  # what went wrong first is what is told
@@ -127,7 +127,7 @@ def require_settled(store: Store, study: Study) -> None:
         )
 
 
-def _see_through(crew: _Crew, store: Store, presence: Presence, on_progress: OnProgress) -> None:
+def _supervise(crew: _Crew, store: Store, presence: Presence, on_progress: OnProgress) -> None:
     """Keep the crew at work until no cell is open, and the run's lease alive."""
     job, beaten, hung = crew.job, time.time(), _Hung()
     while crew.any_left():

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -38,6 +38,8 @@ from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
+from landscape_study.study.spec.design import DESIGNS, Design
+from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, Metric
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
@@ -51,10 +53,6 @@ MOST_CELLS = 1_000_000  # of a study, each with each seed
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
-
-
-FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule"]
-FIGURE_KINDS: tuple[FigureKind, ...] = get_args(FigureKind)
 
 
 def _schedule_by_name(value: Any) -> Any:
@@ -86,13 +84,14 @@ class Figure(Frozen):
 
 
 class Panel(Frozen):
-    """One pair × schedule × budget on one grid: becomes one heatmap."""
+    """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
     name: str = ""  # the pair's name where none is given
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
     normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalizer)
+    design: Design = "grid"  # which cells of the grid
     grid: Grid
 
     @model_validator(mode="before")
@@ -119,9 +118,13 @@ class Panel(Frozen):
             raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
         return pair
 
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that the design asks for, by ascending α, then ascending λ."""
+        return DESIGNS[self.design](self.grid)
+
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "grid"})
+        return self.model_dump(exclude={"name", "design", "grid"})
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
@@ -129,8 +132,9 @@ class Panel(Frozen):
         return self.model_dump(exclude={"grid"}) | axes | changes
 
     def to_toml(self) -> dict[str, Any]:
-        """The panel's table in a study file."""
-        table = self.model_dump(exclude={"grid"}, exclude_none=True)
+        """The panel's table in a study file; a design that is a whole grid goes without saying."""
+        whole = {"design"} if self.design == "grid" else set()
+        table = self.model_dump(exclude={"grid"} | whole, exclude_none=True)
         return table | {
             "alpha": self.grid.alpha.to_toml(),
             "lambda": self.grid.lambda_.to_toml(),
@@ -221,7 +225,7 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
-        cells = len(self.seeds) * sum(panel.grid.size for panel in self.panels)
+        cells = len(self.seeds) * sum(panel.grid.size for panel in self.panels)  # unbuilt
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
         return self

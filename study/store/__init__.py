@@ -14,7 +14,8 @@ Optuna's tables are written directly, in bulk (see `optuna_tables`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,13 +61,18 @@ __all__ = [
 T = TypeVar("T")
 
 
-def opened(store: Store | Path | str, *, create: bool = False) -> Store:
-    """The database at a URL or path, or one that is open already.
+@contextmanager
+def opened(store: Store | Path | str, *, create: bool = False) -> Iterator[Store]:
+    """The database at a URL or path, closed in the end, or one that is open already and stays so.
 
     Raises:
         StoreError: as `Store`.
     """
-    return store if isinstance(store, Store) else Store(str(store), create=create)
+    if isinstance(store, Store):
+        yield store
+    else:
+        with closing(Store(str(store), create=create)) as own:
+            yield own
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ class Store:
             for seed in merged.seeds:
                 for panel in merged.panels:
                     new += add_cells(connection, study_id, merged, panel, seed, chunking)
-            total = sum(len(panel.grid.cells()) for panel in merged.panels) * len(merged.seeds)
+            total = sum(len(panel.cells()) for panel in merged.panels) * len(merged.seeds)
             return Created(merged, new, total)
 
         return self.database.write(work)

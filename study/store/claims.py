@@ -29,7 +29,7 @@ from landscape_study.study.store.tables import study_table as _study
 
 LEASE = 120.0  # seconds a claim lives without a beat
 DEATHS = 3  # workers that a chunk may kill before its cells are trained one at a time
-FALLS = 10  # times that it may be lost without a word before: most had their own reasons
+LOSSES = 10  # times that it may be lost with a whole run before: most had their own reasons
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def claim(
 ) -> Claim | None:
     """Take the first open chunk of the study that nobody holds; None if there is none now."""
     is_open = (_chunk.c.study_id == _study_id(name)) & (_chunk.c.state == "open")
-    _forgive(connection, is_open)
-    _isolate_killers(connection, is_open)
+    _release_lost_runs(connection, is_open)
+    _split_after_deaths(connection, is_open)
     row = _taken_before(connection, is_open, worker)
     if row is None:
         row = _take(connection, is_open, worker, run_id, lease)
@@ -218,7 +218,7 @@ def release_dead(connection: Connection, name: str) -> int:
     dead = [row for row in rows if is_dead(row["machine"], row["pid"], row["born"])]
     # Who died with the parent was not killed by what it trained, but by a power cut, say.
     guiltless = [row["owner"] for row in dead if _is_parent_dead(row["provenance"])]
-    _release(connection, _chunk.c.owner.in_(guiltless), fell=True)
+    _release(connection, _chunk.c.owner.in_(guiltless), with_run=True)
     _free(connection, _chunk.c.owner.in_([row["owner"] for row in dead]))
     return len(dead)
 
@@ -292,14 +292,14 @@ def _lost(claim: Claim) -> LeaseLostError:
 
 
 def _release(
-    connection: Connection, which: sa.ColumnElement[bool], *, fell: bool = False
+    connection: Connection, which: sa.ColumnElement[bool], *, with_run: bool = False
 ) -> Sequence[int]:
     """Give chunks back as if they had not been claimed; which ones these were.
 
     Args:
-        fell: whether their worker was lost with its whole run, which is noted.
+        with_run: whether their worker was lost with its whole run, which is noted.
     """
-    falls = _chunk.c.falls + int(fell)
+    falls = _chunk.c.falls + int(with_run)
     return _free(connection, which, attempts=_chunk.c.attempts - 1, falls=falls)
 
 
@@ -319,7 +319,7 @@ def _free(
     return freed
 
 
-def _forgive(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
+def _release_lost_runs(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
     """Give back what workers held whose whole run is lost: hardly by what they trained.
 
     A run that gave no sign of life since the claim ended counts as lost: its machine may be.
@@ -328,15 +328,15 @@ def _forgive(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
     is_silent = _run.c.expires - LEASE < _chunk.c.expires  # last heard before the claim ended
     is_lost = sa.exists().where(_run.c.run_id == _chunk.c.run_id, is_over | is_silent)
     has_ended = (_chunk.c.expires > 0) & (_chunk.c.expires < now())
-    _release(connection, is_open & has_ended & is_lost, fell=True)
+    _release(connection, is_open & has_ended & is_lost, with_run=True)
 
 
-def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
+def _split_after_deaths(connection: Connection, is_open: sa.ColumnElement[bool]) -> None:
     """Let what killed too many workers train one cell at a time, and give up what still kills.
 
     So too with what was lost too often with a run: it may have taken that along.
     """
-    suspect = (_chunk.c.attempts >= DEATHS) | (_chunk.c.falls >= FALLS)
+    suspect = (_chunk.c.attempts >= DEATHS) | (_chunk.c.falls >= LOSSES)
     suspect |= _chunk.c.reason.is_not(None)  # it raised an exception
     killers = (
         sa.select(_chunk)
@@ -349,7 +349,7 @@ def _isolate_killers(connection: Connection, is_open: sa.ColumnElement[bool]) ->
         if len(trials) > 1:
             _free(connection, _chunk.c.chunk_id == row["chunk_id"])
             _split(connection, row["chunk_id"], [(trial_id,) for trial_id in trials[1:]])
-        elif row["attempts"] > DEATHS or row["falls"] > FALLS:
+        elif row["attempts"] > DEATHS or row["falls"] > LOSSES:
             _fail(connection, _chunk.c.chunk_id == row["chunk_id"], _what_it_killed(row))
 
 

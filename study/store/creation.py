@@ -50,7 +50,7 @@ def add_cells(
             query.where(_cell.c.optuna_study_id == optuna_study_id)
         )
     }
-    new = [cell for cell in panel.grid.cells() if cell not in known]
+    new = [cell for cell in panel.cells() if cell not in known]
     number = len(known)
     for cells in chunking(new):
         inserted = connection.execute(

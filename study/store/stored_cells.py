@@ -98,7 +98,7 @@ def places_of(study: Study) -> Iterator[Place]:
     """Every cell that the study asks for."""
     for panel in study.panels:
         for seed in study.seeds:
-            for cell in panel.grid.cells():
+            for cell in panel.cells():
                 yield panel.name, seed, cell.alpha, cell.lambda_
 
 

@@ -53,7 +53,7 @@ def test_its_cells_are_read_as_those_of_the_other_rows(tmp_path: Path):
     )
     ensemble.save(study, panel, url, curves, began)
     trials = read_trials(tmp_path / "cells.db")
-    expected = {("digits/sgd/seed0", cell.alpha, cell.lambda_) for cell in panel.grid.cells()}
+    expected = {("digits/sgd/seed0", cell.alpha, cell.lambda_) for cell in panel.cells()}
     assert trials.errors.keys() == trials.losses.keys() == expected
     assert list(trials.losses.values()) == curves["train_loss"][:, -1].tolist()
     assert trials.last_end > trials.first_start == 1767312000  # in UTC

@@ -31,7 +31,7 @@ def test_the_loops_train_the_same_cells_once_in_one_process_or_two(tmp_path: Pat
     assert found[0].errors.keys() == {
         (f"digits/{panel.name}/seed0", cell.alpha, cell.lambda_)
         for panel in CHEAP.panels
-        for cell in panel.grid.cells()
+        for cell in panel.cells()
     }
 
 

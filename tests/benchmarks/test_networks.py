@@ -21,9 +21,9 @@ def test_every_network_has_a_study_of_the_four_pairs(name: str):
     study = network.study()
     assert study.name == name
     assert [panel.pair for panel in study.panels] == ["sgd", "sgdw", "adam", "adamw"]
-    assert len({(panel.epochs, len(panel.grid.cells())) for panel in study.panels}) == 1
+    assert len({(panel.epochs, len(panel.cells())) for panel in study.panels}) == 1
     quick = network.study(quick=True)
-    assert {(panel.epochs, len(panel.grid.cells())) for panel in quick.panels} == {(1, 2)}
+    assert {(panel.epochs, len(panel.cells())) for panel in quick.panels} == {(1, 2)}
     assert network.asked.keys() <= {row.name for row in make_rows(2)}
 
 
@@ -35,8 +35,8 @@ def test_the_cells_of_digits_are_a_part_of_the_preset():
     preset = load_preset("digits-fig2")
     for panel in NETWORKS["digits"].study().panels:
         whole = preset.panel(panel.name)
-        assert set(panel.grid.cells()) <= set(whole.grid.cells())
-        assert len(panel.grid.cells()) == 44
+        assert set(panel.cells()) <= set(whole.grid.cells())
+        assert len(panel.cells()) == 44
         assert panel.settings() == whole.settings() | {"epochs": 40}
 
 

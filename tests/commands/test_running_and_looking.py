@@ -454,7 +454,7 @@ def test_the_embedded_study_is_as_large_as_the_paper_figure():
     assert len(study.seeds) == 3
     for panel in study.panels:
         assert len(panel.grid.alpha.values) == len(panel.grid.lambda_.positive) == 11
-        assert len(panel.grid.cells()) == 132
+        assert len(panel.cells()) == 132
 
 
 @pytest.mark.parametrize("command", [None, *main.commands])
@@ -565,7 +565,7 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
 ):
     plans: list[Plan] = []
     monkeypatch.setattr(
-        "landscape_study.commands.running._see_through", lambda plan, *_: plans.append(plan)
+        "landscape_study.commands.running._train_and_tell", lambda plan, *_: plans.append(plan)
     )
     store = Store(str(half_done))
     store.start_run("small", provenance(["cpu"], "referee"))

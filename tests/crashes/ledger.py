@@ -80,7 +80,7 @@ def expected(study: Study) -> Iterator[Cell]:
     """Every cell of the study's grids."""
     for panel in study.panels:
         for seed in study.seeds:
-            for cell in panel.grid.cells():
+            for cell in panel.cells():
                 yield panel.name, seed, cell.alpha, cell.lambda_
 
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from landscape_study.cli import main
+from landscape_study.landscapes.extending import sides_to_extend
 from landscape_study.landscapes.figures.anytime_record import anytime_record
 from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
@@ -36,10 +37,9 @@ from landscape_study.landscapes.reporting.comparison_request import (
 from landscape_study.landscapes.reporting.page import Format, write_report
 from landscape_study.landscapes.reporting.report_record import PanelReport, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
-from landscape_study.landscapes.statistics.open_sides import sides_to_extend
 from landscape_study.landscapes.statistics.optimum import moves
 from landscape_study.study.records.witness_record import DOUBT, Witness, marked
-from landscape_study.study.spec.study import FigureKind
+from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.store import Store
 from tests.valleys import EPOCHS, fill, restart_study, valley_study
 

@@ -14,7 +14,7 @@ from landscape_study.landscapes.figures.study_figure import (
 )
 from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
 from landscape_study.study.errors import SpecError, UsageError
-from landscape_study.study.spec.study import FIGURE_KINDS
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.store import Store
 from tests.valleys import fill, restart_study, valley_study
 

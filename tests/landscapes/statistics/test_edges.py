@@ -10,14 +10,9 @@ import pytest
 
 from landscape_study.landscapes.figures.heatmap import draw_heatmap, plot_heatmap, plot_heatmaps
 from landscape_study.landscapes.figures.heatmap_record import heatmap_record
-from landscape_study.landscapes.reporting.sentences import edge_lines, verdict_lines
 from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
-from landscape_study.landscapes.statistics.open_sides import rounds, sides_to_extend, study_edges
-from landscape_study.study.errors import SpecError, UsageError
-from landscape_study.study.spec.extension import extended_study
 from landscape_study.study.spec.study import Axis
-from landscape_study.study.store import Store
-from tests.valleys import fill, valley_error, valley_study
+from tests.valleys import valley_study
 
 nan = float("nan")
 
@@ -160,93 +155,3 @@ def test_an_arrowhead_points_out_of_the_grid(make, cell, name, marker, foot):
 
 def test_without_circles_there_are_no_arrowheads(make):
     assert heatmap_record(make(grid_of(CORNER)), top=0).edges == ()
-
-
-# ---- in a study -------------------------------------------------------------------------------
-
-
-def cut_off(panel: str, cell) -> float:
-    """The optimum of adamw lies far beyond the largest λ; that of adam inside."""
-    if panel == "adam":
-        return valley_error("adamw", cell)
-    return 40 - 1000 * cell.lambda_ + 5 * float(np.log2(cell.alpha / 0.01)) ** 2
-
-
-@pytest.fixture
-def valley(store: Store) -> Store:
-    fill(store, valley_study(), cut_off, noise=0.0)
-    return store
-
-
-def test_the_edges_of_a_study(valley: Store):
-    (edge,) = study_edges(valley, "valley")
-    assert (edge.panel, edge.name, edge.count) == ("adamw", "lambda-high", 3)
-    assert study_edges(valley, "valley", panels=["adam"]) == []
-    assert study_edges(valley, "valley", sides=["alpha-low"]) == []
-    sentence, command = edge_lines(valley, "valley")
-    assert sentence.startswith("3 of the 10 best cells of adamw lie at the largest λ")
-    assert "--panel adamw --side lambda-high" in command
-
-
-def test_verdict_lines_name_each_panel(valley: Store):
-    adam, adamw = verdict_lines(valley, "valley")
-    assert adam.startswith("adam: separable, tilt ")
-    assert "one-at-a-time tuning costs " in adam
-    assert adamw.startswith("adamw: cannot tell, ")
-
-
-def test_sides_to_extend_are_those_with_edges_or_those_named(valley: Store):
-    assert sides_to_extend(valley, "valley") == [("adamw", "lambda-high")]
-    assert sides_to_extend(valley, "valley", panels=["adam"]) == []
-    named = sides_to_extend(valley, "valley", sides=["alpha-low"])
-    assert named == [("adam", "alpha-low"), ("adamw", "alpha-low")]
-    with pytest.raises(SpecError, match="no panel 'sgd'"):
-        sides_to_extend(valley, "valley", panels=["sgd"])
-
-
-def test_nobody_knows_the_edges_of_an_unfinished_study(store: Store):
-    fill(store, valley_study(), chunks=3)
-    with pytest.raises(UsageError, match="30 of 360 cells are finished"):
-        sides_to_extend(store, "valley")
-    assert sides_to_extend(store, "valley", sides=["alpha-high"], panels=["adam"]) != []
-
-
-def test_rounds_end_when_no_best_cell_lies_on_a_border(store: Store):
-    """The optimum lies two octaves beyond the grid: two rounds of two values find it inside."""
-
-    def error(panel: str, cell) -> float:
-        return 2 + 0.2 * (np.log2(cell.alpha / 0.01) ** 2 + np.log2(cell.lambda_ / 0.032) ** 2)
-
-    study = valley_study(seeds=1, pairs=("adamw",))
-    grid = study.panels[0].grid
-    study = study.change_panels(**{"lambda": Axis(values=grid.lambda_.positive)})
-    fill(store, study, error, noise=0.0)
-    seen = []
-    for beyond in rounds(store, "valley", 5):
-        seen.append(beyond)
-        fill(store, extended_study(store.study("valley"), beyond), error, noise=0.0)
-    assert seen[0] == [("adamw", "lambda-high")]
-    assert 1 <= len(seen) < 5
-    assert study_edges(store, "valley") == []
-    assert list(rounds(store, "valley", 0)) == []
-
-
-def test_rounds_keep_to_the_panels_and_sides_that_are_named(valley: Store):
-    assert next(rounds(valley, "valley", 1, panels=["adamw"], sides=["lambda-high"])) != []
-    assert list(rounds(valley, "valley", 1, panels=["adam"])) == []
-    assert list(rounds(valley, "valley", 1, sides=["alpha-low"])) == []
-
-
-def test_lines_look_at_as_many_best_cells_as_the_figure_circles(valley: Store):
-    sentence, _ = edge_lines(valley, "valley", top=1)
-    assert sentence.startswith("the best cell of adamw lies at the largest λ")
-    assert edge_lines(valley, "valley", ["adam"]) == edge_lines(valley, "valley", top=0) == []
-
-
-def test_rounds_end_by_their_number(store: Store):
-    fill(store, valley_study(seeds=1, exponents=2), cut_off, noise=0.0)
-    count = 0
-    for beyond in rounds(store, "valley", 2):
-        count += 1
-        fill(store, extended_study(store.study("valley"), beyond), cut_off, noise=0.0)
-    assert count == 2

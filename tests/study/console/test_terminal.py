@@ -11,13 +11,14 @@ import pytest
 from rich.console import Console
 
 from landscape_study.study.console import progress
-from landscape_study.study.console.lines import choice_lines, run_lines
+from landscape_study.study.console.lines import choice_lines
 from landscape_study.study.console.live import LiveView
 from landscape_study.study.console.progress import ProgressBar, news_line, trial_bar
 from landscape_study.study.console.text_tables import plan_table
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.store import CellMean, PanelProgress
 from tests.conftest import Terminal, make_study
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from landscape_study.study.console.progress import remaining_seconds
-from landscape_study.study.console.quantities import format_bytes, format_seconds
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning import layout as layout_module
 from landscape_study.study.planning import plan as plan_module
@@ -19,6 +18,7 @@ from landscape_study.study.planning.layout import choose_devices, panel_chunks
 from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
 from landscape_study.study.planning.probing import Choice, Share
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.quantities import format_bytes, format_seconds
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.spec.study import Study

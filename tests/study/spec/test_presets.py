@@ -70,7 +70,7 @@ def test_figure_2_has_the_cells_of_the_published_one():
             (round(a, 12), round(el, 12))
             for a, el in zip(own["alpha"], own["lambda"], strict=True)
         }
-        mine = {(round(c.alpha, 12), round(c.lambda_, 12)) for c in panel.grid.cells()}
+        mine = {(round(c.alpha, 12), round(c.lambda_, 12)) for c in panel.cells()}
         assert mine == cells
 
 

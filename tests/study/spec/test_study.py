@@ -14,8 +14,9 @@ from landscape_study.study.errors import SpecError, StudyMismatchError, UsageErr
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import RECORDED, TOP5
-from landscape_study.study.spec.study import FIGURE_KINDS, Axis, Cell, Figure, Grid, Panel, Study
+from landscape_study.study.spec.study import Axis, Cell, Figure, Grid, Panel, Study
 from landscape_study.study.validation import parse_value, read_toml
 
 EXAMPLE = """
@@ -101,6 +102,16 @@ def test_a_schedule_may_be_given_by_its_name(kind):
     named = Study.from_dict(panel_table(schedule=kind), "x")
     assert named == Study.from_dict(panel_table(schedule={"kind": kind}), "x")
     assert named.panels[0].schedule.kind == kind
+
+
+def test_the_design_of_a_panel_says_which_cells_of_its_grid_it_has():
+    plain = Study.from_dict(panel_table(), "x")
+    (panel,) = Study.from_dict(panel_table(design="grid"), "x").panels
+    assert panel == plain.panels[0]
+    assert panel.cells() == panel.grid.cells()
+    assert "design" not in panel.to_toml() | panel.settings()  # databases stay as they are
+    with pytest.raises(SpecError, match="design"):
+        Study.from_dict(panel_table(design="cross"), "x")
 
 
 def test_error_and_figure_are_read_from_toml():
@@ -245,7 +256,7 @@ PANEL = st.builds(
 SHARE = st.floats(0, 1, exclude_max=True)
 FIGURE = st.builds(
     Figure,
-    kind=st.sampled_from(FIGURE_KINDS),
+    kind=st.sampled_from(list(FIGURE_KINDS)),
     columns=st.none() | st.integers(1, 12),
     metrics=st.lists(st.sampled_from((*RECORDED, TOP5)), min_size=1, unique=True).map(tuple),
 )

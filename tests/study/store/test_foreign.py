@@ -16,7 +16,7 @@ from landscape_study.study.errors import StoreError
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.merging import merge
-from landscape_study.study.store.missing_database import how_begun
+from landscape_study.study.store.prior_state import how_begun
 from tests.conftest import make_study
 from tests.crashes.damage import false_results, truth
 from tests.study.store.test_store import WITNESS, create, train_all

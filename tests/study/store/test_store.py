@@ -43,9 +43,9 @@ from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import CellMean, Claim, Store
 from landscape_study.study.store.checking import check
-from landscape_study.study.store.claims import FALLS
+from landscape_study.study.store.claims import LOSSES
 from landscape_study.study.store.database import Database
-from landscape_study.study.store.missing_database import Begun, how_begun, missing_cells
+from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.store.tables import ADDED
 from tests.conftest import make_outcome, make_study, pairs_of_two
 
@@ -466,12 +466,12 @@ class TestKillers:
         """As where a poison cell takes the whole machine along, each time."""
         create_in_one_chunk(store, FOUR_CELLS)
         sizes = []
-        for _ in range(FALLS + 1):
+        for _ in range(LOSSES + 1):
             run_id = store.start_run("small", {})
             (claim,) = lose(store, run_id, 1)
             sizes.append(len(claim.cells))
             store.beat_run(run_id, lease=-1)
-        assert sizes == [4] * FALLS + [1]
+        assert sizes == [4] * LOSSES + [1]
         run_id = store.start_run("small", {})
         while (claim := store.claim("small", Worker(), run_id)) is not None:
             store.record(claim, make_outcome(1))
@@ -481,7 +481,7 @@ class TestKillers:
         )
         assert [(p.finished, p.failed) for p in store.progress("small")] == [(3, 1)]
 
-    def test_what_fell_with_a_run_waits_for_what_did_not(self, store: Store):
+    def test_what_was_lost_with_a_run_waits_for_what_did_not(self, store: Store):
         run_id = begin(store, FOUR_CELLS)
         (first,) = lose(store, run_id, 1)
         store.beat_run(run_id, lease=-1)

@@ -278,7 +278,7 @@ class TestCompiled:
                     plan.task,
                     plan.data.to("cpu", torch.float32),
                     panel,
-                    panel.grid.cells(),
+                    panel.cells(),
                     seed=0,
                     batch_size=20,
                     options=study.options,

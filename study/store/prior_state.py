@@ -1,4 +1,4 @@
-"""What a database holds that may not be there yet; nothing is created by looking."""
+"""What a database held of a study before a run: cells, the way they were trained, or nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
             }
     return {
         panel.name: [
-            sum((panel.name, seed, cell) not in settled for cell in panel.grid.cells())
+            sum((panel.name, seed, cell) not in settled for cell in panel.cells())
             for seed in study.seeds
         ]
         for panel in study.panels

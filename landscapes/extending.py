@@ -1,14 +1,15 @@
-"""Which sides of a stored study's panels to extend."""
+"""Studies grown beyond their borders: which sides of their panels, and as often as it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
-from landscape_study.study.spec.extension import PanelSide
+from landscape_study.study.spec.extension import Further, PanelSide, extended_study
+from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 
 
@@ -63,21 +64,32 @@ def sides_to_extend(
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
 
 
-def rounds(
+def go_beyond_borders(
     store: Store,
     name: str,
-    count: int,
-    *,
-    panels: Sequence[str] = (),
-    sides: Sequence[str] = (),
-) -> Iterator[list[PanelSide]]:
-    """The sides to extend after each training, until no best cell lies on a border.
+    further: Further,
+    train: Callable[[Study, int], None],
+    tell: Callable[[str], None],
+) -> None:
+    """Extend a trained study where best cells lie on a border, and train it, again and again.
 
-    Ask for the next ones when the last have been trained; ends after `count` rounds at most.
-    Only named panels and sides are extended, if any are.
+    Args:
+        store: where it is.
+        name: of the study.
+        further: how often at most, how far, and which panels and sides.
+        train: called with the grown study, and how many rounds are left after it.
+        tell: called with a line for each round.
     """
-    for _ in range(count):
-        found = study_edges(store, name, panels=panels, sides=sides)
+    for number in range(1, further.rounds + 1):
+        found = study_edges(store, name, panels=further.panels, sides=further.sides)
         if not found:
             return
-        yield [(edge.panel, edge.name) for edge in found]
+        beyond = [(edge.panel, edge.name) for edge in found]
+        where = f"best cells lie on a border: extending {sides_line(beyond)}"
+        tell(f"round {number} of {further.rounds}: {where}")
+        train(extended_study(store.study(name), beyond, further.steps), further.rounds - number)
+
+
+def sides_line(sides: Sequence[PanelSide]) -> str:
+    """The sides of panels in a sentence."""
+    return ", ".join(f"{panel} {side}" for panel, side in sides)
