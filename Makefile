@@ -1,15 +1,18 @@
 # Everything runs in .venv, made on first use with the versions and hashes of requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := pytest --numprocesses auto --dist worksteal
 # By exact version: a range would pull the newest build with all its CUDA packages. It stands in no
 # lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.
 TORCH ?= torch==2.13.0
+TESTING := pytest pytest-xdist hypothesis import-linter grimp hatchling nbclient nbformat ipykernel \
+	plotly playwright
 OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-, cublas \
 	cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse \
 	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
 .PHONY: demo setup test test-fast test-all test-postgres test-arithmetic lint format notebooks bench \
-	bench-gpu figures lock outdated clean
+	bench-gpu figures lock newest lowest clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -30,7 +33,7 @@ lock:  ## renew requirements.lock with the newest versions that pyproject.toml a
 		--generate-hashes --no-annotate --upgrade $(addprefix --no-emit-package , $(OF_TORCH)) \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
-outdated:  ## the tests with the newest versions that pyproject.toml allows; run it monthly
+newest:  ## the tests with the newest versions that pyproject.toml allows; run it monthly
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/pip install --quiet $(TORCH)
@@ -38,16 +41,28 @@ outdated:  ## the tests with the newest versions that pyproject.toml allows; run
 	.venv-newest/bin/pip freeze --exclude-editable | sort > .venv-newest/versions
 	sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\).*/\1/p' requirements.lock | sort | \
 		diff --ignore-case - .venv-newest/versions | grep '^[<>]' || true
-	.venv-newest/bin/pytest --numprocesses auto -m "not long and not notebook"
+	.venv-newest/bin/$(PYTEST) -m "not long and not notebook"
+
+lowest:  ## the fast tests with the lowest versions that pyproject.toml allows, but for PyTorch
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet uv $(TORCH)
+	echo $(TORCH) > .venv-lowest/torch
+	.venv-lowest/bin/uv pip compile pyproject.toml --extra tasks --extra postgres --extra dask --quiet \
+		--resolution lowest-direct --override .venv-lowest/torch --no-annotate \
+		$(addprefix --no-emit-package , $(OF_TORCH)) --output-file .venv-lowest/versions
+	.venv-lowest/bin/pip install --quiet --requirement .venv-lowest/versions $(TESTING)
+	.venv-lowest/bin/pip install --quiet --no-deps --editable .
+	.venv-lowest/bin/$(PYTEST) -m "not slow and not long and not notebook"
 
 test: setup  ## the tests but those that take long, one process per core: less than five minutes
-	$(BIN)/pytest --numprocesses auto -m "not long and not notebook"
+	$(BIN)/$(PYTEST) -m "not long and not notebook"
 
 test-fast: setup  ## those that take a moment each: less than two minutes
-	$(BIN)/pytest --numprocesses auto -m "not slow and not long and not notebook"
+	$(BIN)/$(PYTEST) -m "not slow and not long and not notebook"
 
 test-all: setup  ## all tests but the notebooks
-	$(BIN)/pytest --numprocesses auto -m "not notebook"
+	$(BIN)/$(PYTEST) -m "not notebook"
 
 test-postgres: setup  ## all tests, beside a PostgreSQL server of their own
 	$(BIN)/python -m tests.postgres $(MAKE) test-all
@@ -58,7 +73,7 @@ LOWEST := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=CO
 	ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-ARITHMETIC := $(BIN)/pytest --numprocesses auto -m "arithmetic and not long"
+ARITHMETIC := $(BIN)/$(PYTEST) -m "arithmetic and not long"
 
 test-arithmetic: setup  ## tests that compare numbers, under the lowest instruction set and AVX2
 	$(LOWEST) $(ARITHMETIC)
@@ -75,7 +90,7 @@ format: setup
 	$(BIN)/ruff format .
 
 notebooks: setup  ## execute the notebooks against a small study
-	$(BIN)/pytest --numprocesses auto -m notebook tests/test_notebooks.py
+	$(BIN)/$(PYTEST) -m notebook tests/test_notebooks.py
 
 # The paper's figures at laptop scale, as docs/figures.md shows them.
 FIGURES := digits-fig1 digits-fig2 digits-fig3 digits-fig4 digits-fig4-mnist5k digits-supp1 \
@@ -95,4 +110,4 @@ bench-gpu: setup  ## the same on a GPU, where there is one: less than 8 minutes
 	$(BIN)/python -m benchmarks.gpu
 
 clean:
-	rm -rf .venv .venv-lock .venv-newest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-newest .venv-lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,16 @@ SPIRALS = "examples.spirals:spirals"
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is measured and compiled here, by child processes too, is kept for the session only.
 
-    The rest of the user's cache stays where programs look for it: fonts of matplotlib, say.
+    The rest of the user's cache stays where programs look for it: fonts of matplotlib, say. The
+    processes of a session share what they compile.
     """
-    users, folder = user_cache_path(), tmp_path_factory.mktemp("cache")
+    users, own = user_cache_path(), tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    folder.mkdir(exist_ok=True)
     for entry in users.iterdir() if users.exists() else ():
         if entry.name != "landscape-study":
-            (folder / entry.name).symlink_to(entry)
+            with suppress(FileExistsError):
+                (folder / entry.name).symlink_to(entry)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield

@@ -67,6 +67,7 @@ REMEDIES = {  # likewise
     "disk I/O error": "the disk is full, at a limit or failing; mend that and resume: nothing "
     "recorded is lost",
     "resolve host": "check the server's name in the --store URL",
+    "Name or service not known": "check the server's name in the --store URL",
     "No space left": "free some space on the server and resume; nothing recorded is lost",
     "no such table": "another program's database; name another --store",
     "password": "check user and password in the --store URL, or put them into ~/.pgpass",

@@ -25,6 +25,7 @@ def in_float64(task: Task) -> Task:
     return dataclasses.replace(task, network=lambda: task.network().double(), data=lambda: data)
 
 
+@pytest.mark.slow
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("pair", ALPHAS)
 def test_it_equals_the_loop_cell_by_cell(pair: str):

@@ -526,6 +526,7 @@ def test_a_study_begun_by_the_former_engine_goes_on(half_done: Path):
 
 
 class TestWitness:
+    @pytest.mark.slow
     def test_each_panel_has_one_at_the_end_and_the_next_run_adds_none(self, tmp_path: Path):
         options = ("--workers", 1, "--no-plot", "--store", tmp_path / "x.db")
         lines = landscape(*SMALL_RUN, *options).output.splitlines()
@@ -537,6 +538,7 @@ class TestWitness:
         assert store.witnesses("small") == found
         store.close()
 
+    @pytest.mark.slow
     def test_it_may_be_left_out(self, tmp_path: Path):
         options = ("--workers", 1, "--no-plot", "--no-witness", "--store", tmp_path / "x.db")
         assert "witness" not in landscape(*SMALL_RUN, *options).output

@@ -258,6 +258,7 @@ class TestVerdict:
         assert found.verdict == "cannot tell"
         assert f"{'αλ'[along]} changes nothing" in found.reason
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seeds", [1, 2, 3])
     @pytest.mark.parametrize("sd", [0.3, 1.0, 3.0])
     def test_noise_alone_is_never_separable(self, seeds, sd):
@@ -296,6 +297,7 @@ class TestAnyFrame:
         assert math.isnan(found.best)
         assert found.tau == 0.25
 
+    @pytest.mark.slow
     @given(st.data(), st.integers(0, 6), st.integers(0, 6), st.integers(1, 3))
     @settings(max_examples=150)
     def test_give_an_honest_answer(self, data, rows, cols, seeds):

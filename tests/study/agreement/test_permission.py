@@ -94,6 +94,7 @@ def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_cache):
 # ---- compiling ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_compiled_must_be_captured_first(watched, make_task, monkeypatch):
     make, _ = watched
     monkeypatch.setattr(native, "why_not", lambda: None)

@@ -184,6 +184,7 @@ class TestProbes:
         losses = tuple(make_outcome(cells, 2).curves["train_loss"][:, -1].tolist())
         assert found == Probe("captured", cells, examples, pace, losses)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("engine", ["vmap", "captured"])
     def test_a_real_probe_measures_and_leaves_everything_as_it_was(self, engine):
         threads, before = torch.get_num_threads(), torch.get_rng_state()

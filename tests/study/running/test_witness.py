@@ -61,6 +61,7 @@ def test_a_cell_of_each_panel_is_trained_again_and_agrees(done):
         assert witness.seed in (0, 1)
 
 
+@pytest.mark.slow
 def test_what_was_recorded_of_another_network_disagrees(done, monkeypatch):
     plan, store = done
     any_cell = module._any_cell
@@ -85,6 +86,7 @@ def test_only_the_panels_that_are_named_have_a_witness_and_each_cell_once(done):
     assert call_witnesses(plan, store, ["sgd"]) == []  # as of another worker that was sooner
 
 
+@pytest.mark.slow
 def test_a_witness_takes_a_small_share_of_the_time_but_one_epoch_at_least(done, monkeypatch):
     plan, store = done
     monkeypatch.setattr(module, "LEAST", 0.0)

@@ -321,6 +321,7 @@ def test_values_that_differ_by_rounding_are_one():
     assert axis.union(Axis(values=(0.1 * 7, 0.9))).values == (0.3, 0.7, 0.9)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(STUDY)
 def test_every_study_survives_toml_to_the_bit(original):

@@ -647,6 +647,7 @@ class TestRecord:
         assert len(steps.intermediate_values) <= 20
         assert max(steps.intermediate_values) == 103
 
+    @pytest.mark.slow
     @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         losses=st.lists(st.floats(width=32), min_size=2, max_size=2),

@@ -75,6 +75,7 @@ class TestData:
         for field in fields(Data):
             assert torch.equal(*(getattr(data, field.name) for data in made))
 
+    @pytest.mark.slow
     def test_nothing_is_downloaded_or_unpickled(self, name, monkeypatch):
         def refuse(*_args, **_kwargs):
             raise AssertionError("not here")

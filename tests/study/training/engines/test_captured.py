@@ -27,6 +27,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [batch_norm_mlp, dropout_mlp, MovingAverage])
 def test_the_next_chunk_is_what_it_would_be_alone(network, make_task, make_panel, train, traced):
     """Another seed has other weights, batches and masks, and another panel other cells."""
@@ -43,6 +44,7 @@ def test_the_next_chunk_is_what_it_would_be_alone(network, make_task, make_panel
     assert_equals_plain_loop(after, task, second, cells)
 
 
+@pytest.mark.slow
 def test_only_the_update_of_another_pair_is_traced_anew(make_task, make_panel, train, traced):
     task, programs = make_task(batch_norm_mlp), Programs()
     for pair, count in (("sgd", 3), ("adamw", 4), ("sgdw", 5), ("adamw", 5)):
