@@ -42,7 +42,7 @@ class Best:
     @property
     def run(self) -> Run:
         """Its solutions: the errors at the ends of its cycles, or at its own end."""
-        curve, schedule = self.curve(self.data.landscape.metric), self.panel.schedule
+        curve, schedule = self.curve(self.data.metric.name), self.panel.schedule
         seeds, last = int(self.data.landscape.n[self.place]), curve.epochs[-1]
         whole = schedule.ends(last)
         return Run(

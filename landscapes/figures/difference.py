@@ -26,7 +26,6 @@ from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis
 
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
@@ -116,7 +115,7 @@ def comparison_record(
         difference=replace(
             record,
             summary=(*doubt_phrases(apart), *_summary(apart, certain)),
-            label=f"difference of {METRICS[one.metric].title} (points)",
+            label=f"difference of {one.metric.title} (points)",
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
     )

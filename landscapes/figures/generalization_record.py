@@ -21,7 +21,7 @@ from landscape_study.landscapes.figures.style import decimal, lambda_title, tick
 from landscape_study.landscapes.reading.landscape import Floats, landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import TEST_ERROR
 from landscape_study.study.spec.study import Cell
 
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
@@ -95,7 +95,7 @@ def generalization_record(
     seen = _final_range(finals)
     return GeneralizationRecord(
         families=tuple(families),
-        error_title=METRICS[panels[0].landscape.metric if panels else "test_error"].label,
+        error_title=(panels[0].metric if panels else TEST_ERROR).label,
         factor_title=" or ".join(names) + " (0 left out)" * left_out,
         loss_range=seen_range(losses, [final.loss for final in finals], log=True),
         error_range=seen_range(errors, [] if seen is None else [seen[1]]),
@@ -124,7 +124,7 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
                 lambda_=lambda_,
                 shade=col / max(len(field.lambda_.values) - 1, 1),
                 loss=_curve(own, "train_loss", cell),
-                error=_curve(own, field.metric, cell),
+                error=_curve(own, field.metric.name, cell),
                 final=None if diverged else Final(float(loss[col]), error, stderr),
             )
         )

@@ -19,7 +19,7 @@ from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 
 SPAN = 3.0  # points of error from the best cell to the end of the colours
@@ -158,9 +158,9 @@ def heatmaps_record(
     return HeatmapsRecord(tuple(records), columns, label, relative, inches)
 
 
-def _relative_label(metric: str) -> str:
+def _relative_label(metric: Metric) -> str:
     """Title the colour bar of panels that each have a scale of their own."""
-    return METRICS[metric].label.replace("%", "points above the panel's best")
+    return metric.label.replace("%", "points above the panel's best")
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
@@ -281,7 +281,7 @@ def doubt_phrases(landscape: Landscape) -> tuple[str, ...]:
 
 def error_label(landscapes: Sequence[Landscape]) -> str:
     """Title the colour bar: "test error (%), mean over 3 seeds"."""
-    title = METRICS[landscapes[0].metric].label
+    title = landscapes[0].metric.label
     counts = {int(n) for landscape in landscapes for n in landscape.n[landscape.n > 0]}
     if not counts:
         return title

@@ -21,7 +21,6 @@ from landscape_study.landscapes.figures.heatmap_record import (
 from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     return (
         _value(landscape.alpha, row),
         _value(landscape.lambda_, col),
-        f"{METRICS[landscape.metric].title} {landscape.error[cell]:.2f}{spread} %",
+        f"{landscape.metric.title} {landscape.error[cell]:.2f}{spread} %",
         seeds,
     )
 

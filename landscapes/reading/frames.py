@@ -53,8 +53,8 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
     Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
-    (finished, running, failed, open), test_error (percent, Top-5 if that is the study's error;
-    NaN unless finished; chance level if diverged), test_loss and train_loss (NaN too where
+    (finished, running, failed, open), test_error or what else is the study's metric (percent; NaN
+    unless finished; chance level if diverged), test_loss and train_loss (NaN too where
     diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
     (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
     Under warm restarts, values are those at the end of the last whole cycle, and what diverges
@@ -73,7 +73,8 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     frame["diverged_epoch"] = epoch.where(frame["diverged"])
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
     frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
-    return _in_panel_order(frame, study)[list(CELL_COLUMNS)]
+    ordered = _in_panel_order(frame, study)[list(CELL_COLUMNS)]
+    return ordered.rename(columns={"test_error": study.metric.name})
 
 
 def curves_frame(store: Store, name: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import pandas as pd
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import marked
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Panel
 
 Floats = npt.NDArray[np.float64]
@@ -31,14 +32,19 @@ class Landscape:
     pair: str  # key of pairs.registry.PAIRS
     alpha: Axis
     lambda_: Axis
-    error: Floats  # [A, L] percent, mean over seeds; NaN where no seed finished
-    stderr: Floats  # [A, L] percent, standard error over seeds; NaN for fewer than two
+    error: Floats  # [A, L] values of the metric, mean over seeds; NaN where no seed finished
+    stderr: Floats  # [A, L] standard error over seeds; NaN for fewer than two
     n: Ints  # [A, L] finished seeds
     diverged: Ints  # [A, L] seeds that diverged; they count in `error` and `n`
     normalized: bool = False  # whether λ is λ_norm
     panel: str = ""  # the panel's name; "" for a landscape of no study
-    metric: str = "test_error"  # what `error` is: test_error or top5_error
+    metric: Metric = TEST_ERROR  # what was measured
     doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
+
+    @property
+    def cost(self) -> Floats:
+        """The values so that less is better: negated where more is, [A, L]."""
+        return self.metric.sign * self.error
 
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))
@@ -64,18 +70,18 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> Landscape:
+def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) -> Landscape:
     """Build the landscape of `panel` from the frame of cells (see `reading.frames`).
 
     The grid is the panel's: its cells without a finished row are missing, and rows that lie
     off it are left out.
 
     Args:
-        cells: one row per cell and seed: panel, alpha, lambda, seed, state, test_error
-            (percent), diverged, and optionally study and doubtful; rows of other panels are
+        cells: one row per cell and seed: panel, alpha, lambda, seed, state, a column of the
+            metric's name, diverged, and optionally study and doubtful; rows of other panels are
             ignored.
         panel: names the rows, and says which grid and pair they are of.
-        metric: what the column test_error holds: the study's `error`.
+        metric: what was measured.
 
     Raises:
         UsageError: several studies have cells of this panel in the frame.
@@ -92,7 +98,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: str = "test_error") -> 
     row, col = _place(rows["alpha"], grid.alpha), _place(rows["lambda"], grid.lambda_)
     on_grid = (row >= 0) & (col >= 0)
     flat = (row * shape[1] + col)[on_grid]
-    errors = rows["test_error"].to_numpy(dtype=float)[on_grid]
+    errors = rows[metric.name].to_numpy(dtype=float)[on_grid]
     diverged = np.asarray(rows["diverged"].eq(True).fillna(False), dtype=np.float64)[on_grid]
     error, stderr, n = _statistics(flat, errors, shape)
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
@@ -130,13 +136,13 @@ def title(panel: Panel) -> str:
 
 
 def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:
-    """Rank the `count` cells of lowest error as (row, column), best first.
+    """Rank the `count` best cells as (row, column), best first.
 
     Ties go to the smaller α, then the smaller λ. Missing cells and cells of which any seed
     diverged are never among them, so that fewer than `count` may come back.
     """
     good = np.argwhere(np.isfinite(landscape.error) & (landscape.diverged == 0))
-    ranked = sorted((float(landscape.error[row, col]), row, col) for row, col in good.tolist())
+    ranked = sorted((float(landscape.cost[row, col]), row, col) for row, col in good.tolist())
     return [(row, col) for _, row, col in ranked[:count]]
 
 

@@ -12,6 +12,7 @@ from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import DOUBT, marked
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Panel
 from landscape_study.study.store import Store
 
@@ -24,6 +25,11 @@ class PanelData:
     landscape: Landscape
     cells: pd.DataFrame  # the panel's landscape frame
     panel: Panel | None = None  # None for a published one
+
+    @property
+    def metric(self) -> Metric:
+        """What was measured; the column of its name has it."""
+        return self.landscape.metric
 
     @property
     def title(self) -> str:
@@ -49,7 +55,7 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
     return [
         PanelData(
             panel.name,
-            landscape(cells, panel, study.error),
+            landscape(cells, panel, study.metric),
             cells[cells["panel"] == panel.name],
             panel,
         )

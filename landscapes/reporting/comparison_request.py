@@ -24,9 +24,9 @@ from landscape_study.landscapes.reporting.verdict_tables import (
     moves_table,
     verdict_table,
 )
-from landscape_study.landscapes.statistics.comparison import compare
+from landscape_study.landscapes.statistics.comparison import compare_panels
 from landscape_study.landscapes.statistics.optimum import moves
-from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
 from landscape_study.study.store import Store
 
@@ -52,10 +52,10 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     own = study_panels(store, request.study) if request.panel is None else []
     pairings = _pairings(store, request, own)
     shown = {one.name: one for one in [*own, *chain.from_iterable(pairings)]}
-    verdicts = [(one.label, separability(one.cells)) for one in shown.values()]
+    verdicts = [(one.label, panel_separability(one)) for one in shown.values()]
     tables = [verdict_table(verdicts, [line for one in shown.values() for line in _mind(one)])]
     if pairings:
-        found = [(f"{a.label} →\n{b.label}", compare(a.cells, b.cells)) for a, b in pairings]
+        found = [(f"{a.label} →\n{b.label}", compare_panels(a, b)) for a, b in pairings]
         tables.append(comparison_table(found))
     moved = moves(own)
     return [*tables, moves_table(moved)] if moved else tables

@@ -37,7 +37,6 @@ from landscape_study.landscapes.reporting.report_record import PanelReport, Repo
 from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
-from landscape_study.study.spec.metric import METRICS
 from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store
 
@@ -165,7 +164,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     draw_paths(paths, record, ax)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
-    error = METRICS[panel.landscape.metric].title
+    error = panel.landscape.metric.title
     caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
@@ -198,7 +197,7 @@ def _slices(panel: PanelReport) -> list[Picture]:
     if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
-    error = METRICS[panel.landscape.metric].title
+    error = panel.landscape.metric.title
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
@@ -231,9 +230,9 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
     cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
     with paper_fonts(WIDTH):
-        metric, ax = panel.landscape.metric, figure.subplots()
+        metric, ax = panel.landscape.metric.name, figure.subplots()
         plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
-    lowest, error = panel.landscape.error[best[0]], METRICS[panel.landscape.metric].title
+    lowest, error = panel.landscape.error[best[0]], panel.landscape.metric.title
     bands = ", mean over seeds; bands: ± one standard error"
     ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [

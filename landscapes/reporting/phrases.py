@@ -6,6 +6,7 @@ import math
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
+from landscape_study.landscapes.statistics.units import Units
 from landscape_study.study.records.witness_record import Witness
 
 UNKNOWN = "–"
@@ -16,9 +17,9 @@ GLOSSARY = {
     "or flat, 1 a rising diagonal",
     "drift": "octaves by which the best λ moves when α doubles: −1 means “double α, halve λ”, "
     "0 means that the best λ stays",
-    "interaction": "share of the error's variation near the optimum that no sum of an effect of "
+    "interaction": "share of the variation near the optimum that no sum of an effect of "
     "α and an effect of λ explains: 0 separable, towards 1 coupled",
-    "regret": "points of error lost by tuning λ at one α and then α at that λ, instead of both "
+    "regret": "what is lost by tuning λ at one α and then α at that λ, instead of both "
     "together: mean over the α to start from, and the worst of them",
 }
 
@@ -64,6 +65,12 @@ def with_interval(estimate: Estimate, digits: int = 2) -> str:
     """The value, and its interval where it is known: "−0.88 (−0.90 to −0.85)"."""
     known = interval(estimate, digits)
     return number(estimate.value, digits) + (f" ({known})" if known else "")
+
+
+def difference(estimate: Estimate, units: Units) -> str:
+    """A difference with its interval and unit: "0.32 (0.11 to 0.56) points"."""
+    told = with_interval(estimate, units.digits)
+    return f"{told} {units.metric.differences}".rstrip()
 
 
 def witnessed(
@@ -116,7 +123,7 @@ def verdict_line(title: str, found: Separability) -> str:
         return f"{title}: cannot tell, {found.reason}"
     return (
         f"{title}: {found.verdict}, tilt {with_interval(found.tilt)}, one-at-a-time tuning costs "
-        f"{with_interval(found.regret)} points"
+        f"{difference(found.regret, found.units)}"
     )
 
 
@@ -124,9 +131,11 @@ def cost(found: Separability) -> str:
     """What tuning one at a time costs, as a sentence; empty where that is unknown."""
     if math.isnan(found.regret.value):
         return ""
+    what = "" if found.units.metric.unit == "%" else f" of {found.units.metric.title}"
+    worst = with_interval(found.worst_regret, found.units.digits)
     return (
-        f"Tuning λ first and α then costs {with_interval(found.regret)} points of error on "
-        f"average over the α to start from, {with_interval(found.worst_regret)} at worst."
+        f"Tuning λ first and α then costs {difference(found.regret, found.units)}{what} on "
+        f"average over the α to start from, {worst} at worst."
     )
 
 

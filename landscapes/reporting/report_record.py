@@ -20,7 +20,7 @@ from landscape_study.landscapes.reading.panels import (
     unfinished,
 )
 from landscape_study.landscapes.reporting import phrases
-from landscape_study.landscapes.statistics.comparison import Comparison, compare
+from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
 from landscape_study.landscapes.statistics.edges import edges, extend_command
 from landscape_study.landscapes.statistics.optimum import Move, moves
 from landscape_study.landscapes.statistics.recommendation import (
@@ -30,12 +30,12 @@ from landscape_study.landscapes.statistics.recommendation import (
     tuning_paths,
     usable,
 )
-from landscape_study.landscapes.statistics.separability import Separability, separability
+from landscape_study.landscapes.statistics.separability import Separability, panel_separability
 from landscape_study.landscapes.statistics.surface import BASIN
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
-from landscape_study.study.spec.metric import METRICS
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress, Store
 
@@ -67,13 +67,14 @@ class PanelReport:
 
     @property
     def best(self) -> str:
-        """The lowest error (percent) with its standard error: "2.31 ± 0.12"."""
+        """The best value of the metric with its standard error: "2.31 ± 0.12"."""
         best = top_cells(self.landscape, 1)
         if not best:
             return phrases.UNKNOWN
         stderr = self.landscape.stderr[best[0]]
-        return f"{self.landscape.error[best[0]]:.2f}" + (
-            "" if math.isnan(stderr) else f" ± {stderr:.2f}"
+        digits = self.separability.units.digits
+        return f"{self.landscape.error[best[0]]:.{digits}f}" + (
+            "" if math.isnan(stderr) else f" ± {stderr:.{digits}f}"
         )
 
     @property
@@ -84,7 +85,8 @@ class PanelReport:
             return "No cell is recommended: these are not the results of a plain loop."
         if chosen is None:
             return "No cell to recommend: none has finished without diverging."
-        where = f"Recommended: {self.name(chosen.cell)} ({chosen.error:.2f} %)."
+        units = self.separability.units
+        where = f"Recommended: {self.name(chosen.cell)} ({units.told(chosen.error)})."
         if self.landscape.error.size == 1:
             return where
         if not chosen.neighbours:
@@ -92,11 +94,12 @@ class PanelReport:
         worst = (
             "at worst it diverges"
             if math.isinf(chosen.worst_rise)
-            else f"at worst by {chosen.worst_rise:.2f}"
+            else f"at worst by {chosen.worst_rise:.{units.digits}f}"
         )
-        mean = phrases.number(chosen.mean_rise)
+        mean = f"{phrases.number(chosen.mean_rise, units.digits)} {units.metric.differences}"
+        gets = _gets_worse(units.metric)
         return (
-            f"{where} One step away in α, λ or both, the error rises by {mean} points on average; "
+            f"{where} One step away in α, λ or both, {gets} by {mean.rstrip()} on average; "
             f"{worst}."
         )
 
@@ -109,12 +112,16 @@ class PanelReport:
         error = np.where(np.isnan(error), np.inf, error)
         if not np.isfinite(error).any():
             return ""
-        good = error.min(axis=1) < error.min() + BASIN
+        units = self.separability.units
+        reach = BASIN * units.size
+        good = error.min(axis=1) < error.min() + reach
         cols = error.argmin(axis=1)[good]
         names = ticks(self.landscape.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
+        best = "error" if units.metric.unit == "%" else units.metric.title
+        within = f"{reach:.3g} {units.metric.differences.removesuffix('s')}".rstrip()
         return (
-            f"Where some λ comes within {BASIN:g} point of the best error (at {good.sum()} of "
+            f"Where some λ comes within {within} of the best {best} (at {good.sum()} of "
             f"{good.size} α), the best λ is {span}."
         )
 
@@ -122,17 +129,18 @@ class PanelReport:
     def facts(self) -> str:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
-        noise = "" if math.isnan(found.noise) else f", noise of a cell ± {found.noise:.2f} points"
+        told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
+        noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs; "
             f"{self.finished} of {self.total} cells finished, {self.diverged} diverged{noise}; "
-            f"τ = {found.tau:.2f}."
+            f"τ = {found.tau:.{found.units.digits}f}."
         )
 
     @property
     def witnessed(self) -> str:
         """How far its witness lies from what was recorded."""
-        one, error = self.witness, METRICS[self.landscape.metric].title
+        one, error = self.witness, self.landscape.metric.title
         cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
         return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs)
 
@@ -151,6 +159,12 @@ class PanelReport:
         row, col = cell
         alpha, lambda_ = ticks(self.landscape.alpha), ticks(self.landscape.lambda_)
         return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
+
+
+def _gets_worse(metric: Metric) -> str:
+    """What a metric does where it gets worse: "the error rises", "the accuracy falls"."""
+    what = "error" if metric.unit == "%" else metric.title
+    return f"the {what} {'rises' if metric.sign > 0 else 'falls'}"
 
 
 @dataclass(frozen=True)
@@ -206,7 +220,7 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
         panels=reports,
         asks_how_coupled=coupling,
         pairings=tuple(
-            Pairing(one.title, other.title, compare(one.cells, other.cells))
+            Pairing(one.title, other.title, compare_panels(one, other))
             for one, other in (alike(chosen) if coupling else ())
         ),
         moves=tuple(moves(chosen)) if coupling else (),
@@ -224,12 +238,12 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
 
 
 def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> PanelReport:
-    found = separability(data.cells)
+    found = panel_separability(data)
     return PanelReport(
         panel=panel,
         landscape=data.landscape,
         separability=found,
-        recommendation=recommend(data.landscape, found.noise),
+        recommendation=recommend(data.landscape, found.noise, found.units),
         paths=tuning_paths(data.landscape),
         finished=progress.finished,
         total=progress.total,

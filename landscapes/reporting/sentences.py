@@ -13,7 +13,7 @@ from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reporting.phrases import verdict_line
 from landscape_study.landscapes.statistics.edges import TOP, extend_command
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
-from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 from landscape_study.study.store import Store
 
@@ -26,7 +26,7 @@ def verdict_lines(store: Store, name: str) -> list[str]:
     """
     if store.study(name).figure.kind not in OVER_GRIDS:
         return []
-    return [verdict_line(one.label, separability(one.cells)) for one in study_panels(store, name)]
+    return [verdict_line(one.label, panel_separability(one)) for one in study_panels(store, name)]
 
 
 def figure_lines(

@@ -10,13 +10,13 @@ from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.separability import (
     STATISTICS,
     Separability,
-    separability,
+    panel_separability,
 )
 
 
 def verdict_frame(panels: Sequence[PanelData]) -> pd.DataFrame:
     """One row a panel: its verdict, and each statistic with the ends of its interval."""
-    rows = [{"panel": one.name, **dict(_facts(separability(one.cells)))} for one in panels]
+    rows = [{"panel": one.name, **dict(_facts(panel_separability(one)))} for one in panels]
     return pd.DataFrame(rows)
 
 

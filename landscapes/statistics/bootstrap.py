@@ -30,6 +30,10 @@ class Estimate:
         """Whether the interval is known."""
         return not math.isnan(self.low)
 
+    def times(self, factor: float) -> Estimate:
+        """In another unit, of which a former one is `factor`."""
+        return Estimate(self.value * factor, self.low * factor, self.high * factor)
+
     def lies_within(self, bound: float) -> bool:
         """Whether the whole interval lies between −bound and bound."""
         return -bound < self.low and self.high < bound
@@ -55,6 +59,11 @@ class Sample:
         count = min(self.draws.size, other.draws.size)
         draws = self.draws[:count] - np.roll(other.draws, 1)[:count]
         return Sample(self.value - other.value, draws)
+
+    def times(self, factor: float) -> Sample:
+        """In another unit, of which a former one is `factor`; below 0, bounds change sides."""
+        bounds = sorted(factor * bound for bound in self.bounds)
+        return Sample(self.value * factor, self.draws * factor, (bounds[0], bounds[1]))
 
     def estimate(self) -> Estimate:
         """The value with its interval.

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
 from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, samples
 from landscape_study.landscapes.statistics.surface import Floats, Surface
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 TOP = 10  # best cells of which the shared ones are counted
 FEWEST_COMMON = 4  # cells from which ranks can be compared
@@ -24,14 +26,14 @@ FEWEST_COMMON = 4  # cells from which ranks can be compared
 class Comparison:
     """Other minus one, each with its 95 % interval; NaN where it is not defined."""
 
-    best: Estimate  # points of error
+    best: Estimate  # in the metric's unit, as all that costs
     tilt: Estimate
     drift: Estimate  # octaves of λ per octave of α
     interaction: Estimate
-    regret: Estimate  # points of error
+    regret: Estimate
     common: int  # cells (α, λ > 0) with a result in both
     rank: Estimate  # Spearman's correlation of the errors over the common cells
-    transfer: Estimate  # points that one's best common cell costs in other
+    transfer: Estimate  # what one's best common cell costs in other, in its metric's unit
     shared_top: int  # how many of the ten best common cells are among the ten best of both
 
 
@@ -39,7 +41,7 @@ class Comparison:
 class _Common:
     """Errors of the cells that two panels share, and their replicates."""
 
-    one: Floats  # [K] percent
+    one: Floats  # [K] points
     other: Floats  # [K]
     one_draws: Floats  # [B, K]; none where the noise of either is unknown
     other_draws: Floats  # [B, K]
@@ -48,6 +50,8 @@ class _Common:
 def compare(
     one: pd.DataFrame,
     other: pd.DataFrame,
+    metric: Metric = TEST_ERROR,
+    other_metric: Metric | None = None,
     *,
     span: float = SPAN,
     tau: float = TAU,
@@ -55,37 +59,57 @@ def compare(
 ) -> Comparison:
     """Compare two panels' landscape frames (columns as of `separability`).
 
-    Differences are other − one. With a cheap panel as `one` and a dear one as `other`, rank and
-    transfer tell whether the cheap landscape predicts the dear one.
+    Differences are other − one; those of costs are unknown where the metrics differ. With a
+    cheap panel as `one` and a dear one as `other`, rank and transfer tell whether the cheap
+    landscape predicts the dear one.
 
     Raises:
         UsageError: as `separability`.
     """
-    a, b = (checked_surface(frame, span=span, tau=tau) for frame in (one, other))
+    a = checked_surface(one, metric, span=span, tau=tau)
+    b = checked_surface(other, other_metric or metric, span=span, tau=tau)
     # The two panels' noise is independent: so are the seeds of their replicates.
     first, second = samples(a, span, tau, replicates, 0), samples(b, span, tau, replicates, 1)
     differences = {
-        name: (second[name] - first[name]).estimate()
-        for name in ("tilt", "drift", "interaction", "regret")
+        name: (second[name] - first[name]).estimate() for name in ("tilt", "drift", "interaction")
     }
+    regret = _cost(b, second["regret"]) - _cost(a, first["regret"])
     draws = draw(a, replicates, 0), draw(b, replicates, 1)
     common = _common_cells(a, b, *draws, same_lambda=_normalized(one) == _normalized(other))
     return Comparison(
-        best=(_lowest(b, draws[1]) - _lowest(a, draws[0])).estimate(),
+        best=_known(a, b, _value(b, draws[1]) - _value(a, draws[0])),
+        regret=_known(a, b, regret),
         **differences,
         common=common.one.size,
         rank=_rank(common).estimate(),
-        transfer=_transfer(common).estimate(),
+        transfer=_cost(b, _transfer(common)).estimate(),
         shared_top=_shared_top(common),
     )
 
 
-def _lowest(seen: Surface, draws: Floats) -> Sample:
-    """The lowest error, percent."""
+def compare_panels(one: PanelData, other: PanelData) -> Comparison:
+    """Compare two panels."""
+    return compare(one.cells, other.cells, one.metric, other.metric)
+
+
+def _value(seen: Surface, draws: Floats) -> Sample:
+    """The best value of the metric."""
     cells = np.isfinite(seen.error)
     if not cells.any():
         return Sample(math.nan, np.empty(0))
-    return Sample(seen.best, draws[:, cells].min(axis=-1))
+    lowest = Sample(seen.best, draws[:, cells].min(axis=-1))
+    return lowest.times(seen.units.metric.sign * seen.units.size)
+
+
+def _cost(seen: Surface, points: Sample) -> Sample:
+    """A cost in points, in the unit of the metric."""
+    return points.times(seen.units.size)
+
+
+def _known(a: Surface, b: Surface, difference: Sample) -> Estimate:
+    """The difference of two costs, if they are of one metric."""
+    same = a.units.metric.name == b.units.metric.name
+    return difference.estimate() if same else Estimate()
 
 
 def _normalized(frame: pd.DataFrame) -> bool:
@@ -139,7 +163,7 @@ def _spearman(one: Floats, other: Floats) -> Floats:
 
 
 def _transfer(common: _Common) -> Sample:
-    """Points of error over other's best cell when one's best cell is taken instead."""
+    """Points over other's best cell when one's best cell is taken instead."""
     if not np.isfinite(common.other).any() or not np.isfinite(common.one).any():
         return Sample(math.nan, np.empty(0))
     value = common.other[common.one.argmin()] - common.other.min()

@@ -1,6 +1,6 @@
 """How coupled a surface is: tilt, drift, interaction, regret.
 
-Pure functions on errors [..., A, L] (percent; NaN where missing, inf where diverged), so that
+Pure functions on errors [..., A, L] (points; NaN where missing, inf where diverged), so that
 one call does all replicates of a bootstrap; they return [...]. `x` [A] and `y` [L] are log2 α
 and log2 λ. E is the best error of a surface, and its excess z = min(error − E, span).
 

@@ -15,6 +15,7 @@ from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate
 from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, used
 from landscape_study.landscapes.statistics.surface import Floats
 from landscape_study.study.pairs.schedules import WarmRestarts
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Panel
 
 
@@ -43,6 +44,7 @@ class Move:
 
 def optimum(
     frame: pd.DataFrame,
+    metric: Metric = TEST_ERROR,
     *,
     span: float = SPAN,
     tau: float = TAU,
@@ -54,7 +56,7 @@ def optimum(
     Raises:
         UsageError: as `separability`.
     """
-    seen = checked_surface(frame, span=span, tau=tau)
+    seen = checked_surface(frame, metric, span=span, tau=tau)
     if not np.isfinite(seen.error).any():
         return Optimum(Sample(math.nan, np.empty(0)), Sample(math.nan, np.empty(0)))
     (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
@@ -83,7 +85,9 @@ def moves(panels: Sequence[PanelData]) -> list[Move]:
 
 def _move(origin: PanelData, end: PanelData) -> Move:
     # Their noise is independent: so are the seeds of their replicates.
-    first, second = optimum(origin.cells, seed=0), optimum(end.cells, seed=1)
+    first, second = (
+        optimum(one.cells, one.metric, seed=seed) for seed, one in enumerate((origin, end))
+    )
     moved = second.lambda_ - first.lambda_
     octaves = _normalization(end.panel) - _normalization(origin.panel)  # of λ_norm over raw λ
     if end.panel is not None and end.panel.normalized:

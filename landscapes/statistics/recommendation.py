@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
 from landscape_study.landscapes.statistics.separability import SPAN
+from landscape_study.landscapes.statistics.units import PERCENT, Units
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class Recommendation:
     """A cell that is as good as the best within the noise, amid good neighbours if any."""
 
     cell: RowCol
-    error: float  # percent
-    above: float  # points over the best cell
+    error: float  # value of the metric
+    above: float  # how much worse than the best cell, in the metric's unit, as the rest
     neighbours: int  # how many there are, of 8
-    mean_rise: float  # points, mean over the neighbours; diverged ones count as the span
-    worst_rise: float  # points, of the worst neighbour; inf if it diverged
+    mean_rise: float  # mean over the neighbours; diverged ones count as the span
+    worst_rise: float  # of the worst neighbour; inf if it diverged
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,17 @@ class TuningPath:
     start: int  # row: the α that is held first
     turn: RowCol  # the best λ there
     end: RowCol  # the best α at that λ
-    cost: float  # points of error over the best cell with λ > 0
+    cost: float  # over the best cell with λ > 0, in the metric's unit
 
 
 def usable(landscape: Landscape) -> Floats:
-    """Errors to choose by, [A, L]: NaN where missing, inf where any seed diverged."""
-    return np.where(landscape.diverged > 0, np.inf, landscape.error)
+    """Costs to choose by, [A, L]: NaN where missing, inf where any seed diverged."""
+    return np.where(landscape.diverged > 0, np.inf, landscape.cost)
 
 
-def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None:
+def recommend(
+    landscape: Landscape, noise: float = 0.0, units: Units = PERCENT
+) -> Recommendation | None:
     """Choose the cell with the best neighbourhood among those as good as the best.
 
     As good is what lies within one standard error of it, the one-standard-error rule of
@@ -48,7 +51,9 @@ def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None
 
     Args:
         landscape: to choose from; λ = 0 has neighbours of other α only.
-        noise: standard error of a cell's mean, percent; 0 or NaN takes the best cell itself.
+        noise: standard error of a cell's mean, in the metric's unit; 0 or NaN takes the best cell
+            itself.
+        units: of the landscape.
 
     Returns:
         None where no cell finished without diverging.
@@ -59,22 +64,27 @@ def recommend(landscape: Landscape, noise: float = 0.0) -> Recommendation | None
     error = usable(landscape)
     lowest = error[best[0]]
     tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
-    candidates = [_judge(landscape, error, (int(row), int(col)), lowest) for row, col in tied]
+    span = SPAN * units.size
+    candidates = [
+        _judge(landscape, error, (int(row), int(col)), lowest, span) for row, col in tied
+    ]
     return min(
         candidates,
         key=lambda one: (not one.neighbours, one.mean_rise + one.above, one.above, one.cell),
     )
 
 
-def _judge(landscape: Landscape, error: Floats, cell: RowCol, lowest: float) -> Recommendation:
+def _judge(
+    landscape: Landscape, error: Floats, cell: RowCol, lowest: float, span: float
+) -> Recommendation:
     around = _neighbours(landscape, error, cell)
     rises = around - error[cell]
     return Recommendation(
         cell=cell,
-        error=float(error[cell]),
+        error=float(landscape.error[cell]),
         above=float(error[cell] - lowest),
         neighbours=around.size,
-        mean_rise=float(np.minimum(rises, SPAN).mean()) if around.size else 0.0,
+        mean_rise=float(np.minimum(rises, span).mean()) if around.size else 0.0,
         worst_rise=float(rises.max(initial=0.0)),
     )
 

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.bootstrap import (
     REPLICATES,
@@ -30,8 +31,9 @@ from landscape_study.landscapes.statistics.bootstrap import (
     sample,
 )
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface, surface
+from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS
+from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
 SPAN = 12 * TAU  # points of error above the best; what is worse counts as this bad
@@ -52,6 +54,8 @@ STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they canno
     "worst_regret": (0, np.inf),
 }
 
+COSTS = ("regret", "worst_regret")  # in points; the others have no unit
+
 Verdict = Literal["coupled", "separable", "cannot tell"]
 
 
@@ -64,13 +68,14 @@ class Separability:
     tilt: Estimate  # −1 diagonal … 0 upright … 1
     drift: Estimate  # octaves of λ per octave of α
     interaction: Estimate  # share of the sum of squares, 0 to 1
-    regret: Estimate  # points of error, mean over the starting α
-    worst_regret: Estimate  # points of error, over the starting α
-    best: float  # percent
+    regret: Estimate  # in the metric's unit, mean over the starting α
+    worst_regret: Estimate  # likewise, over the starting α
+    best: float  # value of the metric
     cells: int  # with λ > 0 that finished and did not diverge
     seeds: int  # most of any cell
-    noise: float  # points, standard error of a cell's mean; NaN where unknown
-    tau: float  # points that were used: as asked, or the noise where that is larger
+    noise: float  # in the metric's unit, standard error of a cell's mean; NaN where unknown
+    tau: float  # likewise, as used: what matters, or the noise where that is larger
+    units: Units = PERCENT
 
     def __str__(self) -> str:
         return f"{self.verdict}: {self.reason}"
@@ -78,6 +83,7 @@ class Separability:
 
 def separability(
     frame: pd.DataFrame,
+    metric: Metric = TEST_ERROR,
     *,
     span: float = SPAN,
     tau: float = TAU,
@@ -87,33 +93,44 @@ def separability(
     """Measure how coupled α and λ are in one panel's landscape frame.
 
     Args:
-        frame: one row per cell and seed of one panel: alpha, lambda, test_error (percent), and
-            where they are there seed, state, diverged, clipped; see `surface`.
-        span: points of error above the best beyond which all cells count as equally bad.
-        tau: points of error over which a cell's weight falls by e.
+        frame: one row per cell and seed of one panel: alpha, lambda, a column of the metric's
+            name, and where they are there seed, state, diverged, clipped; see `surface`.
+        metric: what was measured.
+        span: points (see `statistics.units`) above the best beyond which all cells count as
+            equally bad.
+        tau: points over which a cell's weight falls by e.
         replicates: of the bootstrap.
         seed: of the bootstrap: the same gives the same intervals.
 
     Raises:
         UsageError: a frame of several panels or without the columns; an impossible span or tau.
     """
-    seen = checked_surface(frame, span=span, tau=tau)
+    seen = checked_surface(frame, metric, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
     verdict, reason = _judge(seen, found, *used(seen, span, tau))
+    size = seen.units.size
     return Separability(
         verdict=verdict,
         reason=reason,
-        **found,
-        best=seen.best,
+        **{name: one.times(size if name in COSTS else 1) for name, one in found.items()},
+        best=seen.units.value(seen.best),
         cells=int(np.isfinite(seen.error).sum()),
         seeds=int(seen.n.max(initial=0)),
-        noise=seen.noise,
-        tau=used(seen, span, tau)[1],
+        noise=seen.noise * size,
+        tau=used(seen, span, tau)[1] * size,
+        units=seen.units,
     )
 
 
-def checked_surface(frame: pd.DataFrame, *, span: float, tau: float) -> Surface:
+def panel_separability(panel: PanelData) -> Separability:
+    """Measure how coupled α and λ are in a panel."""
+    return separability(panel.cells, panel.metric)
+
+
+def checked_surface(
+    frame: pd.DataFrame, metric: Metric = TEST_ERROR, *, span: float, tau: float
+) -> Surface:
     """The surface of a frame, for a span and tau that make sense.
 
     Raises:
@@ -124,7 +141,7 @@ def checked_surface(frame: pd.DataFrame, *, span: float, tau: float) -> Surface:
             raise UsageError(
                 f"{name} = {value}: give a positive number of points, such as {example}"
             )
-    return surface(frame, span=span)
+    return surface(frame, span=span, metric=metric)
 
 
 def samples(
@@ -178,9 +195,11 @@ def _judge(
         way = "falling" if tilt.value < 0 else "rising"
         return "coupled", f"the good cells lie on a {way} diagonal"
     if regret.low > tau:
-        return "coupled", f"tuning one at a time costs more than {tau:.2g} points on average"
+        told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
+        return "coupled", f"tuning one at a time costs more than {told} on average"
     if _flat(seen, span):
-        return "cannot tell", "the error does not change over the grid by more than its noise"
+        what = seen.units.metric.title
+        return "cannot tell", f"the {what} does not change over the grid by more than its noise"
     for name, along in (("λ", 1), ("α", 0)):
         if _idle(seen, span, along):
             return "cannot tell", f"in the basin {name} changes nothing: extend its values"

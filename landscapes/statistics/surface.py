@@ -1,51 +1,56 @@
-"""The error surface of a panel: the landscape frame as arrays, and the noise it carries.
+"""The surface of a panel: the landscape frame as arrays, and the noise it carries.
 
-Shapes: A values of α, L positive values of λ, both ascending in log2; S seeds; R residuals;
-B replicates.
+What is measured is counted in points, less being better (see `statistics.units`); an error is
+such a cost. Shapes: A values of α, L positive values of λ, both ascending in log2; S seeds; R
+residuals; B replicates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from landscape_study.landscapes.statistics.units import PERCENT, Units, costs, units
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-BASIN = 1.0  # points above the best error: cells that a user would still call good
+BASIN = 1.0  # points above the best: cells that a user would still call good
 FEWEST_RESIDUALS = 4  # below it the noise is unknown
 SAME = 1e-9  # relative; a database may hand a float back with its last digits rounded
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A panel's errors on the log2 grid; λ = 0 is left out. Its arrays are read-only."""
+    """A panel's costs on the log2 grid; λ = 0 is left out. Its arrays are read-only."""
 
     alpha: Floats  # [A] log2
     lambda_: Floats  # [L] log2
-    error: Floats  # [A, L] percent, mean over seeds; NaN where missing, inf where diverged
+    error: Floats  # [A, L] points, mean over seeds; NaN where missing, inf where diverged
     n: Ints  # [A, L] finished seeds
-    residuals: Floats  # [R] percent, of single runs; empty where the noise is unknown
+    residuals: Floats  # [R] points, of single runs; empty where the noise is unknown
+    units: Units = PERCENT
 
     def __post_init__(self) -> None:
-        for array in vars(self).values():
+        for array in (self.alpha, self.lambda_, self.error, self.n, self.residuals):
             array.setflags(write=False)
 
     @property
     def best(self) -> float:
-        """The lowest error, percent; NaN where there is none."""
+        """The lowest error, points; NaN where there is none."""
         known = self.error[np.isfinite(self.error)]
         return float(known.min()) if known.size else float("nan")
 
     @property
     def noise(self) -> float:
-        """Standard error of a cell's mean, percent, root mean square over the cells.
+        """Standard error of a cell's mean, points, root mean square over the cells.
 
         NaN where the noise is unknown.
         """
@@ -70,20 +75,21 @@ class Surface:
         return np.asarray(noisy, dtype=np.float64)
 
 
-def surface(frame: pd.DataFrame, *, span: float) -> Surface:
+def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
     """Read a surface off a landscape frame.
 
     Args:
         frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
-            test_error (percent; NaN for a masked cell); where they are there, also seed, state
-            (only "finished" counts), diverged, clipped (the true error is at least this).
-        span: points above the best error beyond which cells tell nothing about the noise.
+            the metric's name (NaN for a masked cell); where they are there, also seed, state
+            (only "finished" counts), diverged, clipped (the truth is at least this bad).
+        span: points above the best beyond which cells tell nothing about the noise.
+        metric: what was measured.
 
     Raises:
         UsageError: a column is missing or holds text, the frame holds several panels or
             studies, or a cell twice.
     """
-    _check(frame)
+    _check(frame, metric)
     alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
     placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
     frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
@@ -96,20 +102,28 @@ def surface(frame: pd.DataFrame, *, span: float) -> Surface:
             f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
             "the seeds in a column seed"
         )
-    runs[seeds, rows, cols] = _errors(frame)
-    n = np.sum(~np.isnan(runs), axis=0)
-    error = np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
-    return Surface(
-        alpha=np.log2(alphas),
-        lambda_=np.log2(lambdas),
-        error=error,
-        n=n.astype(np.int64),
-        residuals=_residuals(runs, error, n, span, np.log2(alphas), np.log2(lambdas)),
-    )
+    runs[seeds, rows, cols] = _costs(frame, metric)
+    n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
+    place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
+    seen = place(units(_means(runs, n), metric))
+    raised = seen.units.above(seen.noise)
+    return seen if raised == seen.units else place(raised)
 
 
-def _check(frame: pd.DataFrame) -> None:
-    lacking = [c for c in ("alpha", "lambda", "test_error") if c not in frame]
+def _surface(x: Floats, y: Floats, runs: Floats, n: Ints, span: float, scale: Units) -> Surface:
+    """The surface of runs, [S, A, L], whose costs are counted in the points of `scale`."""
+    runs = scale.points(runs)
+    error = _means(runs, n)
+    return Surface(x, y, error, n, _residuals(runs, error, n, span, x, y), scale)
+
+
+def _means(runs: Floats, n: Ints) -> Floats:
+    """Mean over the seeds, [A, L]; NaN where none finished."""
+    return np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
+
+
+def _check(frame: pd.DataFrame, metric: Metric) -> None:
+    lacking = [c for c in ("alpha", "lambda", metric.name) if c not in frame]
     if lacking:
         raise UsageError(
             f"the frame has no column {', '.join(lacking)}: give the cells of one panel, such as "
@@ -147,16 +161,16 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
     return distinct[new], (np.cumsum(new) - 1)[place]
 
 
-def _errors(frame: pd.DataFrame) -> Floats:
-    """Error of each row: NaN unless finished, inf where it diverged or is clipped."""
-    error = _numbers(frame, "test_error")
-    error[np.isinf(error)] = np.inf
+def _costs(frame: pd.DataFrame, metric: Metric) -> Floats:
+    """Cost of each row: NaN unless finished, inf where it diverged or is clipped."""
+    cost = costs(_numbers(frame, metric.name), metric)
+    cost[np.isinf(cost)] = np.inf
     for column in ("diverged", "clipped"):
         if column in frame:
-            error[frame[column].isin([True])] = np.inf
+            cost[frame[column].isin([True])] = np.inf
     if "state" in frame:
-        error[~frame["state"].isin(["finished"])] = np.nan
-    return error
+        cost[~frame["state"].isin(["finished"])] = np.nan
+    return cost
 
 
 def _residuals(runs: Floats, error: Floats, n: Ints, span: float, x: Floats, y: Floats) -> Floats:

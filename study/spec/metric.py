@@ -25,6 +25,16 @@ class Metric:
     matters: float | None = None
 
     @property
+    def sign(self) -> int:
+        """1 where less is better, −1 where more is."""
+        return 1 if self.goal == "minimize" else -1
+
+    @property
+    def differences(self) -> str:
+        """The unit of differences: "points" of a percentage; "" where there is none."""
+        return "points" if self.unit == "%" else self.unit
+
+    @property
     def label(self) -> str:
         """On axes and colour bars: "test error (%)"."""
         return f"{self.title} ({self.unit})" if self.unit else self.title

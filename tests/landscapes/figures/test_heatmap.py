@@ -26,6 +26,7 @@ from landscape_study.landscapes.figures.style import (
     ticks,
 )
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import TOP5_ERROR
 from landscape_study.study.spec.study import Axis
 
 nan, inf = math.nan, math.inf
@@ -128,9 +129,9 @@ class TestRecord:
         assert both.label == "test error (%), mean over 1 to 3 seeds"
 
     def test_the_label_says_which_error(self, make):
-        field = make([[1, 2]], seeds=3, metric="top5_error")
+        field = make([[1, 2]], seeds=3, metric=TOP5_ERROR)
         assert heatmap_record(field).label == "Top-5 test error (%), mean over 3 seeds"
-        none = make([[nan, nan]], metric="top5_error")
+        none = make([[nan, nan]], metric=TOP5_ERROR)
         assert heatmap_record(none).label == "Top-5 test error (%)"
 
     def test_zero_alone_is_not_apart(self, make):
@@ -162,7 +163,7 @@ class TestRecord:
         assert choose_columns(count, width, wish, right=BAR) == columns
 
     def test_relative_colours_name_the_error(self, make):
-        one = make([[3, 4]], metric="top5_error")
+        one = make([[3, 4]], metric=TOP5_ERROR)
         label = heatmaps_record([one, one], relative=True).label
         assert label == "Top-5 test error (points above the panel's best)"
         assert heatmaps_record([one]).label == "Top-5 test error (%), 1 seed"

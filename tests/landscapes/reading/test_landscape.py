@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from landscape_study.landscapes.reading.landscape import Landscape, landscape, title, top_cells
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.schedules import WarmRestarts
+from landscape_study.study.spec.metric import METRICS, TEST_ERROR
 from landscape_study.study.spec.study import Axis, Grid, Panel
 
 nan, inf = math.nan, math.inf
@@ -146,8 +147,11 @@ class TestRecord:
 
     @pytest.mark.parametrize("metric", ["test_error", "top5_error"])
     def test_it_knows_which_error_it_holds(self, frame, panel, metric):
-        assert landscape(frame((0.1, 0.001, 0, 5.0)), panel, metric).metric == metric
-        assert landscape(frame(), panel).metric == "test_error"
+        cells = frame((0.1, 0.001, 0, 5.0)).rename(columns={"test_error": metric})
+        field = landscape(cells, panel, METRICS[metric])
+        assert field.metric == METRICS[metric]
+        assert np.nanmin(field.error) == 5.0
+        assert landscape(frame(), panel).metric == TEST_ERROR
 
 
 class TestTopCells:

@@ -1,0 +1,103 @@
+"""The units of a metric: statistics count in points, whatever is measured.
+
+A point is four times the difference that matters (`Metric.matters`). Of errors in percent a
+quarter of a percent matters, so that a point is a percent. All bounds of the statistics, how far
+a basin reaches, say, are points: multiplied by a positive number or shifted by another, a metric
+gives the same verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
+
+Floats = npt.NDArray[np.float64]
+
+SHARE = 0.1  # of the spread of the better half of the cells: what matters where nobody said
+NOISES = 2.0  # standard errors of a cell: less matters to nobody
+
+
+@dataclass(frozen=True)
+class Units:
+    """How many points the values of a metric are.
+
+    Attributes:
+        metric: what is measured.
+        matters: the difference below which a user would not care, in the metric's unit.
+        derived: whether it was read off the landscape, since nobody said.
+    """
+
+    metric: Metric
+    matters: float = MATTERS
+    derived: bool = False
+
+    @property
+    def size(self) -> float:
+        """A point in the metric's unit."""
+        return self.matters / MATTERS
+
+    @property
+    def digits(self) -> int:
+        """Digits after the point that say what matters: 2 for errors in percent."""
+        return max(0, math.ceil(-math.log10(self.matters)) + 1)
+
+    def told(self, value: float) -> str:
+        """A value for people: "2.31 %", "0.534 nats"."""
+        return f"{value:.{self.digits}f} {self.metric.unit}".rstrip()
+
+    def above(self, noise: float) -> Units:
+        """With a derived difference no less than twice the noise, in points; NaN raises none."""
+        if self.derived and noise * NOISES > MATTERS:
+            return replace(self, matters=noise * NOISES * self.size)
+        return self
+
+    def points(self, costs: Floats) -> Floats:
+        """Costs (see `costs`) as points."""
+        return costs / self.size
+
+    def value(self, points: float) -> float:
+        """A cost in points as a value of the metric."""
+        return self.metric.sign * points * self.size
+
+
+PERCENT = Units(TEST_ERROR)
+
+
+def costs(values: Floats, metric: Metric) -> Floats:
+    """Values of a metric so that less is better: negated where more is."""
+    return values if metric.sign > 0 else -values
+
+
+def units(values: Floats, metric: Metric) -> Units:
+    """The units of a landscape, before its noise is known (see `Units.above`).
+
+    Where nobody said what matters, it is a tenth of the spread of the better half of the cells,
+    and never less than twice the noise of a cell. On the 30 landscapes of errors in percent that
+    come with the tool (the paper's Figure 2 among them) this is 0.16 to 0.77 points, mostly 0.23
+    to 0.32, where 0.25 are meant; one verdict differs, from "cannot tell" to "coupled" (tests).
+
+    Args:
+        values: costs of the cells, in the metric's unit; what is not finite is left out.
+        metric: what they are of.
+
+    Raises:
+        UsageError: a difference that matters of 0 or less, or that is no number.
+    """
+    if metric.matters is not None:
+        if not 0 < metric.matters < math.inf:
+            raise UsageError(
+                f"matters = {metric.matters:g}: give a positive difference of {metric.title}"
+            )
+        return Units(metric, metric.matters)
+    known = np.sort(values[np.isfinite(values)])
+    better = known[: (known.size + 1) // 2]
+    for spread in (np.ptp(better) if better.size else 0.0, np.ptp(known) if known.size else 0.0):
+        if 0 < spread < math.inf:
+            return Units(metric, float(spread) * SHARE, derived=True)
+    return Units(metric, derived=True)  # all are equal: any unit is as good
