@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
 from landscape_study.landscapes.statistics.units import Units
 from landscape_study.study.records.witness_record import Witness
 
 UNKNOWN = "–"
-STEADY = 0.1  # octaves per octave: a drift that may be smaller gives no advice
+WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
 
 GLOSSARY = {
     "tilt": "correlation of log α and log λ over the good cells: −1 a falling diagonal, 0 upright "
@@ -19,6 +21,10 @@ GLOSSARY = {
     "0 means that the best λ stays",
     "interaction": "share of the variation near the optimum that no sum of an effect of "
     "α and an effect of λ explains: 0 separable, towards 1 coupled",
+    "product": "whether α·λ (towards 1) or λ (towards −1) describes the landscape better, by what "
+    "each leaves unexplained beside α",
+    "law": "log λ* = a + b·log α for the best λ of each α: b = 0, λ may stay; b = −1, what counts "
+    "is α·λ; b is the drift",
     "regret": "what is lost by tuning λ at one α and then α at that λ, instead of both "
     "together: mean over the α to start from, and the worst of them",
 }
@@ -142,12 +148,49 @@ def cost(found: Separability) -> str:
 def advice(found: Separability) -> str:
     """What the verdict means for whoever tunes."""
     if found.verdict == "coupled":
-        together = "Tune α and λ together: a λ found at one α is wrong at another."
-        if not found.drift.lies_beyond(STEADY):
-            return together
-        factor = 2 ** abs(found.drift.value)
-        way = "divide" if found.drift.value < 0 else "multiply"
-        return f"{together} When you double α, {way} λ by about {factor:.2g}."
+        return "Tune α and λ together: a λ found at one α is wrong at another."
     if found.verdict == "separable":
-        return "Tune λ at any α of the basin, then α at that λ: nothing asks for a joint search."
+        margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
+        shown = "shown" if found.is_shown else "not shown"
+        return (
+            "Tune λ at any α of the basin, then α at that λ: nothing asks for a joint search. "
+            f"That this costs less than {margin.rstrip()} is {shown}."
+        )
     return "No advice on tuning one at a time follows from this landscape."
+
+
+def law_line(found: Law) -> str:
+    """What to do with λ when α doubles: "Double α: halve λ (b = −0.97, −1.08 to −0.87)."."""
+    b = found.exponent
+    if not b.has_interval:
+        return ""
+    known = f"b = {number(b.value)}, {interval(b)}"
+    if len(found.allowed) == 1:
+        return f"Double α: {WAYS[found.allowed[0]]} ({known})."
+    least, most = f"{2**b.low:.2g}", f"{2**b.high:.2g}"
+    by = f"{found.factor:.2g}" + (f", {least} to {most}" if least != most else "")
+    none = "" if found.allowed else "; no plain law"
+    several = f"; {' and '.join(found.allowed)} may each be what counts" if found.allowed else ""
+    return f"Double α: multiply λ by {by} ({known}{none}{several})."
+
+
+def described(found: Separability) -> str:
+    """Whether λ or α·λ describes the landscape better; empty where that is unknown."""
+    if not found.product.has_interval:
+        return ""
+    told = f"{number(found.product.value)}, {interval(found.product)}, on a scale from −1 to 1"
+    if found.product.low > 0:
+        return f"α·λ describes the landscape better than λ does ({told})."
+    if found.product.high < 0:
+        return f"λ describes the landscape better than α·λ does ({told})."
+    return f"The noise leaves open whether λ or α·λ describes the landscape better ({told})."
+
+
+def untuned(costs: Sequence[tuple[str, Estimate]], units: Units) -> str:
+    """What defaults cost, each at its best α; empty where nothing is known of any."""
+    known = [
+        f"{name} costs {difference(cost, units)}"
+        for name, cost in costs
+        if not math.isnan(cost.value)
+    ]
+    return f"Untuned, at its best α: {'; '.join(known)}." if known else ""

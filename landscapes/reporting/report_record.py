@@ -20,7 +20,9 @@ from landscape_study.landscapes.reading.panels import (
     unfinished,
 )
 from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
+from landscape_study.landscapes.statistics.defaults import default_cost, defaults
 from landscape_study.landscapes.statistics.edges import edges, extend_command
 from landscape_study.landscapes.statistics.optimum import Move, moves
 from landscape_study.landscapes.statistics.recommendation import (
@@ -52,6 +54,7 @@ class PanelReport:
     finished: int  # cells over all seeds
     total: int
     diverged: int
+    defaults: tuple[tuple[str, Estimate], ...] = ()  # what each costs, in the metric's unit
     witness: Witness | None = None
     spread: float | None = None  # standard deviation between seeds, points; None with one seed
 
@@ -102,6 +105,18 @@ class PanelReport:
             f"{where} One step away in α, λ or both, {gets} by {mean.rstrip()} on average; "
             f"{worst}."
         )
+
+    @property
+    def told(self) -> str:
+        """What tuning one at a time costs, the law of the best λ, what defaults cost."""
+        found = self.separability
+        sentences = (
+            phrases.cost(found),
+            phrases.law_line(found.law),
+            phrases.described(found),
+            phrases.untuned(self.defaults, found.units),
+        )
+        return " ".join(sentence for sentence in sentences if sentence)
 
     @property
     def best_lambdas(self) -> str:
@@ -248,6 +263,10 @@ def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> Pan
         finished=progress.finished,
         total=progress.total,
         diverged=progress.diverged,
+        defaults=tuple(
+            (one.name, default_cost(data.cells, one, data.metric))
+            for one in defaults(panel.pair, normalized=panel.normalized)
+        ),
     )
 
 

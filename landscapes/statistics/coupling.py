@@ -1,4 +1,4 @@
-"""How coupled a surface is: tilt, drift, interaction, regret.
+"""How coupled a surface is: tilt, drift, interaction, product, regret.
 
 Pure functions on errors [..., A, L] (points; NaN where missing, inf where diverged), so that
 one call does all replicates of a bootstrap; they return [...]. `x` [A] and `y` [L] are log2 α
@@ -96,6 +96,50 @@ def interaction(error: Floats, *, span: float) -> Floats:
     # As many effects as cells fit anything.
     free = count - kept.any(axis=-1).sum(axis=-1) - kept.any(axis=-2).sum(axis=-1) + 1
     return np.where((total > 1e-12) & (free > 0), np.clip(share, 0, 1), np.nan)
+
+
+def product(error: Floats, x: Floats, y: Floats, *, span: float) -> Floats:
+    """Whether λ or the product α·λ describes the surface better, −1 (λ) to 1 (α·λ).
+
+    Two additive fits of z over the cells within the span, each on rows (α) and besides on columns
+    (λ) or on diagonals (α·λ, in steps of λ); (s²_λ − s²_αλ) / (s²_λ + s²_αλ), where s² is what a
+    fit leaves unexplained per degree of freedom. 0 where both leave as much. NaN where either fit
+    has as many effects as cells.
+    """
+    z = error - _best(error)
+    kept = z < span
+    z = np.where(kept, z, 0.0).reshape(*error.shape[:-2], x.size * y.size)
+    k = kept.astype(np.float64).reshape(z.shape)
+    rows = np.repeat(np.arange(x.size), y.size)
+    columns = np.tile(np.arange(y.size), x.size)
+    step = np.diff(y).min() if y.size > 1 else 1.0
+    sums = np.round((x[:, None] + y).ravel() / step)
+    diagonals = np.unique(sums, return_inverse=True)[1]
+    by_lambda, by_product = (_unexplained(z, k, rows, other) for other in (columns, diagonals))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        both = by_lambda + by_product
+        return np.where(both > 1e-12, (by_lambda - by_product) / both, np.nan)
+
+
+def _unexplained(
+    z: Floats, kept: Floats, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
+) -> Floats:
+    """What two factors leave of z [..., K] by degree of freedom, [...]; NaN where none is left.
+
+    Args:
+        z: what is to be explained.
+        kept: 1 for the cells that count, [..., K].
+        first: the level of one factor at each cell, [K].
+        second: that of the other.
+    """
+    design = np.concatenate([np.eye(level.max() + 1)[level] for level in (first, second)], axis=1)
+    normal = np.einsum("...k,ki,kj->...ij", kept, design, design, optimize=True)
+    # One direction (all of one factor up, all of the other down) is free: a ridge pins it.
+    normal += 1e-9 * np.eye(design.shape[1])
+    effects = np.linalg.solve(normal, ((kept * z) @ design)[..., None])[..., 0]
+    left = (kept * (z - effects @ design.T) ** 2).sum(axis=-1)
+    free = kept.sum(axis=-1) - (kept @ design > 0).sum(axis=-1) + 1
+    return np.where(free > 0, left / np.maximum(free, 1), np.nan)
 
 
 def _additive_fit(z: Floats, kept: Floats) -> Floats:

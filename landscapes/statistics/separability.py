@@ -1,4 +1,4 @@
-"""How coupled are α and λ, and what does it cost? Four numbers with intervals, and a verdict.
+"""How coupled are α and λ, and what does it cost? Numbers with intervals, and a verdict.
 
 The numbers are those of `statistics.coupling`, their 95 % intervals those of
 `statistics.bootstrap`. The verdict follows from them:
@@ -30,6 +30,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
     draw,
     sample,
 )
+from landscape_study.landscapes.statistics.law import Law, law
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface, surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
@@ -50,6 +51,7 @@ STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they canno
     "tilt": (-1, 1),
     "drift": (-np.inf, np.inf),
     "interaction": (0, 1),
+    "product": (-1, 1),
     "regret": (0, np.inf),
     "worst_regret": (0, np.inf),
 }
@@ -68,6 +70,7 @@ class Separability:
     tilt: Estimate  # −1 diagonal … 0 upright … 1
     drift: Estimate  # octaves of λ per octave of α
     interaction: Estimate  # share of the sum of squares, 0 to 1
+    product: Estimate  # −1: λ describes the surface better, 1: α·λ does
     regret: Estimate  # in the metric's unit, mean over the starting α
     worst_regret: Estimate  # likewise, over the starting α
     best: float  # value of the metric
@@ -76,6 +79,21 @@ class Separability:
     noise: float  # in the metric's unit, standard error of a cell's mean; NaN where unknown
     tau: float  # likewise, as used: what matters, or the noise where that is larger
     units: Units = PERCENT
+
+    @property
+    def law(self) -> Law:
+        """How the best λ goes with α."""
+        return law(self.drift)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether "separable" is shown, not only not refuted.
+
+        Then tuning one at a time costs less than what matters: the whole interval of the regret
+        lies below it. That is an equivalence test with this margin, see Schuirmann, "A Comparison
+        of the Two One-Sided Tests Procedure and the Power Approach" (1987).
+        """
+        return self.verdict == "separable" and self.regret.high < self.units.matters
 
     def __str__(self) -> str:
         return f"{self.verdict}: {self.reason}"
@@ -156,6 +174,7 @@ def samples(
         "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
         "interaction": partial(coupling.interaction, span=span),
+        "product": partial(coupling.product, x=x, y=y, span=span),
         "regret": coupling.regret,
         "worst_regret": coupling.worst_regret,
     }

@@ -9,6 +9,8 @@ import pytest
 
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.separability import SPAN, Separability, separability
+from tests.landscapes.statistics.coverage import SETTINGS, held
+from tests.landscapes.statistics.coverage import simulate as simulate_setting
 from tests.landscapes.surfaces import OCTAVES, frame_of, valley
 
 SD = 0.27  # points
@@ -61,3 +63,10 @@ def test_intervals_hold_the_truth_and_verdicts_are_right(degrees, seeds):
     right, wrong = ("separable", "coupled") if degrees == 0 else ("coupled", "separable")
     assert verdicts.count(wrong) == 0
     assert verdicts.count(right) >= (0.65 if seeds == 1 else 0.85) * REPEATS
+
+
+@pytest.mark.parametrize("name", ["of size 0.001", "of size 1e6", "upright", "5 × 5, 5 seeds"])
+def test_intervals_hold_whatever_the_metric(name):
+    found = simulate_setting(SETTINGS[name], 30, replicates=200)
+    shares = held(SETTINGS[name], found)  # 0.90 to 1 of 120 repeats
+    assert {statistic: share for statistic, share in shares.items() if share < 0.8} == {}
