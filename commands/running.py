@@ -109,7 +109,7 @@ def resume(
     shown: Shown,
     rounds: int,
 ) -> None:
-    """Go on with study NAME where it was interrupted; by default with the last one started.
+    """Go on with study NAME where it was interrupted; by default with the last one created.
 
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
@@ -215,7 +215,7 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscape_study.landscapes.extending import sides_line, sides_to_extend
+    from landscape_study.landscapes.extending import NOTHING_BEYOND, sides_line, sides_to_extend
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further, extended_study
     from landscape_study.study.store import Store
@@ -224,7 +224,7 @@ def extend(
     stored = resumed_study(opened, name, task)
     beyond = sides_to_extend(opened, name, panels, sides)
     if not beyond:
-        click.echo(f"study {name}: no best cell lies on a border; name a --side to extend it")
+        click.echo(NOTHING_BEYOND.format(name=name))
         return
     grown = extended_study(stored, beyond, steps)
     click.echo(f"extending {sides_line(beyond)}")

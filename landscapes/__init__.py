@@ -11,7 +11,9 @@ import lazy_loader
 if TYPE_CHECKING:
     from landscape_study.landscapes.landscape_calls import (
         cells,
+        compare,
         curves,
+        export,
         extend,
         heatmaps,
         load,
@@ -20,6 +22,17 @@ if TYPE_CHECKING:
         verdicts,
     )
 
-__all__ = ["cells", "curves", "extend", "heatmaps", "load", "plot", "report", "verdicts"]
+__all__ = [
+    "cells",
+    "compare",
+    "curves",
+    "export",
+    "extend",
+    "heatmaps",
+    "load",
+    "plot",
+    "report",
+    "verdicts",
+]
 
 __getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"landscape_calls": __all__})

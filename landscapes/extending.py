@@ -11,6 +11,9 @@ from landscape_study.study.records.witness_record import DOUBT
 from landscape_study.study.spec.extension import Further, PanelSide, extended_study
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
+from landscape_study.study.validation import names_of
+
+NOTHING_BEYOND = "study {name}: no best cell lies on a border; name a side to extend it"
 
 
 def study_edges(
@@ -29,7 +32,7 @@ def study_edges(
     """
     landscapes = study_landscapes(store, name, panels)
     found = [edge for landscape in landscapes for edge in edges(landscape, top)]
-    return [edge for edge in found if not sides or edge.name in sides]
+    return [edge for edge in found if not sides or edge.name in names_of(sides)]
 
 
 def sides_to_extend(
@@ -43,10 +46,11 @@ def sides_to_extend(
         SpecError: the study has no such panel.
     """
     study = store.study(name)
-    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+    chosen = [study.panel(panel) for panel in names_of(panels)] or study.panels
     names = [panel.name for panel in chosen]
+    sides = names_of(sides)
     if sides:
-        return [(panel, side) for panel in names for side in dict.fromkeys(sides)]
+        return [(panel, side) for panel in names for side in sides]
     own = [p for p in store.progress(name) if p.panel in names]
     finished, total = sum(p.finished for p in own), sum(p.total for p in own)
     if finished < total:

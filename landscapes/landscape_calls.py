@@ -1,8 +1,8 @@
 """Landscapes in one call, from Python: what `landscape plot`, `report`, `compare` and others do.
 
-Each function takes a database as a `Store`, its URL or its path, and the name of a study in it.
-What it may raise is a `study.errors.LandscapeError`, whose message says what to do. The examples
-show the study `mine`:
+Each function takes a database as a `Store`, its URL or its path (None for the default one, see
+`study.study_calls`), and the name of a study in it. What it may raise is a
+`study.errors.LandscapeError`, whose message says what to do. The examples show the study `mine`:
 
 >>> from landscape_study import study
 >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.02, 0.04], "lambda_": [0, 0.001, 0.002, 0.004]}
@@ -13,28 +13,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from landscape_study.landscapes.extending import go_beyond_borders, sides_to_extend
-from landscape_study.landscapes.figures.study_figure import study_figure
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
+from landscape_study.landscapes.extending import (
+    NOTHING_BEYOND,
+    go_beyond_borders,
+    sides_line,
+    sides_to_extend,
+)
+from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_landscapes, study_panels
 from landscape_study.landscapes.reporting import page
-from landscape_study.landscapes.reporting.verdict_frame import verdict_frame
+from landscape_study.landscapes.reporting.comparison_request import Request, compared
+from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
 from landscape_study.study import study_calls
-from landscape_study.study.planning.request import resumed_study
+from landscape_study.study.errors import UsageError
+from landscape_study.study.planning.request import resolved_preset, resumed_study
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study
 from landscape_study.study.spec.figure_kinds import FigureKind
+from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import DEFAULT_URL, opened
-from landscape_study.study.study_calls import Database
+from landscape_study.study.store import StoreLike, address, opened
+from landscape_study.study.store.prior_state import holds
+from landscape_study.study.validation import names_of
 
 
-def load(store: Database, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
+def load(store: StoreLike, name: str, panels: Sequence[str] | str = ()) -> list[Landscape]:
     """The landscapes of a study's panels, in its order; of the named ones only, if any are.
 
     >>> [landscape.title for landscape in load("mine.db", "mine")]
@@ -44,7 +54,7 @@ def load(store: Database, name: str, panels: Sequence[str] = ()) -> list[Landsca
         return study_landscapes(there, name, panels)
 
 
-def cells(store: Database, name: str) -> pd.DataFrame:
+def cells(store: StoreLike, name: str) -> pd.DataFrame:
     """Every cell of a study, one row each; for the columns see `reading.frames.cells_frame`.
 
     >>> cells("mine.db", "mine")["state"].unique().tolist()
@@ -54,7 +64,7 @@ def cells(store: Database, name: str) -> pd.DataFrame:
         return cells_frame(there, name)
 
 
-def curves(store: Database, name: str) -> pd.DataFrame:
+def curves(store: StoreLike, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     >>> len(curves("mine.db", "mine"))
@@ -65,22 +75,31 @@ def curves(store: Database, name: str) -> pd.DataFrame:
 
 
 def plot(
-    store: Database,
+    store: StoreLike,
     name: str,
-    panels: Sequence[str] = (),
+    panels: Sequence[str] | str = (),
     *,
     kind: FigureKind | None = None,
     **options: Any,
 ) -> Figure:
     """The figure of a study, finished or not; options as of `figures.study_figure.study_figure`.
 
+    The schedules of a preset are drawn without a database.
+
     >>> plot("mine.db", "mine", kind="slices").savefig("slices.png")
     """
+    panels = names_of(panels)
+    if name in PRESETS and not holds(address(store), name):
+        preset = load_preset(name)
+        if (kind or preset.figure.kind) == "schedule":
+            return schedule_figure(resolved_preset(name), panels, **options)
     with opened(store) as there:
         return study_figure(there, name, panels, kind=kind, **options)
 
 
-def heatmaps(store: Database, name: str, panels: Sequence[str] = (), **options: Any) -> Figure:
+def heatmaps(
+    store: StoreLike, name: str, panels: Sequence[str] | str = (), **options: Any
+) -> Figure:
     """The heatmaps of a study, with the best cells circled; options as of `plot`.
 
     >>> figure = heatmaps("mine.db", "mine", top=3)
@@ -88,7 +107,7 @@ def heatmaps(store: Database, name: str, panels: Sequence[str] = (), **options: 
     return plot(store, name, panels, kind="heatmaps", **options)
 
 
-def verdicts(store: Database, name: str, panels: Sequence[str] = ()) -> pd.DataFrame:
+def verdicts(store: StoreLike, name: str, panels: Sequence[str] | str = ()) -> pd.DataFrame:
     """How coupled α and λ are in each panel, one row a panel.
 
     Columns: panel, verdict, reason, then of each statistic its value and the ends of its 95 %
@@ -102,13 +121,56 @@ def verdicts(store: Database, name: str, panels: Sequence[str] = ()) -> pd.DataF
         return verdict_frame(study_panels(there, name, panels))
 
 
+def compare(
+    store: StoreLike,
+    name: str,
+    panel: str | None = None,
+    other: str | None = None,
+    *,
+    reference: str | None = None,
+) -> pd.DataFrame:
+    """How panels differ, one row a pair of them: of all that are alike, or of two.
+
+    Columns: panel, other, then of each number its value and the ends of its 95 % interval, other
+    minus panel: best, best_low, best_high, tilt, …, drift, interaction, regret, rank, transfer;
+    common, shared_top. See `statistics.comparison.Comparison`.
+
+    Args:
+        store: the database.
+        name: of the study.
+        panel: one of its panels; None for all pairs that differ in one setting.
+        other: a panel of the study, or STUDY/PANEL of another one; of a reference, a pair.
+        reference: a published figure, "fig2", to compare with.
+
+    >>> compare("mine.db", "mine", "adamw", reference="fig2")["other"].tolist()
+    ['fig2/adamw']
+    """
+    with opened(store) as there:
+        return comparison_frame(compared(there, Request(name, panel, other, reference)))
+
+
+def export(
+    store: StoreLike, name: str, path: Path | str, what: Literal["cells", "curves"] = "cells"
+) -> Path:
+    """Write the results of a study as a table, .csv or .parquet; return its path.
+
+    >>> export("mine.db", "mine", "cells.csv").name
+    'cells.csv'
+    """
+    frames = {"cells": cells, "curves": curves}
+    if what not in frames:
+        raise UsageError(f"no table '{what}': choose one of {', '.join(frames)}")
+    write_table(frames[what](store, name), Path(path))
+    return Path(path)
+
+
 def report(
-    store: Database,
+    store: StoreLike,
     name: str,
     path: Path | str | None = None,
     *,
     kind: page.Format = "html",
-    panels: Sequence[str] = (),
+    panels: Sequence[str] | str = (),
 ) -> Path:
     """Write the report of a study, beside the database if no path is named; return its path.
 
@@ -117,45 +179,50 @@ def report(
     """
     with opened(store) as there:
         target = there.folder / f"{name}.{kind}" if path is None else Path(path)
-        return page.write_report(there, name, target, kind=kind, panels=panels)
+        return page.write_report(there, name, target, kind=kind, panels=names_of(panels))
 
 
 def extend(
     name: str,
     *,
-    store: Database = DEFAULT_URL,
-    panels: Sequence[str] = (),
-    sides: Sequence[str] = (),
+    store: StoreLike = None,
+    panels: Sequence[str] | str = (),
+    sides: Sequence[str] | str = (),
     steps: int = STEPS,
     auto_extend: int = 0,
     task: str | None = None,
     quiet: bool = False,
-    **more: Any,
+    settings: RunSettings | None = None,
 ) -> Study:
     """Extend the grids of a study beyond their border, and train the cells that are new.
 
     Args:
+        name: of the study.
+        store: the database.
         panels: only these.
         sides: "alpha-low", …; where best cells lie on the border, if none is named.
         steps: how many values to add beyond each side.
         auto_extend: how often more, as long as best cells lie on a border.
         task: names the study's task again, if it is the user's own.
-        quiet: whether to show no progress.
-        **more: as of `study.run`.
+        quiet: whether to show no progress; warnings come as Python's own.
+        settings: where and how to train.
 
     >>> grown = extend("mine", store="mine.db", sides=["alpha-high"], steps=1, quiet=True)
     >>> len(grown.panels[0].grid.alpha.values)
     4
     """
-
-    def train(grown: Study, left: int = 0) -> None:
-        study_calls.run(grown, store=there, quiet=quiet, **more)
-
-    tell = study_calls.audience(quiet=quiet).tell
+    further = Further(auto_extend, steps, names_of(panels), names_of(sides))
+    settings, told = settings or RunSettings(), study_calls.audience(quiet=quiet)
     with opened(store) as there:
+
+        def train(grown: Study, left: int = 0) -> None:
+            study_calls.train(grown, there, settings, told)
+
         stored = resumed_study(there, name, task)
-        if beyond := sides_to_extend(there, name, panels, sides):
+        if beyond := sides_to_extend(there, name, further.panels, further.sides):
+            told.tell(f"extending {sides_line(beyond)}")
             train(extended_study(stored, beyond, steps))
-        further = Further(auto_extend, steps, panels, sides)
-        go_beyond_borders(there, name, further, train, tell)
+        else:
+            told.tell(NOTHING_BEYOND.format(name=name))
+        go_beyond_borders(there, name, further, train, told.tell)
         return there.study(name)

@@ -14,13 +14,21 @@ if TYPE_CHECKING:
     from landscape_study.study.spec.grid import Axis, Grid
     from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import Store
-    from landscape_study.study.study_calls import check, merge, resume, run, worker
+    from landscape_study.study.study_calls import (
+        check,
+        data,
+        merge,
+        resume,
+        run,
+        status,
+        worker,
+    )
     from landscape_study.study.tasks.task import Data, Task
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "study_calls": ["check", "merge", "resume", "run", "worker"],
+        "study_calls": ["check", "data", "merge", "resume", "run", "status", "worker"],
         "errors": ["LandscapeError"],
         "planning.settings": ["RunSettings"],
         "spec.grid": ["Axis", "Grid"],
@@ -41,8 +49,10 @@ __all__ = [
     "Study",
     "Task",
     "check",
+    "data",
     "merge",
     "resume",
     "run",
+    "status",
     "worker",
 ]

@@ -1,19 +1,23 @@
 """A study in one call, from Python: what `landscape run`, `resume`, `worker` and others do.
 
-Each function takes a database as a `Store`, its URL or its path. What it may raise is a
+Each function takes a database as a `Store`, its URL or its path; without any, the one that
+`LANDSCAPE_STORE` names, or results/landscapes.db. What it may raise is a
 `study.errors.LandscapeError`, whose message says what to do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from landscape_study.study.console.terminal_audience import TerminalAudience
+from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.request import (
-    Changes,
+    asked_changes,
     changed_study,
     named_study,
     resumed_study,
@@ -23,15 +27,25 @@ from landscape_study.study.running import training_run
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.spec.presets import DEFAULT
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import DEFAULT_URL, Store, checking, merging, opened
-
-Database = Store | Path | str
+from landscape_study.study.store import (
+    PanelProgress,
+    Store,
+    StoreLike,
+    address,
+    checking,
+    merging,
+    opened,
+)
+from landscape_study.study.tasks.data_sets import find_data_set
+from landscape_study.study.tasks.download import fetch
+from landscape_study.study.validation import names_of
 
 
 def run(
     study: Study | Path | str = DEFAULT,
     *,
-    store: Database = DEFAULT_URL,
+    store: StoreLike = None,
+    queue: bool = False,
     quiet: bool = False,
     settings: RunSettings | None = None,
     **changes: Any,
@@ -41,56 +55,87 @@ def run(
     Args:
         study: a `Study`, a preset's name, or the path of a study file.
         store: the database, made if need be.
+        queue: whether only to put its cells there, for workers to train.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
         **changes: of the study: name, task, pairs, seeds, epochs, batch_size, schedule, alpha,
-            lambda_. An axis is written as in a study file, or is a list or dict.
+            lambda_. An axis is written as in a study file, or is a list, an array or a dict.
 
     >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.1], "lambda_": [0, 0.001], "epochs": 1}
     >>> study = run("digits-fig2", store="mine.db", quiet=True, name="mine", seeds=1, **grid)
     >>> [panel.name for panel in study.panels]
     ['adamw']
-    >>> Store("mine.db").count("mine")
-    4
+    >>> [(panel.finished, panel.total) for panel in status("mine", store="mine.db")]
+    [(4, 4)]
     """
-    settings, told = settings or RunSettings(), audience(quiet=quiet)
-    asked = changed_study(_known(study), Changes(**changes))
-    address = store.url if isinstance(store, Store) else str(store)
-    plan = training_run.planned(asked, settings, address, told)
+    asked = changed_study(_known(study), asked_changes(**changes))
+    return train(asked, store, settings or RunSettings(), audience(quiet=quiet), queue=queue)
+
+
+def train(
+    study: Study,
+    store: StoreLike,
+    settings: RunSettings,
+    told: Audience,
+    *,
+    queue: bool = False,
+) -> Study:
+    """Train a study, or only put its cells into the database; return it as it is there."""
+    plan = training_run.planned(study, settings, address(store), told)
     with opened(store, create=True) as there:  # only now: else the database would be left behind
-        training_run.train(plan, there, settings, told)
-        return there.study(asked.name)
+        if queue:
+            training_run.put(plan, there, settings)
+        else:
+            with _told_where_it_stopped(there, study.name, told):
+                training_run.train(plan, there, settings, told)
+        return there.study(study.name)
+
+
+@contextmanager
+def _told_where_it_stopped(store: Store, name: str, told: Audience) -> Iterator[None]:
+    """On Ctrl-C, say what is safe and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if name in store.names():  # else it was still being created
+            finished = sum(panel.finished for panel in store.progress(name))
+            told.tell(
+                f"stopped; {finished} finished cells are in {store.name}: "
+                f"resume({name!r}) goes on from there"
+            )
+        raise
 
 
 def resume(
     name: str | None = None,
     *,
-    store: Database = DEFAULT_URL,
+    store: StoreLike = None,
     task: str | None = None,
     retry_failed: bool = False,
     quiet: bool = False,
     settings: RunSettings | None = None,
 ) -> Study:
-    """Go on with a study where it was interrupted, by default with the last one started.
+    """Go on with a study where it was interrupted, by default with the last one created.
 
     Args:
+        name: of the study.
+        store: the database.
         task: names the study's task again, if it is the user's own.
         retry_failed: whether to train the cells too that were given up.
+        quiet: whether to show no progress; warnings come as Python's own.
+        settings: where and how to train.
     """
-    settings, told = settings or RunSettings(), audience(quiet=quiet)
     with opened(store) as there:
         study = resumed_study(there, name, task)
         if retry_failed:
             there.retry_failed(study.name)
-        plan = training_run.planned(study, settings, there.url, told)
-        training_run.train(plan, there, settings, told)
-        return there.study(study.name)
+        return train(study, there, settings or RunSettings(), audience(quiet=quiet))
 
 
 def worker(
     name: str,
     *,
-    store: Database = DEFAULT_URL,
+    store: StoreLike = None,
     task: str | None = None,
     stay: bool = True,
     quiet: bool = False,
@@ -99,8 +144,12 @@ def worker(
     """Train what is open of a study in a database, beside others that do so.
 
     Args:
+        name: of the study.
+        store: the database.
         task: names the study's task again, if it is the user's own.
         stay: whether to stay while others hold all that is open: they may die.
+        quiet: whether to show no progress; warnings come as Python's own.
+        settings: where and how to train.
     """
     settings, told = settings or RunSettings(), audience(quiet=quiet)
     with opened(store) as there:
@@ -109,7 +158,13 @@ def worker(
         training_run.join(plan, there, settings, told, stay=stay)
 
 
-def check(name: str | None = None, *, store: Database = DEFAULT_URL) -> list[checking.Finding]:
+def status(name: str, *, store: StoreLike = None) -> list[PanelProgress]:
+    """How far each panel of a study is, in its order."""
+    with opened(store) as there:
+        return there.progress(name)
+
+
+def check(name: str | None = None, *, store: StoreLike = None) -> list[checking.Finding]:
     """What is wrong with a database, or worth knowing, of one study or of all.
 
     >>> grid = {"pairs": ["adamw"], "alpha": [0.1], "lambda_": [0], "epochs": 1}
@@ -122,29 +177,57 @@ def check(name: str | None = None, *, store: Database = DEFAULT_URL) -> list[che
 
 
 def merge(
-    into: Database, source: Database, *, studies: tuple[str, ...] = (), accept_source: bool = False
+    into: StoreLike,
+    source: StoreLike,
+    *,
+    studies: Sequence[str] | str = (),
+    accept_source: bool = False,
 ) -> list[merging.Merged]:
     """Take over into one database what it lacks of the studies in another.
 
     Args:
         into: made if need be.
-        source: stays as it is.
+        source: stays as it is; of one without a study nothing is taken.
         studies: only these.
         accept_source: whether the source of a user's own task may differ.
+
+    >>> grid = {"pairs": ["adamw"], "alpha": [0.1], "lambda_": [0], "epochs": 1}
+    >>> study = run("digits-fig2", store="here.db", quiet=True, name="one", seeds=1, **grid)
+    >>> [(merged.study, merged.taken) for merged in merge("all.db", "here.db")]
+    [('one', 1)]
     """
     with opened(source) as there:
-        for name in studies:
+        names = names_of(studies) or there.names()
+        for name in names:
             there.study(name)  # or else `into` is not made
+        if not names:
+            return []
         with opened(into, create=True) as here:
-            return list(merging.merge(here, there, studies, accept_source=accept_source))
+            return list(merging.merge(here, there, names, accept_source=accept_source))
 
 
-def _known(study: Study | Path | str) -> Study:
-    if isinstance(study, Path):
-        return Study.from_file(study)
-    return study if isinstance(study, Study) else named_study(study)
+def data(name: str) -> Path:
+    """Bring a data set into the data folder, downloaded once; return its folder.
+
+    Raises:
+        UsageError: there is no such data set.
+        DataError: it cannot be had, or is damaged.
+    """
+    data_set = find_data_set(name)
+    fetch(data_set)
+    return data_set.path
 
 
 def audience(*, quiet: bool) -> Audience:
     """Who is told of a call: the terminal or notebook, or nobody."""
     return training_run.SILENT if quiet else TerminalAudience(Console(), live=False)
+
+
+def _known(study: Study | Path | str) -> Study:
+    if isinstance(study, Path):
+        return Study.from_file(study)
+    if isinstance(study, str):
+        return named_study(study)
+    if not isinstance(study, Study):
+        raise UsageError(f"{study!r} is no study: give a Study, a preset's name or a file's path")
+    return study

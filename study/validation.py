@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ class Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_na
     Strict: "0.1" or true is no number, "yes" no truth value. Tuples are lists in TOML, so
     their fields are not strict; what stands in them is.
     """
+
+
+def names_of(value: Sequence[str] | str) -> tuple[str, ...]:
+    """Several names, or a single one as a string; each once."""
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:

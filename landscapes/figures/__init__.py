@@ -1,4 +1,5 @@
 """Every kind of figure: a frozen record of what is shown, and a function that draws it.
 
-It imports reading and statistics. Reporting and the commands import it.
+It imports statistics, reference, reading and the store. Reporting, the calls and the commands
+import what draws a figure: `study_figure` for all kinds.
 """

@@ -10,7 +10,13 @@ from matplotlib.figure import Figure
 from landscape_study.landscapes.figures.anytime import plot_anytime
 from landscape_study.landscapes.figures.generalization import plot_generalization
 from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import BAR, SPAN, TOP, choose_columns
+from landscape_study.landscapes.figures.heatmap_record import (
+    BAR,
+    CONTOURS,
+    SPAN,
+    TOP,
+    choose_columns,
+)
 from landscape_study.landscapes.figures.schedule_figure import plot_schedules
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.slices import plot_slices_figure
@@ -18,10 +24,11 @@ from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.figure_kinds import FigureKind
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind
 from landscape_study.study.spec.study import Figure as FigureSpec
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
+from landscape_study.study.validation import names_of
 
 WIDEST = 4  # heatmaps that stand above those of a reference
 OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, which all have
@@ -56,9 +63,9 @@ def study_figure(
     span: float | None = None,
     cmap: str | None = None,
     top: int | None = None,
-    contours: Sequence[float] = (),
+    contours: Sequence[float] | bool = (),
     reference: str | None = None,
-    metric: Sequence[str] = (),
+    metric: Sequence[str] | str = (),
     width: float | str | None = None,
 ) -> Figure:
     """The figure of a study, finished or not.
@@ -72,7 +79,8 @@ def study_figure(
         span: points of error above the best that heatmaps and slices show.
         cmap: colour map of heatmaps.
         top: how many best cells of a heatmap to circle.
-        contours: points above the best at which heatmaps have lines of equal error.
+        contours: points above the best at which heatmaps have lines of equal error; True for
+            some.
         reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
             and whose best cells are marked in ours; colours then begin at each panel's own best.
         metric: what an anytime figure shows; what the study says if empty.
@@ -84,9 +92,13 @@ def study_figure(
         SpecError: the study has no such panel.
     """
     study = store.study(name)
+    if kind is not None and kind not in FIGURE_KINDS:
+        raise UsageError(f"no figure '{kind}': choose one of {', '.join(FIGURE_KINDS)}")
     own = study.figure if kind in (None, study.figure.kind) else FigureSpec(kind=kind)
+    contours = (CONTOURS if contours else ()) if isinstance(contours, bool) else tuple(contours)
+    panels, metric = names_of(panels), names_of(metric)
     given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
-    require_options(own.kind, **given, contours=tuple(contours), metric=tuple(metric))
+    require_options(own.kind, **given, contours=contours, metric=metric)
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)

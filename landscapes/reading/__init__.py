@@ -1,4 +1,4 @@
 """From the database to tidy frames, and from frames to landscapes.
 
-It imports `study`. All other rooms import it.
+It imports the store and what this stands on. All other rooms import its frames and landscapes.
 """

@@ -15,6 +15,7 @@ from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Panel
 from landscape_study.study.store import Store
+from landscape_study.study.validation import names_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
         SpecError: the study has no such panel.
     """
     study = store.study(name)
-    chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
+    chosen = [study.panel(panel) for panel in names_of(panels)] or study.panels
     cells = cells_frame(store, name)
     return [
         PanelData(

@@ -4,6 +4,8 @@
 test error in percent of a 26 2x64d ResNet with Shake-Shake on CIFAR-10 after 100 epochs, cosine
 annealing. The numbers were read off the colours of the published figure: about ±0.1 points, less
 sure in the column λ = 0 and under the rims of circles; they end where the colour bar ends, at 7.
+
+It imports the reading room. Figures and reporting import its panels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
 """The report page, tables and sentences for people.
 
-It imports all other rooms.
+It imports all other rooms. The calls and the commands import its page, tables and lines.
 """

@@ -41,6 +41,16 @@ class Request:
     reference: str | None = None  # a published figure, key of reference.REFERENCES
 
 
+def compared(store: Store, request: Request) -> list[tuple[PanelData, PanelData]]:
+    """Which panels are held against which.
+
+    Raises:
+        UsageError, SpecError: as `comparison_tables`.
+    """
+    own = study_panels(store, request.study) if request.panel is None else []
+    return _pairings(store, request, own)
+
+
 def comparison_tables(store: Store, request: Request) -> list[Table]:
     """Verdicts and differences; of a whole study also how the optimum moves.
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import numpy as np
@@ -36,6 +36,7 @@ from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
+from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
 from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store
@@ -77,10 +78,12 @@ def write_report(
     Markdown keeps its figures in a folder beside it, called as the file without its suffix.
 
     Raises:
-        UsageError: the database holds no such study.
+        UsageError: there is no such format, or the database holds no such study.
         SpecError: the study has no such panel.
         StoreError: a file cannot be written.
     """
+    if kind not in get_args(Format):
+        raise UsageError(f"no format '{kind}': choose one of {', '.join(get_args(Format))}")
     report = study_report(store, name, panels)
     whole = study_pictures(store, report.study, panels)
     pictures = report_pictures(report, curves_frame(store, name))

@@ -1,12 +1,15 @@
-"""Verdicts as a table to go on with."""
+"""Verdicts and comparisons as tables to go on with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 import pandas as pd
 
 from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.comparison import compare_panels
 from landscape_study.landscapes.statistics.separability import (
     STATISTICS,
     Separability,
@@ -20,11 +23,28 @@ def verdict_frame(panels: Sequence[PanelData]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def comparison_frame(pairings: Sequence[tuple[PanelData, PanelData]]) -> pd.DataFrame:
+    """One row a pair of panels: each number of their comparison with the ends of its interval."""
+    rows = []
+    for one, other in pairings:
+        found = compare_panels(one, other)
+        row: dict[str, object] = {"panel": one.name, "other": other.name}
+        for field in fields(found):
+            value = getattr(found, field.name)
+            known = isinstance(value, Estimate)
+            row |= dict(_estimate(field.name, value)) if known else {field.name: value}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _estimate(name: str, estimate: Estimate) -> Iterator[tuple[str, object]]:
+    yield from ((name, estimate.value), (f"{name}_low", estimate.low))
+    yield (f"{name}_high", estimate.high)
+
+
 def _facts(found: Separability) -> Iterator[tuple[str, object]]:
     yield from (("verdict", found.verdict), ("reason", found.reason))
     for name in STATISTICS:
-        estimate = getattr(found, name)
-        yield from ((name, estimate.value), (f"{name}_low", estimate.low))
-        yield (f"{name}_high", estimate.high)
+        yield from _estimate(name, getattr(found, name))
     for name in ("best", "cells", "seeds", "noise"):
         yield name, getattr(found, name)

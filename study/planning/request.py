@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import is_user_task, load_task
-from landscape_study.study.validation import parse_value
+from landscape_study.study.validation import names_of, parse_value
 
 if TYPE_CHECKING:
     from landscape_study.study.store import Store
@@ -33,6 +33,22 @@ class Changes:
     schedule: Any = None  # its name, or a table: text as in a study file, or a dict
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
+
+
+def asked_changes(**changes: Any) -> Changes:
+    """Changes by their names.
+
+    Raises:
+        UsageError: something that no study has.
+    """
+    known = [field.name for field in fields(Changes)]
+    unknown = [name for name in changes if name not in known]
+    if unknown:
+        raise UsageError(
+            f"nothing of a study is called {', '.join(unknown)}: change {', '.join(known)}; where "
+            "and how it is trained is in RunSettings"
+        )
+    return Changes(**changes)
 
 
 def named_study(source: str) -> Study:
@@ -138,9 +154,8 @@ def _select_pairs(study: Study, changes: Changes) -> Study:
     """The panels of the wanted pairs; a pair that the study lacks needs its own grid."""
     if not changes.pairs:
         return study
-    pairs = [changes.pairs] if isinstance(changes.pairs, str) else changes.pairs
     panels: list[Any] = []
-    for pair in dict.fromkeys(pairs):
+    for pair in names_of(changes.pairs):
         found = [panel for panel in study.panels if panel.pair == pair]
         if not found and (changes.alpha is None or changes.lambda_ is None):
             has = ", ".join(dict.fromkeys(panel.pair for panel in study.panels))

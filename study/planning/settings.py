@@ -48,8 +48,8 @@ class RunSettings:
                 raise UsageError(f"engine '{self.engine}': choose {', '.join(ENGINE_NAMES)}")
         for name in ("workers", "chunk"):
             count = getattr(self, name)
-            if count is not None and count < 1:
-                raise UsageError(f"{name} = {count}: give 1 or more")
+            if count is not None and (type(count) is not int or count < 1):
+                raise UsageError(f"{name} = {count!r}: give a whole number of 1 or more")
 
     def options(self) -> Iterator[str]:
         """Those options of the command line that whoever goes on with the run wants again."""

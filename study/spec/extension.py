@@ -9,6 +9,7 @@ from landscape_study.study.errors import SpecError
 from landscape_study.study.spec.study import Panel, Study
 
 PanelSide = tuple[str, str]  # a panel's name and one of spec.grid.SIDES
+MOST_STEPS = 64
 STEPS = 2  # values added: after one alone, the best cells often lie on the border again
 
 
@@ -21,6 +22,21 @@ class Further:
     panels: Sequence[str] = ()  # these only, if any
     sides: Sequence[str] = ()  # these only, if any
 
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            SpecError: impossible counts.
+        """
+        if type(self.rounds) is not int or self.rounds < 0:
+            raise SpecError(f"{self.rounds!r} rounds: give a whole number of 0 or more")
+        _checked_steps(self.steps)
+
+
+def _checked_steps(steps: int) -> None:
+    if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
+        raise SpecError(f"steps = {steps!r}: give a whole number from 1 to {MOST_STEPS}")
+
 
 def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS) -> Study:
     """The study with `steps` more values beyond each named side of its panels.
@@ -28,8 +44,9 @@ def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS)
     Its cells include all of `study`, so that a store keeps these and adds the others.
 
     Raises:
-        SpecError: no such panel or side, or nothing lies beyond a side.
+        SpecError: no such panel or side, an impossible number of steps, or nothing lies beyond.
     """
+    _checked_steps(steps)
     panels = {panel.name: panel for panel in study.panels}
     for name, side in dict.fromkeys(sides):
         old = panels.get(name) or study.panel(name)

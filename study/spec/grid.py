@@ -38,6 +38,8 @@ class Axis(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _from_toml(cls, data: Any) -> Any:
+        if hasattr(data, "tolist"):  # an array
+            data = data.tolist()
         if isinstance(data, list | tuple):
             return {"values": data}
         if isinstance(data, dict) and "log2" in data:
@@ -52,7 +54,9 @@ class Axis(Frozen):
     @staticmethod
     def _expand(log2: Any, base: Any = 1.0, zero: Any = False, **unknown: Any) -> dict[str, Any]:
         """The values that `{ base, log2 = [first, last], zero }` stands for."""
-        whole = isinstance(log2, list) and len(log2) == 2 and all(type(k) is int for k in log2)
+        whole = (
+            isinstance(log2, list | tuple) and len(log2) == 2 and all(type(k) is int for k in log2)
+        )
         if not whole or any(abs(k) > MAX_EXPONENT for k in log2):
             raise ValueError(f"log2 = {log2!r} is not a pair of whole exponents such as [0, -10]")
         if isinstance(base, bool) or not isinstance(base, int | float) or not 0 < base < math.inf:

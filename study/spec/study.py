@@ -1,4 +1,4 @@
-"""What the user asks for: Study, Panel and Grid, frozen, validated, to and from TOML.
+"""What the user asks for: Study and Panel, frozen, validated, to and from TOML.
 
 A study file reads as a person thinks of it:
 
@@ -90,7 +90,7 @@ class Panel(Frozen):
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
-    normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalizer)
+    normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
     design: Design = "grid"  # which cells of the grid
     grid: Grid
 
@@ -318,6 +318,7 @@ class Study(Frozen):
                 for field, value in old.settings().items():
                     label = f"panel '{new.name}': {field}"
                     self._require_same(label, value, new.settings()[field], where)
+                self._require_same(f"panel '{new.name}': design", old.design, new.design, where)
                 new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})

@@ -9,16 +9,19 @@ A claim is a lease on the database's clock. `record` is fenced by the claim's to
 that lost its lease writes nothing.
 
 Optuna's tables are written directly, in bulk (see `optuna_tables`).
+
+It imports the records and the specification. Planning, running and `landscapes` import `Store`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -38,7 +41,13 @@ from landscape_study.study.store.creation import (
     optuna_study_name,
     remove_lost,
 )
-from landscape_study.study.store.database import DEFAULT_URL, Database, figures_folder, now
+from landscape_study.study.store.database import (
+    ADDRESS,
+    DEFAULT_URL,
+    Database,
+    figures_folder,
+    now,
+)
 from landscape_study.study.store.queries import CellMean, Failure, PanelProgress, WorkerNow
 from landscape_study.study.store.seals import holds, study_seal
 from landscape_study.study.store.tables import run_table as _run
@@ -53,16 +62,19 @@ __all__ = [
     "Failure",
     "PanelProgress",
     "Store",
+    "StoreLike",
     "WorkerNow",
+    "address",
     "opened",
     "optuna_study_name",
 ]
 
 T = TypeVar("T")
+StoreLike: TypeAlias = "Store | Path | str | None"  # None: the default, see `address`
 
 
 @contextmanager
-def opened(store: Store | Path | str, *, create: bool = False) -> Iterator[Store]:
+def opened(store: StoreLike, *, create: bool = False) -> Iterator[Store]:
     """The database at a URL or path, closed in the end, or one that is open already and stays so.
 
     Raises:
@@ -71,8 +83,15 @@ def opened(store: Store | Path | str, *, create: bool = False) -> Iterator[Store
     if isinstance(store, Store):
         yield store
     else:
-        with closing(Store(str(store), create=create)) as own:
+        with closing(Store(address(store), create=create)) as own:
             yield own
+
+
+def address(store: StoreLike) -> str:
+    """The URL or path of a database; without any, what the environment says, or the default."""
+    if isinstance(store, Store):
+        return store.url
+    return os.environ.get(ADDRESS) or DEFAULT_URL if store is None else str(store)
 
 
 @dataclass(frozen=True)

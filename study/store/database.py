@@ -30,6 +30,7 @@ T = TypeVar("T")
 POSTGRES = "postgresql+psycopg"
 BACKENDS = ("sqlite", "postgresql")
 DEFAULT_URL = "sqlite:///results/landscapes.db"
+ADDRESS = "LANDSCAPE_STORE"  # environment variable that names another
 
 BUSY_TIMEOUT = 30  # seconds that SQLite waits for a lock
 PATIENCE = 60.0  # seconds for which what fails for a passing reason is tried again

@@ -1,4 +1,8 @@
-"""The tasks: what is trained. Built-in ones by name, the user's own by import path."""
+"""The tasks: what is trained. Built-in ones by name, the user's own by import path.
+
+It imports the records. Training, agreement, planning and running import `load_task` and the
+protocol of a task.
+"""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ class TestExtend:
     def test_nothing_to_extend(self, valley: Path):
         result = landscape("extend", "valley", "--panel", "adamw", "--store", valley)
         assert result.exit_code == 0
-        assert "no best cell lies on a border; name a --side" in result.output
+        assert "no best cell lies on a border; name a side" in result.output
 
 
 def test_edges_are_told_with_the_command_that_extends_them(tmp_path: Path):
