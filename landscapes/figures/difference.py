@@ -14,7 +14,6 @@ from scipy.stats import t
 
 from landscape_study.landscapes.figures.heatmap import CMAP, draw_heatmap
 from landscape_study.landscapes.figures.heatmap_record import (
-    SPAN,
     TOP,
     HeatmapRecord,
     color_scale,
@@ -26,6 +25,7 @@ from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
@@ -84,7 +84,7 @@ def plot_comparison(
     one: Landscape,
     other: Landscape,
     *,
-    span: float = SPAN,
+    span: float | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
@@ -100,12 +100,13 @@ def plot_comparison(
 
 
 def comparison_record(
-    one: Landscape, other: Landscape, *, span: float = SPAN, top: int = TOP
+    one: Landscape, other: Landscape, *, span: float | None = None, top: int = TOP
 ) -> ComparisonRecord:
     """Say what `plot_comparison` draws."""
     scale = color_scale([one, other], span=span)
     apart = difference(one, other)
-    record = heatmap_record(apart, scale=(-span, span), top=0)
+    reach = scale[1] - scale[0]
+    record = heatmap_record(apart, scale=(-reach, reach), top=0)
     with np.errstate(invalid="ignore"):
         freedom = np.maximum(2 * (apart.n - 1), 1)  # of two means over n seeds each
         certain = np.abs(apart.error) > t.ppf((1 + LEVEL) / 2, freedom) * apart.stderr
@@ -115,10 +116,16 @@ def comparison_record(
         difference=replace(
             record,
             summary=(*doubt_phrases(apart), *_summary(apart, certain)),
-            label=f"difference of {one.metric.title} (points)",
+            label=_label(one.metric),
         ),
         beyond_noise=tuple((int(row), int(col)) for row, col in np.argwhere(certain)),
     )
+
+
+def _label(metric: Metric) -> str:
+    """Title the colour bar of differences: "difference of test error (points)"."""
+    unit = f" ({metric.differences})" if metric.differences else ""
+    return f"difference of {metric.title}{unit}"
 
 
 def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:

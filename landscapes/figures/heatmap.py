@@ -37,7 +37,6 @@ from landscape_study.landscapes.figures.heatmap_labels import (
 )
 from landscape_study.landscapes.figures.heatmap_record import (
     BAR,
-    SPAN,
     TOP,
     HeatmapRecord,
     HeatmapsRecord,
@@ -53,6 +52,7 @@ from landscape_study.landscapes.figures.sizes import (
 )
 from landscape_study.landscapes.figures.style import FAINT, INK, colormap
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
+from landscape_study.study.spec.metric import TEST_ERROR
 
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {
@@ -88,7 +88,7 @@ def plot_heatmap(
     landscape: Landscape,
     *,
     ax: Axes | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
@@ -106,8 +106,9 @@ def plot_heatmap(
     Args:
         landscape: what to draw.
         ax: where; the current axes if None.
-        span: points of error from the best cell to the end of the colours.
-        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        span: from the best cell to the end of the colours, in the metric's unit; 12 times what
+            matters if None (3 points of error).
+        scale: values of the metric at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells to circle.
         contours: points above the best cell at which to draw lines of equal error.
@@ -121,7 +122,7 @@ def plot_heatmaps(
     landscapes: Iterable[Landscape],
     *,
     columns: int | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
@@ -135,8 +136,9 @@ def plot_heatmaps(
     Args:
         landscapes: what to draw: sgd, sgdw, adam, adamw give the paper's Figure 2.
         columns: axes in a row; chosen by their number if None.
-        span: points of error from the best cell of all to the end of the colours.
-        scale: errors (percent) at the ends of the colours, instead of best to best + span.
+        span: from the best cell of all to the end of the colours, in the metric's unit; 12 times
+            what matters if None (3 points of error).
+        scale: values of the metric at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
         top: how many cells of each landscape to circle.
         contours: points above the best cell of all at which to draw lines of equal error.
@@ -174,8 +176,8 @@ def draw_heatmap(
     low, high = record.scale
     errors = PolyCollection(
         _boxes(record, [cell for cell, _ in record.error]),
-        array=np.clip([error for _, error in record.error], None, 1e6),  # inf has no colour
-        cmap=colormap(cmap),
+        array=np.clip([error for _, error in record.error], -1e300, 1e300),  # inf has no colour
+        cmap=colormap(cmap, record.metric),
         norm=Normalize(low, high),
         edgecolors="white",
         linewidths=0.5,
@@ -198,7 +200,7 @@ def draw_heatmap(
     ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
     draw_contours(record, ax)
     if cbar:
-        draw_colorbar(errors, [ax], record.label)
+        draw_colorbar(errors, [ax], record.label, record.metric)
         make_room(record, ax)
     _draw_marks(record, ax)
     draw_edges(record, ax)
@@ -224,7 +226,8 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
         for heatmap, ax in zip(record.heatmaps, axes, strict=True):
             draw_heatmap(heatmap, ax, cmap=cmap, cbar=False)
         align_titles(axes, record.columns)
-        draw_colorbar(_colors(record, axes[0], cmap), axes, record.label)
+        metric = TEST_ERROR if record.relative else record.heatmaps[0].metric
+        draw_colorbar(_colors(record, axes[0], cmap), axes, record.label, metric)
         add_legend(figure, _legend(record.heatmaps))
         fit_height(figure, axes, layout)
     return figure
@@ -296,5 +299,7 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
             Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
         )
     if any(heatmap.contours for heatmap in heatmaps):
-        handles.append(contour_handle([heatmap.contours for heatmap in heatmaps]))
+        handles.append(
+            contour_handle([heatmap.contours for heatmap in heatmaps], heatmaps[0].metric)
+        )
     return handles

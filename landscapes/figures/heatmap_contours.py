@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import INK, TICK, points
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 _OUTLINE = patheffects.withStroke(linewidth=2.0, foreground=INK)  # legible on every colour
 
@@ -47,15 +48,21 @@ def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
         label.set_path_effects([_OUTLINE])
 
 
-def contour_handle(contours: Sequence[Sequence[tuple[float, float]]]) -> Line2D:
+def contour_handle(
+    contours: Sequence[Sequence[tuple[float, float]]], metric: Metric = TEST_ERROR
+) -> Line2D:
     """Explain the lines of a figure's heatmaps in a legend; some may have none."""
-    bests = {f"{level - excess:.2f} %" for levels in contours for excess, level in levels}
+    sign = metric.sign
+    bests = {f"{level - sign * excess:.3g}" for levels in contours for excess, level in levels}
+    if metric.unit == "%":
+        bests = {f"{level - excess:.2f} %" for levels in contours for excess, level in levels}
     best = bests.pop() if len(bests) == 1 else "the panel's best"
+    where = f"{metric.differences} {'above' if sign > 0 else 'below'} {best}".lstrip()
     return Line2D(
         [],
         [],
         color="white",
         linewidth=0.9,
         path_effects=[_OUTLINE],
-        label=f"points above {best}",
+        label=where,
     )

@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.slices_record import SlicesRecord
 from landscape_study.landscapes.figures.style import ALARM, INK, TEXT, TICK, TITLE, alarm, points
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 
 def cell_size(ax: Axes) -> tuple[float, float]:
@@ -104,16 +105,19 @@ def _wrapped(title: str, letters: int) -> str:
     return "\n".join(lines).replace("\xa0", " ")
 
 
-def draw_colorbar(errors: ScalarMappable, axes: Sequence[Axes], label: str) -> None:
-    """Draw a colour bar whose arrow says that the errors go on above it."""
-    low = errors.get_clim()[0]
-    below = any(
-        np.min(np.asarray(ax.collections[0].get_array()), initial=np.inf) < low for ax in axes
-    )
+def draw_colorbar(
+    errors: ScalarMappable, axes: Sequence[Axes], label: str, metric: Metric = TEST_ERROR
+) -> None:
+    """Draw a colour bar whose arrows say where values go on beyond it; errors do so above."""
+    low, high = errors.get_clim()
+    values = [np.asarray(ax.collections[0].get_array()) for ax in axes]
+    below = any(np.min(value, initial=np.inf) < low for value in values)
+    above = metric.sign > 0 or any(np.max(value, initial=-np.inf) > high for value in values)
+    ends = "both" if below and above else "max" if above else "min"
     bar = axes[0].figure.colorbar(
         errors,
         ax=axes if len(axes) > 1 else axes[0],  # beside a list of axes, tight_layout cannot work
-        extend="both" if below else "max",
+        extend=ends,
         aspect=40,
         fraction=0.05,
         pad=0.02,

@@ -17,12 +17,13 @@ from landscape_study.landscapes.figures.style import alpha_title, lambda_title, 
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
+from landscape_study.landscapes.statistics.units import Units, units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
-from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
-SPAN = 3.0  # points of error from the best cell to the end of the colours
+SPAN = 12  # times what matters, from the best cell to the end of the colours
 GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
 ROWS = 4  # of axes on a page of paper
@@ -40,16 +41,17 @@ class HeatmapRecord:
     y_title: str
     y_labels: tuple[str, ...]  # [A]
     zero_apart: bool  # whether λ = 0 is the first of several columns
-    error: tuple[tuple[RowCol, float], ...]  # percent, of the cells that have one
+    error: tuple[tuple[RowCol, float], ...]  # values of the metric, of the cells that have one
     missing: tuple[RowCol, ...]
     diverged: tuple[RowCol, ...]  # any seed diverged
-    circled: tuple[RowCol, ...]  # the lowest errors, best first
-    scale: tuple[float, float]  # percent at the ends of the colours; clipped beyond
+    circled: tuple[RowCol, ...]  # the best values, best first
+    scale: tuple[float, float]  # values at the ends of the colours, ascending; clipped beyond
     label: str  # of the colour bar
-    contours: tuple[tuple[float, float], ...] = ()  # points above the best; percent there
+    contours: tuple[tuple[float, float], ...] = ()  # how much worse than the best; the value there
     edges: tuple[Edge, ...] = ()  # borders on which best cells lie
     reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
     doubtful: bool = False  # whether the panel's witness disagrees
+    metric: Metric = TEST_ERROR
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -79,7 +81,7 @@ class HeatmapsRecord:
 def heatmap_record(
     landscape: Landscape,
     *,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
     contours: Sequence[float] = (),
@@ -107,6 +109,7 @@ def heatmap_record(
         edges=edges(landscape, top),
         reference=_reference_places(landscape, reference) if reference else (),
         doubtful=landscape.doubtful,
+        metric=landscape.metric,
     )
 
 
@@ -114,7 +117,7 @@ def heatmaps_record(
     landscapes: Sequence[Landscape],
     *,
     columns: int | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     top: int = TOP,
     contours: Sequence[float] = (),
@@ -160,7 +163,8 @@ def heatmaps_record(
 
 def _relative_label(metric: Metric) -> str:
     """Title the colour bar of panels that each have a scale of their own."""
-    return metric.label.replace("%", "points above the panel's best")
+    unit = f"{metric.differences} " if metric.unit else ""
+    return f"{metric.title} ({unit}{'above' if metric.sign > 0 else 'below'} the panel's best)"
 
 
 def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float, float], ...]:
@@ -193,38 +197,52 @@ def _place(axis: Axis, value: float) -> float | None:
 def color_scale(
     landscapes: Sequence[Landscape],
     *,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
 ) -> tuple[float, float]:
-    """Errors (percent) at the ends of the colours: best of all landscapes to best + span.
+    """Values at the ends of the colours: from the best of all landscapes to `span` worse.
 
-    Diverged cells do not count; where nothing else is finished, it is 0 to span. A given
-    `scale` is returned as it is.
+    Ascending; the best is the upper end where more is better. Diverged cells do not count; where
+    nothing else is finished, the best is 0. A given `scale` is returned as it is.
 
     Raises:
         UsageError: a span that is not positive, or a scale that does not ascend.
     """
     if scale is not None:
         if not scale[0] < scale[1]:
-            raise UsageError(f"scale = {scale}: give two ascending errors such as (3, 7)")
+            raise UsageError(f"scale = {scale}: give two ascending values such as (3, 7)")
         return scale
+    usual, metric = usual_span(landscapes), landscapes[0].metric
+    span = usual if span is None else span
     if not span > 0:
-        raise UsageError(f"span = {span}: give a positive number of points, such as {SPAN:g}")
-    best = best_error(landscapes)
-    low = 0.0 if best is None else best
-    return low, low + span
+        example = f"{usual:g} {metric.differences}".rstrip()
+        raise UsageError(f"span = {span}: give a positive difference, such as {example}")
+    best = best_value(landscapes)
+    end = 0.0 if best is None else best
+    return (end, end + span) if metric.sign > 0 else (end - span, end)
 
 
-def best_error(landscapes: Sequence[Landscape]) -> float | None:
-    """Lowest error (percent) of all landscapes, diverged cells left out; None if there is none."""
+def usual_span(landscapes: Sequence[Landscape]) -> float:
+    """How far from the best the colours go where nobody says, in the metric's unit."""
+    return SPAN * _units(landscapes).matters
+
+
+def _units(landscapes: Sequence[Landscape]) -> Units:
+    """The units that landscapes of one metric have together."""
+    return units(np.concatenate([one.cost.ravel() for one in landscapes]), landscapes[0].metric)
+
+
+def best_value(landscapes: Sequence[Landscape]) -> float | None:
+    """The best value of all landscapes, diverged cells left out; None if there is none."""
     best = [float(one.error[top_cells(one, 1)[0]]) for one in landscapes if top_cells(one, 1)]
-    return min(best, default=None)
+    sign = landscapes[0].metric.sign
+    return min(best, key=lambda value: sign * value, default=None)
 
 
 def contour_levels(
     landscapes: Sequence[Landscape], excesses: Sequence[float]
 ) -> tuple[tuple[float, float], ...]:
-    """Return ascending (points above the best of all landscapes, percent) of the lines.
+    """How much worse than the best of all landscapes the lines are, and the values there.
 
     Raises:
         UsageError: an excess that is not positive and finite.
@@ -234,8 +252,8 @@ def contour_levels(
             raise UsageError(
                 f"contours = {excess:g}: give positive points above the best, such as {CONTOURS}"
             )
-    best = best_error(landscapes)
-    return () if best is None else tuple((e, best + e) for e in sorted(set(excesses)))
+    best, sign = best_value(landscapes), landscapes[0].metric.sign
+    return () if best is None else tuple((e, best + sign * e) for e in sorted(set(excesses)))
 
 
 def choose_columns(
@@ -263,15 +281,20 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]
-    stderr = landscape.stderr[row, col]
-    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
     return (
         *doubt,
-        f"best {landscape.error[row, col]:.2f}{spread} %",
+        f"best {value_phrase(landscape, (row, col))}",
         f"at α = {ticks(landscape.alpha).names[row]},",
         f"λ = {ticks(landscape.lambda_).names[col]}",
         *partial,
     )
+
+
+def value_phrase(landscape: Landscape, cell: RowCol) -> str:
+    """The value of a cell with its standard error and unit: "2.31 ± 0.12 %"."""
+    digits, stderr = _units([landscape]).digits, landscape.stderr[cell]
+    spread = f" ± {stderr:.{digits}f}" if np.isfinite(stderr) else ""
+    return f"{landscape.error[cell]:.{digits}f}{spread} {landscape.metric.unit}".rstrip()
 
 
 def doubt_phrases(landscape: Landscape) -> tuple[str, ...]:

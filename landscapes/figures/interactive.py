@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.colors import Colormap, to_hex
 
 from landscape_study.landscapes.figures.heatmap import CMAP
 from landscape_study.landscapes.figures.heatmap_record import (
-    SPAN,
     TOP,
     HeatmapRecord,
     heatmaps_record,
+    value_phrase,
 )
 from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CELL = 26  # pixels
 def interactive_heatmap(
     landscape: Landscape,
     *,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
@@ -50,7 +50,7 @@ def interactive_heatmaps(
     landscapes: Iterable[Landscape],
     *,
     columns: int | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int = TOP,
@@ -85,7 +85,7 @@ def interactive_heatmaps(
         coloraxis={
             "cmin": low,
             "cmax": high,
-            "colorscale": _colorscale(cmap),
+            "colorscale": _colorscale(cmap, record.heatmaps[0].metric),
             "colorbar": {"title": {"text": record.label, "side": "right"}, "thickness": 14},
         },
         width=record.columns * (max(CELL * widest, 240) + 90) + 110,
@@ -113,9 +113,9 @@ def _title(record: HeatmapRecord) -> str:
     return f'<span style="color:{ALARM}">{title}</span>' if record.doubtful else title
 
 
-def _colorscale(cmap: str | Colormap) -> list[tuple[float, str]]:
-    """Sample a map of matplotlib as plotly wants it."""
-    found = colormap(cmap)
+def _colorscale(cmap: str | Colormap, metric: Metric) -> list[tuple[float, str]]:
+    """Sample a map of matplotlib as plotly wants it; turned round where more is better."""
+    found = colormap(cmap, metric)
     return [(i / 32, to_hex(found(i / 32))) for i in range(33)]
 
 
@@ -148,13 +148,11 @@ def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     """Say α, λ, error and seeds of a cell."""
     row, col = cell
     n, diverged = int(landscape.n[cell]), int(landscape.diverged[cell])
-    stderr = landscape.stderr[cell]
-    spread = f" ± {stderr:.2f}" if np.isfinite(stderr) else ""
     seeds = f"{n} seed{'s' * (n != 1)}" + (f", {diverged} diverged" if diverged else "")
     return (
         _value(landscape.alpha, row),
         _value(landscape.lambda_, col),
-        f"{landscape.metric.title} {landscape.error[cell]:.2f}{spread} %",
+        f"{landscape.metric.title} {value_phrase(landscape, cell)}",
         seeds,
     )
 

@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from landscape_study.landscapes.figures.heatmap_labels import align_titles, draw_titles
-from landscape_study.landscapes.figures.heatmap_record import SPAN
 from landscape_study.landscapes.figures.sizes import (
     add_legend,
     fit_height,
@@ -53,7 +52,7 @@ def plot_slices(
     *,
     by: str = "alpha",
     values: Sequence[float] | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -68,7 +67,8 @@ def plot_slices(
         by: "alpha" draws a line for each α; "lambda" one for each λ, against α.
         values: of α (or λ) to draw; if None, at most 8 that come into the picture, evenly
             chosen, the one of the best cell among them.
-        span: points of error from the best cell to the upper end of the axis.
+        span: from the best cell to the upper end of the axis, in the metric's unit; 12 times what
+            matters if None (3 points of error).
         scale: errors (percent) at the ends of the axis, instead of best to best + span.
         ax: where; the current axes if None.
 
@@ -84,7 +84,7 @@ def plot_slices_figure(
     *,
     by: str = "alpha",
     columns: int | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     width: float | str | None = None,
 ) -> Figure:

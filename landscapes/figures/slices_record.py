@@ -13,7 +13,6 @@ from itertools import pairwise
 import numpy as np
 
 from landscape_study.landscapes.figures.heatmap_record import (
-    SPAN,
     choose_columns,
     color_scale,
     error_label,
@@ -100,7 +99,7 @@ def slices_record(
     *,
     by: str = "alpha",
     values: Sequence[float] | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
 ) -> SlicesRecord:
     """Say what `plot_slices` draws."""
@@ -130,7 +129,7 @@ def slices_figure_record(
     *,
     by: str = "alpha",
     columns: int | None = None,
-    span: float = SPAN,
+    span: float | None = None,
     scale: tuple[float, float] | None = None,
     width: float | str | None = None,
 ) -> SlicesFigureRecord:

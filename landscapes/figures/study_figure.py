@@ -13,7 +13,6 @@ from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
 from landscape_study.landscapes.figures.heatmap_record import (
     BAR,
     CONTOURS,
-    SPAN,
     TOP,
     choose_columns,
 )
@@ -111,7 +110,6 @@ def study_figure(
             chosen, frame, metrics=metric or own.metrics, columns=columns, width=width
         )
     shown = [one.landscape for one in chosen]
-    span = SPAN if span is None else span
     if own.kind == "slices":
         return plot_slices_figure(shown, columns=columns, span=span, width=width)
     if reference is not None:

@@ -22,6 +22,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import MARK
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
 # Sizes relative to rcParams["font.size"], so that a user's own style scales them.
@@ -61,18 +62,18 @@ def points(size: str) -> float:
     return FontProperties(size=size).get_size_in_points()
 
 
-def colormap(cmap: str | Colormap) -> Colormap:
-    """Look up a colour map of matplotlib or seaborn by its name.
+def colormap(cmap: str | Colormap, metric: Metric = TEST_ERROR) -> Colormap:
+    """Look up a colour map of matplotlib or seaborn by its name; it begins at the best values.
 
     Raises:
         UsageError: no map has this name.
     """
     if isinstance(cmap, Colormap):
-        return cmap
+        return cmap if metric.sign > 0 else cmap.reversed()
     if cmap not in mpl.colormaps:
         close = difflib.get_close_matches(cmap, mpl.colormaps, n=3) or ["mako", "viridis", "jet"]
         raise UsageError(f"unknown colour map '{cmap}': try {', '.join(close)}")
-    return mpl.colormaps[cmap]
+    return colormap(mpl.colormaps[cmap], metric)
 
 
 def power(base: int, exponent: int) -> str:

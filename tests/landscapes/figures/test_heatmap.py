@@ -26,7 +26,7 @@ from landscape_study.landscapes.figures.style import (
     ticks,
 )
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import TOP5_ERROR
+from landscape_study.study.spec.metric import TOP5_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
 nan, inf = math.nan, math.inf
@@ -168,6 +168,34 @@ class TestRecord:
         assert label == "Top-5 test error (points above the panel's best)"
         assert heatmaps_record([one]).label == "Top-5 test error (%), 1 seed"
 
+    def test_of_a_metric_where_more_is_better(self, make):
+        score = Metric("f1", "macro F1", goal="maximize", matters=0.01)
+        one = make([[0.5, 0.9], [0.8, 0.7]], lambda_=Axis(values=(1, 2)), metric=score)
+        record = heatmap_record(one, top=2, contours=[0.05])
+        assert record.circled == ((0, 1), (1, 0))
+        assert record.scale == pytest.approx((0.78, 0.9))
+        assert record.contours[0] == pytest.approx((0.05, 0.85))
+        assert record.label == "macro F1, 1 seed"
+        assert record.summary[0] == "best 0.900"
+        assert (
+            heatmaps_record([one, one], relative=True).label == "macro F1 (below the panel's best)"
+        )
+
+    def test_the_best_of_any_metric_is_dark(self, make):
+        loss = Metric("loss", "loss", unit="nats", matters=0.1)
+        score = Metric("score", "score", goal="maximize", matters=0.1)
+        values = np.array([[1.0, 2.0], [3.0, 4.0]])
+        darkness = []
+        for metric in (loss, score):
+            field = make(metric.sign * values, lambda_=Axis(values=(1, 2)), metric=metric)
+            figure = plot_heatmaps([field])
+            (cells,) = [c for c in figure.axes[0].collections if c.get_gid() == "error"]
+            darkness.append(cells.to_rgba(cells.get_array()))
+            (bar,) = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+            assert bar.get_ylabel().startswith(metric.title)
+        np.testing.assert_allclose(*darkness)  # the same picture
+        assert darkness[0][0].sum() < darkness[0][3].sum()
+
     def test_equal_axis_titles_stand_once(self, make):
         sgd, sgdw, adam, adamw = (
             make([[1, 2]], pair=pair, alpha=Axis(values=(base,), base=base))
@@ -186,7 +214,7 @@ class TestRecord:
             ({"columns": 0}, "columns = 0"),
             ({"span": 0}, "span = 0: give a positive"),
             ({"span": nan}, "span = nan"),
-            ({"scale": (7, 3)}, "two ascending errors"),
+            ({"scale": (7, 3)}, "two ascending values"),
         ],
     )
     def test_impossible_options(self, make, wrong, message):
