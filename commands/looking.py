@@ -14,7 +14,7 @@ from landscape_study.commands.output import (
     save_figure,
     terminal,
 )
-from landscape_study.commands.shared_options import store_option
+from landscape_study.commands.shared_options import columns_options, store_option
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import METRICS
 
@@ -254,8 +254,10 @@ def report(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Also draw both and their difference into this .png, .pdf or .svg file.",
+    help="Also draw both and their difference into this .png, .pdf or .svg file; of a file, its "
+    "heatmaps.",
 )
+@columns_options
 @store_option
 def compare(
     name: str,
@@ -263,6 +265,7 @@ def compare(
     other: str | None,
     reference: str | None,
     output: Path | None,
+    columns: dict[str, Any],
     store: str,
 ) -> None:
     """Say how coupled the panels of study NAME are, and how PANEL and OTHER differ.
@@ -270,12 +273,24 @@ def compare(
     OTHER is a panel of the same study, or STUDY/PANEL of another one. Without PANEL, all panels
     that differ in one setting are compared.
 
+    NAME may be a file with results that were trained elsewhere: CSV, JSON or JSON lines, a row a
+    run, over a grid of learning rates and weight decays. Which column is what is guessed and
+    printed; options say otherwise.
+
     \b
     Examples:
       landscape compare digits-fig2
       landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
       landscape compare digits-fig2 sgd --reference fig2
+      landscape compare sweep.csv --metric val_loss
     """  # noqa: D301
+    from landscape_study.landscapes.reading.foreign.table_files import is_table_file
+
+    if is_table_file(name):
+        _compare_file(name, columns, output)
+        return
+    if any(value is not None for value in columns.values()):
+        raise click.UsageError(f"options of columns are for files, and {name} is none")
     from landscape_study.landscapes.reporting.comparison_request import (
         Request,
         comparison_tables,
@@ -289,6 +304,23 @@ def compare(
     if output is not None:
         click.echo(f"figure: {save_comparison(opened, request, output)}")
     for table in comparison_tables(opened, request):
+        print_table(terminal(), table)
+
+
+def _compare_file(name: str, columns: dict[str, Any], output: Path | None) -> None:
+    """What a file says, with its heatmaps if they are asked for."""
+    from landscape_study.landscapes.figures.heatmap import plot_heatmaps
+    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.landscapes.reading.foreign.sweep import read_sweep
+    from landscape_study.landscapes.reporting.comparison_request import sweep_tables
+    from landscape_study.study.console.text_tables import print_table
+
+    sweep = read_sweep([name], Asked(**columns))
+    for line in sweep.said:
+        click.echo(line)
+    if output is not None:
+        save_figure(plot_heatmaps([one.landscape for one in sweep.panels]), (output,))
+    for table in sweep_tables(sweep.panels):
         print_table(terminal(), table)
 
 

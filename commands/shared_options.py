@@ -27,6 +27,42 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def columns_options(command: Command) -> Command:
+    """Add the options that say which column of a file is what; hand over `columns`."""
+    named = {"alpha": "α", "lambda": "λ", "metric": "the metric", "seed": "the seed"}
+
+    @functools.wraps(command)
+    def packed(**options: Any) -> None:
+        known = ("alpha", "lambda_", "metric", "seed", "panel", "goal", "matters")
+        columns = {key: options.pop(f"column_{key}") for key in known}
+        command(columns=columns, **options)
+
+    added: Any = packed
+    for key, what in {**named, "panel": "what tells panels apart"}.items():
+        own = "lambda_" if key == "lambda" else key
+        added = click.option(
+            f"--{key}", f"column_{own}", metavar="COLUMN", help=f"Of a file: the column of {what}."
+        )(added)
+    added = click.option(
+        "--maximize",
+        "column_goal",
+        flag_value="maximize",
+        help="Of a file: more of the metric is better.",
+    )(added)
+    added = click.option(
+        "--minimize",
+        "column_goal",
+        flag_value="minimize",
+        help="Of a file: less of it is better.",
+    )(added)
+    return click.option(
+        "--matters",
+        "column_matters",
+        type=float,
+        help="Of a file: the difference of the metric below which you would not care.",
+    )(added)
+
+
 def data_option(name: str) -> Callable[[Command], Command]:
     """Add the option `name` that says where data sets lie; workers inherit what it says."""
 

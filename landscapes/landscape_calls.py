@@ -24,10 +24,14 @@ from landscape_study.landscapes.extending import (
     sides_line,
     sides_to_extend,
 )
+from landscape_study.landscapes.figures.heatmap import plot_heatmaps
 from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.sweep import chosen, read_sweep
+from landscape_study.landscapes.reading.foreign.table_files import is_table_file
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
 from landscape_study.landscapes.reading.landscape import Landscape
-from landscape_study.landscapes.reading.panels import study_landscapes, study_panels
+from landscape_study.landscapes.reading.panels import PanelData, study_panels
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
@@ -44,14 +48,23 @@ from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of
 
 
-def load(store: StoreLike, name: str, panels: Sequence[str] | str = ()) -> list[Landscape]:
+def load(
+    store: StoreLike,
+    name: str,
+    panels: Sequence[str] | str = (),
+    *,
+    columns: Asked | None = None,
+) -> list[Landscape]:
     """The landscapes of a study's panels, in its order; of the named ones only, if any are.
+
+    Where a name is that of a file with results that were trained elsewhere (a CSV, JSON or
+    JSON-lines file with a row a run), its panels are read; `columns` says which column is what,
+    as far as it shall not be guessed.
 
     >>> [landscape.title for landscape in load("mine.db", "mine")]
     ['AdamW']
     """
-    with opened(store) as there:
-        return study_landscapes(there, name, panels)
+    return [one.landscape for one in _panels(store, name, panels, columns)]
 
 
 def cells(store: StoreLike, name: str) -> pd.DataFrame:
@@ -98,27 +111,52 @@ def plot(
 
 
 def heatmaps(
-    store: StoreLike, name: str, panels: Sequence[str] | str = (), **options: Any
+    store: StoreLike,
+    name: str,
+    panels: Sequence[str] | str = (),
+    *,
+    columns: Asked | None = None,
+    **options: Any,
 ) -> Figure:
     """The heatmaps of a study, with the best cells circled; options as of `plot`.
 
+    The name may be that of a file, see `load`; options are those of `figures.heatmap` then.
+
     >>> figure = heatmaps("mine.db", "mine", top=3)
     """
+    if is_table_file(name):
+        return plot_heatmaps(load(store, name, panels, columns=columns), **options)
     return plot(store, name, panels, kind="heatmaps", **options)
 
 
-def verdicts(store: StoreLike, name: str, panels: Sequence[str] | str = ()) -> pd.DataFrame:
+def verdicts(
+    store: StoreLike,
+    name: str,
+    panels: Sequence[str] | str = (),
+    *,
+    columns: Asked | None = None,
+) -> pd.DataFrame:
     """How coupled α and λ are in each panel, one row a panel.
 
     Columns: panel, verdict, reason, then of each statistic its value and the ends of its 95 %
-    interval: tilt, tilt_low, tilt_high, drift, …, interaction, …, regret, …, worst_regret, …;
-    best (percent), cells, seeds, noise (points).
+    interval: tilt, tilt_low, tilt_high, drift, …, interaction, …, product, …, regret, …,
+    worst_regret, …; best (value of the metric), cells, seeds, noise (in its unit, as regrets).
+    The name may be that of a file, see `load`.
 
     >>> verdicts("mine.db", "mine")["panel"].tolist()
     ['adamw']
     """
+    return verdict_frame(_panels(store, name, panels, columns))
+
+
+def _panels(
+    store: StoreLike, name: str, panels: Sequence[str] | str, columns: Asked | None
+) -> list[PanelData]:
+    """The panels of a study, or of a file."""
+    if is_table_file(name):
+        return list(chosen(read_sweep([name], columns).panels, names_of(panels), name))
     with opened(store) as there:
-        return verdict_frame(study_panels(there, name, panels))
+        return study_panels(there, name, panels)
 
 
 def compare(

@@ -159,7 +159,8 @@ def alpha_title(alpha: Axis) -> str:
 
 def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
     """Title of the λ axis: "L2 factor λ (× 0.001)" or "weight decay λ (× 0.001)"."""
-    name = "L2 factor λ" if PAIRS[pair].placement == "l2" else "weight decay λ"
+    is_l2 = pair in PAIRS and PAIRS[pair].placement == "l2"
+    name = "L2 factor λ" if is_l2 else "weight decay λ"
     return ("normalized " if normalized else "") + name + _times(lambda_)
 
 

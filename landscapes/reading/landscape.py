@@ -17,7 +17,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
-from landscape_study.study.spec.study import Axis, Panel
+from landscape_study.study.spec.study import Axis, Grid, Panel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ class Landscape:
     """The finished table of a panel. Its arrays are read-only."""
 
     title: str
-    pair: str  # key of pairs.registry.PAIRS
+    pair: str  # key of pairs.registry.PAIRS; "" where it was trained elsewhere
     alpha: Axis
     lambda_: Axis
     error: Floats  # [A, L] values of the metric, mean over seeds; NaN where no seed finished
@@ -93,7 +93,32 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
             f"panel '{panel.name}': the frame holds cells of the studies "
             f"{', '.join(studies)}, expected one study: select its rows first"
         )
-    grid = panel.grid
+    doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
+    return grid_landscape(
+        rows,
+        panel.grid,
+        metric,
+        title=marked(title(panel), doubtful),
+        pair=panel.pair,
+        normalized=panel.normalized,
+        panel=panel.name,
+        doubtful=doubtful,
+    )
+
+
+def grid_landscape(
+    rows: pd.DataFrame, grid: Grid, metric: Metric, *, title: str, pair: str = "", **rest: Any
+) -> Landscape:
+    """The landscape of finished rows of one panel on a grid; rows off it are left out.
+
+    Args:
+        rows: one per cell and seed: alpha, lambda, a column of the metric's name, diverged.
+        grid: where they lie.
+        metric: what was measured.
+        title: of the landscape.
+        pair: key of pairs.registry.PAIRS, if it is one of these.
+        **rest: other fields of a `Landscape`.
+    """
     shape = (len(grid.alpha.values), len(grid.lambda_.values))
     row, col = _place(rows["alpha"], grid.alpha), _place(rows["lambda"], grid.lambda_)
     on_grid = (row >= 0) & (col >= 0)
@@ -101,20 +126,17 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
     errors = rows[metric.name].to_numpy(dtype=float)[on_grid]
     diverged = np.asarray(rows["diverged"].eq(True).fillna(False), dtype=np.float64)[on_grid]
     error, stderr, n = _statistics(flat, errors, shape)
-    doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
     return Landscape(
-        title=marked(title(panel), doubtful),
-        pair=panel.pair,
+        title=title,
+        pair=pair,
         alpha=grid.alpha,
         lambda_=grid.lambda_,
         error=error,
         stderr=stderr,
         n=n,
         diverged=_sums(flat, diverged, shape).astype(np.int64),
-        normalized=panel.normalized,
-        panel=panel.name,
         metric=metric,
-        doubtful=doubtful,
+        **rest,
     )
 
 

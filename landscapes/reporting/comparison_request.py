@@ -71,6 +71,11 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     return [*tables, moves_table(moved)] if moved else tables
 
 
+def sweep_tables(panels: Sequence[PanelData]) -> list[Table]:
+    """The verdicts of panels that were trained elsewhere."""
+    return [verdict_table([(one.name, panel_separability(one)) for one in panels])]
+
+
 def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
     finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)

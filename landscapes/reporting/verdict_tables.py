@@ -24,14 +24,38 @@ def verdict_table(
     """
     table = _table("panel", "verdict", "tilt", "drift", "interaction", "regret", "worst")
     for name, one in found:
-        numbers = (one.tilt, one.drift, one.interaction, one.regret, one.worst_regret)
-        table.add_row(name, one.verdict, *map(_cell, numbers))
-    reasons = [f"{name}: {one.reason}" for name, one in found if one.verdict == "cannot tell"]
-    caption = (
-        "regret: points of error lost by tuning λ, then α; all over λ > 0; below: 95 % intervals"
+        numbers = map(_cell, (one.tilt, one.drift, one.interaction))
+        digits = one.units.digits
+        costs = (_cell(cost, digits) for cost in (one.regret, one.worst_regret))
+        table.add_row(name, one.verdict, *numbers, *costs)
+    table.caption = "\n".join(
+        [
+            f"regret: {_lost(found)} lost by tuning λ, then α; all over λ > 0; below: 95 % "
+            "intervals",
+            *(f"{name}: {line}" for name, one in found for line in _lines(one)),
+            *warnings,
+        ]
     )
-    table.caption = "\n".join([caption, *reasons, *warnings])
     return table
+
+
+def _lost(found: Sequence[tuple[str, Separability]]) -> str:
+    """What a regret is of: points of error, or what else was measured."""
+    metrics = dict.fromkeys(one.units.metric for _, one in found)
+    if all(metric.unit == "%" for metric in metrics):
+        return "points of error"
+    return " or ".join(dict.fromkeys(metric.label for metric in metrics))
+
+
+def _lines(one: Separability) -> list[str]:
+    """Why there is no verdict; the law; what matters, where nobody said."""
+    lines = [one.reason] if one.verdict == "cannot tell" else []
+    if one.law.allowed and one.verdict != "cannot tell":
+        lines.append(phrases.law_line(one.law))
+    if one.units.derived:
+        told = f"{one.units.matters:.2g} {one.units.metric.differences}".rstrip()
+        lines.append(f"what matters is taken to be {told}; --matters says otherwise")
+    return lines
 
 
 def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
@@ -71,9 +95,11 @@ def _table(first: str, *columns: str) -> Table:
     return table
 
 
-def _cell(estimate: Estimate) -> str:
+def _cell(estimate: Estimate, digits: int = 2) -> str:
     """The number, and its interval in a line of its own: "−0.78", "−0.84 … −0.71"."""
-    number = phrases.number(estimate.value)
+    number = phrases.number(estimate.value, digits)
     if not estimate.has_interval:
         return number
-    return f"{number}\n{phrases.number(estimate.low)}…{phrases.number(estimate.high)}"
+    return (
+        f"{number}\n{phrases.number(estimate.low, digits)}…{phrases.number(estimate.high, digits)}"
+    )

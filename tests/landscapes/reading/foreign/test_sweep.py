@@ -1,0 +1,335 @@
+"""Sweeps as people's tools write them: what is understood, and what is refused with a remedy."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import landscape_study as ls
+from landscape_study.cli import main
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
+from landscape_study.landscapes.reading.foreign.table_files import is_table_file, number
+from landscape_study.landscapes.statistics.separability import panel_separability
+from landscape_study.study.errors import UsageError
+
+OCTAVES = [0.1 * 2.0**-k for k in range(9)]
+LAMBDAS = [0.01 * 2.0**-k for k in range(9)]
+
+
+def bowl(alpha: float, lambda_: float, slope: float, noise: float = 0.0) -> float:
+    """A loss between 0.01 and 0.06, best at 1/16 of both; `slope` octaves of λ per octave of α."""
+    x, y = math.log2(alpha / 0.1) + 4, math.log2(lambda_ / 0.01) + 4
+    z = 0.5 * (x / 3) ** 2 + 0.5 * ((y - slope * x) / 1.5) ** 2
+    return 0.05 * (1.2 - math.exp(-z)) + noise * random.gauss(0, 1)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a table as a file of a name."""
+
+    def written(
+        name: str, header: Sequence[str], rows: Iterable[Sequence[Any]], **format_: Any
+    ) -> Path:
+        path = tmp_path / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, **format_)
+            writer.writerow(header)
+            writer.writerows(rows)
+        return path
+
+    return written
+
+
+def rows_of(slope: float, noise: float = 0.001, size: float = 1.0) -> list[list[float]]:
+    random.seed(0)
+    return [[a, b, size * bowl(a, b, slope, noise)] for a in OCTAVES for b in LAMBDAS]
+
+
+def only(sweep: Sweep) -> Any:
+    (panel,) = sweep.panels
+    return panel
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize("size", [0.01, 1, 1000])
+    @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
+    def test_of_a_loss_whatever_its_unit(self, write, slope, verdict, size):
+        path = write("s.csv", ["lr", "weight_decay", "val_loss"], rows_of(slope, size=size))
+        found = panel_separability(only(read_sweep([path])))
+        assert found.verdict == verdict
+        assert found.units.metric.title == "val_loss"
+        assert found.law.allowed == (("α·λ",) if slope else ("λ",))
+
+    def test_best_cells_on_the_border_are_never_separable(self, write):
+        rows = [row for row in rows_of(-1.0) if row[0] < 0.1 / 16]
+        found = panel_separability(only(read_sweep([write("s.csv", ["lr", "wd", "loss"], rows)])))
+        assert found.verdict == "cannot tell"
+
+    def test_of_a_score_to_maximize_with_seeds(self, write):
+        random.seed(1)
+        rows = [
+            [a, b, seed, "macro_f1", 1 - 10 * bowl(a, b, 0.0, 0.001)]
+            for a in OCTAVES
+            for b in LAMBDAS
+            for seed in range(3)
+        ]
+        header = ["lr", "weight_decay", "seed", "metric_key_used", "metric_value"]
+        sweep = read_sweep([write("s.csv", header, rows)])
+        panel = only(sweep)
+        assert (panel.metric.title, panel.metric.goal) == ("macro_f1", "maximize")
+        assert int(panel.landscape.n.min()) == 3
+        assert panel_separability(panel).verdict == "separable"
+        assert "metric = metric_value (more is better), seed = seed" in sweep.said[0]
+
+
+class TestFiles:
+    def test_nested_json_with_what_all_share(self, tmp_path: Path):
+        paths = []
+        for pair, slope in (("Adam", -1.0), ("AdamW", 0.0)):
+            results = [
+                {"learning_rate": a, "weight_decay": b, "train_loss": 0.0, "final_test_loss": loss}
+                for a, b, loss in rows_of(slope)
+            ]
+            whole = {"config": {"optimizer": pair, "epochs": 30}, "results": results}
+            paths.append(tmp_path / f"{pair}.json")
+            paths[-1].write_text(json.dumps(whole))
+        sweep = read_sweep(paths)
+        assert [one.name for one in sweep.panels] == ["Adam", "AdamW"]
+        assert [panel_separability(one).verdict for one in sweep.panels] == [
+            "coupled",
+            "separable",
+        ]
+
+    def test_json_lines_with_nan(self, tmp_path: Path):
+        lines = [
+            {
+                "config": {"learning_rate": a, "weight_decay": b},
+                "loss": math.nan if a > 0.09 else loss,
+            }
+            for a, b, loss in rows_of(0.0)
+        ]
+        path = tmp_path / "s.jsonl"
+        path.write_text("\n".join(map(json.dumps, lines)))
+        field = only(read_sweep([path])).landscape
+        assert field.diverged.sum() == len(LAMBDAS)
+        assert field.diverged[-1].all()
+
+    def test_every_field_quoted_open_and_crashed_runs(self, write):
+        rows = []
+        for i, (a, b, loss) in enumerate(rows_of(0.0)):
+            state = "crashed" if i == 3 else "running" if i == 4 else "finished"
+            rows.append(
+                [f"run-{i}", state, f"{a:g}", f"{b:g}", "adamw", "" if 3 <= i <= 4 else loss, 9]
+            )
+        header = ["Name", "State", "config.lr", "config.optim.weight_decay", "config.optim.name"]
+        path = write("s.csv", [*header, "val/loss", "val/loss.max"], rows, quoting=csv.QUOTE_ALL)
+        panel = only(read_sweep([path]))
+        assert (panel.name, panel.metric.name) == ("adamw", "val/loss")
+        assert panel.cells["state"].value_counts().to_dict() == {
+            "finished": 79,
+            "failed": 1,
+            "open": 1,
+        }
+        assert int((panel.landscape.n == 0).sum()) == 2
+
+    def test_a_spreadsheets_commas_and_mark(self, tmp_path: Path):
+        text = "Lernrate;Weight Decay;Val Error (%)\r\n" + "".join(
+            f"{a:.3f};{b:.0E};{10 + a:.2f}\r\n".replace(".", ",")
+            for a in (0.001, 0.002, 0.004)
+            for b in (1e-4, 1e-3, 1e-2)
+        )
+        path = tmp_path / "s.csv"
+        path.write_text(text, encoding="utf-8-sig")
+        panel = only(read_sweep([path]))
+        assert (panel.metric.title, panel.metric.unit, panel.metric.matters) == (
+            "Val Error",
+            "%",
+            0.25,
+        )
+        assert panel.landscape.alpha.values == (0.001, 0.002, 0.004)
+        assert panel.landscape.lambda_.values == (1e-4, 1e-3, 1e-2)
+
+    def test_pruned_runs_are_at_least_so_bad(self, write):
+        rows = [[a, b, loss, "PRUNED" if a > 0.09 else "COMPLETE"] for a, b, loss in rows_of(0.0)]
+        header = ["params_lr", "params_weight_decay", "value", "state"]
+        panel = only(read_sweep([write("s.csv", header, rows)], Asked(goal="minimize")))
+        assert panel.cells["clipped"].sum() == len(LAMBDAS)
+        assert np.isnan(panel.landscape.error[-1]).all()
+        assert panel_separability(panel).verdict == "separable"
+
+    def test_rounding_makes_no_new_value(self, write):
+        rows = [[a, b, 1.0] for a in (0.1, 0.2, 0.1 + 0.2) for b in (0.01, 9.999999999999999e-4)]
+        rows += [[0.3, 0.02, 1.0], [0.1, 0.02, 1.0], [0.2, 0.001 * 20, 1.0]]
+        field = only(read_sweep([write("s.csv", ["lr", "wd", "error"], rows)])).landscape
+        assert field.alpha.values == (0.1, 0.2, 0.3)
+        assert len(field.lambda_.values) == 3
+
+    def test_text_of_others_steers_nothing(self, write):
+        rows = [[f"\x1b[31m{name}", a, b, loss] for name in "xy" for a, b, loss in rows_of(0.0)]
+        sweep = read_sweep([write("s.csv", ["optimizer", "lr", "wd", "loss"], rows)])
+        assert [one.name for one in sweep.panels] == ["\\x1b[31mx", "\\x1b[31my"]
+
+    def test_scikit_learns_alpha_is_lambda(self, write):
+        rows = [["adaptive", a, b, loss] for a, b, loss in rows_of(0.0)]
+        header = ["learning_rate", "learning_rate_init", "alpha", "cost"]
+        sweep = read_sweep([write("s.csv", header, rows)])
+        assert "α = learning_rate_init, λ = alpha" in sweep.said[0]
+
+    def test_settings_that_vary_besides_are_named(self, write):
+        rows = [[*row, 16 * (1 + i % 2)] for i, row in enumerate(rows_of(0.0))]
+        sweep = read_sweep([write("s.csv", ["lr", "wd", "loss", "batch_size"], rows)])
+        assert sweep.said[0].endswith("not looked at, though they vary: batch_size")
+
+
+REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
+    ("lr,wd,acc\n0.1,0.01,0.5\n0.2,0.01,0.5,x,y\n", "line 3: 5 fields where the header has 3"),
+    ("lr,wd,loss\n0.1,0.01,good\n0.2,0.02,1\n0.3,0.1,2\n", "line 2: 'good' in column loss is no"),
+    (
+        "lr,wd,loss\n0.1,0.01,1\n-0.2,0.02,1\n0.3,0.1,2\n",
+        "line 3: -0.2 in column lr, expected a p",
+    ),
+    ("lr,wd,loss\n0.1,0.01,1\n0.2,-0.02,1\n0.3,0.1,2\n", "line 3: -0.02 in column wd, expected a"),
+    (
+        "lr,wd,loss\n0.1,0.01,1\n,0.02,1\n0.3,0.1,2\n",
+        "line 3: nothing in column lr, expected a po",
+    ),
+    ("lr,wd,loss\n0.1,0.01,1\n0.2,0.01,1\n0.1,0.01,2\n0.2,0.2,2\n", "line 2 and line 4: α = 0.1"),
+    ("epoch,wd,loss\n1,0.01,1\n2,0.02,1\n", "no column looks like α, the learning rate: name it"),
+    (
+        "lr,x,loss\n0.1,1,1\n0.2,2,1\n",
+        "no column looks like λ, the weight decay: name it with --l",
+    ),
+    ("lr,wd,x\n0.1,1,1\n0.2,2,1\n", "no column looks like a metric: name it with --metric COLUMN"),
+    ("lr,max_lr,wd,loss\n0.1,1,1,1\n0.2,2,2,1\n", "'lr', 'max_lr' could each be α, the learning"),
+    (
+        "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,2,1\n",
+        "'wd', 'l2_decay' could each be λ, the weight",
+    ),
+    ("lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n", "could each be the metric: say which with"),
+    (
+        "lr,wd,value\n0.1,1,1\n0.2,2,2\n",
+        "is less or more of 'value' better? Say --minimize or --ma",
+    ),
+    ("lr,lr,loss\n0.1,1,1\n", "2 columns are called 'lr': rename them"),
+    ("lr,wd,loss\n", "holds no row"),
+    ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
+    ('lr,wd,loss\n0.1,"1,2\n', "mend that line"),
+    (
+        "lr,wd,loss\n" + "".join(f"{k},{k},1\n" for k in range(1, 9)),
+        "has 8 α and 8 λ, and 12 % of their cells: no grid",
+    ),
+]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("text", "message"), REFUSED)
+    def test_of_a_table(self, tmp_path: Path, text, message):
+        path = tmp_path / "s.csv"
+        path.write_text(text)
+        with pytest.raises(UsageError) as refused:
+            read_sweep([path])
+        assert message in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ('[{"lr": 1}, 3]', "record 2: is no record"),
+            ('{"a": 1}', "0 lists of records, expected one"),
+            ('{"lr": 1}\nnonsense', "line 2: no JSON: mend that line"),
+            ("[" * 100_000, "no JSON|nested too deeply"),
+        ],
+    )
+    def test_of_json(self, tmp_path: Path, text, message):
+        path = tmp_path / "s.json"
+        path.write_text(text)
+        with pytest.raises(UsageError, match=message):
+            read_sweep([path])
+
+    def test_of_what_cannot_be_read(self, tmp_path: Path):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_sweep([tmp_path / "none.csv"])
+        (tmp_path / "a.csv").write_bytes(b"lr,wd\xff\n")
+        with pytest.raises(UsageError, match="no text in UTF-8"):
+            read_sweep([tmp_path / "a.csv"])
+
+    def test_of_a_column_that_is_not_there(self, write):
+        path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
+        with pytest.raises(UsageError, match="no column 'x': it has 'lr', 'wd', 'loss'"):
+            read_sweep([path], Asked(alpha="x"))
+
+    def test_of_one_panel_in_two_files(self, write):
+        path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
+        with pytest.raises(UsageError, match="the panel 's' stands in several files"):
+            read_sweep([path, path])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-4", 1e-4), (" 2 ", 2.0), ("0,5", 0.5), ("", None), ("nan", math.nan)]
+)
+def test_numbers(text, value):
+    assert number(text) == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize("text", ["1_000", "=1+1", "x", True])
+def test_what_is_no_number(text):
+    with pytest.raises(ValueError, match=r"."):
+        number(text)
+
+
+class TestCommand:
+    def test_a_verdict_for_a_sweep_that_was_run_elsewhere(self, write, tmp_path: Path):
+        path = write("s.csv", ["lr", "wd", "loss"], rows_of(-1.0))
+        done = CliRunner().invoke(main, ["compare", str(path), "-o", str(tmp_path / "s.png")])
+        assert done.exit_code == 0, done.output
+        words = " ".join(done.output.split())
+        assert "s: α = lr, λ = wd, metric = loss (less is better)" in words
+        assert "Double α: halve λ (b = −1.0" in words
+        assert "regret: loss lost by tuning" in words
+        assert "what matters is taken to be 0.00" in words
+        assert (tmp_path / "s.png").stat().st_size > 10_000
+
+    def test_options_say_otherwise(self, write):
+        path = write("s.csv", ["a", "b", "c"], rows_of(0.0))
+        options = [
+            "--alpha",
+            "a",
+            "--lambda",
+            "b",
+            "--metric",
+            "c",
+            "--minimize",
+            "--matters",
+            "0.01",
+        ]
+        done = CliRunner().invoke(main, ["compare", str(path), *options])
+        assert done.exit_code == 0, done.output
+        assert "separable" in done.output
+        assert "taken to be" not in done.output
+
+    def test_options_of_columns_are_for_files(self, tmp_path: Path):
+        done = CliRunner().invoke(
+            main, ["compare", "x", "--alpha", "a", "--store", str(tmp_path / "x.db")]
+        )
+        assert done.exit_code == 2
+        assert "options of columns are for files, and x is none" in done.output
+
+
+def test_python_takes_a_file_for_a_name(write):
+    path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
+    assert is_table_file(str(path))
+    assert ls.verdicts(None, str(path))["verdict"].tolist() == ["separable"]
+    (field,) = ls.load(None, str(path), ["s"])
+    assert field.error.shape == (9, 9)
+    assert ls.heatmaps(None, str(path), top=3).axes
+    with pytest.raises(ls.LandscapeError, match="has no panel 'x': it has s"):
+        ls.load(None, str(path), "x")
