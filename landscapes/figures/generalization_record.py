@@ -203,7 +203,7 @@ def at_equal_loss(one: pd.DataFrame, other: pd.DataFrame) -> Gain | None:
     Each seed's errors are interpolated over the logarithm of its training losses.
 
     Args:
-        one: a row per seed and λ: seed, train_loss (positive), test_error (percent).
+        one: a row per seed and λ: seed, train_loss (positive), test_error (percent, Top-5 too).
         other: likewise.
     """
     seeds = sorted({*one["seed"]} & {*other["seed"]})
@@ -228,10 +228,11 @@ def _interpolated(rows: pd.DataFrame, at: Floats) -> float:
 
 
 def _row(one: PanelData) -> pd.DataFrame:
-    """The cells of the family: finished, not diverged, with a loss."""
+    """The cells of the family: finished, not diverged, with a loss; the error is test_error."""
     cells = one.cells[(one.cells["state"] == "finished") & ~one.cells["diverged"].astype(bool)]
     near = np.isclose(cells["alpha"], _alpha(one)[1], rtol=1e-9, atol=0.0)
-    return cells[near & (cells["train_loss"] > 0)]
+    chosen = cells[near & (cells["train_loss"] > 0)]
+    return chosen.rename(columns={one.metric.name: "test_error"})
 
 
 def _alpha(one: PanelData) -> tuple[int, float]:

@@ -9,13 +9,16 @@ import torch
 from torch import nn
 
 from landscape_study.landscapes.figures.heatmap_record import error_label
+from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.plan import make_plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
-from landscape_study.study.spec.metric import RECORDED, TOP5, metrics_of
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
+from landscape_study.study.spec.metric import METRICS, RECORDED, TOP5, metrics_of
 from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.store import Store, optuna_study_name
 from landscape_study.study.tasks.task import Data
@@ -107,16 +110,18 @@ def test_the_studys_error_is_what_is_recorded_and_drawn(
     last = curves[curves["epoch"] == 3]
     place = ["alpha", "lambda"]
     both = cells.merge(last, on=place, suffixes=("", "_curve"))
-    expected = both[metric if metric == TOP5 else "test_error_curve"]
-    np.testing.assert_allclose(both["test_error"], expected, rtol=1e-6)
+    np.testing.assert_allclose(both[metric], both[f"{metric}_curve"], rtol=1e-6)
     name = optuna_study_name("small", "adamw", 0)
     for trial in optuna.load_study(study_name=name, storage=store.url).trials:
         at = {"alpha": trial.params["alpha"], "lambda": trial.params["lambda"]}
         own = curves[np.isclose(curves[place], list(at.values()), rtol=1e-9).all(axis=1)]
         assert trial.value == pytest.approx(own[metric].iloc[-1])
         assert list(trial.intermediate_values.values()) == pytest.approx(list(own[metric]))
+    for kind in FIGURE_KINDS:
+        assert study_figure(store, "small", kind=kind).axes
+        assert figure_lines(store, "small", kind=kind) is not None
     (panel,) = study_panels(store, "small")
-    assert panel.landscape.metric == metric
+    assert panel.landscape.metric == METRICS[metric]
     assert error_label([panel.landscape]) == label
 
 
