@@ -47,7 +47,7 @@ def pairs() -> None:
     from landscape_study.study.pairs.registry import PAIRS
 
     for pair in PAIRS.values():
-        click.echo(f"{pair.name:12} {pair.title:28} {PLACEMENTS[pair.placement]}")
+        click.echo(f"{pair.name:12} {pair.title:28} {PLACEMENTS[pair.placement].about}")
 
 
 @click.command()

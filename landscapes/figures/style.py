@@ -20,6 +20,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import MARK
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
@@ -159,7 +160,7 @@ def alpha_title(alpha: Axis) -> str:
 
 def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
     """Title of the λ axis: "L2 factor λ (× 0.001)" or "weight decay λ (× 0.001)"."""
-    is_l2 = pair in PAIRS and PAIRS[pair].placement == "l2"
+    is_l2 = pair in PAIRS and PLACEMENTS[PAIRS[pair].placement].in_gradient
     name = "L2 factor λ" if is_l2 else "weight decay λ"
     return ("normalized " if normalized else "") + name + _times(lambda_)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
 from landscape_study.study.pairs.rules import RULES
 
@@ -48,7 +49,7 @@ class PairOptimizer:
         widths: Sequence[int] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
-        self.placement = pair.placement
+        self.placement = PLACEMENTS[pair.placement]
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1]
         self.lambda_ = lambda_[:, None] if decays is None else lambda_[:, None] * decays
@@ -77,9 +78,7 @@ class PairOptimizer:
         moved = [True] * len(self.widths) if present is None else present
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
         rate = eta * self.alpha
-        decay = lambda_scale * self.lambda_
-        if self.placement != "l2":
-            decay = decay * (eta if self.placement == "decoupled" else rate)
+        decay = self.placement.multiplied(lambda_scale * self.lambda_, eta, rate)
         if all(moved) and len(set(self.steps)) == 1:
             self._run(self.theta, g, rate, decay, *self.moments, *self._corrections(self.steps[0]))
             return
@@ -111,7 +110,7 @@ class PairOptimizer:
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""
         moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
-        if self.placement == "l2":
+        if self.placement.in_gradient:
             g = g.addcmul(theta, decay)
         else:
             # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.

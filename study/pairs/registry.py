@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from landscape_study.study.pairs.placements import Placement
+from landscape_study.study.pairs.placements import PlacementName
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Pair:
 
     name: str
     rule: str  # key of RULES
-    placement: Placement  # key of PLACEMENTS
+    placement: PlacementName  # key of PLACEMENTS
     title: str  # how figures name it
 
 

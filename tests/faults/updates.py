@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
 from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import Around, FusedOptimizer, engine_with, update_with
@@ -84,13 +85,13 @@ def weights_in_single_precision(go: Around, optimizer: FusedOptimizer, *step: An
 
 def decay_before_the_gradient(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
     if optimizer.placement == "decoupled":
-        optimizer.placement = "l2"
+        optimizer.placement = PLACEMENTS["l2"]
     go(*step)
 
 
 def decay_times_alpha(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
     if optimizer.placement == "decoupled":
-        optimizer.placement = "scaled"
+        optimizer.placement = PLACEMENTS["scaled"]
     go(*step)
 
 
