@@ -84,13 +84,13 @@ def weights_in_single_precision(go: Around, optimizer: FusedOptimizer, *step: An
 
 
 def decay_before_the_gradient(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
-    if optimizer.placement == "decoupled":
+    if optimizer.placement is PLACEMENTS["decoupled"]:
         optimizer.placement = PLACEMENTS["l2"]
     go(*step)
 
 
 def decay_times_alpha(go: Around, optimizer: FusedOptimizer, *step: Any) -> None:
-    if optimizer.placement == "decoupled":
+    if optimizer.placement is PLACEMENTS["decoupled"]:
         optimizer.placement = PLACEMENTS["scaled"]
     go(*step)
 
