@@ -287,6 +287,8 @@ def compare(
     from landscape_study.landscapes.reading.foreign.table_files import is_table_file
 
     if is_table_file(name):
+        if panel or other or reference:
+            raise click.UsageError(f"{name} is a file: leave out PANEL, OTHER and --reference")
         _compare_file(name, columns, output)
         return
     if any(value is not None for value in columns.values()):

@@ -30,6 +30,7 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def columns_options(command: Command) -> Command:
     """Add the options that say which column of a file is what; hand over `columns`."""
     named = {"alpha": "α", "lambda": "λ", "metric": "the metric", "seed": "the seed"}
+    named["panel"] = "the optimizer, or what else tells panels apart"
 
     @functools.wraps(command)
     def packed(**options: Any) -> None:
@@ -37,30 +38,36 @@ def columns_options(command: Command) -> Command:
         columns = {key: options.pop(f"column_{key}") for key in known}
         command(columns=columns, **options)
 
-    added: Any = packed
-    for key, what in {**named, "panel": "what tells panels apart"}.items():
-        own = "lambda_" if key == "lambda" else key
-        added = click.option(
-            f"--{key}", f"column_{own}", metavar="COLUMN", help=f"Of a file: the column of {what}."
-        )(added)
-    added = click.option(
-        "--maximize",
-        "column_goal",
-        flag_value="maximize",
-        help="Of a file: more of the metric is better.",
-    )(added)
-    added = click.option(
-        "--minimize",
-        "column_goal",
-        flag_value="minimize",
-        help="Of a file: less of it is better.",
-    )(added)
-    return click.option(
-        "--matters",
-        "column_matters",
-        type=float,
-        help="Of a file: the difference of the metric below which you would not care.",
-    )(added)
+    ways = {"minimize": "less", "maximize": "more"}
+    options = [
+        *(
+            click.option(
+                f"--{key}",
+                "column_lambda_" if key == "lambda" else f"column_{key}",
+                metavar="COLUMN",
+                help=f"Of a file: the column of {what}.",
+            )
+            for key, what in named.items()
+        ),
+        *(
+            click.option(
+                f"--{goal}",
+                "column_goal",
+                flag_value=goal,
+                help=f"Of a file: {way} of the metric is better.",
+            )
+            for goal, way in ways.items()
+        ),
+        click.option(
+            "--matters",
+            "column_matters",
+            type=float,
+            help="Of a file: the difference of the metric below which you would not care.",
+        ),
+    ]
+    for option in reversed(options):  # the last one added stands first in the help
+        packed = option(packed)
+    return packed  # type: ignore[return-value]
 
 
 def data_option(name: str) -> Callable[[Command], Command]:

@@ -35,9 +35,8 @@ class Table:
 
 
 def is_table_file(name: str) -> bool:
-    """Whether a name is that of a file that can be read."""
-    path = Path(name)
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    """Whether a name means a file, there or not, and no study."""
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def read_table(path: Path) -> Table:
@@ -46,6 +45,8 @@ def read_table(path: Path) -> Table:
     Raises:
         UsageError: it cannot be read, has no rows, or rows of another length than its header.
     """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
     try:
         text = path.read_text("utf-8-sig")
     except OSError as e:

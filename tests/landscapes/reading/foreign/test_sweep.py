@@ -261,6 +261,8 @@ class TestRefusals:
         (tmp_path / "a.csv").write_bytes(b"lr,wd\xff\n")
         with pytest.raises(UsageError, match="no text in UTF-8"):
             read_sweep([tmp_path / "a.csv"])
+        with pytest.raises(UsageError, match=r"README.md: name a file that ends in one of .csv"):
+            read_sweep(["README.md"])
 
     def test_of_a_column_that_is_not_there(self, write):
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
@@ -315,6 +317,18 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "separable" in done.output
         assert "taken to be" not in done.output
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["none.csv"], "none.csv: cannot be read (No such file or directory): name a file"),
+            (["none.csv", "adam"], "none.csv is a file: leave out PANEL, OTHER and --reference"),
+        ],
+    )
+    def test_what_is_no_sweep_is_told(self, arguments, message):
+        done = CliRunner().invoke(main, ["compare", *arguments])
+        assert done.exit_code == 2
+        assert message in done.output
 
     def test_options_of_columns_are_for_files(self, tmp_path: Path):
         done = CliRunner().invoke(
