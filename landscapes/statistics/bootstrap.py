@@ -12,6 +12,7 @@ from landscape_study.landscapes.statistics.surface import Floats, Surface
 
 LEVEL = 0.95
 REPLICATES = 1000
+AT_ONCE = 1_000_000  # cells of replicates, which bounds the memory of a statistic
 MOST_UNDEFINED = 0.05  # of the replicates; beyond it there is no interval
 
 Statistic = Callable[[Floats], Floats]  # errors [..., A, L] → [...]
@@ -100,5 +101,8 @@ def sample(
     replicates: Floats,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Sample:
-    """Evaluate a statistic on the surface and its replicates."""
-    return Sample(float(statistic(surface.error)), statistic(replicates), bounds)
+    """Evaluate a statistic on the surface and its replicates, some of them at a time."""
+    count = max(1, AT_ONCE // max(surface.error.size, 1))
+    blocks = [replicates[i : i + count] for i in range(0, len(replicates), count)]
+    draws = [statistic(block) for block in blocks] or [statistic(replicates)]
+    return Sample(float(statistic(surface.error)), np.concatenate(draws), bounds)

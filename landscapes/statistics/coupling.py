@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from landscape_study.landscapes.statistics.surface import BASIN, Floats
+from landscape_study.landscapes.statistics.surface import BASIN, Floats, Mask
 
 ONE_LINE = 1e-9  # square octaves: a basin with less spread along an axis is a line
 
@@ -108,38 +108,50 @@ def product(error: Floats, x: Floats, y: Floats, *, span: float) -> Floats:
     """
     z = error - _best(error)
     kept = z < span
-    z = np.where(kept, z, 0.0).reshape(*error.shape[:-2], x.size * y.size)
-    k = kept.astype(np.float64).reshape(z.shape)
-    rows = np.repeat(np.arange(x.size), y.size)
-    columns = np.tile(np.arange(y.size), x.size)
+    z = np.where(kept, z, 0.0)
+    columns = np.broadcast_to(np.arange(y.size), (x.size, y.size))
     step = np.diff(y).min() if y.size > 1 else 1.0
-    sums = np.round((x[:, None] + y).ravel() / step)
-    diagonals = np.unique(sums, return_inverse=True)[1]
-    by_lambda, by_product = (_unexplained(z, k, rows, other) for other in (columns, diagonals))
+    sums = np.round((x[:, None] + y) / step)
+    diagonals = np.unique(sums, return_inverse=True)[1].reshape(sums.shape)
+    by_lambda, by_product = (_unexplained(z, kept, levels) for levels in (columns, diagonals))
     with np.errstate(invalid="ignore", divide="ignore"):
         both = by_lambda + by_product
         return np.where(both > 1e-12, (by_lambda - by_product) / both, np.nan)
 
 
-def _unexplained(
-    z: Floats, kept: Floats, first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]
-) -> Floats:
-    """What two factors leave of z [..., K] by degree of freedom, [...]; NaN where none is left.
+def _unexplained(z: Floats, kept: Mask, levels: npt.NDArray[np.intp]) -> Floats:
+    """What rows and a second factor leave of z by degree of freedom, [...]; NaN if none is left.
 
     Args:
-        z: what is to be explained.
-        kept: 1 for the cells that count, [..., K].
-        first: the level of one factor at each cell, [K].
-        second: that of the other.
+        z: what is to be explained, [..., A, L].
+        kept: the cells that count.
+        levels: the level of the second factor at each cell, [A, L].
     """
-    design = np.concatenate([np.eye(level.max() + 1)[level] for level in (first, second)], axis=1)
-    normal = np.einsum("...k,ki,kj->...ij", kept, design, design, optimize=True)
-    # One direction (all of one factor up, all of the other down) is free: a ridge pins it.
-    normal += 1e-9 * np.eye(design.shape[1])
-    effects = np.linalg.solve(normal, ((kept * z) @ design)[..., None])[..., 0]
-    left = (kept * (z - effects @ design.T) ** 2).sum(axis=-1)
-    free = kept.sum(axis=-1) - (kept @ design > 0).sum(axis=-1) + 1
+    counts, sums = (_by_level(one, levels) for one in (kept.astype(np.float64), kept * z))
+    of_row, of_level = counts.sum(axis=-1), counts.sum(axis=-2)
+    rows, width = counts.shape[-2], counts.shape[-2] + counts.shape[-1]
+    normal = np.zeros((*z.shape[:-2], width, width))
+    each = np.arange(width)
+    normal[..., each, each] = np.concatenate([of_row, of_level], axis=-1)
+    normal[..., :rows, rows:] = counts
+    normal[..., rows:, :rows] = np.swapaxes(counts, -1, -2)
+    # One direction (all rows up, all levels down) is free: a ridge far below the data pins it.
+    normal += 1e-9 * np.eye(width)
+    totals = np.concatenate([sums.sum(axis=-1), sums.sum(axis=-2)], axis=-1)
+    effects = np.linalg.solve(normal, totals[..., None])[..., 0]
+    fitted = effects[..., :rows, None] + effects[..., rows:][..., levels]
+    left = _sum(kept * (z - fitted) ** 2)
+    free = _sum(kept) - (of_row > 0).sum(axis=-1) - (of_level > 0).sum(axis=-1) + 1
     return np.where(free > 0, left / np.maximum(free, 1), np.nan)
+
+
+def _by_level(cells: Floats, levels: npt.NDArray[np.intp]) -> Floats:
+    """Sums of cells [..., A, L] by row and level, [..., A, levels]."""
+    found = np.zeros((*cells.shape[:-1], levels.max(initial=0) + 1))
+    rows = np.arange(cells.shape[-2])
+    for column in range(cells.shape[-1]):
+        found[..., rows, levels[:, column]] += cells[..., column]
+    return found
 
 
 def _additive_fit(z: Floats, kept: Floats) -> Floats:

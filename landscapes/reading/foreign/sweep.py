@@ -163,13 +163,16 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
 
 def _snapped(values: list[float]) -> list[float]:
     """The values; of those that differ by rounding the one with the fewest digits."""
-    kept: list[float] = []
+    groups: list[list[float]] = []
     for value in sorted(set(values)):
-        if kept and same(value, kept[-1]):
-            kept[-1] = min(kept[-1], value, key=lambda one: len(repr(one)))
+        if groups and same(value, groups[-1][0]):
+            groups[-1].append(value)
         else:
-            kept.append(value)
-    return [next(one for one in kept if one == value or same(one, value)) for value in values]
+            groups.append([value])
+    shortest = {
+        value: min(group, key=lambda one: len(repr(one))) for group in groups for value in group
+    }
+    return [shortest[value] for value in values]
 
 
 def _require_once(rows: pd.DataFrame, columns: Columns) -> None:
