@@ -39,6 +39,7 @@ def test_study_files(text: str):
     read_study(text)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @few
 @given(changes)

@@ -44,6 +44,7 @@ FUSED = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("network", "kind"), FUSED)
 def test_what_fuses_can_be_captured_too(network, kind, make_task):
     task = make_task(network, kind)
