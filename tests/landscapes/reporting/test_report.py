@@ -274,6 +274,7 @@ def test_intervals_in_words():
     assert math.isnan(Estimate().low)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["anytime", "generalization", "schedule"])
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_a_study_of_another_kind_has_its_figure_and_no_verdicts(store: Store, kind, form):

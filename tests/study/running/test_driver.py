@@ -308,6 +308,7 @@ class Spoiler:
 SOON = ("deleted", "replaced")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "act",
     [

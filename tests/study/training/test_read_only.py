@@ -64,6 +64,7 @@ def assert_unchanged(data: Data, before: list[Tensor]) -> None:
         assert torch.equal(tensor, old)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("way", WAYS)
 def test_training_leaves_the_stored_data_as_they_are(way, engine, make_task, make_panel):
