@@ -79,6 +79,7 @@ def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):
     assert list(check(half_done, ["small"])) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "found"),
     [

@@ -83,6 +83,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("statement", TEXTS.values(), ids=TEXTS)
 def test_text_steers_no_terminal(path: Path, statement: str):
     execute(path, statement)

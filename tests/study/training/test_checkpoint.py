@@ -61,6 +61,7 @@ def make_checkpoint(
     return Checkpoint(path, key, every, Group("small", "sgd", 0, tuple(cells)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("engine", "pair", "network"),
     [
