@@ -21,12 +21,12 @@ from landscape_study.landscapes.statistics.bootstrap import (
     Sample,
     draw,
 )
+from landscape_study.landscapes.statistics.separability import SPAN
 from landscape_study.landscapes.statistics.surface import Floats, Surface, surface
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 TORCH = 0.01  # weight_decay of torch.optim.AdamW where nothing is said
-SPAN = 3.0  # points, as of `separability`
 
 
 @dataclass(frozen=True)

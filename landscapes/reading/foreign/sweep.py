@@ -148,11 +148,8 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
     _require_once(rows, columns)
     grid = _grid(table, name, rows)
     cells = rows.drop(columns="place").reset_index(drop=True)
-    shown = cells.assign(
-        **{columns.metric.name: cells[columns.metric.name].mask(cells["clipped"], math.nan)}
-    )
     field = grid_landscape(
-        shown[~cells["clipped"] & (cells["state"] == "finished")],
+        cells[~cells["clipped"] & (cells["state"] == "finished")],
         grid,
         columns.metric,
         title=name,
