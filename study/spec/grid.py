@@ -85,7 +85,8 @@ class Axis(Frozen):
         repeated = sorted({value for value in values if values.count(value) > 1})
         if repeated:
             raise ValueError(f"{', '.join(map(str, repeated))} stands there more than once")
-        return _distinguishable(value + 0.0 for value in values)  # + 0.0 turns -0.0 into 0.0
+        kept = unrounded(value + 0.0 for value in values)  # + 0.0 turns -0.0 into 0.0
+        return tuple(dict.fromkeys(kept.values()))
 
     @property
     def positive(self) -> tuple[float, ...]:
@@ -148,15 +149,22 @@ def same(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=ROUNDING)
 
 
-def _distinguishable(values: Iterable[float]) -> tuple[float, ...]:
-    """The values, ascending; of those that differ by rounding the one with the fewest digits."""
-    kept: list[float] = []
-    for value in sorted(values):
-        if kept and same(value, kept[-1]):
-            kept[-1] = min(kept[-1], value, key=lambda one: len(repr(one)))
+def unrounded(values: Iterable[float]) -> dict[float, float]:
+    """What each value stands for: of those that differ by rounding the one with the fewest digits.
+
+    In ascending order.
+    """
+    groups: list[list[float]] = []
+    for value in sorted(set(values)):
+        if groups and same(value, _shortest(groups[-1])):
+            groups[-1].append(value)
         else:
-            kept.append(value)
-    return tuple(kept)
+            groups.append([value])
+    return {value: _shortest(group) for group in groups for value in group}
+
+
+def _shortest(values: Iterable[float]) -> float:
+    return min(values, key=lambda one: len(repr(one)))
 
 
 @dataclass(frozen=True, order=True)

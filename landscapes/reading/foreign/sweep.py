@@ -15,7 +15,7 @@ from landscape_study.landscapes.reading.landscape import grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
-from landscape_study.study.spec.grid import Axis, Grid, same
+from landscape_study.study.spec.grid import Axis, Grid, unrounded
 
 FINISHED = {"finished", "complete", "completed", "done", "ok", "success", "terminated", ""}
 FAILED = {"fail", "failed", "crash", "crashed", "error", "killed", "preempted"}
@@ -143,7 +143,7 @@ def _state(word: str, place: str) -> str:
 def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
     """One panel: its rows on a grid."""
     rows = rows.assign(
-        alpha=_snapped(rows["alpha"].tolist()), **{"lambda": _snapped(rows["lambda"].tolist())}
+        **{axis: rows[axis].map(unrounded(rows[axis])) for axis in ("alpha", "lambda")}
     )
     _require_once(rows, columns)
     grid = _grid(table, name, rows)
@@ -156,20 +156,6 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
         panel=name,
     )
     return PanelData(name, field, cells)
-
-
-def _snapped(values: list[float]) -> list[float]:
-    """The values; of those that differ by rounding the one with the fewest digits."""
-    groups: list[list[float]] = []
-    for value in sorted(set(values)):
-        if groups and same(value, groups[-1][0]):
-            groups[-1].append(value)
-        else:
-            groups.append([value])
-    shortest = {
-        value: min(group, key=lambda one: len(repr(one))) for group in groups for value in group
-    }
-    return [shortest[value] for value in values]
 
 
 def _require_once(rows: pd.DataFrame, columns: Columns) -> None:
