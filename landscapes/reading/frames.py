@@ -29,6 +29,7 @@ CELL_COLUMNS = (
     "train_loss",
     "diverged",
     "diverged_epoch",
+    "clipped",
     "seconds",
     "trial",
     "attempts",
@@ -53,9 +54,10 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
     Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
-    (finished, running, failed, open), test_error or what else is the study's metric (percent; NaN
-    unless finished; chance level if diverged), test_loss and train_loss (NaN too where
-    diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
+    (finished, running, pruned, failed, open), test_error or what else is the study's metric (NaN
+    unless finished or pruned; if diverged, errors in percent are at chance level, all else is
+    NaN), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from 1,
+    else missing), clipped (the truth is at least this bad: pruned), seconds (worker time), trial
     (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
     Under warm restarts, values are those at the end of the last whole cycle, and what diverges
     after it does not count as diverged.
@@ -65,16 +67,17 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     """
     study = store.study(name)
     rows = _of_grids(study, store.cells(name))
-    frame = pd.DataFrame(rows, columns=_stored(CELL_COLUMNS)).assign(study=name)
-    for column in ("test_error", "test_loss", "train_loss", "seconds"):
+    frame = pd.DataFrame(rows, columns=[*_stored(CELL_COLUMNS), "value"]).assign(study=name)
+    for column in ("value", "test_loss", "train_loss", "seconds"):
         frame[column] = frame[column].astype(float)
+    frame[study.metric.name] = frame["value"].where(np.isfinite(frame["value"]))
     epoch = frame["diverged_epoch"].astype("Int64")
-    frame["diverged"] = (epoch > 0).fillna(False).astype(bool)
-    frame["diverged_epoch"] = epoch.where(frame["diverged"])
+    frame["diverged"] = (epoch != 0).fillna(False).astype(bool)
+    frame["diverged_epoch"] = epoch.where(epoch > 0)
+    frame["clipped"] = frame["state"] == "pruned"
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
     frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
-    ordered = _in_panel_order(frame, study)[list(CELL_COLUMNS)]
-    return ordered.rename(columns={"test_error": study.metric.name})
+    return _in_panel_order(frame, study)[_columns(CELL_COLUMNS, study)]
 
 
 def curves_frame(store: Store, name: str) -> pd.DataFrame:
@@ -135,10 +138,17 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
 
 
+def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
+    """The columns of a frame, with the study's metric in the place of the test error."""
+    named = (study.metric.name if column == "test_error" else column for column in columns)
+    return list(dict.fromkeys(named))
+
+
 def _stored(columns: tuple[str, ...]) -> list[str]:
-    """The columns that come from the store's cells; the rest are the panel's."""
-    of_panel = ("study", "pair", "schedule", "epochs", "normalized", "doubtful")
-    return [c for c in columns if c not in of_panel]
+    """The columns that come from the store's cells as they are there."""
+    of_panel = {"study", "pair", "schedule", "epochs", "normalized", "doubtful"}
+    derived = {"test_error", "diverged", "clipped"}
+    return [c for c in columns if c not in of_panel | derived]
 
 
 def _doubtful(store: Store, name: str) -> list[str]:

@@ -429,7 +429,7 @@ class Store:
 
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
-        return self._read(name, queries.progress)
+        return self.read_study(name, queries.progress)
 
     def workers(self, name: str) -> list[WorkerNow]:
         """Who holds a chunk of the study, and since when nothing was heard of them."""
@@ -447,7 +447,7 @@ class Store:
         return self._read(name, queries.means)
 
     def seed_noise(self, name: str) -> dict[str, float]:
-        """How far seeds scatter, by panel: standard deviation of the error, points.
+        """How far seeds scatter, by panel: standard deviation of the value, in its unit.
 
         The median over the cells that several seeds finished; panels without one are left out.
         """
@@ -456,8 +456,9 @@ class Store:
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of the study, one row each, by panel, seed, α and λ.
 
-        Columns: panel, seed, alpha, lambda, state (finished, running, failed, open), test_error
-        (percent), test_loss, train_loss, diverged_epoch, seconds (the cell's share of its
+        Columns: panel, seed, alpha, lambda, state (finished, running, pruned, failed,
+        open), value (of the metric; infinite where it diverged and has none), test_loss,
+        train_loss, diverged_epoch, seconds (the cell's share of its
         chunk), trial (number in its Optuna study), attempts.
         """
         return self._read(name, queries.cells)

@@ -92,7 +92,7 @@ def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int)
     study_id = inserted.inserted_primary_key[0]  # type: ignore[index]
     connection.execute(
         direction_table.insert().values(
-            study_id=study_id, direction=StudyDirection.MINIMIZE, objective=0
+            study_id=study_id, direction=StudyDirection[study.metric.goal.upper()], objective=0
         )
     )
     facts = {"task": study.task, "panel": panel.name, "seed": seed, **panel.settings()}

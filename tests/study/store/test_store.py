@@ -99,7 +99,7 @@ def train_all(store: Store, study: Study, identity: Identity = IDENTITY) -> list
 def results_of(store: Store, name: str) -> dict[tuple[object, ...], float]:
     """The error of each cell, by where it lies."""
     return {
-        (row["panel"], row["seed"], row["alpha"], row["lambda"]): row["test_error"]
+        (row["panel"], row["seed"], row["alpha"], row["lambda"]): row["value"]
         for row in store.cells(name)
     }
 
@@ -299,7 +299,7 @@ class TestClaim:
         assert store.curves("small") == []
         store.release(late)  # does nothing to the holder
         store.record(holder, make_outcome(2, start=5))
-        errors = [c["test_error"] for c in store.cells("small") if c["state"] == "finished"]
+        errors = [c["value"] for c in store.cells("small") if c["state"] == "finished"]
         assert errors == [5.0, 6.0]
 
     def test_recording_twice_is_refused(self, store: Store, small_study: Study):
@@ -665,7 +665,7 @@ class TestRecord:
         curves = {m: np.array(values[m], np.float32)[:, None] for m in RECORDED}
         store.record(claim, Outcome(curves, np.array(diverged), 1.0))
         cells = store.cells("small")
-        assert [c["test_error"] for c in cells] == errors
+        assert [c["value"] for c in cells] == errors
         assert [c["diverged_epoch"] for c in cells] == diverged
         finite = [loss if np.isfinite(loss) else None for loss in losses]
         assert [c["train_loss"] for c in cells] == finite
@@ -950,7 +950,7 @@ class TestBadDatabases:
         with closing(Store(str(before))) as upgraded:
             assert upgraded.identity("small").source is None
             rows = upgraded.cells("small")
-            assert [row["test_error"] for row in rows][:2] == [0.0, 1.0]
+            assert [row["value"] for row in rows][:2] == [0.0, 1.0]
             assert [row["values"].tolist() for row in upgraded.curves("small")][:1] == [[2, 1, 0]]
             assert upgraded.means("small")[0].error == 0.0
 
