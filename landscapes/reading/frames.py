@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import Store
 from landscape_study.study.store.stored_cells import places_of
 
 CELL_COLUMNS = (
@@ -50,7 +50,7 @@ CURVE_COLUMNS = (
 )
 
 
-def cells_frame(store: Store, name: str) -> pd.DataFrame:
+def cells_frame(store: Results, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
     Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
@@ -80,7 +80,7 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     return _in_panel_order(frame, study)[_columns(CELL_COLUMNS, study)]
 
 
-def curves_frame(store: Store, name: str) -> pd.DataFrame:
+def curves_frame(store: Results, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
@@ -113,6 +113,8 @@ def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Of two values that differ by rounding, an older version kept both; one of them is the grid's.
     """
+    if study.is_imported:
+        return rows
     asked = set(places_of(study))
     return [
         row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
@@ -151,7 +153,7 @@ def _stored(columns: tuple[str, ...]) -> list[str]:
     return [c for c in columns if c not in of_panel | derived]
 
 
-def _doubtful(store: Store, name: str) -> list[str]:
+def _doubtful(store: Results, name: str) -> list[str]:
     """The panels whose witness disagrees."""
     return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
 
@@ -162,7 +164,7 @@ def _panel_facts(study: Study) -> pd.DataFrame:
             {
                 "panel": panel.name,
                 "pair": panel.pair,
-                "schedule": panel.schedule.label,
+                "schedule": None if panel.is_imported else panel.schedule.label,
                 "epochs": panel.epochs,
                 "normalized": panel.normalized,
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
@@ -58,6 +59,11 @@ def number(value: float, digits: int = 2) -> str:
         return UNKNOWN
     rounded = round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
     return f"{rounded:.{digits}f}".replace("-", "−").replace("inf", "∞")
+
+
+def plain_markdown(text: str) -> str:
+    """Text that means nothing in Markdown or HTML, whoever wrote it."""
+    return re.sub(r"([\\`*<>\[\]|#!&])", r"\\\1", text)
 
 
 def interval(estimate: Estimate, digits: int = 2) -> str:

@@ -198,7 +198,7 @@ class Store:
         connection.execute(_study.update().where(name_taken).values(name=study.name))
         row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
         if row is None:
-            values = {"name": study.name, **_sealed(study, identity.fingerprint)}
+            values = {"name": study.name, **sealed_row(study, identity.fingerprint)}
             values |= {"source": identity.source, "created": now()}
             inserted = connection.execute(_study.insert().values(values))
             return inserted.inserted_primary_key[0], study  # type: ignore[index]
@@ -206,7 +206,7 @@ class Store:
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
         require_same(stored, identity, study.name, study.task, self.name)
         by_id = _study.c.study_id == row["study_id"]
-        values = _sealed(merged, row["fingerprint"])
+        values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}
         connection.execute(_study.update().where(by_id).values(values))
         return row["study_id"], merged
@@ -486,7 +486,7 @@ class Store:
         return self.database.read(work)
 
 
-def _sealed(study: Study, fingerprint: str) -> dict[str, Any]:
+def sealed_row(study: Study, fingerprint: str) -> dict[str, Any]:
     """What is stored of a study, and its seal."""
     spec = study.to_toml()
     seal = study_seal(study.name, spec, fingerprint)
