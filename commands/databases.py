@@ -28,7 +28,8 @@ def import_(files: tuple[str, ...], name: str | None, asked: dict[str, Any], sto
       landscape import adam.json adamw.json --name both --metric val_loss
     """  # noqa: D301
     from landscape_study.landscapes.reading.foreign.column_roles import Asked
-    from landscape_study.landscapes.reading.foreign.file_results import read_results, store_results
+    from landscape_study.landscapes.reading.foreign.file_results import store_results
+    from landscape_study.landscapes.reading.opening import read_results
     from landscape_study.study.store import Store
 
     results = read_results(files, Asked(**asked), name)

@@ -23,6 +23,7 @@ from landscape_study.commands.shared_options import (
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 
 if TYPE_CHECKING:
+    from landscape_study.landscapes.reading.exports import What
     from landscape_study.study.spec.figure_kinds import FigureKind
     from landscape_study.study.spec.study import Study
 
@@ -200,30 +201,29 @@ def plot(
     "-o",
     type=click.Path(path_type=Path),
     required=True,
-    help="File ending in .csv or .parquet.",
+    help="File ending in .csv or .parquet; or in .nc, for a NetCDF cube of everything.",
 )
 @click.option(
     "--what",
-    type=click.Choice(["cells", "curves"]),
+    type=click.Choice(["cells", "curves", "wandb"]),
     default="cells",
     show_default=True,
-    help="One row per cell, or one row per cell and epoch.",
+    help="Of a table: a row per cell, a row per cell and epoch, or a row per run as Weights & "
+    "Biases has them.",
 )
 @columns_options()
 @store_option
 def export(
-    names: tuple[str, ...], output: Path, what: str, asked: dict[str, Any], store: str
+    names: tuple[str, ...], output: Path, what: What, asked: dict[str, Any], store: str
 ) -> None:
-    """Write the results of study NAME as a CSV or Parquet table.
+    """Write the results of study NAME as a CSV or Parquet table, or as a NetCDF cube.
 
     NAME may be a file of results that were trained elsewhere, or several of them.
     """
-    from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
+    from landscape_study.landscapes.reading.exports import write_export
 
     with looked_at(names, store, asked) as (results, name):
-        frame = {"cells": cells_frame, "curves": curves_frame}[what](results, name)
-    write_table(frame, output)
-    click.echo(f"{output}: {len(frame)} rows")
+        click.echo(f"{output}: {write_export(results, name, output, what)}")
 
 
 @click.command()

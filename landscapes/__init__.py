@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from landscape_study.landscapes.landscape_calls import (
         cells,
         compare,
+        cube,
         curves,
         export,
         extend,
@@ -28,6 +29,7 @@ __all__ = [
     "Asked",
     "cells",
     "compare",
+    "cube",
     "curves",
     "export",
     "extend",

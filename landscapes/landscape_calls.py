@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -25,17 +25,18 @@ from landscape_study.landscapes.extending import (
     sides_to_extend,
 )
 from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.reading.cube import cube as whole_cube
+from landscape_study.landscapes.reading.exports import What, write_export
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.file_results import read_results, store_results
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
+from landscape_study.landscapes.reading.foreign.file_results import store_results
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape
-from landscape_study.landscapes.reading.opening import results_of
+from landscape_study.landscapes.reading.opening import read_results, results_of
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
 from landscape_study.study import study_calls
-from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.request import resolved_preset, resumed_study
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study
@@ -45,6 +46,9 @@ from landscape_study.study.spec.study import Study
 from landscape_study.study.store import StoreLike, address, opened
 from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Named = Sequence[str] | str  # a study, or files of results that were trained elsewhere
 
@@ -76,6 +80,18 @@ def cells(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.Da
     """
     with results_of(store, name, asked) as (results, study):
         return cells_frame(results, study)
+
+
+def cube(store: StoreLike, name: Named, *, asked: Asked | None = None) -> xr.Dataset:
+    """Everything of a study as an xarray.Dataset, panel × alpha × lambda × seed × epoch.
+
+    It needs the extra `xarray`; for what it holds see `reading.cube`.
+
+    >>> cube("mine.db", "mine")["test_error"].sizes["lambda"]
+    4
+    """
+    with results_of(store, name, asked) as (results, study):
+        return whole_cube(results, study)
 
 
 def curves(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.DataFrame:
@@ -188,19 +204,24 @@ def export(
     store: StoreLike,
     name: Named,
     path: Path | str,
-    what: Literal["cells", "curves"] = "cells",
+    what: What = "cells",
     *,
     asked: Asked | None = None,
 ) -> Path:
-    """Write the results of a study as a table, .csv or .parquet; return its path.
+    """Write the results of a study into a file; return its path.
+
+    Args:
+        store: the database.
+        name: of the study, or of files.
+        path: of a table, .csv or .parquet; or of a NetCDF cube of everything, .nc.
+        what: of the table: cells, curves, or wandb for a row a run as Weights & Biases has them.
+        asked: which column of a file is what.
 
     >>> export("mine.db", "mine", "cells.csv").name
     'cells.csv'
     """
-    frames = {"cells": cells, "curves": curves}
-    if what not in frames:
-        raise UsageError(f"no table '{what}': choose one of {', '.join(frames)}")
-    write_table(frames[what](store, name, asked=asked), Path(path))
+    with results_of(store, name, asked) as (results, study):
+        write_export(results, study, Path(path), what)
     return Path(path)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from landscape_study.landscapes.reading.study_results import Results
-from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.stored_cells import places_of
 
@@ -119,25 +117,6 @@ def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
     ]
-
-
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV or Parquet, by the path's suffix.
-
-    Raises:
-        UsageError: another suffix.
-        StoreError: the file cannot be written.
-    """
-    if path.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"{path}: ends neither in .csv nor in .parquet: rename it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
-        else:
-            frame.to_parquet(path, index=False)
-    except OSError as e:
-        raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
 
 
 def _columns(columns: tuple[str, ...], study: Study) -> list[str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.file_results import read_results
+from landscape_study.landscapes.reading.foreign.file_results import FileResults
+from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
 from landscape_study.landscapes.reading.foreign.table_files import is_table_file
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import UsageError
@@ -44,3 +47,22 @@ def results_of(
         )
     with opened(store) as there:
         yield there, names[0]
+
+
+def read_results(
+    files: Sequence[str], columns: Asked | None = None, name: str | None = None
+) -> FileResults:
+    """Read files as one study: of other programs, or one cube that this one exported.
+
+    Args:
+        files: their panels are its panels.
+        columns: which column is what, as far as it shall not be guessed.
+        name: of the study; that of the cube, or of the first file, if None.
+
+    Raises:
+        UsageError, SpecError: as `read_foreign` and `read_own_cube`.
+    """
+    own = None
+    if len(files) == 1 and Path(files[0]).suffix == SUFFIX:
+        own = read_own_cube(Path(files[0]), name)
+    return read_foreign(files, columns, name) if own is None else own

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from landscape_study.study.store import Store, sealed_row
 from landscape_study.study.store.claims import set_trials
 from landscape_study.study.store.creation import insert_cells, optuna_study
 from landscape_study.study.store.database import now
-from landscape_study.study.store.results import UNKNOWN_EPOCH, Result, write_results
+from landscape_study.study.store.results import Result, write_results
 from landscape_study.study.store.seals import Place
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import run_table as _run
@@ -50,29 +49,54 @@ class ImportedRun:
     Attributes:
         place: panel, seed, α, λ.
         state: pruned: its value is at least this bad; open: it had not ended.
-        value: of the study's metric, in its unit; NaN where there is none, as where it diverged.
-        diverged: whether it ended without a finite value.
+        value: of the study's metric, in its unit; infinite, on the worse side, where it diverged
+            and has none. It is not looked at where the run failed or is open.
+        diverged_epoch: as of `Result`.
         curves: float32 [E] per metric; none, or all of one length.
     """
 
     place: Place
     state: State
     value: float
-    diverged: bool
+    diverged_epoch: int
     curves: Mapping[str, np.ndarray]
 
     def result(self, metric: Metric) -> Result:
-        """What is stored of it."""
+        """What is stored of it; its numbers as Python's own, as seals are of their texts."""
+        panel, seed, alpha, lambda_ = self.place
         return Result(
-            place=self.place,
+            place=(panel, int(seed), float(alpha), float(lambda_)),
             metric=metric.name,
-            value=metric.sign * math.inf if self.diverged else self.value,
+            value=float(self.value),
             train_loss=None,
             test_loss=None,
-            diverged_epoch=UNKNOWN_EPOCH if self.diverged else 0,
+            diverged_epoch=int(self.diverged_epoch),
             seconds=None,
             curves=dict(self.curves),
         )
+
+
+def imported_runs(
+    cells: Iterable[Mapping[str, Any]], curves: Iterable[Mapping[str, Any]]
+) -> list[ImportedRun]:
+    """Runs from rows as `Store.cells` and `Store.curves` give them."""
+    of: defaultdict[Place, dict[str, np.ndarray]] = defaultdict(dict)
+    for row in curves:
+        of[_place(row)][row["metric"]] = row["values"]
+    return [
+        ImportedRun(
+            place=_place(row),
+            state=row["state"],
+            value=row["value"],
+            diverged_epoch=row["diverged_epoch"],
+            curves=of.get(_place(row), {}),
+        )
+        for row in cells
+    ]
+
+
+def _place(row: Mapping[str, Any]) -> Place:
+    return row["panel"], row["seed"], row["alpha"], row["lambda"]
 
 
 def import_study(
@@ -103,6 +127,26 @@ def import_study(
             added[panel, seed] += len(some)
 
     store.database.write(work)
+
+
+def copy_imported(into: Store, source: Store, study: Study) -> int:
+    """Take over a study that was trained elsewhere; how many cells, 0 where it is there.
+
+    Raises:
+        UsageError: another study of its name is there.
+    """
+    rows = source.cells(study.name)
+    if study.name not in into.names():
+        provenance = (run["provenance"] for run in source.runs(study.name))
+        runs = imported_runs(rows, source.curves(study.name))
+        import_study(into, study, runs, next(provenance, {}))
+        return len(rows)
+    if into.study(study.name) != study or into.cells(study.name) != rows:
+        raise UsageError(
+            f"{into.name}: another study '{study.name}' is there, nothing was taken: import the "
+            "files under another --name"
+        )
+    return 0
 
 
 def _new_study(

@@ -25,6 +25,7 @@ from landscape_study.study.printable import printable
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.store.columns import raw
+from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
@@ -93,6 +94,14 @@ def _are_same(a: Store, b: Store) -> bool:
 
 def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> Merged:
     study, cells = source.read_study(name, lambda c, study: (study, stored_cells(c, study)))
+    if study.is_imported:
+        if any(cell.is_torn for cell in cells):
+            raise StoreError(
+                f"{source.name}: study '{name}' is not whole there, nothing was taken: `landscape "
+                f"check {name}` says what is wrong with it; import its files again"
+            )
+        taken = copy_imported(into, source, study)
+        return Merged(name, taken=taken, there=len(cells) - taken)
     chunks: defaultdict[int, list[StoredCell]] = defaultdict(list)
     for cell in cells:
         chunks[cell.row["chunk_id"]].append(cell)

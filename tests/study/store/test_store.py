@@ -39,7 +39,7 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead, provenance
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.metric import RECORDED
+from landscape_study.study.spec.metric import RECORDED, filled
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import CellMean, Claim, Store
 from landscape_study.study.store.checking import check
@@ -674,6 +674,31 @@ class TestRecord:
             for metric in RECORDED:
                 np.testing.assert_array_equal(read[alpha, metric], curves[metric][k])
         store.close()
+
+    @pytest.mark.parametrize(
+        ("goal", "lost", "best"), [("minimize", math.inf, 0.5), ("maximize", -math.inf, 0.7)]
+    )
+    def test_what_diverged_has_no_invented_loss(
+        self, store: Store, goal: str, lost: float, best: float
+    ):
+        metric = filled({"name": "test_loss", "goal": goal})
+        study = make_study(alphas=(0.1, 0.2, 0.3), lambdas=(0.0,), pairs=("sgd",), epochs=1)
+        study = study.change(metric=metric)
+        run_id = begin(store, study)
+        for losses in ([0.5, 0.7], [np.nan]):
+            claim = store.claim("small", Worker(), run_id)
+            assert claim is not None
+            curve = np.array(losses, np.float32)[:, None]
+            curves = dict.fromkeys(RECORDED, curve)
+            diverged = np.isnan(losses).astype(np.int64)
+            store.record(claim, Outcome(curves, diverged, 1.0, metric=study.metric))
+        values = [cell["value"] for cell in store.cells("small")]
+        assert values == pytest.approx([0.5, 0.7, lost])
+        (progress,) = store.progress("small")
+        assert (progress.diverged, progress.best) == (1, pytest.approx(best))
+        assert list(check(store, ["small"])) == []
+        trials = optuna_study(store, "small/sgd/seed0").trials
+        assert [trial.value for trial in trials] == pytest.approx([0.5, 0.7, lost])
 
     def test_progress_counts_states_and_keeps_the_best(self, store: Store, small_study: Study):
         run_id = begin(store, small_study)
