@@ -97,8 +97,9 @@ def show(name: str, store: str) -> None:
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
 @click.option(
     "--span",
-    type=click.FloatRange(min=0.01, max=100),
-    help="Points of error above the best that the colours cover.  [default: 3]",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How far from the best the colours of heatmaps and the axis of slices reach, in the unit "
+    "of the metric.  [default: 12 times what matters; 3 points of error]",
 )
 @click.option("--cmap", help="Matplotlib colour map; jet is the paper's.")
 @click.option(
@@ -106,7 +107,7 @@ def show(name: str, store: str) -> None:
     type=click.IntRange(min=0),
     help="How many of the best cells to circle, and to look for on the border.  [default: 10]",
 )
-@click.option("--contours", is_flag=True, help="Draw lines of equal error.")
+@click.option("--contours", is_flag=True, help="Draw lines of equal values.")
 @click.option(
     "--reference",
     type=click.Choice(["fig2"]),
@@ -115,14 +116,16 @@ def show(name: str, store: str) -> None:
 @click.option(
     "--kind",
     type=click.Choice(FIGURE_KINDS),
-    help="slices: error against λ, a line for each α; generalization: against decay and training "
-    "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
+    help="slices: the metric against λ, a line for each α; generalization: against decay and "
+    "training loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the "
+    "study says]",
 )
 @click.option(
     "--metric",
     multiple=True,
-    type=click.Choice(list(METRICS)),
-    help="What anytime figures show; may be repeated.  [default: as the study says]",
+    metavar="NAME",
+    help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
+    "repeated.  [default: as the study says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
@@ -150,7 +153,6 @@ def plot(
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
       landscape plot digits-fig4 --metric train_loss --metric test_error
     """  # noqa: D301
-    from landscape_study.landscapes.figures.heatmap_record import CONTOURS
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
@@ -159,7 +161,7 @@ def plot(
     from landscape_study.study.store.database import figures_folder
     from landscape_study.study.store.prior_state import holds
 
-    options["contours"] = CONTOURS if contours else ()
+    options["contours"] = contours or ()
     if name in PRESETS and not holds(store, name):
         own = load_preset(name).figure.kind
         if (kind or own) == "schedule":

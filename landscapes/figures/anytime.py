@@ -1,4 +1,4 @@
-"""Anytime figures: what error the best run of each panel has after so many epochs.
+"""Anytime figures: what the best run of each panel has after so many epochs.
 
     plot_anytime = anytime_record, draw_anytime
 
@@ -52,13 +52,13 @@ def plot_anytime(
     panels: Sequence[PanelData],
     curves: pd.DataFrame,
     *,
-    metrics: Sequence[str] = ("test_error",),
+    metrics: Sequence[str] | None = None,
     columns: int | None = None,
     width: float | str | None = None,
 ) -> Figure:
     """Draw the best cell of each panel by epoch, mean over seeds ± one standard error.
 
-    Of each panel the cell of the lowest final error is taken. Pairs have a colour and a marker;
+    Of each panel the cell of the best final value is taken. Pairs have a colour and a marker;
     runs with restarts are solid, others dashed. Markers are the solutions: the ends of cycles,
     or of a run; faint lines are restarts. The axis shows the solutions and most of the later
     epochs, not all of the first ones.
@@ -66,7 +66,8 @@ def plot_anytime(
     Args:
         panels: of one study (`reading.panels.study_panels`).
         curves: one row per panel, alpha, lambda, seed and epoch (`reading.frames`).
-        metrics: one axes each: test_error, top5_error (percent), train_loss, test_loss.
+        metrics: names, one axes each: test_error, top5_error (percent), train_loss, test_loss, or
+            the panels' own; that alone if None.
         columns: axes in a row; chosen by their number if None.
         width: inches of the figure, or "column" or "page" of a paper; for the screen if None.
 
