@@ -41,6 +41,7 @@ from landscape_study.landscapes.figures.style import (
     line_width,
     log_axis,
     points,
+    value_axis,
 )
 from landscape_study.landscapes.reading.panels import PanelData
 
@@ -106,8 +107,7 @@ def _draw_axes(record: AnytimeAxes, restarts: Sequence[int], ax: Axes) -> None:
         ax.text(0.5, 0.5, "nothing recorded", transform=ax.transAxes, ha="center", color=INK)
     else:
         ax.set_ylim(*record.y_range)
-    if record.log:
-        log_axis(ax.yaxis)
+    (log_axis if record.log else value_axis)(ax.yaxis)
     ax.set_xlim(left=0)
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
@@ -124,10 +124,9 @@ def _draw_line(line: Line, style: dict[str, Any], ax: Axes) -> None:
     if stderr.any():
         low, high = mean - stderr, mean + stderr
         ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0, gid="band")
-    ends = [end for end in line.ends if end <= epochs.size]
     ax.plot(
-        ends,
-        mean[np.array(ends, dtype=int) - 1],
+        [end for end, _ in line.solutions],
+        [value for _, value in line.solutions],
         linestyle="none",
         marker=marker,
         markersize=0.7 * points(TICK),

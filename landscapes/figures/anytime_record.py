@@ -40,6 +40,12 @@ class Line:
     stderr: tuple[float, ...]  # [E] standard error over seeds; 0 for one seed
     ends: tuple[int, ...]  # epochs of the solutions: ends of cycles, or of the run
 
+    @property
+    def solutions(self) -> list[tuple[int, float]]:
+        """Epochs of the solutions that have a value, with their values."""
+        known = dict(zip(self.epochs, self.mean, strict=True))
+        return [(end, known[end]) for end in self.ends if end in known]
+
 
 @dataclass(frozen=True)
 class AnytimeAxes:
@@ -114,7 +120,7 @@ def _metrics(panels: Sequence[PanelData], names: Sequence[str] | None) -> list[M
 def _axes(metric: Metric, found: Sequence[tuple[Best, Run]]) -> AnytimeAxes:
     lines = tuple(_line(best, run, metric) for best, run in found)
     log = is_logarithmic(metric, (value for line in lines for value in line.mean))
-    ends = [line.mean[end - 1] for line in lines for end in line.ends if end <= len(line.mean)]
+    ends = [value for line in lines for _, value in line.solutions]
     seen = seen_range([line.mean for line in lines], ends, log=log, metric=metric)
     return AnytimeAxes(metric.label, log, seen, lines)
 

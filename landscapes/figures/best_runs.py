@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,7 +46,6 @@ class Best:
     def run(self) -> Run:
         """Its solutions: the values at the ends of its cycles, or at its own end."""
         curve, schedule = self.curve(self.data.metric), self.panel.schedule
-        seeds = int(self.data.landscape.n[self.place])
         last = curve.epochs[-1] if curve.epochs else self.panel.epochs or 1
         whole = schedule.ends(last)
         return Run(
@@ -55,23 +53,28 @@ class Best:
             pair=self.panel.pair,
             schedule=schedule.label,
             restarts=schedule.kind == "restarts",
-            seeds=seeds,
-            ends=tuple(
-                End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
-                for end in whole or (schedule.solution(last),)
-            )
-            if curve.epochs
-            else (self._end(last),),
+            seeds=self._seeds,
+            ends=self._ends(curve, whole or (schedule.solution(last),)),
+            epochs=curve.epochs,
             curve=curve.mean,
             cut=not whole,
             units=self.units,
         )
 
-    def _end(self, epoch: int) -> End:
-        """The final value, of which there is no curve."""
-        landscape, stderr = self.data.landscape, float(self.data.landscape.stderr[self.place])
-        known = None if math.isnan(stderr) else stderr
-        return End(epoch, float(landscape.error[self.place]), known)
+    @property
+    def _seeds(self) -> int:
+        return int(self.data.landscape.n[self.place])
+
+    def _ends(self, curve: Curve, epochs: Sequence[int]) -> tuple[End, ...]:
+        """The solutions after these epochs; the final value where there is no curve of them."""
+        known = dict(zip(curve.epochs, zip(curve.mean, curve.stderr, strict=True), strict=True))
+        ends = [(epoch, *known[epoch]) for epoch in epochs if epoch in known]
+        if not ends:
+            field = self.data.landscape
+            ends = [(epochs[-1], float(field.error[self.place]), float(field.stderr[self.place]))]
+        return tuple(
+            End(epoch, value, stderr if self._seeds > 1 else None) for epoch, value, stderr in ends
+        )
 
 
 def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:

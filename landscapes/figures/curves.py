@@ -19,7 +19,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from landscape_study.landscapes.figures.axis_ranges import is_logarithmic
-from landscape_study.landscapes.figures.style import INK, TEXT, TICK, alarm, decimal, ticks
+from landscape_study.landscapes.figures.style import (
+    INK,
+    TEXT,
+    TICK,
+    alarm,
+    decimal,
+    ticks,
+    value_axis,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, TOP5, TOP5_CLASSES, Metric
@@ -244,6 +252,8 @@ def draw_curves(record: CurvesRecord, ax: Axes) -> Axes:
             ax.plot(curve.epochs[-1:], mean[-1:], "X", color=color, markeredgecolor=INK)
     if record.log:
         ax.set_yscale("log")
+    else:
+        value_axis(ax.yaxis)
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -42,6 +42,7 @@ from landscape_study.landscapes.figures.style import (
     line_width,
     log_axis,
     points,
+    value_axis,
 )
 from landscape_study.landscapes.reading.panels import PanelData
 
@@ -200,6 +201,7 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     for ax, limit in zip(axes, limits, strict=True):
         if limit is not None:
             ax.set_ylim(*limit)
+            value_axis(ax.yaxis)
     members = [member for family in record.families for member in family.members]
     finals = [member.final for member in members if member.final is not None]
     ever = any(loss > 0 for member in members for loss in member.loss.mean)

@@ -35,7 +35,7 @@ from landscape_study.landscapes.figures.slices_record import (
     slices_figure_record,
     slices_record,
 )
-from landscape_study.landscapes.figures.style import INK, TICK, points
+from landscape_study.landscapes.figures.style import INK, TICK, points, value_axis
 from landscape_study.landscapes.reading.landscape import Landscape
 
 SHADES = "viridis"  # rises in lightness, in any kind of colour vision
@@ -101,6 +101,7 @@ def plot_slices_figure(
 def draw_slices(record: SlicesRecord, ax: Axes) -> Axes:
     """Draw `record`: per slice, lines with gids line, bars, best, end and above (or below)."""
     ax.set_ylim(*record.y_range)
+    value_axis(ax.yaxis)
     x = [place for place, _ in record.x_ticks]
     step = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
     ax.set_xlim(x[0] - 0.5 * step, x[-1] + 0.5 * step)

@@ -37,7 +37,8 @@ class Run:
     restarts: bool
     seeds: int
     ends: tuple[End, ...]  # ascending in epochs, at least one
-    curve: tuple[float, ...] = ()  # value after every epoch
+    curve: tuple[float, ...] = ()  # value by epoch
+    epochs: tuple[int, ...] = ()  # of the curve; 1, 2, 3, … if empty
     cut: bool = False  # whether the budget ends before the first cycle does
     units: Units = PERCENT
 
@@ -123,7 +124,8 @@ def _leads(run: Run, rival: Run) -> str:
 def _first(run: Run, value: float) -> int | None:
     """The first epoch (from 1) after which a run is as good."""
     goal = run.cost(value)
-    return next((epoch for epoch, one in enumerate(run.curve, 1) if run.cost(one) <= goal), None)
+    known = zip(run.epochs or range(1, len(run.curve) + 1), run.curve, strict=True)
+    return next((epoch for epoch, one in known if run.cost(one) <= goal), None)
 
 
 def _listed(parts: Sequence[str]) -> str:
