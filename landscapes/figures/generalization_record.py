@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from landscape_study.landscapes.figures.axis_ranges import seen_range, with_margins
@@ -77,6 +78,7 @@ class GeneralizationRecord:
     headline: tuple[str, ...]
     columns: int
     width: float | None = None  # inches of the figure
+    log: bool = True  # whether axes of the training loss are logarithmic: none is below 0
 
 
 def generalization_record(
@@ -96,6 +98,7 @@ def generalization_record(
     names = dict.fromkeys(family.lambda_title.partition(" (")[0] for family in families)
     losses = [member.loss.mean for member in members]
     errors = [member.error.mean for member in members]
+    log = not any(value < 0 for loss in losses for value in loss)
     units = joint_units([one.landscape for one in panels])
     seen = _final_range(finals, units)
     worst = [] if seen is None else [seen[units.metric.sign > 0]]
@@ -103,12 +106,15 @@ def generalization_record(
         families=tuple(families),
         error_title=units.metric.label,
         factor_title=" or ".join(names) + " (0 left out)" * left_out,
-        loss_range=seen_range(losses, [final.loss for final in finals], log=True),
+        loss_range=seen_range(
+            losses, [final.loss for final in finals], log=log, metric=TRAIN_LOSS
+        ),
         error_range=seen_range(errors, worst, metric=units.metric),
         final_range=seen,
         headline=generalization_sentences(panels, curves),
         columns=min(columns, AXES),
         width=inches,
+        log=log,
     )
 
 
@@ -213,10 +219,11 @@ def at_equal_loss(
 ) -> Gain | None:
     """Compare a metric of two panels at equal training loss; None where none is common.
 
-    Each seed's values are interpolated over the logarithm of its training losses.
+    Each seed's values are interpolated over the logarithm of its training losses, or over the
+    losses themselves where some are below 0.
 
     Args:
-        one: a row per seed and λ: seed, train_loss (positive), the metric.
+        one: a row per seed and λ: seed, train_loss, the metric.
         other: likewise.
         metric: its column.
     """
@@ -227,26 +234,30 @@ def at_equal_loss(
     high = min((frame["train_loss"].max() for frame in rows), default=0.0)
     if not low < high:
         return None
-    at = np.linspace(math.log(low), math.log(high), STEPS)
-    means = [[_interpolated(frame, at, metric) for frame in frames] for frames in both]
+    scale = np.log if low > 0 else np.asarray
+    at = np.linspace(scale(low), scale(high), STEPS)
+    means = [
+        [_mean_at(at, scale(frame["train_loss"]), frame[metric]) for frame in frames]
+        for frames in both
+    ]
     differences = np.array([second - first for first, second in means])
     count = len(seeds)
     stderr = float(differences.std(ddof=1) / math.sqrt(count)) if count > 1 else None
     return Gain(float(differences.mean()), stderr, (float(low), float(high)))
 
 
-def _interpolated(rows: pd.DataFrame, at: Floats, metric: str) -> float:
-    """Mean of the metric over logarithms of training losses."""
-    rows = rows.sort_values("train_loss")
-    return float(np.interp(at, np.log(rows["train_loss"]), rows[metric]).mean())
+def _mean_at(at: Floats, x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Mean over `at` of y, interpolated over x."""
+    order = np.argsort(x)
+    return float(np.interp(at, np.asarray(x)[order], np.asarray(y)[order]).mean())
 
 
 def _row(one: PanelData) -> pd.DataFrame:
-    """The cells of the family: finished, not diverged, with a loss above 0."""
+    """The cells of the family: finished, not diverged, with a loss that is not 0."""
     cells = one.cells[(one.cells["state"] == "finished") & ~one.cells["diverged"].astype(bool)]
     near = np.isclose(cells["alpha"], _alpha(one)[1], rtol=1e-9, atol=0.0)
     loss = cells.get("train_loss", pd.Series(math.nan, index=cells.index))
-    return cells.assign(train_loss=loss)[near & (loss > 0)]
+    return cells.assign(train_loss=loss)[near & loss.notna() & (loss != 0)]
 
 
 def _alpha(one: PanelData) -> tuple[int, float]:
