@@ -127,14 +127,14 @@ def study_figure(
         span=span,
         cmap=cmap or CMAP,
         top=TOP if top is None else top,
-        contours=_usual_contours(shown) if contours is True else contours or (),
+        contours=usual_contours(shown) if contours is True else contours or (),
         reference=reference,
         relative=own.relative or reference is not None,  # errors of another task
         width=width,
     )
 
 
-def _usual_contours(landscapes: Sequence[Landscape]) -> tuple[float, ...]:
+def usual_contours(landscapes: Sequence[Landscape]) -> tuple[float, ...]:
     """Where lines of equal values are if nobody says: at `CONTOURS` points, in round numbers."""
     size = joint_units(landscapes).size
     return tuple(float(f"{points * size:.1g}") for points in CONTOURS)
