@@ -100,4 +100,5 @@ def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -
     here = Store(into, create=True)
     for merged in merge(here, there, names, accept_source=accept_source):
         study = here.study(merged.study)
-        click.echo(merged_line(merged, command_line("resume", study, here.display_url)))
+        resume = command_line("resume", study, here.display_url)
+        click.echo(merged_line(merged, resume, study.metric))

@@ -21,6 +21,7 @@ from landscape_study.commands.shared_options import (
     store_option,
 )
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
+from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
     from landscape_study.landscapes.reading.exports import What
@@ -107,8 +108,9 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
 @click.option(
     "--span",
-    type=click.FloatRange(min=0.01, max=100),
-    help="Points of error above the best that the colours cover.  [default: 3]",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How far from the best the colours of heatmaps and the axis of slices reach, in the unit "
+    "of the metric.  [default: 12 times what matters; 3 points of error]",
 )
 @click.option("--cmap", help="Matplotlib colour map; jet is the paper's.")
 @click.option(
@@ -116,7 +118,7 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     type=click.IntRange(min=0),
     help="How many of the best cells to circle, and to look for on the border.  [default: 10]",
 )
-@click.option("--contours", is_flag=True, help="Draw lines of equal error.")
+@click.option("--contours", is_flag=True, help="Draw lines of equal values.")
 @click.option(
     "--reference",
     type=click.Choice(["fig2"]),
@@ -125,14 +127,16 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
 @click.option(
     "--kind",
     type=click.Choice(FIGURE_KINDS),
-    help="slices: error against λ, a line for each α; generalization: against decay and training "
-    "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
+    help="slices: the metric against λ, a line for each α; generalization: against decay and "
+    "training loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the "
+    "study says]",
 )
 @click.option(
     "--metric",
     multiple=True,
-    help="What anytime figures show; may be repeated; of a file: the column of the metric.  "
-    "[default: as the study says]",
+    metavar="NAME",
+    help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
+    "repeated; of a file: the column of the metric.  [default: as the study says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
@@ -165,7 +169,6 @@ def plot(
       landscape plot digits-fig4 --metric train_loss --metric test_error
       landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
-    from landscape_study.landscapes.figures.heatmap_record import CONTOURS
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
     from landscape_study.landscapes.reading.foreign.table_files import is_table_file
     from landscape_study.landscapes.reporting.sentences import figure_lines
@@ -174,7 +177,7 @@ def plot(
     from landscape_study.study.store.database import figures_folder
     from landscape_study.study.store.prior_state import holds
 
-    options["contours"] = CONTOURS if contours else ()
+    options["contours"] = contours or ()
     name = names[0]
     if name in PRESETS and not holds(store, name):
         own = load_preset(name).figure.kind

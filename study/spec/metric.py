@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
+
+from landscape_study.study.quantities import format_number
 
 LONGEST_NAME = 32  # characters: databases and frames name columns by it
 
@@ -44,6 +47,39 @@ class Metric:
     def label(self) -> str:
         """On axes and colour bars: "test error (%)"."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def is_percent_error(self) -> bool:
+        """Whether it is an error in percent: never below 0, and the better the nearer to it."""
+        return self.unit == "%" and self.sign > 0
+
+    @property
+    def noun(self) -> str:
+        """In sentences that need no more: "error" of any error in percent, else the title."""
+        return "error" if self.is_percent_error else self.title
+
+    @property
+    def best_word(self) -> str:
+        """What the best value is: the "lowest" or the "highest"."""
+        return "lowest" if self.sign > 0 else "highest"
+
+    def number(self, value: float) -> str:
+        """A value without its unit: "2.31"; in four digits where nobody said what matters."""
+        digits = None if self.matters is None else telling_digits(self.matters)
+        return format_number(value, digits)
+
+    def told(self, value: float) -> str:
+        """A value for people: "2.31 %", "−0.534 nats"."""
+        return f"{self.number(value)} {self.unit}".rstrip()
+
+    def apart(self, distance: float) -> str:
+        """How far two values lie from each other: "0.25 points", "0.012 nats"."""
+        return f"{self.number(distance)} {self.differences}".rstrip()
+
+
+def telling_digits(matters: float) -> int:
+    """Digits after the point that tell what matters: 2 for errors in percent."""
+    return max(0, math.ceil(-math.log10(matters)) + 1)
 
 
 MATTERS = 0.25  # points of percent
