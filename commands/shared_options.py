@@ -27,6 +27,29 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+ROWS = {
+    "where": click.option(
+        "--where",
+        "column_where",
+        metavar="CONDITION",
+        help="Of a file: only rows that fulfil it, as \"state == 'COMPLETE' and epochs >= 10\".",
+    ),
+    "fidelity": click.option(
+        "--fidelity",
+        "column_fidelity",
+        metavar="COLUMN",
+        help="Of a file with several rows a run: the column of epochs, steps or budgets.",
+    ),
+    "keep": click.option(
+        "--keep",
+        "column_keep",
+        type=click.Choice(["last", "best", "each"]),
+        help="Of a file with several rows a run: which row counts; each is a panel.  "
+        "[default: last]",
+    ),
+}
+
+
 def columns_options(command: Command) -> Command:
     """Add the options that say which column of a file is what; hand over `columns`."""
     named = {"alpha": "α", "lambda": "λ", "metric": "the metric", "seed": "the seed"}
@@ -34,8 +57,10 @@ def columns_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def packed(**options: Any) -> None:
-        known = ("alpha", "lambda_", "metric", "seed", "panel", "goal", "matters")
+        known = ("alpha", "lambda_", "metric", "seed", "panel", "goal", "matters", *ROWS)
         columns = {key: options.pop(f"column_{key}") for key in known}
+        if columns["keep"] is None:
+            del columns["keep"]
         command(columns=columns, **options)
 
     ways = {"minimize": "less", "maximize": "more"}
@@ -64,6 +89,7 @@ def columns_options(command: Command) -> Command:
             type=float,
             help="Of a file: the difference of the metric below which you would not care.",
         ),
+        *ROWS.values(),
     ]
     for option in reversed(options):  # the last one added stands first in the help
         packed = option(packed)

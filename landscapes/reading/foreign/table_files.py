@@ -1,172 +1,124 @@
-"""Tables in files: CSV with any separator, JSON, JSON lines; each row with where it stands."""
+"""Files and folders of results: which there are, and how each is opened."""
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import gzip
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TextIO, cast
 
+from landscape_study.landscapes.reading.foreign.arrow_tables import read_parquet
+from landscape_study.landscapes.reading.foreign.cubes import read_cube
+from landscape_study.landscapes.reading.foreign.delimited import read_delimited
+from landscape_study.landscapes.reading.foreign.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.json_records import read_json, read_json_lines
+from landscape_study.landscapes.reading.foreign.optuna_studies import read_optuna
+from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder
 from landscape_study.study.errors import UsageError
-from landscape_study.study.printable import printable
 
-SEPARATORS = ",;\t|"
-SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
-DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-
-Value = str | float | int | bool | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of a file: what stands in each column, and where."""
-
-    name: str  # of the file, without its suffix
-    columns: tuple[str, ...]
-    rows: tuple[dict[str, Value], ...]
-    places: tuple[str, ...]  # of the rows: "sweep.csv, line 3"
-
-    def values(self, column: str) -> list[Value]:
-        """What stands in a column."""
-        return [row.get(column) for row in self.rows]
+SEPARATED = (".csv", ".tsv", ".txt", ".dat")
+JSON, LINES = (".json",), (".jsonl", ".ndjson")
+PARQUET, CUBES = (".parquet", ".pq"), (".nc", ".nc4", ".netcdf", ".h5netcdf")
+DATABASES = (".db", ".sqlite", ".sqlite3")
+TEXTS = (*SEPARATED, *JSON, *LINES)
+SUFFIXES = (*TEXTS, *PARQUET, *CUBES, *DATABASES)
+PACKED = ".gz"  # after the suffix of a text
+LARGE = 64 * 1024**2  # bytes of a file of which only what may matter is kept
 
 
 def is_table_file(name: str) -> bool:
-    """Whether a name means a file, there or not, and no study."""
-    return Path(name).suffix.lower() in SUFFIXES
+    """Whether a name means a file or folder of results, there or not, and no study.
+
+    It does if it ends like such a file, is the URL of a database, holds a separator of folders,
+    or is a folder that is there.
+    """
+    ends = suffix(Path(name)) in SUFFIXES
+    return ends or "/" in name or os.sep in name or Path(name).is_dir()
 
 
-def read_table(path: Path) -> Table:
-    """Read the rows of a file.
+def suffix(path: Path) -> str:
+    """How a file's name ends, in small letters; without the end of a packed one."""
+    lower = path.with_name(path.name.lower()) if path.name else path
+    return Path(lower.stem).suffix if lower.suffix == PACKED else lower.suffix
+
+
+def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = False) -> Table:
+    """Read the rows of a file, or of the studies in an Optuna database.
+
+    Args:
+        path: of the file, or the URL of a database.
+        needed: columns that are kept of a large file in any case.
+        single: whether a JSON file may be one record, that of one run.
 
     Raises:
-        UsageError: it cannot be read, has no rows, or rows of another length than its header.
+        UsageError: it cannot be read, is no such file, has no rows, or changes meanwhile.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if "://" in str(path):
+        return read_optuna(str(path))
+    path = Path(path)
+    ending = suffix(path)
+    if ending not in SUFFIXES:
         raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
+    with _unchanged(path) as size:
+        builder = TableBuilder(f"{path}, line", lean=size > LARGE, needed=needed)
+        if ending in DATABASES:
+            return read_optuna(str(path))
+        if ending in PARQUET:
+            return read_parquet(path, builder)
+        if ending in CUBES:
+            return read_cube(path, builder)
+        return _read_text(path, ending, builder, single)
+
+
+def _read_text(path: Path, ending: str, builder: TableBuilder, single: bool) -> Table:
     try:
-        text = path.read_text("utf-8-sig")
-    except OSError as e:
-        raise UsageError(f"{path}: cannot be read ({e.strerror}): name a file with results") from e
+        with _opened(path) as file:
+            if ending in SEPARATED:
+                return read_delimited(path, file, builder)
+            if ending in LINES:
+                return read_json_lines(path, file, builder)
+            return read_json(path, file, builder, single=single)
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: no text in UTF-8 ({e.reason}): save it as such") from e
-    is_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
-    found = list(_json(path, text) if is_json else _separated(path, text))
-    if not found:
-        raise UsageError(f"{path}: holds no row: name a file with results")
-    columns = dict.fromkeys(key for _, row in found for key in row)
-    places, rows = zip(*found, strict=True)
-    return Table(path.stem, tuple(columns), rows, tuple(f"{path}, {place}" for place in places))
+    except (OSError, EOFError) as e:  # what is no gzip is an OSError
+        raise _unreadable(path, e) from e
 
 
-def number(value: Value) -> float | None:
-    """A value as a number; None where nothing stands.
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets save "Unicode text"
+    opener = cast("Callable[..., TextIO]", gzip.open if path.suffix.lower() == PACKED else open)
+    return opener(path, "rt", encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[int]:
+    """The size of a regular file, in bytes, that is the same afterwards.
 
     Raises:
-        ValueError: it is none.
+        UsageError: it is no regular file, or it changed meanwhile.
     """
-    if value is None or isinstance(value, bool):
-        if value is None:
-            return None
-        raise ValueError(f"{value} is no number")
-    if isinstance(value, str):
-        value = value.strip()
-        if not value:
-            return None
-        if DECIMAL_COMMA.fullmatch(value):
-            value = value.replace(",", ".")
-        if "_" in value:  # Python takes them, nobody means them
-            raise ValueError(f"{printable(value)!r} is no number")
-    return float(value)
-
-
-def _separated(path: Path, text: str) -> Iterator[tuple[str, dict[str, Value]]]:
-    """The rows of a text with separators, after its header."""
-    first = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=first.count)
-    lines = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
-    header: list[str] = []
-    try:
-        for fields in lines:
-            if not any(field.strip() for field in fields):
-                continue
-            if not header:
-                header = _header(path, fields)
-            elif len(fields) != len(header):
-                raise UsageError(
-                    f"{path}, line {lines.line_num}: {len(fields)} fields where the header has "
-                    f"{len(header)}: mend that line, or quote what holds a separator"
-                )
-            else:
-                yield f"line {lines.line_num}", dict(zip(header, fields, strict=True))
-    except csv.Error as e:
-        raise UsageError(f"{path}, line {lines.line_num}: {e}: mend that line") from e
-
-
-def _header(path: Path, fields: list[str]) -> list[str]:
-    names = [printable(name.strip()) or f"column {i + 1}" for i, name in enumerate(fields)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(
-                f"{path}: {names.count(name)} columns are called '{name}': rename them"
-            )
-    return names
-
-
-def _json(path: Path, text: str) -> Iterator[tuple[str, dict[str, Value]]]:
-    """The records of a JSON file, or of one with a record a line."""
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        yield from _json_lines(path, text)
-        return
-    except RecursionError as e:
-        raise UsageError(f"{path}: is nested too deeply to be a table") from e
-    shared, records = _records(path, whole)
-    for i, record in enumerate(records, start=1):
-        yield f"record {i}", shared | _flat(path, f"record {i}", record)
-
-
-def _json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, Value]]]:
-    for i, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as e:
-                raise UsageError(f"{path}, line {i}: no JSON: mend that line") from e
-            yield f"line {i}", _flat(path, f"line {i}", record)
-
-
-def _records(path: Path, whole: Any) -> tuple[dict[str, Value], list[Any]]:
-    """What all records share, and the records: the one list of a table, or the list itself."""
-    if isinstance(whole, list):
-        return {}, whole
-    lists = [key for key, value in whole.items() if _is_list_of_records(value)]
-    if len(lists) != 1:
+    before = _state(path)
+    if not stat.S_ISREG(before.st_mode):  # a pipe would be waited for
+        raise UsageError(f"{path}: no regular file: name a file with results")
+    yield before.st_size
+    after = _state(path)
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise UsageError(
-            f"{path}: {len(lists)} lists of records, expected one: give a list of records, or one "
-            "beside what they share"
+            f"{path}: changed while it was read: wait until it is written, or copy it"
         )
-    shared = {key: value for key, value in whole.items() if key != lists[0]}
-    return _flat(path, "what stands beside its records", shared), whole[lists[0]]
 
 
-def _is_list_of_records(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as e:
+        raise _unreadable(path, e) from e
 
 
-def _flat(path: Path, place: str, record: Any, prefix: str = "") -> dict[str, Value]:
-    """A record without nesting: `{"optim": {"lr": 1}}` has the column optim.lr."""
-    if not isinstance(record, dict):
-        raise UsageError(f'{path}, {place}: is no record, as in {{"lr": 0.1, …}}: mend it')
-    flat: dict[str, Value] = {}
-    for key, value in record.items():
-        name = prefix + printable(str(key))
-        if isinstance(value, dict):
-            flat |= _flat(path, place, value, f"{name}.")
-        else:
-            flat[name] = json.dumps(value) if isinstance(value, list) else value
-    return flat
+def _unreadable(path: Path, e: Exception) -> UsageError:
+    cause = getattr(e, "strerror", None) or str(e)
+    return UsageError(f"{path}: cannot be read ({cause}): name a file with results")

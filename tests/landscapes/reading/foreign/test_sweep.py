@@ -17,8 +17,9 @@ from click.testing import CliRunner
 import landscape_study as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.foreign_table import number
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file, number
+from landscape_study.landscapes.reading.foreign.table_files import is_table_file
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
 
