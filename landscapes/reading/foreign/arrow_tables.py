@@ -33,7 +33,7 @@ def read_parquet(path: Path, builder: TableBuilder) -> Table:
                 first += len(batch)
     except (pa.ArrowException, OSError) as e:
         raise UsageError(f"{path}: no Parquet file ({first_line(e)}): export it again") from e
-    return builder.table(path.stem, str(path))
+    return builder.table(path)
 
 
 def _add(builder: TableBuilder, columns: dict[str, list[Any]], lines: list[int]) -> None:

@@ -52,6 +52,9 @@ RUNS = (
     *("run_id", "trial_id", "run", "trial", "run_name", "trial_name", "name", "id", "uid"),
     *("config_id", "file", "experiment_id"),
 )
+TIMES = {"date", "datetime", "time", "timestamp", "created", "updated", "duration", "runtime"}
+INTERNAL = {"system"}  # of Optuna
+DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
 GREEK = {"α": "alpha", "λ": "lambda", "η": "eta"}
@@ -101,3 +104,9 @@ def may_matter(column: str) -> bool:
         or bool(words(column) & SEEDS)
         or any(is_called(column, names) for names in named)
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in a message."""
+    shown = [f"'{name}'" for name in names]
+    return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -12,31 +11,29 @@ import numpy as np
 from landscape_study.landscapes.reading.foreign.column_names import (
     ALPHA,
     DIVERGED,
-    EITHER,
+    DONE,
     EPOCHS,
-    EXTREMES,
-    KEYS,
+    INTERNAL,
     LAMBDA,
-    LESS,
-    MORE,
     PANELS,
     RUNS,
     SEEDS,
-    SPLITS,
     STATES,
     STUDIES,
-    TRAINING,
+    TIMES,
     is_called,
     is_metric_name,
     is_setting_name,
+    listed,
     plain,
     words,
 )
 from landscape_study.landscapes.reading.foreign.foreign_table import Floats, Table
+from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
 from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
 from landscape_study.landscapes.reading.foreign.run_states import is_state
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, Metric
+from landscape_study.study.spec.metric import Metric
 
 MOST_PANELS = 12
 MOST_SETTINGS = 64  # different values of a setting
@@ -129,7 +126,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         table, LAMBDA, taken, "λ, the weight decay", "--lambda", lambda x: x >= 0
     )
     taken.append(lambda_)
-    value = asked.metric or _value(table, taken)
+    value = asked.metric or value_column(table, taken)
     seed = asked.seed or _first(table, lambda name: bool(SEEDS & words(name)), taken)
     panels = (asked.panel,) if asked.panel else _panels(table, taken)
     known = {alpha, lambda_, value, seed, *panels}
@@ -142,7 +139,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         alpha=alpha,
         lambda_=lambda_,
         value=value,
-        metric=_metric(table, value, asked),
+        metric=metric_of(table, value, asked.goal, asked.matters),
         seed=seed,
         panels=panels,
         state=state,
@@ -166,10 +163,12 @@ def _one(
     """The one column whose name and values fit."""
     for names in tiers:
         named = [name for name in table.columns if name not in taken and is_called(name, names)]
-        found = _different(table, [name for name in named if _fits(table, name, fits)])
+        fitting = [name for name in named if _fits(table, name, fits)]
+        settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
+        found = table.without_copies(settings or fitting)
         if len(found) > 1:
             raise UsageError(
-                f"{table.name}: {_listed(found)} could each be {what}: say which with "
+                f"{table.name}: {listed(found)} could each be {what}: say which with "
                 f"{option} COLUMN"
             )
         if found:
@@ -182,7 +181,7 @@ def _one(
         )
     raise UsageError(
         f"{table.name}: no column looks like {what}: name it with {option} COLUMN, one of "
-        f"{_listed(table.columns)}"
+        f"{listed(table.columns)}"
     )
 
 
@@ -195,69 +194,6 @@ def _constant(
             values = table.columns[name].distinct()
             if len(values) == 1:
                 yield name, values[0]
-
-
-def _different(table: Table, names: list[str]) -> list[str]:
-    """Columns without those that say the same again; settings rather than what was logged."""
-    settings = [name for name in names if is_setting_name(name)]
-    kept: list[str] = []
-    for name in settings or names:
-        same = (
-            np.array_equal(
-                table.columns[name].numbers, table.columns[other].numbers, equal_nan=True
-            )
-            for other in kept
-        )
-        if not any(same):
-            kept.append(name)
-    return kept
-
-
-def _value(table: Table, taken: Sequence[str]) -> str:
-    """The column of the metric: of held-out data rather than any, a result, not an extreme."""
-    if {"number", "value", "state"} <= table.columns.keys():  # as Optuna exports its trials
-        return "value"
-    ranked: dict[tuple[bool, int], list[str]] = {}
-    for name in table.columns:
-        found = words(name)
-        fits = name not in taken and is_metric_name(name) and not is_setting_name(name)
-        if fits and table.columns[name].is_numeric:
-            split = next((i for i, split in enumerate(SPLITS) if split & found), len(SPLITS))
-            if found & TRAINING:
-                split = len(SPLITS) + 1
-            ranked.setdefault((bool(found & EXTREMES), split), []).append(name)
-    if not ranked:
-        raise UsageError(
-            f"{table.name}: no column looks like a metric: name it with --metric COLUMN, one of "
-            f"{_listed(table.columns)}"
-        )
-    best = _different(table, ranked[min(ranked)])
-    if len(best) > 1:
-        raise UsageError(
-            f"{table.name}: {_listed(best)} could each be the metric: say which with --metric "
-            "COLUMN"
-        )
-    return best[0]
-
-
-def _metric(table: Table, column: str, asked: Asked) -> Metric:
-    """What is measured: its direction by its name, or as the user says; its unit if it says %."""
-    key = next((name for name in table.columns if plain(name) in KEYS), None)
-    named = table.columns[key].distinct() if key else []
-    title = named[0] if len(named) == 1 and words(column) & EITHER else column
-    found = words(title)
-    guessed: Literal["minimize", "maximize"] | None = (
-        "minimize" if found & LESS else "maximize" if found & MORE else None
-    )
-    goal = asked.goal or table.goal or guessed
-    if goal is None:
-        raise UsageError(
-            f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
-        )
-    unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
-    matters = asked.matters or (MATTERS if unit else None)
-    title = re.sub(r"\s*\(%\)", "", title)
-    return Metric(column, title, unit=unit, goal=goal, matters=matters)
 
 
 def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
@@ -310,7 +246,11 @@ def _first(table: Table, fits: Callable[[str], bool], taken: Sequence[str]) -> s
 
 def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
     """Whether a column varies, but little: an id, a time or a result differs in each row."""
-    if is_metric_name(name) or plain(name) in (*EPOCHS, *RUNS):
+    if (
+        is_metric_name(name)
+        or plain(name) in (*EPOCHS, *RUNS, *DONE)
+        or words(name) & (TIMES | INTERNAL)
+    ):
         return False
     most = min(max(2, table.size // 4), MOST_SETTINGS)
     column = table.columns[name]
@@ -326,8 +266,3 @@ def _fits(table: Table, name: str, fits: Callable[[Floats], np.ndarray]) -> bool
     column = table.columns[name]
     values = column.numbers[column.is_number]
     return column.is_numeric and len(np.unique(values)) > 1 and fits(values).mean() > 0.5
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = [f"'{name}'" for name in names]
-    return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")

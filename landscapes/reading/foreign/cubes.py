@@ -41,7 +41,7 @@ def read_cube(path: Path, builder: TableBuilder) -> Table:
         ) from e
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as e:
         raise UsageError(f"{path}: no NetCDF file ({first_line(e)}): export it again") from e
-    return builder.table(path.stem, str(path))
+    return builder.table(path)
 
 
 def _add(cube: Any, path: Path, builder: TableBuilder) -> None:

@@ -37,7 +37,7 @@ def read_delimited(path: Path, file: TextIO, builder: TableBuilder) -> Table:
     except csv.Error as e:
         line = lines.line_num + skipped
         raise UsageError(f"{path}, line {line}: {e}: mend that line") from e
-    return builder.table(path.stem, str(path))
+    return builder.table(path)
 
 
 def _beginning(path: Path, file: TextIO) -> tuple[str, int, str]:

@@ -19,6 +19,7 @@ from landscape_study.study.printable import printable
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Goal: TypeAlias = Literal["minimize", "maximize"]
 Value: TypeAlias = str | float | int | bool | None
 
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
@@ -151,7 +152,7 @@ class Table:
     path: str  # for messages
     columns: dict[str, Column]
     places: Places
-    goal: Literal["minimize", "maximize"] | None = None  # of its metric, where the file says so
+    goal: Goal | None = None  # of its metric, where the file says so
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
 
     @property
@@ -168,6 +169,16 @@ class Table:
             steps = steps[steps["row"].isin(rows)]
             steps = steps.assign(row=steps["row"].map(new))
         return replace(self, columns=columns, places=self.places.take(rows), steps=steps)
+
+    def without_copies(self, names: Iterable[str]) -> list[str]:
+        """Columns without those that hold the same numbers as another."""
+        kept: list[str] = []
+        for name in names:
+            own = self.columns[name].numbers
+            others = (self.columns[other].numbers for other in kept)
+            if not any(np.array_equal(own, one, equal_nan=True) for one in others):
+                kept.append(name)
+        return kept
 
     def keys(self, names: Iterable[str]) -> Ints:
         """A whole number for each row, [N]: the same where all these columns are the same."""
@@ -196,18 +207,22 @@ def number(value: Value) -> float | None:
     """
     if isinstance(value, bool):
         raise ValueError(f"{value} is no number")
-    if isinstance(value, str):
-        value = value.strip()
-        if value.lower() in NOTHING:
-            return None
-        if DECIMAL_COMMA.fullmatch(value):
-            value = value.replace(",", ".")
-        if "_" in value:  # Python takes them, nobody means them
-            raise ValueError(f"{printable(value)!r} is no number")
+    if value is None:
+        return None
     try:
-        return None if value is None else float(value)
+        read = float(value)
     except OverflowError as e:  # a whole number of hundreds of digits
         raise ValueError(f"{str(value)[:20]}… is no number") from e
+    except ValueError:
+        text = str(value).strip()
+        if text.lower() in NOTHING:
+            return None
+        if not DECIMAL_COMMA.fullmatch(text):
+            raise
+        return float(text.replace(",", "."))
+    if isinstance(value, str) and "_" in value:  # Python takes them, nobody means them
+        raise ValueError(f"{printable(value)!r} is no number")
+    return read
 
 
 def _text(value: float) -> str:

@@ -41,7 +41,7 @@ def read_json(path: Path, file: TextIO, builder: TableBuilder, *, single: bool =
     else:
         builder.source = f"{path}, record"
         builder.add_records(_whole(path, whole, single))
-    return builder.table(path.stem, str(path))
+    return builder.table(path)
 
 
 def read_json_lines(path: Path, file: TextIO, builder: TableBuilder) -> Table:
@@ -51,7 +51,7 @@ def read_json_lines(path: Path, file: TextIO, builder: TableBuilder) -> Table:
         UsageError: a line holds something else.
     """
     builder.add_records(_lines(path, file))
-    return builder.table(path.stem, str(path))
+    return builder.table(path)
 
 
 def _lines(path: Path, lines: Iterable[str]) -> Iterator[Row]:
@@ -122,6 +122,9 @@ def _rows(path: Path, place: str, record: Any) -> Iterator[dict[str, Value]]:
     """The rows of a record: one, or one an epoch where it holds curves."""
     if not isinstance(record, dict):
         raise UsageError(f'{path}, {place}: is no record, as in {{"lr": 0.1, …}}: mend it')
+    if not any(type(value) in (dict, list) for value in record.values()):
+        yield flat(record)
+        return
     history = [key for key, value in record.items() if _is_list_of_records(value)]
     if len(history) == 1:
         shared = flat({key: value for key, value in record.items() if key != history[0]})

@@ -40,7 +40,7 @@ def read_mlflow_run(folder: Path) -> Table:
     builder = TableBuilder(f"{folder}, step")
     rows = steps or {0: {}}
     builder.add_records((step, shared | {"step": step} | rows[step]) for step in sorted(rows))
-    return builder.table(folder.name, str(folder))
+    return builder.table(folder)
 
 
 def _status(meta: Path) -> str:

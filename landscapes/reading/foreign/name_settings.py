@@ -11,7 +11,7 @@ from landscape_study.landscapes.reading.foreign.foreign_table import Value
 OPTIMIZER_NAMES = {
     *("adam", "adamw", "sgd", "sgdw", "nadam", "radam", "rmsprop", "adagrad", "adadelta"),
     *("adamax", "adafactor", "lion", "muon", "lamb", "lars", "sophia", "shampoo", "soap"),
-    *("momentum", "nesterov", "schedulefree"),
+    "schedulefree",
 }
 KNOWN = {  # keys that stand in names without a sign before their number
     *(name for tier in (*ALPHA, *LAMBDA) for name in tier),
@@ -22,7 +22,7 @@ KNOWN = {  # keys that stand in names without a sign before their number
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|\d+p\d+|nan|inf"
 END = r"(?=$|[^A-Za-z0-9.]|\.(?!\d))"
 SETTING = re.compile(
-    rf"(?P<key>[A-Za-z](?:[A-Za-z0-9_.]*[A-Za-z_])?|beta[12])(?P<sign>[=:~_\-]?)"
+    rf"(?P<key>(?:[A-Za-z]+[_.])*(?:l2(?:[_.][A-Za-z]+)?|beta[12]|[A-Za-z]+))(?P<sign>[=:~_\-]?)"
     rf"(?P<number>{NUMBER}){END}"
 )
 NAMED = re.compile(r"(?P<key>[A-Za-z][A-Za-z0-9_.]*)=(?P<word>[A-Za-z][A-Za-z0-9]*)")
@@ -45,12 +45,13 @@ def settings_in(parts: Iterable[str]) -> dict[str, Value]:
 
 def _in_part(part: str) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for word in re.findall(r"[A-Za-z]+", part):
-        if word.lower() in OPTIMIZER_NAMES - {"momentum", "nesterov"}:
-            found["optimizer"] = word
-            break
+    words = re.findall(r"[A-Za-z]+", part)
+    optimizer = next((word for word in words if word.lower() in OPTIMIZER_NAMES), None)
+    if optimizer is not None:
+        found["optimizer"] = optimizer
     for match in NAMED.finditer(part):
-        found[_key(match["key"], "=")] = match["word"]
+        if match["word"] != optimizer:
+            found[_key(match["key"], "=")] = match["word"]
     for match in SETTING.finditer(part):
         number = re.sub(r"(\d)p(\d)", r"\1.\2", match["number"])
         found[_key(match["key"], match["sign"])] = number
@@ -60,9 +61,10 @@ def _in_part(part: str) -> dict[str, Value]:
 def _key(text: str, sign: str) -> str:
     """The key at the end of the words before a number: the longest that is known.
 
-    Of others all of it before a "=", else the last word.
+    Of others all of it before a "=", else the last word. `s` is the seed.
     """
     pieces = re.split(r"([_.])", text.strip("_."))
     ends = ["".join(pieces[i:]) for i in range(0, len(pieces), 2)]
     known = (end for end in ends if end.lower().replace(".", "_") in KNOWN)
-    return next(known, ends[0] if sign in "=:" and sign else ends[-1])
+    found = next(known, ends[0] if sign and sign in "=:" else ends[-1])
+    return "seed" if found == "s" else found

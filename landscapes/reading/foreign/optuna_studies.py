@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from typing import Literal, cast
+from typing import cast
 
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.foreign_table import Goal, Table, Value
 from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder, flat
 from landscape_study.study.store.foreign_trials import (
     ForeignStudy,
@@ -28,8 +27,8 @@ def read_optuna(store: str) -> Table:
     builder = TableBuilder(f"{name}, trial")
     trials = [(study, trial) for study in studies for trial in study.trials]
     builder.add_records((trial.number, _row(study, trial)) for study, trial in trials)
-    table = builder.table(PurePath(name).stem or "trials", name)
-    goal = cast('Literal["minimize", "maximize"]', goals.pop()) if len(goals) == 1 else None
+    table = builder.table(name)
+    goal = cast("Goal", goals.pop()) if len(goals) == 1 else None
     steps = [
         (row, step, value)
         for row, (_, trial) in enumerate(trials)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from landscape_study.study.spec.grid import Axis, Grid, unrounded
+from landscape_study.study.spec.grid import ROUNDING, Axis, Grid, unrounded
 
 MOST_VALUES = 512  # of an axis
 STEPS = 256  # equal ones of log, to which more values are moved
@@ -15,8 +15,7 @@ STEPS = 256  # equal ones of log, to which more values are moved
 
 def without_rounding(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows, with one value each for α and λ that differ by rounding only."""
-    axes = {axis: rows[axis].map(unrounded(rows[axis])) for axis in ("alpha", "lambda")}
-    return rows.assign(**axes)
+    return rows.assign(**{axis: _unrounded(rows[axis]) for axis in ("alpha", "lambda")})
 
 
 def on_steps(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -42,6 +41,14 @@ def grid_of(rows: pd.DataFrame) -> Grid:
     return Grid(
         alpha=_axis(sorted(set(rows["alpha"]))), lambda_=_axis(sorted(set(rows["lambda"])))
     )
+
+
+def _unrounded(values: pd.Series) -> pd.Series:
+    """As `unrounded`, which need not look at values that lie far from all others."""
+    found = np.unique(values)
+    near = np.isclose(found[1:], found[:-1], rtol=2 * ROUNDING, atol=0.0)
+    some = found[np.append(near, False) | np.insert(near, 0, False)]
+    return values.replace(unrounded(some.tolist())) if len(some) else values
 
 
 def _stepped(values: pd.Series) -> pd.Series:

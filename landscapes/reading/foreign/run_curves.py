@@ -154,5 +154,5 @@ def _steps(table: Table, columns: Columns, runs: Ints, order: Ints) -> pd.DataFr
     for name, column in table.columns.items():
         if name == columns.value or (is_metric_name(name) and column.is_numeric):
             steps[name] = column.numbers[order]
-    frame = pd.DataFrame(steps).sort_values(["row", "epoch"], ignore_index=True)
-    return frame.dropna(subset=["epoch"])
+    # Of an epoch there may be several rows, each with another metric.
+    return pd.DataFrame(steps).groupby(["row", "epoch"], as_index=False).first()

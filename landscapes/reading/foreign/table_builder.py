@@ -6,6 +6,7 @@ import ast
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from landscape_study.landscapes.reading.foreign.foreign_table import Column, Pla
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
+PLAIN = (str, float, int, bool, type(None))
 BLOCK = 10_000  # rows that are held as they were read
 FEW = 64  # different values of a setting, in a block
 MOST_COLUMNS = 20_000
@@ -82,7 +84,7 @@ class TableBuilder:
         kept = self.kept
         return kept is None or any(k == name or k.startswith(f"{name}.") for k in kept)
 
-    def table(self, name: str, path: str) -> Table:
+    def table(self, path: Path | str) -> Table:
         """All that was taken.
 
         Raises:
@@ -96,7 +98,8 @@ class TableBuilder:
             for key in names
         }
         line = np.concatenate(self.lines)
-        return Table(name, path, columns, Places((self.source,), np.zeros_like(line), line))
+        places = Places((self.source,), np.zeros_like(line), line)
+        return Table(Path(str(path).removesuffix(".gz")).stem, str(path), columns, places)
 
 
 def flat(record: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict[str, Value]:
@@ -107,6 +110,9 @@ def flat(record: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict[st
     flattened: dict[str, Value] = {}
     for key, value in record.items():
         name = prefix + printable(str(key))
+        if type(value) in PLAIN:
+            flattened[name] = value
+            continue
         if isinstance(value, dict) and "value" in value and value.keys() <= {"value", "desc"}:
             value = value["value"]
         if isinstance(value, dict) and depth < DEEPEST:
