@@ -96,6 +96,11 @@ def is_metric_name(column: str) -> bool:
     return bool(words(column) & (LESS | MORE | EITHER))
 
 
+def is_run_name(column: str) -> bool:
+    """Whether a column could name the run of a row."""
+    return plain(column) in RUNS
+
+
 def may_matter(column: str) -> bool:
     """Whether a column could be something by its name."""
     named = (*ALPHA, *LAMBDA, PANELS, STUDIES, STATES, EPOCHS, RUNS, KEYS, DIVERGED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -81,9 +82,7 @@ def _header(path: Path, lines: Iterator[list[str]]) -> list[str]:
     if fields:
         fields[0] = fields[0].removeprefix("#")  # as NumPy writes it
     names = [printable(name.strip()) or f"column {i + 1}" for i, name in enumerate(fields)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(
-                f"{path}: {names.count(name)} columns are called '{name}': rename them"
-            )
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{path}: {times} columns are called '{name}': rename them")
     return names

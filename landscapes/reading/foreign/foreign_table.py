@@ -33,7 +33,7 @@ class Column:
     """What stands in a column: numbers, texts, or nothing."""
 
     numbers: Floats  # [N]; NaN where none stands
-    codes: Ints  # [N] index of the text; NUMBER, EMPTY
+    codes: npt.NDArray[np.int32]  # [N] index of the text; NUMBER, EMPTY
     texts: tuple[str, ...]
 
     @classmethod
@@ -45,7 +45,7 @@ class Column:
             for one in values
         ]
         texts: dict[str, int] = {}
-        numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER)
+        numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
         for i, value in enumerate(index):
             try:
                 read = number(value)
@@ -62,7 +62,7 @@ class Column:
     @classmethod
     def blank(cls, size: int) -> Column:
         """A column in which nothing stands."""
-        return cls(np.full(size, np.nan), np.full(size, EMPTY), ())
+        return cls(np.full(size, np.nan), np.full(size, EMPTY, np.int32), ())
 
     @classmethod
     def joined(cls, parts: Sequence[Column]) -> Column:
@@ -70,7 +70,8 @@ class Column:
         texts: dict[str, int] = {}
         codes = []
         for part in parts:
-            new = np.array([texts.setdefault(one, len(texts)) for one in part.texts] + [EMPTY])
+            index = [texts.setdefault(one, len(texts)) for one in part.texts]
+            new = np.array([*index, EMPTY], dtype=np.int32)
             codes.append(np.where(part.codes >= 0, new[np.maximum(part.codes, -1)], part.codes))
         return cls(
             np.concatenate([one.numbers for one in parts]), np.concatenate(codes), (*texts,)
@@ -111,13 +112,15 @@ class Column:
         """How many different values stand there; nothing counts as one."""
         return len(np.unique(self.keys()))
 
-    def as_texts(self) -> list[str]:
+    def as_texts(self) -> npt.NDArray[np.object_]:
         """Every value as a text, [N]; "" where nothing stands."""
-        texts = [*self.texts, ""]
-        return [
+        _, first, place = np.unique(self.keys(), return_index=True, return_inverse=True)
+        some, texts = self.take(first), [*self.texts, ""]
+        found = [
             _text(value) if code == NUMBER else texts[max(code, -1)]
-            for value, code in zip(self.numbers.tolist(), self.codes.tolist(), strict=True)
+            for value, code in zip(some.numbers.tolist(), some.codes.tolist(), strict=True)
         ]
+        return np.array(found, dtype=object)[place]
 
 
 @dataclass(frozen=True, eq=False)

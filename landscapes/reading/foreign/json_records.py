@@ -33,9 +33,9 @@ def read_json(path: Path, file: TextIO, builder: TableBuilder, *, single: bool =
         raise UsageError(f"{path}: too large to be read whole: write a record a line, as .jsonl")
     try:
         whole = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as e:
-        if isinstance(e, RecursionError):
-            raise UsageError(f"{path}: is nested too deeply to be a table") from e
+    except RecursionError as e:
+        raise UsageError(f"{path}: is nested too deeply to be a table") from e
+    except ValueError:
         builder.source = f"{path}, line"
         builder.add_records(_lines(path, text.splitlines()))
     else:

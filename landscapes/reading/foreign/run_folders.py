@@ -47,6 +47,7 @@ class RunFiles:
     """The files of a run."""
 
     name: str  # within the folder
+    at: Path  # its folder
     settings: dict[str, Value]
     results: Path | None
     place: Path  # what is named where there are no results
@@ -73,21 +74,19 @@ def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
 
 
 def _tables(folder: Path, needed: list[str]) -> Iterator[Table]:
-    loose: list[Path] = []  # files of folders without settings
-    below: tuple[Path, ...] = ()  # of the run that was met last
-    for at, names in _folders(folder):
-        if below and below[0] in (at, *at.parents):
-            continue
-        if is_mlflow_run(at):
-            below = (at,)
-            yield _with(read_mlflow_run(at), {RUN: str(at.relative_to(folder))})
-            continue
-        settings = _settings_file(at, names)
-        if settings is not None and at != folder:
-            below = (at,)
-            yield _read(_run_with_settings(folder, at, settings, names), needed)
-        else:
-            loose += [at / name for name in names if _is_result(name)]
+    """The rows of each run; of files without settings only where there are no others."""
+    there = list(_folders(folder))
+    mlflow = [at for at, _ in there if is_mlflow_run(at)]
+    runs = [run for at, names in there for run in _run_in(folder, at, names)]
+    above = {at for run in runs for at in run.at.parents}
+    runs = [run for run in runs if run.results or run.at not in above]  # not of a group of runs
+    for at in mlflow:
+        yield _with(read_mlflow_run(at), {RUN: str(at.relative_to(folder))})
+    for run in runs:
+        yield _read(run, needed)
+    if mlflow or runs:
+        return
+    loose = [at / name for at, names in there for name in names if _is_result(name)]
     for run in _by_names(folder, loose):
         yield _read(run, needed)
 
@@ -110,12 +109,15 @@ def _settings_file(at: Path, names: list[str]) -> Path | None:
     return found or (hydra if hydra.is_file() else None)
 
 
-def _run_with_settings(folder: Path, at: Path, settings: Path, names: list[str]) -> RunFiles:
-    others = [at / name for name in names if name != settings.name and _is_result(name)]
+def _run_in(folder: Path, at: Path, names: list[str]) -> Iterator[RunFiles]:
+    """The run whose folder this is, if a file with settings lies in it."""
+    settings = _settings_file(at, names)
+    if settings is None or at == folder or is_mlflow_run(at):
+        return
+    results = _chosen(at, [at / name for name in names if _is_result(name)])
     failed = any(name in names for name in FAILURES)
     known = flat(load_settings(settings), "config.")
-    name = str(at.relative_to(folder))
-    return RunFiles(name, known, _chosen(at, others), settings, failed)
+    yield RunFiles(str(at.relative_to(folder)), at, known, results, settings, failed)
 
 
 def _by_names(folder: Path, files: list[Path]) -> Iterator[RunFiles]:
@@ -133,10 +135,11 @@ def _by_names(folder: Path, files: list[Path]) -> Iterator[RunFiles]:
         for part in [[file] for file in own] if alike else [own]:
             chosen = _chosen(part[0].parent, part)
             if chosen is not None:
-                yield RunFiles(str(chosen.relative_to(folder)), dict(key), chosen, chosen)
-    for file in tables:
+                name = str(chosen.relative_to(folder))
+                yield RunFiles(name, chosen.parent, dict(key), chosen, chosen)
+    for file in [] if groups else tables:
         settings = settings_in(_parts(folder, file))
-        yield RunFiles(str(file.relative_to(folder)), settings, file, file)
+        yield RunFiles(str(file.relative_to(folder)), file.parent, settings, file, file)
 
 
 def _parts(folder: Path, file: Path) -> list[str]:
@@ -149,7 +152,7 @@ def _parts(folder: Path, file: Path) -> list[str]:
 
 def _is_result(name: str) -> bool:
     ending = suffix(Path(name))
-    is_kind = ending in SUFFIXES and ending not in DATABASES
+    is_kind = ending in SUFFIXES and ending not in DATABASES and name not in SETTINGS_FILES
     return is_kind and not name.startswith((".", "_")) and not name.lower().startswith(NO_RESULTS)
 
 

@@ -74,16 +74,16 @@ def _placed(
     return frame[there & ~again], said
 
 
-def panel_names(table: Table, columns: Sequence[str]) -> list[str]:
+def panel_names(table: Table, columns: Sequence[str]) -> np.ndarray:
     """The name of each row's panel, [N]: the optimizer; "width=512" of other settings."""
     if not columns:
-        return [table.name] * table.size
+        return np.full(table.size, table.name, dtype=object)
     keys = table.keys(columns)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     some = table.take(first)
     parts = [_part_names(some, name) for name in columns]
     names = [", ".join(filter(None, part)) or table.name for part in zip(*parts, strict=True)]
-    return [names[i] for i in inverse]
+    return np.array(names, dtype=object)[inverse]
 
 
 def _part_names(table: Table, name: str) -> list[str]:
@@ -109,7 +109,7 @@ def _diverged(table: Table, columns: Columns, state: np.ndarray) -> Bools:
     if columns.diverged is None:
         return said
     texts = table.columns[columns.diverged].as_texts()
-    return said | np.array([text.lower() in TRUE for text in texts], dtype=bool)
+    return said | np.isin(texts, [text for text in set(texts) if text.lower() in TRUE])
 
 
 def _require_numbers(table: Table, name: str, rows: Bools) -> None:

@@ -64,7 +64,10 @@ def states_of(column: Column) -> tuple[np.ndarray, list[str]]:
     texts = column.as_texts()
     known = {text: WORDS.get(_plain(text), "open") for text in set(texts)}
     unknown = sorted(text for text in known if not is_state(text))
-    return np.array([known[text] for text in texts], dtype=object), unknown
+    state = np.full(len(texts), "open", dtype=object)
+    for text, meaning in known.items():
+        state[texts == text] = meaning
+    return state, unknown
 
 
 def sentinels(values: Floats) -> tuple[Bools, list[Sentinel]]:

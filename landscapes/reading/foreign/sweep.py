@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from landscape_study.landscapes.reading.foreign.column_roles import (
@@ -127,7 +126,7 @@ def _with_panels(
         panels=(*columns.panels, *extra),
         others=tuple(name for name in columns.others if name not in extra),
     )
-    names = np.array(panel_names(table, more.panels), dtype=object)[rows.index]
+    names = panel_names(table, more.panels)[rows.index]
     if len(set(names)) > MOST_PANELS:
         return rows, columns, []
     told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.column_names import may_matter
+from landscape_study.landscapes.reading.foreign.column_names import is_run_name, may_matter
 from landscape_study.landscapes.reading.foreign.foreign_table import Column, Places, Table, Value
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
@@ -77,7 +77,9 @@ class TableBuilder:
         self.add(columns, [line for line, _ in block])
 
     def _may_matter(self, name: str, column: Column) -> bool:
-        return name in self.needed or may_matter(name) or column.count() <= FEW
+        few = column.count() <= FEW
+        names_each = is_run_name(name) and column.count() == len(column.codes)
+        return name in self.needed or few or (may_matter(name) and not names_each)
 
     def is_kept(self, name: str) -> bool:
         """Whether anything of a column is kept."""
@@ -85,7 +87,7 @@ class TableBuilder:
         return kept is None or any(k == name or k.startswith(f"{name}.") for k in kept)
 
     def table(self, path: Path | str) -> Table:
-        """All that was taken.
+        """All that was taken; the builder is empty then.
 
         Raises:
             UsageError: there was no row.
@@ -94,7 +96,7 @@ class TableBuilder:
             raise UsageError(f"{path}: holds no row: name a file with results")
         names = dict.fromkeys(key for _, part in self.parts for key in part)
         columns = {
-            key: Column.joined([part.get(key) or Column.blank(size) for size, part in self.parts])
+            key: Column.joined([part.pop(key, None) or Column.blank(n) for n, part in self.parts])
             for key in names
         }
         line = np.concatenate(self.lines)
@@ -117,10 +119,10 @@ def flat(record: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict[st
             value = value["value"]
         if isinstance(value, dict) and depth < DEEPEST:
             flattened |= flat(value, f"{name}.", depth + 1)
-        elif value is None or isinstance(value, str | float | int):
-            flattened[name] = value
-        else:
+        elif isinstance(value, dict | list):
             flattened[name] = json.dumps(value, default=str)
+        else:
+            flattened[name] = value if type(value) in PLAIN else str(value)
     return flattened
 
 

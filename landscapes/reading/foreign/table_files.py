@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -26,6 +27,7 @@ DATABASES = (".db", ".sqlite", ".sqlite3")
 TEXTS = (*SEPARATED, *JSON, *LINES)
 SUFFIXES = (*TEXTS, *PARQUET, *CUBES, *DATABASES)
 PACKED = ".gz"  # after the suffix of a text
+MOST_LOOKED = 10_000  # files of a folder, to see whether it holds results
 LARGE = 64 * 1024**2  # bytes of a file of which only what may matter is kept
 
 
@@ -33,10 +35,18 @@ def is_table_file(name: str) -> bool:
     """Whether a name means a file or folder of results, there or not, and no study.
 
     It does if it ends like such a file, is the URL of a database, holds a separator of folders,
-    or is a folder that is there.
+    or is a folder that holds such files.
     """
     ends = suffix(Path(name)) in SUFFIXES
-    return ends or "/" in name or os.sep in name or Path(name).is_dir()
+    return ends or "/" in name or os.sep in name or _holds_files(Path(name))
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether files of results lie in a folder, as far as a short look shows."""
+    looked = islice(
+        ((at, name) for at, _, names in os.walk(folder) for name in names), MOST_LOOKED
+    )
+    return any(suffix(Path(name)) in (*TEXTS, *PARQUET, *CUBES) for _, name in looked)
 
 
 def suffix(path: Path) -> str:
@@ -62,10 +72,10 @@ def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = Fa
     ending = suffix(path)
     if ending not in SUFFIXES:
         raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
+    if ending in DATABASES and _state(path):  # read as it is at one moment
+        return read_optuna(str(path))
     with _unchanged(path) as size:
         builder = TableBuilder(f"{path}, line", lean=size > LARGE, needed=needed)
-        if ending in DATABASES:
-            return read_optuna(str(path))
         if ending in PARQUET:
             return read_parquet(path, builder)
         if ending in CUBES:
