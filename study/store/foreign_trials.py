@@ -23,7 +23,6 @@ TABLES = (
 )
 OWN = "landscape_study"  # a table of this tool
 MOST_ROWS = 20_000_000  # of a table
-LARGEST = 1e300  # up to it a value is finite: former versions of Optuna wrote infinity as 1.8e308
 SPECIAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 
 
@@ -163,8 +162,11 @@ def _require_optuna(connection: Connection, database: Database) -> None:
 
 def _param(value: Any, text: Any) -> Any:
     """A setting: of a choice, what was chosen."""
-    distribution = json.loads(text or "{}")
-    choices = distribution.get("attributes", {}).get("choices")
+    distribution = json.loads(text)
+    attributes = distribution.get("attributes") if isinstance(distribution, dict) else None
+    if not isinstance(attributes, dict):
+        raise ValueError(f"distribution {str(text)[:40]}")
+    choices = attributes.get("choices")
     if choices is None:
         return value
     place = int(value)
@@ -176,6 +178,4 @@ def _param(value: Any, text: Any) -> Any:
 def _value(value: Any, kind: Any) -> Any:
     if str(kind) in SPECIAL:
         return SPECIAL[str(kind)]
-    if isinstance(value, int | float) and abs(value) > LARGEST:
-        return math.copysign(math.inf, value)
     return value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from landscape_study.study.spec.metric import Metric
 
 MOST_PANELS = 12
 MOST_SETTINGS = 64  # different values of a setting
+COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that may be named
 Keep: TypeAlias = Literal["last", "best", "each"]
 
 
@@ -67,8 +68,19 @@ class Asked:
     @property
     def columns(self) -> list[str]:
         """The columns that are named."""
-        named = (self.alpha, self.lambda_, self.metric, self.seed, self.panel, self.fidelity)
-        return [name for name in named if name is not None]
+        return [name for key in COLUMNS if (name := getattr(self, key)) is not None]
+
+    def known_in(self, table: Table) -> Asked:
+        """The same, with the names as the table has them.
+
+        Raises:
+            UsageError: it has no such column.
+        """
+        named = {key: getattr(self, key) for key in COLUMNS}
+        known: dict[str, Any] = {
+            key: known_column(table, name) for key, name in named.items() if name is not None
+        }
+        return replace(self, **known)
 
     @property
     def needed(self) -> list[str]:
@@ -115,8 +127,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     Raises:
         UsageError: nothing or too much could be meant; with the option that says so.
     """
-    for name in asked.columns:
-        known_column(table, name)
+    asked = asked.known_in(table)
     taken = [name for name in (asked.alpha, asked.lambda_, asked.metric) if name is not None]
     alpha = asked.alpha or _one(
         table, ALPHA, taken, "α, the learning rate", "--alpha", lambda x: x > 0

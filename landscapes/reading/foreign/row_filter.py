@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from landscape_study.landscapes.reading.foreign.column_names import plain
 from landscape_study.landscapes.reading.foreign.foreign_table import Bools, Column, Table, number
 from landscape_study.study.errors import UsageError
 
@@ -28,6 +29,8 @@ FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.LtE: ast.GtE,
     ast.Gt: ast.Lt,
     ast.GtE: ast.LtE,
+    ast.Eq: ast.Eq,
+    ast.NotEq: ast.NotEq,
 }
 
 
@@ -85,8 +88,8 @@ class Condition:
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr, table: Table) -> Bools:
         name = self._named(left)
-        if name is None and type(op) in FLIPPED | {ast.Eq: ast.Eq, ast.NotEq: ast.NotEq}:
-            left, right, op = right, left, FLIPPED.get(type(op), type(op))()
+        if name is None and type(op) in FLIPPED and self._named(right):
+            left, right, op = right, left, FLIPPED[type(op)]()
             name = self._named(left)
         if name is None:
             raise self._refused(left)
@@ -160,13 +163,16 @@ def condition(text: str) -> Condition:
 
 
 def known_column(table: Table, name: str, where: str = "") -> str:
-    """The name of a column that is there.
+    """The name of a column that is there: `seed` may stand for the one config.seed.
 
     Raises:
         UsageError: it is not; with those of nearly the same name, or all.
     """
     if name in table.columns:
         return name
+    same = [one for one in table.columns if plain(one) == plain(name)]
+    if len(same) == 1:
+        return same[0]
     close = difflib.get_close_matches(name, table.columns, n=3, cutoff=0.6)
     shown = [f"'{one}'" for one in close or [*table.columns][:20]]
     told = f"did you mean {' or '.join(shown)}?" if close else f"it has {', '.join(shown)}"

@@ -12,7 +12,7 @@ from landscape_study.landscapes.reading.foreign.column_names import PANELS, STUD
 from landscape_study.landscapes.reading.foreign.column_roles import Columns
 from landscape_study.landscapes.reading.foreign.foreign_table import Bools, Floats, Table
 from landscape_study.landscapes.reading.foreign.run_curves import Runs
-from landscape_study.landscapes.reading.foreign.run_states import sentinels, states_of
+from landscape_study.landscapes.reading.foreign.run_states import INFINITE, sentinels, states_of
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
@@ -35,10 +35,11 @@ def rows_of(runs: Runs) -> tuple[pd.DataFrame, list[str]]:
     _require_numbers(table, columns.value, told)
     state[told & value.is_empty & (state != "diverged")] = "open"
     told = np.isin(state, ["finished", "pruned", "diverged"])
-    failed, which = sentinels(np.where(told, value.numbers, np.nan))
+    values = np.where(np.abs(value.numbers) == INFINITE, np.inf, value.numbers)
+    failed, which = sentinels(np.where(told, values, np.nan))
     said += [one.said for one in which]
     state[failed], told = "failed", told & ~failed
-    metric = np.where(told, value.numbers, np.nan)
+    metric = np.where(told, values, np.nan)
     lost = told & (state != "pruned") & (~np.isfinite(metric) | _diverged(table, columns, state))
     frame = pd.DataFrame(
         {

@@ -32,6 +32,7 @@ SENTINELS = {
     *(float(sign * 10**k) for sign in (1, -1) for k in range(4, 20)),
     *(2.0**31 - 1, -(2.0**31), 2.0**63 - 1, 2.0**63, -(2.0**63), 2.0**32 - 1),
 }
+INFINITE = float(np.finfo(float).max)  # as NumPy and former versions of Optuna write infinity
 BEYOND = 1e30  # a value of this size is no result, even once: 1e308, 3.4e38
 FAR = 10  # ranges of the others, beyond which a value that stands twice is a sentinel
 ALONE = 1000  # likewise, of a known sentinel that stands once

@@ -95,10 +95,10 @@ class TableBuilder:
         if not self.lines:
             raise UsageError(f"{path}: holds no row: name a file with results")
         names = dict.fromkeys(key for _, part in self.parts for key in part)
-        columns = {
-            key: Column.joined([part.pop(key, None) or Column.blank(n) for n, part in self.parts])
-            for key in names
-        }
+        columns = {}
+        for key in names:
+            found = [part.pop(key) if key in part else Column.blank(n) for n, part in self.parts]
+            columns[key] = Column.joined(found)
         line = np.concatenate(self.lines)
         places = Places((self.source,), np.zeros_like(line), line)
         return Table(Path(str(path).removesuffix(".gz")).stem, str(path), columns, places)
