@@ -128,10 +128,10 @@ def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Pi
     kind = study.figure.kind
     if kind in OVER_GRIDS:
         return []
-    said = " ".join((FIGURE_KINDS[kind], *figure_lines(store, study.name, panels)))
+    what = phrases.first_upper(FIGURE_KINDS[kind].format(metric=study.metric.noun))
+    said = " ".join((what, *figure_lines(store, study.name, panels)))
     figure = study_figure(store, study.name, panels, width="page")
-    shown = f"Figure of the whole study {study.name}: {FIGURE_KINDS[kind]}"
-    alt = f"{shown} Its caption gives the numbers."
+    alt = f"Figure of the whole study {study.name}: {what} Its caption gives the numbers."
     return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
 
 
