@@ -23,13 +23,13 @@ from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind
 from landscape_study.study.spec.study import Figure as FigureSpec
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import Store
 from landscape_study.study.validation import names_of
 
 DEFAULT = FigureSpec().metrics  # of anytime figures of which nobody says what they show
@@ -57,7 +57,7 @@ def require_options(kind: FigureKind, **options: Any) -> None:
 
 
 def study_figure(
-    store: Store,
+    store: Results,
     name: str,
     panels: Sequence[str] = (),
     *,

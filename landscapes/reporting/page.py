@@ -33,6 +33,7 @@ from landscape_study.landscapes.figures.style import INK, log_axis, svg, ticks, 
 from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines
@@ -40,7 +41,6 @@ from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
 from landscape_study.study.spec.study import Axis, Cell, Study
-from landscape_study.study.store import Store
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
@@ -72,7 +72,7 @@ class Picture:
 
 
 def write_report(
-    store: Store, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
+    store: Results, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
 ) -> Path:
     """Write the report of a study, finished or not, and return its path.
 
@@ -118,12 +118,13 @@ def render(
         lstrip_blocks=True,
     )
     environment.globals["phrases"] = phrases
+    environment.filters["plain"] = phrases.plain_markdown
     template = environment.get_template(f"report.{kind}.j2")
     sections = list(zip(report.panels, pictures, strict=True))
     return template.render(report=report, whole=whole, sections=sections, folder=quote(folder))
 
 
-def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
+def study_pictures(store: Results, study: Study, panels: Sequence[str]) -> list[Picture]:
     """The study's own figure, unless it shows what each panel's pictures show already."""
     kind = study.figure.kind
     if kind in OVER_GRIDS:

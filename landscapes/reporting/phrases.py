@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
-from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
 from landscape_study.landscapes.statistics.units import PERCENT, Units
@@ -80,38 +80,14 @@ def rule(metric: Metric) -> str:
     )
 
 
-def verdict_numbers(found: Separability) -> list[tuple[str, str]]:
-    """The numbers of a verdict, each with its interval, "" where that is unknown.
-
-    Tilt, drift, interaction, regret, and the worst regret.
-    """
-    digits = found.units.digits
-    shown = (
-        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
-        *((one, digits) for one in (found.regret, found.worst_regret)),
-    )
-    return [(number(one.value, places), interval(one, places)) for one, places in shown]
-
-
-def comparison_numbers(found: Comparison) -> list[tuple[str, str]]:
-    """The numbers of a comparison, each with its interval, "" where that is unknown.
-
-    Best value, tilt, drift, interaction, regret, rank correlation and transfer.
-    """
-    digits = found.units.digits
-    shown = (
-        (found.best, digits),
-        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
-        (found.regret, digits),
-        (found.rank, 2),
-        (found.transfer, digits),
-    )
-    return [(number(one.value, places), interval(one, places)) for one, places in shown]
-
-
 def number(value: float, digits: int = 2) -> str:
     """A number with a real minus sign: "−0.88"; a dash for NaN, "∞" for inf."""
     return UNKNOWN if math.isnan(value) else format_number(value, digits)
+
+
+def plain_markdown(text: str) -> str:
+    """Text that means nothing in Markdown or HTML, whoever wrote it."""
+    return re.sub(r"([\\`*<>\[\]|#!&])", r"\\\1", text)
 
 
 def interval(estimate: Estimate, digits: int = 2) -> str:

@@ -48,8 +48,8 @@ def choice_lines(plan: Plan) -> Iterator[str]:
         yield f"no checkpoints are kept, so what is interrupted begins anew: {plan.no_checkpoint}"
 
 
-def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
-    """The cells that were given up, and the command that tries them again."""
+def failure_lines(failures: Sequence[Failure], retry: str | None) -> list[str]:
+    """The cells that were given up, and the command that tries them again if there is one."""
     if not failures:
         return []
     lines = [
@@ -58,7 +58,7 @@ def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
     ]
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
-    return [*lines, f"try again:  {retry}"]
+    return [*lines, *([f"try again:  {retry}"] if retry else [])]
 
 
 def witness_lines(

@@ -1,12 +1,16 @@
-"""Metrics: what is recorded of a cell after every epoch, and in which unit."""
+"""Metrics: what is measured of a cell, in which unit, and which values are better."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
 
 from landscape_study.study.quantities import format_number
+
+LONGEST_NAME = 32  # characters: databases and frames name columns by it
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Metric:
         matters: the difference below which a user would not care; None where nobody said.
     """
 
-    name: str
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=False)
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     title: str
     unit: str = ""
     goal: Literal["minimize", "maximize"] = "minimize"
-    matters: float | None = None
+    matters: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
     @property
     def sign(self) -> int:
@@ -97,3 +103,29 @@ TOP5_CLASSES = 10
 def metrics_of(classes: int) -> tuple[str, ...]:
     """The names of the metrics that are recorded for a task of so many classes."""
     return (*RECORDED, TOP5) if classes > TOP5_CLASSES else RECORDED
+
+
+def filled(written: Any) -> Any:
+    """A metric as a user writes it, its name or a table, with all that its name tells.
+
+    >>> filled("val_loss")["title"]
+    'val_loss'
+    >>> filled({"name": "test_loss", "matters": 0.01})["title"]
+    'test loss'
+    """
+    table = {"name": written} if isinstance(written, str) else written
+    name = table.get("name") if isinstance(table, dict) else None
+    if not isinstance(name, str):
+        return table  # and be told what is wrong with it
+    known = METRICS.get(name)
+    return ({"title": name} if known is None else asdict(known)) | table
+
+
+def written(metric: Metric) -> str | dict[str, Any]:
+    """A metric as `filled` takes it: its name where that tells all."""
+    table = {key: value for key, value in asdict(metric).items() if value is not None}
+    known = filled(metric.name)
+    own = {key: value for key, value in table.items() if known.get(key, "") != value}
+    if metric.goal == "minimize" and "goal" not in known:
+        own.pop("goal", None)
+    return {"name": metric.name} | own if own.keys() - {"name"} else metric.name

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
-from landscape_study.study.spec.study import Study
 from tests.landscapes.studies import Curves
 
 
@@ -49,9 +46,3 @@ LOSS = Other(Metric("nll", "test loss", unit="nats", matters=0.00025), at_zero=0
 PERPLEXITY = Other(Metric("quality", "perplexity", matters=2500.0), at_zero=1e6, size=1e4)
 REWARD = Other(Metric("reward", "reward", goal="maximize", matters=1.25), -100.0, size=5.0)
 OTHERS = {one.metric.title: one for one in (ACCURACY, LOSS, PERPLEXITY, REWARD)}
-
-
-def measured(study: Study, metric: Metric) -> Study:
-    """What looks at a study sees this one, with another metric."""
-    fields = dict(study) | {"metric": metric, "panel": study.panel}
-    return cast(Study, SimpleNamespace(**fields))

@@ -54,6 +54,15 @@ class Asked:
     goal: Literal["minimize", "maximize"] | None = None
     matters: float | None = None
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as words of a command line."""
+        columns = {"--alpha": self.alpha, "--lambda": self.lambda_, "--metric": self.metric}
+        columns |= {"--seed": self.seed, "--panels-by": self.panel}
+        columns |= {"--matters": None if self.matters is None else f"{self.matters:g}"}
+        words = [word for pair in columns.items() if pair[1] is not None for word in pair if word]
+        return (*words, *([f"--{self.goal}"] if self.goal else []))
+
 
 @dataclass(frozen=True)
 class Columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +29,7 @@ class Sweep:
 
     panels: tuple[PanelData, ...]
     said: tuple[str, ...]
+    curves: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep:
@@ -60,19 +61,6 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
     if twice is not None:
         raise UsageError(f"the panel '{twice}' stands in several files: give one of them")
     return Sweep(tuple(panels), tuple(said))
-
-
-def chosen(panels: Sequence[PanelData], names: Sequence[str], where: str) -> Sequence[PanelData]:
-    """The named panels; all of them if none is named.
-
-    Raises:
-        UsageError: there is no panel of a name.
-    """
-    known = {one.name: one for one in panels}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{where} has no panel '{name}': it has {', '.join(known)}")
-    return [known[name] for name in names] or panels
 
 
 def _rows(table: Table, columns: Columns) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class Table:
 
 def is_table_file(name: str) -> bool:
     """Whether a name means a file, there or not, and no study."""
-    return Path(name).suffix.lower() in SUFFIXES
+    return Path(name).suffix.lower() in (*SUFFIXES, ".nc")
 
 
 def read_table(path: Path) -> Table:

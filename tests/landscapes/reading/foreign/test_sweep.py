@@ -322,7 +322,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (["none.csv"], "none.csv: cannot be read (No such file or directory): name a file"),
-            (["none.csv", "adam"], "none.csv is a file: leave out PANEL, OTHER and --reference"),
+            (["none.csv", "more.csv"], "none.csv: cannot be read (No such file or directory)"),
         ],
     )
     def test_what_is_no_sweep_is_told(self, arguments, message):
@@ -335,7 +335,7 @@ class TestCommand:
             main, ["compare", "x", "--alpha", "a", "--store", str(tmp_path / "x.db")]
         )
         assert done.exit_code == 2
-        assert "options of columns are for files, and x is none" in done.output
+        assert "options of columns are for files of results, and 'x' is a study" in done.output
 
 
 def test_python_takes_a_file_for_a_name(write):
