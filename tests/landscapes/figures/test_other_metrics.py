@@ -264,6 +264,13 @@ class TestGeneralization:
         figure = draw_generalization(record)
         assert "no training loss above 0" in [text.get_text() for text in figure.axes[0].texts]
 
+    def test_without_curves(self):
+        data, curves = self.data(ACCURACY)
+        figure = draw_generalization(generalization_record(data, curves.iloc[:0]))
+        said = [text.get_text() for ax in figure.axes[:4] for text in ax.texts]
+        assert said == ["nothing recorded by epoch", "no training loss above 0"][::-1]
+        assert len([line for line in figure.axes[3].lines if line.get_gid() == "joined"]) == 2
+
 
 class TestSlices:
     @each
