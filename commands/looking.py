@@ -21,6 +21,7 @@ from landscape_study.commands.shared_options import (
     store_option,
 )
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
+from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
     from landscape_study.landscapes.reading.exports import What
@@ -134,9 +135,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     "--metric",
     multiple=True,
     metavar="NAME",
-    help="What anytime figures show: test_error, top5_error, train_loss, test_loss or the study's "
-    "own metric; may be repeated; of a file: the column of the metric.  [default: as the study "
-    "says]",
+    help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
+    "repeated; of a file: the column of the metric.  [default: as the study says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(

@@ -7,6 +7,7 @@ The records are those of `figures.generalization_record`.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -201,7 +202,7 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     test.set_ylabel(record.error_title, fontsize=TEXT)
     if record.error_range is None and record.families:
         _say_empty(test, "nothing recorded by epoch")
-    final = f"final {record.error_title.removeprefix('final').lstrip(' _')}"
+    final = f"final {re.sub('^final[ _]', '', record.error_title)}"
     for ax in (factor, loss):
         ax.set_ylabel(final, fontsize=TEXT)
     limits = (record.loss_range, record.error_range, record.final_range, record.final_range)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
 from landscape_study.landscapes.statistics.units import PERCENT, Units
@@ -78,6 +79,35 @@ def rule(metric: Metric) -> str:
         f"within ±{TILTED}, and both α and λ change the {metric.noun} by more than noise. Cannot "
         "tell: anything else."
     )
+
+
+def verdict_numbers(found: Separability) -> list[tuple[str, str]]:
+    """The numbers of a verdict, each with its interval, "" where that is unknown.
+
+    Tilt, drift, interaction, regret, and the worst regret.
+    """
+    digits = found.units.digits
+    shown = (
+        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
+        *((one, digits) for one in (found.regret, found.worst_regret)),
+    )
+    return [(number(one.value, places), interval(one, places)) for one, places in shown]
+
+
+def comparison_numbers(found: Comparison) -> list[tuple[str, str]]:
+    """The numbers of a comparison, each with its interval, "" where that is unknown.
+
+    Best value, tilt, drift, interaction, regret, rank correlation and transfer.
+    """
+    digits = found.units.digits
+    shown = (
+        (found.best, digits),
+        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
+        (found.regret, digits),
+        (found.rank, 2),
+        (found.transfer, digits),
+    )
+    return [(number(one.value, places), interval(one, places)) for one, places in shown]
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -43,8 +43,6 @@ from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress
 
-DIGITS = 2  # after the point, of what has no unit
-
 
 @dataclass(frozen=True)
 class PanelReport:
@@ -109,13 +107,6 @@ class PanelReport:
             f"{where} One step away in α, λ or both, {gets} by {mean.rstrip()} on average; "
             f"{worst}."
         )
-
-    @property
-    def numbers(self) -> tuple[tuple[Estimate, int], ...]:
-        """The statistics in the order of the table, each with its digits after the point."""
-        found, digits = self.separability, self.separability.units.digits
-        shares = ((one, DIGITS) for one in (found.tilt, found.drift, found.interaction))
-        return (*shares, (found.regret, digits), (found.worst_regret, digits))
 
     @property
     def told(self) -> str:
@@ -210,19 +201,6 @@ class Pairing:
     one: str  # titles
     other: str
     comparison: Comparison
-    digits: int  # after the point, of what is in the metric's unit
-
-    @property
-    def numbers(self) -> tuple[tuple[Estimate, int], ...]:
-        """The differences in the order of the table, each with its digits after the point."""
-        found, digits = self.comparison, self.digits
-        return (
-            (found.best, digits),
-            *((one, DIGITS) for one in (found.tilt, found.drift, found.interaction)),
-            (found.regret, digits),
-            (found.rank, DIGITS),
-            (found.transfer, digits),
-        )
 
 
 @dataclass(frozen=True)
@@ -240,12 +218,6 @@ class Report:
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML; "" of what nobody can train here
     commands: tuple[tuple[str, str], ...]  # what it does, the command
-
-    @property
-    def value(self) -> str:
-        """What the value of a cell is, in the heads of tables."""
-        metric = self.study.metric
-        return "error" if metric.unit == "%" else metric.label
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -284,14 +256,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
         panels=reports,
         asks_how_coupled=coupling,
         pairings=tuple(
-            Pairing(
-                one.title,
-                other.title,
-                compare_panels(one, other),
-                digits={report.title: report.separability.units.digits for report in reports}[
-                    other.title
-                ],
-            )
+            Pairing(one.title, other.title, compare_panels(one, other))
             for one, other in (alike(chosen) if coupling else ())
         ),
         moves=tuple(moves(chosen)) if coupling else (),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.study import Study
 from tests.landscapes.studies import Curves
 
 
@@ -46,3 +47,8 @@ LOSS = Other(Metric("nll", "test loss", unit="nats", matters=0.00025), at_zero=0
 PERPLEXITY = Other(Metric("quality", "perplexity", matters=2500.0), at_zero=1e6, size=1e4)
 REWARD = Other(Metric("reward", "reward", goal="maximize", matters=1.25), -100.0, size=5.0)
 OTHERS = {one.metric.title: one for one in (ACCURACY, LOSS, PERPLEXITY, REWARD)}
+
+
+def measured(study: Study, metric: Metric) -> Study:
+    """The study with another metric."""
+    return study.change(metric=metric)

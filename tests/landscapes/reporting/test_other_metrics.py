@@ -24,7 +24,7 @@ from landscape_study.landscapes.statistics.recommendation import recommend, tuni
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import TEST_ERROR, TOP5_ERROR, Metric
-from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, Other
+from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, Other, measured
 from tests.landscapes.studies import Curves, panel_data, panel_of, study_data
 from tests.valleys import valley_error, valley_study
 
@@ -75,12 +75,11 @@ def report_of(other: Other):
     """The report of a study of two valleys, and its curves."""
     data, curves = data_of(other)
     one, two = data
-    compared = compare_panels(one, two)
     report = Report(
-        study=valley_study(exponents=2).change(metric=other.metric),
+        study=measured(valley_study(exponents=2), other.metric),
         panels=tuple(map(panel_report, data)),
         asks_how_coupled=True,
-        pairings=(Pairing(one.title, two.title, compared, compared.units.digits),),
+        pairings=(Pairing(one.title, two.title, compare_panels(one, two)),),
         moves=(),
         doubts=(),
         warnings=(),
@@ -115,8 +114,10 @@ class TestReport:
         known, found = reports["test_error"][0], reports[other.metric.name][0]
         for a, b in zip(known.panels, found.panels, strict=True):
             assert a.separability.verdict == b.separability.verdict
-            for (share, _), (same, digits) in zip(a.numbers[:3], b.numbers[:3], strict=True):
-                assert phrases.with_interval(share) == phrases.with_interval(same, digits)
+            assert (
+                phrases.verdict_numbers(a.separability)[:3]
+                == phrases.verdict_numbers(b.separability)[:3]
+            )
             assert b.separability.regret.value == pytest.approx(
                 other.size * a.separability.regret.value
             )
@@ -181,7 +182,7 @@ class TestReport:
     def test_the_page_is_made_too(self, reports, other):
         report, pictures, _ = reports[other.metric.name]
         page = render(report, [], pictures, "html", "x")
-        assert f'<th scope="col">best {other.metric.label}</th>' in page
+        assert f'<th scope="col">best {other.metric.title}</th>' in page
 
 
 class TestTables:

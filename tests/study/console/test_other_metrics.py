@@ -18,7 +18,7 @@ from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.store import CellMean, PanelProgress
 from landscape_study.study.store.merging import Merged
 from tests.conftest import make_study
-from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, REWARD, Other
+from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, REWARD, Other, measured
 
 ERRORS = {(0.1, 0.001): 5.0, (0.1, 0.0): 7.5, (0.05, 0.01): 4.0, (0.05, 0.0): 6.0}
 each = pytest.mark.parametrize("other", [ACCURACY, LOSS, REWARD], ids=lambda o: o.metric.title)
@@ -41,7 +41,7 @@ def progress(*best: float | None) -> list[PanelProgress]:
 
 
 def record_of(other: Other):
-    study = make_study(pairs=("sgd",), seeds=2).change(metric=other.metric)
+    study = measured(make_study(pairs=("sgd",), seeds=2), other.metric)
     return live_record(study, [], means(other))
 
 
@@ -77,11 +77,11 @@ class TestLive:
         best, worst = record_of(replace(LOSS, metric=metric)).scale
         assert best == pytest.approx(0.015)
         assert worst == pytest.approx(0.015 + 1.2 * 0.001)
-        study = make_study().change(metric=replace(ACCURACY.metric, matters=None))
+        study = measured(make_study(), replace(ACCURACY.metric, matters=None))
         assert live_record(study, [], []).scale == (0.0, -1.0)
 
     def test_cells_that_diverged_without_a_value_are_no_scale(self):
-        study = make_study(pairs=("sgd",)).change(metric=replace(LOSS.metric, matters=None))
+        study = measured(make_study(pairs=("sgd",)), replace(LOSS.metric, matters=None))
         cells = [
             CellMean("sgd", 0.1, 0.0, 1, 0.02, 0),
             CellMean("sgd", 0.1, 0.001, 1, 0.03, 0),
@@ -122,7 +122,7 @@ class TestNews:
     ],
 )
 def test_the_status_names_the_metric(other, column, cell, caption):
-    study = make_study(pairs=("sgd",)).change(metric=other.metric)
+    study = measured(make_study(pairs=("sgd",)), other.metric)
     table = status_table(study, progress(float(other(5.0))))
     (found,) = [one for one in table.columns if str(one.header).startswith("best")]
     assert found.header == column
@@ -139,7 +139,7 @@ def test_the_status_names_the_metric(other, column, cell, caption):
     ],
 )
 def test_witnesses_lie_apart_in_the_unit_of_the_metric(other, agrees, differs):
-    study = make_study(pairs=("sgd", "adamw")).change(metric=other.metric)
+    study = measured(make_study(pairs=("sgd", "adamw")), other.metric)
     values = {"recorded": float(other(4.0)), "found": float(other(4.25)), "rounding": 0.0}
     one = Witness("sgd", 0, 0.1, 0.0, epochs=3, **values, agrees=True)
     two = replace(one, panel="adamw", agrees=False, why="test loss after epoch 1")

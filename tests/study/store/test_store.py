@@ -971,7 +971,7 @@ class TestBadDatabases:
             assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
             assert [f.what for f in check(upgraded, ["small"])] == []
 
-    def test_what_it_holds_is_not_sealed_and_shown_all_the_same(self, before: Path):
+    def test_what_it_holds_is_shown_sealed_or_not(self, before: Path):
         with closing(Store(str(before))) as upgraded:
             assert upgraded.identity("small").source is None
             rows = upgraded.cells("small")
