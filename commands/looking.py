@@ -169,8 +169,9 @@ def plot(
       landscape plot digits-fig4 --metric train_loss --metric test_error
       landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
-    from landscape_study.landscapes.reading.foreign.table_files import is_table_file
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
     from landscape_study.study.spec.presets import PRESETS, load_preset
@@ -320,8 +321,9 @@ def compare(
       landscape compare sweep.csv --metric val_loss
       landscape compare adam.csv adamw.csv -o heatmaps.png
     """  # noqa: D301
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+
     from landscape_study.landscapes.figures.study_figure import study_figure
-    from landscape_study.landscapes.reading.foreign.table_files import is_table_file
     from landscape_study.landscapes.reporting.comparison_request import (
         Request,
         comparison_tables,
@@ -330,7 +332,7 @@ def compare(
     from landscape_study.study.console.text_tables import print_table
 
     words = [word for word in (name, panel, other) if word is not None]
-    files = [word for word in words if is_table_file(word)]
+    files = [word for word in words if is_table_file(word)] if is_table_file(name) else []
     with looked_at(files or [name], store, asked) as (results, study):
         rest = [word for word in words if word not in (files or [name])]
         chosen = dict(zip(("panel", "other"), rest, strict=False))

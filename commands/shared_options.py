@@ -30,6 +30,29 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 
 
+ROWS = {
+    "where": click.option(
+        "--where",
+        "column_where",
+        metavar="CONDITION",
+        help="Of a file: only rows that fulfil it, as \"state == 'COMPLETE' and epochs >= 10\".",
+    ),
+    "fidelity": click.option(
+        "--fidelity",
+        "column_fidelity",
+        metavar="COLUMN",
+        help="Of a file with several rows a run: the column of epochs, steps or budgets.",
+    ),
+    "keep": click.option(
+        "--keep",
+        "column_keep",
+        type=click.Choice(["last", "best", "each"]),
+        help="Of a file with several rows a run: which row counts; each is a panel.  "
+        "[default: last]",
+    ),
+}
+
+
 def columns_options(
     *, metric: bool = True, panel: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -73,13 +96,15 @@ def columns_options(
             type=click.FloatRange(min=0, min_open=True),
             help="Of a file: the difference of the metric below which you would not care.",
         ),
+        *ROWS.values(),
     ]
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def packed(**given: Any) -> None:
             own = [key for key in given if key.startswith("column_")]
-            asked = {key.removeprefix("column_"): given.pop(key) for key in own}
+            said = {key.removeprefix("column_"): given.pop(key) for key in own}
+            asked = {key: value for key, value in said.items() if value is not None}
             command(asked=asked, **given)
 
         wrapped: Callable[..., Any] = packed

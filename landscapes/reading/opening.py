@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+
 from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import UsageError
 from landscape_study.study.store import StoreLike, opened

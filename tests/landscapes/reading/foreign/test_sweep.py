@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 
 import landscape_study as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file, number
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
 
@@ -212,7 +213,7 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("lr,wd,x\n0.1,1,1\n0.2,2,1\n", "no column looks like a metric: name it with --metric COLUMN"),
     ("lr,max_lr,wd,loss\n0.1,1,1,1\n0.2,2,2,1\n", "'lr', 'max_lr' could each be α, the learning"),
     (
-        "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,2,1\n",
+        "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,3,1\n",
         "'wd', 'l2_decay' could each be λ, the weight",
     ),
     ("lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n", "could each be the metric: say which with"),
@@ -224,10 +225,8 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("lr,wd,loss\n", "holds no row"),
     ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
     ('lr,wd,loss\n0.1,"1,2\n', "mend that line"),
-    (
-        "lr,wd,loss\n" + "".join(f"{k},{k},1\n" for k in range(1, 9)),
-        "has 8 α and 8 λ, and 12 % of their cells: no grid",
-    ),
+    ("lr,wd,loss\n0.1,1,1\n0.1,2,1\n", "α, the learning rate, is 0.1 in all rows ('lr'): a land"),
+    ("lr,wd,loss\n0.1,1,1\n0.2,1,1\n", "λ, the weight decay, is 1 in all rows ('wd'): a landsc"),
 ]
 
 
@@ -269,9 +268,9 @@ class TestRefusals:
         with pytest.raises(UsageError, match="no column 'x': it has 'lr', 'wd', 'loss'"):
             read_sweep([path], Asked(alpha="x"))
 
-    def test_of_one_panel_in_two_files(self, write):
+    def test_of_one_file_twice(self, write):
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
-        with pytest.raises(UsageError, match="the panel 's' stands in several files"):
+        with pytest.raises(UsageError, match=r"s.csv: the same file is named twice"):
             read_sweep([path, path])
 
 
