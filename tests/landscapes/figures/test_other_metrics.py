@@ -101,6 +101,9 @@ class TestAnytime:
 
     def test_a_metric_that_was_not_recorded_by_epoch(self):
         data, curves = both(ACCURACY)
+        assert anytime_record(data, curves.drop(columns="accuracy")).axes[0].y_range is None
+        with pytest.raises(UsageError, match="no accuracy was recorded by epoch"):
+            anytime_record(data, curves.drop(columns="accuracy"), metrics=["accuracy"])
         curves = curves.assign(accuracy=np.nan)
         record = anytime_record(data, curves)
         assert record.axes[0].y_range is None
