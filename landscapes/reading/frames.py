@@ -83,7 +83,8 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
     test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
-    the witness of its panel disagrees), then what was measured elsewhere. Losses are NaN from the epoch of divergence on.
+    the witness of its panel disagrees), then what was measured elsewhere. Losses are NaN from the
+    epoch of divergence on.
 
     Raises:
         UsageError: the database holds no such study.
