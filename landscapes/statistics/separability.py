@@ -30,8 +30,9 @@ from landscape_study.landscapes.statistics.bootstrap import (
     draw,
     sample,
 )
+from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
-from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface, surface
+from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
@@ -127,14 +128,14 @@ def separability(
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
     verdict, reason = _judge(seen, found, *used(seen, span, tau))
-    size = seen.units.size
+    size, (cells, seeds, best) = seen.units.size, seen.observed
     return Separability(
         verdict=verdict,
         reason=reason,
         **{name: one.times(size if name in COSTS else 1) for name, one in found.items()},
-        best=seen.units.value(seen.best),
-        cells=int(np.isfinite(seen.error).sum()),
-        seeds=int(seen.n.max(initial=0)),
+        best=seen.units.value(best),
+        cells=cells,
+        seeds=seeds,
         noise=seen.noise * size,
         tau=used(seen, span, tau)[1] * size,
         units=seen.units,
@@ -159,7 +160,7 @@ def checked_surface(
             raise UsageError(
                 f"{name} = {value}: give a positive number of points, such as {example}"
             )
-    return surface(frame, span=span, metric=metric)
+    return panel_surface(frame, span=span, metric=metric)
 
 
 def samples(
@@ -226,11 +227,15 @@ def _judge(
         return "coupled", "the best λ changes with α, though along no straight line"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
+    if seen.is_interpolated:
+        return "cannot tell", "what was tried allows a diagonal as well as none: run more trials"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
 
 
 def _too_small(seen: Surface) -> str | None:
     """Say why no number can be given, if so."""
+    if isinstance(seen, Interpolation) and seen.obstacle:
+        return seen.obstacle
     finite = np.isfinite(seen.error)
     if not (seen.n > 0).any():
         return "no cell with λ > 0 has finished"
@@ -254,7 +259,8 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
         return f"{missing.sum()} of {missing.size} cells have not finished"
     w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
     if w[_border(missing)].sum() > CUT * w.sum():
-        return "most of the basin lies on the border of what was trained: extend the grid"
+        wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
+        return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
         return "the basin is no wider than a step of the grid: refine it around the best cell"
     return None

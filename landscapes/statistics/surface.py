@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class Surface:
     residuals: Floats  # [R] points, of single runs; empty where the noise is unknown
     units: Units = PERCENT
 
+    is_interpolated: ClassVar[bool] = False  # whether its values lie between those of trials
+
     def __post_init__(self) -> None:
         for array in (self.alpha, self.lambda_, self.error, self.n, self.residuals):
             array.setflags(write=False)
@@ -47,6 +50,11 @@ class Surface:
         """The lowest error, points; NaN where there is none."""
         known = self.error[np.isfinite(self.error)]
         return float(known.min()) if known.size else float("nan")
+
+    @property
+    def observed(self) -> tuple[int, int, float]:
+        """Cells with a result that did not diverge, most seeds of any, and the best in points."""
+        return int(np.isfinite(self.error).sum()), int(self.n.max(initial=0)), self.best
 
     @property
     def noise(self) -> float:
@@ -89,10 +97,7 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
         UsageError: a column is missing or holds text, the frame holds several panels or
             studies, or a cell twice.
     """
-    _check(frame, metric)
-    alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
-    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
-    frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
+    frame, alpha, lambda_ = placed_rows(frame, metric)
     (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
     runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
     again = pd.DataFrame([seeds, rows, cols]).T.duplicated().to_numpy()
@@ -102,12 +107,24 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
             f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
             "the seeds in a column seed"
         )
-    runs[seeds, rows, cols] = _costs(frame, metric)
+    runs[seeds, rows, cols] = row_costs(frame, metric)
     n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
     place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
     seen = place(units(_means(runs, n), metric))
     raised = seen.units.above(seen.noise)
     return seen if raised == seen.units else place(raised)
+
+
+def placed_rows(frame: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, Floats, Floats]:
+    """The rows of a landscape frame with λ > 0, and their α and λ, [rows] each.
+
+    Raises:
+        UsageError: as `surface`.
+    """
+    _check(frame, metric)
+    alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
+    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
+    return frame[placed], alpha[placed], lambda_[placed]
 
 
 def _surface(x: Floats, y: Floats, runs: Floats, n: Ints, span: float, scale: Units) -> Surface:
@@ -161,7 +178,7 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
     return distinct[new], (np.cumsum(new) - 1)[place]
 
 
-def _costs(frame: pd.DataFrame, metric: Metric) -> Floats:
+def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
     """Cost of each row: NaN unless finished, inf where it diverged or is clipped."""
     cost = costs(_numbers(frame, metric.name), metric)
     cost[np.isinf(cost)] = np.inf

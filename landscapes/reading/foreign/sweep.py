@@ -11,7 +11,7 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.foreign.column_roles import Asked, Columns, find_columns
 from landscape_study.landscapes.reading.foreign.table_files import Table, number, read_table
-from landscape_study.landscapes.reading.landscape import grid_landscape
+from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
@@ -20,7 +20,6 @@ from landscape_study.study.spec.grid import Axis, Grid, unrounded
 FINISHED = {"finished", "complete", "completed", "done", "ok", "success", "terminated", ""}
 FAILED = {"fail", "failed", "crash", "crashed", "error", "killed", "preempted"}
 PRUNED = {"pruned", "stopped"}  # its value is at least this bad
-FILLED = 0.5  # share of a grid's cells from which a table is one
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
         **{axis: rows[axis].map(unrounded(rows[axis])) for axis in ("alpha", "lambda")}
     )
     _require_once(rows, columns)
-    grid = _grid(table, name, rows)
+    grid = _grid(rows)
     cells = rows.drop(columns="place").reset_index(drop=True)
     field = grid_landscape(
         cells[~cells["clipped"] & (cells["state"] == "finished")],
@@ -154,6 +153,7 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
         columns.metric,
         title=name,
         panel=name,
+        is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
     )
     return PanelData(name, field, cells)
 
@@ -176,19 +176,9 @@ def _require_once(rows: pd.DataFrame, columns: Columns) -> None:
         )
 
 
-def _grid(table: Table, name: str, rows: pd.DataFrame) -> Grid:
-    """The grid that the rows fill.
-
-    Raises:
-        UsageError: they fill hardly any.
-    """
+def _grid(rows: pd.DataFrame) -> Grid:
+    """The grid of all values that occur; of a scattered design, few of its cells."""
     alphas, lambdas = sorted(set(rows["alpha"])), sorted(set(rows["lambda"]))
-    filled = len(rows[["alpha", "lambda"]].drop_duplicates()) / (len(alphas) * len(lambdas))
-    if filled < FILLED:
-        raise UsageError(
-            f"{table.name}: panel '{name}' has {len(alphas)} α and {len(lambdas)} λ, and "
-            f"{100 * filled:.0f} % of their cells: no grid. Scattered designs cannot be read yet"
-        )
     return Grid(alpha=_axis(alphas), lambda_=_axis(lambdas))
 
 
