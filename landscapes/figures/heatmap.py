@@ -27,6 +27,10 @@ from matplotlib.patches import Patch
 
 from landscape_study.landscapes.figures.heatmap_contours import contour_handle, draw_contours
 from landscape_study.landscapes.figures.heatmap_edges import EDGE, POINTS, draw_edges
+from landscape_study.landscapes.figures.heatmap_interpolation import (
+    draw_interpolation,
+    interpolation_handles,
+)
 from landscape_study.landscapes.figures.heatmap_labels import (
     align_titles,
     cell_size,
@@ -173,12 +177,33 @@ def draw_heatmap(
 
     There are contours only where a level lies between errors.
     """
-    low, high = record.scale
+    colours, norm = colormap(cmap, record.metric), Normalize(*record.scale)
+    if record.between is None:
+        errors: ScalarMappable = _draw_cells(record, ax, colours, norm)
+    else:
+        errors = draw_interpolation(record, ax, colours, norm)
+    width, height = record.size
+    ax.set(xlim=(0, width), ylim=(0, height))
+    draw_contours(record, ax)
+    if cbar:
+        draw_colorbar(errors, [ax], record.label, record.metric)
+        make_room(record, ax)
+    _draw_marks(record, ax)
+    draw_edges(record, ax)
+    draw_ticks(record, ax)
+    draw_titles(record, ax)
+    return ax
+
+
+def _draw_cells(
+    record: HeatmapRecord, ax: Axes, cmap: Colormap, norm: Normalize
+) -> PolyCollection:
+    """Draw the cells of a grid; returns those that have a colour."""
     errors = PolyCollection(
         _boxes(record, [cell for cell, _ in record.error]),
         array=np.clip([error for _, error in record.error], -1e300, 1e300),  # inf has no colour
-        cmap=colormap(cmap, record.metric),
-        norm=Normalize(low, high),
+        cmap=cmap,
+        norm=norm,
         edgecolors="white",
         linewidths=0.5,
         gid="error",
@@ -197,22 +222,12 @@ def draw_heatmap(
     )
     for collection in (errors, missing, diverged):
         ax.add_collection(collection, autolim=False)
-    ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
-    draw_contours(record, ax)
-    if cbar:
-        draw_colorbar(errors, [ax], record.label, record.metric)
-        make_room(record, ax)
-    _draw_marks(record, ax)
-    draw_edges(record, ax)
-    draw_ticks(record, ax)
-    draw_titles(record, ax)
-    return ax
+    return errors
 
 
 def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
     """Draw `record` into a figure of its own, with cells about square where that has room."""
-    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
-    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    widest, highest = np.max([heatmap.size for heatmap in record.heatmaps], axis=0).tolist()
     layout = make_layout(
         record.rows,
         record.columns,
@@ -228,7 +243,7 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
         align_titles(axes, record.columns)
         metric = TEST_ERROR if record.relative else record.heatmaps[0].metric
         draw_colorbar(_colors(record, axes[0], cmap), axes, record.label, metric)
-        add_legend(figure, _legend(record.heatmaps))
+        add_legend(figure, _legend(record.heatmaps, colormap(cmap)))
         fit_height(figure, axes, layout)
     return figure
 
@@ -272,9 +287,9 @@ def _circle(size: float) -> dict[str, Any]:
     return CIRCLE | {"markeredgewidth": 1.2 * scale, "path_effects": [outline]}
 
 
-def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
+def _legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
-    handles: list[Artist] = []
+    handles: list[Artist] = interpolation_handles(heatmaps, cmap)
     circled = max(len(heatmap.circled) for heatmap in heatmaps)
     if circled > 1:
         handles.append(
@@ -290,7 +305,7 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
         handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
     if any(heatmap.reference for heatmap in heatmaps):
         handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
-    if any(heatmap.diverged for heatmap in heatmaps):
+    if any(heatmap.diverged and heatmap.between is None for heatmap in heatmaps):
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
     if any(heatmap.missing for heatmap in heatmaps):
         handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))

@@ -33,7 +33,11 @@ def make_room(record: HeatmapRecord, ax: Axes) -> None:
 
 def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw a tick per value; labels turn, and then thin out, where they would overlap."""
-    width, height = cell_size(ax)
+    x_ticks, y_ticks = record.ticks
+    width, height = (
+        size * float(np.diff(places).min(initial=np.inf if record.between else 1.0))
+        for size, places in zip(cell_size(ax), record.ticks, strict=True)
+    )
     letter = points(TICK)
     longest = 0.62 * letter * max(map(len, record.x_labels))
     upright = longest > 0.95 * width
@@ -41,11 +45,11 @@ def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     every_y = math.ceil(1.1 * letter / height)
     columns, rows = range(len(record.x_labels))[::every_x], range(len(record.y_labels))[::every_y]
     ax.set_xticks(
-        [record.center((0, col))[0] for col in columns],
+        [x_ticks[col] for col in columns],
         [record.x_labels[col] for col in columns],
         rotation=90 if upright else 0,
     )
-    ax.set_yticks([row + 0.5 for row in rows], [record.y_labels[row] for row in rows])
+    ax.set_yticks([y_ticks[row] for row in rows], [record.y_labels[row] for row in rows])
     ax.tick_params(labelsize=points(TICK), length=2, width=0.6, pad=2)
     ax.spines[:].set_visible(False)
 

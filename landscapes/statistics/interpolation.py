@@ -85,7 +85,7 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
     runs = pd.DataFrame({"x": np.log2(alpha), "y": np.log2(lambda_)}).round(DIGITS)
     runs["cost"] = row_costs(frame, metric)
     trials = runs.dropna().groupby(["x", "y"])["cost"].agg(["mean", "size"]).reset_index()
-    return _interpolated(_table(*trials.to_numpy(dtype=float).T, metric), span)
+    return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
 
 
 def interpolated(landscape: Landscape) -> Interpolation:
@@ -94,19 +94,20 @@ def interpolated(landscape: Landscape) -> Interpolation:
         x, y = np.log2(landscape.alpha.values), np.log2(landscape.lambda_.values)
     row, col = np.nonzero((landscape.n > 0) & np.isfinite(y))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
-    n = landscape.n[row, col]
-    return _interpolated(_table(x[row], y[col], cost, n, landscape.metric), SPAN)
+    rows = np.column_stack([x[row], y[col], cost, landscape.n[row, col]])
+    return _interpolated(_table(rows, landscape.metric), SPAN)
 
 
-def _table(x: Floats, y: Floats, cost: Floats, n: Floats, metric: Metric) -> _Table:
-    rows = np.column_stack([x, y, cost, n])[np.lexsort([y, x])]
+def _table(rows: Floats, metric: Metric) -> _Table:
+    """Trials [N, 4] in an order of their own."""
+    rows = rows[np.lexsort(rows.T[1::-1])]
     return _Table(tuple(map(tuple, rows.tolist())), metric)
 
 
 @lru_cache(maxsize=64)
 def _interpolated(table: _Table, span: float) -> Interpolation:
     """The surface of trials; remembered, since verdict, costs and figures ask for the same."""
-    x, y, cost, n = np.array(table.rows).reshape(-1, 4).T
+    x, y, cost, _ = np.array(table.rows).reshape(-1, 4).T
     usable = np.isfinite(cost)
     obstacle = design_obstacle(x[usable], y[usable])
     across, up = _axes(x, y)
@@ -172,7 +173,7 @@ def _excess(height: Floats, span: float) -> Floats:
 
 
 def _axes(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Regular log2 α [A] and log2 λ [L] over the box of the trials, of one step where it can be."""
+    """Regular log2 α [A] and log2 λ [L] over the box of the trials, of one step if possible."""
     wide, high = (float(np.ptp(one)) if one.size else 0.0 for one in (x, y))
     if not min(wide, high) > 0:
         return np.unique(x), np.unique(y)
@@ -197,7 +198,7 @@ def _blocks(trials: Trials) -> Trials:
     blocks = trials
     while blocks.n.size > MOST_TRIALS:
         which = np.unique(np.floor(trials.places / side), axis=0, return_inverse=True)[1].ravel()
-        n = np.bincount(which, weights=trials.n)
+        n = np.bincount(which, weights=trials.n).astype(np.float64)
         x, y, height = (
             np.bincount(which, weights=trials.n * one) / n
             for one in (*trials.places.T, trials.height)

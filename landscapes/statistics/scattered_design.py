@@ -26,17 +26,18 @@ def design_obstacle(x: Floats, y: Floats) -> str | None:
                 f"{count} value{'' if count == 1 else 's'} of {name} with a result, at least "
                 f"{FEWEST_VALUES} are needed"
             )
-    if x.size < FEWEST_TRIALS:
-        return f"{x.size} trials with a result, at least {FEWEST_TRIALS} are needed"
     correlation = float(np.corrcoef(x, y)[0, 1])
     if abs(correlation) >= LINE:
         kept = "α·λ" if correlation < 0 else "λ/α"
         return f"the trials lie on a diagonal ({kept} hardly changes): try others off it"
-    if _off_cross(x, y) < OFF_CROSS:
+    off = _off_cross(x, y)
+    if off == 0 or (off < OFF_CROSS and x.size >= FEWEST_TRIALS):
         return (
             "the trials are a cross, α and λ changed one at a time: it does not show what they do "
             "together"
         )
+    if x.size < FEWEST_TRIALS:
+        return f"{x.size} trials with a result, at least {FEWEST_TRIALS} are needed"
     return None
 
 
