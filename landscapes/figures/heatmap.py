@@ -28,8 +28,10 @@ from matplotlib.patches import Patch
 from landscape_study.landscapes.figures.heatmap_contours import contour_handle, draw_contours
 from landscape_study.landscapes.figures.heatmap_edges import EDGE, POINTS, draw_edges
 from landscape_study.landscapes.figures.heatmap_interpolation import (
+    RING,
     draw_interpolation,
     interpolation_handles,
+    point_size,
 )
 from landscape_study.landscapes.figures.heatmap_labels import (
     align_titles,
@@ -271,6 +273,8 @@ def _boxes(
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
     size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    if record.between is not None:
+        size = min(size, RING * point_size(len(record.error)))
     if record.circled:
         x, y = np.transpose([record.center(cell) for cell in record.circled])
         ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
@@ -291,6 +295,7 @@ def _legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
     handles: list[Artist] = interpolation_handles(heatmaps, cmap)
     circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    kind = "trial" if all(heatmap.between for heatmap in heatmaps) else "cell"
     if circled > 1:
         handles.append(
             Line2D(
@@ -298,11 +303,11 @@ def _legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
                 [],
                 **_circle(7) | {"markerfacecolor": "0.6"},
                 markersize=7,
-                label=f"{circled} best cells",
+                label=f"{circled} best {kind}s",
             )
         )
     if circled:
-        handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+        handles.append(Line2D([], [], **STAR, markersize=7, label=f"best {kind}"))
     if any(heatmap.reference for heatmap in heatmaps):
         handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
     if any(heatmap.diverged and heatmap.between is None for heatmap in heatmaps):

@@ -19,6 +19,7 @@ from landscape_study.landscapes.reading.landscape import RowCol
 CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": "0.35", "markeredgewidth": 1}
 SIZE = 5.0  # points, of a trial where there are few
 FEW = 40  # trials; where there are more, they are smaller
+RING = 1.8  # times as large, the circles of the best ones
 PALE = 0.35  # how strong the colour of the legend's patch is
 
 
@@ -41,7 +42,7 @@ def draw_interpolation(
             sure * colours + (1 - sure),
             extent=(left, right, bottom, top),
             origin="lower",
-            interpolation="bilinear",
+            interpolation="bicubic",
             aspect="auto",
             gid="surface",
         )
@@ -104,7 +105,7 @@ def interpolation_handles(records: Sequence[HeatmapRecord], cmap: Colormap) -> l
             Patch(
                 facecolor=(*middle, PALE),
                 edgecolor=FAINT,
-                label=f"interpolated; white: deviation ≥ {enough}",
+                label=f"interpolated (white: ±{enough} or more)",
             )
         )
     if any(one.diverged for one, _ in scattered):

@@ -86,8 +86,9 @@ def default_cost(
     at, at_none = draw(seen, replicates, seed), draw(none, replicates, seed + 1)
     value = _cost(seen.error, none.error, seen, none, default)
     draws = _cost(at, at_none, seen, none, default) if len(at) and len(at_none) else at[:, 0, 0:0]
-    bias = 0.0 if seen.is_interpolated else None
-    found = Sample(float(value), np.asarray(draws).ravel(), (0, math.inf), bias)
+    found = Sample(float(value), np.asarray(draws).ravel(), (0, math.inf))
+    if seen.is_interpolated:
+        found = replace(found, shift=found.shifted / 2)
     return found.times(seen.units.size).estimate()
 
 

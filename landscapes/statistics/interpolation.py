@@ -33,7 +33,7 @@ from landscape_study.landscapes.statistics.units import Units, units
 from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
 
 SPAN = 12 * MATTERS  # points above the best trial from which all are equally bad
-DRAWS = 25 * KEPT
+DRAWS = 16 * KEPT
 MOST_TRIALS = 200  # what lies together becomes one beyond it: time grows with the cube
 CELLS = 280  # about, of the grid
 FEWEST_LINES, MOST_LINES = 7, 48  # values of an axis of the grid
@@ -82,7 +82,7 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
     frame, alpha, lambda_ = placed_rows(frame, metric)
     if not are_scattered(alpha, lambda_):
         return surface(frame, span=span, metric=metric)
-    runs = pd.DataFrame({"x": np.log2(alpha), "y": np.log2(lambda_)}).round(DIGITS)
+    runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     runs["cost"] = row_costs(frame, metric)
     trials = runs.dropna().groupby(["x", "y"])["cost"].agg(["mean", "size"]).reset_index()
     return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
@@ -90,12 +90,16 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
 def interpolated(landscape: Landscape) -> Interpolation:
     """The surface between the cells of a landscape with λ > 0, however many it has."""
-    with np.errstate(divide="ignore"):
-        x, y = np.log2(landscape.alpha.values), np.log2(landscape.lambda_.values)
-    row, col = np.nonzero((landscape.n > 0) & np.isfinite(y))
+    alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
+    row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
-    rows = np.column_stack([x[row], y[col], cost, landscape.n[row, col]])
+    rows = np.column_stack([_octaves(alpha[row], lambda_[col]), cost, landscape.n[row, col]])
     return _interpolated(_table(rows, landscape.metric), SPAN)
+
+
+def _octaves(alpha: Floats, lambda_: Floats) -> Floats:
+    """log2 α and log2 λ of trials, [N, 2]; the same where they differ by rounding only."""
+    return np.log2(np.stack([alpha, lambda_], axis=-1)).round(DIGITS)
 
 
 def _table(rows: Floats, metric: Metric) -> _Table:
@@ -194,6 +198,7 @@ def _places(across: Floats, up: Floats) -> Floats:
 
 def _blocks(trials: Trials) -> Trials:
     """At most MOST_TRIALS: where there are more, means over square blocks, as small as will do."""
+    # Each is as noisy as one: how the surface bends within a block is more than what is left.
     side = trials.extent / np.sqrt(MOST_TRIALS) / 2
     blocks = trials
     while blocks.n.size > MOST_TRIALS:
@@ -203,6 +208,6 @@ def _blocks(trials: Trials) -> Trials:
             np.bincount(which, weights=trials.n * one) / n
             for one in (*trials.places.T, trials.height)
         )
-        blocks = Trials(np.column_stack([x, y]), height, n)
+        blocks = Trials(np.column_stack([x, y]), height, np.ones_like(n))
         side *= FINER
     return blocks
