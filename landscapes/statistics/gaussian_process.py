@@ -43,7 +43,7 @@ class Trials:
 
     places: Floats  # [N, 2] octaves
     height: Floats  # [N]
-    n: Floats  # [N] runs that each is the mean of
+    n: Floats  # [N] runs that each is as certain as the mean of
 
     @property
     def extent(self) -> float:

@@ -258,7 +258,7 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
     if missing.mean() > UNFINISHED:
         return f"{missing.sum()} of {missing.size} cells have not finished"
     w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
-    if w[_border(missing)].sum() > CUT * w.sum():
+    if w[_border(missing, seen.border)].sum() > CUT * w.sum():
         wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
         return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
@@ -281,7 +281,9 @@ def _idle(seen: Surface, span: float, along: int) -> bool:
     return bool(np.nanstd(within) <= IDLE * seen.noise)
 
 
-def _border(missing: Mask) -> Mask:
-    """Which cells have no cell beyond them in some direction, [A, L]."""
-    beyond = np.pad(missing, 1, constant_values=True)
-    return beyond[2:, 1:-1] | beyond[:-2, 1:-1] | beyond[1:-1, 2:] | beyond[1:-1, :-2]
+def _border(missing: Mask, wide: int) -> Mask:
+    """Which cells have no cell so many steps beyond them in some direction, [A, L]."""
+    beyond = np.pad(missing, wide, constant_values=True)
+    rows, cols = (slice(wide, wide + size) for size in missing.shape)
+    after, before = slice(2 * wide, None), slice(None, -2 * wide)
+    return beyond[after, cols] | beyond[before, cols] | beyond[rows, after] | beyond[rows, before]

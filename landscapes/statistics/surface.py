@@ -57,6 +57,11 @@ class Surface:
         return int(np.isfinite(self.error).sum()), int(self.n.max(initial=0)), self.best
 
     @property
+    def border(self) -> int:
+        """Steps from its end that still are the border of what was trained."""
+        return 1
+
+    @property
     def noise(self) -> float:
         """Standard error of a cell's mean, points, root mean square over the cells.
 

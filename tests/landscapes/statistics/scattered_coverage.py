@@ -10,7 +10,7 @@ intervals that hold it, their median width, and how often each verdict comes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import numpy as np
@@ -95,6 +95,11 @@ def true_values(design: Design, frame: pd.DataFrame, found: Separability) -> dic
     }
 
 
+def repeated(design: Design, repeats: int) -> list[Design]:
+    """The same kind of design with other places and noise."""
+    return [replace(design, seed=seed) for seed in range(repeats)]
+
+
 @click.command()
 @click.option("--repeats", type=click.IntRange(min=1), default=40, show_default=True)
 def main(repeats: int) -> None:
@@ -103,8 +108,7 @@ def main(repeats: int) -> None:
     click.echo("|---|---|---|---|---|---|---|")
     for name, design in DESIGNS.items():
         rows, verdicts = [], []
-        for seed in range(repeats):
-            one = Design(**{**vars(design), "seed": seed})
+        for one in repeated(design, repeats):
             frame = frame_of_design(one)
             found = separability(frame, LOSS)
             verdicts.append(found.verdict)
