@@ -39,7 +39,7 @@ FEWEST_LINES, MOST_LINES = 7, 48  # values of an axis of the grid
 USUAL_LINES = 9  # of a grid that is trained whole
 WARP = 2.0  # points above the best trial where heights rise half as fast as there
 PLUS_MINUS = np.array([-1.0, 1.0, -1.0, 1.0])  # residuals whose deviation is 1
-FEWEST = 3  # usable trials that a surface is drawn from
+FEWEST = 5  # usable trials that a surface is drawn from
 RISE = 1.4  # height from the best trial to the span
 FINER = 1.1  # factor by which the blocks of many trials grow until they are few enough
 

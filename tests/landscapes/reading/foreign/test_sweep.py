@@ -91,6 +91,17 @@ class TestVerdicts:
         assert panel_separability(panel).verdict == "separable"
         assert "metric = metric_value (more is better), seed = seed" in sweep.said[0]
 
+    @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
+    def test_of_trials_that_lie_scattered(self, write, slope, verdict):
+        random.seed(2)
+        octaves = [(random.uniform(-9, 1), random.uniform(-9, 1)) for _ in range(80)]
+        places = [(0.1 * 2**x, 0.01 * 2**y) for x, y in octaves]
+        rows = [(a, b, bowl(a, b, slope, 0.001)) for a, b in places]
+        panel = only(read_sweep([write("s.csv", ["lr", "wd", "loss"], rows)]))
+        assert panel.landscape.is_scattered
+        assert int(panel.landscape.n.sum()) == 80
+        assert panel_separability(panel).verdict == verdict
+
 
 class TestFiles:
     def test_nested_json_with_what_all_share(self, tmp_path: Path):
@@ -224,10 +235,6 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("lr,wd,loss\n", "holds no row"),
     ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
     ('lr,wd,loss\n0.1,"1,2\n', "mend that line"),
-    (
-        "lr,wd,loss\n" + "".join(f"{k},{k},1\n" for k in range(1, 9)),
-        "has 8 α and 8 λ, and 12 % of their cells: no grid",
-    ),
 ]
 
 
