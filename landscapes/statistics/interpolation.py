@@ -25,7 +25,9 @@ from landscape_study.landscapes.statistics.surface import (
     Floats,
     Surface,
     placed_rows,
+    require_once,
     row_costs,
+    row_seeds,
     surface,
 )
 from landscape_study.landscapes.statistics.units import Units, units
@@ -99,6 +101,7 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
     if not are_scattered(alpha, lambda_):
         return surface(frame, span=span, metric=metric)
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
+    require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
     runs["cost"] = row_costs(frame, metric)
     trials = runs.dropna().groupby(["x", "y"])["cost"].agg(["mean", "size"]).reset_index()
     return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
@@ -124,7 +127,7 @@ def _table(rows: Floats, metric: Metric) -> _Table:
     return _Table(tuple(map(tuple, rows.tolist())), metric)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _interpolated(table: _Table, span: float) -> Interpolation:
     """The surface of trials; remembered, since verdict, costs and figures ask for the same."""
     x, y, cost, n = table.columns

@@ -9,6 +9,9 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
     separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
+
+Of cells that lie scattered, the same is read off the surface between them, see
+`statistics.interpolation`; a design that cannot tell (`statistics.scattered_design`) says so.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -103,15 +103,9 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
             studies, or a cell twice.
     """
     frame, alpha, lambda_ = placed_rows(frame, metric)
-    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
+    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), row_seeds(frame)
     runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
-    again = pd.DataFrame([seeds, rows, cols]).T.duplicated().to_numpy()
-    if again.any():
-        raise UsageError(
-            f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "
-            f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
-            "the seeds in a column seed"
-        )
+    require_once(alpha, lambda_, seeds, rows, cols)
     runs[seeds, rows, cols] = row_costs(frame, metric)
     n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
     place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
@@ -130,6 +124,19 @@ def placed_rows(frame: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, Floa
     alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
     placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
     return frame[placed], alpha[placed], lambda_[placed]
+
+
+def require_once(
+    alpha: Floats, lambda_: Floats, seeds: Ints, rows: npt.NDArray[Any], cols: npt.NDArray[Any]
+) -> None:
+    """Refuse a cell that stands twice with one seed; all are [rows of the frame]."""
+    again = pd.DataFrame({"seed": seeds, "row": rows, "col": cols}).duplicated().to_numpy()
+    if again.any():
+        raise UsageError(
+            f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "
+            f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
+            "the seeds in a column seed"
+        )
 
 
 def _surface(x: Floats, y: Floats, runs: Floats, n: Ints, span: float, scale: Units) -> Surface:
@@ -169,7 +176,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> Floats:
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan, copy=True))
 
 
-def _seeds(frame: pd.DataFrame) -> Ints:
+def row_seeds(frame: pd.DataFrame) -> Ints:
     """Which seed each row is of, [rows], from 0; all the same where the frame has no seeds."""
     if "seed" not in frame:
         return np.zeros(len(frame), dtype=np.int64)

@@ -22,6 +22,7 @@ from landscape_study.landscapes.statistics.separability import (
     separability,
 )
 from landscape_study.landscapes.statistics.surface import surface
+from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import Metric
 from tests.landscapes.scattered import scattered_landscape
 from tests.landscapes.statistics.scattered_coverage import (
@@ -113,6 +114,12 @@ class TestSurface:
         frame = frame_of_design(UPRIGHT)
         again = pd.concat([frame.assign(seed=seed) for seed in range(3)])
         assert seen(again).observed[:2] == (80, 3)
+
+    def test_a_trial_twice_with_one_seed_is_refused(self):
+        frame = frame_of_design(UPRIGHT)
+        twice = pd.concat([frame, frame.head(1)])
+        with pytest.raises(UsageError, match=r"twice with one seed: select the rows of one study"):
+            panel_surface(twice, span=SPAN, metric=LOSS)
 
 
 class TestVerdict:
