@@ -35,7 +35,7 @@ from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
 
 SPAN = 12 * MATTERS  # points above the best trial from which all are equally bad
 DRAWS = 16 * KEPT
-MOST_TRIALS = 150  # what lies together becomes one beyond it: time grows with the cube
+MOST_TRIALS = 150  # beyond it some are left out: time grows with the cube
 CELLS = 280  # about, of the grid
 FEWEST_LINES, MOST_LINES = 7, 48  # values of an axis of the grid
 USUAL_LINES = 9  # of a grid that is trained whole
@@ -175,7 +175,7 @@ def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     excess = np.minimum(plain.units.points(cost) - plain.lowest, span).round(9)
     # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
     certain = n * (1 + excess / WARP)
-    trials = _blocks(Trials(np.column_stack([x, y]), _height(excess, span), certain))
+    trials = _thinned(Trials(np.column_stack([x, y]), _height(excess, span), certain))
     places = _places(plain.alpha, plain.lambda_)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
@@ -220,18 +220,18 @@ def _places(across: Floats, up: Floats) -> Floats:
     return np.stack(np.meshgrid(across, up, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _blocks(trials: Trials) -> Trials:
-    """At most MOST_TRIALS: where there are more, means over square blocks, as small as will do."""
-    # Each is as noisy as one: how the surface bends within a block is more than what is left.
+def _thinned(trials: Trials) -> Trials:
+    """At most MOST_TRIALS: where there are more, of each square block that nearest to its middle.
+
+    Blocks are as small as will do. Means over them are less noisy, but bend less than the
+    surface: of 100,000 trials they made a tilt of −0.83 one of −0.77, with an interval of ±0.01.
+    """
     side = trials.extent / np.sqrt(MOST_TRIALS) / 2
-    blocks = trials
-    while blocks.n.size > MOST_TRIALS:
-        which = np.unique(np.floor(trials.places / side), axis=0, return_inverse=True)[1].ravel()
-        n = np.bincount(which, weights=trials.n).astype(np.float64)
-        x, y, height = (
-            np.bincount(which, weights=trials.n * one) / n
-            for one in (*trials.places.T, trials.height)
-        )
-        blocks = Trials(np.column_stack([x, y]), height, np.ones_like(n))
+    kept = np.arange(trials.n.size)
+    while kept.size > MOST_TRIALS:
+        away = np.abs(trials.places / side % 1 - 0.5).max(axis=1)
+        nearest = np.argsort(away, kind="stable")
+        blocks = np.floor(trials.places[nearest] / side)
+        kept = nearest[np.unique(blocks, axis=0, return_index=True)[1]]
         side *= FINER
-    return blocks
+    return Trials(trials.places[kept], trials.height[kept], trials.n[kept])

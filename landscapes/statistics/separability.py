@@ -222,7 +222,8 @@ def _judge(
         return "coupled", f"tuning one at a time costs more than {told} on average"
     if _flat(seen, span):
         what = seen.units.metric.title
-        return "cannot tell", f"the {what} does not change over the grid by more than its noise"
+        where = "from trial to trial" if seen.is_interpolated else "over the grid"
+        return "cannot tell", f"the {what} does not change {where} by more than its noise"
     for name, along in (("λ", 1), ("α", 0)):
         if _idle(seen, span, along):
             return "cannot tell", f"in the basin {name} changes nothing: extend its values"

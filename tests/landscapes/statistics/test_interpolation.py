@@ -91,7 +91,10 @@ class TestSurface:
     def test_many_trials_are_bounded(self):
         frame = frame_of_design(Design(3 * MOST_TRIALS))
         assert seen(frame).observed[0] == 3 * MOST_TRIALS
-        assert separability(frame, LOSS).verdict == "coupled"
+        found = separability(frame, LOSS)
+        true = true_values(Design(3 * MOST_TRIALS), frame, found)
+        assert found.verdict == "coupled"
+        assert found.tilt.low <= true["tilt"] <= found.tilt.high
 
     def test_what_diverged_or_was_pruned_is_bad(self):
         frame = frame_of_design(UPRIGHT)
@@ -166,6 +169,12 @@ class TestVerdict:
     def test_best_trials_on_the_border_cannot_tell(self):
         frame = frame_of_design(Design(80, slope=0.0))
         found = separability(frame[frame["alpha"] < 0.1], LOSS)
+        assert found.verdict == "cannot tell"
+
+    def test_noise_alone_cannot_tell(self):
+        frame = frame_of_design(Design(40))
+        noise = 1 + 0.1 * np.random.default_rng(0).normal(size=len(frame))
+        found = separability(frame.assign(loss=noise), LOSS)
         assert found.verdict == "cannot tell"
 
     def test_few_trials_allow_both(self):
