@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
-from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 
 from landscape_study.landscapes.reading.foreign.column_roles import (
     MOST_PANELS,
@@ -30,7 +29,8 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
 from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
-from landscape_study.landscapes.reading.landscape import grid_landscape
+from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
+from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 
@@ -154,6 +154,7 @@ def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
         columns.metric,
         title=name,
         panel=name,
+        is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
     )
     return PanelData(name, field, cells)
 
