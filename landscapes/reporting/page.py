@@ -200,8 +200,9 @@ def _range(axis: Axis) -> str:
 
 
 def _slices(panel: PanelReport) -> list[Picture]:
-    """The metric against λ at each α; nothing where no cell is good."""
-    if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
+    """The metric against λ at each α; nothing where no cell is good, or trials lie scattered."""
+    has_lines = len(panel.landscape.lambda_.values) > 1 and not panel.landscape.is_scattered
+    if panel.recommendation is None or not has_lines:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
     error = panel.landscape.metric.title
