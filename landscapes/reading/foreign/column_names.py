@@ -40,8 +40,12 @@ EXTREMES = {  # of a curve, or of a list of results: not the result
     *(f"split{i}" for i in range(20)),
 }
 SEEDS = {"seed", "seeds", "repeat", "replicate", "fold", "rep", "random_state", "rng"}
+REPEATS = ("run", "trial", "repetition", "replication", "try", "attempt")  # if numbered per cell
 OPTIMIZERS = ("optimizer", "optimiser", "optim", "opt", "optimizer_name", "optim_name", "pair")
-PANELS = (*OPTIMIZERS, "panel", "optimizer_type", "algo", "optim_type")
+PANELS = (
+    *(*OPTIMIZERS, "panel", "algo", "optimizer_type", "optim_type", "optimizer_target"),
+    *("optim_target", "optimizer_class"),
+)
 STUDIES = ("study_name",)
 STATES = ("state", "status")
 EPOCHS = (  # the surer first

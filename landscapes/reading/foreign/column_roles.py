@@ -16,6 +16,7 @@ from landscape_study.landscapes.reading.foreign.column_names import (
     INTERNAL,
     LAMBDA,
     PANELS,
+    REPEATS,
     RUNS,
     SEEDS,
     STATES,
@@ -138,7 +139,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     )
     taken.append(lambda_)
     value = asked.metric or value_column(table, taken)
-    seed = asked.seed or _first(table, lambda name: bool(SEEDS & words(name)), taken)
+    seed = asked.seed or _seed(table, [alpha, lambda_, value])
     panels = (asked.panel,) if asked.panel else _panels(table, taken)
     known = {alpha, lambda_, value, seed, *panels}
     state = _state(table, known)
@@ -176,7 +177,7 @@ def _one(
         named = [name for name in table.columns if name not in taken and is_called(name, names)]
         fitting = [name for name in named if _fits(table, name, fits)]
         settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
-        found = table.without_copies(settings or fitting)
+        found = _constant_in_runs(table, table.without_copies(settings or fitting))
         if len(found) > 1:
             raise UsageError(
                 f"{table.name}: {listed(found)} could each be {what}: say which with "
@@ -222,7 +223,7 @@ def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
 def _state(table: Table, known: set[str | None]) -> str | None:
     """The column whose words are states of runs."""
     for name in table.columns:
-        fits = name not in known and plain(name) in STATES
+        fits = name not in known and is_called(name, STATES)
         if fits and any(map(is_state, table.columns[name].distinct())):
             return name
     return None
@@ -239,6 +240,15 @@ def _epoch(table: Table, known: set[str | None]) -> str | None:
     return None
 
 
+def _constant_in_runs(table: Table, names: list[str]) -> list[str]:
+    """Of several columns those that a schedule did not change within runs; else all."""
+    run = _run(table, set(names)) if len(names) > 1 else None
+    if run is None:
+        return names
+    count = len(np.unique(table.keys([run])))
+    return [one for one in names if len(np.unique(table.keys([run, one]))) == count] or names
+
+
 def _run(table: Table, known: set[str | None]) -> str | None:
     """The column of the surest name that says which run a row is of, if several are of one."""
     for called in RUNS:
@@ -249,10 +259,21 @@ def _run(table: Table, known: set[str | None]) -> str | None:
     return None
 
 
-def _first(table: Table, fits: Callable[[str], bool], taken: Sequence[str]) -> str | None:
-    """The first column that fits by name and has several values."""
-    found = (name for name in table.columns if name not in taken and fits(name))
-    return next((name for name in found if table.columns[name].count() > 1), None)
+def _seed(table: Table, taken: Sequence[str]) -> str | None:
+    """The first column that is called a seed and has several values, or numbers repetitions."""
+    free = [
+        name for name in table.columns if name not in taken and table.columns[name].count() > 1
+    ]
+    seeds = (name for name in free if SEEDS & words(name))
+    return next(seeds, None) or next((one for one in free if _repeats(table, one, taken)), None)
+
+
+def _repeats(table: Table, name: str, taken: Sequence[str]) -> bool:
+    """Whether a column counts the runs of each α and λ: most of its values stand at several."""
+    if plain(name) not in REPEATS or not table.columns[name].is_numeric:
+        return False
+    pairs = len(np.unique(table.keys([name, *taken[:2]])))
+    return pairs >= 2 * table.columns[name].count()
 
 
 def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:

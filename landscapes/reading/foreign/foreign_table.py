@@ -5,6 +5,7 @@ Letters: N rows.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ Goal: TypeAlias = Literal["minimize", "maximize"]
 Value: TypeAlias = str | float | int | bool | None
 
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+NOT_A_NUMBER = re.compile(r"(?i)[-+]?(nan\(.*\)|1\.#(qnan|snan|ind)\d*)")  # as C writes it
 NOTHING = {"", "none", "null", "na", "n/a", "#n/a", "<na>", "-", "--"}  # in small letters
 NUMBER, EMPTY = -1, -2  # codes of what is no text
 LONGEST = 200  # characters of a text that are kept
@@ -218,6 +220,8 @@ def number(value: Value) -> float | None:
         raise ValueError(f"{str(value)[:20]}… is no number") from e
     except ValueError:
         text = str(value).strip()
+        if NOT_A_NUMBER.fullmatch(text):
+            return math.nan
         if text.lower() in NOTHING:
             return None
         if not DECIMAL_COMMA.fullmatch(text):

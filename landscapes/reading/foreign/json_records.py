@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from landscape_study.landscapes.reading.foreign.column_names import EPOCHS, is_metric_name, plain
 from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.name_settings import settings_in
 from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder, flat
 from landscape_study.study.errors import UsageError
 
@@ -104,7 +105,10 @@ def _turned(whole: dict[str, Any]) -> list[dict[str, Any]]:
         if all(part.keys() == parts[0].keys() for part in parts) and "0" in parts[0]:
             return [{key: part[i] for key, part in whole.items()} for i in parts[0]]
         if _is_alike(parts):
-            return [{"run": name, **part} for name, part in whole.items()]
+            return [{"run": name, **settings_in([name]), **part} for name, part in whole.items()]
+    named = {name: settings_in([name]) for name in whole}
+    if all(type(one) in (int, float) for one in parts) and all(map(len, named.values())):
+        return [{"run": name, **named[name], "value": one} for name, one in whole.items()]
     return []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from landscape_study.landscapes.reading.foreign.table_builder import dictionary
 from landscape_study.landscapes.reading.foreign.table_files import is_table_file, read_file
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
-
-xr = pytest.importorskip("xarray", reason="the extra xarray is not installed")
 
 
 def require_all(sweep: Sweep, seeds: int = 2) -> None:
@@ -98,12 +95,6 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
         .assign(status="FINISHED", **{"metrics.lr": 0.5, "tags.mlflow.runName": "x"})
         .to_csv(p, index_label="run_id")
     ),
-    "hdf5.nc": lambda f, p: (
-        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="h5netcdf")
-    ),
-    "classic.nc": lambda f, p: (
-        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="scipy")
-    ),
 }
 
 
@@ -111,36 +102,6 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 def test_every_kind_holds_the_same_runs(tmp_path: Path, frame: pd.DataFrame, name: str):
     WRITERS[name](frame, tmp_path / name)
     require_all(read_sweep([tmp_path / name]))
-
-
-class TestCubes:
-    def test_curves_and_what_was_not_run(self, tmp_path: Path):
-        values = np.array(
-            [[[loss(a, b) + 1 / e for e in (1, 2, 4)] for b in LAMBDAS] for a in ALPHAS]
-        )
-        values[0, 0] = np.nan  # not run
-        values[2, 2, 2] = np.nan  # diverged in the last epoch
-        coords = {"alpha": list(ALPHAS), "lambda": list(LAMBDAS), "epoch": [1, 2, 4]}
-        cube = xr.DataArray(values, dims=tuple(coords), coords=coords, name="test_error")
-        cube.to_netcdf(tmp_path / "c.nc")
-        sweep = read_sweep([tmp_path / "c.nc"])
-        field = sweep.panels[0].landscape
-        assert field.n[0, 0] == 0
-        assert field.diverged.sum() == field.diverged[2, 2] == 1
-        assert field.error[1, 1] == loss(0.01, 1e-3) + 1 / 4
-        assert len(sweep.curves) == 8 * 3
-
-    def test_an_array_without_a_name(self, tmp_path: Path):
-        coords = {"lr": list(ALPHAS), "wd": list(LAMBDAS)}
-        values = [[loss(a, b) for b in LAMBDAS] for a in ALPHAS]
-        xr.DataArray(values, dims=("lr", "wd"), coords=coords).to_netcdf(tmp_path / "c.nc")
-        require_all(read_sweep([tmp_path / "c.nc"], Asked(goal="minimize")), seeds=1)
-
-    def test_without_xarray_the_extra_is_named(self, tmp_path: Path, monkeypatch):
-        (tmp_path / "c.nc").write_bytes(b"CDF\x01")
-        monkeypatch.setitem(sys.modules, "xarray", None)
-        with pytest.raises(UsageError, match=r"pip install 'landscape-study\[xarray\]'"):
-            read_sweep([tmp_path / "c.nc"])
 
 
 DAMAGED = {
