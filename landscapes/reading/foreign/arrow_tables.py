@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.table_builder import BLOCK, TableBuilder, flat
+from landscape_study.landscapes.reading.foreign.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.table_builder import BLOCK, TableBuilder
 from landscape_study.study.errors import UsageError, first_line
 from landscape_study.study.printable import printable
 
@@ -32,7 +33,9 @@ def read_parquet(path: Path, builder: TableBuilder) -> Table:
                 _add(builder, columns, list(range(first, first + len(batch))))
                 first += len(batch)
     except (pa.ArrowException, OSError) as e:
-        raise UsageError(f"{path}: no Parquet file ({first_line(e)}): export it again") from e
+        raise UsageError(
+            f"{path}: no Parquet file ({printable(first_line(e))}): export it again"
+        ) from e
     return builder.table(path)
 
 

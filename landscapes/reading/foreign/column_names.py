@@ -105,6 +105,16 @@ def is_run_name(column: str) -> bool:
     return plain(column) in RUNS
 
 
+def is_row_number(column: str) -> bool:
+    """Whether a column counts rows, as pandas writes it without a name."""
+    return re.fullmatch(r"column_\d+|unnamed_\d+|index|number", plain(column)) is not None
+
+
+def is_curve_name(column: str) -> bool:
+    """Whether a list in a column can be a curve, or its epochs."""
+    return is_metric_name(column) or plain(column) in EPOCHS
+
+
 def may_matter(column: str) -> bool:
     """Whether a column could be something by its name."""
     named = (*ALPHA, *LAMBDA, PANELS, STUDIES, STATES, EPOCHS, RUNS, KEYS, DIVERGED)

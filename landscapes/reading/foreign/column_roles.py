@@ -24,6 +24,7 @@ from landscape_study.landscapes.reading.foreign.column_names import (
     TIMES,
     is_called,
     is_metric_name,
+    is_row_number,
     is_setting_name,
     listed,
     plain,
@@ -158,9 +159,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         diverged=diverged,
         epoch=epoch,
         run=run,
-        others=tuple(
-            name for name in table.columns if name not in known and _is_setting(table, name, taken)
-        ),
+        others=_others(table, known, taken),
     )
 
 
@@ -261,9 +260,7 @@ def _run(table: Table, known: set[str | None]) -> str | None:
 
 def _seed(table: Table, taken: Sequence[str]) -> str | None:
     """The first column that is called a seed and has several values, or numbers repetitions."""
-    free = [
-        name for name in table.columns if name not in taken and table.columns[name].count() > 1
-    ]
+    free = [one for one in table.columns if one not in taken and table.columns[one].count() > 1]
     seeds = (name for name in free if SEEDS & words(name))
     return next(seeds, None) or next((one for one in free if _repeats(table, one, taken)), None)
 
@@ -276,11 +273,22 @@ def _repeats(table: Table, name: str, taken: Sequence[str]) -> bool:
     return pairs >= 2 * table.columns[name].count()
 
 
+def _others(table: Table, known: set[str | None], taken: Sequence[str]) -> tuple[str, ...]:
+    """Settings that vary, and do not change within runs."""
+    names = [one for one in table.columns if one not in known and _is_setting(table, one, taken)]
+    run = _run(table, set(names))
+    if run is None:
+        return tuple(names)
+    count = len(np.unique(table.keys([run])))
+    return tuple(one for one in names if len(np.unique(table.keys([run, one]))) == count)
+
+
 def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
     """Whether a column varies, but little: an id, a time or a result differs in each row."""
     if (
         is_metric_name(name)
         or plain(name) in (*EPOCHS, *RUNS, *DONE)
+        or is_row_number(name)
         or words(name) & (TIMES | INTERNAL)
     ):
         return False

@@ -134,7 +134,7 @@ class Places:
     line: Ints  # [N]
 
     def __getitem__(self, row: int) -> str:
-        return f"{self.sources[self.source[row]]} {self.line[row]}"
+        return printable(f"{self.sources[self.source[row]]} {self.line[row]}")
 
     def take(self, rows: Ints) -> Places:
         """Of some of the rows."""
@@ -224,9 +224,8 @@ def number(value: Value) -> float | None:
             return math.nan
         if text.lower() in NOTHING:
             return None
-        if not DECIMAL_COMMA.fullmatch(text):
-            raise
-        return float(text.replace(",", "."))
+        text = text.removesuffix("%").rstrip()
+        return float(text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text)
     if isinstance(value, str) and "_" in value:  # Python takes them, nobody means them
         raise ValueError(f"{printable(value)!r} is no number")
     return read

@@ -18,8 +18,8 @@ from landscape_study.landscapes.reading.foreign.foreign_table import (
 )
 from landscape_study.landscapes.reading.foreign.mlflow_runs import is_mlflow_run, read_mlflow_run
 from landscape_study.landscapes.reading.foreign.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.settings_files import load_settings
-from landscape_study.landscapes.reading.foreign.table_builder import flat
 from landscape_study.landscapes.reading.foreign.table_files import (
     DATABASES,
     PACKED,
@@ -162,6 +162,8 @@ def _chosen(at: Path, files: list[Path]) -> Path | None:
     Raises:
         UsageError: it could be any.
     """
+    tables = [file for file in files if suffix(file) not in (".txt", ".dat")]
+    files = tables or files  # free text is often called so
     if len(files) < 2:
         return files[0] if files else None
     named = [

@@ -15,8 +15,8 @@ import pytest
 from landscape_study.landscapes.reading.foreign import table_files
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.nested_cells import nested
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_builder import dictionary
 from landscape_study.landscapes.reading.foreign.table_files import is_table_file, read_file
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
@@ -216,4 +216,4 @@ def test_a_folder_is_one_if_it_holds_results(tmp_path: Path, monkeypatch):
     ],
 )
 def test_dictionaries_in_cells(cell, value):
-    assert dictionary(cell) == value
+    assert nested(cell, dict) == value
