@@ -27,6 +27,9 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
+
+
 ROWS = {
     "where": click.option(
         "--where",
@@ -50,29 +53,33 @@ ROWS = {
 }
 
 
-def columns_options(command: Command) -> Command:
-    """Add the options that say which column of a file is what; hand over `columns`."""
-    named = {"alpha": "α", "lambda": "λ", "metric": "the metric", "seed": "the seed"}
-    named["panel"] = "the optimizer, or what else tells panels apart"
+def columns_options(
+    *, metric: bool = True, panel: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options that say which column of a file is what; hand over `asked`.
 
-    @functools.wraps(command)
-    def packed(**options: Any) -> None:
-        known = ("alpha", "lambda_", "metric", "seed", "panel", "goal", "matters", *ROWS)
-        columns = {key: options.pop(f"column_{key}") for key in known}
-        if columns["keep"] is None:
-            del columns["keep"]
-        command(columns=columns, **options)
-
-    ways = {"minimize": "less", "maximize": "more"}
+    Args:
+        metric: whether --metric is one of them, or the command's own.
+        panel: whether --panel says which column tells panels apart, as --panels-by does.
+    """
+    named = {
+        "--alpha": ("alpha", "α"),
+        "--lambda": ("lambda_", "λ"),
+        **({"--metric": ("metric", "the metric")} if metric else {}),
+        "--seed": ("seed", "the seed"),
+        "--panels-by": ("panel", "the optimizer, or what else tells panels apart"),
+    }
+    also = {"--panels-by": ("--panel",)} if panel else {}
     options = [
         *(
             click.option(
-                f"--{key}",
-                "column_lambda_" if key == "lambda" else f"column_{key}",
+                *also.get(option, ()),
+                option,
+                f"column_{key}",
                 metavar="COLUMN",
                 help=f"Of a file: the column of {what}.",
             )
-            for key, what in named.items()
+            for option, (key, what) in named.items()
         ),
         *(
             click.option(
@@ -81,19 +88,31 @@ def columns_options(command: Command) -> Command:
                 flag_value=goal,
                 help=f"Of a file: {way} of the metric is better.",
             )
-            for goal, way in ways.items()
+            for goal, way in {"minimize": "less", "maximize": "more"}.items()
         ),
         click.option(
             "--matters",
             "column_matters",
-            type=float,
+            type=click.FloatRange(min=0, min_open=True),
             help="Of a file: the difference of the metric below which you would not care.",
         ),
         *ROWS.values(),
     ]
-    for option in reversed(options):  # the last one added stands first in the help
-        packed = option(packed)
-    return packed  # type: ignore[return-value]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def packed(**given: Any) -> None:
+            own = [key for key in given if key.startswith("column_")]
+            said = {key.removeprefix("column_"): given.pop(key) for key in own}
+            asked = {key: value for key, value in said.items() if value is not None}
+            command(asked=asked, **given)
+
+        wrapped: Callable[..., Any] = packed
+        for option in reversed(options):  # the last one added stands first in the help
+            wrapped = option(wrapped)
+        return wrapped
+
+    return add
 
 
 def data_option(name: str) -> Callable[[Command], Command]:

@@ -99,7 +99,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         panel.grid,
         metric,
         title=marked(title(panel), doubtful),
-        pair=panel.pair,
+        pair="" if panel.is_imported else panel.pair,
         normalized=panel.normalized,
         panel=panel.name,
         doubtful=doubtful,
@@ -145,8 +145,11 @@ def title(panel: Panel) -> str:
 
     Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
 
-    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
+    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR. What was
+    trained elsewhere is called as it was there.
     """
+    if panel.is_imported:
+        return panel.pair
     pair = PAIRS[panel.pair]
     own = panel.name.removeprefix(pair.name)
     name = pair.title

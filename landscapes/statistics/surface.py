@@ -95,7 +95,7 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
     frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
     (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
     runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
-    again = pd.DataFrame([seeds, rows, cols]).T.duplicated().to_numpy()
+    again = pd.DataFrame({"seed": seeds, "row": rows, "col": cols}).duplicated().to_numpy()
     if again.any():
         raise UsageError(
             f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.column_names import (
+from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
+from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
+from landscape_study.landscapes.reading.foreign.run_states import is_state
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
     ALPHA,
     DIVERGED,
     DONE,
@@ -30,16 +34,14 @@ from landscape_study.landscapes.reading.foreign.column_names import (
     plain,
     words,
 )
-from landscape_study.landscapes.reading.foreign.foreign_table import Floats, Table
-from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
-from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
-from landscape_study.landscapes.reading.foreign.run_states import is_state
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import Metric
 
 MOST_PANELS = 12
 MOST_SETTINGS = 64  # different values of a setting
 COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that may be named
+OPTIONS = {"lambda_": "--lambda", "panel": "--panels-by"}  # called otherwise than here
 Keep: TypeAlias = Literal["last", "best", "each"]
 
 
@@ -88,6 +90,15 @@ class Asked:
     def needed(self) -> list[str]:
         """The columns that are named, in the condition too."""
         return self.columns + (condition(self.where).columns if self.where else [])
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as words of a command line."""
+        named = {OPTIONS.get(key, f"--{key}"): getattr(self, key) for key in (*COLUMNS, "where")}
+        named["--matters"] = None if self.matters is None else f"{self.matters:g}"
+        named["--keep"] = None if self.keep == "last" else self.keep
+        said = [(option, value) for option, value in named.items() if value is not None]
+        return (*chain.from_iterable(said), *([f"--{self.goal}"] if self.goal else []))
 
 
 @dataclass(frozen=True)

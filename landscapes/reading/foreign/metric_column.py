@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from landscape_study.landscapes.reading.foreign.column_names import (
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EITHER,
     EXTREMES,
     KEYS,
@@ -19,7 +19,7 @@ from landscape_study.landscapes.reading.foreign.column_names import (
     plain,
     words,
 )
-from landscape_study.landscapes.reading.foreign.foreign_table import Goal, Table
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import MATTERS, Metric
 

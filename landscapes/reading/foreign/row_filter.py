@@ -12,8 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.column_names import plain
-from landscape_study.landscapes.reading.foreign.foreign_table import Bools, Column, Table, number
+from landscape_study.landscapes.reading.foreign.tables.column_names import plain
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
+    Bools,
+    Column,
+    Table,
+    number,
+)
 from landscape_study.study.errors import UsageError
 
 LONGEST = 10_000  # characters of a condition

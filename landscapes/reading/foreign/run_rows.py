@@ -8,11 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_names import PANELS, STUDIES, is_called
 from landscape_study.landscapes.reading.foreign.column_roles import Columns
-from landscape_study.landscapes.reading.foreign.foreign_table import Bools, Floats, Table
 from landscape_study.landscapes.reading.foreign.run_curves import Runs
 from landscape_study.landscapes.reading.foreign.run_states import INFINITE, sentinels, states_of
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
+    PANELS,
+    STUDIES,
+    is_called,
+)
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bools, Floats, Table
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Bools, Column, Floats
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bools, Column, Floats
 
 FINISHED = {
     *("finished", "complete", "completed", "done", "ok", "success", "succeeded", "terminated"),

@@ -15,7 +15,6 @@ from landscape_study.landscapes.reading.foreign.column_roles import (
     Columns,
     find_columns,
 )
-from landscape_study.landscapes.reading.foreign.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.panel_grid import (
     grid_of,
     on_steps,
@@ -27,9 +26,10 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
     one_row_a_run,
     telling_apart,
 )
-from landscape_study.landscapes.reading.foreign.run_folders import read_folder
 from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
-from landscape_study.landscapes.reading.foreign.table_files import read_file
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
+from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 from landscape_study.landscapes.reading.landscape import grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
@@ -81,19 +81,6 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
         tuple(line for sweep in named for line in sweep.said),
         pd.concat(curves, ignore_index=True) if curves else named[0].curves,
     )
-
-
-def chosen(panels: Sequence[PanelData], names: Sequence[str], where: str) -> Sequence[PanelData]:
-    """The named panels; all of them if none is named.
-
-    Raises:
-        UsageError: there is no panel of a name.
-    """
-    known = {one.name: one for one in panels}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{where} has no panel '{name}': it has {', '.join(known)}")
-    return [known[name] for name in names] or panels
 
 
 def _one_file(path: Path | str, asked: Asked) -> Sweep:

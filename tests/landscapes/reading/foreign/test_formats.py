@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape_study.landscapes.reading.foreign import table_files
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.foreign_table import Table
-from landscape_study.landscapes.reading.foreign.nested_cells import nested
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file, read_file
+from landscape_study.landscapes.reading.foreign.tables import table_files
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import nested
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file, read_file
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.foreign_table import Column, Places, Table
 from landscape_study.landscapes.reading.foreign.row_filter import condition
 from landscape_study.landscapes.reading.foreign.run_states import sentinels
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Column, Places, Table
 from landscape_study.study.errors import UsageError
 
 

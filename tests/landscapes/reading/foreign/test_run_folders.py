@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.name_settings import settings_in
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
+from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
 
@@ -229,7 +229,7 @@ def test_options_of_rows_are_for_files(tmp_path: Path):
         store = ["--store", str(tmp_path / "x.db")]
         done = CliRunner().invoke(main, ["compare", "x", *option, *store])
         assert done.exit_code == 2
-        assert "options of columns are for files, and x is none" in done.output
+        assert "options of columns are for files of results" in done.output
 
 
 def test_two_files_with_panels_of_one_name(tmp_path: Path, frame):

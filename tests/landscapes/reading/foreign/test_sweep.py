@@ -17,9 +17,9 @@ from click.testing import CliRunner
 import landscape_study as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.foreign_table import number
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
 
@@ -321,7 +321,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (["none.csv"], "none.csv: cannot be read (No such file or directory): name a file"),
-            (["none.csv", "adam"], "none.csv is a file: leave out PANEL, OTHER and --reference"),
+            (["none.csv", "more.csv"], "none.csv: cannot be read (No such file or directory)"),
         ],
     )
     def test_what_is_no_sweep_is_told(self, arguments, message):
@@ -334,7 +334,7 @@ class TestCommand:
             main, ["compare", "x", "--alpha", "a", "--store", str(tmp_path / "x.db")]
         )
         assert done.exit_code == 2
-        assert "options of columns are for files, and x is none" in done.output
+        assert "options of columns are for files of results, and 'x' is a study" in done.output
 
 
 def test_python_takes_a_file_for_a_name(write):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from landscape_study.landscapes.reading.foreign.column_names import ALPHA, LAMBDA, SEEDS
-from landscape_study.landscapes.reading.foreign.foreign_table import Value
+from landscape_study.landscapes.reading.foreign.tables.column_names import ALPHA, LAMBDA, SEEDS
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Value
 
 OPTIMIZER_NAMES = {
     *("adam", "adamw", "sgd", "sgdw", "nadam", "radam", "rmsprop", "adagrad", "adadelta"),

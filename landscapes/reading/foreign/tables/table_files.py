@@ -11,13 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
 
-from landscape_study.landscapes.reading.foreign.arrow_tables import read_parquet
-from landscape_study.landscapes.reading.foreign.cubes import read_cube
-from landscape_study.landscapes.reading.foreign.delimited import read_delimited
-from landscape_study.landscapes.reading.foreign.foreign_table import Table
-from landscape_study.landscapes.reading.foreign.json_records import read_json, read_json_lines
-from landscape_study.landscapes.reading.foreign.optuna_studies import read_optuna
-from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.arrow_tables import read_parquet
+from landscape_study.landscapes.reading.foreign.tables.cubes import read_cube
+from landscape_study.landscapes.reading.foreign.tables.delimited import read_delimited
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.json_records import (
+    read_json,
+    read_json_lines,
+)
+from landscape_study.landscapes.reading.foreign.tables.optuna_studies import read_optuna
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.errors import UsageError
 
 SEPARATED = (".csv", ".tsv", ".txt", ".dat")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 

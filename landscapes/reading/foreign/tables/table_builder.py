@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.column_names import is_run_name, may_matter
-from landscape_study.landscapes.reading.foreign.foreign_table import Column, Places, Table, Value
-from landscape_study.landscapes.reading.foreign.nested_cells import opened, with_curves
+from landscape_study.landscapes.reading.foreign.tables.column_names import is_run_name, may_matter
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
+    Column,
+    Places,
+    Table,
+    Value,
+)
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import opened, with_curves
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 

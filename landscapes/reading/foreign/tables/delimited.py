@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Table
-from landscape_study.landscapes.reading.foreign.table_builder import BLOCK, TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.table_builder import BLOCK, TableBuilder
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 

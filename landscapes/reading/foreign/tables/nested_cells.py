@@ -8,8 +8,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from landscape_study.landscapes.reading.foreign.column_names import EPOCHS, is_curve_name, plain
-from landscape_study.landscapes.reading.foreign.foreign_table import Value
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
+    EPOCHS,
+    is_curve_name,
+    plain,
+)
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Value
 from landscape_study.study.printable import printable
 
 T = TypeVar("T", dict, list)

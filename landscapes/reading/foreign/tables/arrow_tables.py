@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.nested_cells import flat
-from landscape_study.landscapes.reading.foreign.table_builder import BLOCK, TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.tables.table_builder import BLOCK, TableBuilder
 from landscape_study.study.errors import UsageError, first_line
 from landscape_study.study.printable import printable
 

@@ -9,18 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.foreign_table import (
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Column,
     Places,
     Table,
     Value,
     joined_tables,
 )
-from landscape_study.landscapes.reading.foreign.mlflow_runs import is_mlflow_run, read_mlflow_run
-from landscape_study.landscapes.reading.foreign.name_settings import settings_in
-from landscape_study.landscapes.reading.foreign.nested_cells import flat
-from landscape_study.landscapes.reading.foreign.settings_files import load_settings
-from landscape_study.landscapes.reading.foreign.table_files import (
+from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
+    is_mlflow_run,
+    read_mlflow_run,
+)
+from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
+from landscape_study.landscapes.reading.foreign.tables.table_files import (
     DATABASES,
     PACKED,
     SUFFIXES,

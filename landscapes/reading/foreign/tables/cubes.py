@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from landscape_study.landscapes.reading.foreign.column_names import EPOCHS, is_called
-from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.table_builder import BLOCK, TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.column_names import EPOCHS, is_called
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.tables.table_builder import BLOCK, TableBuilder
 from landscape_study.study.errors import UsageError, first_line
 from landscape_study.study.printable import printable
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from landscape_study.landscapes.reading.foreign.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.name_settings import settings_in
-from landscape_study.landscapes.reading.foreign.nested_cells import flat
-from landscape_study.landscapes.reading.foreign.table_builder import TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.errors import UsageError
 
 LARGEST = 512 * 1024**2  # characters of a file that is one JSON value: it is read whole
