@@ -84,7 +84,8 @@ def anytime_record(
     """Say what `plot_anytime` draws."""
     shown = _metrics(panels, metrics)
     for metric in shown:
-        require_recorded(curves, metric)
+        if metrics is not None or metric.name in METRICS:
+            require_recorded(curves, metric)  # else the headline says so
     inches = None if width is None else paper_width(width)
     found = [(best, best.run) for best in best_runs(panels, curves)]
     restarts = {end.epoch for _, run in found if run.restarts for end in run.ends}

@@ -7,6 +7,7 @@ The records are those of `figures.generalization_record`.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -179,7 +180,7 @@ def _draw_strip(family: Family, look: dict[str, Any], ax: Axes) -> None:
 
 
 def _say_empty(ax: Axes, why: str) -> None:
-    """Where nothing can be drawn on a logarithmic axis."""
+    """Where nothing can be drawn, as on a logarithmic axis."""
     ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT)
     ax.set(xticks=[], yticks=[])
 
@@ -199,8 +200,11 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     loss.set_xlabel("final training loss", fontsize=TEXT)
     training.set_ylabel("training loss", fontsize=TEXT)
     test.set_ylabel(record.error_title, fontsize=TEXT)
+    if record.error_range is None and record.families:
+        _say_empty(test, "nothing recorded by epoch")
+    final = f"final {re.sub('^final[ _]', '', record.error_title)}"
     for ax in (factor, loss):
-        ax.set_ylabel(f"final {record.error_title}", fontsize=TEXT)
+        ax.set_ylabel(final, fontsize=TEXT)
     limits = (record.loss_range, record.error_range, record.final_range, record.final_range)
     for ax, limit in zip(axes, limits, strict=True):
         if limit is not None:

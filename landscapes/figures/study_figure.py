@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,6 +99,8 @@ def study_figure(
     study = store.study(name)
     if kind is not None and kind not in FIGURE_KINDS:
         raise UsageError(f"no figure '{kind}': choose one of {', '.join(FIGURE_KINDS)}")
+    if span is not None and math.isinf(span):
+        raise UsageError(f"span = {span}: give a finite difference, in the metric's unit")
     own = study.figure if kind in (None, study.figure.kind) else FigureSpec(kind=kind)
     contours = contours if isinstance(contours, bool) else tuple(contours)
     panels, metric = names_of(panels), names_of(metric)

@@ -13,7 +13,9 @@ from landscape_study.landscapes.reading.foreign.foreign_study import read_foreig
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import UsageError
-from landscape_study.study.store import StoreLike, opened
+from landscape_study.study.spec.study import NAME
+from landscape_study.study.store import StoreLike, address, opened
+from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of
 
 
@@ -33,7 +35,10 @@ def results_of(
         UsageError: a file that cannot be read or understood, or `columns` for a study.
     """
     names = names_of(names)
+    # A study of a plain name comes before a folder that happens to have the same.
+    is_plain = len(names) == 1 and bool(NAME.fullmatch(names[0])) and not Path(names[0]).suffix
     files = [name for name in names if is_table_file(name)]
+    files = [] if files and is_plain and holds(address(store), names[0]) else files
     if files and files == list(names):
         read = read_results(files, columns)
         yield read, read.spec.name

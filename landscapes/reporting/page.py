@@ -29,7 +29,7 @@ from landscape_study.landscapes.figures.heatmap_record import color_scale, heatm
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
-from landscape_study.landscapes.figures.style import INK, svg, ticks, write_file
+from landscape_study.landscapes.figures.style import INK, log_axis, svg, ticks, write_file
 from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
@@ -129,10 +129,10 @@ def study_pictures(store: Results, study: Study, panels: Sequence[str]) -> list[
     kind = study.figure.kind
     if kind in OVER_GRIDS:
         return []
-    said = " ".join((FIGURE_KINDS[kind], *figure_lines(store, study.name, panels)))
+    what = phrases.first_upper(FIGURE_KINDS[kind].format(metric=study.metric.noun))
+    said = " ".join((what, *figure_lines(store, study.name, panels)))
     figure = study_figure(store, study.name, panels, width="page")
-    shown = f"Figure of the whole study {study.name}: {FIGURE_KINDS[kind]}"
-    alt = f"{shown} Its caption gives the numbers."
+    alt = f"Figure of the whole study {study.name}: {what} Its caption gives the numbers."
     return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
 
 
@@ -243,6 +243,8 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
         ax = draw_curves(record, figure.subplots())
     means = [curve.mean for curve in record.curves]
     ax.set_ylim(learning_range(first, means, log=record.log, metric=metric))
+    if record.log:
+        log_axis(ax.yaxis)
     bands = ", mean over seeds; bands: ± one standard error"
     return [
         Picture(

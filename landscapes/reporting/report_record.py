@@ -58,7 +58,7 @@ class PanelReport:
     diverged: int
     defaults: tuple[tuple[str, Estimate], ...] = ()  # what each costs, in the metric's unit
     witness: Witness | None = None
-    spread: float | None = None  # standard deviation between seeds, points; None with one seed
+    spread: float | None = None  # standard deviation between seeds; None with one seed
 
     @property
     def title(self) -> str:
@@ -135,11 +135,11 @@ class PanelReport:
         cols = error.argmin(axis=1)[good]
         names = ticks(self.landscape.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
-        best = "error" if units.metric.unit == "%" else units.metric.title
-        within = f"{reach:.3g} {units.metric.differences.removesuffix('s')}".rstrip()
+        unit = "point" if units.metric.unit == "%" else units.metric.unit
+        within = f"{reach:.3g} {unit}".rstrip()
         return (
-            f"Where some λ comes within {within} of the best {best} (at {good.sum()} of "
-            f"{good.size} α), the best λ is {span}."
+            f"Where some λ comes within {within} of the best {units.metric.noun} (at {good.sum()} "
+            f"of {good.size} α), the best λ is {span}."
         )
 
     @property
@@ -165,7 +165,8 @@ class PanelReport:
             return ""
         one, error = self.witness, self.landscape.metric.title
         cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
-        return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs)
+        units = self.separability.units
+        return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs, units)
 
     @property
     def doubt(self) -> str:
@@ -190,8 +191,7 @@ def _count(number: int, what: str) -> str:
 
 def _gets_worse(metric: Metric) -> str:
     """What a metric does where it gets worse: "the error rises", "the accuracy falls"."""
-    what = "error" if metric.unit == "%" else metric.title
-    return f"the {what} {'rises' if metric.sign > 0 else 'falls'}"
+    return f"the {metric.noun} {'rises' if metric.sign > 0 else 'falls'}"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from landscape_study.landscapes.extending import study_edges
-from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
+from landscape_study.landscapes.figures.best_runs import (
+    best_runs,
+    best_sentences,
+    curve_sentences,
+    gap_sentences,
+)
 from landscape_study.landscapes.figures.generalization_record import generalization_sentences
 from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
 from landscape_study.landscapes.reading.frames import curves_frame
@@ -62,7 +67,7 @@ def figure_lines(
         return list(generalization_sentences(data, curves))
     bests = best_runs(data, curves)
     said = anytime_sentences([best.run for best in bests])
-    return [*best_sentences(bests), *gap_sentences(data), *said]
+    return [*best_sentences(bests), *gap_sentences(data), *curve_sentences(bests), *said]
 
 
 def edge_lines(store: Results, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:

@@ -64,7 +64,10 @@ class Units:
 
     def change(self, cost: float) -> str:
         """What a cost, 0 or more, does to the metric: "+0.12", or "−0.02" where more is better."""
-        return f"{'+' if self.metric.sign > 0 else '−'}{self.number(cost)}"
+        told = self.number(cost)
+        if self.metric.sign > 0:
+            return f"+{told}"
+        return f"−{told}" if float(told) else told
 
     def _spread(self, value: float, stderr: float | None) -> str:
         known = stderr is not None and not math.isnan(stderr)

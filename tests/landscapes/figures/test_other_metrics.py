@@ -101,6 +101,9 @@ class TestAnytime:
 
     def test_a_metric_that_was_not_recorded_by_epoch(self):
         data, curves = both(ACCURACY)
+        assert anytime_record(data, curves.drop(columns="accuracy")).axes[0].y_range is None
+        with pytest.raises(UsageError, match="no accuracy was recorded by epoch"):
+            anytime_record(data, curves.drop(columns="accuracy"), metrics=["accuracy"])
         curves = curves.assign(accuracy=np.nan)
         record = anytime_record(data, curves)
         assert record.axes[0].y_range is None
@@ -263,6 +266,13 @@ class TestGeneralization:
         assert len(record.headline) == 2
         figure = draw_generalization(record)
         assert "no training loss above 0" in [text.get_text() for text in figure.axes[0].texts]
+
+    def test_without_curves(self):
+        data, curves = self.data(ACCURACY)
+        figure = draw_generalization(generalization_record(data, curves.iloc[:0]))
+        said = [text.get_text() for ax in figure.axes[:4] for text in ax.texts]
+        assert said == ["nothing recorded by epoch", "no training loss above 0"][::-1]
+        assert len([line for line in figure.axes[3].lines if line.get_gid() == "joined"]) == 2
 
 
 class TestSlices:

@@ -128,7 +128,7 @@ class TestReport:
 
         heatmap, slices, curves = captions("accuracy")
         assert "colour: accuracy." in heatmap
-        assert "beside them the accuracy lost (−0.00" in heatmap
+        assert "beside them the accuracy lost (0.0000, −0.00" in heatmap
         assert slices.startswith("Accuracy against λ at several α, ± one standard error; ")
         assert "triangles: values beyond the axis" in slices
         assert curves.startswith("Accuracy of the 5 best cells, mean over seeds")
@@ -151,6 +151,23 @@ class TestReport:
         text = reports[other.metric.name][2].replace("95 %", "").replace("standard error", "")
         for word in ("%", "percent", "points", "error"):
             assert word not in text, text[max(text.index(word) - 60, 0) : text.index(word) + 40]
+
+    @pytest.mark.parametrize(
+        ("other", "said", "best", "worse"),
+        [
+            (PERCENT, "Its test error is then 4.50 %", "1 point of the best error", "error rises"),
+            (ACCURACY, "Its accuracy is then 0.9550,", "0.01 of the best acc", "accuracy falls"),
+            (LOSS, "is then 0.01450 nats,", "0.001 nats of the best test loss", "loss rises"),
+        ],
+    )
+    def test_the_sentences_of_a_panel(self, reports, other, said, best, worse):
+        panel = reports[other.metric.name][0].panels[1]
+        cell = panel.panel.grid.cells()[0]
+        values = {"recorded": float(other(4.0)), "found": float(other(4.5)), "rounding": 0.0}
+        one = Witness("adamw", 0, cell.alpha, cell.lambda_, EPOCHS, **values, agrees=True)
+        assert said in replace(panel, witness=one).witnessed
+        assert f"within {best}" in panel.best_lambdas
+        assert worse in panel.recommended
 
     def test_tables_and_notes(self, reports):
         text = reports["accuracy"][2]
