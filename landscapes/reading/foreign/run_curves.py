@@ -90,7 +90,7 @@ def _run_of_rows(table: Table, columns: Columns, asked: Asked) -> Ints | None:
     if extra is None and asked.fidelity:
         raise UsageError(
             f"{table.path}: several rows of a run have the same {asked.fidelity}: name the "
-            "column that tells runs apart with --seed COLUMN or --panel COLUMN"
+            "column that tells runs apart with --seed COLUMN or --panels-by COLUMN"
         )
     if extra is None:
         return None

@@ -18,7 +18,8 @@ from landscape_study.landscapes.reading.foreign.tables.nested_cells import opene
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
-BLOCK = 10_000  # rows that are held as they were read
+BLOCK = 10_000  # rows that are held as they were read, at most
+FIELDS = 250_000  # likewise fields
 FEW = 64  # different values of a setting, in a block
 MOST_COLUMNS = 20_000
 
@@ -61,7 +62,7 @@ class TableBuilder:
         block: list[tuple[int, Mapping[str, Value]]] = []
         for one in records:
             block.append(one)
-            if len(block) == BLOCK:
+            if len(block) >= block_rows(len(one[1])):
                 self._add_block(block)
                 block = []
         if block:
@@ -103,3 +104,8 @@ class TableBuilder:
         places = Places((self.source,), np.zeros_like(line), line)
         name = printable(Path(str(path).removesuffix(".gz")).stem)
         return Table(name, printable(str(path)), columns, places)
+
+
+def block_rows(columns: int) -> int:
+    """How many rows of so many columns are held at once."""
+    return max(min(BLOCK, FIELDS // max(columns, 1)), 100)

@@ -14,7 +14,7 @@ from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
 from landscape_study.study.errors import LandscapeError, UsageError
-from tests.landscapes.reading.foreign.conftest import CASES, loss, runs
+from tests.landscapes.reading.foreign.conftest import ALPHAS, CASES, LAMBDAS, loss, runs
 
 Row = dict
 
@@ -110,6 +110,31 @@ def test_settings_in_keys(tmp_path: Path):
     assert read_sweep([tmp_path / "b.json"]).panels[0].landscape.error.tolist() == (
         flat.error.tolist()
     )
+
+
+@pytest.mark.parametrize(
+    ("corner", "columns", "turned"),
+    [
+        (r"lr\wd", "{}", False),
+        ("lr", "wd={}", False),
+        ("learning_rate", "{:.0e}", False),
+        ("weight_decay", "{}", True),
+        ("wd / lr", "{}", True),
+        ("alpha", "{}", False),
+    ],
+)
+def test_a_matrix(tmp_path: Path, frame, corner: str, columns: str, turned: bool):
+    index, names = ("wd", "lr") if turned else ("lr", "wd")
+    matrix = frame[frame["seed"] == 0].pivot_table(index=index, columns=names, values="val_loss")
+    matrix.columns = [columns.format(value) for value in matrix.columns]
+    matrix.iloc[0, 0] = None
+    matrix.to_csv(tmp_path / "m.csv", index_label=corner)
+    (panel,) = read_sweep([tmp_path / "m.csv"], Asked(goal="minimize")).panels
+    field = panel.landscape
+    assert (field.alpha.values, field.lambda_.values) == (ALPHAS, LAMBDAS)
+    assert field.n.tolist() == [[0, 1, 1], [1, 1, 1], [1, 1, 1]]
+    assert field.error[2, 1] == loss(0.1, 1e-3)
+    assert field.error[1, 2] == loss(0.01, 1e-2)
 
 
 class TestFoldersOfTrainingScripts:
