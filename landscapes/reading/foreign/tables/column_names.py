@@ -36,7 +36,7 @@ EITHER = {"value", "values", "objective", "metric"}  # which way is better must 
 SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
 TRAINING = {"train", "training"}
 EXTREMES = {  # of a curve, or of a list of results: not the result
-    *("max", "min", "best", "std", "stderr", "var", "rank"),
+    *("max", "min", "best", "std", "stderr", "sem", "var", "rank", "ci", "lower", "upper"),
     *(f"split{i}" for i in range(20)),
 }
 SEEDS = {"seed", "seeds", "repeat", "replicate", "fold", "rep", "random_state", "rng"}

@@ -100,6 +100,27 @@ def test_all_hold_the_same_runs(tmp_path: Path, kind: Callable[[int, Row], Row],
     assert len(sweep.curves) == (36 if kind is curves_in_cells else 0) or "epoch" in sweep.curves
 
 
+def test_more_studies_than_panels_are_not_mixed(tmp_path: Path, frame):
+    many = pd.concat([frame.assign(study_name=f"s{i}") for i in range(13)])
+    many.to_csv(tmp_path / "s.csv")
+    with pytest.raises(UsageError, match="13 studies in 'study_name', and at most 12 can be"):
+        read_sweep([tmp_path / "s.csv"])
+    asked = Asked(where="study_name in ('s0', 's12')")
+    assert [one.name for one in read_sweep([tmp_path / "s.csv"], asked).panels] == ["s0", "s12"]
+
+
+def test_of_a_tidy_table_one_metric_is_selected(tmp_path: Path, frame):
+    tidy = frame.assign(accuracy=1 - frame["val_loss"] / 9).melt(
+        ["lr", "wd", "seed"], var_name="metric_name", value_name="metric_value"
+    )
+    tidy.to_csv(tmp_path / "s.csv")
+    with pytest.raises(UsageError, match="is less or more of 'metric_value' better"):
+        read_sweep([tmp_path / "s.csv"])
+    (panel,) = read_sweep([tmp_path / "s.csv"], Asked(where="metric_name == 'accuracy'")).panels
+    assert (panel.metric.title, panel.metric.goal) == ("accuracy", "maximize")
+    assert panel.landscape.n.sum() == 18
+
+
 def test_settings_in_keys(tmp_path: Path):
     found = {f"lr={r['lr']}_wd={r['wd']}_seed={r['seed']}": r["val_loss"] for r in runs()}
     (tmp_path / "a.json").write_text(json.dumps(found))
