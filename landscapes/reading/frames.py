@@ -83,7 +83,8 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
     test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
-    the witness of its panel disagrees). Losses are NaN from the epoch of divergence on.
+    the witness of its panel disagrees), then what was measured elsewhere. Losses are NaN from the
+    epoch of divergence on.
 
     Raises:
         UsageError: the database holds no such study.
@@ -102,7 +103,8 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
     wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
     wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
-    wide = wide.reindex(columns=list(CURVE_COLUMNS))
+    own = sorted(str(column) for column in wide if column not in CURVE_COLUMNS)
+    wide = wide.reindex(columns=[*CURVE_COLUMNS, *own])
     return _in_panel_order(wide, study)
 
 

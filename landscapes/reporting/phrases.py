@@ -225,6 +225,12 @@ def advice(found: Separability) -> str:
     return "No advice on tuning one at a time follows from this landscape."
 
 
+def taken(units: Units) -> str:
+    """Which difference matters, where nobody said: "what matters is taken to be 0.0047"."""
+    told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
+    return f"what matters is taken to be {told}"
+
+
 def law_line(found: Law) -> str:
     """What to do with λ when α doubles: "Double α: halve λ (b = −0.97, −1.08 to −0.87)."."""
     b = found.exponent

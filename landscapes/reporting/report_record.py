@@ -155,7 +155,8 @@ class PanelReport:
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
-            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}."
+            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}"
+            + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
         )
 
     @property

@@ -51,8 +51,7 @@ def _lines(one: Separability) -> list[str]:
     if one.law.allowed and one.verdict != "cannot tell":
         lines.append(phrases.law_line(one.law))
     if one.units.derived:
-        told = f"{one.units.matters:.2g} {one.units.metric.differences}".rstrip()
-        lines.append(f"what matters is taken to be {told}; --matters says otherwise")
+        lines.append(f"{phrases.taken(one.units)}; --matters says otherwise")
     return lines
 
 

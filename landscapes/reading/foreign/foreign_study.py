@@ -162,4 +162,13 @@ def _curves(sweep: Sweep, names: dict[str, str], seeds: _Seeds) -> pd.DataFrame:
         return curves
     measured = [column for column in curves if column not in (*PLACE, "epoch")]
     curves = curves.rename(columns={column: _column(column) for column in measured})
+    curves = _counted(curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True))
     return seeds.numbered(curves.assign(panel=curves["panel"].map(names)))
+
+
+def _counted(curves: pd.DataFrame) -> pd.DataFrame:
+    """Curves whose epochs are counted from 1; what the file counted is a column `step` then."""
+    count = curves.groupby(list(PLACE)).cumcount() + 1
+    if (curves["epoch"] == count).all():
+        return curves
+    return curves.assign(step=curves["epoch"].astype(float), epoch=count)
