@@ -12,8 +12,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from landscape_study.landscapes.figures.heatmap import CMAP, draw_heatmap
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, draw_heatmap
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     TOP,
     HeatmapRecord,
     color_scale,
@@ -166,8 +166,8 @@ def _shared(one: Axis, other: Axis) -> tuple[Axis, list[int], list[int]]:
 def draw_comparison(record: ComparisonRecord, *, cmap: str | Colormap = CMAP) -> Figure:
     """Draw `record`: three axes in a row, a colour bar for the errors and one for differences."""
     shown = (record.one, record.other, record.difference)
-    widths = [len(heatmap.x_labels) for heatmap in shown]
-    highest = max(len(heatmap.y_labels) for heatmap in shown)
+    widths = [heatmap.size[0] for heatmap in shown]
+    highest = max(heatmap.size[1] for heatmap in shown)
     side = float(np.clip(9.5 / sum(widths), 0.15, 0.6))  # inches of a cell
     size = (side * sum(widths) + 3.4, max(side * highest + 1.1, 2.6))
     figure = NotebookFigure(figsize=size, layout="constrained")

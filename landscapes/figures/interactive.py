@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.colors import Colormap, to_hex
 
-from landscape_study.landscapes.figures.heatmap import CMAP
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     TOP,
     HeatmapRecord,
     heatmaps_record,
@@ -42,7 +42,7 @@ def interactive_heatmap(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
-    """Draw a landscape to hover over; arguments as of `figures.heatmap.plot_heatmap`."""
+    """Draw a landscape to hover over; arguments as of `figures.heatmaps.heatmap.plot_heatmap`."""
     return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
 
 
@@ -55,10 +55,11 @@ def interactive_heatmaps(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
-    """Draw landscapes as `figures.heatmap.plot_heatmaps` does, each cell telling its numbers.
+    """Draw landscapes as `heatmap.plot_heatmaps` does, each cell telling its numbers.
 
     Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
-    error ± its standard error, how many seeds, and how many of them diverged.
+    error ± its standard error, how many seeds, and how many of them diverged. Of scattered
+    landscapes the trials are shown, without the surface between them.
 
     Raises:
         UsageError: plotly is missing; otherwise as of `plot_heatmaps`.
@@ -75,11 +76,12 @@ def interactive_heatmaps(
     )
     for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
         place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
-        for trace in (_cells(landscape, heatmap), *_marks(heatmap)):
+        cells = _trials if heatmap.between else _cells
+        for trace in (cells(landscape, heatmap), *_marks(heatmap)):
             figure.add_trace(trace, **place)
         _draw_axes(figure, heatmap, place)
-    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
-    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    widest = max(heatmap.size[0] for heatmap in record.heatmaps)
+    highest = max(heatmap.size[1] for heatmap in record.heatmaps)
     low, high = record.heatmaps[0].scale
     figure.update_layout(
         coloraxis={
@@ -144,6 +146,26 @@ def _cells(landscape: Landscape, record: HeatmapRecord) -> Any:
     )
 
 
+def _trials(landscape: Landscape, record: HeatmapRecord) -> Any:
+    """Make the trials of a scattered landscape; the surface between them is left out."""
+    import plotly.graph_objects as go
+
+    centers = [record.center(cell) for cell, _ in record.error]
+    return go.Scatter(
+        mode="markers",
+        x=[x for x, _ in centers],
+        y=[y for _, y in centers],
+        marker={
+            "color": [min(value, 1e6) for _, value in record.error],  # JSON has no inf
+            "coloraxis": "coloraxis",
+            "size": 0.4 * CELL,
+            "line": {"color": INK, "width": 1},
+        },
+        customdata=[_hover(landscape, cell) for cell, _ in record.error],
+        hovertemplate=HOVER,
+    )
+
+
 def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     """Say α, λ, error and seeds of a cell."""
     row, col = cell
@@ -199,21 +221,21 @@ def _mark(
 def _draw_axes(figure: Figure, record: HeatmapRecord, place: dict[str, int]) -> None:
     """Put the static figure's ticks and titles onto the axes."""
     style = {"showgrid": False, "zeroline": False}
-    columns, rows = range(len(record.x_labels)), range(len(record.y_labels))
+    x_ticks, y_ticks = record.ticks
     figure.update_xaxes(
-        tickvals=[record.center((0, col))[0] for col in columns],
+        tickvals=x_ticks,
         ticktext=record.x_labels,
         tickangle=-90 if max(map(len, record.x_labels)) > 3 else 0,
         title_text=record.x_title,
-        range=[0, record.left(len(record.x_labels))],
+        range=[0, record.size[0]],
         **style,
         **place,
     )
     figure.update_yaxes(
-        tickvals=[record.center((row, 0))[1] for row in rows],
+        tickvals=y_ticks,
         ticktext=record.y_labels,
         title_text=record.y_title,
-        range=[0, len(record.y_labels)],
+        range=[0, record.size[1]],
         **style,
         **place,
     )

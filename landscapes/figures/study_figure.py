@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from landscape_study.landscapes.figures.anytime import plot_anytime
 from landscape_study.landscapes.figures.generalization import plot_generalization
-from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     CONTOURS,
     TOP,

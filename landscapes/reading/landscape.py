@@ -21,6 +21,7 @@ from landscape_study.study.spec.study import Axis, Grid, Panel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+FILLED = 0.5  # share of a grid's cells from which a design is one
 RowCol = tuple[int, int]  # of a cell: its α and its λ, ascending from 0
 
 
@@ -40,6 +41,7 @@ class Landscape:
     panel: str = ""  # the panel's name; "" for a landscape of no study
     metric: Metric = TEST_ERROR  # what was measured
     doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
+    is_scattered: bool = False  # whether its cells are no grid's, see `are_scattered`
 
     @property
     def cost(self) -> Floats:
@@ -86,7 +88,8 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
     Raises:
         UsageError: several studies have cells of this panel in the frame.
     """
-    rows = cells[(cells["panel"] == panel.name) & (cells["state"] == "finished")]
+    own = cells[cells["panel"] == panel.name]
+    rows = own[own["state"] == "finished"]
     studies = sorted(set(rows.get("study", ())))
     if len(studies) > 1:
         raise UsageError(
@@ -103,6 +106,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         normalized=panel.normalized,
         panel=panel.name,
         doubtful=doubtful,
+        is_scattered=are_scattered(own["alpha"], own["lambda"]),
     )
 
 
@@ -158,6 +162,23 @@ def title(panel: Panel) -> str:
         own, name = re.sub(r"^r(?![a-z0-9])", "", own), f"{name}R"
     own = re.sub(r"[-_]+", " ", own.lstrip("-_.+"))
     return f"{name}, {own}" if own else name
+
+
+def are_scattered(alpha: npt.ArrayLike, lambda_: npt.ArrayLike) -> bool:
+    """Whether cells fill less than half of the grid of all their α and positive λ.
+
+    So do designs of samplers, crosses and ragged sweeps. A study of grids that is not finished
+    does not: its frame holds every cell, also those that are open.
+
+    Args:
+        alpha: of every cell that was run or shall be, whatever came of it.
+        lambda_: likewise.
+    """
+    x, y = np.asarray(alpha, dtype=float), np.asarray(lambda_, dtype=float)
+    placed = (x > 0) & (y > 0) & np.isfinite(x) & np.isfinite(y)
+    places = np.log2(np.stack([x[placed], y[placed]], axis=-1)).round(6)
+    alphas, lambdas = (len(np.unique(axis)) for axis in places.T)
+    return len(np.unique(places, axis=0)) < FILLED * alphas * lambdas
 
 
 def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:

@@ -24,8 +24,8 @@ from matplotlib.patheffects import withStroke
 
 from landscape_study.landscapes.figures.axis_ranges import learning_range
 from landscape_study.landscapes.figures.curves import curves_record, draw_curves
-from landscape_study.landscapes.figures.heatmap import draw_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import color_scale, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import color_scale, heatmaps_record
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure

@@ -123,7 +123,11 @@ def _normalized(frame: pd.DataFrame) -> bool:
 def _common_cells(
     a: Surface, b: Surface, a_draws: Floats, b_draws: Floats, *, same_lambda: bool
 ) -> _Common:
-    """Pair up the cells with the same α and λ and a result in both; diverged ones are inf."""
+    """Pair up the cells with the same α and λ and a result in both; diverged ones are inf.
+
+    Places of an interpolated surface are no cells: of scattered trials none is common.
+    """
+    same_lambda = same_lambda and not (a.is_interpolated or b.is_interpolated)
     rows = [(i, j) for i, x in enumerate(a.alpha) for j, y in enumerate(b.alpha) if _same(x, y)]
     cols = [
         (i, j) for i, x in enumerate(a.lambda_) for j, y in enumerate(b.lambda_) if _same(x, y)

@@ -21,6 +21,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
     Sample,
     draw,
 )
+from landscape_study.landscapes.statistics.interpolation import panel_surface
 from landscape_study.landscapes.statistics.separability import SPAN
 from landscape_study.landscapes.statistics.surface import Floats, Surface, surface
 from landscape_study.study.pairs.registry import PAIRS
@@ -79,13 +80,15 @@ def default_cost(
     Raises:
         UsageError: as `separability`.
     """
-    seen = surface(frame, span=SPAN, metric=metric)
+    seen = panel_surface(frame, span=SPAN, metric=metric)
     none = _without_lambda(frame, seen, metric)
     # Their noise is independent: so are the seeds of their replicates.
     at, at_none = draw(seen, replicates, seed), draw(none, replicates, seed + 1)
     value = _cost(seen.error, none.error, seen, none, default)
     draws = _cost(at, at_none, seen, none, default) if len(at) and len(at_none) else np.empty(0)
     found = Sample(float(value), np.asarray(draws).ravel(), (0, math.inf))
+    if seen.is_interpolated:
+        found = replace(found, shift=found.shifted / 2)
     return found.times(seen.units.size).estimate()
 
 

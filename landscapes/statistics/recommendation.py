@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
 
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
+from landscape_study.landscapes.statistics.interpolation import interpolated
 from landscape_study.landscapes.statistics.separability import SPAN
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 
@@ -47,7 +50,8 @@ def recommend(
     """Choose the cell with the best neighbourhood among those as good as the best.
 
     As good is what lies within one standard error of it, the one-standard-error rule of
-    Breiman et al., "Classification and Regression Trees" (1984).
+    Breiman et al., "Classification and Regression Trees" (1984). Scattered cells have no
+    neighbours: there it is the one where the surface between them is best.
 
     Args:
         landscape: to choose from; λ = 0 has neighbours of other α only.
@@ -65,6 +69,8 @@ def recommend(
     lowest = error[best[0]]
     tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
     span = SPAN * units.size
+    if landscape.is_scattered:
+        tied = tied[[_lowest_between(landscape, tied)]]
     candidates = [
         _judge(landscape, error, (int(row), int(col)), lowest, span) for row, col in tied
     ]
@@ -72,6 +78,27 @@ def recommend(
         candidates,
         key=lambda one: (not one.neighbours, one.mean_rise + one.above, one.above, one.cell),
     )
+
+
+def _lowest_between(landscape: Landscape, cells: npt.NDArray[np.intp]) -> int:
+    """Which of the cells [K, 2] lies where the surface between all is lowest.
+
+    Of cells with λ = 0, and where there is no surface, it is their own cost that counts.
+    """
+    cost, seen = landscape.cost[tuple(cells.T)], interpolated(landscape)
+    with np.errstate(divide="ignore"):
+        x, y = np.log2(landscape.alpha.values), np.log2(landscape.lambda_.values)
+    within = np.isfinite(y[cells[:, 1]])
+    if len(seen.draws) and within.any():
+        known = np.isfinite(seen.error)
+        surface = np.where(known, seen.error, seen.error[known].max(initial=seen.lowest))
+        at = np.stack([x[cells[:, 0]], y[cells[:, 1]]], axis=-1)[within]
+        # Rounding may put a trial just outside of the grid.
+        between = RegularGridInterpolator(
+            (seen.alpha, seen.lambda_), surface, bounds_error=False, fill_value=None
+        )
+        cost[within] = seen.units.size * between(at)
+    return int(cost.argmin())
 
 
 def _judge(
@@ -90,7 +117,12 @@ def _judge(
 
 
 def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
-    """Errors of the up to eight cells around one; λ = 0 is infinitely far from every other λ."""
+    """Errors of the up to eight cells around one; λ = 0 is infinitely far from every other λ.
+
+    Scattered cells have none: what is next on an axis may be far away.
+    """
+    if landscape.is_scattered:
+        return np.empty(0)
     row, col = cell
     zero = landscape.lambda_.values[0] == 0
     found = [
@@ -105,8 +137,11 @@ def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
 def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
     """Tuning one at a time from every α that allows it, in ascending order of the cost.
 
-    λ = 0 is left out, as in `statistics.coupling.regrets`.
+    λ = 0 is left out, as in `statistics.coupling.regrets`. Scattered cells allow none: of one α
+    there is one λ.
     """
+    if landscape.is_scattered:
+        return ()
     error = np.where(np.isnan(landscape.error), np.inf, usable(landscape))
     error[:, np.array(landscape.lambda_.values) == 0] = np.inf
     if not np.isfinite(error).any():

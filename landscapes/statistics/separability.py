@@ -9,6 +9,9 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
     separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
+
+Of cells that lie scattered, the same is read off the surface between them, see
+`statistics.interpolation`; a design that cannot tell (`statistics.scattered_design`) says so.
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ from landscape_study.landscapes.statistics.bootstrap import (
     draw,
     sample,
 )
+from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
-from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface, surface
+from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
@@ -127,14 +131,14 @@ def separability(
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
     verdict, reason = _judge(seen, found, *used(seen, span, tau))
-    size = seen.units.size
+    size, (cells, seeds, best) = seen.units.size, seen.observed
     return Separability(
         verdict=verdict,
         reason=reason,
         **{name: one.times(size if name in COSTS else 1) for name, one in found.items()},
-        best=seen.units.value(seen.best),
-        cells=int(np.isfinite(seen.error).sum()),
-        seeds=int(seen.n.max(initial=0)),
+        best=seen.units.value(best),
+        cells=cells,
+        seeds=seeds,
         noise=seen.noise * size,
         tau=used(seen, span, tau)[1] * size,
         units=seen.units,
@@ -159,7 +163,7 @@ def checked_surface(
             raise UsageError(
                 f"{name} = {value}: give a positive number of points, such as {example}"
             )
-    return surface(frame, span=span, metric=metric)
+    return panel_surface(frame, span=span, metric=metric)
 
 
 def samples(
@@ -218,7 +222,8 @@ def _judge(
         return "coupled", f"tuning one at a time costs more than {told} on average"
     if _flat(seen, span):
         what = seen.units.metric.title
-        return "cannot tell", f"the {what} does not change over the grid by more than its noise"
+        where = "from trial to trial" if seen.is_interpolated else "over the grid"
+        return "cannot tell", f"the {what} does not change {where} by more than its noise"
     for name, along in (("λ", 1), ("α", 0)):
         if _idle(seen, span, along):
             return "cannot tell", f"in the basin {name} changes nothing: extend its values"
@@ -226,11 +231,15 @@ def _judge(
         return "coupled", "the best λ changes with α, though along no straight line"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
+    if seen.is_interpolated:
+        return "cannot tell", "what was tried allows a diagonal as well as none: run more trials"
     return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
 
 
 def _too_small(seen: Surface) -> str | None:
     """Say why no number can be given, if so."""
+    if isinstance(seen, Interpolation) and seen.obstacle:
+        return seen.obstacle
     finite = np.isfinite(seen.error)
     if not (seen.n > 0).any():
         return "no cell with λ > 0 has finished"
@@ -253,8 +262,9 @@ def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
     if missing.mean() > UNFINISHED:
         return f"{missing.sum()} of {missing.size} cells have not finished"
     w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
-    if w[_border(missing)].sum() > CUT * w.sum():
-        return "most of the basin lies on the border of what was trained: extend the grid"
+    if w[_border(missing, seen.border)].sum() > CUT * w.sum():
+        wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
+        return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
         return "the basin is no wider than a step of the grid: refine it around the best cell"
     return None
@@ -275,7 +285,9 @@ def _idle(seen: Surface, span: float, along: int) -> bool:
     return bool(np.nanstd(within) <= IDLE * seen.noise)
 
 
-def _border(missing: Mask) -> Mask:
-    """Which cells have no cell beyond them in some direction, [A, L]."""
-    beyond = np.pad(missing, 1, constant_values=True)
-    return beyond[2:, 1:-1] | beyond[:-2, 1:-1] | beyond[1:-1, 2:] | beyond[1:-1, :-2]
+def _border(missing: Mask, wide: int) -> Mask:
+    """Which cells have no cell so many steps beyond them in some direction, [A, L]."""
+    beyond = np.pad(missing, wide, constant_values=True)
+    rows, cols = (slice(wide, wide + size) for size in missing.shape)
+    after, before = slice(2 * wide, None), slice(None, -2 * wide)
+    return beyond[after, cols] | beyond[before, cols] | beyond[rows, after] | beyond[rows, before]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class Surface:
     residuals: Floats  # [R] points, of single runs; empty where the noise is unknown
     units: Units = PERCENT
 
+    is_interpolated: ClassVar[bool] = False  # whether its values lie between those of trials
+
     def __post_init__(self) -> None:
         for array in (self.alpha, self.lambda_, self.error, self.n, self.residuals):
             array.setflags(write=False)
@@ -47,6 +50,16 @@ class Surface:
         """The lowest error, points; NaN where there is none."""
         known = self.error[np.isfinite(self.error)]
         return float(known.min()) if known.size else float("nan")
+
+    @property
+    def observed(self) -> tuple[int, int, float]:
+        """Cells with a result that did not diverge, most seeds of any, and the best in points."""
+        return int(np.isfinite(self.error).sum()), int(self.n.max(initial=0)), self.best
+
+    @property
+    def border(self) -> int:
+        """Steps from its end that still are the border of what was trained."""
+        return 1
 
     @property
     def noise(self) -> float:
@@ -81,7 +94,7 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
     Args:
         frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
             the metric's name (NaN for a masked cell); where they are there, also seed, state
-            (only "finished" counts), diverged, clipped (the truth is at least this bad).
+            ("finished" and "pruned" count), diverged, clipped (the truth is at least this bad).
         span: points above the best beyond which cells tell nothing about the noise.
         metric: what was measured.
 
@@ -89,12 +102,34 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
         UsageError: a column is missing or holds text, the frame holds several panels or
             studies, or a cell twice.
     """
+    frame, alpha, lambda_ = placed_rows(frame, metric)
+    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), row_seeds(frame)
+    runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
+    require_once(alpha, lambda_, seeds, rows, cols)
+    runs[seeds, rows, cols] = row_costs(frame, metric)
+    n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
+    place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
+    seen = place(units(_means(runs, n), metric))
+    raised = seen.units.above(seen.noise)
+    return seen if raised == seen.units else place(raised)
+
+
+def placed_rows(frame: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, Floats, Floats]:
+    """The rows of a landscape frame with λ > 0, and their α and λ, [rows] each.
+
+    Raises:
+        UsageError: as `surface`.
+    """
     _check(frame, metric)
     alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
     placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
-    frame, alpha, lambda_ = frame[placed], alpha[placed], lambda_[placed]
-    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), _seeds(frame)
-    runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
+    return frame[placed], alpha[placed], lambda_[placed]
+
+
+def require_once(
+    alpha: Floats, lambda_: Floats, seeds: Ints, rows: npt.NDArray[Any], cols: npt.NDArray[Any]
+) -> None:
+    """Refuse a cell that stands twice with one seed; all are [rows of the frame]."""
     again = pd.DataFrame({"seed": seeds, "row": rows, "col": cols}).duplicated().to_numpy()
     if again.any():
         raise UsageError(
@@ -102,12 +137,6 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
             f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
             "the seeds in a column seed"
         )
-    runs[seeds, rows, cols] = _costs(frame, metric)
-    n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
-    place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
-    seen = place(units(_means(runs, n), metric))
-    raised = seen.units.above(seen.noise)
-    return seen if raised == seen.units else place(raised)
 
 
 def _surface(x: Floats, y: Floats, runs: Floats, n: Ints, span: float, scale: Units) -> Surface:
@@ -147,7 +176,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> Floats:
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan, copy=True))
 
 
-def _seeds(frame: pd.DataFrame) -> Ints:
+def row_seeds(frame: pd.DataFrame) -> Ints:
     """Which seed each row is of, [rows], from 0; all the same where the frame has no seeds."""
     if "seed" not in frame:
         return np.zeros(len(frame), dtype=np.int64)
@@ -161,15 +190,15 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
     return distinct[new], (np.cumsum(new) - 1)[place]
 
 
-def _costs(frame: pd.DataFrame, metric: Metric) -> Floats:
-    """Cost of each row: NaN unless finished, inf where it diverged or is clipped."""
+def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
+    """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped."""
     cost = costs(_numbers(frame, metric.name), metric)
     cost[np.isinf(cost)] = np.inf
     for column in ("diverged", "clipped"):
         if column in frame:
             cost[frame[column].isin([True])] = np.inf
     if "state" in frame:
-        cost[~frame["state"].isin(["finished"])] = np.nan
+        cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
     return cost
 
 

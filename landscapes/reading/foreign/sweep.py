@@ -31,7 +31,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import Tabl
 from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
 from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
 from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
-from landscape_study.landscapes.reading.landscape import grid_landscape
+from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 
@@ -155,6 +155,7 @@ def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
         columns.metric,
         title=name,
         panel=name,
+        is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
     )
     return PanelData(name, field, cells)
 

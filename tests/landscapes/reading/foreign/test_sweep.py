@@ -92,6 +92,17 @@ class TestVerdicts:
         assert panel_separability(panel).verdict == "separable"
         assert "metric = metric_value (more is better), seed = seed" in sweep.said[0]
 
+    @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
+    def test_of_trials_that_lie_scattered(self, write, slope, verdict):
+        random.seed(2)
+        octaves = [(random.uniform(-9, 1), random.uniform(-9, 1)) for _ in range(80)]
+        places = [(0.1 * 2**x, 0.01 * 2**y) for x, y in octaves]
+        rows = [(a, b, bowl(a, b, slope, 0.001)) for a, b in places]
+        panel = only(read_sweep([write("s.csv", ["lr", "wd", "loss"], rows)]))
+        assert panel.landscape.is_scattered
+        assert int(panel.landscape.n.sum()) == 80
+        assert panel_separability(panel).verdict == verdict
+
 
 class TestFiles:
     def test_nested_json_with_what_all_share(self, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What heatmaps show: frozen records made from landscapes, drawn by `figures.heatmap`.
+"""What heatmaps show: frozen records made from landscapes, drawn by `figures.heatmaps.heatmap`.
 
 Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
 (row, column), one unit high and wide on the axes.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between, between
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
@@ -28,6 +29,7 @@ GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
 ROWS = 4  # of axes on a page of paper
 BAR = 0.9  # inches of the colour bar on the screen
+PLAIN = Axis(values=(1.0,))  # its titles have no multiplier
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class HeatmapRecord:
     reference: tuple[tuple[float, float], ...] = ()  # (row, column) of a publication's best cells
     doubtful: bool = False  # whether the panel's witness disagrees
     metric: Metric = TEST_ERROR
+    between: Between | None = None  # of a scattered landscape, whose axes are continuous
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -59,7 +62,24 @@ class HeatmapRecord:
 
     def center(self, cell: RowCol | tuple[float, float]) -> tuple[float, float]:
         """Return the middle of a cell, or a place between cells: x, y."""
+        if self.between is not None:
+            return self.between.x.place(cell[1]), self.between.y.place(cell[0])
         return self.left(cell[1]) + 0.5, cell[0] + 0.5
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """How long the axes are, in columns and rows."""
+        if self.between is not None:
+            return self.between.x.length, self.between.y.length
+        return self.left(len(self.x_labels)), float(len(self.y_labels))
+
+    @property
+    def ticks(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Where the labels of x and of y stand."""
+        if self.between is not None:
+            return self.between.x.ticks, self.between.y.ticks
+        columns, rows = range(len(self.x_labels)), range(len(self.y_labels))
+        return tuple(self.center((0, col))[0] for col in columns), tuple(row + 0.5 for row in rows)
 
 
 @dataclass(frozen=True)
@@ -90,17 +110,19 @@ def heatmap_record(
     """Say what `plot_heatmap` draws; best cells of a `reference` where the grid holds them."""
     cells = list(np.ndindex(landscape.error.shape))
     drawn = ~np.isnan(landscape.error)
-    x, y = ticks(landscape.lambda_), ticks(landscape.alpha)
+    shown = between(landscape) if landscape.is_scattered else None
+    lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.lambda_, landscape.alpha)
+    x_labels = shown.x.labels if shown else ticks(lambda_).labels
     return HeatmapRecord(
         title=landscape.title,
         summary=summary(landscape),
-        x_title=lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
-        x_labels=x.labels,
-        y_title=alpha_title(landscape.alpha),
-        y_labels=y.labels,
-        zero_apart=x.labels[0] == "0" and len(x.labels) > 1,
+        x_title=lambda_title(lambda_, landscape.pair, landscape.normalized),
+        x_labels=x_labels,
+        y_title=alpha_title(alpha),
+        y_labels=shown.y.labels if shown else ticks(alpha).labels,
+        zero_apart=x_labels[0] == "0" and len(x_labels) > 1,
         error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
-        missing=tuple(cell for cell in cells if not drawn[cell]),
+        missing=() if shown else tuple(cell for cell in cells if not drawn[cell]),
         diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
         circled=tuple(top_cells(landscape, top)),
         scale=color_scale([landscape], span=span, scale=scale),
@@ -110,6 +132,7 @@ def heatmap_record(
         reference=_reference_places(landscape, reference) if reference else (),
         doubtful=landscape.doubtful,
         metric=landscape.metric,
+        between=shown,
     )
 
 
@@ -278,6 +301,8 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         return ("nothing finished yet",)
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
     partial = (f"({finished} of {count} cells)",) if finished < count else ()
+    if landscape.is_scattered:
+        partial = (f"({finished} trials, interpolated)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]

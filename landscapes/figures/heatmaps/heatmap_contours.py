@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import INK, TICK, points
+from landscape_study.landscapes.reading.landscape import Floats
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 _OUTLINE = patheffects.withStroke(linewidth=2.0, foreground=INK)  # legible on every colour
@@ -22,14 +24,7 @@ def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
     Cells that diverged or are missing are left out with the squares around them, and the
     column of λ = 0 stands apart: no line crosses either.
     """
-    first = int(record.zero_apart)
-    shape = (len(record.y_labels), len(record.x_labels))
-    error = np.full(shape, np.nan)
-    for cell, value in record.error:
-        error[cell] = value
-    for cell in record.diverged:
-        error[cell] = np.nan
-    good = np.ma.masked_invalid(error[:, first:])
+    x, y, good = _lattice(record)
     levels = {
         level: f"+{excess:g}"
         for excess, level in record.contours
@@ -37,8 +32,6 @@ def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
     }
     if not levels or min(good.shape) < 2:
         return
-    x = [record.center((0, col))[0] for col in range(first, shape[1])]
-    y = [record.center((row, 0))[1] for row in range(shape[0])]
     lines = ax.contour(
         x, y, good, levels=list(levels), colors="white", linewidths=0.9, corner_mask=False
     )
@@ -46,6 +39,24 @@ def draw_contours(record: HeatmapRecord, ax: Axes) -> None:
     labels = ax.clabel(lines, fmt=levels, fontsize=points(TICK), inline_spacing=2)
     for label in labels:
         label.set_path_effects([_OUTLINE])
+
+
+def _lattice(record: HeatmapRecord) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
+    """Where values lie, x [L] and y [A], and the values [A, L]: of cells, or of the surface."""
+    shown = record.between
+    if shown is not None:
+        good = np.ma.masked_invalid(np.array(shown.values, ndmin=2))
+        left, right, bottom, top = shown.box
+        rows, columns = good.shape
+        return np.linspace(left, right, columns), np.linspace(bottom, top, rows), good
+    first = int(record.zero_apart)
+    error = np.full((len(record.y_labels), len(record.x_labels)), np.nan)
+    for cell, value in record.error:
+        error[cell] = value
+    for cell in record.diverged:
+        error[cell] = np.nan
+    x, y = (np.array(places) for places in record.ticks)
+    return x[first:], y, np.ma.masked_invalid(error[:, first:])
 
 
 def contour_handle(

@@ -5,7 +5,7 @@ Each figure is made in two steps: a frozen record of what will be drawn, then it
     plot_heatmap   = heatmap_record,  draw_heatmap     one landscape into one axes
     plot_heatmaps  = heatmaps_record, draw_heatmaps    several into a figure
 
-The records are those of `figures.heatmap_record`.
+The records are those of `figures.heatmaps.heatmap_record`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from landscape_study.landscapes.figures.heatmap_contours import contour_handle, draw_contours
-from landscape_study.landscapes.figures.heatmap_edges import EDGE, POINTS, draw_edges
-from landscape_study.landscapes.figures.heatmap_labels import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_contours import (
+    contour_handle,
+    draw_contours,
+)
+from landscape_study.landscapes.figures.heatmaps.heatmap_edges import EDGE, POINTS, draw_edges
+from landscape_study.landscapes.figures.heatmaps.heatmap_interpolation import (
+    RING,
+    draw_interpolation,
+    interpolation_handles,
+    point_size,
+)
+from landscape_study.landscapes.figures.heatmaps.heatmap_labels import (
     align_titles,
     cell_size,
     draw_colorbar,
@@ -35,7 +44,7 @@ from landscape_study.landscapes.figures.heatmap_labels import (
     draw_titles,
     make_room,
 )
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     TOP,
     HeatmapRecord,
@@ -173,12 +182,33 @@ def draw_heatmap(
 
     There are contours only where a level lies between errors.
     """
-    low, high = record.scale
+    colours, norm = colormap(cmap, record.metric), Normalize(*record.scale)
+    if record.between is None:
+        errors: ScalarMappable = _draw_cells(record, ax, colours, norm)
+    else:
+        errors = draw_interpolation(record, ax, colours, norm)
+    width, height = record.size
+    ax.set(xlim=(0, width), ylim=(0, height))
+    draw_contours(record, ax)
+    if cbar:
+        draw_colorbar(errors, [ax], record.label, record.metric)
+        make_room(record, ax)
+    _draw_marks(record, ax)
+    draw_edges(record, ax)
+    draw_ticks(record, ax)
+    draw_titles(record, ax)
+    return ax
+
+
+def _draw_cells(
+    record: HeatmapRecord, ax: Axes, cmap: Colormap, norm: Normalize
+) -> PolyCollection:
+    """Draw the cells of a grid; returns those that have a colour."""
     errors = PolyCollection(
         _boxes(record, [cell for cell, _ in record.error]),
         array=np.clip([error for _, error in record.error], -1e300, 1e300),  # inf has no colour
-        cmap=colormap(cmap, record.metric),
-        norm=Normalize(low, high),
+        cmap=cmap,
+        norm=norm,
         edgecolors="white",
         linewidths=0.5,
         gid="error",
@@ -197,22 +227,12 @@ def draw_heatmap(
     )
     for collection in (errors, missing, diverged):
         ax.add_collection(collection, autolim=False)
-    ax.set(xlim=(0, record.left(len(record.x_labels))), ylim=(0, len(record.y_labels)))
-    draw_contours(record, ax)
-    if cbar:
-        draw_colorbar(errors, [ax], record.label, record.metric)
-        make_room(record, ax)
-    _draw_marks(record, ax)
-    draw_edges(record, ax)
-    draw_ticks(record, ax)
-    draw_titles(record, ax)
-    return ax
+    return errors
 
 
 def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
     """Draw `record` into a figure of its own, with cells about square where that has room."""
-    widest = max(len(heatmap.x_labels) for heatmap in record.heatmaps)
-    highest = max(len(heatmap.y_labels) for heatmap in record.heatmaps)
+    widest, highest = np.max([heatmap.size for heatmap in record.heatmaps], axis=0).tolist()
     layout = make_layout(
         record.rows,
         record.columns,
@@ -228,7 +248,7 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
         align_titles(axes, record.columns)
         metric = TEST_ERROR if record.relative else record.heatmaps[0].metric
         draw_colorbar(_colors(record, axes[0], cmap), axes, record.label, metric)
-        add_legend(figure, _legend(record.heatmaps))
+        add_legend(figure, _legend(record.heatmaps, colormap(cmap)))
         fit_height(figure, axes, layout)
     return figure
 
@@ -256,6 +276,8 @@ def _boxes(
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
     size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    if record.between is not None:
+        size = min(size, RING * point_size(len(record.error)))
     if record.circled:
         x, y = np.transpose([record.center(cell) for cell in record.circled])
         ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
@@ -272,10 +294,11 @@ def _circle(size: float) -> dict[str, Any]:
     return CIRCLE | {"markeredgewidth": 1.2 * scale, "path_effects": [outline]}
 
 
-def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
+def _legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
-    handles: list[Artist] = []
+    handles: list[Artist] = interpolation_handles(heatmaps, cmap)
     circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    kind = "trial" if all(heatmap.between for heatmap in heatmaps) else "cell"
     if circled > 1:
         handles.append(
             Line2D(
@@ -283,14 +306,14 @@ def _legend(heatmaps: Sequence[HeatmapRecord]) -> list[Artist]:
                 [],
                 **_circle(7) | {"markerfacecolor": "0.6"},
                 markersize=7,
-                label=f"{circled} best cells",
+                label=f"{circled} best {kind}s",
             )
         )
     if circled:
-        handles.append(Line2D([], [], **STAR, markersize=7, label="best cell"))
+        handles.append(Line2D([], [], **STAR, markersize=7, label=f"best {kind}"))
     if any(heatmap.reference for heatmap in heatmaps):
         handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
-    if any(heatmap.diverged for heatmap in heatmaps):
+    if any(heatmap.diverged and heatmap.between is None for heatmap in heatmaps):
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
     if any(heatmap.missing for heatmap in heatmaps):
         handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))

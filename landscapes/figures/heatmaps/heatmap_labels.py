@@ -5,15 +5,39 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
-from landscape_study.landscapes.figures.slices_record import SlicesRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import ALARM, INK, TEXT, TICK, TITLE, alarm, points
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
+
+
+class Titled(Protocol):
+    """What the record of any figure of one landscape says above and beside it."""
+
+    @property
+    def title(self) -> str:
+        """The main title."""
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Phrases under it; lines break between them only."""
+
+    @property
+    def x_title(self) -> str:
+        """Of the axis to the right."""
+
+    @property
+    def y_title(self) -> str:
+        """Of the axis upwards."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the panel's witness disagrees."""
 
 
 def cell_size(ax: Axes) -> tuple[float, float]:
@@ -33,7 +57,11 @@ def make_room(record: HeatmapRecord, ax: Axes) -> None:
 
 def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw a tick per value; labels turn, and then thin out, where they would overlap."""
-    width, height = cell_size(ax)
+    x_ticks, y_ticks = record.ticks
+    width, height = (
+        size * float(np.diff(places).min(initial=np.inf if record.between else 1.0))
+        for size, places in zip(cell_size(ax), record.ticks, strict=True)
+    )
     letter = points(TICK)
     longest = 0.62 * letter * max(map(len, record.x_labels))
     upright = longest > 0.95 * width
@@ -41,16 +69,16 @@ def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     every_y = math.ceil(1.1 * letter / height)
     columns, rows = range(len(record.x_labels))[::every_x], range(len(record.y_labels))[::every_y]
     ax.set_xticks(
-        [record.center((0, col))[0] for col in columns],
+        [x_ticks[col] for col in columns],
         [record.x_labels[col] for col in columns],
         rotation=90 if upright else 0,
     )
-    ax.set_yticks([row + 0.5 for row in rows], [record.y_labels[row] for row in rows])
+    ax.set_yticks([y_ticks[row] for row in rows], [record.y_labels[row] for row in rows])
     ax.tick_params(labelsize=points(TICK), length=2, width=0.6, pad=2)
     ax.spines[:].set_visible(False)
 
 
-def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
+def draw_titles(record: Titled, ax: Axes) -> None:
     """Draw the titles, or draw them anew; under the main one the summary, in several lines."""
     for old in [text for text in ax.texts if text.get_gid() == "summary"]:
         old.remove()

@@ -1,0 +1,110 @@
+"""What a heatmap shows between the trials of a scattered landscape: a frozen record.
+
+α and λ are continuous in log2; both sides are as long as those of a usual grid, in columns and
+rows of one cell. Shapes: A values of α, L of λ, both ascending, that trials have; the surface is
+on a regular grid of its own, A' × L'.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape_study.landscapes.figures.style import decimal
+from landscape_study.landscapes.reading.landscape import Floats, Landscape
+from landscape_study.landscapes.statistics.interpolation import Interpolation, interpolated
+from landscape_study.study.spec.grid import Axis
+
+SIDE = 10.0  # columns and rows between the outermost trials
+MARGIN = 0.5  # of them beyond
+ZERO = 1.35  # columns that λ = 0 takes, with the gap beside it
+FEWEST_TICKS = 4
+STEPS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))  # ticks in a decade, if enough
+
+Table = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where values lie on an axis, in columns or rows, and its ticks."""
+
+    places: tuple[float, ...]  # of each value
+    ticks: tuple[float, ...]
+    labels: tuple[str, ...]  # at the ticks
+    length: float
+
+    def place(self, index: float) -> float:
+        """Where a value lies, or what is between two values."""
+        return float(np.interp(index, np.arange(len(self.places)), self.places))
+
+
+@dataclass(frozen=True)
+class Between:
+    """The interpolated surface, and where trials lie on it."""
+
+    x: Scale  # of λ
+    y: Scale  # of α
+    box: tuple[float, float, float, float]  # of the surface: left, right, bottom, top
+    values: Table  # [A', L'] of the metric; () where the trials are too few
+    sure: Table  # [A', L'] 1 where the surface is known, 0 where its deviation is a point or more
+    point: float  # the standard deviation from which nothing is shown, in the metric's unit
+
+
+def between(landscape: Landscape) -> Between:
+    """Say what lies between the cells of a landscape."""
+    seen = interpolated(landscape)
+    left = ZERO if landscape.lambda_.values[0] == 0 and landscape.lambda_.positive else 0.0
+    known = len(seen.draws) > 0
+    sure = 1 - np.clip(_deviations(seen), 0, 1) if known else np.empty((0, 0))
+    return Between(
+        x=_scale(landscape.lambda_, left),
+        y=_scale(landscape.alpha, 0.0),
+        box=(left + MARGIN, left + MARGIN + SIDE, MARGIN, MARGIN + SIDE),
+        values=_table(seen.units.value(1.0) * seen.error) if known else (),
+        sure=_table(sure),
+        point=seen.units.size,
+    )
+
+
+def _deviations(seen: Interpolation) -> Floats:
+    """Standard deviations of the surface in points, [A', L']; what is beyond the span is at it."""
+    finite = np.isfinite(seen.draws)
+    span = seen.draws[finite].max(initial=seen.lowest)
+    return np.asarray(np.where(finite, seen.draws, span).std(axis=0))
+
+
+def _table(array: Floats) -> Table:
+    return tuple(map(tuple, array.tolist()))
+
+
+def _scale(axis: Axis, left: float) -> Scale:
+    """Place the values of an axis, λ = 0 apart from the others."""
+    octaves = np.log2(axis.positive)
+    zeros = len(axis.values) - octaves.size
+    low, high = (octaves.min(), octaves.max()) if octaves.size else (0.0, 0.0)
+
+    def place(octave: float) -> float:
+        share = (octave - low) / (high - low) if high > low else 0.5
+        return left + MARGIN + SIDE * float(share)
+
+    ticks = _round_values(2.0**low, 2.0**high) if octaves.size else ()
+    return Scale(
+        places=(0.5,) * zeros + tuple(place(octave) for octave in octaves),
+        ticks=(0.5,) * zeros + tuple(place(math.log2(value)) for value in ticks),
+        labels=("0",) * zeros + tuple(decimal(value) for value in ticks),
+        length=left + SIDE + 2 * MARGIN,
+    )
+
+
+def _round_values(low: float, high: float) -> tuple[float, ...]:
+    """Round values from `low` to `high`: powers of ten, or more if these are few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: tuple[float, ...] = ()
+    for steps in STEPS:
+        values = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        found = tuple(v for v in values if low * (1 - 1e-9) <= v <= high * (1 + 1e-9))
+        if len(found) >= FEWEST_TICKS:
+            return found
+    return found or (low,)

@@ -1,0 +1,192 @@
+"""A Gaussian process over (log2 α, log2 λ): draws of the surface that noisy trials lie on.
+
+Its covariance is Matérn's (ν = 5/2) under a metric that is stretched along two axes and rotated,
+so that a diagonal valley is as likely as an upright one, about a mean that is not known either.
+What the trials do not settle, angle, length scales, height and noise, is not set to one best
+value: draws come from many settings, each as often as the trials make it likely, so that they
+spread as much as is not known. See Rasmussen & Williams, "Gaussian Processes for Machine
+Learning" (2006), chapters 2 and 5. Settings are found by sequential Monte Carlo (Del
+Moral et al., 2006) with moves of differential evolution (ter Braak, 2006).
+
+Shapes: N trials, M places, H settings, B draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from landscape_study.landscapes.statistics.surface import Floats
+
+SMOOTHNESS = 2.5  # ν of Matérn: on 9 panels better than 1.5 and ∞ (tests' subsets.py)
+MEAN = 2.0  # prior standard deviation of the mean, of heights of about 1
+AT_ONCE = 10  # settings, which bounds the memory
+JITTER = 1e-6  # variance that keeps matrices positive definite
+FIRST, KEPT = 200, 60  # settings drawn from the prior; and those that draws are made of
+COUNTING = 0.5  # effective share of the settings that a power of the likelihood leaves
+MOVES = 2  # of all settings at every power
+MOVE, JOLT = 0.75, 0.02  # how far; 2.38/√(2·5), and what keeps moves apart
+LENGTH, LENGTH_SPREAD = 0.25, 0.8  # prior: share of the places' extent; spread of its logarithm
+HEIGHT, HEIGHT_SPREAD = 0.7, 0.6  # likewise, of the standard deviation of the surface
+NOISE, NOISE_SPREAD = 0.12, 0.8  # likewise, of that of a trial
+
+ANGLE, LENGTHS, TALL, LOUD = 0, slice(1, 3), 3, 4  # columns of settings, logarithms but the angle
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Noisy heights of about 1 at places."""
+
+    places: Floats  # [N, 2] octaves
+    height: Floats  # [N]
+    n: Floats  # [N] runs that each is as certain as the mean of
+
+    @property
+    def extent(self) -> float:
+        """Octaves that the places reach over, geometric mean of both directions."""
+        return float(np.sqrt(np.prod(np.maximum(np.ptp(self.places, axis=0), 1.0))))
+
+    def fitted(self, setting: Floats) -> Any:
+        """The process under one setting [5]: a regressor of scikit-learn."""
+        # scikit-learn takes a second to import: only where it is needed.
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
+        lengths, height, noise = np.exp(setting[LENGTHS]), *np.exp(setting[TALL:])
+        kernel = ConstantKernel(MEAN**2) + ConstantKernel(height**2) * Matern(
+            lengths, nu=SMOOTHNESS
+        )
+        process = GaussianProcessRegressor(
+            kernel, alpha=noise**2 / self.n + JITTER, optimizer=None
+        )
+        return process.fit(rotated(self.places, setting[ANGLE]), self.height)
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is known of the surface."""
+
+    draws: Floats  # [B, M] heights, without noise
+    noise: float  # standard deviation of a run, median over the settings
+
+
+def rotated(places: Floats, angle: float) -> Floats:
+    """Places [N, 2] in axes that are turned by so many radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return places @ np.array([[cos, -sin], [sin, cos]])
+
+
+def draw_surfaces(trials: Trials, at: Floats, count: int, rng: np.random.Generator) -> Posterior:
+    """Draw `count` surfaces at places [M, 2], a multiple of KEPT."""
+    # Matrices are small: beside other processes, two threads took 4 to 10 times as long as one.
+    with threadpool_limits(1):
+        settings = likely_settings(trials, rng)
+        draws = [_drawn(trials, one, at, count // KEPT, rng) for one in settings]
+    return Posterior(np.concatenate(draws), float(np.exp(np.median(settings[:, LOUD]))))
+
+
+def _drawn(
+    trials: Trials, setting: Floats, at: Floats, count: int, rng: np.random.Generator
+) -> Floats:
+    """Surfaces under one setting, [count, M]."""
+    process = trials.fitted(setting)
+    mean, covariance = process.predict(rotated(at, setting[ANGLE]), return_cov=True)
+    root = np.linalg.cholesky(covariance + JITTER * np.eye(len(at)))
+    return np.asarray(mean + rng.normal(size=(count, len(at))) @ root.T)
+
+
+def likely_settings(trials: Trials, rng: np.random.Generator) -> Floats:
+    """Settings [KEPT, 5], each as often as prior and trials make it likely.
+
+    From draws of the prior to those of the posterior by ever larger powers of the likelihood, each
+    so large that half of the settings still count; after each, all settings move.
+    """
+    middle = np.log([LENGTH * trials.extent] * 2 + [HEIGHT, NOISE])
+    spread = np.array([LENGTH_SPREAD, LENGTH_SPREAD, HEIGHT_SPREAD, NOISE_SPREAD])
+
+    def log_prior(settings: Floats) -> Floats:
+        return np.asarray(-0.5 * (((settings[:, 1:] - middle) / spread) ** 2).sum(axis=1))
+
+    angles = rng.uniform(0, np.pi, (FIRST, 1))
+    settings = np.hstack([angles, middle + spread * rng.normal(size=(FIRST, 4))])
+    likelihood, power = _likelihoods(trials, settings), 0.0
+    while power < 1:
+        step = _largest_step(likelihood, 1 - power)
+        power += step
+        kept = _resampled(_weights(step * likelihood), rng)
+        settings, likelihood = settings[kept], likelihood[kept]
+        for _ in range(MOVES):
+            new = _moved(settings, rng)
+            new_likelihood = _likelihoods(trials, new)
+            gain = log_prior(new) - log_prior(settings) + power * (new_likelihood - likelihood)
+            taken = np.log(rng.uniform(size=KEPT)) < gain
+            settings[taken], likelihood[taken] = new[taken], new_likelihood[taken]
+    return settings
+
+
+def _largest_step(likelihood: Floats, most: float) -> float:
+    """By how much the power of the log likelihoods may grow while half of the settings count."""
+
+    def counting(step: float) -> float:
+        return float(1 / (_weights(step * likelihood) ** 2).sum())
+
+    if counting(most) >= COUNTING * KEPT:
+        return most
+    low, high = 0.0, most
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if counting(middle) >= COUNTING * KEPT else (low, middle)
+    return high
+
+
+def _weights(log_weights: Floats) -> Floats:
+    weights = np.exp(log_weights - log_weights.max())
+    return np.asarray(weights / weights.sum())
+
+
+def _resampled(weights: Floats, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Which settings to keep, [KEPT]: each as often as its weight says, but for rounding."""
+    shares = (rng.uniform() + np.arange(KEPT)) / KEPT
+    return np.minimum(np.searchsorted(np.cumsum(weights), shares), weights.size - 1)
+
+
+def _moved(settings: Floats, rng: np.random.Generator) -> Floats:
+    """Each setting, moved by a part of the difference of two others."""
+    # Swapping the lengths and a quarter turn change nothing: the longer first, turns compare.
+    swapped = settings[:, 1] < settings[:, 2]
+    settings[swapped] = settings[swapped][:, [0, 2, 1, 3, 4]]
+    settings[swapped, ANGLE] += np.pi / 2
+    one, other = rng.permutation(KEPT), rng.permutation(KEPT)
+    apart = settings[one] - settings[other]
+    apart[:, ANGLE] = (apart[:, ANGLE] + np.pi / 2) % np.pi - np.pi / 2  # half a turn is none
+    part = MOVE * rng.uniform(0.2, 1.0, (KEPT, 1))
+    return settings + part * apart + JOLT * rng.normal(size=settings.shape)
+
+
+def _likelihoods(trials: Trials, settings: Floats) -> Floats:
+    """`log_likelihoods` in blocks, which bounds the memory."""
+    blocks = np.split(settings, range(AT_ONCE, len(settings), AT_ONCE))
+    return np.concatenate([log_likelihoods(trials, block) for block in blocks])
+
+
+def log_likelihoods(trials: Trials, settings: Floats) -> Floats:
+    """Log marginal likelihood of settings [H, 5], as scikit-learn's, [H]: many at once.
+
+    One at a time, checking and copying takes several times as long as the arithmetic.
+    """
+    turned = np.stack([rotated(trials.places, angle) for angle in settings[:, ANGLE]])
+    scaled = turned / np.exp(settings[:, None, LENGTHS])
+    between = scaled[:, :, None, :] - scaled[:, None, :, :]
+    r = np.sqrt(2 * SMOOTHNESS) * np.sqrt((between**2).sum(axis=-1))
+    height, noise = np.exp(settings[:, TALL:, None, None]).swapaxes(0, 1)
+    covariance = MEAN**2 + height**2 * (1 + r + r**2 / 3) * np.exp(-r)
+    covariance += (noise**2 / trials.n + JITTER) * np.eye(trials.n.size)
+    root = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(root, trials.height[:, None])[..., 0]
+    log_determinant = 2 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+    constant = trials.n.size * np.log(2 * np.pi)
+    return np.asarray(-0.5 * ((white**2).sum(axis=-1) + log_determinant + constant))
