@@ -169,9 +169,8 @@ def plot(
       landscape plot digits-fig4 --metric train_loss --metric test_error
       landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
-    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
-
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
     from landscape_study.study.spec.presets import PRESETS, load_preset
@@ -321,9 +320,8 @@ def compare(
       landscape compare sweep.csv --metric val_loss
       landscape compare adam.csv adamw.csv -o heatmaps.png
     """  # noqa: D301
-    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
-
     from landscape_study.landscapes.figures.study_figure import study_figure
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
     from landscape_study.landscapes.reporting.comparison_request import (
         Request,
         comparison_tables,

@@ -8,13 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from landscape_study.landscapes.reading.foreign.tables.table_files import (
-    DATABASES,
-    PACKED,
-    SUFFIXES,
-    read_file,
-    suffix,
-)
 
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Column,
@@ -28,8 +21,15 @@ from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
     read_mlflow_run,
 )
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
-from landscape_study.landscapes.reading.foreign.tables.table_builder import flat
+from landscape_study.landscapes.reading.foreign.tables.table_files import (
+    DATABASES,
+    PACKED,
+    SUFFIXES,
+    read_file,
+    suffix,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
@@ -165,6 +165,8 @@ def _chosen(at: Path, files: list[Path]) -> Path | None:
     Raises:
         UsageError: it could be any.
     """
+    tables = [file for file in files if suffix(file) not in (".txt", ".dat")]
+    files = tables or files  # free text is often called so
     if len(files) < 2:
         return files[0] if files else None
     named = [
