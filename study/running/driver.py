@@ -20,7 +20,7 @@ from landscape_study.study.planning.plan import Plan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.pools import Pool, Processes
-from landscape_study.study.running.worker import BEAT, Job
+from landscape_study.study.running.job import BEAT, Job
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
 from landscape_study.study.store.presence import Presence

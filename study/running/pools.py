@@ -17,7 +17,8 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from landscape_study.study.errors import TrainingError, UsageError
-from landscape_study.study.running.worker import Job, work
+from landscape_study.study.running.job import Job
+from landscape_study.study.running.worker import work
 from landscape_study.study.store.database import parse_url
 
 # Threads of GNU's OpenMP wait for each other by spinning, for so many rounds before they sleep. By

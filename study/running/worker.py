@@ -21,57 +21,22 @@ from pathlib import Path
 import torch
 
 from landscape_study.study.errors import LandscapeError, LeaseLostError, TrainingError, first_line
-from landscape_study.study.records.identity import Identity, require_same
+from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
-from landscape_study.study.spec.study import Cell, Panel, Study
-from landscape_study.study.store import LEASE, Claim, Store
+from landscape_study.study.running.command_worker import train_cell
+from landscape_study.study.running.job import POLL, Job, Pulse, outlive_no_parent, stop_if_orphaned
+from landscape_study.study.spec.study import Cell, Panel
+from landscape_study.study.store import Claim, Store
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.task import identify, load_data
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.checkpoint import FORMAT, Checkpoint, Group, checkpoint_path
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import ENGINES, Programs
-from landscape_study.study.training.engines.base import Libraries
 
-POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
-LOOK = 5.0  # seconds between looks whether the run goes on
-BEAT = LEASE / 4  # seconds between signs of life
-GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
 HARDLY = 1e-9  # of the lowest α: steps that move nothing
 FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a worker needs to know; crosses the process boundary.
-
-    Attributes:
-        store: URL of the database.
-        identity: of the study's task, which must be this worker's too.
-        libraries: what is compiled already.
-        width: cells of a whole chunk.
-        checkpoints: their folder; None to keep none.
-        path: sys.path of the parent, for user tasks.
-        parent: process id of the parent on this machine, without which a worker stops; None for
-            one that is elsewhere.
-        patience: seconds within which a worker must be ready to train.
-        stay: whether to stay while others hold all that is open: they may die.
-    """
-
-    store: str
-    study: Study
-    identity: Identity
-    run_id: int
-    engine: str
-    libraries: Libraries
-    threads: int
-    width: int
-    checkpoints: str | None
-    path: tuple[str, ...]
-    parent: int | None
-    patience: float = LEASE
-    stay: bool = True
 
 
 def work(job: Job, device: str) -> bool:
@@ -84,7 +49,7 @@ def work(job: Job, device: str) -> bool:
         sys.path += [folder for folder in job.path if folder not in sys.path]
     else:
         sys.path[:] = job.path
-        threading.Thread(target=_outlive_no_parent, args=(job,), daemon=True).start()
+        threading.Thread(target=outlive_no_parent, args=(job,), daemon=True).start()
     if device == "auto":
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
@@ -98,12 +63,22 @@ def work(job: Job, device: str) -> bool:
 
 
 def _work(job: Job, device: str) -> bool:
-    store, name = Store(job.store), job.study.name
+    store = Store(job.store)
+    try:
+        if job.study.command is not None:
+            return _claim_all(job, store, device, partial(train_cell, job, store, device))
+        return _train_task(job, store, device)
+    finally:
+        store.close()
+
+
+def _train_task(job: Job, store: Store, device: str) -> bool:
+    """Load the task, and train chunks of its cells."""
     task = load_task(job.study.task)
     data = load_data(task)
     here = f"{store.name}: a worker on {socket.gethostname()}"
     found = identify(job.study.task, task, data)
-    require_same(job.identity, found, name, job.study.task, here)
+    require_same(job.identity, found, job.study.name, job.study.task, here)
     train = partial(
         train_chunk,
         task,
@@ -115,22 +90,30 @@ def _work(job: Job, device: str) -> bool:
         engine=job.engine,
         programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
     )
-    try:
-        raised = 0  # claims in a row
-        while store.is_running(job.run_id):
-            claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
-            if claim is not None:
-                did = _train(job, store, claim, device, train, suspicious=raised > 0)
-                raised = 0 if did else raised + 1
-            elif job.stay and store.is_open(name):  # others hold what is left; they may die
-                _stop_if_orphaned(job)
-                time.sleep(POLL)
-                store.release_dead(name)
-            else:
-                return True
-        return False
-    finally:
-        store.close()
+    raised = 0  # claims in a row
+
+    def do(claim: Claim) -> None:
+        nonlocal raised
+        did = _train(job, store, claim, device, train, suspicious=raised > 0)
+        raised = 0 if did else raised + 1
+
+    return _claim_all(job, store, device, do)
+
+
+def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None]) -> bool:
+    """Claim chunk after chunk until nothing is left; False if the run is over before."""
+    name = job.study.name
+    while store.is_running(job.run_id):
+        claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
+        if claim is not None:
+            do(claim)
+        elif job.stay and store.is_open(name):  # others hold what is left; they may die
+            stop_if_orphaned(job)
+            time.sleep(POLL)
+            store.release_dead(name)
+        else:
+            return True
+    return False
 
 
 def _train(
@@ -152,7 +135,7 @@ def _train(
     """
     panel, cells = job.study.panel(claim.panel), _filled_up(claim.cells, job)
     checkpoint = _checkpoint(job, store, claim, cells, device)
-    pulse = _Pulse(job, store, claim)
+    pulse = Pulse(job, store, claim)
     try:
         outcome = train(panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint)
         store.record(claim, outcome.first(len(claim.cells)))
@@ -188,7 +171,7 @@ def _raises_always(
     cells: Sequence[Cell],
     claim: Claim,
     train: Callable[..., Outcome],
-    pulse: _Pulse,
+    pulse: Pulse,
 ) -> bool:
     """Whether the training raises an exception even where it hardly moves: no cell is to blame.
 
@@ -279,61 +262,3 @@ def told(e: BaseException) -> str:
     return f"{type(e).__name__}: {e} ({frame.filename}, line {frame.lineno})"
 
 
-class _Pulse:
-    """Called at each training step: keeps the lease alive, and notices when nobody waits for it.
-
-    The beat follows the training, so that a worker that hangs loses its claim.
-    """
-
-    def __init__(self, job: Job, store: Store, claim: Claim) -> None:
-        self.job, self.store, self.claim = job, store, claim
-        self.steps = 0
-        self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
-
-    def __call__(self) -> None:
-        self.steps += 1
-        moment = time.time()
-        for act in self.acts:
-            act(moment)
-
-    def _parent(self) -> None:
-        _stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
-
-    def _run(self) -> None:
-        if not self.store.is_running(self.job.run_id):
-            self.store.release(self.claim)
-            raise LeaseLostError(f"run {self.job.run_id} is over")
-
-    def _beat(self) -> None:
-        self.store.beat(self.claim)
-
-
-class _Every:
-    """Does something every so many seconds of those at which it is called.
-
-    By the wall clock, which goes on while the machine sleeps, but may be set.
-    """
-
-    def __init__(self, every: float, act: Callable[[], None]) -> None:
-        self.every, self.act = every, act
-        self.last = time.time()
-
-    def __call__(self, moment: float) -> None:
-        if abs(moment - self.last) > self.every:
-            self.last = moment
-            self.act()
-
-
-def _stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
-    """End this process when the parent is gone: nobody would ever stop it."""
-    if job.parent is not None and os.getppid() != job.parent:
-        last_act()
-        os._exit(1)
-
-
-def _outlive_no_parent(job: Job) -> None:
-    """End this process soon after its parent, even where no training step comes to do so."""
-    while os.getppid() == job.parent:
-        time.sleep(POLL)
-    time.sleep(GRACE)
-    os._exit(1)

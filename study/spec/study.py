@@ -36,6 +36,7 @@ from pydantic import (
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
+from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
@@ -53,6 +54,7 @@ MOST_SEEDS = 10_000
 MOST_CELLS = 1_000_000  # of a study, each with each seed
 
 IMPORTED = "imported"  # the task of studies that were trained elsewhere
+COMMAND = "command"  # of those that run a command of the user's own
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -90,6 +92,7 @@ class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
     name: str = ""  # the pair's name where none is given
+    by_command: bool = Field(default=False, exclude=True)  # of a study that runs a command
     design: Design = "grid"  # which cells of the grid
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
@@ -117,14 +120,20 @@ class Panel(Frozen):
     @field_validator("pair")
     @classmethod
     def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
-        if info.data.get("design") != "imported" and pair not in PAIRS:
+        is_label = info.data.get("by_command") or info.data.get("design") == "imported"
+        if not is_label and pair not in PAIRS:
             raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
         return pair
 
     @property
     def is_imported(self) -> bool:
-        """Whether it was trained elsewhere: its pair is a label then, its schedule unknown."""
+        """Whether it was trained elsewhere."""
         return self.design == "imported"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its pair is a label of the user's, and schedule and budget are unknown here."""
+        return self.by_command or self.is_imported
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells that the design asks for, by ascending α, then ascending λ."""
@@ -132,12 +141,13 @@ class Panel(Frozen):
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "design", "grid"})
+        return self.model_dump(exclude={"name", "design", "grid", "by_command"})
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
         axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
-        return self.model_dump(exclude={"grid"}) | axes | changes
+        own = self.model_dump(exclude={"grid"}) | {"by_command": self.by_command}
+        return own | axes | changes
 
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
@@ -147,6 +157,15 @@ class Panel(Frozen):
             "alpha": self.grid.alpha.to_toml(),
             "lambda": self.grid.lambda_.to_toml(),
         }
+
+
+def _of_command(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a study that runs a command, whose panels' pairs are labels."""
+    key = "panels" if "panels" in data else "panel"
+    panels = data.get(key, [{"pair": COMMAND}])
+    if isinstance(panels, list):
+        panels = [p | {"by_command": True} if isinstance(p, dict) else p for p in panels]
+    return data | {"task": COMMAND, key: panels}
 
 
 def _checked_name(name: str) -> str:
@@ -183,6 +202,8 @@ class Study(Frozen):
     metric: Annotated[  # the value of a cell
         Metric, BeforeValidator(filled), PlainSerializer(written)
     ] = TEST_ERROR
+    command: tuple[str, ...] | None = Field(default=None, strict=False)  # of one cell, to be run
+    pattern: str | None = None  # finds the metric in what the command prints, as its first group
     options: Options = Options()
     figure: Figure = Figure()
     panels: tuple[Panel, ...] = Field(alias="panel", strict=False)
@@ -193,6 +214,8 @@ class Study(Frozen):
         """Hand the study's schedule, epochs, normalized, alpha and lambda to its panels."""
         if not isinstance(data, dict):
             return data
+        if data.get("command") is not None:
+            data = _of_command(data)
         shared = {key: data[key] for key in _INHERITED if key in data}
         data = {key: value for key, value in data.items() if key not in shared}
         if "error" in data and "metric" not in data:  # its name in former versions
@@ -202,6 +225,27 @@ class Study(Frozen):
         if shared and isinstance(panels, list):
             data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
         return data
+
+    @field_validator("command")
+    @classmethod
+    def _runnable(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if command is not None and (wrong := wrong_with(command)):
+            raise ValueError(wrong)
+        return command
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiled(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as e:
+                raise ValueError(f"'{pattern}' is no regular expression: {e}") from e
+            if groups != 1:
+                raise ValueError(
+                    f"'{pattern}' has {groups} groups: put the number in one, as in 'loss=(\\S+)'"
+                )
+        return pattern
 
     @field_validator("name")
     @classmethod
@@ -331,7 +375,7 @@ class Study(Frozen):
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
         """
-        for field in ("task", "batch_size", "options"):
+        for field in ("task", "batch_size", "command", "pattern", "options"):
             self._require_same(field, getattr(self, field), getattr(asked, field), where)
         self._require_same("metric", self.metric.name, asked.metric.name, where)
         self._require_same("goal", self.metric.goal, asked.metric.goal, where)

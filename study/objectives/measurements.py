@@ -1,0 +1,138 @@
+"""What a command prints or writes, as values and curves.
+
+A line that is a JSON object counts, whatever stands between; so does a line in which a pattern is
+found. `{"epoch": 3, "val_loss": 0.41, "acc": 0.9}` gives a point of three curves.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LONGEST_LINE = 100_000  # characters that are looked at
+LARGEST_RESULT = 16 * 1024**2  # bytes of a result file
+MOST_POINTS = 1_000_000  # of a curve
+STEPS = ("epoch", "step", "iteration", "global_step", "training_iteration")
+
+
+class Measurements:
+    """What was measured of one run.
+
+    Args:
+        metric: the name of the study's metric in the lines.
+        pattern: finds the metric in a line that is no JSON, as its first group; None for none.
+    """
+
+    def __init__(self, metric: str, pattern: str | None = None) -> None:
+        self.metric = metric
+        self.pattern = re.compile(pattern) if pattern else None
+        self.points: list[dict[str, float]] = []
+        self.names: set[str] = set()  # that were seen, to say which was meant
+
+    def read_line(self, line: str) -> None:
+        """Take in a line of output; what tells nothing is passed over."""
+        line = line.strip()[:LONGEST_LINE]
+        if line.startswith("{") and line.endswith("}"):
+            try:
+                self.take(json.loads(line))
+            except (ValueError, RecursionError):
+                return
+        elif self.pattern is not None and (found := self.pattern.search(line)):
+            number = _number(found.group(1) if self.pattern.groups else found.group(0))
+            if number is not None:
+                self._add({self.metric: number})
+
+    def read_result(self, path: Path) -> None:
+        """Take in a result file, if there is one: JSON, a record a line, or a number alone."""
+        if not path.is_file() or path.stat().st_size > LARGEST_RESULT:
+            return
+        text = path.read_text("utf-8", "replace").strip()
+        number = _number(text)
+        if number is not None:
+            self._add({self.metric: number})
+            return
+        try:
+            whole = json.loads(text)
+        except (ValueError, RecursionError):
+            for line in text.splitlines():
+                self.read_line(line)
+            return
+        for record in whole if isinstance(whole, list) else [whole]:
+            self.take(record)
+
+    def take(self, record: object) -> None:
+        """Take in a record, nested or not: {"eval": {"loss": 1}} has eval.loss."""
+        numbers = dict(_flat(record))
+        self.names |= numbers.keys()
+        self._add(numbers)
+
+    def _add(self, numbers: dict[str, float]) -> None:
+        if self.metric in numbers and len(self.points) < MOST_POINTS:
+            self.points.append(numbers)
+
+    @property
+    def value(self) -> float | None:
+        """The last value of the metric; None where it was never given."""
+        return self.points[-1][self.metric] if self.points else None
+
+    @property
+    def lacking(self) -> str:
+        """That the metric was never given, and which name may be meant."""
+        close = difflib.get_close_matches(self.metric, self.names, 1, 0.5)
+        seen = ", ".join(sorted(self.names)[:10])
+        if close:
+            return f"it printed no '{self.metric}', but '{close[0]}'"
+        if seen:
+            return f"it printed no '{self.metric}', only {seen}"
+        return f"it printed no JSON line with '{self.metric}'"
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """The curves, float32 [points] each; none of a single point.
+
+        All numbers of the lines that have the metric; NaN where a line lacks one. Lines that say
+        the same step again, as after a restart from a checkpoint, take the place of the former.
+        """
+        points = list({self._step(i): point for i, point in enumerate(self.points)}.values())
+        if len(points) < 2:
+            return {}
+        names = sorted({name for point in points for name in point})
+        return {
+            name: np.array([point.get(name, math.nan) for point in points], np.float32)
+            for name in names
+        }
+
+    def _step(self, i: int) -> float:
+        """What a point says of its place; its number if nothing."""
+        point = self.points[i]
+        return next((point[name] for name in STEPS if name in point), float(i))
+
+
+def _flat(record: object, prefix: str = "") -> list[tuple[str, float]]:
+    """The numbers of a record by name."""
+    if not isinstance(record, Mapping):
+        return []
+    found: list[tuple[str, float]] = []
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found += _flat(value, f"{name}.")
+        elif (number := _number(value)) is not None:
+            found.append((name, number))
+    return found
+
+
+def _number(value: Any) -> float | None:
+    """A number, also one that a text holds; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

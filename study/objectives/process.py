@@ -1,0 +1,201 @@
+"""One process of a user's command: its output, its limits, and its end with all of its children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+LOOK = 0.1  # seconds between looks whether it has ended
+GRACE = 5.0  # seconds between asking a process to end and ending it
+LARGEST_LOG = 4 * 1024**2  # bytes of output that are kept: what comes after is in `tail`
+LONGEST_LINE = 1024**2  # bytes; what is longer is cut into several
+TAIL = 20  # last lines
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a run may take, seconds, and how much memory it may have, bytes; None for any."""
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        code: its exit code; minus the number of a signal that ended it.
+        stopped: why it was ended from here: "timeout" or "memory"; None if it was not.
+        seconds: that it took.
+        memory: most bytes that it and its children were seen to have.
+        tail: the last lines of its output.
+    """
+
+    code: int
+    stopped: str | None
+    seconds: float
+    memory: int
+    tail: tuple[str, ...]
+
+
+def run_process(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    limits: Limits,
+    on_line: Callable[[str], None],
+    on_look: Callable[[], None] = lambda: None,
+) -> Ended:
+    """Run a command to its end; nothing of it is left, however this function is left.
+
+    Args:
+        command: the program and its arguments, without a shell.
+        environment: added to this process's own.
+        log: what it prints goes there, as far as it is not too much.
+        limits: of time and memory.
+        on_line: called with each line that it prints, on either stream.
+        on_look: called several times a second; what it raises ends the run, and is raised.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+    assert process.stdout is not None
+    reader = _Reader(process.stdout, log, on_line)
+    family = _Family(process.pid)
+    stopped: str | None = None
+    try:
+        while stopped is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK)
+                break
+            on_look()
+            stopped = _beyond(limits, time.monotonic() - began, family.memory())
+    finally:
+        family.end(process)
+    reader.close()
+    return Ended(
+        code=process.returncode,
+        stopped=stopped,
+        seconds=time.monotonic() - began,
+        memory=family.most,
+        tail=tuple(reader.tail),
+    )
+
+
+def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
+    """Which limit a run has passed."""
+    if limits.seconds is not None and seconds > limits.seconds:
+        return "timeout"
+    if limits.memory is not None and memory > limits.memory:
+        return "memory"
+    return None
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end this process when its parent dies; Linux only."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+class _Family:
+    """A process and all that it started, also what left its process group."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.known: dict[int, psutil.Process] = {}
+        self.most = 0
+
+    def memory(self) -> int:
+        """Bytes that all of them have now."""
+        total = 0
+        for process in self._living():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        self.most = max(self.most, total)
+        return total
+
+    def _living(self) -> list[psutil.Process]:
+        with suppress(psutil.Error):
+            root = psutil.Process(self.pid)
+            for process in (root, *root.children(recursive=True)):
+                self.known[process.pid] = process
+        return [process for process in self.known.values() if process.is_running()]
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Ask all to end, and end those that do not; returns when none is left."""
+        self._living()
+        if process.poll() is None or self._children():
+            self._signal(signal.SIGTERM)
+            deadline = time.monotonic() + GRACE
+            while time.monotonic() < deadline and (process.poll() is None or self._children()):
+                time.sleep(0.02)
+        self._signal(signal.SIGKILL)
+        process.wait()
+
+    def _children(self) -> list[psutil.Process]:
+        return [one for pid, one in self.known.items() if pid != self.pid and _is_alive(one)]
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+        for one in self.known.values():
+            if _is_alive(one):
+                with suppress(psutil.Error):
+                    one.send_signal(number)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+class _Reader:
+    """Reads what a process prints, in a thread: into its log, line by line to `on_line`."""
+
+    def __init__(self, stream: IO[bytes], log: Path, on_line: Callable[[str], None]) -> None:
+        self.stream, self.log, self.on_line = stream, log, on_line
+        self.tail: deque[str] = deque(maxlen=TAIL)
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self) -> None:
+        kept = 0
+        with self.log.open("ab") as log:
+            while line := self.stream.readline(LONGEST_LINE):
+                if kept < LARGEST_LOG:
+                    log.write(line)
+                    log.flush()
+                kept += len(line)
+                text = line.decode("utf-8", "replace").rstrip("\r\n")
+                self.tail.append(text[:500])
+                self.on_line(text)
+
+    def close(self) -> None:
+        """Wait for the last line; not for children that still hold the stream, of which none is."""
+        self.thread.join(timeout=GRACE)
+        self.stream.close()

@@ -1,0 +1,114 @@
+"""What a worker is told, and what keeps it and its claim alive while it works."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from landscape_study.study.errors import LeaseLostError
+from landscape_study.study.objectives.process import Limits
+from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import LEASE, Claim, Store
+from landscape_study.study.training.engines.base import Libraries
+
+POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
+LOOK = 5.0  # seconds between looks whether the run goes on
+BEAT = LEASE / 4  # seconds between signs of life
+GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know; crosses the process boundary.
+
+    Attributes:
+        store: URL of the database.
+        identity: of the study's task, which must be this worker's too.
+        libraries: what is compiled already.
+        width: cells of a whole chunk.
+        checkpoints: their folder; None to keep none.
+        path: sys.path of the parent, for user tasks.
+        parent: process id of the parent on this machine, without which a worker stops; None for
+            one that is elsewhere.
+        patience: seconds within which a worker must be ready to train.
+        stay: whether to stay while others hold all that is open: they may die.
+        limits: of the process of each cell, where the study runs a command.
+    """
+
+    store: str
+    study: Study
+    identity: Identity
+    run_id: int
+    engine: str
+    libraries: Libraries
+    threads: int
+    width: int
+    checkpoints: str | None
+    path: tuple[str, ...]
+    parent: int | None
+    patience: float = LEASE
+    stay: bool = True
+    limits: Limits = Limits()
+
+
+class Pulse:
+    """Called at each training step: keeps the lease alive, and notices when nobody waits for it.
+
+    The beat follows the training, so that a worker that hangs loses its claim.
+    """
+
+    def __init__(self, job: Job, store: Store, claim: Claim) -> None:
+        self.job, self.store, self.claim = job, store, claim
+        self.steps = 0
+        self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
+
+    def __call__(self) -> None:
+        self.steps += 1
+        moment = time.time()
+        for act in self.acts:
+            act(moment)
+
+    def _parent(self) -> None:
+        stop_if_orphaned(self.job, lambda: self.store.release(self.claim))
+
+    def _run(self) -> None:
+        if not self.store.is_running(self.job.run_id):
+            self.store.release(self.claim)
+            raise LeaseLostError(f"run {self.job.run_id} is over")
+
+    def _beat(self) -> None:
+        self.store.beat(self.claim)
+
+
+class _Every:
+    """Does something every so many seconds of those at which it is called.
+
+    By the wall clock, which goes on while the machine sleeps, but may be set.
+    """
+
+    def __init__(self, every: float, act: Callable[[], None]) -> None:
+        self.every, self.act = every, act
+        self.last = time.time()
+
+    def __call__(self, moment: float) -> None:
+        if abs(moment - self.last) > self.every:
+            self.last = moment
+            self.act()
+
+
+def stop_if_orphaned(job: Job, last_act: Callable[[], None] = lambda: None) -> None:
+    """End this process when the parent is gone: nobody would ever stop it."""
+    if job.parent is not None and os.getppid() != job.parent:
+        last_act()
+        os._exit(1)
+
+
+def outlive_no_parent(job: Job) -> None:
+    """End this process soon after its parent, even where no training step comes to do so."""
+    while os.getppid() == job.parent:
+        time.sleep(POLL)
+    time.sleep(GRACE)
+    os._exit(1)

@@ -1,0 +1,76 @@
+"""A command with placeholders, filled for a cell: no shell comes between."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
+NEEDED = ("alpha", "lambda")
+NAMES = (*NEEDED, "seed", "pair", "panel", "folder", "result")
+PREFIX = "LANDSCAPE_"  # of the environment variables
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What stands for the placeholders of one cell.
+
+    Attributes:
+        folder: of its own, where it may keep what it needs to go on after a crash.
+        result: a file that the command may write its result into.
+    """
+
+    alpha: float
+    lambda_: float
+    seed: int
+    pair: str
+    panel: str
+    folder: Path
+
+    @property
+    def result(self) -> Path:
+        """Where a command may write its result, if it does not print it."""
+        return self.folder / "result.json"
+
+    @property
+    def words(self) -> dict[str, str]:
+        """The text of each placeholder; numbers as Python writes them, to the last digit."""
+        return {
+            "alpha": repr(self.alpha),
+            "lambda": repr(self.lambda_),
+            "seed": str(self.seed),
+            "pair": self.pair,
+            "panel": self.panel,
+            "folder": str(self.folder),
+            "result": str(self.result),
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables: LANDSCAPE_ALPHA, …"""
+        return {f"{PREFIX}{name.upper()}": text for name, text in self.words.items()}
+
+
+def wrong_with(command: Sequence[str]) -> str | None:
+    """What is wrong with a command: nothing to call, a placeholder misspelt or missing."""
+    if not command or not command[0].strip():
+        return "no command: give the words of one, such as [\"python\", \"train.py\", …]"
+    found = [name for word in command for name in PLACEHOLDER.findall(word)]
+    for name in found:
+        if name not in NAMES:
+            close = difflib.get_close_matches(name.lower(), NAMES, 1, 0.5)
+            meant = f"did you mean {{{close[0]}}}? " if close else ""
+            known = ", ".join(f"{{{known}}}" for known in NAMES)
+            return f"{{{name}}} is no placeholder: {meant}there are {known}"
+    lacking = [f"{{{name}}}" for name in NEEDED if name not in found]
+    if lacking:
+        return f"the command has no {' and no '.join(lacking)}: put it where the number belongs"
+    return None
+
+
+def filled(command: Sequence[str], words: Mapping[str, str]) -> list[str]:
+    """The words of a command with its placeholders filled."""
+    return [PLACEHOLDER.sub(lambda found: words[found.group(1)], word) for word in command]
