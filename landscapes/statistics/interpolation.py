@@ -23,6 +23,7 @@ from landscape_study.landscapes.statistics.gaussian_process import KEPT, Trials,
 from landscape_study.landscapes.statistics.scattered_design import DIGITS, design_obstacle
 from landscape_study.landscapes.statistics.surface import (
     Floats,
+    Mask,
     Surface,
     placed_rows,
     require_once,
@@ -81,15 +82,19 @@ class Interpolation(Surface):
 
 @dataclass(frozen=True)
 class _Table:
-    """Trials as what can be a key: each log2 α, log2 λ, cost in the metric's unit, runs."""
+    """Trials as what can be a key.
 
-    rows: tuple[tuple[float, float, float, float], ...]
+    Each is log2 α, log2 λ, cost in the metric's unit, runs, and 1 where the cost is only known
+    to be no less, else 0.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
     metric: Metric
 
     @property
     def columns(self) -> Floats:
-        """The same as an array, [4, N]."""
-        return np.array(self.rows, dtype=np.float64).reshape(-1, 4).T
+        """The same as an array, [5, N]."""
+        return np.array(self.rows, dtype=np.float64).reshape(-1, 5).T
 
 
 def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
@@ -102,8 +107,13 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
         return surface(frame, span=span, metric=metric)
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
-    runs["cost"] = row_costs(frame, metric)
-    trials = runs.dropna().groupby(["x", "y"])["cost"].agg(["mean", "size"]).reset_index()
+    runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
+    runs["clipped"] = frame["clipped"].isin([True]).to_numpy() if "clipped" in frame else False
+    trials = (
+        runs.dropna()
+        .groupby(["x", "y"], as_index=False)
+        .agg(cost=("cost", "mean"), n=("cost", "size"), clipped=("clipped", "max"))
+    )
     return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
 
 
@@ -112,7 +122,8 @@ def interpolated(landscape: Landscape) -> Interpolation:
     alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
     row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
-    rows = np.column_stack([_octaves(alpha[row], lambda_[col]), cost, landscape.n[row, col]])
+    places, n = _octaves(alpha[row], lambda_[col]), landscape.n[row, col]
+    rows = np.column_stack([places, cost, n, np.zeros(n.size)])
     return _interpolated(_table(rows, landscape.metric), SPAN)
 
 
@@ -122,7 +133,7 @@ def _octaves(alpha: Floats, lambda_: Floats) -> Floats:
 
 
 def _table(rows: Floats, metric: Metric) -> _Table:
-    """Trials [N, 4] in an order of their own."""
+    """Trials [N, 5] in an order of their own."""
     rows = rows[np.lexsort(rows.T[1::-1])]
     return _Table(tuple(map(tuple, rows.tolist())), metric)
 
@@ -130,8 +141,8 @@ def _table(rows: Floats, metric: Metric) -> _Table:
 @lru_cache(maxsize=16)
 def _interpolated(table: _Table, span: float) -> Interpolation:
     """The surface of trials; remembered, since verdict, costs and figures ask for the same."""
-    x, y, cost, n = table.columns
-    usable = np.isfinite(cost)
+    x, y, cost, n, clipped = table.columns
+    usable = np.isfinite(cost) & (clipped == 0)
     across, up = _axes(x, y)
     scale = _units(table, _places(across, up))
     plain = Interpolation(
@@ -161,7 +172,7 @@ def _units(table: _Table, places: Floats) -> Units:
 
     Samplers crowd around the best: by number, the better half would be the very best.
     """
-    x, y, cost, _ = table.columns
+    x, y, cost = table.columns[:3, table.columns[4] == 0]
     if not cost.size:
         return units(cost, table.metric)
     nearest = cKDTree(np.column_stack([x, y])).query(places)[1]
@@ -170,12 +181,13 @@ def _units(table: _Table, places: Floats) -> Units:
 
 def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     """The surface of trials, in points of `plain`, with its draws."""
-    x, y, cost, n = table.columns
+    x, y, cost, n, clipped = table.columns
     # Rounded, so that a metric in another unit gives the same draws to the last digit.
-    excess = np.minimum(plain.units.points(cost) - plain.lowest, span).round(9)
+    excess = np.clip(plain.units.points(cost) - plain.lowest, 0, span).round(9)
     # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
     certain = n * (1 + excess / WARP)
-    trials = _thinned(Trials(np.column_stack([x, y]), _height(excess, span), certain))
+    trials = Trials(np.column_stack([x, y]), _height(excess, span), certain)
+    trials = _thinned(_telling(trials, clipped == 1))
     places = _places(plain.alpha, plain.lambda_)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
@@ -184,6 +196,21 @@ def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     return replace(
         plain, error=np.median(draws, axis=0), residuals=noise * PLUS_MINUS, draws=draws
     )
+
+
+def _telling(trials: Trials, clipped: Mask) -> Trials:
+    """Without those clipped trials of which the surface between the others says as much.
+
+    What is pruned is at least as bad as its value. Where the others leave no doubt of that it
+    tells nothing; elsewhere it counts as just so bad.
+    """
+    if not clipped.any():
+        return trials
+    rng, at = np.random.default_rng(1), trials.places[clipped]
+    known = draw_surfaces(_thinned(trials.only(~clipped)), at, KEPT, rng)
+    kept = ~clipped
+    kept[clipped] = np.median(known.draws, axis=0) < trials.height[clipped]
+    return trials.only(kept)
 
 
 def _height(excess: Floats, span: float) -> Floats:
@@ -234,4 +261,4 @@ def _thinned(trials: Trials) -> Trials:
         blocks = np.floor(trials.places[nearest] / side)
         kept = nearest[np.unique(blocks, axis=0, return_index=True)[1]]
         side *= FINER
-    return Trials(trials.places[kept], trials.height[kept], trials.n[kept])
+    return trials.only(kept)
