@@ -42,6 +42,7 @@ FEWEST_LINES, MOST_LINES = 7, 48  # values of an axis of the grid
 USUAL_LINES = 9  # of a grid that is trained whole
 WARP = 2.0  # points above the best trial where heights rise half as fast as there
 PLUS_MINUS = np.array([-1.0, 1.0, -1.0, 1.0])  # residuals whose deviation is 1
+DOUBT = 0.025  # of the draws, which may lie below a bound that tells nothing
 FEWEST = 5  # usable trials that a surface is drawn from
 RISE = 1.4  # height from the best trial to the span
 FINER = 1.1  # factor by which the blocks of many trials grow until they are few enough
@@ -187,7 +188,7 @@ def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
     certain = n * (1 + excess / WARP)
     trials = Trials(np.column_stack([x, y]), _height(excess, span), certain)
-    trials = _thinned(_telling(trials, clipped == 1))
+    trials = _thinned(_completed(trials, (clipped == 1) & (excess < span)))
     places = _places(plain.alpha, plain.lambda_)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
@@ -198,19 +199,21 @@ def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     )
 
 
-def _telling(trials: Trials, clipped: Mask) -> Trials:
-    """Without those clipped trials of which the surface between the others says as much.
+def _completed(trials: Trials, clipped: Mask) -> Trials:
+    """With heights of the clipped trials, which are at least as bad as they look.
 
-    What is pruned is at least as bad as its value. Where the others leave no doubt of that it
-    tells nothing; elsewhere it counts as just so bad.
+    A clipped trial counts as what the surface between the others says, if that is worse. Where
+    they leave hardly a doubt of its bound, the bound tells nothing, and it is left out.
     """
     if not clipped.any():
         return trials
     rng, at = np.random.default_rng(1), trials.places[clipped]
     known = draw_surfaces(_thinned(trials.only(~clipped)), at, KEPT, rng)
-    kept = ~clipped
-    kept[clipped] = np.median(known.draws, axis=0) < trials.height[clipped]
-    return trials.only(kept)
+    sure, middle = np.quantile(known.draws, [DOUBT, 0.5], axis=0)
+    height, kept = trials.height.copy(), ~clipped
+    height[clipped] = np.clip(middle, height[clipped], 0.0)
+    kept[clipped] = trials.height[clipped] > sure
+    return replace(trials, height=height).only(kept)
 
 
 def _height(excess: Floats, span: float) -> Floats:
