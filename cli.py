@@ -80,6 +80,7 @@ for command in (
     looking.export,
     looking.report,
     looking.compare,
+    databases.import_,
     databases.check,
     databases.merge,
     data.data,

@@ -1,11 +1,45 @@
-"""Commands on whole databases: is one complete, and what does one have that another lacks?"""
+"""Commands on databases: take something over, from files or from another one; is one complete?"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from landscape_study.commands.shared_options import store_option
+from landscape_study.commands.output import print_status, terminal
+from landscape_study.commands.shared_options import columns_options, store_option
 from landscape_study.study.printable import printable_lines
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--name", help="Call the study this.  [default: as the first file]")
+@columns_options()
+@store_option
+def import_(files: tuple[str, ...], name: str | None, asked: dict[str, Any], store: str) -> None:
+    """Store the results in FILEs, that were trained elsewhere, as a study.
+
+    Everything but training works with it: report, plot, compare, export. Which column is what is
+    guessed and printed; options say otherwise. Nothing is stored by half.
+
+    \b
+    Examples:
+      landscape import sweep.csv --name my-sweep
+      landscape import adam.json adamw.json --name both --metric val_loss
+    """  # noqa: D301
+    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.landscapes.reading.foreign.file_results import store_results
+    from landscape_study.landscapes.reading.opening import read_results
+    from landscape_study.study.store import Store
+
+    results = read_results(files, Asked(**asked), name)
+    for line in results.said:
+        click.echo(line)
+    opened = Store(store, create=True)
+    store_results(results, opened)
+    print_status(terminal(), results.spec, opened)
+    click.echo(f"stored as study {results.spec.name} in {opened.name}; look at it with:")
+    click.echo(f"  landscape report {results.spec.name} --store {opened.display_url}")
 
 
 @click.command()
@@ -66,4 +100,5 @@ def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -
     here = Store(into, create=True)
     for merged in merge(here, there, names, accept_source=accept_source):
         study = here.study(merged.study)
-        click.echo(merged_line(merged, command_line("resume", study, here.display_url)))
+        resume = command_line("resume", study, here.display_url)
+        click.echo(merged_line(merged, resume, study.metric))

@@ -9,16 +9,22 @@ import click
 
 from landscape_study.commands.output import (
     each_study,
+    looked_at,
     print_failures,
     print_status,
     save_figure,
     terminal,
 )
-from landscape_study.commands.shared_options import columns_options, store_option
+from landscape_study.commands.shared_options import (
+    columns_options,
+    names_argument,
+    store_option,
+)
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
+    from landscape_study.landscapes.reading.exports import What
     from landscape_study.study.spec.figure_kinds import FigureKind
     from landscape_study.study.spec.study import Study
 
@@ -65,26 +71,31 @@ def list_studies(store: str) -> None:
 
 
 @click.command()
-@click.argument("name")
+@names_argument
+@columns_options()
 @store_option
-def show(name: str, store: str) -> None:
-    """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML."""
+def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
+    """Print study NAME as TOML, and who ran it with which versions; or a preset's TOML.
+
+    NAME may be a file of results that were trained elsewhere, or several of them.
+    """
+    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.landscapes.reading.opening import results_of
     from landscape_study.study.records.run_lines import run_lines
     from landscape_study.study.spec.presets import PRESETS, load_preset
-    from landscape_study.study.store import Store
     from landscape_study.study.store.prior_state import holds
 
-    if name in PRESETS and not holds(store, name):
-        click.echo(load_preset(name).to_toml(), nl=False)
+    if names[0] in PRESETS and not holds(store, names[0]):
+        click.echo(load_preset(names[0]).to_toml(), nl=False)
         return
-    opened = Store(store)
-    click.echo(opened.study(name).to_toml(), nl=False)
-    for line in run_lines(opened.runs(name)):
-        click.echo(f"# {line}")
+    with results_of(store, names, Asked(**asked)) as (results, name):
+        click.echo(results.study(name).to_toml(), nl=False)
+        for line in run_lines(results.runs(name)):
+            click.echo(f"# {line}")
 
 
 @click.command()
-@click.argument("name")
+@names_argument
 @click.option(
     "--output",
     "-o",
@@ -97,8 +108,9 @@ def show(name: str, store: str) -> None:
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
 @click.option(
     "--span",
-    type=click.FloatRange(min=0.01, max=100),
-    help="Points of error above the best that the colours cover.  [default: 3]",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How far from the best the colours of heatmaps and the axis of slices reach, in the unit "
+    "of the metric.  [default: 12 times what matters; 3 points of error]",
 )
 @click.option("--cmap", help="Matplotlib colour map; jet is the paper's.")
 @click.option(
@@ -106,7 +118,7 @@ def show(name: str, store: str) -> None:
     type=click.IntRange(min=0),
     help="How many of the best cells to circle, and to look for on the border.  [default: 10]",
 )
-@click.option("--contours", is_flag=True, help="Draw lines of equal error.")
+@click.option("--contours", is_flag=True, help="Draw lines of equal values.")
 @click.option(
     "--reference",
     type=click.Choice(["fig2"]),
@@ -115,33 +127,39 @@ def show(name: str, store: str) -> None:
 @click.option(
     "--kind",
     type=click.Choice(FIGURE_KINDS),
-    help="slices: error against λ, a line for each α; generalization: against decay and training "
-    "loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the study says]",
+    help="slices: the metric against λ, a line for each α; generalization: against decay and "
+    "training loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the "
+    "study says]",
 )
 @click.option(
     "--metric",
     multiple=True,
-    type=click.Choice(list(METRICS)),
-    help="What anytime figures show; may be repeated.  [default: as the study says]",
+    metavar="NAME",
+    help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
+    "repeated; of a file: the column of the metric.  [default: as the study says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
     "--width",
     help="For print: column (3.25 inches), page (5.5), or a number of inches.",
 )
+@columns_options(metric=False, panel=False)
 @store_option
 def plot(
-    name: str,
+    names: tuple[str, ...],
     outputs: tuple[Path, ...],
     panels: tuple[str, ...],
     kind: FigureKind | None,
     contours: bool,
+    metric: tuple[str, ...],
+    asked: dict[str, Any],
     store: str,
     **options: Any,
 ) -> None:
     """Draw the figure of study NAME, finished or not: heatmaps, or what the study says.
 
-    The schedules of a preset are drawn without a database.
+    NAME may be a file of results that were trained elsewhere, or several of them. The schedules
+    of a preset are drawn without a database.
 
     \b
     Examples:
@@ -149,17 +167,18 @@ def plot(
       landscape plot digits-fig2 --kind slices --panel sgd --panel sgdw
       landscape plot digits-fig2 --reference fig2 -o beside-the-paper.png
       landscape plot digits-fig4 --metric train_loss --metric test_error
+      landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
-    from landscape_study.landscapes.figures.heatmap_record import CONTOURS
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
     from landscape_study.study.spec.presets import PRESETS, load_preset
-    from landscape_study.study.store import Store
     from landscape_study.study.store.database import figures_folder
     from landscape_study.study.store.prior_state import holds
 
-    options["contours"] = CONTOURS if contours else ()
+    options["contours"] = contours or ()
+    name = names[0]
     if name in PRESETS and not holds(store, name):
         own = load_preset(name).figure.kind
         if (kind or own) == "schedule":
@@ -168,43 +187,50 @@ def plot(
                 schedules, outputs or (figures_folder(store) / _file_name(name, kind, own),)
             )
             return
-    opened = Store(store)
-    figure = study_figure(opened, name, panels, kind=kind, **options)
-    for line in figure_lines(opened, name, panels, kind=kind, top=options["top"]):
-        click.echo(line)
-    own = opened.study(name).figure.kind
-    save_figure(figure, outputs or (opened.folder / _file_name(name, kind, own),))
+    if is_table_file(name) and metric:
+        asked["metric"], metric = metric[0], metric[1:]
+    with looked_at(names, store, asked) as (results, name):
+        figure = study_figure(results, name, panels, kind=kind, metric=metric, **options)
+        for line in figure_lines(results, name, panels, kind=kind, top=options["top"]):
+            click.echo(line)
+        own = results.study(name).figure.kind
+        save_figure(figure, outputs or (results.folder / _file_name(name, kind, own),))
 
 
 @click.command()
-@click.argument("name")
+@names_argument
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     required=True,
-    help="File ending in .csv or .parquet.",
+    help="File ending in .csv or .parquet; or in .nc, for a NetCDF cube of everything.",
 )
 @click.option(
     "--what",
-    type=click.Choice(["cells", "curves"]),
+    type=click.Choice(["cells", "curves", "wandb"]),
     default="cells",
     show_default=True,
-    help="One row per cell, or one row per cell and epoch.",
+    help="Of a table: a row per cell, a row per cell and epoch, or a row per run as Weights & "
+    "Biases has them.",
 )
+@columns_options()
 @store_option
-def export(name: str, output: Path, what: str, store: str) -> None:
-    """Write the results of study NAME as a CSV or Parquet table."""
-    from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
-    from landscape_study.study.store import Store
+def export(
+    names: tuple[str, ...], output: Path, what: What, asked: dict[str, Any], store: str
+) -> None:
+    """Write the results of study NAME as a CSV or Parquet table, or as a NetCDF cube.
 
-    frame = {"cells": cells_frame, "curves": curves_frame}[what](Store(store), name)
-    write_table(frame, output)
-    click.echo(f"{output}: {len(frame)} rows")
+    NAME may be a file of results that were trained elsewhere, or several of them.
+    """
+    from landscape_study.landscapes.reading.exports import write_export
+
+    with looked_at(names, store, asked) as (results, name):
+        click.echo(f"{output}: {write_export(results, name, output, what)}")
 
 
 @click.command()
-@click.argument("name")
+@names_argument
 @click.option(
     "--output",
     "-o",
@@ -220,25 +246,35 @@ def export(name: str, output: Path, what: str, store: str) -> None:
     help="One self-contained page, or Markdown with a folder of figures.",
 )
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@columns_options(panel=False)
 @store_option
 def report(
-    name: str,
+    names: tuple[str, ...],
     output: Path | None,
     kind: Literal["html", "md"],
     panels: tuple[str, ...],
+    asked: dict[str, Any],
     store: str,
 ) -> None:
     """Write what study NAME shows, finished or not: verdicts, numbers, figures, advice.
 
     Is the best λ the same at every α (separable), or must both be tuned together (coupled)?
     What does tuning one at a time cost? Which cell to take? The page needs no network.
-    """
-    from landscape_study.landscapes.reporting.page import write_report
-    from landscape_study.study.store import Store
 
-    opened = Store(store)
-    path = output or opened.folder / f"{name}.{kind}"
-    click.echo(f"report: {write_report(opened, name, path, kind=kind, panels=panels)}")
+    NAME may be a file of results that were trained elsewhere, or several of them. Which column
+    is what is guessed and printed; options say otherwise.
+
+    \b
+    Examples:
+      landscape report digits-fig2
+      landscape report sweep.csv --metric val_loss
+    """  # noqa: D301
+    from landscape_study.landscapes.reporting.page import write_report
+
+    with looked_at(names, store, asked) as (results, name):
+        path = output or results.folder / f"{name}.{kind}"
+        written = write_report(results, name, path, kind=kind, panels=panels)
+    click.echo(f"report: {written}")
 
 
 @click.command()
@@ -257,7 +293,7 @@ def report(
     help="Also draw both and their difference into this .png, .pdf or .svg file; of a file, its "
     "heatmaps.",
 )
-@columns_options
+@columns_options()
 @store_option
 def compare(
     name: str,
@@ -265,7 +301,7 @@ def compare(
     other: str | None,
     reference: str | None,
     output: Path | None,
-    columns: dict[str, Any],
+    asked: dict[str, Any],
     store: str,
 ) -> None:
     """Say how coupled the panels of study NAME are, and how PANEL and OTHER differ.
@@ -273,9 +309,8 @@ def compare(
     OTHER is a panel of the same study, or STUDY/PANEL of another one. Without PANEL, all panels
     that differ in one setting are compared.
 
-    NAME may be a file with results that were trained elsewhere: CSV, JSON or JSON lines, a row a
-    run, over a grid of learning rates and weight decays. Which column is what is guessed and
-    printed; options say otherwise.
+    NAME may be a file of results that were trained elsewhere, and PANEL and OTHER further ones.
+    Which column is what is guessed and printed; options say otherwise.
 
     \b
     Examples:
@@ -283,47 +318,29 @@ def compare(
       landscape compare digits-fig2 adam adamw -o adam-adamw.pdf
       landscape compare digits-fig2 sgd --reference fig2
       landscape compare sweep.csv --metric val_loss
+      landscape compare adam.csv adamw.csv -o heatmaps.png
     """  # noqa: D301
-    from landscape_study.landscapes.reading.foreign.table_files import is_table_file
-
-    if is_table_file(name):
-        if panel or other or reference:
-            raise click.UsageError(f"{name} is a file: leave out PANEL, OTHER and --reference")
-        _compare_file(name, columns, output)
-        return
-    if any(value is not None for value in columns.values()):
-        raise click.UsageError(f"options of columns are for files, and {name} is none")
+    from landscape_study.landscapes.figures.study_figure import study_figure
+    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
     from landscape_study.landscapes.reporting.comparison_request import (
         Request,
         comparison_tables,
         save_comparison,
     )
     from landscape_study.study.console.text_tables import print_table
-    from landscape_study.study.store import Store
 
-    opened = Store(store)
-    request = Request(name, panel, other, reference)
-    if output is not None:
-        click.echo(f"figure: {save_comparison(opened, request, output)}")
-    for table in comparison_tables(opened, request):
-        print_table(terminal(), table)
-
-
-def _compare_file(name: str, columns: dict[str, Any], output: Path | None) -> None:
-    """What a file says, with its heatmaps if they are asked for."""
-    from landscape_study.landscapes.figures.heatmap import plot_heatmaps
-    from landscape_study.landscapes.reading.foreign.column_roles import Asked
-    from landscape_study.landscapes.reading.foreign.sweep import read_sweep
-    from landscape_study.landscapes.reporting.comparison_request import sweep_tables
-    from landscape_study.study.console.text_tables import print_table
-
-    sweep = read_sweep([name], Asked(**columns))
-    for line in sweep.said:
-        click.echo(line)
-    if output is not None:
-        save_figure(plot_heatmaps([one.landscape for one in sweep.panels]), (output,))
-    for table in sweep_tables(sweep.panels):
-        print_table(terminal(), table)
+    words = [word for word in (name, panel, other) if word is not None]
+    files = [word for word in words if is_table_file(word)] if is_table_file(name) else []
+    with looked_at(files or [name], store, asked) as (results, study):
+        rest = [word for word in words if word not in (files or [name])]
+        chosen = dict(zip(("panel", "other"), rest, strict=False))
+        request = Request(study, **chosen, reference=reference)
+        if output is not None and files and not rest:
+            save_figure(study_figure(results, study, kind="heatmaps"), (output,))
+        elif output is not None:
+            click.echo(f"figure: {save_comparison(results, request, output)}")
+        for table in comparison_tables(results, request):
+            print_table(terminal(), table)
 
 
 def _file_name(name: str, kind: FigureKind | None, own: FigureKind) -> str:

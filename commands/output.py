@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.console import Console
 
+    from landscape_study.landscapes.reading.study_results import Results
     from landscape_study.study.spec.study import Study
     from landscape_study.study.store import Store
 
@@ -24,6 +26,23 @@ def terminal() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+@contextmanager
+def looked_at(
+    names: Sequence[str], store: str, asked: dict[str, Any]
+) -> Iterator[tuple[Results, str]]:
+    """The results that names mean, of a study or of files, and the study's name.
+
+    Of files, say how they are understood.
+    """
+    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.landscapes.reading.opening import results_of
+
+    with results_of(store, names, Asked(**asked)) as (results, name):
+        for line in getattr(results, "said", ()):
+            click.echo(line)
+        yield results, name
 
 
 def each_study(store: Store, show: Callable[[Study], None]) -> None:
@@ -61,7 +80,7 @@ def print_failures(study: Study, store: Store) -> None:
     from landscape_study.study.spec.command_line import command_line
 
     retry = command_line("resume", study, store.display_url, "--retry-failed")
-    for line in failure_lines(store.failures(study.name), retry):
+    for line in failure_lines(store.failures(study.name), None if study.is_imported else retry):
         click.echo(line)
 
 

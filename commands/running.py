@@ -44,6 +44,12 @@ if TYPE_CHECKING:
     "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
 )
 @click.option("--lambda", "lambda_", help="Regularization factors, written likewise.")
+@click.option("--metric", help="What the landscape is of: test_error, test_loss, …")
+@click.option(
+    "--matters",
+    type=click.FloatRange(min=0, min_open=True),
+    help="The difference of the metric below which you would not care.",
+)
 @store_option
 @training_options()
 @click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")

@@ -27,27 +27,59 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def columns_options(command: Command) -> Command:
-    """Add the options that say which column of a file is what; hand over `columns`."""
-    named = {"alpha": "α", "lambda": "λ", "metric": "the metric", "seed": "the seed"}
-    named["panel"] = "the optimizer, or what else tells panels apart"
+names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 
-    @functools.wraps(command)
-    def packed(**options: Any) -> None:
-        known = ("alpha", "lambda_", "metric", "seed", "panel", "goal", "matters")
-        columns = {key: options.pop(f"column_{key}") for key in known}
-        command(columns=columns, **options)
 
-    ways = {"minimize": "less", "maximize": "more"}
+ROWS = {
+    "where": click.option(
+        "--where",
+        "column_where",
+        metavar="CONDITION",
+        help="Of a file: only rows that fulfil it, as \"state == 'COMPLETE' and epochs >= 10\".",
+    ),
+    "fidelity": click.option(
+        "--fidelity",
+        "column_fidelity",
+        metavar="COLUMN",
+        help="Of a file with several rows a run: the column of epochs, steps or budgets.",
+    ),
+    "keep": click.option(
+        "--keep",
+        "column_keep",
+        type=click.Choice(["last", "best", "each"]),
+        help="Of a file with several rows a run: which row counts; each is a panel.  "
+        "[default: last]",
+    ),
+}
+
+
+def columns_options(
+    *, metric: bool = True, panel: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options that say which column of a file is what; hand over `asked`.
+
+    Args:
+        metric: whether --metric is one of them, or the command's own.
+        panel: whether --panel says which column tells panels apart, as --panels-by does.
+    """
+    named = {
+        "--alpha": ("alpha", "α"),
+        "--lambda": ("lambda_", "λ"),
+        **({"--metric": ("metric", "the metric")} if metric else {}),
+        "--seed": ("seed", "the seed"),
+        "--panels-by": ("panel", "the optimizer, or what else tells panels apart"),
+    }
+    also = {"--panels-by": ("--panel",)} if panel else {}
     options = [
         *(
             click.option(
-                f"--{key}",
-                "column_lambda_" if key == "lambda" else f"column_{key}",
+                *also.get(option, ()),
+                option,
+                f"column_{key}",
                 metavar="COLUMN",
                 help=f"Of a file: the column of {what}.",
             )
-            for key, what in named.items()
+            for option, (key, what) in named.items()
         ),
         *(
             click.option(
@@ -56,18 +88,31 @@ def columns_options(command: Command) -> Command:
                 flag_value=goal,
                 help=f"Of a file: {way} of the metric is better.",
             )
-            for goal, way in ways.items()
+            for goal, way in {"minimize": "less", "maximize": "more"}.items()
         ),
         click.option(
             "--matters",
             "column_matters",
-            type=float,
+            type=click.FloatRange(min=0, min_open=True),
             help="Of a file: the difference of the metric below which you would not care.",
         ),
+        *ROWS.values(),
     ]
-    for option in reversed(options):  # the last one added stands first in the help
-        packed = option(packed)
-    return packed  # type: ignore[return-value]
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def packed(**given: Any) -> None:
+            own = [key for key in given if key.startswith("column_")]
+            said = {key.removeprefix("column_"): given.pop(key) for key in own}
+            asked = {key: value for key, value in said.items() if value is not None}
+            command(asked=asked, **given)
+
+        wrapped: Callable[..., Any] = packed
+        for option in reversed(options):  # the last one added stands first in the help
+            wrapped = option(wrapped)
+        return wrapped
+
+    return add
 
 
 def data_option(name: str) -> Callable[[Command], Command]:

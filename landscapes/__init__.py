@@ -12,27 +12,39 @@ if TYPE_CHECKING:
     from landscape_study.landscapes.landscape_calls import (
         cells,
         compare,
+        cube,
         curves,
         export,
         extend,
         heatmaps,
+        import_files,
         load,
         plot,
         report,
         verdicts,
     )
+    from landscape_study.landscapes.reading.foreign.column_roles import Asked
 
 __all__ = [
+    "Asked",
     "cells",
     "compare",
+    "cube",
     "curves",
     "export",
     "extend",
     "heatmaps",
+    "import_files",
     "load",
     "plot",
     "report",
     "verdicts",
 ]
 
-__getattr__, __dir__, _ = lazy_loader.attach(__name__, submod_attrs={"landscape_calls": __all__})
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "landscape_calls": [name for name in __all__ if name != "Asked"],
+        "reading.foreign.column_roles": ["Asked"],
+    },
+)

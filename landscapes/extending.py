@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from landscape_study.landscapes.reading.panels import study_landscapes
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
@@ -17,7 +18,7 @@ NOTHING_BEYOND = "study {name}: no best cell lies on a border; name a side to ex
 
 
 def study_edges(
-    store: Store,
+    store: Results,
     name: str,
     *,
     panels: Sequence[str] = (),

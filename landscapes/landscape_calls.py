@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,19 +24,19 @@ from landscape_study.landscapes.extending import (
     sides_line,
     sides_to_extend,
 )
-from landscape_study.landscapes.figures.heatmap import plot_heatmaps
 from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.reading.cube import cube as whole_cube
+from landscape_study.landscapes.reading.exports import What, write_export
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
-from landscape_study.landscapes.reading.foreign.sweep import chosen, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, write_table
+from landscape_study.landscapes.reading.foreign.file_results import store_results
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.opening import read_results, results_of
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
 from landscape_study.study import study_calls
-from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.request import resolved_preset, resumed_study
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study
@@ -47,52 +47,70 @@ from landscape_study.study.store import StoreLike, address, opened
 from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+Named = Sequence[str] | str  # a study, or files of results that were trained elsewhere
+
 
 def load(
     store: StoreLike,
-    name: str,
+    name: Named,
     panels: Sequence[str] | str = (),
     *,
-    columns: Asked | None = None,
+    asked: Asked | None = None,
 ) -> list[Landscape]:
     """The landscapes of a study's panels, in its order; of the named ones only, if any are.
 
-    Where a name is that of a file with results that were trained elsewhere (a CSV, JSON or
-    JSON-lines file with a row a run), its panels are read; `columns` says which column is what,
-    as far as it shall not be guessed.
+    Where the name is that of a file, or of several, with results that were trained elsewhere,
+    their panels are read; `asked` says which column is what, as far as it shall not be guessed.
+    The other functions that read take files likewise.
 
     >>> [landscape.title for landscape in load("mine.db", "mine")]
     ['AdamW']
     """
-    return [one.landscape for one in _panels(store, name, panels, columns)]
+    return [one.landscape for one in _panels(store, name, panels, asked)]
 
 
-def cells(store: StoreLike, name: str) -> pd.DataFrame:
+def cells(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.DataFrame:
     """Every cell of a study, one row each; for the columns see `reading.frames.cells_frame`.
 
     >>> cells("mine.db", "mine")["state"].unique().tolist()
     ['finished']
     """
-    with opened(store) as there:
-        return cells_frame(there, name)
+    with results_of(store, name, asked) as (results, study):
+        return cells_frame(results, study)
 
 
-def curves(store: StoreLike, name: str) -> pd.DataFrame:
+def cube(store: StoreLike, name: Named, *, asked: Asked | None = None) -> xr.Dataset:
+    """Everything of a study as an xarray.Dataset, panel × alpha × lambda × seed × epoch.
+
+    It needs the extra `xarray`; for what it holds see `reading.cube`.
+
+    >>> cube("mine.db", "mine")["test_error"].sizes["lambda"]
+    4
+    """
+    with results_of(store, name, asked) as (results, study):
+        return whole_cube(results, study)
+
+
+def curves(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     >>> len(curves("mine.db", "mine"))
     12
     """
-    with opened(store) as there:
-        return curves_frame(there, name)
+    with results_of(store, name, asked) as (results, study):
+        return curves_frame(results, study)
 
 
 def plot(
     store: StoreLike,
-    name: str,
+    name: Named,
     panels: Sequence[str] | str = (),
     *,
     kind: FigureKind | None = None,
+    asked: Asked | None = None,
     **options: Any,
 ) -> Figure:
     """The figure of a study, finished or not; options as of `figures.study_figure.study_figure`.
@@ -102,70 +120,64 @@ def plot(
     >>> plot("mine.db", "mine", kind="slices").savefig("slices.png")
     """
     panels = names_of(panels)
-    if name in PRESETS and not holds(address(store), name):
+    if isinstance(name, str) and name in PRESETS and not holds(address(store), name):
         preset = load_preset(name)
         if (kind or preset.figure.kind) == "schedule":
             return schedule_figure(resolved_preset(name), panels, **options)
-    with opened(store) as there:
-        return study_figure(there, name, panels, kind=kind, **options)
+    with results_of(store, name, asked) as (results, study):
+        return study_figure(results, study, panels, kind=kind, **options)
 
 
 def heatmaps(
     store: StoreLike,
-    name: str,
+    name: Named,
     panels: Sequence[str] | str = (),
     *,
-    columns: Asked | None = None,
+    asked: Asked | None = None,
     **options: Any,
 ) -> Figure:
     """The heatmaps of a study, with the best cells circled; options as of `plot`.
 
-    The name may be that of a file, see `load`; options are those of `figures.heatmap` then.
-
     >>> figure = heatmaps("mine.db", "mine", top=3)
     """
-    if is_table_file(name):
-        return plot_heatmaps(load(store, name, panels, columns=columns), **options)
-    return plot(store, name, panels, kind="heatmaps", **options)
+    return plot(store, name, panels, kind="heatmaps", asked=asked, **options)
 
 
 def verdicts(
     store: StoreLike,
-    name: str,
+    name: Named,
     panels: Sequence[str] | str = (),
     *,
-    columns: Asked | None = None,
+    asked: Asked | None = None,
 ) -> pd.DataFrame:
     """How coupled α and λ are in each panel, one row a panel.
 
     Columns: panel, verdict, reason, then of each statistic its value and the ends of its 95 %
     interval: tilt, tilt_low, tilt_high, drift, …, interaction, …, product, …, regret, …,
     worst_regret, …; best (value of the metric), cells, seeds, noise (in its unit, as regrets).
-    The name may be that of a file, see `load`.
 
     >>> verdicts("mine.db", "mine")["panel"].tolist()
     ['adamw']
     """
-    return verdict_frame(_panels(store, name, panels, columns))
+    return verdict_frame(_panels(store, name, panels, asked))
 
 
 def _panels(
-    store: StoreLike, name: str, panels: Sequence[str] | str, columns: Asked | None
+    store: StoreLike, name: Named, panels: Sequence[str] | str, asked: Asked | None
 ) -> list[PanelData]:
     """The panels of a study, or of a file."""
-    if is_table_file(name):
-        return list(chosen(read_sweep([name], columns).panels, names_of(panels), name))
-    with opened(store) as there:
-        return study_panels(there, name, panels)
+    with results_of(store, name, asked) as (results, study):
+        return study_panels(results, study, panels)
 
 
 def compare(
     store: StoreLike,
-    name: str,
+    name: Named,
     panel: str | None = None,
     other: str | None = None,
     *,
     reference: str | None = None,
+    asked: Asked | None = None,
 ) -> pd.DataFrame:
     """How panels differ, one row a pair of them: of all that are alike, or of two.
 
@@ -179,45 +191,84 @@ def compare(
         panel: one of its panels; None for all pairs that differ in one setting.
         other: a panel of the study, or STUDY/PANEL of another one; of a reference, a pair.
         reference: a published figure, "fig2", to compare with.
+        asked: which column of a file is what.
 
     >>> compare("mine.db", "mine", "adamw", reference="fig2")["other"].tolist()
     ['fig2/adamw']
     """
-    with opened(store) as there:
-        return comparison_frame(compared(there, Request(name, panel, other, reference)))
+    with results_of(store, name, asked) as (results, study):
+        return comparison_frame(compared(results, Request(study, panel, other, reference)))
 
 
 def export(
-    store: StoreLike, name: str, path: Path | str, what: Literal["cells", "curves"] = "cells"
+    store: StoreLike,
+    name: Named,
+    path: Path | str,
+    what: What = "cells",
+    *,
+    asked: Asked | None = None,
 ) -> Path:
-    """Write the results of a study as a table, .csv or .parquet; return its path.
+    """Write the results of a study into a file; return its path.
+
+    Args:
+        store: the database.
+        name: of the study, or of files.
+        path: of a table, .csv or .parquet; or of a NetCDF cube of everything, .nc.
+        what: of the table: cells, curves, or wandb for a row a run as Weights & Biases has them.
+        asked: which column of a file is what.
 
     >>> export("mine.db", "mine", "cells.csv").name
     'cells.csv'
     """
-    frames = {"cells": cells, "curves": curves}
-    if what not in frames:
-        raise UsageError(f"no table '{what}': choose one of {', '.join(frames)}")
-    write_table(frames[what](store, name), Path(path))
+    with results_of(store, name, asked) as (results, study):
+        write_export(results, study, Path(path), what)
     return Path(path)
 
 
 def report(
     store: StoreLike,
-    name: str,
+    name: Named,
     path: Path | str | None = None,
     *,
     kind: page.Format = "html",
     panels: Sequence[str] | str = (),
+    asked: Asked | None = None,
 ) -> Path:
     """Write the report of a study, beside the database if no path is named; return its path.
 
     >>> report("mine.db", "mine", "mine.html").name
     'mine.html'
     """
-    with opened(store) as there:
-        target = there.folder / f"{name}.{kind}" if path is None else Path(path)
-        return page.write_report(there, name, target, kind=kind, panels=names_of(panels))
+    with results_of(store, name, asked) as (results, study):
+        target = results.folder / f"{study}.{kind}" if path is None else Path(path)
+        return page.write_report(results, study, target, kind=kind, panels=names_of(panels))
+
+
+def import_files(
+    store: StoreLike,
+    files: Sequence[str] | str,
+    *,
+    name: str | None = None,
+    asked: Asked | None = None,
+) -> Study:
+    """Store results that were trained elsewhere as a study, whole or not at all.
+
+    It is looked at like any other; nothing of it can be trained here.
+
+    Args:
+        store: the database, made if it is not there.
+        files: their panels are those of the study.
+        name: of the study; None for that of the first file.
+        asked: which column is what, as far as it shall not be guessed.
+
+    >>> _ = export("mine.db", "mine", "cells.csv")
+    >>> import_files("mine.db", "cells.csv", name="again").is_imported
+    True
+    """
+    results = read_results(names_of(files), asked, name)
+    with opened(store, create=True) as there:
+        store_results(results, there)
+    return results.spec
 
 
 def extend(

@@ -88,6 +88,12 @@ def test_make_figures_draws_every_preset_at_laptop_scale():
     assert set(drawn.group(1).split()) == laptop
 
 
+@pytest.mark.parametrize("text", [t for page in DOCUMENTS.values() for t in blocks("toml", page)])
+def test_every_study_file_is_valid_and_survives(text: str):
+    study = Study.from_toml(text, "docs")
+    assert Study.from_toml(study.to_toml(), "again") == study
+
+
 def test_the_study_file_is_valid():
     (text,) = blocks("toml")
     study = Study.from_toml(text, "README")

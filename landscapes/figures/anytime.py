@@ -1,4 +1,4 @@
-"""Anytime figures: what error the best run of each panel has after so many epochs.
+"""Anytime figures: what the best run of each panel has after so many epochs.
 
     plot_anytime = anytime_record, draw_anytime
 
@@ -41,6 +41,7 @@ from landscape_study.landscapes.figures.style import (
     line_width,
     log_axis,
     points,
+    value_axis,
 )
 from landscape_study.landscapes.reading.panels import PanelData
 
@@ -52,13 +53,13 @@ def plot_anytime(
     panels: Sequence[PanelData],
     curves: pd.DataFrame,
     *,
-    metrics: Sequence[str] = ("test_error",),
+    metrics: Sequence[str] | None = None,
     columns: int | None = None,
     width: float | str | None = None,
 ) -> Figure:
     """Draw the best cell of each panel by epoch, mean over seeds ± one standard error.
 
-    Of each panel the cell of the lowest final error is taken. Pairs have a colour and a marker;
+    Of each panel the cell of the best final value is taken. Pairs have a colour and a marker;
     runs with restarts are solid, others dashed. Markers are the solutions: the ends of cycles,
     or of a run; faint lines are restarts. The axis shows the solutions and most of the later
     epochs, not all of the first ones.
@@ -66,7 +67,8 @@ def plot_anytime(
     Args:
         panels: of one study (`reading.panels.study_panels`).
         curves: one row per panel, alpha, lambda, seed and epoch (`reading.frames`).
-        metrics: one axes each: test_error, top5_error (percent), train_loss, test_loss.
+        metrics: names, one axes each: test_error, top5_error (percent), train_loss, test_loss, or
+            the panels' own; that alone if None.
         columns: axes in a row; chosen by their number if None.
         width: inches of the figure, or "column" or "page" of a paper; for the screen if None.
 
@@ -105,8 +107,7 @@ def _draw_axes(record: AnytimeAxes, restarts: Sequence[int], ax: Axes) -> None:
         ax.text(0.5, 0.5, "nothing recorded", transform=ax.transAxes, ha="center", color=INK)
     else:
         ax.set_ylim(*record.y_range)
-    if record.log:
-        log_axis(ax.yaxis)
+    (log_axis if record.log else value_axis)(ax.yaxis)
     ax.set_xlim(left=0)
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
@@ -123,10 +124,9 @@ def _draw_line(line: Line, style: dict[str, Any], ax: Axes) -> None:
     if stderr.any():
         low, high = mean - stderr, mean + stderr
         ax.fill_between(epochs, low, high, color=color, alpha=0.2, linewidth=0, gid="band")
-    ends = [end for end in line.ends if end <= epochs.size]
     ax.plot(
-        ends,
-        mean[np.array(ends, dtype=int) - 1],
+        [end for end, _ in line.solutions],
+        [value for _, value in line.solutions],
         linestyle="none",
         marker=marker,
         markersize=0.7 * points(TICK),

@@ -1,4 +1,4 @@
-"""The best cell of each panel: the one of the lowest final error, with its curves."""
+"""The best cell of each panel: the one of the best final value, with its curves."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from landscape_study.landscapes.figures.style import ticks
 from landscape_study.landscapes.reading.landscape import top_cells
 from landscape_study.landscapes.reading.panels import PanelData, doubtful, unfinished
 from landscape_study.landscapes.statistics.restarts import End, Run
+from landscape_study.landscapes.statistics.units import PERCENT, Units, joint_units
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel
 
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The cell of a panel that has the lowest final error, with its curves."""
+    """The cell of a panel that has the best final value, with its curves."""
 
     data: PanelData
     panel: Panel
     place: tuple[int, int]  # row, column of the landscape
     cell: Cell
     curves: pd.DataFrame  # of the cell
+    units: Units = PERCENT  # of all panels together
 
-    def curve(self, metric: str) -> Curve:
+    def curve(self, metric: Metric) -> Curve:
         """A metric by epoch, mean over seeds; empty where it was not recorded."""
-        if metric not in self.curves or self.curves[metric].isna().all():
+        if metric.name not in self.curves or self.curves[metric.name].isna().all():
             return Curve(self.name, (), (), (), diverged=False)
         return curves_record(self.curves, metric=metric, cells=[self.cell]).curves[0]
 
@@ -41,28 +44,52 @@ class Best:
 
     @property
     def run(self) -> Run:
-        """Its solutions: the errors at the ends of its cycles, or at its own end."""
-        curve, schedule = self.curve(self.data.metric.name), self.panel.schedule
-        seeds, last = int(self.data.landscape.n[self.place]), curve.epochs[-1]
+        """Its solutions: the values at the ends of its cycles, or at its own end."""
+        curve, schedule = self.curve(self.data.metric), self.panel.schedule
+        last = curve.epochs[-1] if curve.epochs else self.panel.epochs or 1
         whole = schedule.ends(last)
         return Run(
             title=self.data.title,
             pair=self.panel.pair,
             schedule=schedule.label,
             restarts=schedule.kind == "restarts",
-            seeds=seeds,
-            ends=tuple(
-                End(end, curve.mean[end - 1], curve.stderr[end - 1] if seeds > 1 else None)
-                for end in whole or (schedule.solution(last),)
-            ),
+            seeds=self._seeds,
+            ends=self._ends(curve, whole or (schedule.solution(last),)),
+            epochs=curve.epochs,
             curve=curve.mean,
             cut=not whole,
+            units=self.units,
+        )
+
+    @property
+    def _seeds(self) -> int:
+        return int(self.data.landscape.n[self.place])
+
+    def _ends(self, curve: Curve, epochs: Sequence[int]) -> tuple[End, ...]:
+        """The solutions after these epochs; the final value where there is no curve of them."""
+        known = dict(zip(curve.epochs, zip(curve.mean, curve.stderr, strict=True), strict=True))
+        ends = [(epoch, *known[epoch]) for epoch in epochs if epoch in known]
+        if not ends:
+            field = self.data.landscape
+            ends = [(epochs[-1], float(field.error[self.place]), float(field.stderr[self.place]))]
+        return tuple(
+            End(epoch, value, stderr if self._seeds > 1 else None) for epoch, value, stderr in ends
         )
 
 
 def best_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
-    """The lowest final error of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
-    return tuple(f"{best.data.title}: {best.run.final.percent} at {best.name}." for best in bests)
+    """The best final value of each panel and where: "AdamW: 2.60 ± 0.11 % at α = …"."""
+    runs = [(best, best.run) for best in bests]
+    return tuple(f"{run.title}: {run.told(run.final)} at {best.name}." for best, run in runs)
+
+
+def curve_sentences(bests: Sequence[Best]) -> tuple[str, ...]:
+    """Of which panels a figure by epoch can draw nothing, since nothing was recorded by epoch."""
+    return tuple(
+        f"{best.data.title}: no {best.data.metric.title} was recorded by epoch."
+        for best in bests
+        if not best.curve(best.data.metric).epochs
+    )
 
 
 def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
@@ -90,6 +117,7 @@ def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
         curves: one row per panel, alpha, lambda, seed and epoch (`reading.frames`).
     """
     found = []
+    together = joint_units([one.landscape for one in panels])
     for one in panels:
         best = top_cells(one.landscape, 1)
         if one.panel is None or not best:
@@ -97,5 +125,5 @@ def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
         (row, col), grid = best[0], one.panel.grid
         cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])
         own = rows_of(curves[curves["panel"] == one.name], cell)
-        found.append(Best(one, one.panel, best[0], cell, own))
+        found.append(Best(one, one.panel, best[0], cell, own, together))
     return found

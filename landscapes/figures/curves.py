@@ -18,10 +18,19 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from landscape_study.landscapes.figures.style import INK, TEXT, TICK, alarm, decimal, ticks
+from landscape_study.landscapes.figures.axis_ranges import is_logarithmic
+from landscape_study.landscapes.figures.style import (
+    INK,
+    TEXT,
+    TICK,
+    alarm,
+    decimal,
+    ticks,
+    value_axis,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
-from landscape_study.study.spec.metric import METRICS, TOP5, TOP5_CLASSES
+from landscape_study.study.spec.metric import METRICS, TEST_ERROR, TOP5, TOP5_CLASSES, Metric
 from landscape_study.study.spec.study import Axis, Cell, Grid
 
 STYLES = ("-", "--", "-.", ":")
@@ -52,7 +61,7 @@ class CurvesRecord:
 def plot_curves(
     curves: pd.DataFrame,
     *,
-    metric: str = "test_error",
+    metric: str | Metric = TEST_ERROR,
     cells: Iterable[Cell | tuple[float, float]] | None = None,
     grid: Grid | None = None,
     ax: Axes | None = None,
@@ -67,7 +76,7 @@ def plot_curves(
             divergence. Where it holds several panels, the legend names them. A column doubtful
             says whether a panel is to be marked.
         metric: "train_loss", "test_loss" (both on a logarithmic axis), "test_error" or
-            "top5_error" (percent).
+            "top5_error" (percent); or another one, whose name is a column.
         cells: (α, λ) of the curves, in the order of the legend; all of the frame if None.
         grid: of the panel; its bases make the legend read as the heatmap's ticks do.
         ax: where; the current axes if None.
@@ -83,17 +92,16 @@ def plot_curves(
 def curves_record(
     curves: pd.DataFrame,
     *,
-    metric: str = "test_error",
+    metric: str | Metric = TEST_ERROR,
     cells: Iterable[Cell | tuple[float, float]] | None = None,
     grid: Grid | None = None,
 ) -> CurvesRecord:
     """Say what `plot_curves` draws."""
-    if metric not in METRICS:
-        raise UsageError(f"unknown metric '{metric}': choose one of {', '.join(METRICS)}")
+    metric = _known(metric)
     require_recorded(curves, metric)
-    if metric != "train_loss" and "train_loss" in curves:
-        # Errors go on at chance level after divergence, which is no learning curve.
-        curves = curves.assign(**{metric: curves[metric].where(curves["train_loss"].notna())})
+    if _goes_on(curves, metric):
+        alive = curves[metric.name].where(curves["train_loss"].notna())
+        curves = curves.assign(**{metric.name: alive})
     known = {
         Cell(float(alpha), float(lambda_))
         for alpha, lambda_ in zip(curves["alpha"], curves["lambda"], strict=True)
@@ -112,32 +120,58 @@ def curves_record(
             name = marked(panel, panel in doubtful)
             label = (f"{name}, " if len(panels) > 1 else "") + cell_label(cell, grid)
             if not own.empty:
-                drawn.append(_curve(own, metric, label, last))
+                drawn.append(_curve(own, metric.name, label, last))
     if len(drawn) > MOST:
         raise UsageError(
             f"{len(drawn)} curves cannot be told apart: name at most {MOST} cells, "
             "such as cells=[(0.1, 0.001), (0.05, 0.001)]"
         )
-    positive = any(value > 0 for curve in drawn for value in curve.mean)
     return CurvesRecord(
         curves=tuple(drawn),
-        y_title=METRICS[metric].label,
-        log=positive and metric.endswith("loss"),
+        y_title=metric.label,
+        log=is_logarithmic(metric, (value for curve in drawn for value in curve.mean)),
         doubt=f"{MARK} {DOUBT}" if doubtful else "",
     )
 
 
-def require_recorded(curves: pd.DataFrame, metric: str) -> None:
-    """Check that the task has the metric, as far as the curves show.
+def _known(metric: str | Metric) -> Metric:
+    """The metric of a name."""
+    if isinstance(metric, Metric):
+        return metric
+    if metric not in METRICS:
+        raise UsageError(f"unknown metric '{metric}': choose one of {', '.join(METRICS)}")
+    return METRICS[metric]
+
+
+def _goes_on(curves: pd.DataFrame, metric: Metric) -> bool:
+    """Whether values after divergence are to be left out: the training loss says where.
+
+    Errors go on at chance level then, which is no learning curve. What was trained elsewhere may
+    have no training loss.
+    """
+    if metric.name == "train_loss" or "train_loss" not in curves:
+        return False
+    return metric.name in METRICS or bool(curves["train_loss"].notna().any())
+
+
+def require_recorded(curves: pd.DataFrame, metric: Metric) -> None:
+    """Check that the metric was recorded by epoch, as far as the curves show.
 
     Raises:
-        UsageError: Top-5 errors of a task of few classes.
+        UsageError: Top-5 errors of a task of few classes, or a metric without a column.
     """
     # Errors are recorded of diverged cells too, so that missing ones were never recorded.
-    if metric == TOP5 and len(curves) > 0 and (TOP5 not in curves or curves[TOP5].isna().all()):
+    name, recorded = metric.name, metric.name in curves and not curves[metric.name].isna().all()
+    if name == TOP5 and len(curves) > 0 and not recorded:
         raise UsageError(
-            f"no {METRICS[TOP5].label} was recorded: the task has at most {TOP5_CLASSES} classes: "
+            f"no {metric.label} was recorded: the task has at most {TOP5_CLASSES} classes: "
             "choose another metric, such as test_error"
+        )
+    if name not in METRICS and len(curves) > 0 and name not in curves:
+        there = ", ".join(known for known in METRICS if known in curves)
+        raise UsageError(
+            f"no {metric.label} was recorded by epoch, there is no column '{name}': choose "
+            f"another metric{f', such as {there}' * bool(there)}"
         )
 
 
@@ -218,6 +252,8 @@ def draw_curves(record: CurvesRecord, ax: Axes) -> Axes:
             ax.plot(curve.epochs[-1:], mean[-1:], "X", color=color, markeredgecolor=INK)
     if record.log:
         ax.set_yscale("log")
+    else:
+        value_axis(ax.yaxis)
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))

@@ -42,14 +42,20 @@ class ComparisonRecord:
 
 
 def difference(one: Landscape, other: Landscape) -> Landscape:
-    """Error of `other` minus that of `one` (points), over the cells with the same α and λ.
+    """The metric of `other` minus that of `one`, over the cells with the same α and λ.
 
     Its standard error is that of a difference of independent means; cells of which any seed
     diverged have no difference.
 
     Raises:
-        UsageError: the grids share no cell, or one's λ is normalized and the other's is not.
+        UsageError: the grids share no cell, one's λ is normalized and the other's is not, or
+            they are of different metrics.
     """
+    if one.metric.name != other.metric.name:
+        raise UsageError(
+            f"{one.title} is of {one.metric.label}, {other.title} of {other.metric.label}: they "
+            "have no difference, so that only their statistics can be compared"
+        )
     if one.normalized != other.normalized:
         kinds = ["normalized λ" if a.normalized else "raw λ" for a in (one, other)]
         raise UsageError(
@@ -76,6 +82,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         n=np.minimum(one.n[here], other.n[there]),
         diverged=np.zeros_like(diverged),
         normalized=other.normalized,
+        metric=one.metric,
         doubtful=one.doubtful or other.doubtful,
     )
 
@@ -135,7 +142,7 @@ def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:
     if not np.isfinite(apart.stderr).any():
         return ("one seed: noise unknown",)
     better, worse = (
-        int(np.sum(certain & (s * apart.error > 0)))
+        int(np.sum(certain & (s * apart.cost > 0)))
         for s in (-1, 1)  # of other − one
     )
     cells = "cell" if better == 1 else "cells"

@@ -7,6 +7,7 @@ The records are those of `figures.generalization_record`.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -42,6 +44,7 @@ from landscape_study.landscapes.figures.style import (
     line_width,
     log_axis,
     points,
+    value_axis,
 )
 from landscape_study.landscapes.reading.panels import PanelData
 
@@ -93,8 +96,12 @@ def draw_generalization(record: GeneralizationRecord) -> Figure:
                 _draw_curve(member.loss, member, look, training)
                 _draw_curve(member.error, member, look, test)
             ended = [(one, one.final) for one in family.members if one.final is not None]
-            _draw_finals([(one.lambda_, one, final) for one, final in ended], look, factor)
-            _draw_finals([(final.loss, one, final) for one, final in ended], look, loss)
+            by_factor = [(one.lambda_, one, final) for one, final in ended if one.lambda_ > 0]
+            by_loss = [(final.loss, one, final) for one, final in ended]
+            if record.log:
+                by_loss = [(x, one, final) for x, one, final in by_loss if x > 0]
+            _draw_finals(by_factor, look, factor)
+            _draw_finals(by_loss, look, loss)
             _draw_strip(family, look, axes[AXES + i])
         _finish(record, axes[:AXES])
         add_words(figure, record.headline, [])
@@ -127,8 +134,7 @@ def _draw_curve(curve: Curve, member: Member, look: dict[str, Any], ax: Axes) ->
 def _draw_finals(
     finals: Sequence[tuple[float, Member, Final]], look: dict[str, Any], ax: Axes
 ) -> None:
-    """Final errors over x on a logarithmic axis, joined in order of λ, with standard errors."""
-    finals = [(x, member, final) for x, member, final in finals if x > 0]
+    """Final values over x, joined in order of λ, with standard errors."""
     x, y = [x for x, _, _ in finals], [final.error for _, _, final in finals]
     middle = look["shades"](0.6)
     ax.plot(x, y, color=middle, linestyle=look["linestyle"], linewidth=0.9, gid="joined")
@@ -174,7 +180,7 @@ def _draw_strip(family: Family, look: dict[str, Any], ax: Axes) -> None:
 
 
 def _say_empty(ax: Axes, why: str) -> None:
-    """Where nothing can be drawn on a logarithmic axis."""
+    """Where nothing can be drawn, as on a logarithmic axis."""
     ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT)
     ax.set(xticks=[], yticks=[])
 
@@ -194,21 +200,35 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     loss.set_xlabel("final training loss", fontsize=TEXT)
     training.set_ylabel("training loss", fontsize=TEXT)
     test.set_ylabel(record.error_title, fontsize=TEXT)
+    if record.error_range is None and record.families:
+        _say_empty(test, "nothing recorded by epoch")
+    final = f"final {re.sub('^final[ _]', '', record.error_title)}"
     for ax in (factor, loss):
-        ax.set_ylabel(f"final {record.error_title}", fontsize=TEXT)
+        ax.set_ylabel(final, fontsize=TEXT)
     limits = (record.loss_range, record.error_range, record.final_range, record.final_range)
     for ax, limit in zip(axes, limits, strict=True):
         if limit is not None:
             ax.set_ylim(*limit)
+            value_axis(ax.yaxis)
+    _finish_scales(record, training, factor, loss)
+
+
+def _finish_scales(record: GeneralizationRecord, training: Axes, factor: Axes, loss: Axes) -> None:
+    """Make axes logarithmic, as far as they have anything to show."""
     members = [member for family in record.families for member in family.members]
     finals = [member.final for member in members if member.final is not None]
-    ever = any(loss > 0 for member in members for loss in member.loss.mean)
-    for axis, is_positive, what in (
-        (training.yaxis, ever or not members, "training loss"),
-        (factor.xaxis, any(member.lambda_ > 0 for member in members) or not members, "λ"),
-        (loss.xaxis, any(final.loss > 0 for final in finals) or not finals, "training loss"),
-    ):
-        if is_positive:
+    lambdas = [member.lambda_ for member in members]
+    logarithmic: list[tuple[Axis, str, list[float]]] = [(factor.xaxis, "λ", lambdas)]
+    if record.log:
+        by_epoch = [value for member in members for value in member.loss.mean]
+        logarithmic += [
+            (training.yaxis, "training loss", by_epoch or [0.0] * len(members)),
+            (loss.xaxis, "training loss", [final.loss for final in finals]),
+        ]
+    else:
+        value_axis(loss.xaxis)
+    for axis, what, values in logarithmic:
+        if not values or any(value > 0 for value in values):
             log_axis(axis)
         else:
             _say_empty(axis.axes, f"no {what} above 0")

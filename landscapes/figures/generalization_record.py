@@ -11,23 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from landscape_study.landscapes.figures.anytime_record import seen_range
+from landscape_study.landscapes.figures.axis_ranges import seen_range, with_margins
 from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import decimal, lambda_title, ticks
-from landscape_study.landscapes.reading.landscape import Floats, landscape, top_cells
+from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
-from landscape_study.study.spec.metric import TEST_ERROR
+from landscape_study.landscapes.statistics.units import Floats, Units, joint_units
+from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell
 
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
 SPAN = 2.0  # errors above the best that are shown, in multiples of it
+FAR = 12.0  # points from the best that are shown of other metrics
 AXES = 4
 STEPS = 21  # training losses at which two panels are compared
+MARGIN = 0.06  # of the axis of final values, below and above
+TRAIN_LOSS = METRICS["train_loss"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Final:
     """Means over seeds at the epoch that counts."""
 
     loss: float  # of training
-    error: float  # percent
-    stderr: float  # percent; 0 for one seed
+    error: float  # value of the metric
+    stderr: float  # likewise; 0 for one seed
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,12 @@ class GeneralizationRecord:
     error_title: str
     factor_title: str  # of the axis of λ
     loss_range: tuple[float, float] | None  # None where nothing has finished
-    error_range: tuple[float, float] | None  # percent, by epoch
-    final_range: tuple[float, float] | None  # percent, of final errors
+    error_range: tuple[float, float] | None  # of the metric by epoch
+    final_range: tuple[float, float] | None  # of its final values
     headline: tuple[str, ...]
     columns: int
     width: float | None = None  # inches of the figure
+    log: bool = True  # whether axes of the training loss are logarithmic: none is below 0
 
 
 def generalization_record(
@@ -92,17 +98,23 @@ def generalization_record(
     names = dict.fromkeys(family.lambda_title.partition(" (")[0] for family in families)
     losses = [member.loss.mean for member in members]
     errors = [member.error.mean for member in members]
-    seen = _final_range(finals)
+    log = not any(value < 0 for loss in losses for value in loss)
+    units = joint_units([one.landscape for one in panels])
+    seen = _final_range(finals, units)
+    worst = [] if seen is None else [seen[units.metric.sign > 0]]
     return GeneralizationRecord(
         families=tuple(families),
-        error_title=(panels[0].metric if panels else TEST_ERROR).label,
+        error_title=units.metric.label,
         factor_title=" or ".join(names) + " (0 left out)" * left_out,
-        loss_range=seen_range(losses, [final.loss for final in finals], log=True),
-        error_range=seen_range(errors, [] if seen is None else [seen[1]]),
+        loss_range=seen_range(
+            losses, [final.loss for final in finals], log=log, metric=TRAIN_LOSS
+        ),
+        error_range=seen_range(errors, worst, metric=units.metric),
         final_range=seen,
         headline=generalization_sentences(panels, curves),
         columns=min(columns, AXES),
         width=inches,
+        log=log,
     )
 
 
@@ -123,8 +135,8 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
                 name=names.labels[col],
                 lambda_=lambda_,
                 shade=col / max(len(field.lambda_.values) - 1, 1),
-                loss=_curve(own, "train_loss", cell),
-                error=_curve(own, field.metric.name, cell),
+                loss=_curve(own, TRAIN_LOSS, cell),
+                error=_curve(own, field.metric, cell),
                 final=None if diverged else Final(float(loss[col]), error, stderr),
             )
         )
@@ -138,26 +150,28 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
 
 def _final_losses(one: PanelData) -> Floats:
     """Training loss at the epoch that counts, mean over seeds, [A, L]."""
-    if one.panel is None:
+    if one.panel is None or "train_loss" not in one.cells:
         return np.full(one.landscape.error.shape, math.nan)
-    return landscape(one.cells.assign(test_error=one.cells["train_loss"]), one.panel).error
+    return landscape(one.cells, one.panel, TRAIN_LOSS).error
 
 
-def _curve(curves: pd.DataFrame, metric: str, cell: Cell) -> Curve:
+def _curve(curves: pd.DataFrame, metric: Metric, cell: Cell) -> Curve:
+    """The cell's curve; empty where the metric was not recorded by epoch."""
+    if curves.empty or metric.name not in curves:
+        return Curve("", (), (), (), diverged=False)
     return curves_record(curves, metric=metric, cells=[cell]).curves[0]
 
 
-def _final_range(finals: Sequence[Final]) -> tuple[float, float] | None:
-    """From the best final error to the worst, or to what is far enough above the best."""
+def _final_range(finals: Sequence[Final], units: Units) -> tuple[float, float] | None:
+    """From the best final value to the worst, or to what is far enough from the best."""
     if not finals:
         return None
-    low = min(final.error - final.stderr for final in finals)
-    high = min(
-        max(final.error + final.stderr for final in finals),
-        low + SPAN * max(low, 1.0),
-    )
-    margin = 0.06 * max(high - low, 0.1)
-    return max(low - margin, 0.0), high + margin
+    metric = units.metric
+    best = min(metric.sign * final.error - final.stderr for final in finals)
+    worst = max(metric.sign * final.error + final.stderr for final in finals)
+    far = SPAN * max(best, 1.0) if metric.is_percent_error else FAR * units.size
+    values = np.array([final.error for final in finals])
+    return with_margins(best, min(worst, best + far), values, metric, MARGIN)
 
 
 def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) -> tuple[str, ...]:
@@ -166,45 +180,52 @@ def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) 
     Each panel is held against the first one.
     """
     found = [*best_sentences(best_runs(panels, curves)), *gap_sentences(panels)]
-    gains = [(other, at_equal_loss(_row(panels[0]), _row(other))) for other in panels[1:]]
+    units = joint_units([one.landscape for one in panels])
+    gains = [
+        (other, at_equal_loss(_row(panels[0]), _row(other), units.metric.name))
+        for other in panels[1:]
+    ]
     known = [(other, gain) for other, gain in gains if gain is not None]
-    found += [_against(panels[0], other, gain) for other, gain in known]
+    found += [_against(panels[0], other, gain, units) for other, gain in known]
     if any(gain.stderr is None for _, gain in known):
         found.append(ONE_SEED)
     return tuple(found)
 
 
-def _against(one: PanelData, other: PanelData, gain: Gain) -> str:
+def _against(one: PanelData, other: PanelData, gain: Gain, units: Units) -> str:
     where = f"{decimal(gain.losses[0], 2)} to {decimal(gain.losses[1], 2)}"
-    size = abs(gain.difference)
+    size, noun = abs(gain.difference), units.metric.noun
     if size <= NOISE * (gain.stderr or 0.0):
-        between = f"the errors of {other.title} and {one.title} show no clear difference"
+        what = "errors" if units.metric.is_percent_error else f"values of {noun}"
+        between = f"the {what} of {other.title} and {one.title} show no clear difference"
     else:
-        spread = "" if gain.stderr is None else f" ± {gain.stderr:.2f}"
         side = "below" if gain.difference < 0 else "above"
-        between = (
-            f"the error of {other.title} is {size:.2f}{spread} points {side} that of {one.title}"
-        )
+        apart = units.apart(size, gain.stderr)
+        between = f"the {noun} of {other.title} is {apart} {side} that of {one.title}"
     return f"At equal training loss ({where}), {between}."
 
 
 @dataclass(frozen=True)
 class Gain:
-    """How errors differ where training losses are equal: second minus first."""
+    """How a metric differs where training losses are equal: second minus first."""
 
-    difference: float  # points of error, mean over losses and seeds
+    difference: float  # in the metric's unit, mean over losses and seeds
     stderr: float | None  # over seeds; None for one
     losses: tuple[float, float]  # over which: those that every seed of both has
 
 
-def at_equal_loss(one: pd.DataFrame, other: pd.DataFrame) -> Gain | None:
-    """Compare the errors of two panels at equal training loss; None where none is common.
+def at_equal_loss(
+    one: pd.DataFrame, other: pd.DataFrame, metric: str = TEST_ERROR.name
+) -> Gain | None:
+    """Compare a metric of two panels at equal training loss; None where none is common.
 
-    Each seed's errors are interpolated over the logarithm of its training losses.
+    Each seed's values are interpolated over the logarithm of its training losses, or over the
+    losses themselves where some are below 0.
 
     Args:
-        one: a row per seed and λ: seed, train_loss (positive), test_error (percent, Top-5 too).
+        one: a row per seed and λ: seed, train_loss, the metric.
         other: likewise.
+        metric: its column.
     """
     seeds = sorted({*one["seed"]} & {*other["seed"]})
     both = [[frame[frame["seed"] == seed] for frame in (one, other)] for seed in seeds]
@@ -213,26 +234,30 @@ def at_equal_loss(one: pd.DataFrame, other: pd.DataFrame) -> Gain | None:
     high = min((frame["train_loss"].max() for frame in rows), default=0.0)
     if not low < high:
         return None
-    at = np.linspace(math.log(low), math.log(high), STEPS)
-    means = [[_interpolated(frame, at) for frame in frames] for frames in both]
+    scale = np.log if low > 0 else np.asarray
+    at = np.linspace(scale(low), scale(high), STEPS)
+    means = [
+        [_mean_at(at, scale(frame["train_loss"]), frame[metric]) for frame in frames]
+        for frames in both
+    ]
     differences = np.array([second - first for first, second in means])
     count = len(seeds)
     stderr = float(differences.std(ddof=1) / math.sqrt(count)) if count > 1 else None
     return Gain(float(differences.mean()), stderr, (float(low), float(high)))
 
 
-def _interpolated(rows: pd.DataFrame, at: Floats) -> float:
-    """Mean error (percent) over logarithms of training losses."""
-    rows = rows.sort_values("train_loss")
-    return float(np.interp(at, np.log(rows["train_loss"]), rows["test_error"]).mean())
+def _mean_at(at: Floats, x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Mean over `at` of y, interpolated over x."""
+    order = np.argsort(x)
+    return float(np.interp(at, np.asarray(x)[order], np.asarray(y)[order]).mean())
 
 
 def _row(one: PanelData) -> pd.DataFrame:
-    """The cells of the family: finished, not diverged, with a loss; the error is test_error."""
+    """The cells of the family: finished, not diverged, with a loss that is not 0."""
     cells = one.cells[(one.cells["state"] == "finished") & ~one.cells["diverged"].astype(bool)]
     near = np.isclose(cells["alpha"], _alpha(one)[1], rtol=1e-9, atol=0.0)
-    chosen = cells[near & (cells["train_loss"] > 0)]
-    return chosen.rename(columns={one.metric.name: "test_error"})
+    loss = cells.get("train_loss", pd.Series(math.nan, index=cells.index))
+    return cells.assign(train_loss=loss)[near & loss.notna() & (loss != 0)]
 
 
 def _alpha(one: PanelData) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""Slices through landscapes: the error against λ at each α, with the best λ marked.
+"""Slices through landscapes: the metric against λ at each α, with the best λ marked.
 
     plot_slices        = slices_record,        draw_slices           one landscape into one axes
     plot_slices_figure = slices_figure_record, draw_slices_figure    several into a figure
@@ -29,14 +29,13 @@ from landscape_study.landscapes.figures.sizes import (
 )
 from landscape_study.landscapes.figures.slices_record import (
     LEGEND,
-    Point,
     Slice,
     SlicesFigureRecord,
     SlicesRecord,
     slices_figure_record,
     slices_record,
 )
-from landscape_study.landscapes.figures.style import INK, TICK, points
+from landscape_study.landscapes.figures.style import INK, TICK, points, value_axis
 from landscape_study.landscapes.reading.landscape import Landscape
 
 SHADES = "viridis"  # rises in lightness, in any kind of colour vision
@@ -44,7 +43,7 @@ LIGHTEST = 0.88  # share of it that still shows on white
 MARKERS = "osD^vPhd<>pH8"
 STAR: dict[str, Any] = {"marker": "*", "markeredgecolor": INK, "markeredgewidth": 0.5}
 CROSS: dict[str, Any] = {"marker": "x", "color": INK, "markeredgewidth": 0.9}
-ABOVE: dict[str, Any] = {"marker": "^", "markeredgecolor": INK, "markeredgewidth": 0.4}
+BEYOND: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.4}
 
 
 def plot_slices(
@@ -60,16 +59,17 @@ def plot_slices(
 
     λ is on a log2 axis, λ = 0 apart on its left. A star marks the best λ of each α. Diverged
     and missing cells break a line; a cross marks where it ends beside a diverged cell. Errors
-    above the axis are shown by triangles on its upper edge.
+    above the axis are shown by triangles on its upper edge. So is any other metric; where more
+    of it is better, the triangles stand on the lower edge.
 
     Args:
         landscape: what to draw.
         by: "alpha" draws a line for each α; "lambda" one for each λ, against α.
         values: of α (or λ) to draw; if None, at most 8 that come into the picture, evenly
             chosen, the one of the best cell among them.
-        span: from the best cell to the upper end of the axis, in the metric's unit; 12 times what
+        span: from the best cell to the other end of the axis, in the metric's unit; 12 times what
             matters if None (3 points of error).
-        scale: errors (percent) at the ends of the axis, instead of best to best + span.
+        scale: values at the ends of the axis, ascending, instead of best to best ± span.
         ax: where; the current axes if None.
 
     Raises:
@@ -88,7 +88,7 @@ def plot_slices_figure(
     scale: tuple[float, float] | None = None,
     width: float | str | None = None,
 ) -> Figure:
-    """Draw the slices through landscapes side by side, on one error axis.
+    """Draw the slices through landscapes side by side, on one axis of values.
 
     Arguments as of `plot_slices` and `figures.heatmap.plot_heatmaps`.
     """
@@ -99,14 +99,15 @@ def plot_slices_figure(
 
 
 def draw_slices(record: SlicesRecord, ax: Axes) -> Axes:
-    """Draw `record`: per slice, lines with gids line, bars, best, end and above."""
+    """Draw `record`: per slice, lines with gids line, bars, best, end and above (or below)."""
     ax.set_ylim(*record.y_range)
+    value_axis(ax.yaxis)
     x = [place for place, _ in record.x_ticks]
     step = (x[-1] - x[0]) / max(len(x) - 1, 1) or 1.0
     ax.set_xlim(x[0] - 0.5 * step, x[-1] + 0.5 * step)
     for i, one in enumerate(record.slices):
         shift = step * 0.5 * ((i + 0.5) / len(record.slices) - 0.5)
-        _draw_slice(one, ax, shift)
+        _draw_slice(record, one, ax, shift)
     _draw_axes(record, ax)
     draw_titles(record, ax)
     handles = [_slice_handle(one) for one in record.slices]
@@ -155,9 +156,14 @@ def _marker(one: Slice) -> str:
     return MARKERS[one.row % len(MARKERS)]
 
 
-def _draw_slice(one: Slice, ax: Axes, shift: float) -> None:
+def _beyond(record: SlicesRecord) -> dict[str, Any]:
+    """The triangles on the edge of an axes, towards worse values."""
+    return BEYOND | {"marker": "^" if record.metric.sign > 0 else "v"}
+
+
+def _draw_slice(record: SlicesRecord, one: Slice, ax: Axes, shift: float) -> None:
     """Draw the runs of a slice, its best point, and where it ends or leaves the axes."""
-    color, top = _color(one), ax.get_ylim()[1]
+    color = _color(one)
     size = 0.45 * points(TICK)
     for run in one.runs:
         x, y, stderr = zip(*((p.x, p.error, p.stderr) for p in run), strict=True)
@@ -172,13 +178,15 @@ def _draw_slice(one: Slice, ax: Axes, shift: float) -> None:
             elinewidth=0.7,
         )
         bars.lines[0].set_gid("line")
-    if one.best is not None and one.best.error <= top:
+    if one.best is not None and record.shows(one.best):
         star = {"color": color, "markersize": 2.6 * size, "linestyle": "none", "zorder": 3}
         ax.plot(one.best.x, one.best.error, **STAR, **star, gid="best")
-    inside = [point for point in one.ends if point.error <= top]
+    inside = [point for point in one.ends if record.shows(point)]
     _scatter(ax, [p.x for p in inside], [p.error for p in inside], "end", CROSS, 2 * size)
-    out = [point.x + shift for run in one.runs for point in run if point.error > top]
-    _scatter(ax, out, [top] * len(out), "above", ABOVE | {"color": color}, 1.2 * size)
+    out = [point.x + shift for run in one.runs for point in run if not record.shows(point)]
+    gid = "above" if record.metric.sign > 0 else "below"
+    style = _beyond(record) | {"color": color}
+    _scatter(ax, out, [record.edge] * len(out), gid, style, 1.2 * size)
 
 
 def _scatter(
@@ -229,23 +237,19 @@ def _slice_handle(one: Slice) -> Line2D:
 
 def _legend(panels: Sequence[SlicesRecord]) -> list[Artist]:
     """Explain the marks that occur in a figure."""
-    slices = [one for panel in panels for one in panel.slices]
+    slices, first = [one for panel in panels for one in panel.slices], panels[0]
     cells = [point for one in slices for run in one.runs for point in run]
-    top = panels[0].y_range[1]
     handles: list[Artist] = []
     if any(one.best for one in slices):
         handles.append(_mark(STAR | {"color": "0.6"}, 8, "best of a line"))
     if any(point.stderr for point in cells):
         handles.append(_mark({"marker": "|", "color": INK}, 8, "± 1 standard error"))
-    if any(_inside(one.ends, top) for one in slices):
+    if any(first.shows(point) for one in slices for point in one.ends):
         handles.append(_mark(CROSS, 5, "next one diverged"))
-    if any(point.error > top for point in cells):
-        handles.append(_mark(ABOVE | {"color": "0.6"}, 5, "higher error"))
+    if not all(first.shows(point) for point in cells):
+        what = f"{'higher' if first.metric.sign > 0 else 'lower'} {first.metric.noun}"
+        handles.append(_mark(_beyond(first) | {"color": "0.6"}, 5, what))
     return handles
-
-
-def _inside(ends: Sequence[Point], top: float) -> bool:
-    return any(point.error <= top for point in ends)
 
 
 def _mark(style: dict[str, Any], size: float, label: str) -> Line2D:

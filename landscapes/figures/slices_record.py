@@ -1,6 +1,6 @@
 """What slices through landscapes show: frozen records, drawn by `figures.slices`.
 
-A slice is one row of a landscape: the error against λ at one α (or against α at one λ).
+A slice is one row of a landscape: the metric against λ at one α (or against α at one λ).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.style import alpha_title, decimal, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Floats, Landscape
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
 MOST = 8  # slices that are drawn where none are named
@@ -35,8 +36,8 @@ class Point:
     """One cell of a slice."""
 
     x: float  # log2 of the value; 0 stands `APART` left of the others
-    error: float  # percent
-    stderr: float  # percent; 0 for one seed
+    error: float  # value of the metric
+    stderr: float  # likewise; 0 for one seed
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,25 @@ class SlicesRecord:
     x_ticks: tuple[tuple[float, str], ...]
     gap: float | None  # where the x axis is broken, between 0 and the others
     y_title: str
-    y_range: tuple[float, float]  # percent; points above are marked at the top
+    y_range: tuple[float, float]  # values; worse ones are marked at the edge
     legend_title: str
     slices: tuple[Slice, ...]  # ascending
     doubtful: bool = False  # whether the panel's witness disagrees
+    metric: Metric = TEST_ERROR
+
+    @property
+    def edge(self) -> float:
+        """The end of the y axis beyond which values are worse: its top, or bottom."""
+        return self.y_range[self.metric.sign > 0]
+
+    def shows(self, point: Point) -> bool:
+        """Whether a point does not lie beyond that edge."""
+        return self.metric.sign * (point.error - self.edge) <= 0
 
 
 @dataclass(frozen=True)
 class SlicesFigureRecord:
-    """What a figure of the slices through several landscapes shows, on one error axis."""
+    """What a figure of the slices through several landscapes shows, on one axis of values."""
 
     panels: tuple[SlicesRecord, ...]
     columns: int
@@ -89,9 +100,10 @@ class _View:
     row_title: str
     columns: Axis
     column_title: str
-    error: Floats  # [rows, columns] percent; NaN where missing or diverged
+    error: Floats  # [rows, columns] values; NaN where missing or diverged
     stderr: Floats
     lost: Floats  # seeds that diverged
+    sign: int  # of the metric: −1 where more is better
 
 
 def slices_record(
@@ -104,8 +116,10 @@ def slices_record(
 ) -> SlicesRecord:
     """Say what `plot_slices` draws."""
     low, high = color_scale([landscape], span=span, scale=scale)
-    view = _view(landscape, by)
-    rows = _some_rows(view, high) if values is None else _named_rows(view.rows, values, by)
+    view, room = _view(landscape, by), 0.05 * (high - low)
+    y_range = (low - room, high) if view.sign > 0 else (low, high + room)
+    worst = high if view.sign > 0 else -low
+    rows = _some_rows(view, worst) if values is None else _named_rows(view.rows, values, by)
     labels, count = ticks(view.rows).labels, len(view.rows.values)
     places = _places(view.columns)
     zero = view.columns.values[0] == 0 and len(places) > 1
@@ -117,10 +131,11 @@ def slices_record(
         x_ticks=tuple(zip(places, ticks(view.columns).labels, strict=True)),
         gap=(places[0] + places[1]) / 2 if zero else None,
         y_title=error_label([landscape]),
-        y_range=(low - 0.05 * (high - low), high),
+        y_range=y_range,
         legend_title=view.row_title + some,
         slices=tuple(_slice(view, row, places, labels[row]) for row in rows),
         doubtful=landscape.doubtful,
+        metric=landscape.metric,
     )
 
 
@@ -133,7 +148,7 @@ def slices_figure_record(
     scale: tuple[float, float] | None = None,
     width: float | str | None = None,
 ) -> SlicesFigureRecord:
-    """Say what `plot_slices_figure` draws; the error is titled once per row."""
+    """Say what `plot_slices_figure` draws; the axis of values is titled once per row."""
     if not landscapes:
         raise UsageError("no landscapes to draw: name at least one panel")
     if columns is not None and columns < 1:
@@ -161,10 +176,10 @@ def _view(landscape: Landscape, by: str) -> _View:
     )
     error = np.where(landscape.diverged > 0, np.nan, landscape.error)
     error = np.where(np.isfinite(error), error, np.nan)
-    arrays = error, landscape.stderr, landscape.diverged.astype(float)
+    stderr, lost, sign = landscape.stderr, landscape.diverged.astype(float), landscape.metric.sign
     if by == "alpha":
-        return _View(alpha[0], _short(alpha[1]), *lambda_, *arrays)
-    return _View(lambda_[0], _short(lambda_[1]), *alpha, *(array.T for array in arrays))
+        return _View(alpha[0], _short(alpha[1]), *lambda_, error, stderr, lost, sign)
+    return _View(lambda_[0], _short(lambda_[1]), *alpha, error.T, stderr.T, lost.T, sign)
 
 
 def _short(title: str) -> str:
@@ -182,10 +197,13 @@ def _places(axis: Axis) -> list[float]:
     return places
 
 
-def _some_rows(view: _View, high: float) -> list[int]:
-    """Choose at most `MOST` rows that come into the picture, the best one among them."""
-    best = np.nanmin(np.where(np.isnan(view.error), np.inf, view.error), axis=1)
-    seen = [int(row) for row in np.flatnonzero(best <= high)]
+def _some_rows(view: _View, worst: float) -> list[int]:
+    """Choose at most `MOST` rows that come into the picture, the best one among them.
+
+    `worst` is the cost at the edge of the picture.
+    """
+    best = np.where(np.isnan(view.error), np.inf, view.sign * view.error).min(axis=1)
+    seen = [int(row) for row in np.flatnonzero(best <= worst)]
     if len(seen) <= MOST:
         return seen
     chosen = [seen[round(i)] for i in np.linspace(0, len(seen) - 1, MOST)]
@@ -227,7 +245,7 @@ def _slice(view: _View, row: int, places: list[float], label: str) -> Slice:
         if view.lost[row, max(column - 1, 0) : column + 2].any():
             ends.append(point)
     points = [point for run in runs for point in run]
-    best = min(points, key=lambda point: point.error, default=None)
+    best = min(points, key=lambda point: view.sign * point.error, default=None)
     return Slice(
         label=label,
         row=row,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,15 +21,18 @@ from landscape_study.landscapes.figures.schedule_figure import plot_schedules
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.reading.frames import curves_frame
+from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
+from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind
 from landscape_study.study.spec.study import Figure as FigureSpec
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import Store
 from landscape_study.study.validation import names_of
 
+DEFAULT = FigureSpec().metrics  # of anytime figures of which nobody says what they show
 WIDEST = 4  # heatmaps that stand above those of a reference
 OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, which all have
     "heatmaps": ("span", "cmap", "top", "contours", "reference"),
@@ -53,7 +57,7 @@ def require_options(kind: FigureKind, **options: Any) -> None:
 
 
 def study_figure(
-    store: Store,
+    store: Results,
     name: str,
     panels: Sequence[str] = (),
     *,
@@ -75,14 +79,16 @@ def study_figure(
         panels: only these.
         kind: what to draw; None for the study's own kind of figure.
         columns: axes in a row; None for what the study says of its own kind, or a choice.
-        span: points of error above the best that heatmaps and slices show.
+        span: how far from the best heatmaps and slices show values, in the metric's unit (points
+            of error); 12 times what matters if None.
         cmap: colour map of heatmaps.
         top: how many best cells of a heatmap to circle.
-        contours: points above the best at which heatmaps have lines of equal error; True for
-            some.
+        contours: how much worse than the best the lines of equal values on heatmaps are, in the
+            metric's unit; True for some.
         reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
             and whose best cells are marked in ours; colours then begin at each panel's own best.
-        metric: what an anytime figure shows; what the study says if empty.
+        metric: what an anytime figure shows; what the study says if empty, or its own metric
+            where it does not say.
         width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
@@ -93,11 +99,13 @@ def study_figure(
     study = store.study(name)
     if kind is not None and kind not in FIGURE_KINDS:
         raise UsageError(f"no figure '{kind}': choose one of {', '.join(FIGURE_KINDS)}")
+    if span is not None and math.isinf(span):
+        raise UsageError(f"span = {span}: give a finite difference, in the metric's unit")
     own = study.figure if kind in (None, study.figure.kind) else FigureSpec(kind=kind)
-    contours = (CONTOURS if contours else ()) if isinstance(contours, bool) else tuple(contours)
+    contours = contours if isinstance(contours, bool) else tuple(contours)
     panels, metric = names_of(panels), names_of(metric)
     given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
-    require_options(own.kind, **given, contours=contours, metric=metric)
+    require_options(own.kind, **given, contours=contours or (), metric=metric)
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)
@@ -106,9 +114,8 @@ def study_figure(
         return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
     if own.kind == "anytime":
         frame = curves_frame(store, name)
-        return plot_anytime(
-            chosen, frame, metrics=metric or own.metrics, columns=columns, width=width
-        )
+        shown_metrics = metric or (None if own.metrics == DEFAULT else own.metrics)
+        return plot_anytime(chosen, frame, metrics=shown_metrics, columns=columns, width=width)
     shown = [one.landscape for one in chosen]
     if own.kind == "slices":
         return plot_slices_figure(shown, columns=columns, span=span, width=width)
@@ -123,11 +130,17 @@ def study_figure(
         span=span,
         cmap=cmap or CMAP,
         top=TOP if top is None else top,
-        contours=contours,
+        contours=usual_contours(shown) if contours is True else contours or (),
         reference=reference,
         relative=own.relative or reference is not None,  # errors of another task
         width=width,
     )
+
+
+def usual_contours(landscapes: Sequence[Landscape]) -> tuple[float, ...]:
+    """Where lines of equal values are if nobody says: at `CONTOURS` points, in round numbers."""
+    size = joint_units(landscapes).size
+    return tuple(float(f"{points * size:.1g}") for points in CONTOURS)
 
 
 def _fitting(columns: int | None, count: int, width: float | str | None) -> int | None:

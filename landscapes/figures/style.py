@@ -17,7 +17,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.placements import PLACEMENTS
@@ -41,6 +41,9 @@ SUFFIXES = (".png", ".pdf", ".svg")
 _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
 _DECADES = 300  # end over start of an axis, below which more than powers of ten are written
+_PLAIN = (1e-3, 1e5)  # ends of axes that are written without powers of ten
+_DIGITS = 3  # significant ones, that the ticks of most axes need
+_FEW = 4  # ticks of an axis whose numbers are long
 _LONG = 300  # epochs
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -191,12 +194,37 @@ def log_axis(axis: MplAxis) -> None:
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0,)))
     axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-    axis.set_major_formatter(lambda value, _: decimal(value))
+    digits = _telling_digits(low, high)
+    if digits > _DIGITS:  # hardly a power of ten among them
+        axis.set_major_locator(MaxNLocator(_FEW))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: decimal(value, digits))
     if high < _DECADES * low:
-        axis.set_minor_formatter(lambda value, _: decimal(value))
+        axis.set_minor_formatter(lambda value, _: decimal(value, digits))
     else:
         axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="both", length=3)
+
+
+def value_axis(axis: MplAxis) -> None:
+    """Write each number of a linear axis in full: 1030.2, 1.03·10⁶; none is added to all of them.
+
+    Call it when the limits are known.
+    """
+    low, high = axis.get_view_interval()
+    if _PLAIN[0] <= max(abs(low), abs(high)) < _PLAIN[1]:
+        axis.axes.ticklabel_format(axis=axis.axis_name, useOffset=False)  # type: ignore[attr-defined]
+    else:
+        digits = _telling_digits(low, high)
+        axis.set_major_formatter(lambda value, _: decimal(value, digits))
+
+
+def _telling_digits(low: float, high: float) -> int:
+    """Significant digits that tell the ticks of an axis apart: 3, or more if it is narrow."""
+    largest = max(abs(low), abs(high))
+    if not 0 < high - low < math.inf:
+        return _DIGITS
+    return max(_DIGITS, math.ceil(math.log10(largest / (high - low))) + 2)
 
 
 def save(figure: Figure, path: Path | str, *, dpi: float = 200) -> Path:

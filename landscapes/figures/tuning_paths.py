@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import INK, TICK
 from landscape_study.landscapes.statistics.recommendation import TuningPath
+from landscape_study.landscapes.statistics.units import PERCENT, Units
 
 PATH_COLORS = ("#E69F00", "#D55E00", "#56B4E9")  # Okabe & Ito; told apart by colour-blind eyes
 
 
-def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -> Axes:
+def draw_paths(
+    paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes, units: Units = PERCENT
+) -> Axes:
     """Draw paths onto the heatmap of `record`: along the row, then along the column.
 
     Each starts at the left of its row and ends in an arrow; right of the row stands its cost.
@@ -40,7 +43,7 @@ def draw_paths(paths: tuple[TuningPath, ...], record: HeatmapRecord, ax: Axes) -
         )
         ax.plot(*end, "o", color=color, markersize=4.5, path_effects=outline, gid="path")
         ax.annotate(
-            f"+{path.cost:.2f}",
+            units.change(path.cost),
             xy=(right, y),
             xytext=(3, 0),
             textcoords="offset points",

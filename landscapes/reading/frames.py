@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import Store
 from landscape_study.study.store.stored_cells import places_of
 
 CELL_COLUMNS = (
@@ -29,6 +27,7 @@ CELL_COLUMNS = (
     "train_loss",
     "diverged",
     "diverged_epoch",
+    "clipped",
     "seconds",
     "trial",
     "attempts",
@@ -49,13 +48,14 @@ CURVE_COLUMNS = (
 )
 
 
-def cells_frame(store: Store, name: str) -> pd.DataFrame:
+def cells_frame(store: Results, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
     Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
-    (finished, running, failed, open), test_error or what else is the study's metric (percent; NaN
-    unless finished; chance level if diverged), test_loss and train_loss (NaN too where
-    diverged), diverged, diverged_epoch (from 1, else missing), seconds (worker time), trial
+    (finished, running, pruned, failed, open), test_error or what else is the study's metric (NaN
+    unless finished or pruned; if diverged, errors in percent are at chance level, all else is
+    NaN), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from 1,
+    else missing), clipped (the truth is at least this bad: pruned), seconds (worker time), trial
     (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
     Under warm restarts, values are those at the end of the last whole cycle, and what diverges
     after it does not count as diverged.
@@ -65,24 +65,26 @@ def cells_frame(store: Store, name: str) -> pd.DataFrame:
     """
     study = store.study(name)
     rows = _of_grids(study, store.cells(name))
-    frame = pd.DataFrame(rows, columns=_stored(CELL_COLUMNS)).assign(study=name)
-    for column in ("test_error", "test_loss", "train_loss", "seconds"):
+    frame = pd.DataFrame(rows, columns=[*_stored(CELL_COLUMNS), "value"]).assign(study=name)
+    for column in ("value", "test_loss", "train_loss", "seconds"):
         frame[column] = frame[column].astype(float)
+    frame[study.metric.name] = frame["value"].where(np.isfinite(frame["value"]))
     epoch = frame["diverged_epoch"].astype("Int64")
-    frame["diverged"] = (epoch > 0).fillna(False).astype(bool)
-    frame["diverged_epoch"] = epoch.where(frame["diverged"])
+    frame["diverged"] = (epoch != 0).fillna(False).astype(bool)
+    frame["diverged_epoch"] = epoch.where(epoch > 0)
+    frame["clipped"] = frame["state"] == "pruned"
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
     frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
-    ordered = _in_panel_order(frame, study)[list(CELL_COLUMNS)]
-    return ordered.rename(columns={"test_error": study.metric.name})
+    return _in_panel_order(frame, study)[_columns(CELL_COLUMNS, study)]
 
 
-def curves_frame(store: Store, name: str) -> pd.DataFrame:
+def curves_frame(store: Results, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
     test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
-    the witness of its panel disagrees). Losses are NaN from the epoch of divergence on.
+    the witness of its panel disagrees), then what was measured elsewhere. Losses are NaN from the
+    epoch of divergence on.
 
     Raises:
         UsageError: the database holds no such study.
@@ -101,7 +103,8 @@ def curves_frame(store: Store, name: str) -> pd.DataFrame:
     wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
     wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
-    wide = wide.reindex(columns=list(CURVE_COLUMNS))
+    own = sorted(str(column) for column in wide if column not in CURVE_COLUMNS)
+    wide = wide.reindex(columns=[*CURVE_COLUMNS, *own])
     return _in_panel_order(wide, study)
 
 
@@ -110,38 +113,28 @@ def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Of two values that differ by rounding, an older version kept both; one of them is the grid's.
     """
+    if study.is_imported:
+        return rows
     asked = set(places_of(study))
     return [
         row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
     ]
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV or Parquet, by the path's suffix.
-
-    Raises:
-        UsageError: another suffix.
-        StoreError: the file cannot be written.
-    """
-    if path.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"{path}: ends neither in .csv nor in .parquet: rename it")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
-        else:
-            frame.to_parquet(path, index=False)
-    except OSError as e:
-        raise StoreError(f"{path}: cannot be written ({e.strerror}): name another file") from e
+def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
+    """The columns of a frame, with the study's metric in the place of the test error."""
+    named = (study.metric.name if column == "test_error" else column for column in columns)
+    return list(dict.fromkeys(named))
 
 
 def _stored(columns: tuple[str, ...]) -> list[str]:
-    """The columns that come from the store's cells; the rest are the panel's."""
-    of_panel = ("study", "pair", "schedule", "epochs", "normalized", "doubtful")
-    return [c for c in columns if c not in of_panel]
+    """The columns that come from the store's cells as they are there."""
+    of_panel = {"study", "pair", "schedule", "epochs", "normalized", "doubtful"}
+    derived = {"test_error", "diverged", "clipped"}
+    return [c for c in columns if c not in of_panel | derived]
 
 
-def _doubtful(store: Store, name: str) -> list[str]:
+def _doubtful(store: Results, name: str) -> list[str]:
     """The panels whose witness disagrees."""
     return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
 
@@ -152,7 +145,7 @@ def _panel_facts(study: Study) -> pd.DataFrame:
             {
                 "panel": panel.name,
                 "pair": panel.pair,
-                "schedule": panel.schedule.label,
+                "schedule": None if panel.is_imported else panel.schedule.label,
                 "epochs": panel.epochs,
                 "normalized": panel.normalized,
             }

@@ -102,7 +102,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         panel.grid,
         metric,
         title=marked(title(panel), doubtful),
-        pair=panel.pair,
+        pair="" if panel.is_imported else panel.pair,
         normalized=panel.normalized,
         panel=panel.name,
         doubtful=doubtful,
@@ -149,8 +149,11 @@ def title(panel: Panel) -> str:
 
     Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
 
-    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR.
+    With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR. What was
+    trained elsewhere is called as it was there.
     """
+    if panel.is_imported:
+        return panel.pair
     pair = PAIRS[panel.pair]
     own = panel.name.removeprefix(pair.name)
     name = pair.title
@@ -193,7 +196,9 @@ def _place(column: pd.Series, axis: Axis) -> Ints:
     """Index on the axis of every value, [rows]; -1 for a value that is not on it."""
     values = column.to_numpy(dtype=float)
     on_axis = np.array(axis.values)
-    nearest = np.abs(values[:, None] - on_axis).argmin(axis=1)
+    above = np.searchsorted(on_axis, values).clip(max=len(on_axis) - 1)
+    below = np.maximum(above - 1, 0)
+    nearest = np.where(values - on_axis[below] <= on_axis[above] - values, below, above)
     # A database may hand a float back with its last digits rounded.
     exact = np.isclose(on_axis[nearest], values, rtol=1e-9, atol=0.0)
     return np.where(exact, nearest, -1).astype(np.int64)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Panel
-from landscape_study.study.store import Store
 from landscape_study.study.validation import names_of
 
 
@@ -43,7 +43,7 @@ class PanelData:
         return marked(self.name, self.landscape.doubtful)
 
 
-def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[PanelData]:
+def study_panels(store: Results, name: str, panels: Sequence[str] = ()) -> list[PanelData]:
     """The panels of a study, in its order; the named ones only, if any are.
 
     Raises:
@@ -64,7 +64,7 @@ def study_panels(store: Store, name: str, panels: Sequence[str] = ()) -> list[Pa
     ]
 
 
-def study_landscapes(store: Store, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
+def study_landscapes(store: Results, name: str, panels: Sequence[str] = ()) -> list[Landscape]:
     """The landscapes of a study's panels, in its order; of the named ones only, if any are.
 
     Raises:
@@ -86,6 +86,8 @@ def alike(panels: Sequence[PanelData]) -> Iterator[tuple[PanelData, PanelData]]:
 
 def _differences(one: Panel, other: Panel) -> float:
     """In how many settings two panels differ; infinitely many if in the update rule."""
+    if one.is_imported or other.is_imported:
+        return float(one.is_imported and other.is_imported)  # in what the file tells them apart by
     if PAIRS[one.pair].rule != PAIRS[other.pair].rule:
         return float("inf")
     first, second = one.settings(), other.settings()

@@ -18,6 +18,7 @@ from landscape_study.landscapes.reading.panels import (
     study_panels,
     unfinished,
 )
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.reporting.verdict_tables import (
     comparison_table,
@@ -28,7 +29,6 @@ from landscape_study.landscapes.statistics.comparison import compare_panels
 from landscape_study.landscapes.statistics.optimum import moves
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
-from landscape_study.study.store import Store
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Request:
     reference: str | None = None  # a published figure, key of reference.REFERENCES
 
 
-def compared(store: Store, request: Request) -> list[tuple[PanelData, PanelData]]:
+def compared(store: Results, request: Request) -> list[tuple[PanelData, PanelData]]:
     """Which panels are held against which.
 
     Raises:
@@ -51,7 +51,7 @@ def compared(store: Store, request: Request) -> list[tuple[PanelData, PanelData]
     return _pairings(store, request, own)
 
 
-def comparison_tables(store: Store, request: Request) -> list[Table]:
+def comparison_tables(store: Results, request: Request) -> list[Table]:
     """Verdicts and differences; of a whole study also how the optimum moves.
 
     Raises:
@@ -71,11 +71,6 @@ def comparison_tables(store: Store, request: Request) -> list[Table]:
     return [*tables, moves_table(moved)] if moved else tables
 
 
-def sweep_tables(panels: Sequence[PanelData]) -> list[Table]:
-    """The verdicts of panels that were trained elsewhere."""
-    return [verdict_table([(one.name, panel_separability(one)) for one in panels])]
-
-
 def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
     finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
@@ -86,7 +81,7 @@ def _mind(one: PanelData) -> list[str]:
     ]
 
 
-def save_comparison(store: Store, request: Request, path: Path) -> Path:
+def save_comparison(store: Results, request: Request, path: Path) -> Path:
     """Draw two panels and their difference into a file; return its path.
 
     Raises:
@@ -100,7 +95,7 @@ def save_comparison(store: Store, request: Request, path: Path) -> Path:
 
 
 def _pairings(
-    store: Store, request: Request, own: Sequence[PanelData]
+    store: Results, request: Request, own: Sequence[PanelData]
 ) -> list[tuple[PanelData, PanelData]]:
     """Which panels are held against which."""
     if request.panel is None:
@@ -113,7 +108,7 @@ def _pairings(
     return [(one, _other(store, request, one))]
 
 
-def _other(store: Store, request: Request, one: PanelData) -> PanelData:
+def _other(store: Results, request: Request, one: PanelData) -> PanelData:
     if request.reference is not None:
         (found,) = reference_panels(request.reference, [request.other or one.landscape.pair])
         return found

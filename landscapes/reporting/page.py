@@ -22,16 +22,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from landscape_study.landscapes.figures.curves import plot_curves
+from landscape_study.landscapes.figures.axis_ranges import learning_range
+from landscape_study.landscapes.figures.curves import curves_record, draw_curves
 from landscape_study.landscapes.figures.heatmap import draw_heatmaps
 from landscape_study.landscapes.figures.heatmap_record import color_scale, heatmaps_record
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
-from landscape_study.landscapes.figures.style import INK, svg, ticks, write_file
+from landscape_study.landscapes.figures.style import INK, log_axis, svg, ticks, write_file
 from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines
@@ -39,7 +41,6 @@ from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
 from landscape_study.study.spec.study import Axis, Cell, Study
-from landscape_study.study.store import Store
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
@@ -71,7 +72,7 @@ class Picture:
 
 
 def write_report(
-    store: Store, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
+    store: Results, name: str, path: Path, *, kind: Format = "html", panels: Sequence[str] = ()
 ) -> Path:
     """Write the report of a study, finished or not, and return its path.
 
@@ -117,20 +118,21 @@ def render(
         lstrip_blocks=True,
     )
     environment.globals["phrases"] = phrases
+    environment.filters["plain"] = phrases.plain_markdown
     template = environment.get_template(f"report.{kind}.j2")
     sections = list(zip(report.panels, pictures, strict=True))
     return template.render(report=report, whole=whole, sections=sections, folder=quote(folder))
 
 
-def study_pictures(store: Store, study: Study, panels: Sequence[str]) -> list[Picture]:
+def study_pictures(store: Results, study: Study, panels: Sequence[str]) -> list[Picture]:
     """The study's own figure, unless it shows what each panel's pictures show already."""
     kind = study.figure.kind
     if kind in OVER_GRIDS:
         return []
-    said = " ".join((FIGURE_KINDS[kind], *figure_lines(store, study.name, panels)))
+    what = phrases.first_upper(FIGURE_KINDS[kind].format(metric=study.metric.noun))
+    said = " ".join((what, *figure_lines(store, study.name, panels)))
     figure = study_figure(store, study.name, panels, width="page")
-    shown = f"Figure of the whole study {study.name}: {FIGURE_KINDS[kind]}"
-    alt = f"{shown} Its caption gives the numbers."
+    alt = f"Figure of the whole study {study.name}: {what} Its caption gives the numbers."
     return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]
 
 
@@ -164,19 +166,21 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     figure, record = draw_heatmaps(whole), whole.heatmaps[0]
     ax = figure.axes[0]
     paths = typical_paths(panel.paths)
-    draw_paths(paths, record, ax)
+    metric, units = panel.landscape.metric, panel.separability.units
+    draw_paths(paths, record, ax, units)
     best = f", {' '.join(record.summary)}" if record.summary else ""
-    costs = ", ".join(f"+{path.cost:.2f}" for path in paths)
-    error = panel.landscape.metric.title
+    error = metric.title
     caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
         caption += " Square: the recommended one."
     if paths:
         starts = ", for the cheapest, the median and the dearest α to start from"
+        costs = ", ".join(units.change(path.cost) for path in paths)
+        lost = "points" if metric.is_percent_error else phrases.lost(metric)
         caption += (
             f" Lines: tuning λ at one α, then α at that λ{starts if len(paths) == 3 else ''}; "
-            f"beside them the points lost ({costs})."
+            f"beside them the {lost} lost ({costs})."
         )
     return Picture(
         name=f"{panel.panel.name}-heatmap",
@@ -196,11 +200,12 @@ def _range(axis: Axis) -> str:
 
 
 def _slices(panel: PanelReport) -> list[Picture]:
-    """Test error against λ at each α; nothing where no cell is good."""
+    """The metric against λ at each α; nothing where no cell is good."""
     if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
     error = panel.landscape.metric.title
+    beyond = "errors" if panel.landscape.metric.is_percent_error else "values"
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
@@ -210,9 +215,9 @@ def _slices(panel: PanelReport) -> list[Picture]:
                 f"{panel.best_lambdas}"
             ),
             caption=(
-                f"{error.capitalize()} against λ at several "
+                f"{phrases.first_upper(error)} against λ at several "
                 f"α{', ± one standard error' * _spread(panel)}; "
-                "stars: the best λ of each α; triangles: errors beyond the axis. "
+                f"stars: the best λ of each α; triangles: {beyond} beyond the axis. "
                 + panel.best_lambdas
             ),
         )
@@ -225,29 +230,33 @@ def _spread(panel: PanelReport) -> bool:
 
 
 def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
-    """Learning curves of the best cells; nothing where none has finished."""
+    """Learning curves of the best cells; nothing where none has finished, or none has any."""
     alphas, lambdas = panel.landscape.alpha.values, panel.landscape.lambda_.values
-    best = top_cells(panel.landscape, CURVES)
-    if not best or curves.empty:
+    best, metric = top_cells(panel.landscape, CURVES), panel.landscape.metric
+    if not best or metric.name not in curves or curves[metric.name].isna().all():
         return []
     figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
     cells = [Cell(alphas[row], lambdas[col]) for row, col in best]
+    first = float(panel.landscape.error[best[0]])
+    record = curves_record(curves, metric=metric, cells=cells, grid=panel.panel.grid)
     with paper_fonts(WIDTH):
-        metric, ax = panel.landscape.metric.name, figure.subplots()
-        plot_curves(curves, metric=metric, cells=cells, grid=panel.panel.grid, ax=ax)
-    lowest, error = panel.landscape.error[best[0]], panel.landscape.metric.title
+        ax = draw_curves(record, figure.subplots())
+    means = [curve.mean for curve in record.curves]
+    ax.set_ylim(learning_range(first, means, log=record.log, metric=metric))
+    if record.log:
+        log_axis(ax.yaxis)
     bands = ", mean over seeds; bands: ± one standard error"
-    ax.set_ylim(0.8 * lowest, max(6 * lowest, lowest + 1))
     return [
         Picture(
             name=f"{panel.panel.name}-curves",
             svg=svg(figure),
             alt=(
-                f"Learning curves of the {len(best)} best cells of {panel.title}: {error} by "
-                f"epoch, ending at {lowest:.2f} % for the best."
+                f"Learning curves of the {len(best)} best cells of {panel.title}: {metric.title} "
+                f"by epoch, ending at {panel.separability.units.told(first)} for the best."
             ),
             caption=(
-                f"{error.capitalize()} of the {len(best)} best cells{bands * _spread(panel)}."
+                f"{phrases.first_upper(metric.title)} of the {len(best)} best "
+                f"cells{bands * _spread(panel)}."
             ),
         )
     ]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
-from landscape_study.landscapes.statistics.units import Units
+from landscape_study.landscapes.statistics.units import PERCENT, Units
+from landscape_study.study.quantities import format_number
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
 WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
@@ -29,35 +33,91 @@ GLOSSARY = {
     "together: mean over the α to start from, and the worst of them",
 }
 
-VERDICTS = (
-    "Test error in percent, ± its standard error over seeds; intervals of 95 %. α is the learning "
-    "rate, λ the regularization factor; the best error may be at λ = 0, all other numbers leave "
-    "λ = 0 out."
-)
-DIFFERENCES = (
-    "Second panel minus first, all over λ > 0, also the best error. Rank correlation and transfer "
-    "use the cells with the same α and λ in both; transfer is what it costs in the second panel, "
-    "in points of error, to take the best cell of the first (∞: it diverges there)."
-)
 MOVES = (
     "Octaves from the middle of the first basin to that of the second: 1 means twice the value. "
     "Normalized λ takes the budget T out: λ = λ_norm·√(b/(B·T)) with batch size b and B training "
     "examples."
 )
-RULE = (
-    f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or that of "
-    f"the regret above τ, or that of the interaction above {BENT} and that of the regret above 0 "
-    f"(a bend). Separable: none of these, the whole interval of the tilt lies within ±{TILTED}, "
-    "and both α and λ change the error by more than noise. Cannot tell: anything else."
-)
+
+
+def first_upper(phrase: str) -> str:
+    """The phrase as a sentence begins: "validation NLL" → "Validation NLL"."""
+    return phrase[:1].upper() + phrase[1:]
+
+
+def lost(metric: Metric) -> str:
+    """What costs are counted in: "points of error", "nats of validation loss", "accuracy"."""
+    return f"{metric.differences} of {metric.noun}" if metric.differences else metric.noun
+
+
+def verdicts_note(metric: Metric) -> str:
+    """What the numbers in a table of verdicts are."""
+    unit = " in percent" if metric.unit == "%" else f" in {metric.unit}" if metric.unit else ""
+    return (
+        f"{first_upper(metric.title)}{unit}, ± its standard error over seeds; intervals of 95 %. "
+        f"α is the learning rate, λ the regularization factor; the best {metric.noun} may be at "
+        "λ = 0, all other numbers leave λ = 0 out."
+    )
+
+
+def differences_note(metric: Metric) -> str:
+    """What the numbers in a table of differences are."""
+    return (
+        f"Second panel minus first, all over λ > 0, also the best {metric.noun}. Rank correlation "
+        "and transfer use the cells with the same α and λ in both; transfer is what it costs in "
+        f"the second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
+        "there)."
+    )
+
+
+def rule(metric: Metric) -> str:
+    """How verdicts follow from the numbers."""
+    return (
+        f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
+        f"that of the regret above τ, or that of the interaction above {BENT} and that of the "
+        "regret above 0 (a bend). Separable: none of these, the whole interval of the tilt lies "
+        f"within ±{TILTED}, and both α and λ change the {metric.noun} by more than noise. Cannot "
+        "tell: anything else."
+    )
+
+
+def verdict_numbers(found: Separability) -> list[tuple[str, str]]:
+    """The numbers of a verdict, each with its interval, "" where that is unknown.
+
+    Tilt, drift, interaction, regret, and the worst regret.
+    """
+    digits = found.units.digits
+    shown = (
+        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
+        *((one, digits) for one in (found.regret, found.worst_regret)),
+    )
+    return [(number(one.value, places), interval(one, places)) for one, places in shown]
+
+
+def comparison_numbers(found: Comparison) -> list[tuple[str, str]]:
+    """The numbers of a comparison, each with its interval, "" where that is unknown.
+
+    Best value, tilt, drift, interaction, regret, rank correlation and transfer.
+    """
+    digits = found.units.digits
+    shown = (
+        (found.best, digits),
+        *((one, 2) for one in (found.tilt, found.drift, found.interaction)),
+        (found.regret, digits),
+        (found.rank, 2),
+        (found.transfer, digits),
+    )
+    return [(number(one.value, places), interval(one, places)) for one, places in shown]
 
 
 def number(value: float, digits: int = 2) -> str:
     """A number with a real minus sign: "−0.88"; a dash for NaN, "∞" for inf."""
-    if math.isnan(value):
-        return UNKNOWN
-    rounded = round(value, digits) + 0.0  # + 0.0 turns -0.0 into 0.0
-    return f"{rounded:.{digits}f}".replace("-", "−").replace("inf", "∞")
+    return UNKNOWN if math.isnan(value) else format_number(value, digits)
+
+
+def plain_markdown(text: str) -> str:
+    """Text that means nothing in Markdown or HTML, whoever wrote it."""
+    return re.sub(r"([\\`*<>\[\]|#!&])", r"\\\1", text)
 
 
 def interval(estimate: Estimate, digits: int = 2) -> str:
@@ -80,47 +140,53 @@ def difference(estimate: Estimate, units: Units) -> str:
 
 
 def witnessed(
-    witness: Witness | None, cell: str, error: str, noise: float | None, epochs: int | None
+    witness: Witness | None,
+    cell: str,
+    error: str,
+    noise: float | None,
+    epochs: int | None,
+    units: Units = PERCENT,
 ) -> str:
     """How far the witness of a panel lies from what was recorded, in sentences.
 
     Args:
         witness: the one of the panel that counts, if it has any.
         cell: which one it is: "α = 1/16, λ = 1/64".
-        error: what the study's error is called.
-        noise: standard deviation between seeds, in points; None with one seed.
+        error: what the study's metric is called.
+        noise: standard deviation between seeds, in the metric's unit; None with one seed.
         epochs: the panel's budget.
+        units: of the panel.
     """
     if witness is None:
         return "No witness: no cell of this panel was trained again by a plain loop."
-    found, recorded = _percent(witness.found), _percent(witness.recorded)
+    found, recorded = _value(witness.found, units), _value(witness.recorded, units)
     return (
         f"Witness: {cell}, seed {witness.seed}, was trained again by a plain loop, for "
         f"{witness.epochs} of {epochs} epochs. Its {error} is then {found}, where {recorded} was "
-        f"recorded{_apart(witness, noise)}{_moved(witness)}."
+        f"recorded{_apart(witness, noise, units)}{_moved(witness, units)}."
     )
 
 
-def _apart(witness: Witness, noise: float | None) -> str:
-    """How far the two errors of a witness lie from each other; empty where one is unknown."""
+def _apart(witness: Witness, noise: float | None, units: Units) -> str:
+    """How far the two values of a witness lie from each other; empty where one is unknown."""
     if math.isnan(witness.distance):
         return ""
     deviations = witness.deviations(noise)
     if math.isnan(deviations):
-        return f": {number(witness.distance)} points apart"
+        return f": {units.apart(witness.distance)} apart"
     return f": {number(deviations, 1)} standard deviations of the seeds' noise apart"
 
 
-def _moved(witness: Witness) -> str:
+def _moved(witness: Witness, units: Units) -> str:
     """What rounding does to the cell; empty where that is unknown."""
     if math.isnan(witness.rounding):
         return ""
-    points = number(witness.rounding)
-    return f"; one rounding unit in its start weights moves it by {points} points"
+    moved = units.apart(witness.rounding)
+    return f"; one rounding unit in its start weights moves it by {moved}"
 
 
-def _percent(error: float) -> str:
-    return "none" if math.isnan(error) else f"{number(error)} %"
+def _value(value: float, units: Units) -> str:
+    return "none" if math.isnan(value) else units.told(value)
 
 
 def verdict_line(title: str, found: Separability) -> str:
@@ -137,7 +203,7 @@ def cost(found: Separability) -> str:
     """What tuning one at a time costs, as a sentence; empty where that is unknown."""
     if math.isnan(found.regret.value):
         return ""
-    what = "" if found.units.metric.unit == "%" else f" of {found.units.metric.title}"
+    what = "" if found.units.metric.is_percent_error else f" of {found.units.metric.title}"
     worst = with_interval(found.worst_regret, found.units.digits)
     return (
         f"Tuning λ first and α then costs {difference(found.regret, found.units)}{what} on "
@@ -157,6 +223,12 @@ def advice(found: Separability) -> str:
             f"That this costs less than {margin.rstrip()} is {shown}."
         )
     return "No advice on tuning one at a time follows from this landscape."
+
+
+def taken(units: Units) -> str:
+    """Which difference matters, where nobody said: "what matters is taken to be 0.0047"."""
+    told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
+    return f"what matters is taken to be {told}"
 
 
 def law_line(found: Law) -> str:

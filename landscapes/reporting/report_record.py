@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape_study.landscapes.figures.curves import cell_label
 from landscape_study.landscapes.figures.style import ticks
+from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panels import (
     PanelData,
@@ -19,11 +20,12 @@ from landscape_study.landscapes.reading.panels import (
     study_panels,
     unfinished,
 )
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
 from landscape_study.landscapes.statistics.defaults import default_cost, defaults
-from landscape_study.landscapes.statistics.edges import edges, extend_command
+from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
 from landscape_study.landscapes.statistics.optimum import Move, moves
 from landscape_study.landscapes.statistics.recommendation import (
     Recommendation,
@@ -39,7 +41,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
-from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.store import PanelProgress
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class PanelReport:
     diverged: int
     defaults: tuple[tuple[str, Estimate], ...] = ()  # what each costs, in the metric's unit
     witness: Witness | None = None
-    spread: float | None = None  # standard deviation between seeds, points; None with one seed
+    spread: float | None = None  # standard deviation between seeds; None with one seed
 
     @property
     def title(self) -> str:
@@ -133,31 +135,39 @@ class PanelReport:
         cols = error.argmin(axis=1)[good]
         names = ticks(self.landscape.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
-        best = "error" if units.metric.unit == "%" else units.metric.title
-        within = f"{reach:.3g} {units.metric.differences.removesuffix('s')}".rstrip()
+        unit = "point" if units.metric.unit == "%" else units.metric.unit
+        within = f"{reach:.3g} {unit}".rstrip()
         return (
-            f"Where some λ comes within {within} of the best {best} (at {good.sum()} of "
-            f"{good.size} α), the best λ is {span}."
+            f"Where some λ comes within {within} of the best {units.metric.noun} (at {good.sum()} "
+            f"of {good.size} α), the best λ is {span}."
         )
 
     @property
     def facts(self) -> str:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
+        how = (
+            "Trained elsewhere"
+            if panel.is_imported
+            else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
+        )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
-            f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs; "
-            f"{self.finished} of {self.total} cells finished, {self.diverged} diverged{noise}; "
-            f"τ = {found.tau:.{found.units.digits}f}."
+            f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
+            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}"
+            + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
         )
 
     @property
     def witnessed(self) -> str:
-        """How far its witness lies from what was recorded."""
+        """How far its witness lies from what was recorded; nothing of what was imported."""
+        if self.panel.is_imported:
+            return ""
         one, error = self.witness, self.landscape.metric.title
         cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
-        return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs)
+        units = self.separability.units
+        return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs, units)
 
     @property
     def doubt(self) -> str:
@@ -176,10 +186,13 @@ class PanelReport:
         return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def _gets_worse(metric: Metric) -> str:
     """What a metric does where it gets worse: "the error rises", "the accuracy falls"."""
-    what = "error" if metric.unit == "%" else metric.title
-    return f"the {what} {'rises' if metric.sign > 0 else 'falls'}"
+    return f"the {metric.noun} {'rises' if metric.sign > 0 else 'falls'}"
 
 
 @dataclass(frozen=True)
@@ -204,11 +217,20 @@ class Report:
     warnings: tuple[str, ...]
     edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
     runs: tuple[str, ...]  # one line per run: when, where, which versions
-    spec: str  # TOML
+    spec: str  # TOML; "" of what nobody can train here
     commands: tuple[tuple[str, str], ...]  # what it does, the command
 
+    @property
+    def about(self) -> tuple[str, ...]:
+        """What was studied: task, seeds, batch size, panels."""
+        study = self.study
+        own = (f"Task {study.task}", f"batch size {study.batch_size}")
+        task, batch = ("Trained elsewhere", None) if study.is_imported else own
+        counted = _count(len(study.seeds), "seed"), batch, _count(len(self.panels), "panel")
+        return tuple(part for part in (task, *counted) if part)
 
-def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
+
+def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Report:
     """Read a study and say what there is to say; of the named panels only, if any are.
 
     Raises:
@@ -242,13 +264,13 @@ def study_report(store: Store, name: str, panels: Sequence[str] = ()) -> Report:
         doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
         edges=tuple(
-            (edge.sentence, extend_command(edge, study, store.display_url))
+            (edge.sentence, _extend(edge, study, store.display_url))
             for report in reports
             for edge in edges(report.landscape)
         ),
         runs=tuple(run_lines(store.runs(name))),
-        spec=study.to_toml(),
-        commands=_commands(study, store.display_url),
+        spec="" if study.is_imported else study.to_toml(),
+        commands=_commands(study, store),
     )
 
 
@@ -265,7 +287,7 @@ def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> Pan
         diverged=progress.diverged,
         defaults=tuple(
             (one.name, default_cost(data.cells, one, data.metric))
-            for one in defaults(panel.pair, normalized=panel.normalized)
+            for one in defaults(data.landscape.pair, normalized=panel.normalized)
         ),
     )
 
@@ -278,7 +300,9 @@ def _warnings(
     if len(study.seeds) == 1:
         found.append(
             "One seed: the noise is estimated from the roughness of the landscapes, and intervals "
-            "are somewhat too narrow. More seeds: add --seeds 3 to the command that ran it."
+            "are somewhat too narrow."
+            + " More seeds: add --seeds 3 to the command that ran it."
+            * (not study.is_imported)
         )
     for report in reports:
         failed = progress[report.panel.name].failed
@@ -294,16 +318,20 @@ def _warnings(
     return found
 
 
-def _commands(study: Study, store: str) -> tuple[tuple[str, str], ...]:
-    where = f"--store {shlex.quote(store)}"
+def _extend(edge: Edge, study: Study, store: str) -> str:
+    """The command that extends the grid there; "" where nothing can be trained here."""
+    return "" if study.is_imported else extend_command(edge, study, store)
+
+
+def _commands(study: Study, store: Results) -> tuple[tuple[str, str], ...]:
+    """What to type to have the report again, the figure, the numbers and the study."""
     name = study.name
+    where = f"{name} --store {shlex.quote(store.display_url)}"
+    named = shlex.join(store.words) if isinstance(store, FileResults) else where
+    anew = f"landscape show {where} > {name}.toml && landscape run {name}.toml --store anew.db"
     return (
-        ("this report", f"landscape report {name} {where}"),
-        ("the figure", f"landscape plot {name} {where}"),
-        ("every number", f"landscape export {name} -o {name}.csv {where}"),
-        (
-            "the study anew, from the specification below",
-            f"landscape show {name} {where} > {name}.toml && "
-            f"landscape run {name}.toml --store anew.db",
-        ),
+        ("this report", f"landscape report {named}"),
+        ("the figure", f"landscape plot {named}"),
+        ("every number", f"landscape export {named} -o {name}-cells.csv"),
+        *([] if study.is_imported else [("the study anew, from the specification below", anew)]),
     )

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from landscape_study.landscapes.extending import study_edges
-from landscape_study.landscapes.figures.best_runs import best_runs, best_sentences, gap_sentences
+from landscape_study.landscapes.figures.best_runs import (
+    best_runs,
+    best_sentences,
+    curve_sentences,
+    gap_sentences,
+)
 from landscape_study.landscapes.figures.generalization_record import generalization_sentences
 from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
+from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting.phrases import verdict_line
 from landscape_study.landscapes.statistics.edges import TOP, extend_command
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
-from landscape_study.study.store import Store
 
 
-def verdict_lines(store: Store, name: str) -> list[str]:
+def verdict_lines(store: Results, name: str) -> list[str]:
     """How coupled each panel of a study is, one line a panel; none where it has no grids.
 
     Raises:
@@ -30,7 +35,7 @@ def verdict_lines(store: Store, name: str) -> list[str]:
 
 
 def figure_lines(
-    store: Store,
+    store: Results,
     name: str,
     panels: Sequence[str] = (),
     *,
@@ -62,10 +67,10 @@ def figure_lines(
         return list(generalization_sentences(data, curves))
     bests = best_runs(data, curves)
     said = anytime_sentences([best.run for best in bests])
-    return [*best_sentences(bests), *gap_sentences(data), *said]
+    return [*best_sentences(bests), *gap_sentences(data), *curve_sentences(bests), *said]
 
 
-def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:
+def edge_lines(store: Results, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:
     """Where best cells lie on the border of a finished grid, each with the command to extend it.
 
     Args:
@@ -82,5 +87,12 @@ def edge_lines(store: Store, name: str, panels: Sequence[str] = (), top: int = T
     return [
         line
         for edge in study_edges(store, name, panels=panels, top=top)
-        for line in (edge.sentence, f"  {extend_command(edge, study, store.display_url)}")
+        for line in (
+            edge.sentence,
+            *(
+                []
+                if study.is_imported
+                else [f"  {extend_command(edge, study, store.display_url)}"]
+            ),
+        )
     ]

@@ -30,6 +30,8 @@ def comparison_frame(pairings: Sequence[tuple[PanelData, PanelData]]) -> pd.Data
         found = compare_panels(one, other)
         row: dict[str, object] = {"panel": one.name, "other": other.name}
         for field in fields(found):
+            if field.name == "units":
+                continue
             value = getattr(found, field.name)
             known = isinstance(value, Estimate)
             row |= dict(_estimate(field.name, value)) if known else {field.name: value}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
@@ -11,6 +11,7 @@ from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
+from landscape_study.study.spec.metric import Metric
 
 
 def verdict_table(
@@ -30,8 +31,8 @@ def verdict_table(
         table.add_row(name, one.verdict, *numbers, *costs)
     table.caption = "\n".join(
         [
-            f"regret: {_lost(found)} lost by tuning λ, then α; all over λ > 0; below: 95 % "
-            "intervals",
+            f"regret: {_lost(one.units.metric for _, one in found)} lost by tuning λ, then α; all "
+            "over λ > 0; below: 95 % intervals",
             *(f"{name}: {line}" for name, one in found for line in _lines(one)),
             *warnings,
         ]
@@ -39,12 +40,9 @@ def verdict_table(
     return table
 
 
-def _lost(found: Sequence[tuple[str, Separability]]) -> str:
+def _lost(metrics: Iterable[Metric]) -> str:
     """What a regret is of: points of error, or what else was measured."""
-    metrics = dict.fromkeys(one.units.metric for _, one in found)
-    if all(metric.unit == "%" for metric in metrics):
-        return "points of error"
-    return " or ".join(dict.fromkeys(metric.label for metric in metrics))
+    return " or ".join(dict.fromkeys(map(phrases.lost, metrics))) or "points of error"
 
 
 def _lines(one: Separability) -> list[str]:
@@ -53,8 +51,7 @@ def _lines(one: Separability) -> list[str]:
     if one.law.allowed and one.verdict != "cannot tell":
         lines.append(phrases.law_line(one.law))
     if one.units.derived:
-        told = f"{one.units.matters:.2g} {one.units.metric.differences}".rstrip()
-        lines.append(f"what matters is taken to be {told}; --matters says otherwise")
+        lines.append(f"{phrases.taken(one.units)}; --matters says otherwise")
     return lines
 
 
@@ -66,12 +63,17 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
     """
     table = _table("panels", "best", "tilt", "drift", "regret", "rank corr.", "transfer")
     for name, one in found:
-        numbers = (one.best, one.tilt, one.drift, one.regret, one.rank, one.transfer)
-        table.add_row(name, *map(_cell, numbers))
+        best, regret, transfer = (
+            _cell(cost, one.units.digits) for cost in (one.best, one.regret, one.transfer)
+        )
+        tilt, drift, rank = map(_cell, (one.tilt, one.drift, one.rank))
+        table.add_row(name, best, tilt, drift, regret, rank, transfer)
+    metrics = [one.units.metric for _, one in found]
+    in_percent = all(metric.is_percent_error for metric in metrics)
     table.caption = (
         "second minus first over λ > 0, 95 % intervals below; over cells that both have: rank "
-        "correlation, "
-        "and points lost in the second by taking the first's best cell (transfer)"
+        f"correlation, and {'points' if in_percent else _lost(metrics)} lost in the second by "
+        "taking the first's best cell (transfer)"
     )
     return table
 

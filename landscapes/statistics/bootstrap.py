@@ -88,8 +88,10 @@ class Sample:
         (test_coverage.py of the tests) this held it in 92 to 100 of 100 cases, but for one
         seed's regret in 86 to 99, two seeds' worst regret in 90, and the interaction of a narrow
         diagonal in 51 to 79; where neighbouring cells share noise, one seed does not show how
-        much there is, and tilts were held in 71 to 76. Draws of an interpolated surface waver
-        more than it, but carry no noise on top: there it is b once (see `sample`).
+        much there is, and tilts were held in 71 to 76. docs/statistics.md has more settings, and
+        names those that miss: noise that grows with the loss, regret on wide grids. Draws of an
+        interpolated surface waver more than it, but carry no noise on top: there it is b once
+        (see `sample`).
         """
         known = self.draws[np.isfinite(self.draws)]
         enough = known.size and known.size >= (1 - MOST_UNDEFINED) * self.draws.size

@@ -16,6 +16,7 @@ from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
 from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, samples
 from landscape_study.landscapes.statistics.surface import Floats, Surface
+from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 TOP = 10  # best cells of which the shared ones are counted
@@ -35,6 +36,7 @@ class Comparison:
     rank: Estimate  # Spearman's correlation of the errors over the common cells
     transfer: Estimate  # what one's best common cell costs in other, in its metric's unit
     shared_top: int  # how many of the ten best common cells are among the ten best of both
+    units: Units = PERCENT  # of other
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,7 @@ def compare(
         rank=_rank(common).estimate(),
         transfer=_cost(b, _transfer(common)).estimate(),
         shared_top=_shared_top(common),
+        units=b.units,
     )
 
 

@@ -43,13 +43,13 @@ def defaults(pair: str, *, normalized: bool = False) -> tuple[Default, ...]:
     """No regularization; and what torch.optim does by default, in the λ of the pair's placement.
 
     torch.optim.AdamW decays by α·λ: in the paper's λ, which α does not multiply, its default is
-    0.01·α. The optimizers with L2 regularization have none by default; and none is a λ_norm,
-    which a panel may be over (`normalized`).
+    0.01·α. The optimizers with L2 regularization have none by default; none is a λ_norm, which a
+    panel may be over (`normalized`); and of a pair that is unknown here (""), none is known.
     """
     none = Default("λ = 0", 0.0)
-    placement = PAIRS[pair].placement
-    if normalized:
+    if normalized or pair not in PAIRS:
         return (none,)
+    placement = PAIRS[pair].placement
     if placement == "scaled":
         return none, Default("λ = 0.01, torch's default", TORCH)
     if placement == "decoupled":
@@ -85,7 +85,7 @@ def default_cost(
     # Their noise is independent: so are the seeds of their replicates.
     at, at_none = draw(seen, replicates, seed), draw(none, replicates, seed + 1)
     value = _cost(seen.error, none.error, seen, none, default)
-    draws = _cost(at, at_none, seen, none, default) if len(at) and len(at_none) else at[:, 0, 0:0]
+    draws = _cost(at, at_none, seen, none, default) if len(at) and len(at_none) else np.empty(0)
     found = Sample(float(value), np.asarray(draws).ravel(), (0, math.inf))
     if seen.is_interpolated:
         found = replace(found, shift=found.shifted / 2)

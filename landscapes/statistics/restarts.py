@@ -1,7 +1,7 @@
-"""How much earlier a run with warm restarts reaches the error of the run without.
+"""How much earlier a run with warm restarts is as good as the run without.
 
 A run with restarts offers a solution at the end of every cycle; a run without offers one, when
-its budget is spent. Errors are percent, means over seeds.
+its budget is spent. Values are those of a metric, means over seeds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.pairs.registry import PAIRS
 
 NOISE = 2.0  # standard errors of a difference that is called clear
@@ -22,13 +23,8 @@ class End:
     """A solution: the end of a cycle, or of a run without restarts."""
 
     epoch: int
-    error: float  # percent, mean over seeds
-    stderr: float | None = None  # percent; None for one seed
-
-    @property
-    def percent(self) -> str:
-        """The error for people: "3.92 ± 0.05 %"."""
-        return f"{_spread(self.error, self.stderr)} %"
+    value: float  # of the metric, mean over seeds
+    stderr: float | None = None  # likewise; None for one seed
 
 
 @dataclass(frozen=True)
@@ -41,20 +37,30 @@ class Run:
     restarts: bool
     seeds: int
     ends: tuple[End, ...]  # ascending in epochs, at least one
-    curve: tuple[float, ...] = ()  # error after every epoch
+    curve: tuple[float, ...] = ()  # value by epoch
+    epochs: tuple[int, ...] = ()  # of the curve; 1, 2, 3, … if empty
     cut: bool = False  # whether the budget ends before the first cycle does
+    units: Units = PERCENT
 
     @property
     def final(self) -> End:
         """The last solution, which figures of a whole study are about."""
         return self.ends[-1]
 
+    def told(self, end: End) -> str:
+        """The value of a solution for people: "3.92 ± 0.05 %"."""
+        return self.units.told(end.value, end.stderr)
+
+    def cost(self, value: float) -> float:
+        """A value so that less is better."""
+        return self.units.metric.sign * value
+
 
 def anytime_sentences(runs: Sequence[Run]) -> tuple[str, ...]:
     """What restarts gain, in a sentence for each run that has them and a rival that has not.
 
     The rival is the run of the same pair without restarts that trains longest; each schedule
-    has its own. A first sentence says how much later the rival has the errors that restarts
+    has its own. A first sentence says how much later the rival has the values that restarts
     offer on the way, a second how the solutions compare. Where such runs end at several budgets,
     a further sentence holds each of them against the cycle that ends at the same epoch: all the
     time it had was known to both. Of runs whose first cycle is cut short that is all there is
@@ -85,29 +91,29 @@ def _rivals(run: Run, runs: Sequence[Run]) -> Iterator[list[Run]]:
 
 
 def _reaches(run: Run, rival: Run) -> str:
-    """The first cycle that ends as low as the rival; or how far the best one stays above it."""
+    """The first cycle that ends as well as the rival; or how far the best one stays from it."""
     goal = rival.final
-    whose = f"{goal.percent} of {rival.title}"
+    whose = f"{run.told(goal)} of {rival.title}"
     for end in run.ends:
-        if end.error <= goal.error:
+        if run.cost(end.value) <= run.cost(goal.value):
             return (
                 f"{run.title} reaches the {whose} at epoch {end.epoch} of {goal.epoch}, "
-                f"{_earlier(end.epoch, goal.epoch)} ({end.percent}: {_apart(end, goal)})."
+                f"{_earlier(end.epoch, goal.epoch)} ({run.told(end)}: {_apart(run, end, goal)})."
             )
-    best = min(run.ends, key=lambda end: end.error)
-    apart = _apart(best, goal)
+    best = min(run.ends, key=lambda end: run.cost(end.value))
+    apart = _apart(run, best, goal)
     fails = "does not quite reach" if apart == NO_DIFFERENCE else "never reaches"
     return (
         f"{run.title} {fails} the {whose} at epoch {goal.epoch}: its best cycle ends at "
-        f"epoch {best.epoch} with {best.percent}, {apart}."
+        f"epoch {best.epoch} with {run.told(best)}, {apart}."
     )
 
 
 def _leads(run: Run, rival: Run) -> str:
     """When the rival first has what the run has at the ends of its cycles; empty without any."""
     ends = [end for end in run.ends if end.epoch < rival.final.epoch]
-    firsts = [_first(rival.curve, end.error) for end in ends]
-    had = _listed([f"{end.epoch} ({end.error:.2f} %)" for end in ends])
+    firsts = [_first(rival, end.value) for end in ends]
+    had = _listed([f"{end.epoch} ({run.units.told(end.value)})" for end in ends])
     has = _listed([f"epoch {first}" if first else "no epoch" for first in firsts])
     times = [f"{first / end.epoch:.1f}" for first, end in zip(firsts, ends, strict=True) if first]
     later = f": {_listed(times)} times as late" if times else ""
@@ -115,9 +121,11 @@ def _leads(run: Run, rival: Run) -> str:
     return one * bool(ends and rival.curve)
 
 
-def _first(curve: Sequence[float], error: float) -> int | None:
-    """The first epoch (from 1) after which a curve is as low."""
-    return next((epoch for epoch, value in enumerate(curve, 1) if value <= error), None)
+def _first(run: Run, value: float) -> int | None:
+    """The first epoch (from 1) after which a run is as good."""
+    goal = run.cost(value)
+    known = zip(run.epochs or range(1, len(run.curve) + 1), run.curve, strict=True)
+    return next((epoch for epoch, one in known if run.cost(one) <= goal), None)
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -130,7 +138,7 @@ def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:
     cycles = {end.epoch: end for end in run.ends}
     both = [(cycles[r.final.epoch], r.final) for r in rivals if r.final.epoch in cycles]
     parts = [
-        f"epoch {end.epoch} {end.percent} against {other.percent} ({_apart(end, other)})"
+        f"epoch {end.epoch} {run.told(end)} against {run.told(other)} ({_apart(run, end, other)})"
         for end, other in both
     ]
     whose = PAIRS[run.pair].title
@@ -146,17 +154,13 @@ def _earlier(epoch: int, goal: int) -> str:
     return f"{goal / epoch:.1f} times earlier"
 
 
-def _apart(end: End, other: End) -> str:
+def _apart(run: Run, end: End, other: End) -> str:
     """How far the first lies from the second: "0.18 ± 0.06 points above"."""
-    difference = end.error - other.error
+    difference = end.value - other.value
     stderr = None
     if end.stderr is not None and other.stderr is not None:
         stderr = math.hypot(end.stderr, other.stderr)
     if abs(difference) <= NOISE * (stderr or 0.0):
         return NO_DIFFERENCE
     side = "above" if difference > 0 else "below"
-    return f"{_spread(abs(difference), stderr)} points {side}"
-
-
-def _spread(value: float, stderr: float | None) -> str:
-    return f"{value:.2f}" + ("" if stderr is None else f" ± {stderr:.2f}")
+    return f"{run.units.apart(abs(difference), stderr)} {side}"

@@ -9,13 +9,16 @@ gives the same verdict.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
+from landscape_study.study.quantities import format_number
+from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric, telling_digits
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,11 +48,30 @@ class Units:
     @property
     def digits(self) -> int:
         """Digits after the point that say what matters: 2 for errors in percent."""
-        return max(0, math.ceil(-math.log10(self.matters)) + 1)
+        return telling_digits(self.matters)
 
-    def told(self, value: float) -> str:
-        """A value for people: "2.31 %", "0.534 nats"."""
-        return f"{value:.{self.digits}f} {self.metric.unit}".rstrip()
+    def number(self, value: float) -> str:
+        """A value or a cost without its unit: "2.31", "−0.534"."""
+        return format_number(value, self.digits)
+
+    def told(self, value: float, stderr: float | None = None) -> str:
+        """A value for people, with its standard error if known: "2.31 ± 0.12 %", "0.534 nats"."""
+        return f"{self._spread(value, stderr)} {self.metric.unit}".rstrip()
+
+    def apart(self, distance: float, stderr: float | None = None) -> str:
+        """How far two values lie from each other: "0.18 ± 0.06 points", "0.012 nats"."""
+        return f"{self._spread(distance, stderr)} {self.metric.differences}".rstrip()
+
+    def change(self, cost: float) -> str:
+        """What a cost, 0 or more, does to the metric: "+0.12", or "−0.02" where more is better."""
+        told = self.number(cost)
+        if self.metric.sign > 0:
+            return f"+{told}"
+        return f"−{told}" if float(told) else told
+
+    def _spread(self, value: float, stderr: float | None) -> str:
+        known = stderr is not None and not math.isnan(stderr)
+        return self.number(value) + (f" ± {self.number(stderr or 0.0)}" if known else "")
 
     def above(self, noise: float) -> Units:
         """With a derived difference no less than twice the noise, in points; NaN raises none."""
@@ -101,3 +123,11 @@ def units(values: Floats, metric: Metric) -> Units:
         if 0 < spread < math.inf:
             return Units(metric, float(spread) * SHARE, derived=True)
     return Units(metric, derived=True)  # all are equal: any unit is as good
+
+
+def joint_units(landscapes: Sequence[Landscape]) -> Units:
+    """The units that landscapes of one metric have together, for figures and sentences."""
+    if not landscapes:
+        return PERCENT
+    values = np.concatenate([one.cost.ravel() for one in landscapes])
+    return units(values, landscapes[0].metric)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
@@ -47,8 +48,8 @@ def choice_lines(plan: Plan) -> Iterator[str]:
         yield f"no checkpoints are kept, so what is interrupted begins anew: {plan.no_checkpoint}"
 
 
-def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
-    """The cells that were given up, and the command that tries them again."""
+def failure_lines(failures: Sequence[Failure], retry: str | None) -> list[str]:
+    """The cells that were given up, and the command that tries them again if there is one."""
     if not failures:
         return []
     lines = [
@@ -57,7 +58,7 @@ def failure_lines(failures: Sequence[Failure], retry: str) -> list[str]:
     ]
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
-    return [*lines, f"try again:  {retry}"]
+    return [*lines, *([f"try again:  {retry}"] if retry else [])]
 
 
 def witness_lines(
@@ -68,23 +69,23 @@ def witness_lines(
     Args:
         study: whose witnesses they are.
         witnesses: the one of each panel that counts.
-        noise: standard deviation between seeds, in points, of panels with several.
+        noise: standard deviation between seeds, in the metric's unit, of panels with several.
     """
     for one in witnesses:
         name = marked(one.panel, not one.agrees)
-        said = one.line(noise.get(one.panel), study.panel(one.panel).epochs)
+        said = one.line(noise.get(one.panel), study.panel(one.panel).epochs, study.metric)
         yield f"witness of {name}: {said}"
     if not all(one.agrees for one in witnesses):
         yield f"{MARK} {DOUBT}: train it with --engine referee under another --name"
 
 
-def merged_line(merged: Merged, resume: str) -> str:
+def merged_line(merged: Merged, resume: str, metric: Metric = TEST_ERROR) -> str:
     """What a merge took of one study, and what it left for the command that resumes it."""
     parts = [f"{merged.taken} cells taken", f"{merged.there} were there"]
     if merged.differing:
-        most = f"at most {merged.difference:.2f} points"
+        most = f"at most {metric.apart(merged.difference)}"
         parts.append(
-            f"of which {merged.differing} have another error, by {most}: kept as they are"
+            f"of which {merged.differing} have another {metric.noun}, by {most}: kept as they are"
         )
     if merged.torn:
         parts.append(f"{merged.torn} left out, which are not whole")

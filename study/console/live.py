@@ -1,8 +1,8 @@
 """The live view: the panels of a running study as small heatmaps that fill, in a terminal.
 
 Two steps, as for figures: `live_record` says what is shown, `draw` shows it. Colours go from
-dark (the best so far) to pale (3 points worse, or more); what is not finished stays a dot. At
-zoom 1 a cell is one character wide and half a line high, at zoom 2 twice that.
+dark (the best so far) to pale (12 times what matters worse, or more); what is not finished stays
+a dot. At zoom 1 a cell is one character wide and half a line high, at zoom 2 twice that.
 """
 
 from __future__ import annotations
@@ -149,8 +149,8 @@ def _heatmap(panel: LivePanel, scale: tuple[float, float], zoom: int, slot: int)
 
 def _colors(panel: LivePanel, scale: tuple[float, float]) -> dict[RowCol, RGB]:
     """The colours of the finished cells."""
-    low, high = scale
-    colors = {cell: _shade((error - low) / (high - low)) for cell, error in panel.error}
+    best, worst = scale
+    colors = {cell: _shade((value - best) / (worst - best)) for cell, value in panel.error}
     colors |= dict.fromkeys(panel.diverged, DIVERGED)
     return colors | ({panel.best: BEST} if panel.best else {})
 
@@ -191,12 +191,12 @@ def _legend_parts(record: LiveRecord, shown: range) -> Iterator[Text]:
     """The parts, what matters most first."""
     if len(shown) < len(record.panels):
         yield Text(f"panels {shown.start + 1}–{shown.stop} of {len(record.panels)}", "dim")
-    low, high = record.scale
+    best, worst = map(record.metric.told, record.scale)
     if any(panel.best for panel in record.panels):
-        bar = Text(f"error {low:.2f} % ", "dim")
+        bar = Text(f"{record.metric.noun} {best} ", "dim")
         for i in range(8):
             bar.append("▀", _block(_shade(i / 7), _shade(i / 7))[1])
-        yield bar.append(f" {high:.2f} %")
+        yield bar.append(f" {worst}")
         yield Text().append("■", _block(BEST, None)[1]).append(" best", "dim")
     yield Text("α ↑ λ →", "dim")
     if any(panel.diverged for panel in record.panels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from rich.progress import (
 )
 
 from landscape_study.study.quantities import MINUTE, format_seconds
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 if TYPE_CHECKING:
     from landscape_study.study.console.live import LiveView
@@ -35,7 +37,7 @@ BESIDE_NEWS = 34 + ECHO  # characters of its line that are neither news nor coun
 
 
 class ProgressBar:
-    """A bar with cells done, ETA, best error so far and diverged cells; silent in a pipe.
+    """A bar with cells done, ETA, best value so far and diverged cells; silent in a pipe.
 
     Use as a context manager, and call with the progress of the study's panels. What it shows
     changes with these calls only, and its last state stays in the terminal.
@@ -45,13 +47,19 @@ class ProgressBar:
         total: cells of the study.
         finished: how many of them were finished before.
         view: the heatmaps above the bar, if any.
+        metric: what is measured of the cells.
     """
 
     def __init__(
-        self, console: Console, total: int, finished: int, view: LiveView | None = None
+        self,
+        console: Console,
+        total: int,
+        finished: int,
+        view: LiveView | None = None,
+        metric: Metric = TEST_ERROR,
     ) -> None:
         self.started, self.finished_before = time.monotonic(), finished
-        self.view = view
+        self.view, self.metric = view, metric
         self.bar = Progress(
             TextColumn("training"),
             BarColumn(bar_width=None),
@@ -89,7 +97,8 @@ class ProgressBar:
             elapsed=elapsed,
         )
         counts = 2 * len(str(self.bar.tasks[0].total))
-        news = news_line(progress, eta, self.live.console.width - BESIDE_NEWS - counts)
+        width = self.live.console.width - BESIDE_NEWS - counts
+        news = news_line(progress, eta, width, self.metric)
         self.bar.update(self.task, completed=finished, news=news)
         if self.view is not None:
             self.view(progress)
@@ -188,13 +197,18 @@ def trial_bar(console: Console, what: str, steps: int) -> Iterator[Callable[[], 
             bar.stop()
 
 
-def news_line(progress: Sequence[PanelProgress], eta: float | None, width: int) -> str:
-    """Time left (seconds, if known), then the best error and diverged cells if they fit."""
+def news_line(
+    progress: Sequence[PanelProgress],
+    eta: float | None,
+    width: int,
+    metric: Metric = TEST_ERROR,
+) -> str:
+    """Time left (seconds, if known), then the best value and diverged cells if they fit."""
     line = f"{format_seconds(eta)} left" if eta is not None else "first chunks running"
-    best = best_so_far(progress)
+    best = best_so_far(progress, metric)
     diverged = sum(p.diverged for p in progress)
     for part in (
-        f" · best {best.best:.2f} % ({best.panel})" if best is not None else "",
+        f" · best {metric.told(best[0])} ({best[1]})" if best is not None else "",
         f" · {diverged} diverged" if diverged else "",
     ):
         if len(line) + len(part) <= width:
@@ -210,7 +224,9 @@ def remaining_seconds(
     return elapsed / gained * (total - finished) if gained > 0 else None
 
 
-def best_so_far(progress: Sequence[PanelProgress]) -> PanelProgress | None:
-    """The panel with the lowest error of a cell, if any cell is finished."""
-    known = [p for p in progress if p.best is not None]
-    return min(known, key=lambda p: p.best or 0.0, default=None)
+def best_so_far(
+    progress: Sequence[PanelProgress], metric: Metric = TEST_ERROR
+) -> tuple[float, str] | None:
+    """The best value of a cell and its panel, if any cell is finished."""
+    known = [(p.best, p.panel) for p in progress if p.best is not None and math.isfinite(p.best)]
+    return min(known, key=lambda one: metric.sign * one[0], default=None)

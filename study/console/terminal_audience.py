@@ -59,5 +59,6 @@ class TerminalAudience(Audience):
             return nullcontext(ProgressLines(self.console))
         total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
         shown = self.live and can_show(self.console)
-        view = LiveView(store.study(name), lambda: store.means(name)) if shown else None
-        return ProgressBar(self.console, total, finished, view)
+        study = store.study(name)
+        view = LiveView(study, lambda: store.means(name)) if shown else None
+        return ProgressBar(self.console, total, finished, view, study.metric)

@@ -34,15 +34,16 @@ def print_table(console: Console, table: Table) -> None:
 def status_table(
     study: Study, progress: Sequence[PanelProgress], witnesses: Sequence[Witness] = ()
 ) -> Table:
-    """One row per panel: cells by state, error of the best cell, time summed over workers.
+    """One row per panel: cells by state, value of the best cell, time summed over workers.
 
     Panels whose witness disagrees are marked.
     """
     doubtful = {witness.panel for witness in witnesses if not witness.agrees}
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
     table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
-    error = study.metric.title
-    table.caption = f"best: lowest {error} of one cell and seed; time: summed over workers"
+    metric = study.metric
+    what = f"{metric.best_word} {metric.title}"
+    table.caption = f"best: {what} of one cell and seed; time: summed over workers"
     table.add_column("panel")
     for column in (
         "cells",
@@ -51,14 +52,14 @@ def status_table(
         "open",
         "diverged",
         "failed",
-        "best %",
+        f"best {metric.unit}".rstrip(),
         "time",
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for p in progress:
         waiting = p.total - p.finished - p.running - p.failed
         counts = (p.total, p.finished, p.running, waiting, p.diverged, p.failed)
-        best = f"{p.best:.2f}" if p.best is not None else "–"
+        best = metric.number(p.best) if p.best is not None else "–"
         name = marked(p.panel, p.panel in doubtful)
         table.add_row(name, *map(str, counts), best, f"{p.seconds:.0f} s")
     return table

@@ -32,7 +32,7 @@ from landscape_study.study.planning.layout import (
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.engine_names import engine_name
-from landscape_study.study.spec.metric import TOP5_CLASSES, metrics_of
+from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.tasks import is_user_task, load_task
@@ -237,10 +237,16 @@ def _all_cells(study: Study) -> Missing:
 
 def _require_metrics(study: Study, task: TaskProtocol) -> None:
     """Check, before anything is trained, that the task has what the study wants recorded."""
-    wanted = {"error": (study.error,), "figure.metrics": study.figure.metrics}
+    recorded = metrics_of(task.classes)
+    wanted = {"metric": (study.metric.name,), "figure.metrics": study.figure.metrics}
     for field, metrics in wanted.items():
         for metric in metrics:
-            if metric not in metrics_of(task.classes):
+            if metric not in METRICS:
+                raise UsageError(
+                    f"study '{study.name}': {field} = \"{metric}\" is not recorded: choose one of "
+                    f"{', '.join(recorded)}"
+                )
+            if metric not in recorded:
                 raise UsageError(
                     f"study '{study.name}': {field} = \"{metric}\" needs more than "
                     f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import filled
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import is_user_task, load_task
@@ -33,6 +34,9 @@ class Changes:
     schedule: Any = None  # its name, or a table: text as in a study file, or a dict
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
+    metric: Any = None  # its name, or a table as in a study file
+    goal: str | None = None  # minimize or maximize it
+    matters: float | None = None  # the difference of it below which a user would not care
 
 
 def asked_changes(**changes: Any) -> Changes:
@@ -87,8 +91,21 @@ def changed_study(study: Study, changes: Changes) -> Study:
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     study = study.change(**{key: value for key, value in fields.items() if value is not None})
+    study = _measure(study, changes)
     _require_short_names(study)
     return study
+
+
+def _measure(study: Study, changes: Changes) -> Study:
+    """The study with what is asked of its metric."""
+    own = {"goal": changes.goal, "matters": changes.matters}
+    asked = {key: value for key, value in own.items() if value is not None}
+    metric = changes.metric if changes.metric is not None else study.metric
+    if isinstance(metric, str):
+        metric = parse_value(metric, f"--metric {metric}") if metric[:1] == "{" else filled(metric)
+    if asked:
+        metric = (metric if isinstance(metric, dict) else asdict(metric)) | asked
+    return study.change(metric=metric)
 
 
 def _require_short_names(study: Study) -> None:
@@ -126,10 +143,15 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
     Raises:
         UsageError: there is none, or its task is user code that the command line does not name.
     """
-    studies = store.studies()
+    studies = [study for study in store.studies() if not study.is_imported]
     if name is None and not studies:
         raise UsageError(f"{store.name}: no study to resume: start one with `landscape run`")
     study = store.study(name) if name is not None else studies[-1]
+    if study.is_imported:
+        raise UsageError(
+            f"study '{study.name}' was imported: nothing of it can be trained here; `landscape "
+            f"report {study.name}` says what it shows"
+        )
     if is_user_task(study.task) and task != study.task:
         raise UsageError(
             f"study '{study.name}' trains your own task '{study.task}': to import that code, "

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -23,14 +25,14 @@ class Outcome:
             non-finite; 0 where they never did.
         seconds: wall time of the whole chunk.
         solution: the epoch (from 1) whose values count; None for the last one.
-        error: the metric that is the cells' value.
+        metric: what is the cells' value.
     """
 
     curves: dict[str, np.ndarray]
     diverged_epoch: np.ndarray
     seconds: float
     solution: int | None = None
-    error: str = "test_error"
+    metric: Metric = TEST_ERROR
 
     def final(self, metric: str) -> np.ndarray:
         """The metric after the epoch that counts, [K]."""

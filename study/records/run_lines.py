@@ -22,6 +22,8 @@ def run_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
 
 def _run_line(run: dict[str, Any]) -> str:
     facts = run["provenance"]
+    if "imported" in facts:
+        return "; ".join([f"imported from {', '.join(facts['imported'])}", *facts["said"]])
     started = datetime.fromtimestamp(run["started"]).astimezone()
     took = "" if run["ended"] is None else format_seconds(run["ended"] - run["started"])
     versions = ", ".join(f"{name} {v}" for name, v in facts["versions"].items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
+
 DOUBT = "not what a plain loop gives"  # what is said of a panel whose witness disagrees
 MARK = "⚠"  # of it, in figures and tables
 
@@ -23,42 +25,43 @@ class Witness:
     alpha: float
     lambda_: float
     epochs: int  # that were trained again: the panel's, or only the first ones
-    recorded: float  # the study's error after them, percent, as recorded; NaN if it diverged
+    recorded: float  # the study's metric after them, as recorded; NaN if it diverged
     found: float  # the same by the plain loop
-    rounding: float  # points that one rounding unit in the start weights changes; NaN: unknown
+    rounding: float  # how much one rounding unit in the start weights changes; NaN: unknown
     agrees: bool  # whether all curves agree, up to what rounding does to this cell
     why: str = ""  # the first thing that differs; "" where it agrees
 
     @property
     def distance(self) -> float:
-        """Points between the recorded error and that of the plain loop; NaN if one diverged."""
+        """Between the recorded value and that of the plain loop; NaN if one diverged."""
         return abs(self.recorded - self.found)
 
     def deviations(self, noise: float | None) -> float:
         """The distance in standard deviations of the seeds' noise; NaN where that is unknown.
 
         Args:
-            noise: standard deviation between seeds, in points; None with one seed.
+            noise: standard deviation between seeds, in the metric's unit; None with one seed.
         """
         return self.distance / noise if noise else math.nan
 
-    def apart(self, noise: float | None) -> str:
-        """The distance for people: "0.3 sd", or in points where the noise is not known."""
+    def apart(self, noise: float | None, metric: Metric = TEST_ERROR) -> str:
+        """The distance for people: "0.3 sd", or "0.25 points" where the noise is not known."""
         if math.isnan(self.distance):
             return "distance unknown"
         deviations = self.deviations(noise)
-        return f"{self.distance:.2f} points" if math.isnan(deviations) else f"{deviations:.1f} sd"
+        return metric.apart(self.distance) if math.isnan(deviations) else f"{deviations:.1f} sd"
 
-    def line(self, noise: float | None, epochs: int | None) -> str:
+    def line(self, noise: float | None, epochs: int | None, metric: Metric = TEST_ERROR) -> str:
         """How the witness lies, for a terminal: "agrees, 0.0 sd (60 of 60 epochs)".
 
         Args:
             noise: as of `deviations`.
             epochs: the panel's budget.
+            metric: the study's.
         """
         how = f"({self.epochs} of {epochs} epochs)"
         if self.agrees:
-            return f"agrees, {self.apart(noise)} {how}"
+            return f"agrees, {self.apart(noise, metric)} {how}"
         unknown = math.isnan(self.distance)
-        far = "" if unknown else f"; the error lies {self.apart(noise)} apart"
+        far = "" if unknown else f"; the {metric.noun} lies {self.apart(noise, metric)} apart"
         return f"DISAGREES: {self.why}{far} {how}"

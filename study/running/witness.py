@@ -147,7 +147,7 @@ def _witness(
         unit = rounding_unit(options)
         moved = _train(plan, panel, recorded, unit, math.inf, epochs, advance)
     why = difference(recorded.curves, found, moved, len(plan.data.test_targets))
-    error = plan.study.error
+    error = plan.study.metric.name
     last = float(found[error][-1])
     return Witness(
         panel=panel.name,

@@ -111,7 +111,7 @@ def _work(job: Job, device: str) -> bool:
         batch_size=job.study.batch_size or task.batch_size,
         options=job.study.options,
         device=device,
-        error=job.study.error,
+        metric=job.study.metric,
         engine=job.engine,
         programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
     )
@@ -224,7 +224,13 @@ def _checkpoint(
         return None
     study, panel = job.study, job.study.panel(claim.panel)
     facts = (
-        *(study.task, job.identity.fingerprint, study.batch_size, study.error, study.options),
+        *(
+            study.task,
+            job.identity.fingerprint,
+            study.batch_size,
+            study.metric.name,
+            study.options,
+        ),
         *(panel.model_dump_json(exclude={"grid"}), claim.seed),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
         *(torch.__version__, version("landscape-study"), FORMAT),

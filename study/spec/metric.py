@@ -1,9 +1,16 @@
-"""Metrics: what is recorded of a cell after every epoch, and in which unit."""
+"""Metrics: what is measured of a cell, in which unit, and which values are better."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from landscape_study.study.quantities import format_number
+
+LONGEST_NAME = 32  # characters: databases and frames name columns by it
 
 
 @dataclass(frozen=True)
@@ -18,11 +25,13 @@ class Metric:
         matters: the difference below which a user would not care; None where nobody said.
     """
 
-    name: str
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=False)
+
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     title: str
     unit: str = ""
     goal: Literal["minimize", "maximize"] = "minimize"
-    matters: float | None = None
+    matters: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
 
     @property
     def sign(self) -> int:
@@ -38,6 +47,39 @@ class Metric:
     def label(self) -> str:
         """On axes and colour bars: "test error (%)"."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def is_percent_error(self) -> bool:
+        """Whether it is an error in percent: never below 0, and the better the nearer to it."""
+        return self.unit == "%" and self.sign > 0
+
+    @property
+    def noun(self) -> str:
+        """In sentences that need no more: "error" of any error in percent, else the title."""
+        return "error" if self.is_percent_error else self.title
+
+    @property
+    def best_word(self) -> str:
+        """What the best value is: the "lowest" or the "highest"."""
+        return "lowest" if self.sign > 0 else "highest"
+
+    def number(self, value: float) -> str:
+        """A value without its unit: "2.31"; in four digits where nobody said what matters."""
+        digits = None if self.matters is None else telling_digits(self.matters)
+        return format_number(value, digits)
+
+    def told(self, value: float) -> str:
+        """A value for people: "2.31 %", "−0.534 nats"."""
+        return f"{self.number(value)} {self.unit}".rstrip()
+
+    def apart(self, distance: float) -> str:
+        """How far two values lie from each other: "0.25 points", "0.012 nats"."""
+        return f"{self.number(distance)} {self.differences}".rstrip()
+
+
+def telling_digits(matters: float) -> int:
+    """Digits after the point that tell what matters: 2 for errors in percent."""
+    return max(0, math.ceil(-math.log10(matters)) + 1)
 
 
 MATTERS = 0.25  # points of percent
@@ -61,3 +103,29 @@ TOP5_CLASSES = 10
 def metrics_of(classes: int) -> tuple[str, ...]:
     """The names of the metrics that are recorded for a task of so many classes."""
     return (*RECORDED, TOP5) if classes > TOP5_CLASSES else RECORDED
+
+
+def filled(written: Any) -> Any:
+    """A metric as a user writes it, its name or a table, with all that its name tells.
+
+    >>> filled("val_loss")["title"]
+    'val_loss'
+    >>> filled({"name": "test_loss", "matters": 0.01})["title"]
+    'test loss'
+    """
+    table = {"name": written} if isinstance(written, str) else written
+    name = table.get("name") if isinstance(table, dict) else None
+    if not isinstance(name, str):
+        return table  # and be told what is wrong with it
+    known = METRICS.get(name)
+    return ({"title": name} if known is None else asdict(known)) | table
+
+
+def written(metric: Metric) -> str | dict[str, Any]:
+    """A metric as `filled` takes it: its name where that tells all."""
+    table = {key: value for key, value in asdict(metric).items() if value is not None}
+    known = filled(metric.name)
+    own = {key: value for key, value in table.items() if known.get(key, "") != value}
+    if metric.goal == "minimize" and "goal" not in known:
+        own.pop("goal", None)
+    return {"name": metric.name} | own if own.keys() - {"name"} else metric.name

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tomli_w
 from pydantic import (
@@ -30,6 +30,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -41,7 +42,7 @@ from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import DESIGNS, Design
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
-from landscape_study.study.spec.metric import METRICS, Metric
+from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
@@ -50,6 +51,8 @@ __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
 MOST_EPOCHS = 1_000_000
 MOST_SEEDS = 10_000
 MOST_CELLS = 1_000_000  # of a study, each with each seed
+
+IMPORTED = "imported"  # the task of studies that were trained elsewhere
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -87,11 +90,11 @@ class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
     name: str = ""  # the pair's name where none is given
+    design: Design = "grid"  # which cells of the grid
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
     normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
-    design: Design = "grid"  # which cells of the grid
     grid: Grid
 
     @model_validator(mode="before")
@@ -113,10 +116,15 @@ class Panel(Frozen):
 
     @field_validator("pair")
     @classmethod
-    def _known_pair(cls, pair: str) -> str:
-        if pair not in PAIRS:
+    def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
+        if info.data.get("design") != "imported" and pair not in PAIRS:
             raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
         return pair
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere: its pair is a label then, its schedule unknown."""
+        return self.design == "imported"
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells that the design asks for, by ascending α, then ascending λ."""
@@ -172,7 +180,9 @@ class Study(Frozen):
         Field(strict=False),
     ] = (0,)
     batch_size: int | None = Field(default=None, ge=1, le=10**9)  # None: the task's own
-    error: Literal["test_error", "top5_error"] = "test_error"  # the value of a cell
+    metric: Annotated[  # the value of a cell
+        Metric, BeforeValidator(filled), PlainSerializer(written)
+    ] = TEST_ERROR
     options: Options = Options()
     figure: Figure = Figure()
     panels: tuple[Panel, ...] = Field(alias="panel", strict=False)
@@ -185,6 +195,8 @@ class Study(Frozen):
             return data
         shared = {key: data[key] for key in _INHERITED if key in data}
         data = {key: value for key, value in data.items() if key not in shared}
+        if "error" in data and "metric" not in data:  # its name in former versions
+            data["metric"] = data.pop("error")
         key = "panels" if "panels" in data else "panel"
         panels = data.get(key)
         if shared and isinstance(panels, list):
@@ -224,16 +236,26 @@ class Study(Frozen):
         return panels
 
     @model_validator(mode="after")
+    def _trained_here_or_elsewhere(self) -> Study:
+        if any(panel.is_imported != self.is_imported for panel in self.panels):
+            raise ValueError(
+                f'the task "{IMPORTED}" and the design "imported" go together: they are those of '
+                "results that `landscape import` took over"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
-        cells = len(self.seeds) * sum(panel.grid.size for panel in self.panels)  # unbuilt
+        asked = (panel.grid.size for panel in self.panels if not panel.is_imported)  # unbuilt
+        cells = len(self.seeds) * sum(asked)
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
         return self
 
     @property
-    def metric(self) -> Metric:
-        """What the value of a cell is."""
-        return METRICS[self.error]
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere, so that nothing of it can be trained here."""
+        return self.task == IMPORTED
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> Study:
@@ -303,14 +325,16 @@ class Study(Frozen):
         """This stored study, grown by what `asked` adds: panels, seeds, grid values.
 
         Panels that both have must agree in all that finished cells depend on; their grids
-        become the smallest grid that holds both. The study is drawn as `asked` says. `where`
-        names the database in errors.
+        become the smallest grid that holds both. The study is drawn, and what matters of its
+        metric is, as `asked` says. `where` names the database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
         """
-        for field in ("task", "batch_size", "error", "options"):
+        for field in ("task", "batch_size", "options"):
             self._require_same(field, getattr(self, field), getattr(asked, field), where)
+        self._require_same("metric", self.metric.name, asked.metric.name, where)
+        self._require_same("goal", self.metric.goal, asked.metric.goal, where)
         panels = {panel.name: panel for panel in self.panels}
         for new in asked.panels:
             old = panels.get(new.name)
@@ -322,7 +346,8 @@ class Study(Frozen):
                 new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
-        return self.change(panels=tuple(panels.values()), seeds=seeds, figure=asked.figure)
+        shown = {"figure": asked.figure, "metric": asked.metric}
+        return self.change(panels=tuple(panels.values()), seeds=seeds, **shown)
 
     def _require_same(self, label: str, stored: object, asked: object, where: str) -> None:
         if stored != asked:

@@ -198,7 +198,7 @@ class Store:
         connection.execute(_study.update().where(name_taken).values(name=study.name))
         row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
         if row is None:
-            values = {"name": study.name, **_sealed(study, identity.fingerprint)}
+            values = {"name": study.name, **sealed_row(study, identity.fingerprint)}
             values |= {"source": identity.source, "created": now()}
             inserted = connection.execute(_study.insert().values(values))
             return inserted.inserted_primary_key[0], study  # type: ignore[index]
@@ -206,7 +206,7 @@ class Store:
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
         require_same(stored, identity, study.name, study.task, self.name)
         by_id = _study.c.study_id == row["study_id"]
-        values = _sealed(merged, row["fingerprint"])
+        values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}
         connection.execute(_study.update().where(by_id).values(values))
         return row["study_id"], merged
@@ -429,7 +429,7 @@ class Store:
 
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each panel of the study is."""
-        return self._read(name, queries.progress)
+        return self.read_study(name, queries.progress)
 
     def workers(self, name: str) -> list[WorkerNow]:
         """Who holds a chunk of the study, and since when nothing was heard of them."""
@@ -447,7 +447,7 @@ class Store:
         return self._read(name, queries.means)
 
     def seed_noise(self, name: str) -> dict[str, float]:
-        """How far seeds scatter, by panel: standard deviation of the error, points.
+        """How far seeds scatter, by panel: standard deviation of the value, in its unit.
 
         The median over the cells that several seeds finished; panels without one are left out.
         """
@@ -456,8 +456,9 @@ class Store:
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of the study, one row each, by panel, seed, α and λ.
 
-        Columns: panel, seed, alpha, lambda, state (finished, running, failed, open), test_error
-        (percent), test_loss, train_loss, diverged_epoch, seconds (the cell's share of its
+        Columns: panel, seed, alpha, lambda, state (finished, running, pruned, failed,
+        open), value (of the metric; infinite where it diverged and has none), test_loss,
+        train_loss, diverged_epoch, seconds (the cell's share of its
         chunk), trial (number in its Optuna study), attempts.
         """
         return self._read(name, queries.cells)
@@ -485,7 +486,7 @@ class Store:
         return self.database.read(work)
 
 
-def _sealed(study: Study, fingerprint: str) -> dict[str, Any]:
+def sealed_row(study: Study, fingerprint: str) -> dict[str, Any]:
     """What is stored of a study, and its seal."""
     spec = study.to_toml()
     seal = study_seal(study.name, spec, fingerprint)

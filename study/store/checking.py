@@ -240,7 +240,8 @@ def _check_study(
             who = f"process {worker.pid} on {worker.host}, which is not heard any more"
             remedy = f"train them:  {again}"
             yield Finding(f"study {study.name}: {what} by {who}", remedy, is_fault=False)
-    if failed := len(store.failures(study.name)):
+    failed = 0 if study.is_imported else len(store.failures(study.name))
+    if failed:
         what = f"study {study.name}: {failed} cells failed"
         retry = command_line("resume", study, store.display_url, "--retry-failed")
         yield Finding(what, f"try again:  {retry}", is_fault=False)

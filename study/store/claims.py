@@ -62,7 +62,7 @@ def claim(
         .where(_cell.c.chunk_id == row["chunk_id"])
         .order_by(_cell.c.trial_id)
     ).all()
-    _set_trials(connection, row["chunk_id"], TrialState.RUNNING, datetime_start=_utc())
+    set_trials(connection, row["chunk_id"], TrialState.RUNNING, datetime_start=_utc())
     return Claim(
         chunk_id=row["chunk_id"],
         token=worker.token,
@@ -134,7 +134,7 @@ def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     )
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
-    _set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
+    set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
     places = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
     write_results(connection, claim.trial_ids, results_of(places, outcome))
 
@@ -195,7 +195,7 @@ def retry_failed(connection: Connection, name: str) -> int:
     )
     chunks = connection.scalars(again).all()
     for chunk_id in chunks:
-        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+        set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
     cells = sa.select(sa.func.count()).where(_cell.c.chunk_id.in_(chunks))
     return connection.scalar(cells) or 0
 
@@ -315,7 +315,7 @@ def _free(
     )
     freed = connection.scalars(free).all()
     for chunk_id in freed:
-        _set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
+        set_trials(connection, chunk_id, TrialState.WAITING, datetime_start=None)
     return freed
 
 
@@ -381,10 +381,10 @@ def _fail(connection: Connection, which: sa.ColumnElement[bool], reason: str) ->
         .returning(_chunk.c.chunk_id)
     )
     for chunk_id in connection.scalars(close).all():
-        _set_trials(connection, chunk_id, TrialState.FAIL, datetime_complete=_utc())
+        set_trials(connection, chunk_id, TrialState.FAIL, datetime_complete=_utc())
 
 
-def _set_trials(connection: Connection, chunk_id: int, state: TrialState, **times: Any) -> None:
+def set_trials(connection: Connection, chunk_id: int, state: TrialState, **times: Any) -> None:
     """Set the state and times of the chunk's Optuna trials."""
     ids = sa.select(_cell.c.trial_id).where(_cell.c.chunk_id == chunk_id)
     change = _trial.update().where(_trial.c.trial_id.in_(ids))

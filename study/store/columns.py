@@ -28,6 +28,18 @@ class Number(TypeDecorator[float]):
         raise _wrong(value, "a number belongs")
 
 
+class Measured(TypeDecorator[float]):
+    """A number, finite or infinite, or none."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: object) -> float | None:  # noqa: D102
+        if value is None or (isinstance(value, int | float) and not math.isnan(value)):
+            return value
+        raise _wrong(value, "a number belongs")
+
+
 class Whole(TypeDecorator[int]):
     """A whole number, or none.
 

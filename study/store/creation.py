@@ -42,7 +42,7 @@ def add_cells(
     chunking: Chunking,
 ) -> int:
     """Add what the panel lacks under one seed: Optuna study, trials, cells, chunks."""
-    optuna_study_id = _optuna_study(connection, study, panel, seed)
+    optuna_study_id = optuna_study(connection, study, panel, seed)
     query = sa.select(_cell.c.alpha, _cell.c["lambda"])
     known = {
         Cell(alpha, lambda_)
@@ -57,7 +57,7 @@ def add_cells(
             _chunk.insert().values(study_id=study_id, panel=panel.name, seed=seed)
         )
         chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
-        _insert_cells(connection, panel, optuna_study_id, chunk_id, cells, number)
+        insert_cells(connection, panel, optuna_study_id, chunk_id, cells, number)
         number += len(cells)
     return len(new)
 
@@ -81,7 +81,7 @@ def remove_lost(connection: Connection) -> None:
         connection.execute(_chunk.delete().where(empty))
 
 
-def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) -> int:
+def optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) -> int:
     """Id of the Optuna study of a panel and seed, created if there is none."""
     table = study_table
     name = optuna_study_name(study.name, panel.name, seed)
@@ -92,7 +92,7 @@ def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int)
     study_id = inserted.inserted_primary_key[0]  # type: ignore[index]
     connection.execute(
         direction_table.insert().values(
-            study_id=study_id, direction=StudyDirection.MINIMIZE, objective=0
+            study_id=study_id, direction=StudyDirection[study.metric.goal.upper()], objective=0
         )
     )
     facts = {"task": study.task, "panel": panel.name, "seed": seed, **panel.settings()}
@@ -106,15 +106,19 @@ def _optuna_study(connection: Connection, study: Study, panel: Panel, seed: int)
     return study_id
 
 
-def _insert_cells(
+def insert_cells(
     connection: Connection,
     panel: Panel,
     optuna_study_id: int,
     chunk_id: int,
     cells: Sequence[Cell],
     first_number: int,
-) -> None:
-    """Insert the cells of one new chunk as waiting Optuna trials with their parameters."""
+) -> Sequence[int]:
+    """Insert the cells of one new chunk as waiting Optuna trials with their parameters.
+
+    Returns:
+        The ids of the trials.
+    """
     inserted = connection.execute(
         _trial.insert().returning(_trial.c.trial_id, sort_by_parameter_order=True),
         [
@@ -155,3 +159,4 @@ def _insert_cells(
             for trial_id, params in zip(trial_ids, values, strict=True)
         ],
     )
+    return trial_ids

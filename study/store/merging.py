@@ -25,14 +25,16 @@ from landscape_study.study.printable import printable
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.store.columns import raw
+from landscape_study.study.store.importing import copy_imported
+from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.queries import facts, is_running, witness_rows
 from landscape_study.study.store.results import Result, write_results
 from landscape_study.study.store.seals import Place
 from landscape_study.study.store.stored_cells import (
-    ROUNDING,
     StoredCell,
+    is_same,
     place_of,
     places_of,
     stored_cells,
@@ -92,6 +94,14 @@ def _are_same(a: Store, b: Store) -> bool:
 
 def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> Merged:
     study, cells = source.read_study(name, lambda c, study: (study, stored_cells(c, study)))
+    if study.is_imported:
+        if any(cell.is_torn for cell in cells):
+            raise StoreError(
+                f"{source.name}: study '{name}' is not whole there, nothing was taken: `landscape "
+                f"check {name}` says what is wrong with it; import its files again"
+            )
+        taken = copy_imported(into, source, study)
+        return Merged(name, taken=taken, there=len(cells) - taken)
     chunks: defaultdict[int, list[StoredCell]] = defaultdict(list)
     for cell in cells:
         chunks[cell.row["chunk_id"]].append(cell)
@@ -103,7 +113,7 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
     for group in _groups(list(chunks.values())):
-        results = source.database.read(partial(_Results, group, finished, study.error))
+        results = source.database.read(partial(_Results, group, finished, study.metric.name))
         found = _sum(found, into.database.write(partial(_take, into, study.name, results)))
         if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
@@ -205,7 +215,7 @@ def _result(row: RowMapping, size: int, metric: str, curves: dict[str, np.ndarra
     return Result(
         place=place_of(row),
         metric=metric,
-        error=row["value"],
+        value=row["value"],
         train_loss=row["train_loss"],
         test_loss=row["test_loss"],
         diverged_epoch=row["diverged_epoch"],
@@ -254,7 +264,7 @@ def _targets(
             *(_cell.c.trial_id, _cell.c.chunk_id),
             (_chunk.c.state == "done").label("is_done"),
             is_running().label("is_held"),
-            _value.c.value.label("error"),
+            measured.label("error"),
         )
         .join_from(_cell, _chunk, _chunk.c.chunk_id == _cell.c.chunk_id)
         .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
@@ -303,19 +313,15 @@ def _take_witnesses(
     """
     study_id = _study_id(connection, name)
     here = {place: row["error"] for place, row in _targets(connection, study_id).items()}
-    same = {place for place, error in errors.items() if _is_same(here.get(place), error)}
+    known = {place for place in errors if here.get(place) is not None}
+    same = {place for place in known if is_same(here[place], errors[place])}
     panels = {panel for panel, *_ in same}
-    known = {(row["panel"], row["written"]) for row in witness_rows(connection, name)}
+    written = {(row["panel"], row["written"]) for row in witness_rows(connection, name)}
     for row in rows:
         tells = place_of(row) in same or (not row["agrees"] and row["panel"] in panels)
-        if tells and (row["panel"], row["written"]) not in known:
+        if tells and (row["panel"], row["written"]) not in written:
             facts = {key: value for key, value in row.items() if key != "witness_id"}
             connection.execute(_witness.insert().values(facts | {"study_id": study_id}))
-
-
-def _is_same(here: float | None, there: float) -> bool:
-    """Whether a cell has an error here, and the same as there."""
-    return here is not None and abs(here - there) <= ROUNDING
 
 
 def _dispossess(connection: Connection, chunk_ids: Iterable[int]) -> None:
@@ -394,8 +400,8 @@ def _compare(
     """How many were taken, how many were there, and by how much these differ."""
     taken = {row["trial_id"] for row in mine}
     there = [row for row in whole if row["trial_id"] not in taken]
-    gaps = [abs(row["value"] - (targets[place_of(row)]["error"] or 0)) for row in there]
-    differing = [gap for gap in gaps if gap > ROUNDING]
+    pairs = [(row["value"], targets[place_of(row)]["error"] or 0.0) for row in there]
+    differing = [abs(one - other) for one, other in pairs if not is_same(one, other)]
     return Merged("", len(mine), len(there), len(differing), max(differing, default=0.0))
 
 

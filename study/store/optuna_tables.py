@@ -5,24 +5,37 @@ tables; `schema` compares its version with the one that is described.
 """
 
 import enum
+import math
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from landscape_study.study.store.columns import Number, Whole, Words
+from landscape_study.study.store.columns import Measured, Number, Whole, Words
 
 OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
 
 
 class ValueType(enum.Enum):
-    """What kind of number a value is; only these are written here."""
+    """What kind of number a value is; what is infinite stands as NULL."""
 
     FINITE = 1
+    INF_POS = 2
+    INF_NEG = 3
+
+
+class StepType(enum.Enum):
+    """The same for intermediate values, which may also be no number."""
+
+    FINITE = 1
+    INF_POS = 2
+    INF_NEG = 3
+    NAN = 4
 
 
 VALUE_TYPES = sa.Enum(ValueType, name="trialvaluetype")
-STEP_TYPES = sa.Enum(ValueType, name="trialintermediatevaluetype")
+STEP_TYPES = sa.Enum(StepType, name="trialintermediatevaluetype")
 
 metadata = sa.MetaData()
 
@@ -100,3 +113,24 @@ step_table = sa.Table(
     sa.Column("intermediate_value", Number(53)),
     sa.Column("intermediate_value_type", STEP_TYPES),
 )
+
+# The value of a trial: infinite where it diverged and has none (see `results`).
+raw_measured: sa.ColumnElement[Any] = sa.type_coerce(  # whatever stands there
+    sa.case(
+        (value_table.c.value_type == ValueType.INF_POS, sa.literal(math.inf, sa.Float(53))),
+        (value_table.c.value_type == ValueType.INF_NEG, sa.literal(-math.inf, sa.Float(53))),
+        else_=sa.type_coerce(value_table.c.value, sa.Float(53)),
+    ),
+    sa.types.NullType(),
+)
+measured = sa.type_coerce(raw_measured, Measured())
+
+
+Kind = TypeVar("Kind", ValueType, StepType)
+
+
+def stored_number(number: float, kinds: type[Kind]) -> tuple[float | None, Kind]:
+    """A number and its kind as Optuna's columns have them."""
+    if math.isfinite(number):
+        return number, kinds["FINITE"]
+    return None, kinds["NAN" if math.isnan(number) else "INF_POS" if number > 0 else "INF_NEG"]

@@ -45,11 +45,11 @@ def view(store: Store, study: Study, cells: Sequence[StoredCell]) -> View:
     try:
         for name in _names(study):
             try:
-                trials = _load(storage, name)
+                trials = _load(storage, name, study.metric.goal)
             except Exception as e:  # it trusts what it reads, and fails in many ways
                 unloadable[name] = f"{type(e).__name__}: {first_line(e)}"
             else:
-                differing += _compare(store, study.error, trials, known)
+                differing += _compare(store, study.metric.name, trials, known)
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -80,14 +80,14 @@ def _names(study: Study) -> list[str]:
     ]
 
 
-def _load(storage: RDBStorage, name: str) -> list[FrozenTrial]:
+def _load(storage: RDBStorage, name: str, goal: str) -> list[FrozenTrial]:
     """All trials of an Optuna study; none if there is no such study: that is told elsewhere."""
     try:
         study_id = storage.get_study_id_from_name(name)
     except KeyError:
         return []
-    if storage.get_study_directions(study_id) != [StudyDirection.MINIMIZE]:
-        raise ValueError("it is not to be minimized")
+    if storage.get_study_directions(study_id) != [StudyDirection[goal.upper()]]:
+        raise ValueError(f"its direction is not to {goal}")
     storage.get_study_user_attrs(study_id)
     return storage.get_all_trials(study_id, deepcopy=False)
 
@@ -101,17 +101,20 @@ def _curves(store: Store, metric: str, trials: Sequence[int]) -> dict[int, np.nd
 
 
 def _has_same_results(trial: FrozenTrial, cell: StoredCell, curves: dict[int, np.ndarray]) -> bool:
-    if trial.state != TrialState.COMPLETE:
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return not trial.intermediate_values
-    curve, said = curves[trial._trial_id], trial.user_attrs
+    curve, said = curves.get(trial._trial_id, np.empty(0)), trial.user_attrs
     steps = trial.intermediate_values.items()
     lost = cell.row["diverged_epoch"]
     return (
         trial.value == cell.row["value"]
         and all(said.get(name) == cell.row[name] for name in ("train_loss", "test_loss"))
-        and (said.get("diverged"), said.get("diverged_epoch")) == (lost > 0, lost or None)
-        and _is_time(said.get("seconds"))
-        and all(0 < step <= len(curve) and curve[step - 1] == value for step, value in steps)
+        and (said.get("diverged"), said.get("diverged_epoch")) == (lost != 0, max(lost, 0) or None)
+        and (cell.row["seconds"] is None or _is_time(said.get("seconds")))
+        and all(
+            0 < step <= len(curve) and np.array_equal(curve[step - 1], value, equal_nan=True)
+            for step, value in steps
+        )
     )
 
 

@@ -20,6 +20,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.columns import where_known
 from landscape_study.study.store.database import now
+from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.seals import cell_seal, curve_seal, holds, witness_seal
@@ -30,7 +31,8 @@ from landscape_study.study.store.tables import study_table as _study
 from landscape_study.study.store.tables import witness_table as _witness
 
 OF_ROW = ("witness_id", "study_id", "written")  # what a witness did not find
-_error = _value.c.value.label("test_error")
+_measured = measured.label("value")
+diverged = _cell.c.diverged_epoch != 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class PanelProgress:
     diverged: int
     failed: int
     running: int
-    best: float | None  # lowest test error of one cell, percent
+    best: float | None  # value of one cell, in the metric's unit
     seconds: float  # worker time of the finished chunks
 
 
@@ -55,7 +57,7 @@ class CellMean:
     alpha: float
     lambda_: float
     seeds: int  # finished ones
-    error: float  # test error, percent, mean over them
+    error: float  # value of the metric, mean over them
     diverged: int  # how many of them diverged; they count in `error`
 
 
@@ -90,34 +92,35 @@ def is_running() -> sa.ColumnElement[bool]:
     return held & (_chunk.c.expires > now())
 
 
-def progress(connection: Connection, name: str) -> list[PanelProgress]:
+def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     """How far each panel of the study is."""
     counts = (
         sa.select(
             _chunk.c.panel,
             sa.func.count().label("total"),
             count(_chunk.c.state == "done").label("finished"),
-            count(_cell.c.diverged_epoch > 0).label("diverged"),
+            count(diverged).label("diverged"),
             count(_chunk.c.state == "failed").label("failed"),
             count(is_running()).label("running"),
         )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
-        .where(_study.c.name == name)
+        .where(_study.c.name == study.name)
         .group_by(_chunk.c.panel)
         .order_by(sa.func.min(_chunk.c.chunk_id))
     )
     times = (
         sa.select(_chunk.c.panel, _chunk.c.seconds)
         .join(_study)
-        .where(_study.c.name == name, _chunk.c.seconds.is_not(None))
+        .where(_study.c.name == study.name, _chunk.c.seconds.is_not(None))
     )
     seconds: defaultdict[str, float] = defaultdict(float)
     for panel, took in connection.execute(times):
         seconds[panel] += took
     best: dict[str, float] = {}
-    for row in _finished(connection, name):
-        best[row["panel"]] = min(row["test_error"], best.get(row["panel"], math.inf))
+    better = min if study.metric.sign > 0 else max
+    for row in _finished(connection, study.name):
+        best[row["panel"]] = better(row["value"], best.get(row["panel"], row["value"]))
     return [
         PanelProgress(**row, best=best.get(row["panel"]), seconds=seconds[row["panel"]])
         for row in connection.execute(counts).mappings()
@@ -133,7 +136,7 @@ def _finished(connection: Connection, name: str) -> Iterator[RowMapping]:
     query = (
         sa.select(
             *_identity(),
-            _error,
+            _measured,
             *(_cell.c.train_loss, _cell.c.test_loss, _cell.c.diverged_epoch),
             where_known(connection, _cell.c.seal),
         )
@@ -144,19 +147,19 @@ def _finished(connection: Connection, name: str) -> Iterator[RowMapping]:
     )
     for row in connection.execute(query).mappings():
         _require_sealed(name, row)
-        if row["test_error"] is not None:  # lost, before there were seals
+        if row["value"] is not None:  # lost, before there were seals
             yield row
 
 
-def is_sealed(row: RowMapping, error: Any) -> bool:
+def is_sealed(row: RowMapping, value: Any) -> bool:
     """Whether a row of a cell is what was recorded."""
     place = row["panel"], row["seed"], row["alpha"], row["lambda"]
     losses = row["train_loss"], row["test_loss"]
-    return holds(row["seal"], cell_seal(place, error, *losses, row["diverged_epoch"]))
+    return holds(row["seal"], cell_seal(place, value, *losses, row["diverged_epoch"]))
 
 
 def _require_sealed(name: str, row: RowMapping) -> None:
-    if not is_sealed(row, row["test_error"]):
+    if not is_sealed(row, row["value"]):
         raise _changed(name, row)
 
 
@@ -214,8 +217,8 @@ def means(connection: Connection, name: str) -> list[CellMean]:
         CellMean(
             *place,
             seeds=len(rows),
-            error=statistics.fmean(row["test_error"] for row in rows),
-            diverged=sum(row["diverged_epoch"] > 0 for row in rows),
+            error=statistics.fmean(row["value"] for row in rows),
+            diverged=sum(row["diverged_epoch"] != 0 for row in rows),
         )
         for place, rows in found.items()
     ]
@@ -225,7 +228,7 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
     """Every cell of the study, one row each, by panel, seed, α and λ."""
     state = sa.case(
         (_chunk.c.state == "done", "finished"),
-        (_chunk.c.state == "failed", "failed"),
+        (_chunk.c.state.in_(["failed", "pruned"]), _chunk.c.state),
         (is_running(), "running"),
         else_="open",
     )
@@ -238,7 +241,7 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
         sa.select(
             *_identity(),
             state.label("state"),
-            _error,
+            _measured,
             *(_cell.c.test_loss, _cell.c.train_loss, _cell.c.diverged_epoch),
             where_known(connection, _cell.c.seal),
             (_chunk.c.seconds / in_chunk.c.size).label("seconds"),
@@ -354,14 +357,14 @@ def _or_nan(value: float | None) -> float:
 
 
 def seed_noise(connection: Connection, name: str) -> dict[str, float]:
-    """Standard deviation of the error between seeds, in points, by panel: median of the cells.
+    """Standard deviation of the value between seeds, in its unit, by panel: median of the cells.
 
     Panels without a cell that several seeds finished, none of them diverged, are left out.
     """
     errors: defaultdict[tuple[str, float, float], list[float]] = defaultdict(list)
     for row in _finished(connection, name):
         if row["diverged_epoch"] == 0:
-            errors[row["panel"], row["alpha"], row["lambda"]].append(row["test_error"])
+            errors[row["panel"], row["alpha"], row["lambda"]].append(row["value"])
     spreads: defaultdict[str, list[float]] = defaultdict(list)
     for (panel, _, _), values in errors.items():
         if len(values) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,15 @@ from sqlalchemy.engine import Connection
 from landscape_study.study.printable import printable
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.store.database import now
-from landscape_study.study.store.optuna_tables import ValueType, attribute_table, step_table
+from landscape_study.study.store.optuna_tables import (
+    StepType,
+    ValueType,
+    attribute_table,
+    step_table,
+    stored_number,
+)
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.seals import Place, cell_seal, curve_seal, witness_seal
 from landscape_study.study.store.tables import cell_table as _cell
@@ -23,6 +31,7 @@ from landscape_study.study.store.tables import curve_table as _curve
 from landscape_study.study.store.tables import study_table as _study
 from landscape_study.study.store.tables import witness_table as _witness
 
+UNKNOWN_EPOCH = -1  # of a divergence elsewhere
 OPTUNA_CURVE_POINTS = 20  # intermediate values kept per trial, for optuna-dashboard
 WHY = 500  # characters kept of what a witness differs in
 
@@ -36,39 +45,41 @@ class Result:
 
     Attributes:
         place: panel, seed, α, λ.
-        metric: the one that is its value: `test_error` or `top5_error`.
-        error: that value, percent.
+        metric: the one that is its value.
+        value: of that metric, in its unit; infinite, on the worse side, where the cell diverged
+            and the metric has no chance level.
         train_loss: at the epoch that counts; None where it diverged. `test_loss` likewise.
-        diverged_epoch: from 1; 0 where it did not.
-        seconds: of its chunk's wall time, its share.
+        diverged_epoch: from 1; 0 where it did not; UNKNOWN_EPOCH where nobody knows when.
+        seconds: of its chunk's wall time, its share; None where it was not trained here.
         curves: float32 [E] per metric.
     """
 
     place: Place
     metric: str
-    error: float
+    value: float
     train_loss: float | None
     test_loss: float | None
     diverged_epoch: int
-    seconds: float
+    seconds: float | None
     curves: dict[str, np.ndarray]
 
     @property
     def seal(self) -> str:
         """See `seals`."""
-        facts = self.error, self.train_loss, self.test_loss, self.diverged_epoch
+        facts = self.value, self.train_loss, self.test_loss, self.diverged_epoch
         return cell_seal(self.place, *facts)
 
 
 def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
     """What became of each of the K cells of a chunk."""
     lost = outcome.lost_epoch()
+    metric = outcome.metric
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
     return [
         Result(
             place=place,
-            metric=outcome.error,
-            error=float(finals[outcome.error][k]),
+            metric=metric.name,
+            value=_ended(finals[metric.name][k], metric),
             train_loss=_finite_or_none(finals["train_loss"][k]),
             test_loss=_finite_or_none(finals["test_loss"][k]),
             diverged_epoch=int(lost[k]),
@@ -77,6 +88,11 @@ def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
         )
         for k, place in enumerate(places)
     ]
+
+
+def _ended(final: float, metric: Metric) -> float:
+    """The value of a cell; what has none, since it diverged, is infinitely bad."""
+    return metric.sign * math.inf if math.isnan(final) else float(final)
 
 
 def write_results(
@@ -94,7 +110,8 @@ def write_results(
             for trial_id, result in zip(trial_ids, results, strict=True)
             for row in rows_of(result)
         ]
-        connection.execute(table.insert(), rows)
+        if rows:
+            connection.execute(table.insert(), rows)
     change = _cell.update().where(_cell.c.trial_id == sa.bindparam("trial"))
     own = ("train_loss", "test_loss", "diverged_epoch", "seal")
     connection.execute(
@@ -107,8 +124,8 @@ def write_results(
 
 
 def _value_rows(result: Result) -> Rows:
-    kind = ValueType.FINITE
-    yield {"objective": 0, "value": result.error, "value_type": kind}
+    value, kind = stored_number(result.value, ValueType)
+    yield {"objective": 0, "value": value, "value_type": kind}
 
 
 def attributes_of(result: Result) -> dict[str, object]:
@@ -116,9 +133,9 @@ def attributes_of(result: Result) -> dict[str, object]:
     return {
         "train_loss": result.train_loss,
         "test_loss": result.test_loss,
-        "diverged": result.diverged_epoch > 0,
-        "diverged_epoch": result.diverged_epoch or None,
-        "seconds": round(result.seconds, 4),
+        "diverged": result.diverged_epoch != 0,
+        "diverged_epoch": result.diverged_epoch if result.diverged_epoch > 0 else None,
+        "seconds": None if result.seconds is None else round(result.seconds, 4),
     }
 
 
@@ -135,8 +152,9 @@ def steps_of(curve: np.ndarray) -> dict[int, float]:
 
 
 def _step_rows(result: Result) -> Rows:
-    kind = ValueType.FINITE
-    for step, value in steps_of(result.curves[result.metric]).items():
+    curve = result.curves.get(result.metric, np.empty(0))
+    for step, number in steps_of(curve).items():
+        value, kind = stored_number(number, StepType)
         yield {"step": step, "intermediate_value": value, "intermediate_value_type": kind}
 
 

@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.spec.metric import RECORDED
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
+from landscape_study.study.store.optuna_tables import raw_measured
 from landscape_study.study.store.optuna_tables import step_table as _step
 from landscape_study.study.store.optuna_tables import study_table as _optuna_study
 from landscape_study.study.store.optuna_tables import trial_table as _trial
@@ -38,7 +39,8 @@ OF_CHUNK = (
 
 FLOAT = struct.Struct("<f")  # one epoch of a curve
 CHANGED = "changed since they were recorded"
-ROUNDING = 1e-4  # points of error that are no difference
+ROUNDING = 1e-6  # relative: curves are in single precision
+TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,18 @@ def stored_cells(connection: Connection, study: Study) -> list[StoredCell]:
     rows = connection.execute(_query(connection, study)).mappings().all()
     broken = _broken_curves(connection, study)
     grids = set(places_of(study))
-    epochs = {panel.name: panel.epochs for panel in study.panels}
+    panels = {panel.name: panel for panel in study.panels}
     taken = {place_of(row) for row in rows if _is_at_home(study, row)}
     cells = []
     for row in rows:
         place, is_at_home = place_of(row), _is_at_home(study, row)
-        if place not in grids:
+        if place not in grids and not is_imported(study, place):
             lost: str | None = "not part of the study's grids"
         elif place in taken and not is_at_home:
             lost = "there twice"
         else:
-            lost = _lost(row, epochs[row["panel"]], study.error, row["trial_id"] in broken)
+            panel = panels[row["panel"]]
+            lost = _lost(row, panel, study.metric.name, row["trial_id"] in broken)
         taken.add(place)
         cells.append(StoredCell(row, place, lost, _difference(row, is_at_home)))
     return cells
@@ -100,6 +103,18 @@ def places_of(study: Study) -> Iterator[Place]:
         for seed in study.seeds:
             for cell in panel.cells():
                 yield panel.name, seed, cell.alpha, cell.lambda_
+
+
+def is_imported(study: Study, place: Place) -> bool:
+    """Whether a cell lies on the grid of a panel that was trained elsewhere."""
+    panel, seed, alpha, lambda_ = place
+    grids = {one.name: one.grid for one in study.panels if one.is_imported}
+    return (
+        panel in grids
+        and seed in study.seeds
+        and alpha in grids[panel].alpha.values
+        and lambda_ in grids[panel].lambda_.values
+    )
 
 
 def place_of(row: RowMapping) -> Place:
@@ -152,7 +167,7 @@ def _values_of(study: Study) -> sa.Subquery:
         sa.select(
             _value.c.trial_id,
             sa.func.count().label("values"),
-            sa.func.max(raw(_value.c.value)).label("value"),
+            sa.func.max(raw_measured).label("value"),
         )
         .where(_value.c.trial_id.in_(_trials_of(study)))
         .group_by(_value.c.trial_id)
@@ -162,7 +177,7 @@ def _values_of(study: Study) -> sa.Subquery:
 
 def _curves_of(study: Study) -> sa.Subquery:
     """How many curves each trial has, and how many of them are needed, cut, how long."""
-    known = _curve.c.metric.in_({*RECORDED, study.error})
+    known = _curve.c.metric.in_({*RECORDED, study.metric.name})
     cut = sa.func.length(_curve.c.data) != FLOAT.size * _curve.c.n
     return (
         sa.select(
@@ -188,7 +203,7 @@ def _last(study: Study) -> sa.ScalarSelect[bytes]:
     start = sa.case(starts, value=_chunk.c.panel, else_=1)
     value = sa.func.substr(_curve.c.data, start, FLOAT.size, type_=sa.LargeBinary())
     of_cell = _curve.c.trial_id == _cell.c.trial_id
-    return sa.select(value).where(of_cell, _curve.c.metric == study.error).scalar_subquery()
+    return sa.select(value).where(of_cell, _curve.c.metric == study.metric.name).scalar_subquery()
 
 
 def _is_at_home(study: Study, row: RowMapping) -> bool:
@@ -204,18 +219,18 @@ def _difference(row: RowMapping, is_at_home: bool) -> str | None:
     return None if _states_agree(row) else "in another state in Optuna than here"
 
 
-def _lost(row: RowMapping, epochs: int | None, error: str, is_broken: bool) -> str | None:
-    """What is wrong with the results of a cell, which `epochs` of training gave."""
+def _lost(row: RowMapping, panel: Panel, metric: str, is_broken: bool) -> str | None:
+    """What is wrong with the results of a cell."""
     if row["trial_state"] is None:
         return "without a trial in Optuna"
-    if row["state"] == "done":
-        torn = _torn(row, epochs, error) or (CHANGED if is_broken else None)
-        return None if torn is None else f"finished, but {torn}"
+    if row["state"] in ("done", "pruned"):
+        torn = _torn(row, panel, metric) or (CHANGED if is_broken else None)
+        return None if torn is None else f"{row['state'].replace('done', 'finished')}, but {torn}"
     has_results = row["values"] or row["curves"] or row["has_steps"]
     return "not finished, but with results" if has_results else None
 
 
-def _torn(row: RowMapping, epochs: int | None, error: str) -> str | None:
+def _torn(row: RowMapping, panel: Panel, metric: str) -> str | None:
     """What is wrong with the results of a finished cell."""
     if (row["values"] or 0) > 1:
         return "with more than one error"
@@ -225,24 +240,46 @@ def _torn(row: RowMapping, epochs: int | None, error: str) -> str | None:
         return "without their divergence"
     if not _are_numbers(row):
         return "with something else where numbers belong"
-    if (row["known_curves"] or 0) < len({*RECORDED, error}):
+    torn = _torn_curves(row) if panel.is_imported else _torn_training(row, panel.epochs, metric)
+    return torn or (None if is_sealed(row, row["value"]) else CHANGED)
+
+
+def _torn_curves(row: RowMapping) -> str | None:
+    """What is wrong with the curves, of any length, of what was trained elsewhere."""
+    whole = not row["cut_curves"] and row["shortest"] == row["longest"]
+    return None if whole else "with a curve that is cut"
+
+
+def _torn_training(row: RowMapping, epochs: int | None, metric: str) -> str | None:
+    """What is wrong with the curves of a training over so many epochs."""
+    if (row["known_curves"] or 0) < len({*RECORDED, metric}):
         return "without all of their curves"
     if row["cut_curves"] or not row["shortest"] == row["longest"] == epochs:
         return "with a curve that is cut"
     (last,) = FLOAT.unpack(row["last"])
-    # Written so that an end that is no number differs from every error.
-    if not abs(row["value"] - last) <= ROUNDING:
-        return "with another error than the curve"
-    return None if is_sealed(row, row["value"]) else CHANGED
+    ended = row["value"] if row["diverged_epoch"] == 0 or math.isfinite(last) else math.nan
+    return None if is_same(ended, last) else "with another error than the curve"
 
 
 def _are_numbers(row: RowMapping) -> bool:
     """Whether the results are numbers; a loss that diverged is none."""
     losses = [row[name] for name in ("train_loss", "test_loss") if row[name] is not None]
+    numbers = [*losses, *([] if _is_lost_value(row) else [row["value"]])]
     return isinstance(row["diverged_epoch"], int) and all(
-        isinstance(number, int | float) and math.isfinite(number)
-        for number in (row["value"], *losses)
+        isinstance(number, int | float) and math.isfinite(number) for number in numbers
     )
+
+
+def _is_lost_value(row: RowMapping) -> bool:
+    """Whether the cell diverged, and has no value for that."""
+    value = row["value"]
+    return row["diverged_epoch"] != 0 and isinstance(value, float) and math.isinf(value)
+
+
+def is_same(one: float, other: float) -> bool:
+    """Whether two values of a metric differ by less than single precision tells, if at all."""
+    both_lost = math.isnan(one) and math.isnan(other)
+    return both_lost or math.isclose(one, other, rel_tol=ROUNDING, abs_tol=TINY)
 
 
 def _broken_curves(connection: Connection, study: Study) -> set[int]:
@@ -274,5 +311,9 @@ def _states_agree(row: RowMapping) -> bool:
     running, waiting = TrialState.RUNNING.name, TrialState.WAITING.name
     if row["state"] == "open":
         return row["trial_state"] in ((running,) if row["is_held"] else (waiting, running))
-    there = {"done": TrialState.COMPLETE.name, "failed": TrialState.FAIL.name}
+    there = {
+        "done": TrialState.COMPLETE.name,
+        "failed": TrialState.FAIL.name,
+        "pruned": TrialState.PRUNED.name,
+    }
     return row["trial_state"] == there.get(row["state"])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 metadata = sa.MetaData()
 
@@ -48,7 +48,7 @@ chunk_table = sa.Table(  # cells trained together: claimed, beaten and recorded 
     sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), nullable=False),
     sa.Column("panel", Words(255), nullable=False),
     sa.Column("seed", Whole(big=True), nullable=False),
-    sa.Column("state", Words(8), nullable=False, default="open"),  # open, done, failed
+    sa.Column("state", Words(8), nullable=False, default="open"),  # open, done, failed, pruned
     sa.Column("owner", Words(64)),  # token of the worker that holds it
     sa.Column("expires", Number, nullable=False, default=0.0),  # of its lease, database clock
     sa.Column("host", Words(255)),
@@ -85,7 +85,8 @@ cell_table = sa.Table(
     sa.Column("lambda", Number(53), nullable=False),
     sa.Column("train_loss", Number(53)),  # null: not finished, or diverged
     sa.Column("test_loss", Number(53)),
-    sa.Column("diverged_epoch", Whole),  # from 1; 0: did not diverge; null: not finished
+    # From 1; 0: did not diverge; -1: nobody knows when (see `results`); null: not finished.
+    sa.Column("diverged_epoch", Whole),
     sa.Column("seal", Words(16)),  # see `seals`; null: not finished, or older
     sa.UniqueConstraint("optuna_study_id", "alpha", "lambda"),
 )
@@ -127,4 +128,4 @@ ADDED = (
     *(cell_table.c.seal, curve_table.c.seal, witness_table.c.seal),
 )
 FIRST = 1  # schema that can be upgraded
-READABLE = (3, 4)  # older ones that hold all that readers need
+READABLE = (3, 4, 5)  # older ones that hold all that readers need

@@ -23,7 +23,7 @@ from torch import Tensor
 from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.spec.metric import TOP5, metrics_of
+from landscape_study.study.spec.metric import TEST_ERROR, TOP5, Metric, metrics_of
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.randomness import (
     AUGMENTATION,
@@ -69,7 +69,7 @@ def train_chunk(
     batch_size: int,
     options: Options,
     device: str = "cpu",
-    error: str = "test_error",
+    metric: Metric = TEST_ERROR,
     engine: str = "vmap",
     programs: Programs | None = None,
     on_step: Callable[[], None] = lambda: None,
@@ -82,7 +82,7 @@ def train_chunk(
         panel: pair, schedule, budget; its grid is not looked at.
         cells: the K cells.
         seed: decides start weights, batches, augmentation and dropout.
-        error: the metric that becomes the cells' value.
+        metric: what becomes the cells' value.
         engine: one of `ENGINES` that can do the task's network (see `agreement.finding`).
         programs: what was traced for earlier chunks of the same task and options.
         on_step: called before each step and test batch; what it raises ends the training.
@@ -109,7 +109,7 @@ def train_chunk(
             if kept.fits(training):
                 training.finish(on_step, partial(kept.keep, training))
                 kept.finished.append(training.recorder.state())
-    return _outcome(kept.finished, panel, error, kept.seconds())
+    return _outcome(kept.finished, panel, metric, kept.seconds())
 
 
 class _Kept:
@@ -229,7 +229,7 @@ def begun(
     return Training(made, data, panel, batch_size, seed)
 
 
-def _outcome(parts: Sequence[State], panel: Panel, error: str, seconds: float) -> Outcome:
+def _outcome(parts: Sequence[State], panel: Panel, metric: Metric, seconds: float) -> Outcome:
     """Of what the recorders of each part of the chunk found."""
     metrics = parts[0]["curves"]
     return Outcome(
@@ -237,7 +237,7 @@ def _outcome(parts: Sequence[State], panel: Panel, error: str, seconds: float) -
         np.concatenate([part["diverged_epoch"].numpy() for part in parts]),
         seconds,
         solution=panel.schedule.solution(panel.epochs or 0),
-        error=error,
+        metric=metric,
     )
 
 

@@ -662,6 +662,11 @@ BAD_REQUESTS = {
     ),
     "suffix": (["plot", "small", "-o", "x.gif", "--store", "{db}"], "ends in .png, .pdf or .svg"),
     "span": (["plot", "small", "--span", "0", "--store", "{db}"], "Invalid value for '--span'"),
+    "infinite span": (["plot", "small", "--span", "inf", "--store", "{db}"], "span = inf: give"),
+    "metric to plot": (
+        ["plot", "small", "--kind", "anytime", "--metric", "nope", "--store", "{db}"],
+        "metrics = ['nope']: give some of train_loss, test_loss, test_error, top5_error",
+    ),
     "cmap": (["plot", "small", "--cmap", "jett", "--store", "{db}"], "unknown colour map 'jett'"),
     "export": (["export", "small", "-o", "x.xls", "--store", "{db}"], "neither in .csv nor in"),
 }

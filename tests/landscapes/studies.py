@@ -8,9 +8,10 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.landscape import landscape
 from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Grid, Panel
 
-Curves = dict[tuple[float, float], Sequence[Sequence[float]]]  # (α, λ) → error by seed and epoch
+Curves = dict[tuple[float, float], Sequence[Sequence[float]]]  # (α, λ) → value by seed and epoch
 
 
 def panel_of(name: str, curves: Curves, *, pair: str = "adamw", **fields) -> Panel:
@@ -21,22 +22,28 @@ def panel_of(name: str, curves: Curves, *, pair: str = "adamw", **fields) -> Pan
     return Panel(name=name, pair=pair, epochs=epochs, grid=grid, **fields)
 
 
-def panel_data(panel: Panel, curves: Curves, diverged: Sequence[tuple[float, float]] = ()):
-    """The panel's cells and curves; the training loss is a hundredth of the error."""
-    rows, cells = [], []
+def panel_data(
+    panel: Panel,
+    curves: Curves,
+    diverged: Sequence[tuple[float, float]] = (),
+    metric: Metric = TEST_ERROR,
+):
+    """The panel's cells and curves of a metric; the training loss is a hundredth of its size."""
+    rows, cells, name = [], [], metric.name
     end = panel.schedule.solution(panel.epochs or 0)
     for (alpha, lambda_), seeds in curves.items():
         for seed, curve in enumerate(seeds):
             where = {"panel": panel.name, "alpha": alpha, "lambda": lambda_, "seed": seed}
-            final = {"test_error": curve[end - 1], "train_loss": curve[end - 1] / 100}
+            final = {name: curve[end - 1], "train_loss": abs(curve[end - 1]) / 100}
             state = {"state": "finished", "diverged": (alpha, lambda_) in diverged}
             cells.append(where | final | state)
             rows += [
-                where | {"epoch": epoch, "test_error": error, "train_loss": error / 100}
-                for epoch, error in enumerate(curve, start=1)
+                where | {"epoch": epoch, name: value, "train_loss": abs(value) / 100}
+                for epoch, value in enumerate(curve, start=1)
             ]
     frame = pd.DataFrame(cells)
-    return PanelData(panel.name, landscape(frame, panel), frame, panel), pd.DataFrame(rows)
+    data = PanelData(panel.name, landscape(frame, panel, metric), frame, panel)
+    return data, pd.DataFrame(rows)
 
 
 def study_data(*panels) -> tuple[list[PanelData], pd.DataFrame]:

@@ -45,11 +45,11 @@ def any_store(store_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(params=[3, 4], ids="schema {}".format)
+@pytest.fixture(params=[3, 4, 5], ids="schema {}".format)
 def before(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A database that a version of an older schema wrote: two cells are finished, one is open.
 
-    That of schema 4 has a witness.
+    Those of schemas 4 and 5 have a witness, that of 5 seals.
     """
     path, script = tmp_path / "before.db", DATABASES / f"schema-{request.param}.sql"
     with closing(sqlite3.connect(path)) as connection:

@@ -36,7 +36,7 @@ def results(store: Store, name: str = "small") -> dict[tuple[object, ...], objec
     """Test error and divergence by cell."""
     keys = ("panel", "seed", "alpha", "lambda")
     return {
-        tuple(row[key] for key in keys): (row["test_error"], row["diverged_epoch"])
+        tuple(row[key] for key in keys): (row["value"], row["diverged_epoch"])
         for row in store.cells(name)
     }
 

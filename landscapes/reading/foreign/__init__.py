@@ -1,6 +1,7 @@
-"""Sweeps that were run elsewhere: from files as people's tools write them to panels.
+"""Sweeps that were run elsewhere: from tables, as people's tools write them, to studies.
 
-`table_files` reads a file into rows, `column_roles` guesses which column is what, `sweep` makes
-panels. It imports the rest of the reading room; the calls and the commands import
-`sweep.read_sweep`.
+`tables` reads files, `column_roles` guesses which column is what, `run_curves` and `run_rows` make
+a row of each run, `sweep` makes panels, `foreign_study` a study of them, and `file_results` lets
+it be read like one of a database. It imports the rest of the reading room; the calls and the
+commands import `Asked` of it, and `reading.opening` the rest.
 """

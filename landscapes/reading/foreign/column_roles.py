@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
-from landscape_study.landscapes.reading.foreign.table_files import Table, number
+import numpy as np
+
+from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
+from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
+from landscape_study.landscapes.reading.foreign.run_states import is_state
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
+    ALPHA,
+    DIVERGED,
+    DONE,
+    EPOCHS,
+    INTERNAL,
+    LAMBDA,
+    PANELS,
+    RUNS,
+    SEEDS,
+    STATES,
+    STUDIES,
+    TIMES,
+    is_called,
+    is_metric_name,
+    is_setting_name,
+    listed,
+    plain,
+    words,
+)
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, Metric
+from landscape_study.study.spec.metric import Metric
 
-PREFIXES = ("config_", "params_", "param_", "hparams_", "hyperparameters_", "hp_", "summary_")
-# Names of α and of λ, surer ones first: scikit-learn calls λ `alpha`.
-ALPHA = (
-    (
-        *("learning_rate", "lr", "lrate", "learningrate", "learning_rate_init", "lernrate"),
-        *("base_lr", "initial_lr", "init_lr", "max_lr", "peak_lr", "lr_max", "step_size", "eta"),
-    ),
-    ("alpha",),
-)
-LAMBDA = (
-    (
-        *("weight_decay", "wd", "wdecay", "weightdecay", "lambda", "l2", "l2_decay", "l2_reg"),
-        *("l2_regularization", "l2_penalty", "reg", "regularization", "weight_decay_rate"),
-    ),
-    ("alpha", "decay"),
-)
-LESS = {"loss", "err", "error", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "cost", "bpc"}
-MORE = {
-    *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
-    *("precision", "recall", "psnr"),
-}
-EITHER = {"value", "objective", "metric"}  # which way is better must be said
-SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
-EXTREMES = {"max", "min", "best", "std", "stderr", "var"}  # of a curve: not the result
-SEEDS = {"seed", "seeds", "repeat", "replicate"}
-PANELS = ("optimizer", "optimiser", "optim", "opt", "optimizer_name", "optim_name", "pair")
-STATES = ("state", "status")
 MOST_PANELS = 12
-KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
+MOST_SETTINGS = 64  # different values of a setting
+COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that may be named
+OPTIONS = {"lambda_": "--lambda", "panel": "--panels-by"}  # called otherwise than here
+Keep: TypeAlias = Literal["last", "best", "each"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of the columns; None to guess."""
+    """What the user says of a file; None to guess.
+
+    Attributes:
+        alpha, lambda_, metric, seed, panel: the columns of α, λ, …
+        goal: which values of the metric are better.
+        matters: the difference of the metric below which the user would not care.
+        where: a condition on rows, see `row_filter.Condition`.
+        fidelity: the column of epochs, steps or budgets, of a file with several rows a run.
+        keep: which row of a run counts: its last, its best, or each, as a panel.
+    """
 
     alpha: str | None = None
     lambda_: str | None = None
@@ -53,6 +63,40 @@ class Asked:
     panel: str | None = None
     goal: Literal["minimize", "maximize"] | None = None
     matters: float | None = None
+    where: str | None = None
+    fidelity: str | None = None
+    keep: Keep = "last"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are named."""
+        return [name for key in COLUMNS if (name := getattr(self, key)) is not None]
+
+    def known_in(self, table: Table) -> Asked:
+        """The same, with the names as the table has them.
+
+        Raises:
+            UsageError: it has no such column.
+        """
+        named = {key: getattr(self, key) for key in COLUMNS}
+        known: dict[str, Any] = {
+            key: known_column(table, name) for key, name in named.items() if name is not None
+        }
+        return replace(self, **known)
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that are named, in the condition too."""
+        return self.columns + (condition(self.where).columns if self.where else [])
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as words of a command line."""
+        named = {OPTIONS.get(key, f"--{key}"): getattr(self, key) for key in (*COLUMNS, "where")}
+        named["--matters"] = None if self.matters is None else f"{self.matters:g}"
+        named["--keep"] = None if self.keep == "last" else self.keep
+        said = [(option, value) for option, value in named.items() if value is not None]
+        return (*chain.from_iterable(said), *([f"--{self.goal}"] if self.goal else []))
 
 
 @dataclass(frozen=True)
@@ -64,8 +108,11 @@ class Columns:
     value: str  # of the metric
     metric: Metric  # its name is the column's
     seed: str | None
-    panel: str | None
+    panels: tuple[str, ...]  # that tell panels apart
     state: str | None
+    diverged: str | None  # whether a run diverged
+    epoch: str | None  # of the surest name; or as the user says
+    run: str | None  # names the run of a row, and several rows are of one
     others: tuple[str, ...]  # that vary too, as far as they look like settings
 
     @property
@@ -78,7 +125,7 @@ class Columns:
             f"metric = {self.value} ({goal} is better)",
         ]
         parts += [f"seed = {self.seed}"] if self.seed else []
-        parts += [f"panels by {self.panel}"] if self.panel else []
+        parts += [f"panels by {' and '.join(self.panels)}"] if self.panels else []
         left = (
             f"; not looked at, though they vary: {', '.join(self.others)}" if self.others else ""
         )
@@ -91,9 +138,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     Raises:
         UsageError: nothing or too much could be meant; with the option that says so.
     """
-    for name in (asked.alpha, asked.lambda_, asked.metric, asked.seed, asked.panel):
-        if name is not None and name not in table.columns:
-            raise UsageError(f"{table.name}: no column '{name}': it has {_listed(table.columns)}")
+    asked = asked.known_in(table)
     taken = [name for name in (asked.alpha, asked.lambda_, asked.metric) if name is not None]
     alpha = asked.alpha or _one(
         table, ALPHA, taken, "α, the learning rate", "--alpha", lambda x: x > 0
@@ -103,21 +148,28 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         table, LAMBDA, taken, "λ, the weight decay", "--lambda", lambda x: x >= 0
     )
     taken.append(lambda_)
-    value = asked.metric or _value(table, taken)
-    seed = asked.seed or _first(table, lambda name: bool(SEEDS & _words(name)), taken)
-    panel = asked.panel or _panel(table)
-    state = next((name for name in table.columns if _plain(name) in STATES), None)
-    known = {alpha, lambda_, value, seed, panel, state}
+    value = asked.metric or value_column(table, taken)
+    seed = asked.seed or _first(table, lambda name: bool(SEEDS & words(name)), taken)
+    panels = (asked.panel,) if asked.panel else _panels(table, taken)
+    known = {alpha, lambda_, value, seed, *panels}
+    state = _state(table, known)
+    diverged = next((name for name in table.columns if plain(name) in DIVERGED), None)
+    epoch = asked.fidelity or _epoch(table, known)
+    run = _run(table, known | {epoch})
+    known |= {state, diverged, epoch, run}
     return Columns(
         alpha=alpha,
         lambda_=lambda_,
         value=value,
-        metric=_metric(table, value, asked),
+        metric=metric_of(table, value, asked.goal, asked.matters),
         seed=seed,
-        panel=panel,
+        panels=panels,
         state=state,
+        diverged=diverged,
+        epoch=epoch,
+        run=run,
         others=tuple(
-            name for name in table.columns if name not in known and _is_setting(table, name)
+            name for name in table.columns if name not in known and _is_setting(table, name, taken)
         ),
     )
 
@@ -128,126 +180,111 @@ def _one(
     taken: Sequence[str],
     what: str,
     option: str,
-    fits: Callable[[float], bool],
+    fits: Callable[[Floats], np.ndarray],
 ) -> str:
     """The one column whose name and values fit."""
     for names in tiers:
-        found = [
-            column
-            for column in table.columns
-            if column not in taken and _is_called(column, names) and _fits(table, column, fits)
-        ]
+        named = [name for name in table.columns if name not in taken and is_called(name, names)]
+        fitting = [name for name in named if _fits(table, name, fits)]
+        settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
+        found = table.without_copies(settings or fitting)
         if len(found) > 1:
             raise UsageError(
-                f"{table.name}: {_listed(found)} could each be {what}: say which with "
+                f"{table.name}: {listed(found)} could each be {what}: say which with "
                 f"{option} COLUMN"
             )
         if found:
             return found[0]
+    constant = next((one for names in tiers for one in _constant(table, names, taken)), None)
+    if constant is not None:
+        raise UsageError(
+            f"{table.name}: {what}, is {constant[1]} in all rows ('{constant[0]}'): a landscape "
+            f"needs at least two; name another column with {option} COLUMN"
+        )
     raise UsageError(
         f"{table.name}: no column looks like {what}: name it with {option} COLUMN, one of "
-        f"{_listed(table.columns)}"
+        f"{listed(table.columns)}"
     )
 
 
-def _value(table: Table, taken: Sequence[str]) -> str:
-    """The column of the metric: of held-out data rather than any, a result, not an extreme."""
-    ranked: dict[tuple[bool, int], list[str]] = {}
+def _constant(
+    table: Table, names: Sequence[str], taken: Sequence[str]
+) -> Iterable[tuple[str, str]]:
+    """Columns of some names in which one number stands, and that number."""
     for name in table.columns:
-        words = _words(name)
-        if name not in taken and words & (LESS | MORE | EITHER) and _numbers(table, name):
-            split = next((i for i, split in enumerate(SPLITS) if split & words), len(SPLITS))
-            if words & {"train", "training"}:
-                split = len(SPLITS) + 1
-            ranked.setdefault((bool(words & EXTREMES), split), []).append(name)
-    if not ranked:
-        raise UsageError(
-            f"{table.name}: no column looks like a metric: name it with --metric COLUMN, one of "
-            f"{_listed(table.columns)}"
-        )
-    best = ranked[min(ranked)]
-    if len(best) > 1:
-        raise UsageError(
-            f"{table.name}: {_listed(best)} could each be the metric: say which with --metric "
-            "COLUMN"
-        )
-    return best[0]
+        if name not in taken and is_called(name, names) and table.columns[name].is_numeric:
+            values = table.columns[name].distinct()
+            if len(values) == 1:
+                yield name, values[0]
 
 
-def _metric(table: Table, column: str, asked: Asked) -> Metric:
-    """What is measured: its direction by its name, or as the user says; its unit if it says %."""
-    key = next((name for name in table.columns if _plain(name) in KEYS), None)
-    named = {str(value) for value in table.values(key)} if key else set()
-    title = named.pop() if len(named) == 1 else column
-    words = _words(title)
-    goal = asked.goal or ("minimize" if words & LESS else "maximize" if words & MORE else None)
-    if goal is None:
-        raise UsageError(
-            f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
-        )
-    unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
-    matters = asked.matters or (MATTERS if unit else None)
-    title = re.sub(r"\s*\(%\)", "", title)
-    return Metric(column, title, unit=unit, goal=goal, matters=matters)
+def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
+    """The columns that name the optimizer, if there is one of few words, and the study."""
+    found: list[str] = []
+    for names, least in ((PANELS, 1), (STUDIES, 2)):
+        for name in table.columns:
+            fits = name not in taken and is_called(name, names)
+            if fits and least <= len(table.columns[name].distinct()) <= MOST_PANELS:
+                found.append(name)
+                break
+    return tuple(found)
 
 
-def _panel(table: Table) -> str | None:
-    """The column that names the optimizer, if there is one of few words."""
-    for column in table.columns:
-        named = {value for value in table.values(column) if value not in (None, "")}
-        if _is_called(column, PANELS) and 0 < len(named) <= MOST_PANELS:
-            return column
+def _state(table: Table, known: set[str | None]) -> str | None:
+    """The column whose words are states of runs."""
+    for name in table.columns:
+        fits = name not in known and plain(name) in STATES
+        if fits and any(map(is_state, table.columns[name].distinct())):
+            return name
+    return None
+
+
+def _epoch(table: Table, known: set[str | None]) -> str | None:
+    """The column of epochs, steps or budgets of the surest name that has several values."""
+    for called in EPOCHS:
+        for name in table.columns:
+            column = table.columns[name]
+            fits = name not in known and plain(name) == called and column.is_numeric
+            if fits and len(np.unique(column.numbers[column.is_number])) > 1:
+                return name
+    return None
+
+
+def _run(table: Table, known: set[str | None]) -> str | None:
+    """The column of the surest name that says which run a row is of, if several are of one."""
+    for called in RUNS:
+        for name in table.columns:
+            fits = name not in known and plain(name) == called
+            if fits and 1 < table.columns[name].count() < table.size:
+                return name
     return None
 
 
 def _first(table: Table, fits: Callable[[str], bool], taken: Sequence[str]) -> str | None:
     """The first column that fits by name and has several values."""
     found = (name for name in table.columns if name not in taken and fits(name))
-    return next((name for name in found if len(set(table.values(name))) > 1), None)
+    return next((name for name in found if table.columns[name].count() > 1), None)
 
 
-def _is_setting(table: Table, column: str) -> bool:
+def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
     """Whether a column varies, but little: an id, a time or a result differs in each row."""
-    values = {str(value) for value in table.values(column)}
-    return 1 < len(values) <= max(2, len(table.rows) // 4) and not _words(column) & (LESS | MORE)
+    if (
+        is_metric_name(name)
+        or plain(name) in (*EPOCHS, *RUNS, *DONE)
+        or words(name) & (TIMES | INTERNAL)
+    ):
+        return False
+    most = min(max(2, table.size // 4), MOST_SETTINGS)
+    column = table.columns[name]
+    again = any(
+        np.array_equal(column.numbers, table.columns[other].numbers, equal_nan=True)
+        for other in taken
+    )
+    return not again and 1 < column.count() <= most
 
 
-def _fits(table: Table, column: str, fits: Callable[[float], bool]) -> bool:
+def _fits(table: Table, name: str, fits: Callable[[Floats], np.ndarray]) -> bool:
     """Whether a column holds numbers, that vary, and most of which fit."""
-    values = _numbers(table, column)
-    return len(set(values)) > 1 and sum(map(fits, values)) > len(values) / 2
-
-
-def _numbers(table: Table, column: str) -> list[float]:
-    """The numbers of a column; none if most of what stands there are no numbers."""
-    found, failed = [], 0
-    for value in table.values(column):
-        try:
-            read = number(value)
-        except ValueError:
-            failed += 1
-        else:
-            found += [read] if read is not None else []
-    return found if len(found) > failed else []
-
-
-def _is_called(column: str, names: Iterable[str]) -> bool:
-    plain = _plain(column)
-    return any(plain == name or plain.endswith(f"_{name}") for name in names)
-
-
-def _plain(column: str) -> str:
-    """A column's name in small letters and underscores, without what tools put before it."""
-    plain = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
-    for prefix in PREFIXES:
-        plain = plain.removeprefix(prefix)
-    return plain
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[^a-z0-9]+", name.lower()))
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [f"'{name}'" for name in names[:20]]
-    return ", ".join(shown) + (", …" if len(names) > 20 else "")
+    column = table.columns[name]
+    values = column.numbers[column.is_number]
+    return column.is_numeric and len(np.unique(values)) > 1 and fits(values).mean() > 0.5

@@ -1,33 +1,56 @@
-"""From a foreign table to panels: landscapes of results that were trained elsewhere."""
+"""From foreign tables to panels: landscapes of results that were trained elsewhere."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked, Columns, find_columns
-from landscape_study.landscapes.reading.foreign.table_files import Table, number, read_table
+from landscape_study.landscapes.reading.foreign.column_roles import (
+    MOST_PANELS,
+    Asked,
+    Columns,
+    find_columns,
+)
+from landscape_study.landscapes.reading.foreign.panel_grid import (
+    grid_of,
+    on_steps,
+    without_rounding,
+)
+from landscape_study.landscapes.reading.foreign.row_filter import selected
+from landscape_study.landscapes.reading.foreign.run_curves import (
+    Runs,
+    one_row_a_run,
+    telling_apart,
+)
+from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
+from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
-from landscape_study.study.printable import printable
-from landscape_study.study.spec.grid import Axis, Grid, unrounded
 
-FINISHED = {"finished", "complete", "completed", "done", "ok", "success", "terminated", ""}
-FAILED = {"fail", "failed", "crash", "crashed", "error", "killed", "preempted"}
-PRUNED = {"pruned", "stopped"}  # its value is at least this bad
+CURVES = ("panel", "seed", "alpha", "lambda", "epoch")  # before the metrics
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What was read: the panels, and what was understood."""
+    """What was read.
+
+    Attributes:
+        panels: a landscape each.
+        said: what was understood, in lines.
+        curves: where the files have them: panel, seed, alpha, lambda, epoch, and metrics by the
+            names of their columns; a row an epoch of a run.
+    """
 
     panels: tuple[PanelData, ...]
     said: tuple[str, ...]
+    curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CURVES)))
 
 
 def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep:
@@ -37,119 +60,97 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
     bad; what failed or still runs has none.
 
     Args:
-        paths: CSV, TSV, JSON or JSON-lines files, a row or record a run.
+        paths: files of `table_files.SUFFIXES`, URLs of Optuna's databases, or folders with a file
+            or folder a run.
         asked: which column is what, as far as it shall not be guessed.
 
     Raises:
         UsageError: a file that cannot be read or understood: with file, line and remedy.
     """
-    tables = [read_table(Path(path)) for path in paths]
+    asked = asked or Asked()
+    if len(set(map(str, paths))) < len(paths):
+        raise UsageError(f"{paths[0]}: the same file is named twice: name it once")
+    sweeps = [_one_file(path, asked) for path in paths]
+    count = Counter(one.name for sweep in sweeps for one in sweep.panels)
+    twice = {name for name, times in count.items() if times > 1}
+    files = _labels([str(path) for path in paths])
+    named = [_with_file(one, file, twice) for one, file in zip(sweeps, files, strict=True)]
+    curves = [sweep.curves for sweep in named if len(sweep.curves)]
+    return Sweep(
+        tuple(one for sweep in named for one in sweep.panels),
+        tuple(line for sweep in named for line in sweep.said),
+        pd.concat(curves, ignore_index=True) if curves else named[0].curves,
+    )
+
+
+def _one_file(path: Path | str, asked: Asked) -> Sweep:
+    is_folder = "://" not in str(path) and Path(path).is_dir()
+    read = read_folder(Path(path), asked.needed) if is_folder else read_file(path, asked.needed)
+    table = selected(read, asked.where)
+    runs = one_row_a_run(table, find_columns(table, asked), asked)
+    rows, said = rows_of(runs)
+    rows, columns, told = _with_panels(runs.table, runs.columns, rows)
+    panels, also = _panels(runs.table, columns, rows)
+    lines = (columns.said, *runs.said, *told, *said, *also)
+    return Sweep(
+        tuple(panels),
+        tuple(f"{table.name}: {line}" for line in lines),
+        _curves(runs, rows, [one.name for one in panels]),
+    )
+
+
+def _with_panels(
+    table: Table, columns: Columns, rows: pd.DataFrame
+) -> tuple[pd.DataFrame, Columns, list[str]]:
+    """The rows, in more panels where a setting tells cells apart that stand several times."""
+    found = [name for name in (columns.seed, *columns.panels) if name is not None]
+    base = [columns.alpha, columns.lambda_, *found]
+    extra = telling_apart(table.take(rows.index.to_numpy()), base, columns.others)
+    if not extra:
+        return rows, columns, []
+    more = replace(
+        columns,
+        panels=(*columns.panels, *extra),
+        others=tuple(name for name in columns.others if name not in extra),
+    )
+    names = panel_names(table, more.panels)[rows.index]
+    if len(set(names)) > MOST_PANELS:
+        return rows, columns, []
+    told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"
+    return rows.assign(panel=names), more, [told]
+
+
+def _panels(
+    table: Table, columns: Columns, rows: pd.DataFrame
+) -> tuple[list[PanelData], list[str]]:
+    """The panels that have several α and λ, and what is said of them and the others."""
     panels: list[PanelData] = []
     said: list[str] = []
-    for table in tables:
-        columns = find_columns(table, asked or Asked())
-        said.append(f"{table.name}: {columns.said}")
-        rows = _rows(table, columns)
-        panels += [
-            _panel(table, columns, name, rows[rows["panel"] == name])
-            for name in rows["panel"].unique()
-        ]
-    names = [one.name for one in panels]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"the panel '{twice}' stands in several files: give one of them")
-    return Sweep(tuple(panels), tuple(said))
-
-
-def chosen(panels: Sequence[PanelData], names: Sequence[str], where: str) -> Sequence[PanelData]:
-    """The named panels; all of them if none is named.
-
-    Raises:
-        UsageError: there is no panel of a name.
-    """
-    known = {one.name: one for one in panels}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{where} has no panel '{name}': it has {', '.join(known)}")
-    return [known[name] for name in names] or panels
-
-
-def _rows(table: Table, columns: Columns) -> pd.DataFrame:
-    """A row a run: panel, alpha, lambda, seed, state, the metric, diverged, clipped, place."""
-    metric = columns.metric
-    rows = []
-    for row, place in zip(table.rows, table.places, strict=True):
-        alpha = _setting(row.get(columns.alpha), place, columns.alpha, least=math.ulp(0.0))
-        lambda_ = _setting(row.get(columns.lambda_), place, columns.lambda_, least=0.0)
-        state = _state(str(row.get(columns.state) or ""), place) if columns.state else "finished"
-        value = _number(row.get(columns.value), place, columns.value)
-        if state == "finished" and value is None:
-            state = "open"
-        known = value if state in ("finished", "pruned") and value is not None else math.nan
-        rows.append(
-            {
-                "panel": _name(row.get(columns.panel), table) if columns.panel else table.name,
-                "alpha": alpha,
-                "lambda": lambda_,
-                "seed": str(row.get(columns.seed)) if columns.seed else "",
-                "state": "finished" if state == "pruned" else state,
-                metric.name: known,
-                "diverged": state == "finished" and not math.isfinite(known),
-                "clipped": state == "pruned",
-                "place": place,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    if not (frame["state"] == "finished").any():
-        raise UsageError(f"{table.name}: no row has a result in '{columns.value}'")
-    return frame
-
-
-def _name(value: object, table: Table) -> str:
-    return printable(str(value)).strip() if value not in (None, "") else table.name
-
-
-def _number(value: object, place: str, column: str) -> float | None:
-    try:
-        return number(value)  # type: ignore[arg-type]
-    except ValueError as e:
-        shown = printable(str(value))[:40]
+    for name, own in rows.groupby("panel", sort=False):
+        own = without_rounding(own)
+        single = next((axis for axis in ("alpha", "lambda") if own[axis].nunique() < 2), None)
+        if single is not None:
+            symbol = "α" if single == "alpha" else "λ"
+            said.append(f"panel '{name}' has one {symbol} only: left out")
+            continue
+        _require_once(table, own, columns)
+        own, told = on_steps(own)
+        said += told
+        panels.append(_panel(columns, str(name), own))
+    if not panels:
         raise UsageError(
-            f"{place}: '{shown}' in column {column} is no number: mend it, or leave it empty"
-        ) from e
+            f"{table.name}: {said[0].removesuffix(': left out')}: a landscape needs at least two "
+            "of each"
+        )
+    return panels, said
 
 
-def _setting(value: object, place: str, column: str, least: float) -> float:
-    """α or λ of a row."""
-    found = _number(value, place, column)
-    if found is None or not least <= found < math.inf:
-        needed = "positive number" if least else "number of 0 or more"
-        shown = "nothing" if found is None else f"{found:g}"
-        raise UsageError(f"{place}: {shown} in column {column}, expected a {needed}: mend it")
-    return found
-
-
-def _state(word: str, place: str) -> str:
-    """finished, failed, pruned or open."""
-    plain = word.strip().lower().rpartition(".")[2]
-    if plain in FINISHED:
-        return "finished"
-    if plain in FAILED:
-        return "failed"
-    return "pruned" if plain in PRUNED else "open"
-
-
-def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
+def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
     """One panel: its rows on a grid."""
-    rows = rows.assign(
-        **{axis: rows[axis].map(unrounded(rows[axis])) for axis in ("alpha", "lambda")}
-    )
-    _require_once(rows, columns)
-    grid = _grid(rows)
-    cells = rows.drop(columns="place").reset_index(drop=True)
+    cells = rows.reset_index(drop=True)
     field = grid_landscape(
         cells[~cells["clipped"] & (cells["state"] == "finished")],
-        grid,
+        grid_of(rows),
         columns.metric,
         title=name,
         panel=name,
@@ -158,32 +159,59 @@ def _panel(table: Table, columns: Columns, name: str, rows: pd.DataFrame) -> Pan
     return PanelData(name, field, cells)
 
 
-def _require_once(rows: pd.DataFrame, columns: Columns) -> None:
+def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
     """A cell that stands twice is a seed or an error, and never averaged silently."""
-    again = rows.duplicated(["alpha", "lambda", "seed"], keep=False)
+    cell = ["alpha", "lambda", "seed"]
+    again = rows.duplicated(cell, keep=False)
     if again.any():
         first = rows[again].iloc[0]
-        twins = rows[
-            (rows["alpha"] == first["alpha"])
-            & (rows["lambda"] == first["lambda"])
-            & (rows["seed"] == first["seed"])
-        ]["place"].tolist()
+        twins = rows.index[(rows[cell] == first[cell]).all(axis=1)]
+        place, other = table.places[twins[0]], table.places[twins[1]]
+        path, comma, line = other.rpartition(", ")
         seed = f" with seed {first['seed']}" if columns.seed else ""
         raise UsageError(
-            f"{twins[0]} and {twins[1].rpartition(', ')[2]}: α = {first['alpha']:g}, λ = "
-            f"{first['lambda']:g}{seed} stands there twice: name the column that tells them apart "
-            "with --seed COLUMN, or leave one out"
+            f"{place} and {line if place.startswith(path + comma) else other}: α = "
+            f"{first['alpha']:g}, λ = {first['lambda']:g}{seed} stands there twice: name the "
+            "column that tells them apart with --seed COLUMN or --panel COLUMN, or leave one out "
+            "with --where"
         )
 
 
-def _grid(rows: pd.DataFrame) -> Grid:
-    """The grid of all values that occur; of a scattered design, few of its cells."""
-    alphas, lambdas = sorted(set(rows["alpha"])), sorted(set(rows["lambda"]))
-    return Grid(alpha=_axis(alphas), lambda_=_axis(lambdas))
+def _curves(runs: Runs, rows: pd.DataFrame, panels: Sequence[str]) -> pd.DataFrame:
+    """The curves of the runs that are in a panel."""
+    steps = runs.table.steps
+    if steps is None:
+        return Sweep((), ()).curves
+    rows = rows[rows["panel"].isin(panels)]
+    return (
+        steps.merge(rows[list(CURVES[:-1])], left_on="row", right_index=True)
+        .drop(columns="row")
+        .pipe(lambda frame: frame[[*CURVES, *(c for c in frame.columns if c not in CURVES)]])
+        .reset_index(drop=True)
+    )
 
 
-def _axis(values: list[float]) -> Axis:
-    """The values of an axis; halves, quarters … of the largest are written as such."""
-    largest = values[-1] or 1.0
-    halved = all(math.log2(value / largest).is_integer() for value in values if value > 0)
-    return Axis(values=tuple(values), base=largest if halved else 1.0)
+def _labels(paths: list[str]) -> list[str]:
+    """The names of files without folders; of several of one name the whole paths."""
+    stems = [Path(path).stem for path in paths]
+    return [p if stems.count(s) > 1 else s for p, s in zip(paths, stems, strict=True)]
+
+
+def _with_file(sweep: Sweep, file: str, twice: set[str]) -> Sweep:
+    """The panels whose names stand in several files, with that of the file."""
+    own = Path(file).stem
+    new = {name: file if name == own else f"{file}: {name}" for name in twice}
+    return replace(
+        sweep,
+        panels=tuple(_renamed(one, new.get(one.name, one.name)) for one in sweep.panels),
+        curves=sweep.curves.assign(panel=sweep.curves["panel"].replace(new)),
+    )
+
+
+def _renamed(one: PanelData, name: str) -> PanelData:
+    return replace(
+        one,
+        name=name,
+        landscape=replace(one.landscape, title=name, panel=name),
+        cells=one.cells.assign(panel=name),
+    )

@@ -5,7 +5,8 @@
 Loss bowls that saturate, as losses do: a size of the metric, a grid, seeds, a law, noise that may
 grow with the metric, cells that are clipped or diverge. The truth is the statistic of the bowl
 without noise, in the points that each sample uses. Prints a row for each setting: the share of
-intervals that hold it, and how often the verdict is the wrong one.
+intervals that hold it, and which verdicts were given. Then the same for bowls that lie more and
+more oblique: what the verdict makes of them, beside what tuning one at a time costs there.
 """
 
 from __future__ import annotations
@@ -124,6 +125,30 @@ def held(setting: Setting, found: list[Separability]) -> dict[str, float]:
     return shares
 
 
+SLOPES = (0.0, -0.1, -0.2, -0.3, -0.4, -0.5, -0.7, -1.0)
+VERDICTS = ("coupled", "cannot tell", "separable")
+
+
+@dataclass(frozen=True)
+class Oblique:
+    """What is found of bowls of one slope."""
+
+    tilt: float  # without noise, mean over the samples' units
+    cost: float  # of tuning one at a time, in differences that matter
+    verdicts: dict[str, float]  # share of each
+
+
+def oblique(slope: float, repeats: int, *, seeds: int = 3, noise: float = 0.025) -> Oblique:
+    """Find out what the verdict makes of bowls of a slope."""
+    setting = Setting(slope=slope, seeds=seeds, noise=noise)
+    found = simulate(setting, repeats)
+    true = [true_values(setting, one) for one in found]
+    costs = [t["regret"] / one.units.matters for t, one in zip(true, found, strict=True)]
+    given = [one.verdict for one in found]
+    shares = {verdict: given.count(verdict) / repeats for verdict in VERDICTS}
+    return Oblique(float(np.mean([t["tilt"] for t in true])), float(np.mean(costs)), shares)
+
+
 @click.command()
 @click.option("--repeats", type=click.IntRange(min=1), default=300, show_default=True)
 def main(repeats: int) -> None:
@@ -136,6 +161,12 @@ def main(repeats: int) -> None:
         verdicts = [one.verdict for one in found]
         counts = [f"{verdicts.count(v) / repeats:.2f}" for v in ("coupled", "separable")]
         click.echo(f"| {name} | " + " | ".join([*shares, *counts]) + " |")
+    click.echo("\n| slope | tilt | cost / what matters | " + " | ".join(VERDICTS) + " |")
+    click.echo("|---|" + "---|" * (len(VERDICTS) + 2))
+    for slope in SLOPES:
+        one = oblique(slope, repeats)
+        counts = [f"{share:.2f}" for share in one.verdicts.values()]
+        click.echo(f"| {slope} | {one.tilt:.2f} | {one.cost:.2f} | " + " | ".join(counts) + " |")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from landscape_study.landscapes.statistics import coupling
-from landscape_study.landscapes.statistics.separability import SPAN, Separability, separability
-from tests.landscapes.statistics.coverage import SETTINGS, held
+from landscape_study.landscapes.statistics.separability import (
+    SPAN,
+    TILTED,
+    Separability,
+    separability,
+)
+from tests.landscapes.statistics.coverage import SETTINGS, held, oblique
 from tests.landscapes.statistics.coverage import simulate as simulate_setting
 from tests.landscapes.surfaces import OCTAVES, frame_of, valley
 
@@ -70,3 +75,16 @@ def test_intervals_hold_whatever_the_metric(name):
     found = simulate_setting(SETTINGS[name], 30, replicates=200)
     shares = held(SETTINGS[name], found)  # 0.90 to 1 of 120 repeats
     assert {statistic: share for statistic, share in shares.items() if share < 0.8} == {}
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.0, "coupled"), (-0.5, "separable")])
+def test_no_verdict_is_the_opposite_of_the_truth(slope: float, verdict: str):
+    assert oblique(slope, 20).verdicts[verdict] == 0
+
+
+def test_coupled_is_said_from_where_tuning_one_at_a_time_costs_what_matters():
+    below, beyond = oblique(-0.2, 20), oblique(-0.5, 20)
+    assert below.cost < 1 < beyond.cost
+    assert abs(below.tilt) < TILTED < abs(beyond.tilt)
+    assert below.verdicts["coupled"] == 0
+    assert beyond.verdicts["coupled"] >= 0.9

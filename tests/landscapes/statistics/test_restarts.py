@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from landscape_study.landscapes.statistics.restarts import ONE_SEED, End, Run, anytime_sentences
+from landscape_study.landscapes.statistics.units import Units
+from landscape_study.study.spec.metric import Metric
 
 
 def run(title, *ends, pair="adamw", schedule="cosine", seeds=3) -> Run:
@@ -121,3 +123,35 @@ def test_without_restarts_or_without_a_rival_there_is_nothing_to_say():
     assert anytime_sentences([]) == ()
     assert anytime_sentences([ADAMW]) == ()
     assert anytime_sentences([run("SGDWR", (9, 3.0), pair="sgdw"), ADAMW]) == ()
+
+
+def test_of_a_metric_of_which_more_is_better():
+    units = Units(Metric("accuracy", "accuracy", goal="maximize"), matters=0.0025)
+    restarts = replace(run("AdamWR", (1, 0.955), (3, 0.96), (7, 0.971)), units=units)
+    curve = (0.94, 0.95, 0.955, 0.958, 0.957, 0.965, 0.97)
+    rival = replace(run("AdamW", (7, 0.97)), curve=curve, units=units)
+    assert anytime_sentences([restarts, rival]) == (
+        "What AdamWR has at epoch 1 (0.9550) and 3 (0.9600), AdamW first has at epoch 3 and "
+        "epoch 6: 3.0 and 2.0 times as late.",
+        "AdamWR reaches the 0.9700 of AdamW at epoch 7 of 7, where both end "
+        "(0.9710: 0.0010 above).",
+    )
+    worse = replace(restarts, ends=(End(3, 0.95), End(7, 0.94)), curve=())
+    assert anytime_sentences([worse, replace(rival, curve=())])[0] == (
+        "AdamWR never reaches the 0.9700 of AdamW at epoch 7: its best cycle ends at epoch 3 "
+        "with 0.9500, 0.0200 below."
+    )
+
+
+def test_of_a_loss_whose_curve_is_sparse():
+    units = Units(Metric("nll", "test loss", unit="nats"), matters=0.001)
+    restarts = replace(run("AdamWR", (20, 0.034, 0.001), (60, 0.03, 0.001)), units=units)
+    rival = replace(
+        run("AdamW", (60, 0.031, 0.001)), curve=(0.05, 0.034, 0.031), epochs=(20, 40, 60)
+    )
+    assert anytime_sentences([restarts, replace(rival, units=units)]) == (
+        "What AdamWR has at epoch 20 (0.0340 nats), AdamW first has at epoch 40: 2.0 times as "
+        "late.",
+        "AdamWR reaches the 0.0310 ± 0.0010 nats of AdamW at epoch 60 of 60, where both end "
+        "(0.0300 ± 0.0010 nats: no clear difference).",
+    )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.metric import TEST_ERROR
 
 CURVE = np.array([[5.0, 4.0, 3.0, 9.0], [9.0, 8.0, 7.0, 6.0]], np.float32)
 
@@ -40,5 +41,5 @@ def test_the_first_cells_only():
         "test_error": [[5, 4, 3, 9]]
     }
     assert first.diverged_epoch.tolist() == [0]
-    assert (first.seconds, first.solution, first.error) == (1.0, 3, "test_error")
+    assert (first.seconds, first.solution, first.metric) == (1.0, 3, TEST_ERROR)
     assert whole.first(2).final("test_error").tolist() == whole.final("test_error").tolist()

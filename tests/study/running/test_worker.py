@@ -145,7 +145,7 @@ def test_what_is_too_much_for_the_memory_is_trained_in_halves(
     assert sorted(memory.tried) == [2, 2, 2, 2, 4, 4, 8]
     cells = store.cells("small")
     assert {(row["state"], row["attempts"]) for row in cells} == {("finished", 1)}
-    assert len({row["test_error"] for row in cells}) == 8
+    assert len({row["value"] for row in cells}) == 8
 
 
 def test_one_cell_that_is_too_much_for_the_memory_fails_with_the_reason(

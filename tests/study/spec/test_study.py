@@ -4,6 +4,7 @@ import math
 import re
 import time
 import tomllib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,15 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
-from landscape_study.study.spec.metric import RECORDED, TOP5
+from landscape_study.study.spec.metric import (
+    METRICS,
+    RECORDED,
+    TEST_ERROR,
+    TOP5,
+    TOP5_ERROR,
+    Metric,
+    filled,
+)
 from landscape_study.study.spec.study import Axis, Cell, Figure, Grid, Panel, Study
 from landscape_study.study.validation import parse_value, read_toml
 
@@ -85,7 +94,7 @@ def test_what_is_not_given_is_the_papers_or_the_tasks():
     assert plain.options == Options(
         momentum=0.9, beta1=0.9, beta2=0.999, eps=1e-8, decay_1d=True, precision="float32"
     )
-    assert plain.error == "test_error"
+    assert plain.metric == TEST_ERROR
     assert plain.figure == Figure(kind="heatmaps", columns=None, metrics=("test_error",))
     panel = plain.panels[0]
     assert (panel.name, panel.schedule, panel.epochs) == ("sgd", Cosine(), None)
@@ -121,13 +130,13 @@ def test_error_and_figure_are_read_from_toml():
         'figure = { kind = "anytime", columns = 2, metrics = ["train_loss", "top5_error"] }',
     )
     read = Study.from_toml(text, "example")
-    assert read.error == "top5_error"
+    assert read.metric == TOP5_ERROR
     assert read.figure == Figure(kind="anytime", columns=2, metrics=("train_loss", "top5_error"))
 
 
 def test_a_study_stored_before_there_were_figures_is_still_read():
     written = tomllib.loads(study().to_toml())
-    del written["error"], written["figure"]
+    del written["metric"], written["figure"]
     assert Study.from_dict(written, "old") == study()
 
 
@@ -266,7 +275,7 @@ STUDY = st.builds(
     task=st.text().filter(str.isprintable),
     seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
     batch_size=st.none() | st.integers(1, 10**6),
-    error=st.sampled_from(["test_error", "top5_error"]),
+    metric=st.sampled_from(["test_error", "top5_error", "test_loss", "val_acc"]).map(filled),
     figure=FIGURE,
     options=st.builds(
         Options,
@@ -528,10 +537,23 @@ WRONG_STUDIES = {
         "options, precision: Input should be 'float32' or 'float64', found 'bf16'",
     ),
     "decay_1d": ({"options": {"decay_1d": "no"}}, "options, decay_1d: Input should be a valid bo"),
-    "error": (
-        {"error": "train_loss"},
-        "error: Input should be 'test_error' or 'top5_error', found 'train_loss'",
+    "metric of no name": (
+        {"metric": {"goal": "maximize"}},
+        "metric, name: missing: please give it",
     ),
+    "goal": (
+        {"metric": {"name": "accuracy", "goal": "up"}},
+        "metric, goal: Input should be 'minimize' or 'maximize', found 'up'",
+    ),
+    "matters": (
+        {"metric": {"name": "test_loss", "matters": 0}},
+        "metric, matters: Input should be greater than 0, found 0",
+    ),
+    "unknown key of the metric": (
+        {"metric": {"name": "accuracy", "aim": "up"}},
+        "metric, aim: Unexpected keyword argument, found 'up'",
+    ),
+    "metric": ({"metric": 3}, "metric: Input should be a dictionary or an instance of Metric, f"),
     "figure kind": (
         {"figure": {"kind": "pie"}},
         "figure, kind: Input should be 'heatmaps', 'slices', 'generalization', 'anytime' or "
@@ -700,6 +722,32 @@ def test_merge_keeps_what_is_stored_when_only_the_axis_title_differs():
     assert study().merge(asked, "db") == study()
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("test_loss", METRICS["test_loss"]),
+        ("val_loss", Metric("val_loss", "val_loss")),
+        ({"name": "val_loss", "unit": "nats"}, Metric("val_loss", "val_loss", "nats")),
+        ({"name": "f1", "goal": "maximize"}, Metric("f1", "f1", goal="maximize")),
+        ({"name": "test_error", "matters": 0.5}, replace(TEST_ERROR, matters=0.5)),
+        ({"name": "r2", "title": "R²", "matters": 1e-3}, Metric("r2", "R²", matters=1e-3)),
+    ],
+)
+def test_a_metric_is_a_name_or_a_table_and_survives_toml(written, read):
+    asked = study(metric=written)
+    assert asked.metric == read
+    assert Study.from_toml(asked.to_toml(), "x") == asked
+
+
+def test_former_versions_called_the_metric_error():
+    assert study(error="top5_error") == study(metric="top5_error")
+
+
+def test_what_matters_may_change_and_is_as_asked():
+    asked = study(metric={"name": "test_error", "matters": 1.0})
+    assert study().merge(asked, "db").metric.matters == 1.0
+
+
 def test_merge_draws_as_asked():
     asked = study(figure={"kind": "slices", "columns": 3})
     assert study().merge(asked, "db").figure == asked.figure
@@ -707,7 +755,11 @@ def test_merge_draws_as_asked():
 
 
 REFUSED = {
-    "error": (study(error="top5_error"), "error = 'test_error', this asks for 'top5_error'"),
+    "metric": (study(metric="top5_error"), "metric = 'test_error', this asks for 'top5_error'"),
+    "goal": (
+        study(metric={"name": "test_error", "goal": "maximize"}),
+        "goal = 'minimize', this asks for 'maximize'",
+    ),
     "task": (study(task="other"), "task = 'digits', this asks for 'other'"),
     "batch size": (study(batch_size=7), "batch_size = None, this asks for 7"),
     "options": (study(options={"momentum": 0.5}), "options = { momentum = 0.9, beta1 = 0.9,"),

@@ -39,7 +39,7 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead, provenance
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.metric import RECORDED
+from landscape_study.study.spec.metric import RECORDED, filled
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import CellMean, Claim, Store
 from landscape_study.study.store.checking import check
@@ -99,7 +99,7 @@ def train_all(store: Store, study: Study, identity: Identity = IDENTITY) -> list
 def results_of(store: Store, name: str) -> dict[tuple[object, ...], float]:
     """The error of each cell, by where it lies."""
     return {
-        (row["panel"], row["seed"], row["alpha"], row["lambda"]): row["test_error"]
+        (row["panel"], row["seed"], row["alpha"], row["lambda"]): row["value"]
         for row in store.cells(name)
     }
 
@@ -299,7 +299,7 @@ class TestClaim:
         assert store.curves("small") == []
         store.release(late)  # does nothing to the holder
         store.record(holder, make_outcome(2, start=5))
-        errors = [c["test_error"] for c in store.cells("small") if c["state"] == "finished"]
+        errors = [c["value"] for c in store.cells("small") if c["state"] == "finished"]
         assert errors == [5.0, 6.0]
 
     def test_recording_twice_is_refused(self, store: Store, small_study: Study):
@@ -665,7 +665,7 @@ class TestRecord:
         curves = {m: np.array(values[m], np.float32)[:, None] for m in RECORDED}
         store.record(claim, Outcome(curves, np.array(diverged), 1.0))
         cells = store.cells("small")
-        assert [c["test_error"] for c in cells] == errors
+        assert [c["value"] for c in cells] == errors
         assert [c["diverged_epoch"] for c in cells] == diverged
         finite = [loss if np.isfinite(loss) else None for loss in losses]
         assert [c["train_loss"] for c in cells] == finite
@@ -674,6 +674,31 @@ class TestRecord:
             for metric in RECORDED:
                 np.testing.assert_array_equal(read[alpha, metric], curves[metric][k])
         store.close()
+
+    @pytest.mark.parametrize(
+        ("goal", "lost", "best"), [("minimize", math.inf, 0.5), ("maximize", -math.inf, 0.7)]
+    )
+    def test_what_diverged_has_no_invented_loss(
+        self, store: Store, goal: str, lost: float, best: float
+    ):
+        metric = filled({"name": "test_loss", "goal": goal})
+        study = make_study(alphas=(0.1, 0.2, 0.3), lambdas=(0.0,), pairs=("sgd",), epochs=1)
+        study = study.change(metric=metric)
+        run_id = begin(store, study)
+        for losses in ([0.5, 0.7], [np.nan]):
+            claim = store.claim("small", Worker(), run_id)
+            assert claim is not None
+            curve = np.array(losses, np.float32)[:, None]
+            curves = dict.fromkeys(RECORDED, curve)
+            diverged = np.isnan(losses).astype(np.int64)
+            store.record(claim, Outcome(curves, diverged, 1.0, metric=study.metric))
+        values = [cell["value"] for cell in store.cells("small")]
+        assert values == pytest.approx([0.5, 0.7, lost])
+        (progress,) = store.progress("small")
+        assert (progress.diverged, progress.best) == (1, pytest.approx(best))
+        assert list(check(store, ["small"])) == []
+        trials = optuna_study(store, "small/sgd/seed0").trials
+        assert [trial.value for trial in trials] == pytest.approx([0.5, 0.7, lost])
 
     def test_progress_counts_states_and_keeps_the_best(self, store: Store, small_study: Study):
         run_id = begin(store, small_study)
@@ -946,11 +971,11 @@ class TestBadDatabases:
             assert {row["state"] for row in upgraded.cells("small")} == {"finished"}
             assert [f.what for f in check(upgraded, ["small"])] == []
 
-    def test_what_it_holds_is_not_sealed_and_shown_all_the_same(self, before: Path):
+    def test_what_it_holds_is_shown_sealed_or_not(self, before: Path):
         with closing(Store(str(before))) as upgraded:
             assert upgraded.identity("small").source is None
             rows = upgraded.cells("small")
-            assert [row["test_error"] for row in rows][:2] == [0.0, 1.0]
+            assert [row["value"] for row in rows][:2] == [0.0, 1.0]
             assert [row["values"].tolist() for row in upgraded.curves("small")][:1] == [[2, 1, 0]]
             assert upgraded.means("small")[0].error == 0.0
 

@@ -18,7 +18,14 @@ from landscape_study.study.planning.plan import make_plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
-from landscape_study.study.spec.metric import METRICS, RECORDED, TOP5, metrics_of
+from landscape_study.study.spec.metric import (
+    METRICS,
+    RECORDED,
+    TOP5,
+    TOP5_ERROR,
+    filled,
+    metrics_of,
+)
 from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.store import Store, optuna_study_name
 from landscape_study.study.tasks.task import Data
@@ -35,13 +42,13 @@ from tests.study.user_tasks import many_classes
 @pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 def test_top_5_is_recorded_where_there_are_more_than_10_classes(engine, make_panel, train):
     panel = make_panel("adamw")
-    trained = train(many_classes, panel, engine=engine, error=TOP5)
+    trained = train(many_classes, panel, engine=engine, metric=TOP5_ERROR)
     assert tuple(trained.outcome.curves) == (*RECORDED, TOP5)
     assert_equals_plain_loop(trained, many_classes, panel)
     curves = trained.outcome.curves
     assert (curves[TOP5] <= curves["test_error"]).all()
     assert (curves[TOP5] < curves["test_error"]).any()
-    assert trained.outcome.error == TOP5
+    assert trained.outcome.metric == TOP5_ERROR
 
 
 def test_top_5_is_a_hit_among_five(monkeypatch):
@@ -76,9 +83,9 @@ def test_top_5_needs_more_than_10_classes(classes, recorded):
 # From the study to its figure
 
 
-def study_of_12(error: str) -> Study:
+def study_of_12(metric: str) -> Study:
     study = make_study(task="tests.study.user_tasks:many_classes", pairs=("adamw",), batch_size=5)
-    return study.change(error=error)
+    return study.change(metric=filled(metric))
 
 
 @pytest.fixture
@@ -96,6 +103,7 @@ def trained(store: Store, request: pytest.FixtureRequest) -> Study:
     [
         (TOP5, TOP5, "Top-5 test error (%), 1 seed"),
         ("test_error", "test_error", "test error (%), 1 seed"),
+        ("test_loss", "test_loss", "test loss, 1 seed"),
     ],
     indirect=["trained"],
 )
@@ -127,7 +135,7 @@ def test_the_studys_error_is_what_is_recorded_and_drawn(
 
 @pytest.mark.parametrize(
     ("field", "changes"),
-    [("error", {"error": TOP5}), ("figure.metrics", {"figure": Figure(metrics=(TOP5,))})],
+    [("metric", {"metric": TOP5_ERROR}), ("figure.metrics", {"figure": Figure(metrics=(TOP5,))})],
 )
 def test_a_task_of_few_classes_has_no_top_5(field, changes):
     with pytest.raises(UsageError) as caught:

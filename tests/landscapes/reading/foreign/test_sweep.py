@@ -18,7 +18,8 @@ import landscape_study as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.table_files import is_table_file, number
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
 
@@ -223,7 +224,7 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("lr,wd,x\n0.1,1,1\n0.2,2,1\n", "no column looks like a metric: name it with --metric COLUMN"),
     ("lr,max_lr,wd,loss\n0.1,1,1,1\n0.2,2,2,1\n", "'lr', 'max_lr' could each be α, the learning"),
     (
-        "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,2,1\n",
+        "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,3,1\n",
         "'wd', 'l2_decay' could each be λ, the weight",
     ),
     ("lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n", "could each be the metric: say which with"),
@@ -235,6 +236,8 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("lr,wd,loss\n", "holds no row"),
     ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
     ('lr,wd,loss\n0.1,"1,2\n', "mend that line"),
+    ("lr,wd,loss\n0.1,1,1\n0.1,2,1\n", "α, the learning rate, is 0.1 in all rows ('lr'): a land"),
+    ("lr,wd,loss\n0.1,1,1\n0.2,1,1\n", "λ, the weight decay, is 1 in all rows ('wd'): a landsc"),
 ]
 
 
@@ -276,9 +279,9 @@ class TestRefusals:
         with pytest.raises(UsageError, match="no column 'x': it has 'lr', 'wd', 'loss'"):
             read_sweep([path], Asked(alpha="x"))
 
-    def test_of_one_panel_in_two_files(self, write):
+    def test_of_one_file_twice(self, write):
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
-        with pytest.raises(UsageError, match="the panel 's' stands in several files"):
+        with pytest.raises(UsageError, match=r"s.csv: the same file is named twice"):
             read_sweep([path, path])
 
 
@@ -329,7 +332,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (["none.csv"], "none.csv: cannot be read (No such file or directory): name a file"),
-            (["none.csv", "adam"], "none.csv is a file: leave out PANEL, OTHER and --reference"),
+            (["none.csv", "more.csv"], "none.csv: cannot be read (No such file or directory)"),
         ],
     )
     def test_what_is_no_sweep_is_told(self, arguments, message):
@@ -342,7 +345,7 @@ class TestCommand:
             main, ["compare", "x", "--alpha", "a", "--store", str(tmp_path / "x.db")]
         )
         assert done.exit_code == 2
-        assert "options of columns are for files, and x is none" in done.output
+        assert "options of columns are for files of results, and 'x' is a study" in done.output
 
 
 def test_python_takes_a_file_for_a_name(write):

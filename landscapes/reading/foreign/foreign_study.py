@@ -1,0 +1,174 @@
+"""Sweeps as studies: panels, seeds and metric under names that a study can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
+from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
+from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.grid import Grid
+from landscape_study.study.spec.metric import LONGEST_NAME, Metric
+from landscape_study.study.spec.study import IMPORTED, Panel, Study
+
+LONGEST = 100  # characters of a name that a file gave
+MOST_SEEDS = 1000  # more than these are no seeds that cells share
+TAKEN = {
+    *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
+    *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
+    *("doubtful", "epoch", "value"),
+}  # other columns of our frames
+
+
+def read_foreign(
+    files: Sequence[str], columns: Asked | None = None, name: str | None = None
+) -> FileResults:
+    """Read files as one study.
+
+    Args:
+        files: their panels are its panels.
+        columns: which column is what, as far as it shall not be guessed.
+        name: of the study; that of the first file if None.
+
+    Raises:
+        UsageError: a file that cannot be read or understood, or files of several metrics.
+    """
+    sweep = read_sweep(files, columns)
+    metric = _one_metric(sweep)
+    names = _names([one.name for one in sweep.panels])
+    frames = [_runs(one, names[one.name]) for one in sweep.panels]
+    frame = pd.concat(frames, ignore_index=True)
+    seeds = _Seeds(frame)
+    frame = seeds.numbered(frame)
+    study = Study.from_dict(
+        {
+            "name": name or _plain(Path(files[0]).stem, "sweep"),
+            "task": IMPORTED,
+            "seeds": sorted(set(frame["seed"].tolist())),
+            "metric": _short(metric),
+            "panels": [_panel(one, names[one.name]) for one in sweep.panels],
+        },
+        files[0],
+    )
+    return FileResults(
+        spec=study,
+        frame=frame,
+        curve_frame=_curves(sweep, names, seeds),
+        said=sweep.said,
+        files=tuple(files),
+        asked=columns or Asked(),
+    )
+
+
+def _one_metric(sweep: Sweep) -> Metric:
+    metrics = list(dict.fromkeys(one.metric for one in sweep.panels))
+    if len(metrics) > 1:
+        raise UsageError(
+            f"the files are of {' and '.join(metric.title for metric in metrics)}: look at one "
+            "metric at a time, or name its column with --metric"
+        )
+    return metrics[0]
+
+
+def _short(metric: Metric) -> Metric:
+    """The metric under a name that databases, frames and cubes can have."""
+    return replace(metric, name=_column(metric.name))
+
+
+def _column(name: object) -> str:
+    """A name for a measurement: "val/loss" is val_loss."""
+    plain = re.sub(r"[^A-Za-z0-9_.]+", "_", str(name)).strip("_.") or "value_measured"
+    plain = f"{plain}_measured" if plain in TAKEN else plain
+    return plain[-LONGEST_NAME:].lstrip("_.")
+
+
+def _names(titles: Sequence[str]) -> dict[str, str]:
+    """Names of panels by what the files call them: with plain characters, each another."""
+    names: dict[str, str] = {}
+    for title in titles:
+        plain, number = _plain(title, "panel"), 2
+        name = plain
+        while name in names.values():
+            name, number = f"{plain}-{number}", number + 1
+        names[title] = name
+    return names
+
+
+def _plain(title: str, otherwise: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._+]+", "-", title).strip("-._+")
+    return name[:LONGEST].rstrip("-._+") or otherwise
+
+
+def _panel(one: PanelData, name: str) -> Panel:
+    grid = Grid(alpha=one.landscape.alpha, lambda_=one.landscape.lambda_)
+    return Panel(name=name, design="imported", pair=one.name, grid=grid)
+
+
+def _runs(one: PanelData, name: str) -> pd.DataFrame:
+    """The runs of a panel; their α and λ are those of its grid."""
+    cells = one.cells
+    state = cells["state"].mask(cells["clipped"], "pruned")
+    return pd.DataFrame(
+        {
+            "panel": name,
+            "seed": cells["seed"],
+            "alpha": cells["alpha"].astype(float),
+            "lambda": cells["lambda"].astype(float),
+            "state": state,
+            "value": cells[one.metric.name].astype(float),
+            "diverged": cells["diverged"].astype(bool),
+        }
+    )
+
+
+class _Seeds:
+    """Numbers of seeds: those of the file where these are numbers that cells share.
+
+    Else the runs of a cell are counted from 0.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        named = list(dict.fromkeys(frame["seed"]))
+        self.of: dict[str, int] | None = None
+        if len(named) <= MOST_SEEDS:
+            whole = all(name.isdecimal() and int(name) < 2**32 for name in named)
+            self.of = {name: int(name) if whole else i for i, name in enumerate(named)}
+            if len(set(self.of.values())) < len(named):  # "1" and "01"
+                self.of = {name: i for i, name in enumerate(named)}
+        self.places = frame.assign(
+            number=frame.groupby(["panel", "alpha", "lambda"]).cumcount()
+        ).set_index(["panel", "alpha", "lambda", "seed"])["number"]
+
+    def numbered(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame with numbers for seeds."""
+        if self.of is not None:
+            return frame.assign(seed=frame["seed"].map(self.of).astype(np.int64))
+        where = pd.MultiIndex.from_frame(frame[["panel", "alpha", "lambda", "seed"]])
+        return frame.assign(seed=self.places.loc[where].to_numpy(dtype=np.int64))
+
+
+def _curves(sweep: Sweep, names: dict[str, str], seeds: _Seeds) -> pd.DataFrame:
+    """The curves of the sweep under the study's names."""
+    curves = sweep.curves
+    if curves.empty:
+        return curves
+    measured = [column for column in curves if column not in (*PLACE, "epoch")]
+    curves = curves.rename(columns={column: _column(column) for column in measured})
+    curves = _counted(curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True))
+    return seeds.numbered(curves.assign(panel=curves["panel"].map(names)))
+
+
+def _counted(curves: pd.DataFrame) -> pd.DataFrame:
+    """Curves whose epochs are counted from 1; what the file counted is a column `step` then."""
+    count = curves.groupby(list(PLACE)).cumcount() + 1
+    if (curves["epoch"] == count).all():
+        return curves
+    return curves.assign(step=curves["epoch"].astype(float), epoch=count)

@@ -1,0 +1,77 @@
+"""Which column of a foreign table is the metric, and which way is better."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
+    EITHER,
+    EXTREMES,
+    KEYS,
+    LESS,
+    MORE,
+    SPLITS,
+    TRAINING,
+    is_metric_name,
+    is_setting_name,
+    listed,
+    plain,
+    words,
+)
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import MATTERS, Metric
+
+
+def value_column(table: Table, taken: Sequence[str]) -> str:
+    """The column of the metric: of held-out data rather than any, a result, not an extreme.
+
+    Raises:
+        UsageError: there is none, or several could be.
+    """
+    if {"number", "value", "state"} <= table.columns.keys():  # as Optuna exports its trials
+        return "value"
+    ranked: dict[tuple[bool, int], list[str]] = {}
+    for name in table.columns:
+        found = words(name)
+        fits = name not in taken and is_metric_name(name) and not is_setting_name(name)
+        if fits and table.columns[name].is_numeric:
+            split = next((i for i, split in enumerate(SPLITS) if split & found), len(SPLITS))
+            if found & TRAINING:
+                split = len(SPLITS) + 1
+            ranked.setdefault((bool(found & EXTREMES), split), []).append(name)
+    if not ranked:
+        raise UsageError(
+            f"{table.name}: no column looks like a metric: name it with --metric COLUMN, one of "
+            f"{listed(table.columns)}"
+        )
+    best = table.without_copies(ranked[min(ranked)])
+    if len(best) > 1:
+        raise UsageError(
+            f"{table.name}: {listed(best)} could each be the metric: say which with --metric "
+            "COLUMN"
+        )
+    return best[0]
+
+
+def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
+    """What is measured: its direction by its name, or as the user says; its unit if it says %.
+
+    Raises:
+        UsageError: its name does not say which way is better, and neither does anybody else.
+    """
+    key = next((name for name in table.columns if plain(name) in KEYS), None)
+    named = table.columns[key].distinct() if key else []
+    title = named[0] if len(named) == 1 and words(column) & EITHER else column
+    found = words(title)
+    guessed: Goal | None = "minimize" if found & LESS else "maximize" if found & MORE else None
+    goal = goal or table.goal or guessed
+    if goal is None:
+        raise UsageError(
+            f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
+        )
+    unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
+    matters = matters or (MATTERS if unit else None)
+    title = re.sub(r"\s*\(%\)", "", title)
+    return Metric(column, title, unit=unit, goal=goal, matters=matters)

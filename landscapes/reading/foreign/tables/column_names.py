@@ -1,0 +1,117 @@
+"""Which words in a column's name mean what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+SETTINGS = ("config", "params", "param", "hparams", "hyperparameters", "hp")  # before a setting
+PREFIXES = tuple(f"{word}_" for word in (*SETTINGS, "summary", "metrics", "user_attrs"))
+# Names of α and of λ, surer ones first: scikit-learn calls λ `alpha`.
+ALPHA = (
+    (
+        *("learning_rate", "lr", "lrate", "learningrate", "learning_rate_init", "lernrate"),
+        *("base_lr", "initial_lr", "init_lr", "max_lr", "peak_lr", "lr_max", "step_size", "eta"),
+    ),
+    ("alpha",),
+)
+LAMBDA = (
+    (
+        *("weight_decay", "wd", "wdecay", "weightdecay", "lambda", "l2", "l2_decay", "l2_reg"),
+        *("l2_regularization", "l2_penalty", "reg", "regularization", "weight_decay_rate"),
+        *("l2_lambda", "lambda_l2", "reg_lambda", "lambda_", "lambd", "decay_rate_l2"),
+    ),
+    ("alpha", "decay"),
+)
+LESS = {
+    *("loss", "err", "error", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "cost", "bpc"),
+    *("bpb", "wer", "cer", "fid", "logloss", "xent", "crossentropy", "brier", "regret", "mape"),
+}
+MORE = {
+    *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
+    *("precision", "recall", "psnr", "miou", "dice", "mcc", "kappa", "ndcg", "mrr", "rouge"),
+    *("acc1", "acc5", "top1", "top5", "ssim", "return"),
+}
+EITHER = {"value", "values", "objective", "metric"}  # which way is better must be said
+SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
+TRAINING = {"train", "training"}
+EXTREMES = {  # of a curve, or of a list of results: not the result
+    *("max", "min", "best", "std", "stderr", "var", "rank"),
+    *(f"split{i}" for i in range(20)),
+}
+SEEDS = {"seed", "seeds", "repeat", "replicate", "fold", "rep", "random_state", "rng"}
+OPTIMIZERS = ("optimizer", "optimiser", "optim", "opt", "optimizer_name", "optim_name", "pair")
+PANELS = (*OPTIMIZERS, "panel", "optimizer_type", "algo", "optim_type")
+STUDIES = ("study_name",)
+STATES = ("state", "status")
+EPOCHS = (  # the surer first
+    *("epoch", "epochs", "training_iteration", "step", "global_step", "iteration", "iter"),
+    *("trainer_global_step", "steps", "budget", "round", "num_steps"),
+)
+RUNS = (
+    *("run_id", "trial_id", "run", "trial", "run_name", "trial_name", "name", "id", "uid"),
+    *("config_id", "file", "experiment_id"),
+)
+TIMES = {"date", "datetime", "time", "timestamp", "created", "updated", "duration", "runtime"}
+INTERNAL = {"system"}  # of Optuna
+DONE = ("done", "finished", "completed")  # whether a run has ended
+KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
+DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
+GREEK = {"α": "alpha", "λ": "lambda", "η": "eta"}
+
+
+def plain(column: str) -> str:
+    """A column's name in small letters and underscores, without what tools put before it."""
+    name = "_".join(_split(column))
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def words(column: str) -> set[str]:
+    """The words of a column's name, in small letters."""
+    return set(_split(column))
+
+
+def _split(column: str) -> list[str]:
+    for letter, name in GREEK.items():
+        column = column.replace(letter, name)
+    apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", column)
+    return [word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word]
+
+
+def is_called(column: str, names: Iterable[str]) -> bool:
+    """Whether a column has one of some names, or ends in it: "optim.weight_decay"."""
+    name = plain(column)
+    return any(name == one or name.endswith(f"_{one}") for one in names)
+
+
+def is_setting_name(column: str) -> bool:
+    """Whether a tool marked the column as a setting: "config.lr"."""
+    return _split(column)[:1] in ([word] for word in SETTINGS)
+
+
+def is_metric_name(column: str) -> bool:
+    """Whether a column could be a metric by its name."""
+    return bool(words(column) & (LESS | MORE | EITHER))
+
+
+def is_run_name(column: str) -> bool:
+    """Whether a column could name the run of a row."""
+    return plain(column) in RUNS
+
+
+def may_matter(column: str) -> bool:
+    """Whether a column could be something by its name."""
+    named = (*ALPHA, *LAMBDA, PANELS, STUDIES, STATES, EPOCHS, RUNS, KEYS, DIVERGED)
+    return (
+        is_metric_name(column)
+        or bool(words(column) & SEEDS)
+        or any(is_called(column, names) for names in named)
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns in a message."""
+    shown = [f"'{name}'" for name in names]
+    return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")

@@ -1,0 +1,88 @@
+"""Texts with separators: CSV and what is written like it, read in blocks."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.table_builder import BLOCK, TableBuilder
+from landscape_study.study.errors import UsageError
+from landscape_study.study.printable import printable
+
+SEPARATORS = ",;\t|"
+MOST_OF_A_LINE = 10_000_000  # characters
+
+
+def read_delimited(path: Path, file: TextIO, builder: TableBuilder) -> Table:
+    """The rows of a text with separators, after its header.
+
+    Raises:
+        UsageError: a row of another length than the header, quotes that do not end, two columns
+            of one name.
+    """
+    separator, skipped, first = _beginning(path, file)
+    lines = csv.reader(
+        _all(first, file), delimiter=separator, strict=True, skipinitialspace=separator == " "
+    )
+    try:
+        header = _header(path, lines)
+        while block := list(islice(_fields(path, lines, len(header), skipped), BLOCK)):
+            columns = zip(*(fields for _, fields in block), strict=True)
+            builder.add(dict(zip(header, columns, strict=True)), [line for line, _ in block])
+    except csv.Error as e:
+        line = lines.line_num + skipped
+        raise UsageError(f"{path}, line {line}: {e}: mend that line") from e
+    return builder.table(path)
+
+
+def _beginning(path: Path, file: TextIO) -> tuple[str, int, str]:
+    """The separator, how many lines stand before the header, and the header's first line."""
+    for skipped in range(1000):
+        line = file.readline(MOST_OF_A_LINE)
+        said = re.fullmatch(r'"?sep=(.)"?\s*', line)  # as Excel writes it
+        if said:
+            return said[1], skipped + 1, file.readline(MOST_OF_A_LINE)
+        separator = max(SEPARATORS, key=line.count)
+        if separator not in line and len(line.split()) > 2 and not line.startswith("#"):
+            separator = " "
+        is_remark = line.startswith("#") and separator not in line
+        if not line or (line.strip() and not is_remark):
+            return separator, skipped, line
+    raise UsageError(f"{path}: holds no header: name a file with results")
+
+
+def _all(first: str, rest: TextIO) -> Iterator[str]:
+    yield first
+    while line := rest.readline(MOST_OF_A_LINE):
+        yield line
+
+
+def _fields(path: Path, lines: Iterator[list[str]], size: int, skipped: int) -> Iterator:
+    """The line and the fields of each row."""
+    for fields in lines:
+        line = lines.line_num + skipped  # type: ignore[attr-defined]
+        if len(fields) == size and (size > 1 or fields[0].strip()):
+            if any(fields):
+                yield line, fields
+        elif any(field.strip() for field in fields):
+            raise UsageError(
+                f"{path}, line {line}: {len(fields)} fields where the header has {size}: mend "
+                "that line, or quote what holds a separator"
+            )
+
+
+def _header(path: Path, lines: Iterator[list[str]]) -> list[str]:
+    fields = next(lines, [])
+    if fields:
+        fields[0] = fields[0].removeprefix("#")  # as NumPy writes it
+    names = [printable(name.strip()) or f"column {i + 1}" for i, name in enumerate(fields)]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UsageError(f"{path}: {times} columns are called '{name}': rename them")
+    return names

@@ -1,0 +1,137 @@
+"""Files and folders of results: which there are, and how each is opened."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TextIO, cast
+
+from landscape_study.landscapes.reading.foreign.tables.arrow_tables import read_parquet
+from landscape_study.landscapes.reading.foreign.tables.cubes import read_cube
+from landscape_study.landscapes.reading.foreign.tables.delimited import read_delimited
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.json_records import (
+    read_json,
+    read_json_lines,
+)
+from landscape_study.landscapes.reading.foreign.tables.optuna_studies import read_optuna
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
+from landscape_study.study.errors import UsageError
+
+SEPARATED = (".csv", ".tsv", ".txt", ".dat")
+JSON, LINES = (".json",), (".jsonl", ".ndjson")
+PARQUET, CUBES = (".parquet", ".pq"), (".nc", ".nc4", ".netcdf", ".h5netcdf")
+DATABASES = (".db", ".sqlite", ".sqlite3")
+TEXTS = (*SEPARATED, *JSON, *LINES)
+SUFFIXES = (*TEXTS, *PARQUET, *CUBES, *DATABASES)
+PACKED = ".gz"  # after the suffix of a text
+MOST_LOOKED = 10_000  # files of a folder, to see whether it holds results
+LARGE = 64 * 1024**2  # bytes of a file of which only what may matter is kept
+
+
+def is_table_file(name: str) -> bool:
+    """Whether a name means a file or folder of results, there or not, and no study.
+
+    It does if it ends like such a file, is the URL of a database, holds a separator of folders,
+    or is a folder that holds such files.
+    """
+    ends = suffix(Path(name)) in SUFFIXES
+    return ends or "/" in name or os.sep in name or _holds_files(Path(name))
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether files of results lie in a folder, as far as a short look shows."""
+    looked = islice(
+        ((at, name) for at, _, names in os.walk(folder) for name in names), MOST_LOOKED
+    )
+    return any(suffix(Path(name)) in (*TEXTS, *PARQUET, *CUBES) for _, name in looked)
+
+
+def suffix(path: Path) -> str:
+    """How a file's name ends, in small letters; without the end of a packed one."""
+    lower = path.with_name(path.name.lower()) if path.name else path
+    return Path(lower.stem).suffix if lower.suffix == PACKED else lower.suffix
+
+
+def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = False) -> Table:
+    """Read the rows of a file, or of the studies in an Optuna database.
+
+    Args:
+        path: of the file, or the URL of a database.
+        needed: columns that are kept of a large file in any case.
+        single: whether a JSON file may be one record, that of one run.
+
+    Raises:
+        UsageError: it cannot be read, is no such file, has no rows, or changes meanwhile.
+    """
+    if "://" in str(path):
+        return read_optuna(str(path))
+    path = Path(path)
+    ending = suffix(path)
+    if ending not in SUFFIXES:
+        raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
+    if ending in DATABASES and _state(path):  # read as it is at one moment
+        return read_optuna(str(path))
+    with _unchanged(path) as size:
+        builder = TableBuilder(f"{path}, line", lean=size > LARGE, needed=needed)
+        if ending in PARQUET:
+            return read_parquet(path, builder)
+        if ending in CUBES:
+            return read_cube(path, builder)
+        return _read_text(path, ending, builder, single)
+
+
+def _read_text(path: Path, ending: str, builder: TableBuilder, single: bool) -> Table:
+    try:
+        with _opened(path) as file:
+            if ending in SEPARATED:
+                return read_delimited(path, file, builder)
+            if ending in LINES:
+                return read_json_lines(path, file, builder)
+            return read_json(path, file, builder, single=single)
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: no text in UTF-8 ({e.reason}): save it as such") from e
+    except (OSError, EOFError) as e:  # what is no gzip is an OSError
+        raise _unreadable(path, e) from e
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets save "Unicode text"
+    opener = cast("Callable[..., TextIO]", gzip.open if path.suffix.lower() == PACKED else open)
+    return opener(path, "rt", encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+
+
+@contextmanager
+def _unchanged(path: Path) -> Iterator[int]:
+    """The size of a regular file, in bytes, that is the same afterwards.
+
+    Raises:
+        UsageError: it is no regular file, or it changed meanwhile.
+    """
+    before = _state(path)
+    if not stat.S_ISREG(before.st_mode):  # a pipe would be waited for
+        raise UsageError(f"{path}: no regular file: name a file with results")
+    yield before.st_size
+    after = _state(path)
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise UsageError(
+            f"{path}: changed while it was read: wait until it is written, or copy it"
+        )
+
+
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as e:
+        raise _unreadable(path, e) from e
+
+
+def _unreadable(path: Path, e: Exception) -> UsageError:
+    cause = getattr(e, "strerror", None) or str(e)
+    return UsageError(f"{path}: cannot be read ({cause}): name a file with results")

@@ -1,0 +1,73 @@
+"""From a name to results: of a study in a database, or of files that were trained elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.file_results import FileResults
+from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+from landscape_study.landscapes.reading.study_results import Results
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.study import NAME
+from landscape_study.study.store import StoreLike, address, opened
+from landscape_study.study.store.prior_state import holds
+from landscape_study.study.validation import names_of
+
+
+@contextmanager
+def results_of(
+    store: StoreLike, names: Sequence[str] | str, columns: Asked | None = None
+) -> Iterator[tuple[Results, str]]:
+    """The results that a name means, and the name of their study.
+
+    Args:
+        store: the database, where it means a study of it.
+        names: of a study; or of files with results that were trained elsewhere, panels of one
+            study.
+        columns: which column of the files is what, as far as it shall not be guessed.
+
+    Raises:
+        UsageError: a file that cannot be read or understood, or `columns` for a study.
+    """
+    names = names_of(names)
+    # A study of a plain name comes before a folder that happens to have the same.
+    is_plain = len(names) == 1 and bool(NAME.fullmatch(names[0])) and not Path(names[0]).suffix
+    files = [name for name in names if is_table_file(name)]
+    files = [] if files and is_plain and holds(address(store), names[0]) else files
+    if files and files == list(names):
+        read = read_results(files, columns)
+        yield read, read.spec.name
+        return
+    if len(names) != 1:
+        raise UsageError(f"{', '.join(names)}: name one study, or files of results only")
+    if columns is not None and columns != Asked():
+        raise UsageError(
+            f"options of columns are for files of results, and '{names[0]}' is a study: leave "
+            "them out"
+        )
+    with opened(store) as there:
+        yield there, names[0]
+
+
+def read_results(
+    files: Sequence[str], columns: Asked | None = None, name: str | None = None
+) -> FileResults:
+    """Read files as one study: of other programs, or one cube that this one exported.
+
+    Args:
+        files: their panels are its panels.
+        columns: which column is what, as far as it shall not be guessed.
+        name: of the study; that of the cube, or of the first file, if None.
+
+    Raises:
+        UsageError, SpecError: as `read_foreign` and `read_own_cube`.
+    """
+    own = None
+    if len(files) == 1 and Path(files[0]).suffix == SUFFIX:
+        own = read_own_cube(Path(files[0]), name)
+    return read_foreign(files, columns, name) if own is None else own

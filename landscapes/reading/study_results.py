@@ -1,0 +1,43 @@
+"""What is read of studies, wherever their results are: in a database, or in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import PanelProgress
+
+
+class Results(Protocol):
+    """What figures, reports and tables read of studies; each method as that of `Store`."""
+
+    @property
+    def display_url(self) -> str:
+        """How people name the place, without a password."""
+
+    @property
+    def folder(self) -> Path:
+        """Where figures and reports of its studies go."""
+
+    def study(self, name: str) -> Study:
+        """The study of this name."""
+
+    def cells(self, name: str) -> list[dict[str, Any]]:
+        """Every cell of it, one row each."""
+
+    def curves(self, name: str) -> list[dict[str, Any]]:
+        """Its curves, one row per cell and metric."""
+
+    def progress(self, name: str) -> list[PanelProgress]:
+        """How far each of its panels is."""
+
+    def witnesses(self, name: str) -> list[Witness]:
+        """The witnesses of its panels."""
+
+    def seed_noise(self, name: str) -> dict[str, float]:
+        """How far its seeds scatter, by panel."""
+
+    def runs(self, name: str) -> list[dict[str, Any]]:
+        """Who trained it."""

@@ -1,0 +1,258 @@
+"""Kinds of files that other tools write: each holds the same runs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
+from landscape_study.landscapes.reading.foreign.tables import table_files
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.table_builder import dictionary
+from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file, read_file
+from landscape_study.study.errors import UsageError
+from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
+
+xr = pytest.importorskip("xarray", reason="the extra xarray is not installed")
+
+
+def require_all(sweep: Sweep, seeds: int = 2) -> None:
+    """Check that all runs are there, with their values."""
+    (panel,) = sweep.panels
+    field = panel.landscape
+    assert (field.alpha.values, field.lambda_.values) == (ALPHAS, LAMBDAS)
+    assert (field.n == seeds).all()
+    expected = [[loss(a, b) + 0.005 * (seeds - 1) for b in LAMBDAS] for a in ALPHAS]
+    np.testing.assert_allclose(field.error, expected)
+
+
+def as_config(frame: pd.DataFrame) -> list[dict]:
+    """The runs as W&B's API gives them."""
+    return [
+        {
+            "summary": {
+                "_step": 9,
+                "val_loss": run["val_loss"],
+                "lr": 1e-9,
+                "_wandb": {"runtime": 3},
+                "grad": float("nan"),
+            },
+            "config": {"lr": run["lr"], "optim": {"weight_decay": run["wd"]}, "seed": run["seed"]},
+            "name": f"run-{i}",
+        }
+        for i, run in enumerate(frame.to_dict("records"))
+    ]
+
+
+WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "tabs.tsv": lambda f, p: f.to_csv(p, sep="\t", index=False),
+    "bars.txt": lambda f, p: f.to_csv(p, sep="|", index=False),
+    "blanks.dat": lambda f, p: f.to_csv(p, sep=" ", index=False),
+    "unicode.txt": lambda f, p: f.to_csv(p, sep="\t", encoding="utf-16", index=False),
+    "packed.csv.gz": lambda f, p: f.to_csv(p, index=False),
+    "packed.jsonl.gz": lambda f, p: f.to_json(p, orient="records", lines=True),
+    "excel.csv": lambda f, p: p.write_text("sep=;\n" + f.to_csv(sep=";", index=False)),
+    "numpy.csv": lambda f, p: p.write_text("# " + f.to_csv(index=False)),
+    "remark.csv": lambda f, p: p.write_text("# made by a script\n" + f.to_csv(index=False)),
+    "records.json": lambda f, p: f.to_json(p, orient="records"),
+    "columns.json": lambda f, p: f.to_json(p, orient="columns"),
+    "index.json": lambda f, p: f.to_json(p, orient="index"),
+    "split.json": lambda f, p: f.to_json(p, orient="split"),
+    "table.json": lambda f, p: f.to_json(p, orient="table"),
+    "lists.json": lambda f, p: p.write_text(json.dumps(f.to_dict("list"))),
+    "by name.json": lambda f, p: p.write_text(
+        json.dumps({f"run {i}": run for i, run in enumerate(f.to_dict("records"))})
+    ),
+    "flat.parquet": lambda f, p: f.to_parquet(p),
+    "nested.parquet": lambda f, p: pd.DataFrame(as_config(f)).to_parquet(p),
+    "of text.parquet": lambda f, p: f.astype(str).to_parquet(p),
+    "api as python.csv": lambda f, p: pd.DataFrame(as_config(f)).to_csv(p),
+    "api as numpy.csv": lambda f, p: pd.DataFrame(as_config(f.map(np.float64))).to_csv(p),
+    "api as json.csv": lambda f, p: (
+        pd.DataFrame(as_config(f)).map(lambda x: json.dumps(x) if isinstance(x, dict) else x)
+    ).to_csv(p),
+    "api with desc.json": lambda f, p: p.write_text(
+        json.dumps(
+            [
+                {
+                    "lr": {"desc": None, "value": run["lr"]},
+                    "wd": {"value": run["wd"]},
+                    "seed": run["seed"],
+                    "val_loss": run["val_loss"],
+                }
+                for run in f.to_dict("records")
+            ]
+        )
+    ),
+    "mlflow.csv": lambda f, p: (
+        f.rename(columns={"val_loss": "metrics.val_loss", "lr": "params.lr", "wd": "params.wd"})
+        .assign(status="FINISHED", **{"metrics.lr": 0.5, "tags.mlflow.runName": "x"})
+        .to_csv(p, index_label="run_id")
+    ),
+    "hdf5.nc": lambda f, p: (
+        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="h5netcdf")
+    ),
+    "classic.nc": lambda f, p: (
+        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="scipy")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_kind_holds_the_same_runs(tmp_path: Path, frame: pd.DataFrame, name: str):
+    WRITERS[name](frame, tmp_path / name)
+    require_all(read_sweep([tmp_path / name]))
+
+
+class TestCubes:
+    def test_curves_and_what_was_not_run(self, tmp_path: Path):
+        values = np.array(
+            [[[loss(a, b) + 1 / e for e in (1, 2, 4)] for b in LAMBDAS] for a in ALPHAS]
+        )
+        values[0, 0] = np.nan  # not run
+        values[2, 2, 2] = np.nan  # diverged in the last epoch
+        coords = {"alpha": list(ALPHAS), "lambda": list(LAMBDAS), "epoch": [1, 2, 4]}
+        cube = xr.DataArray(values, dims=tuple(coords), coords=coords, name="test_error")
+        cube.to_netcdf(tmp_path / "c.nc")
+        sweep = read_sweep([tmp_path / "c.nc"])
+        field = sweep.panels[0].landscape
+        assert field.n[0, 0] == 0
+        assert field.diverged.sum() == field.diverged[2, 2] == 1
+        assert field.error[1, 1] == loss(0.01, 1e-3) + 1 / 4
+        assert len(sweep.curves) == 8 * 3
+
+    def test_an_array_without_a_name(self, tmp_path: Path):
+        coords = {"lr": list(ALPHAS), "wd": list(LAMBDAS)}
+        values = [[loss(a, b) for b in LAMBDAS] for a in ALPHAS]
+        xr.DataArray(values, dims=("lr", "wd"), coords=coords).to_netcdf(tmp_path / "c.nc")
+        require_all(read_sweep([tmp_path / "c.nc"], Asked(goal="minimize")), seeds=1)
+
+    def test_without_xarray_the_extra_is_named(self, tmp_path: Path, monkeypatch):
+        (tmp_path / "c.nc").write_bytes(b"CDF\x01")
+        monkeypatch.setitem(sys.modules, "xarray", None)
+        with pytest.raises(UsageError, match=r"pip install 'landscape-study\[xarray\]'"):
+            read_sweep([tmp_path / "c.nc"])
+
+
+DAMAGED = {
+    "a.parquet": (b"PAR1 nothing", "no Parquet file"),
+    "a.nc": (b"CDF\x01\x00\x00", "no NetCDF file"),
+    "b.nc": (b"\x89HDF\r\n\x1a\n nothing", "no NetCDF file"),
+    "a.csv.gz": (b"nothing", "cannot be read"),
+    "b.csv.gz": (gzip.compress(b"lr,wd,loss\n" * 99)[:-12], "cannot be read"),
+    "a.json": (b'{"lr": ' + b"9" * 5000 + b"}", "line 1: no JSON"),
+    "b.json": (b'"a text"', "is no list of records"),
+    "a.db": (b"nothing" * 999, "not a database"),
+    "b.csv": (b"\n\n", "holds no row"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_is_damaged_is_told_in_one_message(tmp_path: Path, name: str):
+    content, message = DAMAGED[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Exception, match=message) as refused:
+        read_sweep([tmp_path / name])
+    assert str(tmp_path / name) in str(refused.value)
+    assert type(refused.value).__module__.endswith("study.errors")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="no regular file"):
+        read_sweep([tmp_path / "a.csv"])
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, frame, monkeypatch):
+    path = tmp_path / "s.csv"
+    frame.to_csv(path, index=False)
+    whole = table_files.read_delimited
+
+    def meanwhile(*args) -> Table:
+        with path.open("a") as file:
+            file.write("0.5,0.5,1,3\n")
+        return whole(*args)
+
+    monkeypatch.setattr(table_files, "read_delimited", meanwhile)
+    with pytest.raises(UsageError, match="changed while it was read: wait until it is written"):
+        read_sweep([path])
+
+
+class TestLargeFiles:
+    @pytest.fixture
+    def large(self, tmp_path: Path, frame: pd.DataFrame, monkeypatch) -> Path:
+        """A file of which only what may matter is kept."""
+        monkeypatch.setattr(table_files, "LARGE", 100)
+        many = pd.concat([frame.assign(seed=i) for i in range(100)], ignore_index=True)
+        many = many.drop_duplicates(["lr", "wd", "seed"]).assign(
+            name=lambda f: [f"run {i}" for i in range(len(f))],
+            noise=lambda f: np.arange(len(f)) / 7,
+            host="here",
+        )
+        many.to_csv(tmp_path / "large.csv", index=False)
+        return tmp_path / "large.csv"
+
+    def test_columns_without_meaning_are_not_kept(self, large: Path):
+        assert list(read_file(large).columns) == ["lr", "wd", "seed", "val_loss", "host"]
+        assert int(read_sweep([large]).panels[0].landscape.n.min()) == 100
+
+    def test_columns_that_are_named_are_kept(self, large: Path):
+        sweep = read_sweep([large], Asked(where="noise < 20 and name != 'run 0'"))
+        assert sweep.panels[0].landscape.n.sum() == 139
+        (panel,) = read_sweep([large], Asked(metric="noise", goal="minimize")).panels
+        assert panel.metric.name == "noise"
+
+    def test_lines_are_named_past_blank_ones_and_quoted_line_ends(self, tmp_path: Path):
+        rows = 'lr,wd,note,loss\n\n0.1,0.1,"a\nb",1\n0.2,0.2,x,2\n0.1,0.2,x,bad\n'
+        (tmp_path / "s.csv").write_text(rows)
+        with pytest.raises(UsageError, match=r"s.csv, line 6: 'bad' in column loss is no number"):
+            read_sweep([tmp_path / "s.csv"])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_file"),
+    [
+        *(("sweep.csv", True), ("a.CSV.GZ", True), ("x.parquet", True), ("x.nc", True)),
+        *(("x.db", True), ("sqlite:///x.db", True), ("runs/", True), ("./runs", True)),
+        *(("digits-fig2", False), ("adamw-0.9", False), ("mine.v2", False)),
+    ],
+)
+def test_names_of_files(name: str, is_file: bool, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_table_file(name) == is_file
+
+
+def test_a_folder_is_one_if_it_holds_results(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    assert not is_table_file("mine")
+    (tmp_path / "mine" / "deep" / "a.csv").touch()
+    assert is_table_file("mine")
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ('{"lr": 0.1}', {"lr": 0.1}),
+        ("{'lr': 0.1, 'on': True, 'x': None}", {"lr": 0.1, "on": True, "x": None}),
+        ("{'lr': np.float64(0.1), 'y': -inf}", {"lr": 0.1, "y": -float("inf")}),
+        ("{'lr': __import__('os').getcwd()}", {"lr": ""}),
+        ("{'a' 'b'}", None),
+        ("{" * 500 + "}" * 500, None),
+        ("[1, 2]", None),
+        ("=1+1", None),
+        (0.1, None),
+    ],
+)
+def test_dictionaries_in_cells(cell, value):
+    assert dictionary(cell) == value

@@ -1,0 +1,250 @@
+"""Folders with a file or a folder a run, as tools write them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from landscape_study.cli import main
+from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.sweep import read_sweep
+from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.study.errors import UsageError
+from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
+
+Run = dict[str, Any]
+EPOCHS = 3
+
+
+def curve(run: Run) -> list[float]:
+    return [run["val_loss"] + 2 - epoch for epoch in range(EPOCHS)]
+
+
+def written(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def lightning(folder: Path, i: int, run: Run) -> None:
+    at = folder / f"version_{i}"
+    settings = f"lr: {run['lr']}\nweight_decay: {run['wd']:.0e}\nseed: {run['seed']}\n"
+    written(at / "hparams.yaml", settings + "model: !!python/object:x.Net {size: 3}\n")
+    rows = [f"{e},{9 * e},1.5,\n{e},{9 * e},,{v}\n" for e, v in enumerate(curve(run))]
+    written(at / "metrics.csv", "epoch,step,train_loss,val_loss\n" + "".join(rows))
+    written(at / "checkpoints" / "x.json", "{}")
+
+
+def hydra(folder: Path, i: int, run: Run) -> None:
+    at = folder / "2026-01-01" / "10-00-00" / str(i)
+    settings = f"optim:\n  lr: {run['lr']}\n  wd: {run['wd']}\nseed: {run['seed']}\n"
+    written(at / ".hydra" / "config.yaml", settings)
+    history = {"epoch": list(range(EPOCHS)), "val_loss": curve(run)}
+    written(at / "history.json", json.dumps(history))
+
+
+def ray_results_only(folder: Path, i: int, run: Run) -> None:
+    at = folder / f"train_{i:05d}_lr={run['lr']:.2f}"
+    written(at / "params.json", json.dumps({key: run[key] for key in ("lr", "wd", "seed")}))
+    lines = [
+        json.dumps({"val_loss": v, "training_iteration": e, "pid": 3, "time_total_s": e})
+        for e, v in enumerate(curve(run))
+    ]
+    written(at / "result.json", "\n".join(lines) + "\n")
+    written(folder / "experiment_state-2026.json", "{}")
+    written(folder / "basic-variant-state.json", '{"a": 1}')
+
+
+def mlflow(folder: Path, i: int, run: Run) -> None:
+    at = folder / "0" / f"{i:032x}"
+    written(folder / "0" / "meta.yaml", "name: Default\n")
+    written(at / "meta.yaml", "lifecycle_stage: active\nstatus: 3\n")
+    for name, value in (("lr", "lr"), ("weight_decay", "wd"), ("seed", "seed")):
+        written(at / "params" / name, str(run[value]))
+    points = [f"17000000{e} {v!r} {e}\n" for e, v in enumerate(curve(run))]
+    written(at / "metrics" / "val" / "loss", "".join(points))
+    written(at / "tags" / "mlflow.runName", "x")
+
+
+def wandb_files(folder: Path, i: int, run: Run) -> None:
+    at = folder / f"run-2026_{i}" / "files"
+    text = "".join(f"{key}:\n  desc: null\n  value: {run[key]}\n" for key in ("lr", "wd", "seed"))
+    written(at / "config.yaml", f"wandb_version: 1\n{text}")
+    written(at / "wandb-summary.json", json.dumps({"val_loss": run["val_loss"], "_step": 9}))
+    written(at / "wandb-metadata.json", json.dumps({"os": "Linux"}))
+
+
+def names_of_folders(folder: Path, i: int, run: Run) -> None:
+    at = folder / f"lr={run['lr']},wd={run['wd']}" / f"seed={run['seed']}"
+    with_epochs = "".join(f"{e},{v}\n" for e, v in enumerate(curve(run)))
+    written(at / "log.csv", f"epoch,val_loss\n{with_epochs}")
+
+
+def names_of_files(folder: Path, i: int, run: Run) -> None:
+    name = f"resnet18-lr{run['lr']:.0e}-wd{run['wd']:.0e}-s{run['seed']}.json"
+    written(folder / name, json.dumps({"val_loss": run["val_loss"]}))
+
+
+def records(folder: Path, i: int, run: Run) -> None:
+    settings = {**{key: run[key] for key in ("lr", "wd", "seed")}, "layers": [64, 64]}
+    history = [{"epoch": e, "val_loss": v} for e, v in enumerate(curve(run))]
+    written(folder / f"{i}.json", json.dumps({"args": settings, "history": history}))
+
+
+def tables(folder: Path, i: int, run: Run) -> None:
+    path = folder / f"part{run['seed']}.csv"
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        rows = csv.DictWriter(file, list(run))
+        if is_new:
+            rows.writeheader()
+        rows.writerow(run)
+
+
+WRITERS = {
+    **{one.__name__: (one, True) for one in (lightning, hydra, ray_results_only, mlflow)},
+    **{one.__name__: (one, True) for one in (names_of_folders, records)},
+    **{one.__name__: (one, False) for one in (wandb_files, names_of_files, tables)},
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_tools_folder_holds_the_same_runs(folder_of: Callable[..., Path], name: str):
+    write, has_curves = WRITERS[name]
+    sweep = read_sweep([folder_of(write)])
+    (panel,) = sweep.panels
+    field = panel.landscape
+    assert (field.alpha.values, field.lambda_.values) == (ALPHAS, LAMBDAS)
+    assert (field.n == 2).all()
+    assert field.error[2, 0] == pytest.approx(loss(0.1, 1e-4) + 0.005)
+    assert len(sweep.curves) == (18 * EPOCHS if has_curves else 0)
+    if has_curves:
+        value = panel.metric.name
+        lengths = sweep.curves.groupby(["alpha", "lambda", "seed"])[value].count()
+        assert lengths.tolist() == [EPOCHS] * 18
+
+
+class TestRunsWithoutResult:
+    def test_of_ray_tune(self, folder_of):
+        def write(folder: Path, i: int, run: Run) -> None:
+            ray_results_only(folder, i, run)
+            (at,) = folder.glob(f"train_{i:05d}*")
+            if i < 2:
+                (at / "result.json").write_text("")
+            if i == 0:
+                (at / "error.txt").write_text("Traceback")
+
+        (panel,) = read_sweep([folder_of(write)]).panels
+        assert panel.cells["state"].value_counts().to_dict() == {
+            "finished": 16,
+            "failed": 1,
+            "open": 1,
+        }
+        assert panel.landscape.n[0, 0] == 0
+
+    def test_of_mlflow(self, folder_of):
+        def write(folder: Path, i: int, run: Run) -> None:
+            mlflow(folder, i, run)
+            meta = folder / "0" / f"{i:032x}" / "meta.yaml"
+            if i == 0:
+                meta.write_text("lifecycle_stage: active\nstatus: 4\n")
+            if i == 1:
+                meta.write_text("lifecycle_stage: deleted\nstatus: 3\n")
+
+        (panel,) = read_sweep([folder_of(write)]).panels
+        assert (panel.cells["state"] == "failed").sum() == 2
+
+
+def test_settings_of_a_group_are_no_run(folder_of):
+    def write(folder: Path, i: int, run: Run) -> None:
+        lightning(folder / "group", i, run)
+        written(folder / "group" / "config.yaml", "project: x\n")
+
+    assert read_sweep([folder_of(write)]).panels[0].landscape.n.sum() == 18
+
+
+def test_files_named_by_optimizer_are_panels(tmp_path: Path, frame):
+    for optimizer in ("adam", "sgd"):
+        frame.to_csv(tmp_path / f"sweep-{optimizer}.csv", index=False)
+    sweep = read_sweep([tmp_path])
+    assert [one.name for one in sweep.panels] == ["adam", "sgd"]
+    assert all(one.landscape.n.sum() == 18 for one in sweep.panels)
+
+
+REFUSED: list[tuple[dict[str, str], str]] = [  # files, what is said
+    ({"a.md": "x"}, "no results in this folder: expected files that end in one of .csv"),
+    ({"r/config.json": "[1]", "r/a.csv": "x\n1\n"}, "holds no settings by name: mend it"),
+    ({"r/config.json": "{", "r/a.csv": "x\n1\n"}, "config.json: holds no settings"),
+    ({"r/config.yaml": "a: &x 1\nb: *x\n", "r/a.csv": "x\n1\n"}, "holds aliases"),
+    ({"r/config.yaml": "lr: 1", "r/a.csv": "x\n1\n", "r/b.csv": "x\n1\n"}, "a.csv, b.csv could"),
+    ({"lr=1_wd=1.csv": "loss\n1,2\n"}, "lr=1_wd=1.csv, line 2: 2 fields"),
+    ({"r/meta.yaml": "", "r/params/lr": "1", "r/metrics/a": "1 2 x"}, "a, line 1: expected time"),
+]
+
+
+@pytest.mark.parametrize(("files", "message"), REFUSED)
+def test_of_a_folder_one_message(tmp_path: Path, files: dict[str, str], message: str):
+    for name, text in files.items():
+        written(tmp_path / "sweep" / name, text)
+    with pytest.raises(UsageError) as refused:
+        read_sweep([tmp_path / "sweep"])
+    assert message in str(refused.value)
+    assert str(tmp_path / "sweep") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("width=256_lr=0.1_wd=0.01", {"width": "256", "lr": "0.1", "wd": "0.01"}),
+        ("lr0.1-wd0.01", {"lr": "0.1", "wd": "0.01"}),
+        ("lr_1e-05_weight_decay_0", {"lr": "1e-05", "weight_decay": "0"}),
+        ("adamw_lr0.1_s3", {"optimizer": "adamw", "lr": "0.1", "seed": "3"}),
+        ("opt=SGD,lr=.1,l2=1e-4", {"optimizer": "SGD", "lr": ".1", "l2": "1e-4"}),
+        ("resnet18_lr0p1", {"resnet": "18", "lr": "0.1"}),
+        ("train_lr=0.1,wd=0.2_2026-05-01_10-00-00", {"lr": "0.1", "wd": "0.2"}),
+        ("bs128_beta10.9_lr3e-4", {"bs": "128", "beta1": "0.9", "lr": "3e-4"}),
+        ("latest", {}),
+    ],
+)
+def test_settings_in_names(name: str, settings: dict[str, str]):
+    assert settings_in([name]) == settings
+
+
+def test_compare_takes_a_folder(folder_of, monkeypatch):
+    monkeypatch.chdir(folder_of(lightning).parent)
+    done = CliRunner().invoke(main, ["compare", "sweep", "--keep", "best", "--where", "seed == 0"])
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "epoch: 54 rows of 9 runs, the best of each counts" in said
+    assert "cannot tell" in said
+
+
+def test_options_of_rows_are_for_files(tmp_path: Path):
+    for option in (["--where", "a > 1"], ["--keep", "each"], ["--fidelity", "epoch"]):
+        store = ["--store", str(tmp_path / "x.db")]
+        done = CliRunner().invoke(main, ["compare", "x", *option, *store])
+        assert done.exit_code == 2
+        assert "options of columns are for files of results" in done.output
+
+
+def test_two_files_with_panels_of_one_name(tmp_path: Path, frame):
+    for name in ("first", "second"):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        frame.assign(optimizer="adam").to_csv(tmp_path / f"{name}-adam.csv", index=False)
+    sweep = read_sweep([tmp_path / "first-adam.csv", tmp_path / "second-adam.csv"])
+    assert [one.name for one in sweep.panels] == ["first-adam: adam", "second-adam: adam"]
+    assert [one.landscape.panel for one in sweep.panels] == [one.name for one in sweep.panels]
+    assert sweep.panels[0].cells["panel"].unique().tolist() == ["first-adam: adam"]
+    other = tmp_path / "other"
+    other.mkdir()
+    frame.to_csv(other / "first.csv", index=False)
+    sweep = read_sweep([tmp_path / "first.csv", other / "first.csv"], Asked())
+    assert [one.name for one in sweep.panels] == [
+        str(tmp_path / "first.csv"),
+        str(other / "first.csv"),
+    ]
