@@ -18,7 +18,7 @@ from landscape_study.landscapes.figures.best_runs import (
     gap_sentences,
 )
 from landscape_study.landscapes.figures.curves import require_recorded
-from landscape_study.landscapes.figures.heatmap_record import choose_columns
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import choose_columns
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import Run, anytime_sentences

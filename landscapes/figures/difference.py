@@ -12,8 +12,8 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from landscape_study.landscapes.figures.heatmap import CMAP, draw_heatmap
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, draw_heatmap
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     TOP,
     HeatmapRecord,
     color_scale,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.colors import Colormap, to_hex
 
-from landscape_study.landscapes.figures.heatmap import CMAP
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     TOP,
     HeatmapRecord,
     heatmaps_record,
@@ -42,7 +42,7 @@ def interactive_heatmap(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
-    """Draw a landscape to hover over; arguments as of `figures.heatmap.plot_heatmap`."""
+    """Draw a landscape to hover over; arguments as of `figures.heatmaps.heatmap.plot_heatmap`."""
     return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
 
 
@@ -55,7 +55,7 @@ def interactive_heatmaps(
     cmap: str | Colormap = CMAP,
     top: int = TOP,
 ) -> Figure:
-    """Draw landscapes as `figures.heatmap.plot_heatmaps` does, each cell telling its numbers.
+    """Draw landscapes as `heatmap.plot_heatmaps` does, each cell telling its numbers.
 
     Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
     error ± its standard error, how many seeds, and how many of them diverged. Of scattered

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from landscape_study.landscapes.figures.heatmap_record import choose_columns
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import choose_columns
 from landscape_study.landscapes.figures.sizes import (
     fit_height,
     make_layout,

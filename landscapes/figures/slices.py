@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from landscape_study.landscapes.figures.heatmap_labels import align_titles, draw_titles
+from landscape_study.landscapes.figures.heatmaps.heatmap_labels import align_titles, draw_titles
 from landscape_study.landscapes.figures.sizes import (
     add_legend,
     fit_height,
@@ -90,7 +90,7 @@ def plot_slices_figure(
 ) -> Figure:
     """Draw the slices through landscapes side by side, on one axis of values.
 
-    Arguments as of `plot_slices` and `figures.heatmap.plot_heatmaps`.
+    Arguments as of `plot_slices` and `figures.heatmaps.heatmap.plot_heatmaps`.
     """
     record = slices_figure_record(
         tuple(landscapes), by=by, columns=columns, span=span, scale=scale, width=width

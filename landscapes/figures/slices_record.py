@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     choose_columns,
     color_scale,
     error_label,

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from landscape_study.landscapes.figures.anytime import plot_anytime
 from landscape_study.landscapes.figures.generalization import plot_generalization
-from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     CONTOURS,
     TOP,
@@ -118,6 +118,7 @@ def study_figure(
         return plot_anytime(chosen, frame, metrics=shown_metrics, columns=columns, width=width)
     shown = [one.landscape for one in chosen]
     if own.kind == "slices":
+        _require_grids(shown)
         return plot_slices_figure(shown, columns=columns, span=span, width=width)
     if reference is not None:
         if columns is None and len(shown) <= WIDEST and width is None:
@@ -141,6 +142,20 @@ def usual_contours(landscapes: Sequence[Landscape]) -> tuple[float, ...]:
     """Where lines of equal values are if nobody says: at `CONTOURS` points, in round numbers."""
     size = joint_units(landscapes).size
     return tuple(float(f"{points * size:.1g}") for points in CONTOURS)
+
+
+def _require_grids(landscapes: Sequence[Landscape]) -> None:
+    """Refuse scattered trials, of which hardly two have the same α.
+
+    Raises:
+        UsageError: naming the panel.
+    """
+    for one in landscapes:
+        if one.is_scattered:
+            raise UsageError(
+                f"panel '{one.panel}': its trials lie scattered, so that there are no lines of "
+                "one α to draw: draw its heatmap"
+            )
 
 
 def _fitting(columns: int | None, count: int, width: float | str | None) -> int | None:

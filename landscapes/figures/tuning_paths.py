@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import INK, TICK
 from landscape_study.landscapes.statistics.recommendation import TuningPath
 from landscape_study.landscapes.statistics.units import PERCENT, Units

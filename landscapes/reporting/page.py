@@ -24,8 +24,8 @@ from matplotlib.patheffects import withStroke
 
 from landscape_study.landscapes.figures.axis_ranges import learning_range
 from landscape_study.landscapes.figures.curves import curves_record, draw_curves
-from landscape_study.landscapes.figures.heatmap import draw_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import color_scale, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import color_scale, heatmaps_record
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
@@ -200,8 +200,9 @@ def _range(axis: Axis) -> str:
 
 
 def _slices(panel: PanelReport) -> list[Picture]:
-    """The metric against λ at each α; nothing where no cell is good."""
-    if panel.recommendation is None or len(panel.landscape.lambda_.values) == 1:
+    """The metric against λ at each α; nothing where no cell is good, or trials lie scattered."""
+    has_lines = len(panel.landscape.lambda_.values) > 1 and not panel.landscape.is_scattered
+    if panel.recommendation is None or not has_lines:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
     error = panel.landscape.metric.title

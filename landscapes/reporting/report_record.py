@@ -92,7 +92,7 @@ class PanelReport:
             return "No cell to recommend: none has finished without diverging."
         units = self.separability.units
         where = f"Recommended: {self.name(chosen.cell)} ({units.told(chosen.error)})."
-        if self.landscape.error.size == 1:
+        if self.landscape.error.size == 1 or self.landscape.is_scattered:
             return where
         if not chosen.neighbours:
             return f"{where} None of its neighbours has finished."

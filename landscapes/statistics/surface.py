@@ -94,7 +94,7 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
     Args:
         frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
             the metric's name (NaN for a masked cell); where they are there, also seed, state
-            (only "finished" counts), diverged, clipped (the truth is at least this bad).
+            ("finished" and "pruned" count), diverged, clipped (the truth is at least this bad).
         span: points above the best beyond which cells tell nothing about the noise.
         metric: what was measured.
 
@@ -191,14 +191,14 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
 
 
 def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
-    """Cost of each row: NaN unless finished, inf where it diverged or is clipped."""
+    """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped."""
     cost = costs(_numbers(frame, metric.name), metric)
     cost[np.isinf(cost)] = np.inf
     for column in ("diverged", "clipped"):
         if column in frame:
             cost[frame[column].isin([True])] = np.inf
     if "state" in frame:
-        cost[~frame["state"].isin(["finished"])] = np.nan
+        cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
     return cost
 
 

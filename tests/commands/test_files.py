@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -183,3 +184,34 @@ def test_options_of_columns_are_refused_for_studies(invoke):
     assert "options of columns are for files of results, and 'mine' is a study" in done.output
     done = invoke("report", "mine", "x.csv", expected=2)
     assert "name one study, or files of results only" in done.output
+
+
+def scattered(path: Path, count: int = 40) -> Path:
+    """A table of random trials."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"lr": lr, "wd": wd, "val_loss": loss(lr, wd, -1.0)}
+        for lr, wd in 0.01 * 2.0 ** rng.uniform(-4, 4, (count, 2))
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_scattered_trials_have_a_heatmap_and_no_slices(invoke, tmp_path: Path):
+    path = scattered(tmp_path / "s.csv")
+    invoke("report", path, "--format", "md")
+    text = (tmp_path / "s.md").read_text()
+    assert "s/s-heatmap.svg" in text
+    assert "slices" not in text
+    assert "neighbours" not in text
+    done = invoke("plot", path, "--kind", "slices", expected=2)
+    assert "panel 's': its trials lie scattered" in done.output
+
+
+def test_scattered_trials_are_stored_and_say_the_same(invoke, tmp_path: Path):
+    path = scattered(tmp_path / "s.csv")
+    of_file = ls.verdicts(None, str(path))
+    invoke("import", path, "--name", "mine")
+    of_store = ls.verdicts(str(tmp_path / "own.db"), "mine")
+    pd.testing.assert_frame_equal(of_file, of_store)
+    assert of_file["verdict"].tolist() == ["coupled"]

@@ -3,8 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.figures.heatmap import plot_heatmap, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
+    heatmap_record,
+    heatmaps_record,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.study import Axis
 

@@ -20,8 +20,8 @@ from landscape_study.landscapes.figures.anytime_record import anytime_record
 from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
 from landscape_study.landscapes.figures.generalization_record import generalization_record
-from landscape_study.landscapes.figures.heatmap import plot_heatmap
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
 from landscape_study.landscapes.figures.interactive import interactive_heatmap
 from landscape_study.landscapes.figures.slices_record import slices_record
 from landscape_study.landscapes.figures.study_figure import study_figure

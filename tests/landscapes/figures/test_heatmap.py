@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from landscape_study.landscapes.figures.heatmap import plot_heatmap, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     HeatmapRecord,
     choose_columns,

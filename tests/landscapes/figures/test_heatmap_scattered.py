@@ -3,9 +3,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from landscape_study.landscapes.figures.heatmap import plot_heatmap, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_between import SIDE, between
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_between import SIDE, between
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
+    heatmap_record,
+    heatmaps_record,
+)
 from landscape_study.landscapes.figures.interactive import interactive_heatmaps
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells

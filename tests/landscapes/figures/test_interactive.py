@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.figures.heatmap import CMAP
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP
 from landscape_study.landscapes.figures.interactive import (
     HOVER,
     interactive_heatmap,

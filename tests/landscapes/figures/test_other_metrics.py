@@ -21,8 +21,8 @@ from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
 from landscape_study.landscapes.figures.generalization import draw_generalization
 from landscape_study.landscapes.figures.generalization_record import generalization_record
-from landscape_study.landscapes.figures.heatmap import draw_heatmap
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmap
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
 from landscape_study.landscapes.figures.slices import plot_slices, plot_slices_figure
 from landscape_study.landscapes.figures.slices_record import slices_record
 from landscape_study.landscapes.figures.study_figure import usual_contours

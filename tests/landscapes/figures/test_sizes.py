@@ -11,8 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from landscape_study.landscapes.figures.curves import Curve, CurvesRecord, draw_curves
-from landscape_study.landscapes.figures.heatmap import CMAP, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import CONTOURS, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import CONTOURS, heatmaps_record
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.slices import LIGHTEST, SHADES, plot_slices_figure
 from landscape_study.landscapes.figures.style import colormap, save

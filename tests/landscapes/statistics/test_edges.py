@@ -8,8 +8,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.figures.heatmap import draw_heatmap, plot_heatmap, plot_heatmaps
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import (
+    draw_heatmap,
+    plot_heatmap,
+    plot_heatmaps,
+)
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
 from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
 from landscape_study.study.spec.study import Axis
 from tests.valleys import valley_study

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape_study.landscapes.figures.heatmap import draw_heatmap
-from landscape_study.landscapes.figures.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmap
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
 from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.recommendation import (

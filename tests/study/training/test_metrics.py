@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_study.landscapes.figures.heatmap_record import error_label
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import error_label
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.panels import study_panels

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.statistics.edges import Edge
 
 EDGE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What heatmaps show: frozen records made from landscapes, drawn by `figures.heatmap`.
+"""What heatmaps show: frozen records made from landscapes, drawn by `figures.heatmaps.heatmap`.
 
 Shapes: A values of α (rows, upwards), L values of λ (columns), both ascending. A cell is
 (row, column), one unit high and wide on the axes.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from landscape_study.landscapes.figures.heatmap_between import Between, between
+from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between, between
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells

@@ -12,7 +12,7 @@ from matplotlib.colors import Colormap, Normalize, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import FAINT, INK
 from landscape_study.landscapes.reading.landscape import RowCol
 

@@ -10,7 +10,7 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import INK, TICK, points
 from landscape_study.landscapes.reading.landscape import Floats
 from landscape_study.study.spec.metric import TEST_ERROR, Metric

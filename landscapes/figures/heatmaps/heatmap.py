@@ -5,7 +5,7 @@ Each figure is made in two steps: a frozen record of what will be drawn, then it
     plot_heatmap   = heatmap_record,  draw_heatmap     one landscape into one axes
     plot_heatmaps  = heatmaps_record, draw_heatmaps    several into a figure
 
-The records are those of `figures.heatmap_record`.
+The records are those of `figures.heatmaps.heatmap_record`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from landscape_study.landscapes.figures.heatmap_contours import contour_handle, draw_contours
-from landscape_study.landscapes.figures.heatmap_edges import EDGE, POINTS, draw_edges
-from landscape_study.landscapes.figures.heatmap_interpolation import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_contours import (
+    contour_handle,
+    draw_contours,
+)
+from landscape_study.landscapes.figures.heatmaps.heatmap_edges import EDGE, POINTS, draw_edges
+from landscape_study.landscapes.figures.heatmaps.heatmap_interpolation import (
     RING,
     draw_interpolation,
     interpolation_handles,
     point_size,
 )
-from landscape_study.landscapes.figures.heatmap_labels import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_labels import (
     align_titles,
     cell_size,
     draw_colorbar,
@@ -41,7 +44,7 @@ from landscape_study.landscapes.figures.heatmap_labels import (
     draw_titles,
     make_room,
 )
-from landscape_study.landscapes.figures.heatmap_record import (
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     TOP,
     HeatmapRecord,

@@ -5,15 +5,39 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
-from landscape_study.landscapes.figures.heatmap_record import HeatmapRecord
-from landscape_study.landscapes.figures.slices_record import SlicesRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import ALARM, INK, TEXT, TICK, TITLE, alarm, points
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
+
+
+class Titled(Protocol):
+    """What the record of any figure of one landscape says above and beside it."""
+
+    @property
+    def title(self) -> str:
+        """The main title."""
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """Phrases under it; lines break between them only."""
+
+    @property
+    def x_title(self) -> str:
+        """Of the axis to the right."""
+
+    @property
+    def y_title(self) -> str:
+        """Of the axis upwards."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the panel's witness disagrees."""
 
 
 def cell_size(ax: Axes) -> tuple[float, float]:
@@ -54,7 +78,7 @@ def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def draw_titles(record: HeatmapRecord | SlicesRecord, ax: Axes) -> None:
+def draw_titles(record: Titled, ax: Axes) -> None:
     """Draw the titles, or draw them anew; under the main one the summary, in several lines."""
     for old in [text for text in ax.texts if text.get_gid() == "summary"]:
         old.remove()
