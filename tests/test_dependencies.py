@@ -56,8 +56,11 @@ def normal(name: str) -> str:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (("study", "landscapes", "commands"), ("tasks", "postgres", "dask", "notebooks")),
-        (("tests", "benchmarks"), ("tasks", "postgres", "dask", "dev")),
+        (
+            ("study", "landscapes", "commands"),
+            ("tasks", "postgres", "dask", "xarray", "notebooks"),
+        ),
+        (("tests", "benchmarks"), ("tasks", "postgres", "dask", "xarray", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):

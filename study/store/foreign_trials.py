@@ -12,9 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
+from sqlalchemy.exc import DBAPIError
 
-from landscape_study.study.errors import StoreError, UsageError
-from landscape_study.study.printable import printable
+from landscape_study.study.errors import StoreError, UsageError, first_line
+from landscape_study.study.printable import printable, without_secrets
 from landscape_study.study.store.database import Database
 
 TABLES = (
@@ -60,13 +61,22 @@ def foreign_studies(store: str) -> tuple[str, list[ForeignStudy]]:
         UsageError: it is no database of Optuna's, or this tool's own.
     """
     with closing(Database(store, create=False)) as database:
-        try:
-            return database.name, database.read(lambda c: list(_studies(c, database)))
-        except (TypeError, ValueError, OverflowError, RecursionError) as e:
-            raise StoreError(
-                f"{database.name}: holds what Optuna does not write ({printable(str(e))[:80]}): "
-                "export its trials from Optuna, as trials_dataframe().to_csv(…)"
-            ) from e
+        engine = database.engine.execution_options(begin="BEGIN")
+        try:  # once: what is damaged stays so
+            with engine.begin() as connection:
+                return database.name, list(_studies(connection, database))
+        except (DBAPIError, LookupError, TypeError, ValueError, OverflowError) as e:
+            raise _unreadable(database, e) from e
+        except RecursionError as e:
+            raise _unreadable(database, ValueError("nested too deeply")) from e
+
+
+def _unreadable(database: Database, e: Exception) -> StoreError:
+    cause = printable(without_secrets(first_line(getattr(e, "orig", None) or e)))[:120]
+    return StoreError(
+        f"{database.name}: cannot be read as Optuna's ({cause}): export its trials from Optuna, "
+        "as trials_dataframe().to_csv(…)"
+    )
 
 
 def _studies(connection: Connection, database: Database) -> Iterator[ForeignStudy]:

@@ -11,7 +11,13 @@ import numpy as np
 
 from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
 from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
-from landscape_study.landscapes.reading.foreign.run_states import is_state
+from landscape_study.landscapes.reading.foreign.run_columns import (
+    constant_in_runs,
+    epoch_column,
+    run_column,
+    seed_column,
+    state_column,
+)
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     ALPHA,
     DIVERGED,
@@ -21,12 +27,11 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     LAMBDA,
     PANELS,
     RUNS,
-    SEEDS,
-    STATES,
     STUDIES,
     TIMES,
     is_called,
     is_metric_name,
+    is_row_number,
     is_setting_name,
     listed,
     plain,
@@ -149,13 +154,13 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     )
     taken.append(lambda_)
     value = asked.metric or value_column(table, taken)
-    seed = asked.seed or _first(table, lambda name: bool(SEEDS & words(name)), taken)
+    seed = asked.seed or seed_column(table, [alpha, lambda_, value])
     panels = (asked.panel,) if asked.panel else _panels(table, taken)
     known = {alpha, lambda_, value, seed, *panels}
-    state = _state(table, known)
+    state = state_column(table, known)
     diverged = next((name for name in table.columns if plain(name) in DIVERGED), None)
-    epoch = asked.fidelity or _epoch(table, known)
-    run = _run(table, known | {epoch})
+    epoch = asked.fidelity or epoch_column(table, known)
+    run = run_column(table, known | {epoch})
     known |= {state, diverged, epoch, run}
     return Columns(
         alpha=alpha,
@@ -168,9 +173,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         diverged=diverged,
         epoch=epoch,
         run=run,
-        others=tuple(
-            name for name in table.columns if name not in known and _is_setting(table, name, taken)
-        ),
+        others=_others(table, known, taken),
     )
 
 
@@ -187,7 +190,7 @@ def _one(
         named = [name for name in table.columns if name not in taken and is_called(name, names)]
         fitting = [name for name in named if _fits(table, name, fits)]
         settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
-        found = table.without_copies(settings or fitting)
+        found = constant_in_runs(table, table.without_copies(settings or fitting))
         if len(found) > 1:
             raise UsageError(
                 f"{table.name}: {listed(found)} could each be {what}: say which with "
@@ -219,51 +222,41 @@ def _constant(
 
 
 def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
-    """The columns that name the optimizer, if there is one of few words, and the study."""
-    found: list[str] = []
-    for names, least in ((PANELS, 1), (STUDIES, 2)):
-        for name in table.columns:
-            fits = name not in taken and is_called(name, names)
-            if fits and least <= len(table.columns[name].distinct()) <= MOST_PANELS:
-                found.append(name)
-                break
-    return tuple(found)
+    """The columns that name the optimizer, if there is one of few words, and the study.
+
+    Raises:
+        UsageError: there are more studies than there can be panels.
+    """
+    found = [_first_called(table, PANELS, taken)]
+    study = next((name for name in table.columns if is_called(name, STUDIES)), None)
+    if study is not None and study not in taken:
+        count = len(table.columns[study].distinct())
+        if count > MOST_PANELS:
+            raise UsageError(
+                f"{table.name}: {count} studies in '{study}', and at most {MOST_PANELS} can be "
+                "panels: choose some with --where"
+            )
+        found += [study] if count > 1 else []
+    return tuple(name for name in found if name is not None)
 
 
-def _state(table: Table, known: set[str | None]) -> str | None:
-    """The column whose words are states of runs."""
+def _first_called(table: Table, names: Sequence[str], taken: Sequence[str]) -> str | None:
+    """The first column of some names with few values."""
     for name in table.columns:
-        fits = name not in known and plain(name) in STATES
-        if fits and any(map(is_state, table.columns[name].distinct())):
+        fits = name not in taken and is_called(name, names)
+        if fits and 0 < len(table.columns[name].distinct()) <= MOST_PANELS:
             return name
     return None
 
 
-def _epoch(table: Table, known: set[str | None]) -> str | None:
-    """The column of epochs, steps or budgets of the surest name that has several values."""
-    for called in EPOCHS:
-        for name in table.columns:
-            column = table.columns[name]
-            fits = name not in known and plain(name) == called and column.is_numeric
-            if fits and len(np.unique(column.numbers[column.is_number])) > 1:
-                return name
-    return None
-
-
-def _run(table: Table, known: set[str | None]) -> str | None:
-    """The column of the surest name that says which run a row is of, if several are of one."""
-    for called in RUNS:
-        for name in table.columns:
-            fits = name not in known and plain(name) == called
-            if fits and 1 < table.columns[name].count() < table.size:
-                return name
-    return None
-
-
-def _first(table: Table, fits: Callable[[str], bool], taken: Sequence[str]) -> str | None:
-    """The first column that fits by name and has several values."""
-    found = (name for name in table.columns if name not in taken and fits(name))
-    return next((name for name in found if table.columns[name].count() > 1), None)
+def _others(table: Table, known: set[str | None], taken: Sequence[str]) -> tuple[str, ...]:
+    """Settings that vary, and do not change within runs."""
+    names = [one for one in table.columns if one not in known and _is_setting(table, one, taken)]
+    run = run_column(table, set(names))
+    if run is None:
+        return tuple(names)
+    count = len(np.unique(table.keys([run])))
+    return tuple(one for one in names if len(np.unique(table.keys([run, one]))) == count)
 
 
 def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
@@ -271,6 +264,7 @@ def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
     if (
         is_metric_name(name)
         or plain(name) in (*EPOCHS, *RUNS, *DONE)
+        or is_row_number(name)
         or words(name) & (TIMES | INTERNAL)
     ):
         return False

@@ -30,8 +30,9 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     Raises:
         UsageError: there is none, or several could be.
     """
-    if {"number", "value", "state"} <= table.columns.keys():  # as Optuna exports its trials
-        return "value"
+    lower = {name.lower(): name for name in table.columns}
+    if {"number", "value", "state"} <= lower.keys():  # as Optuna exports its trials
+        return lower["value"]
     ranked: dict[tuple[bool, int], list[str]] = {}
     for name in table.columns:
         found = words(name)

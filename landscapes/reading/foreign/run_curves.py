@@ -15,6 +15,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bool
 from landscape_study.study.errors import UsageError
 
 MOST_RUNGS = 6  # different last epochs up to which runs that end early were stopped there
+RUNS_A_RUNG = 4  # at least, on average: runs that end each at its own epoch stopped by themselves
 MOST_TELLING = 8  # settings of which pairs are tried
 
 
@@ -90,7 +91,7 @@ def _run_of_rows(table: Table, columns: Columns, asked: Asked) -> Ints | None:
     if extra is None and asked.fidelity:
         raise UsageError(
             f"{table.path}: several rows of a run have the same {asked.fidelity}: name the "
-            "column that tells runs apart with --seed COLUMN or --panel COLUMN"
+            "column that tells runs apart with --seed COLUMN or --panels-by COLUMN"
         )
     if extra is None:
         return None
@@ -140,7 +141,7 @@ def _stopped(ends: np.ndarray, epoch: str) -> tuple[Bools, list[str]]:
     if len(found) < 2:
         return np.zeros(len(ends), dtype=bool), []
     span = f"runs end at {epoch} {found[0]:g} to {found[-1]:g}"
-    if len(found) > MOST_RUNGS:
+    if len(found) > min(MOST_RUNGS, max(2, len(there) // RUNS_A_RUNG)):
         return np.zeros(len(ends), dtype=bool), [f"{span}: of each what it ended with"]
     short = np.isfinite(ends) & (ends < found[-1])
     told = f"{span}: {short.sum()} that end before the last were stopped, at least this bad"

@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bool
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
+LEAVE_OUT = "leave such rows out with --where"
 TRUE = ("1", "true", "yes")  # in small letters
 
 
@@ -36,7 +37,7 @@ def rows_of(runs: Runs) -> tuple[pd.DataFrame, list[str]]:
     state, said = _states(table, columns)
     value = table.columns[columns.value]
     told = np.isin(state, ["finished", "pruned", "diverged"])
-    _require_numbers(table, columns.value, told)
+    _require_numbers(table, columns.value, told, "leave it empty")
     state[told & value.is_empty & (state != "diverged")] = "open"
     told = np.isin(state, ["finished", "pruned", "diverged"])
     values = np.where(np.abs(value.numbers) == INFINITE, np.inf, value.numbers)
@@ -117,7 +118,7 @@ def _diverged(table: Table, columns: Columns, state: np.ndarray) -> Bools:
     return said | np.isin(texts, [text for text in set(texts) if text.lower() in TRUE])
 
 
-def _require_numbers(table: Table, name: str, rows: Bools) -> None:
+def _require_numbers(table: Table, name: str, rows: Bools, remedy: str) -> None:
     """Refuse a text among numbers."""
     column = table.columns[name]
     wrong = np.flatnonzero(rows & (column.codes >= 0))
@@ -125,13 +126,13 @@ def _require_numbers(table: Table, name: str, rows: Bools) -> None:
         shown = printable(column.texts[column.codes[wrong[0]]])[:40]
         raise UsageError(
             f"{table.places[wrong[0]]}: '{shown}' in column {name} is no number: mend it, or "
-            "leave it empty"
+            f"{remedy}"
         )
 
 
 def _settings(table: Table, name: str, rows: Bools, *, positive: bool) -> Floats:
     """α or λ of each run, [N]; NaN where there is none and no result either."""
-    _require_numbers(table, name, rows)
+    _require_numbers(table, name, rows, LEAVE_OUT)
     column = table.columns[name]
     values = column.numbers
     good = np.isfinite(values) & ((values > 0) if positive else (values >= 0))
@@ -142,6 +143,6 @@ def _settings(table: Table, name: str, rows: Bools, *, positive: bool) -> Floats
         needed = "positive number" if positive else "number of 0 or more"
         raise UsageError(
             f"{table.places[row]}: {shown} in column {name}, expected a {needed}: mend it, or "
-            "leave such rows out with --where"
+            f"{LEAVE_OUT}"
         )
     return np.where(good, values, np.nan)

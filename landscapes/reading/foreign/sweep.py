@@ -28,6 +28,7 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
 )
 from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
 from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
 from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
@@ -86,7 +87,7 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
 def _one_file(path: Path | str, asked: Asked) -> Sweep:
     is_folder = "://" not in str(path) and Path(path).is_dir()
     read = read_folder(Path(path), asked.needed) if is_folder else read_file(path, asked.needed)
-    table = selected(read, asked.where)
+    table = selected(without_matrix(read), asked.where)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
     rows, said = rows_of(runs)
     rows, columns, told = _with_panels(runs.table, runs.columns, rows)
@@ -172,8 +173,8 @@ def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
         raise UsageError(
             f"{place} and {line if place.startswith(path + comma) else other}: α = "
             f"{first['alpha']:g}, λ = {first['lambda']:g}{seed} stands there twice: name the "
-            "column that tells them apart with --seed COLUMN or --panel COLUMN, or leave one out "
-            "with --where"
+            "column that tells them apart with --seed COLUMN or --panels-by COLUMN, or leave "
+            "one out with --where"
         )
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.table_builder import (
-    BLOCK,
     TableBuilder,
-    flat,
+    block_rows,
 )
 from landscape_study.study.errors import UsageError, first_line
 from landscape_study.study.printable import printable
@@ -27,7 +27,7 @@ def read_parquet(path: Path, builder: TableBuilder) -> Table:
     builder.source, first = f"{path}, row", 1
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BLOCK):
+            for batch in file.iter_batches(block_rows(len(file.schema))):
                 columns = {
                     printable(name): column.to_pylist()
                     for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -36,7 +36,9 @@ def read_parquet(path: Path, builder: TableBuilder) -> Table:
                 _add(builder, columns, list(range(first, first + len(batch))))
                 first += len(batch)
     except (pa.ArrowException, OSError) as e:
-        raise UsageError(f"{path}: no Parquet file ({first_line(e)}): export it again") from e
+        raise UsageError(
+            f"{path}: no Parquet file ({printable(first_line(e))}): export it again"
+        ) from e
     return builder.table(path)
 
 

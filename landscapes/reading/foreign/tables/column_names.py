@@ -36,12 +36,16 @@ EITHER = {"value", "values", "objective", "metric"}  # which way is better must 
 SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
 TRAINING = {"train", "training"}
 EXTREMES = {  # of a curve, or of a list of results: not the result
-    *("max", "min", "best", "std", "stderr", "var", "rank"),
+    *("max", "min", "best", "std", "stderr", "sem", "var", "rank", "ci", "lower", "upper"),
     *(f"split{i}" for i in range(20)),
 }
 SEEDS = {"seed", "seeds", "repeat", "replicate", "fold", "rep", "random_state", "rng"}
+REPEATS = ("run", "trial", "repetition", "replication", "try", "attempt")  # if numbered per cell
 OPTIMIZERS = ("optimizer", "optimiser", "optim", "opt", "optimizer_name", "optim_name", "pair")
-PANELS = (*OPTIMIZERS, "panel", "optimizer_type", "algo", "optim_type")
+PANELS = (
+    *(*OPTIMIZERS, "panel", "algo", "optimizer_type", "optim_type", "optimizer_target"),
+    *("optim_target", "optimizer_class"),
+)
 STUDIES = ("study_name",)
 STATES = ("state", "status")
 EPOCHS = (  # the surer first
@@ -99,6 +103,16 @@ def is_metric_name(column: str) -> bool:
 def is_run_name(column: str) -> bool:
     """Whether a column could name the run of a row."""
     return plain(column) in RUNS
+
+
+def is_row_number(column: str) -> bool:
+    """Whether a column counts rows, as pandas writes it without a name."""
+    return re.fullmatch(r"column_\d+|unnamed_\d+|index|number", plain(column)) is not None
+
+
+def is_curve_name(column: str) -> bool:
+    """Whether a list in a column can be a curve, or its epochs."""
+    return is_metric_name(column) or plain(column) in EPOCHS
 
 
 def may_matter(column: str) -> bool:

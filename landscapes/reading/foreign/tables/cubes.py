@@ -40,7 +40,9 @@ def read_cube(path: Path, builder: TableBuilder) -> Table:
             "pip install 'landscape-study[xarray]'"
         ) from e
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as e:
-        raise UsageError(f"{path}: no NetCDF file ({first_line(e)}): export it again") from e
+        raise UsageError(
+            f"{path}: no NetCDF file ({printable(first_line(e))}): export it again"
+        ) from e
     return builder.table(path)
 
 

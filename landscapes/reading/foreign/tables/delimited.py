@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TextIO
 
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
-from landscape_study.landscapes.reading.foreign.tables.table_builder import BLOCK, TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.table_builder import (
+    TableBuilder,
+    block_rows,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
@@ -32,7 +35,8 @@ def read_delimited(path: Path, file: TextIO, builder: TableBuilder) -> Table:
     )
     try:
         header = _header(path, lines)
-        while block := list(islice(_fields(path, lines, len(header), skipped), BLOCK)):
+        rows = block_rows(len(header))
+        while block := list(islice(_fields(path, lines, len(header), skipped), rows)):
             columns = zip(*(fields for _, fields in block), strict=True)
             builder.add(dict(zip(header, columns, strict=True)), [line for line, _ in block])
     except csv.Error as e:

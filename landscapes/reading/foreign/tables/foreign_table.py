@@ -5,6 +5,7 @@ Letters: N rows.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ Goal: TypeAlias = Literal["minimize", "maximize"]
 Value: TypeAlias = str | float | int | bool | None
 
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+NOT_A_NUMBER = re.compile(r"(?i)[-+]?(nan\(.*\)|1\.#(qnan|snan|ind)\d*)")  # as C writes it
 NOTHING = {"", "none", "null", "na", "n/a", "#n/a", "<na>", "-", "--"}  # in small letters
 NUMBER, EMPTY = -1, -2  # codes of what is no text
 LONGEST = 200  # characters of a text that are kept
@@ -132,7 +134,7 @@ class Places:
     line: Ints  # [N]
 
     def __getitem__(self, row: int) -> str:
-        return f"{self.sources[self.source[row]]} {self.line[row]}"
+        return printable(f"{self.sources[self.source[row]]} {self.line[row]}")
 
     def take(self, rows: Ints) -> Places:
         """Of some of the rows."""
@@ -218,11 +220,12 @@ def number(value: Value) -> float | None:
         raise ValueError(f"{str(value)[:20]}… is no number") from e
     except ValueError:
         text = str(value).strip()
+        if NOT_A_NUMBER.fullmatch(text):
+            return math.nan
         if text.lower() in NOTHING:
             return None
-        if not DECIMAL_COMMA.fullmatch(text):
-            raise
-        return float(text.replace(",", "."))
+        text = text.removesuffix("%").rstrip()
+        return float(text.replace(",", ".") if DECIMAL_COMMA.fullmatch(text) else text)
     if isinstance(value, str) and "_" in value:  # Python takes them, nobody means them
         raise ValueError(f"{printable(value)!r} is no number")
     return read

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from landscape_study.landscapes.reading.foreign.tables.column_names import (
-    EPOCHS,
-    is_metric_name,
-    plain,
-)
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, Value
-from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, flat
+from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.errors import UsageError
 
 LARGEST = 512 * 1024**2  # characters of a file that is one JSON value: it is read whole
@@ -108,7 +105,10 @@ def _turned(whole: dict[str, Any]) -> list[dict[str, Any]]:
         if all(part.keys() == parts[0].keys() for part in parts) and "0" in parts[0]:
             return [{key: part[i] for key, part in whole.items()} for i in parts[0]]
         if _is_alike(parts):
-            return [{"run": name, **part} for name, part in whole.items()]
+            return [{"run": name, **settings_in([name]), **part} for name, part in whole.items()]
+    named = {name: settings_in([name]) for name in whole}
+    if all(type(one) in (int, float) for one in parts) and all(map(len, named.values())):
+        return [{"run": name, **named[name], "value": one} for name, one in whole.items()]
     return []
 
 
@@ -123,7 +123,7 @@ def _is_list_of_records(value: Any) -> bool:
 
 
 def _rows(path: Path, place: str, record: Any) -> Iterator[dict[str, Value]]:
-    """The rows of a record: one, or one an epoch where it holds curves."""
+    """The rows of a record: one, or one an epoch where it holds a history of records."""
     if not isinstance(record, dict):
         raise UsageError(f'{path}, {place}: is no record, as in {{"lr": 0.1, …}}: mend it')
     if not any(type(value) in (dict, list) for value in record.values()):
@@ -134,25 +134,4 @@ def _rows(path: Path, place: str, record: Any) -> Iterator[dict[str, Value]]:
         shared = flat({key: value for key, value in record.items() if key != history[0]})
         yield from (shared | flat(part) for part in record[history[0]] if isinstance(part, dict))
         return
-    curves = dict(_curves(record))
-    row = flat(record)
-    length = max((len(values) for values in curves.values()), default=0)
-    if not length:
-        yield row
-    epochs = (
-        {} if any(plain(name) in EPOCHS for name in curves) else {"epoch": range(1, length + 1)}
-    )
-    for i in range(length):
-        points = {key: values[i] for key, values in (curves | epochs).items() if i < len(values)}
-        yield row | dict.fromkeys(curves) | points
-
-
-def _curves(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[Any]]]:
-    """The lists of numbers in a record that are a metric or its epochs, by their columns."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield from _curves(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and len(value) > 1:
-            named = is_metric_name(key) or plain(key) in EPOCHS
-            if named and all(isinstance(one, int | float | None) for one in value):
-                yield f"{prefix}{key}", value
+    yield flat(record)

@@ -36,7 +36,9 @@ def read_mlflow_run(folder: Path) -> Table:
             for step, value in _points(file):
                 steps.setdefault(step, {})[f"metrics.{name}"] = value
     except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"{folder}: cannot be read ({e}): copy it again, or leave it out") from e
+        raise UsageError(
+            f"{folder}: cannot be read ({printable(str(e))}): copy it again, or leave it out"
+        ) from e
     builder = TableBuilder(f"{folder}, step")
     rows = steps or {0: {}}
     builder.add_records((step, shared | {"step": step} | rows[step]) for step in sorted(rows))

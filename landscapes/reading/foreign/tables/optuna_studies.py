@@ -7,7 +7,8 @@ from typing import cast
 import pandas as pd
 
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table, Value
-from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, flat
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.store.foreign_trials import (
     ForeignStudy,
     ForeignTrial,

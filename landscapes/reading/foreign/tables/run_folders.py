@@ -21,8 +21,8 @@ from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
     read_mlflow_run,
 )
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
-from landscape_study.landscapes.reading.foreign.tables.table_builder import flat
 from landscape_study.landscapes.reading.foreign.tables.table_files import (
     DATABASES,
     PACKED,
@@ -165,6 +165,8 @@ def _chosen(at: Path, files: list[Path]) -> Path | None:
     Raises:
         UsageError: it could be any.
     """
+    tables = [file for file in files if suffix(file) not in (".txt", ".dat")]
+    files = tables or files  # free text is often called so
     if len(files) < 2:
         return files[0] if files else None
     named = [

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from landscape_study.study.errors import UsageError, first_line
+from landscape_study.study.printable import printable
 
 LARGEST = 4 * 1024**2  # bytes
 
@@ -38,7 +39,8 @@ def load_settings(path: Path) -> dict[Any, Any]:
         found = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Settings)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise UsageError(
-            f"{path}: holds no settings ({first_line(e)}): mend it, or leave that run out"
+            f"{path}: holds no settings ({printable(first_line(e))}): mend it, or leave that run "
+            "out"
         ) from e
     if not isinstance(found, dict):
         raise UsageError(f"{path}: holds no settings by name: mend it, or leave that run out")

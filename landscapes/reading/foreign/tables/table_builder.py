@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,17 +14,14 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Table,
     Value,
 )
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import opened, with_curves
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
-PLAIN = (str, float, int, bool, type(None))
-BLOCK = 10_000  # rows that are held as they were read
+BLOCK = 10_000  # rows that are held as they were read, at most
+FIELDS = 250_000  # likewise fields
 FEW = 64  # different values of a setting, in a block
 MOST_COLUMNS = 20_000
-DEEPEST = 30  # nesting of a record
-LONGEST_CELL = 1_000_000  # characters of a cell that holds a dictionary
-WORDS = {"nan": math.nan, "inf": math.inf, "NaN": math.nan, "Infinity": math.inf}
-WORDS |= {"null": None, "true": True, "false": False}  # type: ignore[dict-item]
 
 
 class TableBuilder:
@@ -48,12 +41,11 @@ class TableBuilder:
 
     def add(self, block: Mapping[str, Sequence[Value]], lines: Sequence[int]) -> None:
         """Take rows: the values of each column, and the line of each row."""
+        parts = (opened(name, values) for name, values in block.items() if self.is_kept(name))
+        kept = {key: values for part in parts for key, values in part if self.takes(key)}
+        cells, lines = with_curves(kept, lines)
         size = len(lines)
-        found: dict[str, Column] = {}
-        for name, values in block.items():
-            for key, cells in _opened(name, values) if self.is_kept(name) else ():
-                if self.kept is None or key in self.kept:
-                    found[key] = Column.of(cells)
+        found = {key: Column.of(values) for key, values in cells.items()}
         if len(found) > MOST_COLUMNS:
             raise UsageError(
                 f"{self.source}: {len(found)} columns, expected at most {MOST_COLUMNS}: export "
@@ -70,7 +62,7 @@ class TableBuilder:
         block: list[tuple[int, Mapping[str, Value]]] = []
         for one in records:
             block.append(one)
-            if len(block) == BLOCK:
+            if len(block) >= block_rows(len(one[1])):
                 self._add_block(block)
                 block = []
         if block:
@@ -85,6 +77,10 @@ class TableBuilder:
         few = column.count() <= FEW
         names_each = is_run_name(name) and column.count() == len(column.codes)
         return name in self.needed or few or (may_matter(name) and not names_each)
+
+    def takes(self, name: str) -> bool:
+        """Whether a column is kept."""
+        return self.kept is None or name in self.kept
 
     def is_kept(self, name: str) -> bool:
         """Whether anything of a column is kept."""
@@ -106,68 +102,10 @@ class TableBuilder:
             columns[key] = Column.joined(found)
         line = np.concatenate(self.lines)
         places = Places((self.source,), np.zeros_like(line), line)
-        return Table(Path(str(path).removesuffix(".gz")).stem, str(path), columns, places)
+        name = printable(Path(str(path).removesuffix(".gz")).stem)
+        return Table(name, printable(str(path)), columns, places)
 
 
-def flat(record: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict[str, Value]:
-    """A record without nesting: `{"optim": {"lr": 1}}` has the column optim.lr.
-
-    `{"lr": {"value": 1, "desc": null}}`, as W&B writes it, is lr.
-    """
-    flattened: dict[str, Value] = {}
-    for key, value in record.items():
-        name = prefix + printable(str(key))
-        if type(value) in PLAIN:
-            flattened[name] = value
-            continue
-        if isinstance(value, dict) and "value" in value and value.keys() <= {"value", "desc"}:
-            value = value["value"]
-        if isinstance(value, dict) and depth < DEEPEST:
-            flattened |= flat(value, f"{name}.", depth + 1)
-        elif isinstance(value, dict | list):
-            flattened[name] = json.dumps(value, default=str)
-        else:
-            flattened[name] = value if type(value) in PLAIN else str(value)
-    return flattened
-
-
-def _opened(name: str, values: Sequence[Value]) -> Iterator[tuple[str, Sequence[Value]]]:
-    """A column; of one whose cells hold dictionaries, a column for each of their keys."""
-    first = next((one for one in values if one not in (None, "")), None)
-    opened = [dictionary(one) for one in values] if _looks_nested(first) else []
-    if not any(opened):
-        yield name, values
-        return
-    rows = [flat(one or {}, f"{name}.") for one in opened]
-    for key in dict.fromkeys(key for row in rows for key in row):
-        yield key, [row.get(key) for row in rows]
-
-
-def _looks_nested(value: Value) -> bool:
-    return isinstance(value, str) and value.strip()[:1] == "{" and value.strip()[-1:] == "}"
-
-
-def dictionary(value: Value) -> dict[Any, Any] | None:
-    """The dictionary that a cell holds, as JSON or as Python writes it; nothing is evaluated."""
-    if not isinstance(value, str) or not _looks_nested(value) or len(value) > LONGEST_CELL:
-        return None
-    try:
-        found = json.loads(value)
-    except (ValueError, RecursionError):
-        try:
-            found = ast.literal_eval(_Plain().visit(ast.parse(value.strip(), mode="eval")))
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return None
-    return found if isinstance(found, dict) else None
-
-
-class _Plain(ast.NodeTransformer):
-    """Turns `nan` into its value, and `np.float64(0.1)` and the like into what they hold."""
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Constant(WORDS[node.id]) if node.id in WORDS else node
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if len(node.args) == 1 and not node.keywords:
-            return self.visit(node.args[0])
-        return ast.Constant("")
+def block_rows(columns: int) -> int:
+    """How many rows of so many columns are held at once."""
+    return max(min(BLOCK, FIELDS // max(columns, 1)), 100)

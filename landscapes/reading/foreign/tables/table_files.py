@@ -89,15 +89,22 @@ def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = Fa
 def _read_text(path: Path, ending: str, builder: TableBuilder, single: bool) -> Table:
     try:
         with _opened(path) as file:
-            if ending in SEPARATED:
+            if ending in SEPARATED and not _begins_with_brace(file):
                 return read_delimited(path, file, builder)
-            if ending in LINES:
+            if ending in (*LINES, *SEPARATED):
                 return read_json_lines(path, file, builder)
             return read_json(path, file, builder, single=single)
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: no text in UTF-8 ({e.reason}): save it as such") from e
     except (OSError, EOFError) as e:  # what is no gzip is an OSError
         raise _unreadable(path, e) from e
+
+
+def _begins_with_brace(file: TextIO) -> bool:
+    """Whether records stand there, as in the log.txt of many a training script."""
+    found = file.read(100).lstrip()[:1] == "{"
+    file.seek(0)
+    return found
 
 
 def _opened(path: Path) -> TextIO:

@@ -122,6 +122,18 @@ def test_runs_that_end_at_many_epochs_stopped_by_themselves(long: Long):
     assert "of each what it ended with" in sweep.said[2]
 
 
+def test_few_runs_that_end_each_at_its_own_epoch_stopped_by_themselves(tmp_path: Path):
+    ends = {(0.1, 1e-3): 5, (0.1, 1e-2): 7, (0.2, 1e-3): 6, (0.2, 1e-2): 9}
+    rows = [
+        {"lr": a, "wd": b, "epoch": e, "loss": 1 / e}
+        for (a, b), last in ends.items()
+        for e in range(1, last + 1)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "s.csv")
+    (panel,) = read(tmp_path / "s.csv").panels
+    assert panel.landscape.error.tolist() == [[1 / 5, 1 / 7], [1 / 6, 1 / 9]]
+
+
 def test_final_epochs_of_single_rows_are_no_curve(tmp_path: Path, frame):
     """Two runs a cell, stopped at different epochs: no epochs of one run."""
     frame["epoch"] = range(11, 11 + len(frame))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import sys
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,14 +16,12 @@ import pytest
 
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
-from landscape_study.landscapes.reading.foreign.tables import table_files
+from landscape_study.landscapes.reading.foreign.tables import table_builder, table_files
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
-from landscape_study.landscapes.reading.foreign.tables.table_builder import dictionary
+from landscape_study.landscapes.reading.foreign.tables.nested_cells import nested
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file, read_file
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
-
-xr = pytest.importorskip("xarray", reason="the extra xarray is not installed")
 
 
 def require_all(sweep: Sweep, seeds: int = 2) -> None:
@@ -98,12 +97,6 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
         .assign(status="FINISHED", **{"metrics.lr": 0.5, "tags.mlflow.runName": "x"})
         .to_csv(p, index_label="run_id")
     ),
-    "hdf5.nc": lambda f, p: (
-        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="h5netcdf")
-    ),
-    "classic.nc": lambda f, p: (
-        f.set_index(["lr", "wd", "seed"]).to_xarray().to_netcdf(p, engine="scipy")
-    ),
 }
 
 
@@ -111,36 +104,6 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 def test_every_kind_holds_the_same_runs(tmp_path: Path, frame: pd.DataFrame, name: str):
     WRITERS[name](frame, tmp_path / name)
     require_all(read_sweep([tmp_path / name]))
-
-
-class TestCubes:
-    def test_curves_and_what_was_not_run(self, tmp_path: Path):
-        values = np.array(
-            [[[loss(a, b) + 1 / e for e in (1, 2, 4)] for b in LAMBDAS] for a in ALPHAS]
-        )
-        values[0, 0] = np.nan  # not run
-        values[2, 2, 2] = np.nan  # diverged in the last epoch
-        coords = {"alpha": list(ALPHAS), "lambda": list(LAMBDAS), "epoch": [1, 2, 4]}
-        cube = xr.DataArray(values, dims=tuple(coords), coords=coords, name="test_error")
-        cube.to_netcdf(tmp_path / "c.nc")
-        sweep = read_sweep([tmp_path / "c.nc"])
-        field = sweep.panels[0].landscape
-        assert field.n[0, 0] == 0
-        assert field.diverged.sum() == field.diverged[2, 2] == 1
-        assert field.error[1, 1] == loss(0.01, 1e-3) + 1 / 4
-        assert len(sweep.curves) == 8 * 3
-
-    def test_an_array_without_a_name(self, tmp_path: Path):
-        coords = {"lr": list(ALPHAS), "wd": list(LAMBDAS)}
-        values = [[loss(a, b) for b in LAMBDAS] for a in ALPHAS]
-        xr.DataArray(values, dims=("lr", "wd"), coords=coords).to_netcdf(tmp_path / "c.nc")
-        require_all(read_sweep([tmp_path / "c.nc"], Asked(goal="minimize")), seeds=1)
-
-    def test_without_xarray_the_extra_is_named(self, tmp_path: Path, monkeypatch):
-        (tmp_path / "c.nc").write_bytes(b"CDF\x01")
-        monkeypatch.setitem(sys.modules, "xarray", None)
-        with pytest.raises(UsageError, match=r"pip install 'landscape-study\[xarray\]'"):
-            read_sweep([tmp_path / "c.nc"])
 
 
 DAMAGED = {
@@ -219,6 +182,33 @@ class TestLargeFiles:
             read_sweep([tmp_path / "s.csv"])
 
 
+@pytest.mark.slow
+def test_many_rows_take_seconds(tmp_path: Path):
+    """100,000 rows, each α and λ once, in 3 s of one core."""
+    dice = np.random.default_rng(0)
+    size = 100_000
+    lr, wd = 10 ** dice.uniform(-4, 0, size), 10 ** dice.uniform(-6, -1, size)
+    frame = pd.DataFrame({"lr": lr, "wd": wd, "val_loss": dice.random(size), "state": "finished"})
+    frame.to_csv(tmp_path / "s.csv")
+    began = time.process_time()
+    assert read_sweep([tmp_path / "s.csv"]).panels[0].landscape.n.sum() == size
+    assert time.process_time() - began < 3
+
+
+def test_of_many_columns_no_more_than_a_block_is_held(tmp_path: Path, frame, monkeypatch):
+    monkeypatch.setattr(table_files, "LARGE", 100)
+    monkeypatch.setattr(table_builder, "FIELDS", 10_000)
+    dice = np.random.default_rng(0)
+    wide = pd.DataFrame(dice.random((len(frame) * 300, 40))).add_prefix("weight_")
+    many = pd.concat([frame] * 300, ignore_index=True)
+    pd.concat([many, wide], axis=1).to_csv(tmp_path / "wide.csv", index=False)
+    tracemalloc.start()
+    assert list(read_file(tmp_path / "wide.csv").columns) == ["lr", "wd", "seed", "val_loss"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.7 * (tmp_path / "wide.csv").stat().st_size  # texts alone take thrice of it
+
+
 @pytest.mark.parametrize(
     ("name", "is_file"),
     [
@@ -255,4 +245,4 @@ def test_a_folder_is_one_if_it_holds_results(tmp_path: Path, monkeypatch):
     ],
 )
 def test_dictionaries_in_cells(cell, value):
-    assert dictionary(cell) == value
+    assert nested(cell, dict) == value
