@@ -50,6 +50,10 @@ class Trials:
         """Octaves that the places reach over, geometric mean of both directions."""
         return float(np.sqrt(np.prod(np.maximum(np.ptp(self.places, axis=0), 1.0))))
 
+    def only(self, kept: npt.NDArray[Any]) -> Trials:
+        """Some of them, by index or mask."""
+        return Trials(self.places[kept], self.height[kept], self.n[kept])
+
     def fitted(self, setting: Floats) -> Any:
         """The process under one setting [5]: a regressor of scikit-learn."""
         # scikit-learn takes a second to import: only where it is needed.

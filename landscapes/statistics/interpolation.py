@@ -23,6 +23,7 @@ from landscape_study.landscapes.statistics.gaussian_process import KEPT, Trials,
 from landscape_study.landscapes.statistics.scattered_design import DIGITS, design_obstacle
 from landscape_study.landscapes.statistics.surface import (
     Floats,
+    Mask,
     Surface,
     placed_rows,
     require_once,
@@ -41,6 +42,7 @@ FEWEST_LINES, MOST_LINES = 7, 48  # values of an axis of the grid
 USUAL_LINES = 9  # of a grid that is trained whole
 WARP = 2.0  # points above the best trial where heights rise half as fast as there
 PLUS_MINUS = np.array([-1.0, 1.0, -1.0, 1.0])  # residuals whose deviation is 1
+DOUBT = 0.025  # of the draws, which may lie below a bound that tells nothing
 FEWEST = 5  # usable trials that a surface is drawn from
 RISE = 1.4  # height from the best trial to the span
 FINER = 1.1  # factor by which the blocks of many trials grow until they are few enough
@@ -81,15 +83,19 @@ class Interpolation(Surface):
 
 @dataclass(frozen=True)
 class _Table:
-    """Trials as what can be a key: each log2 α, log2 λ, cost in the metric's unit, runs."""
+    """Trials as what can be a key.
 
-    rows: tuple[tuple[float, float, float, float], ...]
+    Each is log2 α, log2 λ, cost in the metric's unit, runs, and 1 where the cost is only known
+    to be no less, else 0.
+    """
+
+    rows: tuple[tuple[float, ...], ...]
     metric: Metric
 
     @property
     def columns(self) -> Floats:
-        """The same as an array, [4, N]."""
-        return np.array(self.rows, dtype=np.float64).reshape(-1, 4).T
+        """The same as an array, [5, N]."""
+        return np.array(self.rows, dtype=np.float64).reshape(-1, 5).T
 
 
 def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
@@ -102,8 +108,13 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
         return surface(frame, span=span, metric=metric)
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
-    runs["cost"] = row_costs(frame, metric)
-    trials = runs.dropna().groupby(["x", "y"])["cost"].agg(["mean", "size"]).reset_index()
+    runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
+    runs["clipped"] = frame["clipped"].isin([True]).to_numpy() if "clipped" in frame else False
+    trials = (
+        runs.dropna()
+        .groupby(["x", "y"], as_index=False)
+        .agg(cost=("cost", "mean"), n=("cost", "size"), clipped=("clipped", "max"))
+    )
     return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
 
 
@@ -112,7 +123,8 @@ def interpolated(landscape: Landscape) -> Interpolation:
     alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
     row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
-    rows = np.column_stack([_octaves(alpha[row], lambda_[col]), cost, landscape.n[row, col]])
+    places, n = _octaves(alpha[row], lambda_[col]), landscape.n[row, col]
+    rows = np.column_stack([places, cost, n, np.zeros(n.size)])
     return _interpolated(_table(rows, landscape.metric), SPAN)
 
 
@@ -122,7 +134,7 @@ def _octaves(alpha: Floats, lambda_: Floats) -> Floats:
 
 
 def _table(rows: Floats, metric: Metric) -> _Table:
-    """Trials [N, 4] in an order of their own."""
+    """Trials [N, 5] in an order of their own."""
     rows = rows[np.lexsort(rows.T[1::-1])]
     return _Table(tuple(map(tuple, rows.tolist())), metric)
 
@@ -130,8 +142,8 @@ def _table(rows: Floats, metric: Metric) -> _Table:
 @lru_cache(maxsize=16)
 def _interpolated(table: _Table, span: float) -> Interpolation:
     """The surface of trials; remembered, since verdict, costs and figures ask for the same."""
-    x, y, cost, n = table.columns
-    usable = np.isfinite(cost)
+    x, y, cost, n, clipped = table.columns
+    usable = np.isfinite(cost) & (clipped == 0)
     across, up = _axes(x, y)
     scale = _units(table, _places(across, up))
     plain = Interpolation(
@@ -161,7 +173,7 @@ def _units(table: _Table, places: Floats) -> Units:
 
     Samplers crowd around the best: by number, the better half would be the very best.
     """
-    x, y, cost, _ = table.columns
+    x, y, cost = table.columns[:3, table.columns[4] == 0]
     if not cost.size:
         return units(cost, table.metric)
     nearest = cKDTree(np.column_stack([x, y])).query(places)[1]
@@ -170,12 +182,13 @@ def _units(table: _Table, places: Floats) -> Units:
 
 def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     """The surface of trials, in points of `plain`, with its draws."""
-    x, y, cost, n = table.columns
+    x, y, cost, n, clipped = table.columns
     # Rounded, so that a metric in another unit gives the same draws to the last digit.
-    excess = np.minimum(plain.units.points(cost) - plain.lowest, span).round(9)
+    excess = np.clip(plain.units.points(cost) - plain.lowest, 0, span).round(9)
     # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
     certain = n * (1 + excess / WARP)
-    trials = _thinned(Trials(np.column_stack([x, y]), _height(excess, span), certain))
+    trials = Trials(np.column_stack([x, y]), _height(excess, span), certain)
+    trials = _thinned(_completed(trials, (clipped == 1) & (excess < span)))
     places = _places(plain.alpha, plain.lambda_)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
@@ -184,6 +197,23 @@ def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     return replace(
         plain, error=np.median(draws, axis=0), residuals=noise * PLUS_MINUS, draws=draws
     )
+
+
+def _completed(trials: Trials, clipped: Mask) -> Trials:
+    """With heights of the clipped trials, which are at least as bad as they look.
+
+    A clipped trial counts as what the surface between the others says, if that is worse. Where
+    they leave hardly a doubt of its bound, the bound tells nothing, and it is left out.
+    """
+    if not clipped.any():
+        return trials
+    rng, at = np.random.default_rng(1), trials.places[clipped]
+    known = draw_surfaces(_thinned(trials.only(~clipped)), at, KEPT, rng)
+    sure, middle = np.quantile(known.draws, [DOUBT, 0.5], axis=0)
+    height, kept = trials.height.copy(), ~clipped
+    height[clipped] = np.clip(middle, height[clipped], 0.0)
+    kept[clipped] = trials.height[clipped] > sure
+    return replace(trials, height=height).only(kept)
 
 
 def _height(excess: Floats, span: float) -> Floats:
@@ -234,4 +264,4 @@ def _thinned(trials: Trials) -> Trials:
         blocks = np.floor(trials.places[nearest] / side)
         kept = nearest[np.unique(blocks, axis=0, return_index=True)[1]]
         side *= FINER
-    return Trials(trials.places[kept], trials.height[kept], trials.n[kept])
+    return trials.only(kept)

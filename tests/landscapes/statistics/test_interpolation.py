@@ -43,6 +43,12 @@ def seen(frame: pd.DataFrame, metric: Metric = LOSS) -> Interpolation:
     return found
 
 
+def place_of(found: Interpolation, trial: pd.Series) -> tuple[int, int]:
+    """Where on the grid a trial lies nearest."""
+    row = np.abs(found.alpha - np.log2(trial["alpha"])).argmin()
+    return int(row), int(np.abs(found.lambda_ - np.log2(trial["lambda"])).argmin())
+
+
 class TestAreScattered:
     def test_random_trials(self):
         frame = frame_of_design(DIAGONAL)
@@ -96,22 +102,29 @@ class TestSurface:
         assert found.verdict == "coupled"
         assert found.tilt.low <= true["tilt"] <= found.tilt.high
 
-    def test_what_diverged_or_was_pruned_is_bad(self):
+    def test_what_diverged_is_bad(self):
         frame = frame_of_design(UPRIGHT)
         worst = frame["loss"] > frame["loss"].quantile(0.8)
-        for column in ("diverged", "clipped"):
-            found = seen(frame.assign(**{column: worst, "loss": frame["loss"].mask(worst, 0.1)}))
-            assert found.observed[0] == (~worst).sum()
-            assert found.units.value(found.lowest) == pytest.approx(frame["loss"].min())
-            at = [
-                np.abs(axis - np.log2(value)).argmin()
-                for axis, value in zip(
-                    (found.alpha, found.lambda_),
-                    frame.loc[frame["loss"].idxmax(), ["alpha", "lambda"]],
-                    strict=True,
-                )
-            ]
-            assert found.error[tuple(at)] > found.lowest + 1
+        found = seen(frame.assign(diverged=worst, loss=frame["loss"].mask(worst, 0.1)))
+        assert found.observed[0] == (~worst).sum()
+        assert found.units.value(found.lowest) == pytest.approx(frame["loss"].min())
+        assert found.error[place_of(found, frame.loc[frame["loss"].idxmax()])] > found.lowest + 1
+
+    def test_what_was_pruned_is_no_better_than_its_value(self):
+        frame = frame_of_design(UPRIGHT)
+        # Pruned at a value that is no news; and one that was bad where the bowl is best.
+        news = frame["loss"].idxmin()
+        pruned = (frame.index % 3 == 0) & (frame.index != news)
+        some = frame.assign(clipped=pruned, loss=frame["loss"].mask(pruned, 0.05))
+        plain, found = separability(frame[~pruned], LOSS), separability(some, LOSS)
+        assert found.best == plain.best == frame.loc[news, "loss"]
+        assert found.cells == plain.cells == (~pruned).sum()
+        assert found.tilt.value == pytest.approx(plain.tilt.value, abs=0.05)
+        assert found.verdict == plain.verdict
+        bad = frame.assign(clipped=frame.index == news)
+        bad.loc[news, "loss"] = 1.1
+        place = place_of(seen(frame), frame.loc[news])
+        assert seen(bad).error[place] > seen(frame).error[place] + 0.1
 
     def test_seeds_are_runs_of_one_trial(self):
         frame = frame_of_design(UPRIGHT)
