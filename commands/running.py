@@ -16,12 +16,17 @@ from landscape_study.commands.output import (
     save_figure,
     terminal,
 )
-from landscape_study.commands.shared_options import Shown, store_option, training_options
+from landscape_study.commands.shared_options import (
+    Shown,
+    store_option,
+    training_options,
+    trust_option,
+)
 from landscape_study.study.environment.interruption import exit_code
 
 if TYPE_CHECKING:
     from landscape_study.study.console.terminal_audience import TerminalAudience
-    from landscape_study.study.planning.plan import Plan
+    from landscape_study.study.planning.command_plan import AnyPlan
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.spec.study import Study
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("study", default="digits-fig2")
+@click.argument("words", metavar="[STUDY | -- COMMAND...]", nargs=-1)
 @click.option("--name", help="Call the study this.  [default: as the preset or file says]")
 @click.option("--task", help="Train this task: a built-in one, or package.module:name.")
 @click.option("--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly.")
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lambda", "lambda_", help="Regularization factors, written likewise.")
 @click.option("--metric", help="What the landscape is of: test_error, test_loss, …")
+@click.option("--maximize", "goal", flag_value="maximize", help="More of it is better.")
 @click.option(
     "--matters",
     type=click.FloatRange(min=0, min_open=True),
@@ -57,7 +63,7 @@ if TYPE_CHECKING:
     "--queue", is_flag=True, help="Only put the cells into the database; see `landscape worker`."
 )
 def run(
-    study: str,
+    words: tuple[str, ...],
     store: str,
     settings: RunSettings,
     shown: Shown,
@@ -66,7 +72,11 @@ def run(
     queue: bool,
     **changes: Any,
 ) -> None:
-    """Train STUDY (a preset or a .toml file), and draw its figure.
+    """Train STUDY (a preset or a .toml file, by default digits-fig2), and draw its figure.
+
+    After -- stands a command of your own that trains one cell: {alpha}, {lambda}, {seed} and
+    {pair} are filled in, and it prints the metric as JSON, {"val_loss": 0.41}. It takes an
+    --alpha, a --lambda and a --metric.
 
     A study that is in the database already grows by what is new: cells, seeds, pairs. Then
     all its open cells are trained.
@@ -77,15 +87,16 @@ def run(
       landscape run digits-fig2 --seeds 5
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
+      landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
-    from landscape_study.study.planning.request import Changes, changed_study, named_study
+    from landscape_study.study.planning.request import Changes, asked_study
     from landscape_study.study.running.training_run import put
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.store import Store
 
     if queue and settings.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
-    asked = changed_study(named_study(study), Changes(**changes))
+    asked = asked_study(words, Changes(**changes))
     plan = _plan(asked, settings, store)
     if dry_run:
         _print_plan(plan, store)
@@ -104,12 +115,14 @@ def run(
 @click.argument("name", required=False)
 @click.option("--task", help="Import path of the study's task, if it is your own.")
 @click.option("--retry-failed", is_flag=True, help="Also train the cells that were given up.")
+@trust_option
 @store_option
 @training_options()
 def resume(
     name: str | None,
     task: str | None,
     retry_failed: bool,
+    trust_command: bool,
     store: str,
     settings: RunSettings,
     shown: Shown,
@@ -125,7 +138,7 @@ def resume(
     from landscape_study.study.store import Store
 
     opened = Store(store)
-    study = resumed_study(opened, name, task)
+    study = resumed_study(opened, name, task, trust_command=trust_command)
     if retry_failed:
         click.echo(f"failed cells to be tried again: {opened.retry_failed(study.name)}")
     plan = _plan(study, settings, store)
@@ -143,13 +156,15 @@ def resume(
     is_flag=True,
     help="Leave when others hold all that is open.  [default: stay, since they may die]",
 )
+@trust_option
 @store_option
-@training_options("device", "workers", "engine", "no_witness")
+@training_options("device", "workers", "engine", "no_witness", "timeout", "memory")
 def worker(
     name: str,
     task: str | None,
     trust_task: bool,
     no_wait: bool,
+    trust_command: bool,
     store: str,
     settings: RunSettings,
 ) -> None:
@@ -171,7 +186,8 @@ def worker(
 
     opened = Store(store)
     stored_task = opened.study(name).task if trust_task else task
-    plan = _plan(resumed_study(opened, name, stored_task), settings, store)
+    stored = resumed_study(opened, name, stored_task, trust_command=trust_command)
+    plan = _plan(stored, settings, store)
     options = (*(["--no-wait"] if no_wait else []), *settings.options())
     again = command_line("worker", plan.study, opened.display_url, *options)
     with _resumable(opened, name, again):
@@ -196,6 +212,7 @@ def worker(
     help="How many values to add beyond each side, in the grid's own ratio.",
 )
 @click.option("--task", help="Import path of the study's task, if it is your own.")
+@trust_option
 @store_option
 @training_options()
 @click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
@@ -205,6 +222,7 @@ def extend(
     sides: tuple[str, ...],
     steps: int,
     task: str | None,
+    trust_command: bool,
     store: str,
     settings: RunSettings,
     shown: Shown,
@@ -227,7 +245,7 @@ def extend(
     from landscape_study.study.store import Store
 
     opened = Store(store)
-    stored = resumed_study(opened, name, task)
+    stored = resumed_study(opened, name, task, trust_command=trust_command)
     beyond = sides_to_extend(opened, name, panels, sides)
     if not beyond:
         click.echo(NOTHING_BEYOND.format(name=name))
@@ -242,18 +260,23 @@ def extend(
     _train_and_tell(plan, opened, further, settings, shown)
 
 
-def _print_plan(plan: Plan, store: str) -> None:
+def _print_plan(plan: AnyPlan, store: str) -> None:
+    from landscape_study.study.console.lines import command_plan_line
     from landscape_study.study.console.text_tables import plan_table, print_table
+    from landscape_study.study.planning.command_plan import CommandPlan
     from landscape_study.study.planning.plan import estimate_seconds
     from landscape_study.study.store.prior_state import missing_cells
 
     missing = missing_cells(store, plan.study)
+    if isinstance(plan, CommandPlan):
+        click.echo(command_plan_line(plan, sum(map(sum, missing.values()))))
+        return
     seconds = estimate_seconds(plan, missing)
     print_table(terminal(), plan_table(plan, missing, seconds))
 
 
 def _train_and_tell(
-    plan: Plan, store: Store, further: Further, settings: RunSettings, shown: Shown
+    plan: AnyPlan, store: Store, further: Further, settings: RunSettings, shown: Shown
 ) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
     name, audience = plan.study.name, _audience(live=not shown.no_live)
@@ -274,7 +297,7 @@ def _train_and_tell(
 
 
 def _train(
-    plan: Plan, store: Store, settings: RunSettings, audience: TerminalAudience, rounds: int
+    plan: AnyPlan, store: Store, settings: RunSettings, audience: TerminalAudience, rounds: int
 ) -> None:
     """Train the study; interrupted, say how to go on."""
     from landscape_study.study.running.training_run import train
@@ -287,7 +310,7 @@ def _train(
         train(plan, store, settings, audience)
 
 
-def _plan(study: Study, settings: RunSettings, store: str) -> Plan:
+def _plan(study: Study, settings: RunSettings, store: str) -> AnyPlan:
     from landscape_study.study.running.training_run import planned
 
     return planned(study, settings, store, _audience())

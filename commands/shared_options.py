@@ -27,6 +27,9 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+trust_option = click.option(
+    "--trust-command", is_flag=True, help="Run whatever command of its user's own the study names."
+)
 names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 
 
@@ -188,6 +191,18 @@ TRAINING = {
         "--chunk",
         type=click.IntRange(min=1),
         help="Most cells trained together; fixed for a cell once it is in the database.",
+    ),
+    "memory": click.option(
+        "--memory",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="GB",
+        help="Of a command: end a run that takes more; its cell failed.",
+    ),
+    "timeout": click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Of a command: end a run that takes longer; its cell failed.",
     ),
     "workers": click.option(
         "--workers",

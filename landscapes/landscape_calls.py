@@ -280,6 +280,7 @@ def extend(
     steps: int = STEPS,
     auto_extend: int = 0,
     task: str | None = None,
+    trust_command: bool = False,
     quiet: bool = False,
     settings: RunSettings | None = None,
 ) -> Study:
@@ -293,6 +294,7 @@ def extend(
         steps: how many values to add beyond each side.
         auto_extend: how often more, as long as best cells lie on a border.
         task: names the study's task again, if it is the user's own.
+        trust_command: whether to run the command that the study names, if it does.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
 
@@ -307,7 +309,7 @@ def extend(
         def train(grown: Study, left: int = 0) -> None:
             study_calls.train(grown, there, settings, told)
 
-        stored = resumed_study(there, name, task)
+        stored = resumed_study(there, name, task, trust_command=trust_command)
         if beyond := sides_to_extend(there, name, further.panels, further.sides):
             told.tell(f"extending {sides_line(beyond)}")
             train(extended_study(stored, beyond, steps))

@@ -111,6 +111,7 @@ def resume(
     *,
     store: StoreLike = None,
     task: str | None = None,
+    trust_command: bool = False,
     retry_failed: bool = False,
     quiet: bool = False,
     settings: RunSettings | None = None,
@@ -121,12 +122,13 @@ def resume(
         name: of the study.
         store: the database.
         task: names the study's task again, if it is the user's own.
+        trust_command: whether to run the command that the study names, if it does.
         retry_failed: whether to train the cells too that were given up.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
     with opened(store) as there:
-        study = resumed_study(there, name, task)
+        study = resumed_study(there, name, task, trust_command=trust_command)
         if retry_failed:
             there.retry_failed(study.name)
         return train(study, there, settings or RunSettings(), audience(quiet=quiet))
@@ -137,6 +139,7 @@ def worker(
     *,
     store: StoreLike = None,
     task: str | None = None,
+    trust_command: bool = False,
     stay: bool = True,
     quiet: bool = False,
     settings: RunSettings | None = None,
@@ -147,13 +150,14 @@ def worker(
         name: of the study.
         store: the database.
         task: names the study's task again, if it is the user's own.
+        trust_command: whether to run the command that the study names, if it does.
         stay: whether to stay while others hold all that is open: they may die.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
     settings, told = settings or RunSettings(), audience(quiet=quiet)
     with opened(store) as there:
-        study = resumed_study(there, name, task)
+        study = resumed_study(there, name, task, trust_command=trust_command)
         plan = training_run.planned(study, settings, there.url, told)
         training_run.join(plan, there, settings, told, stay=stay)
 

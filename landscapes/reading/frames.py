@@ -145,7 +145,7 @@ def _panel_facts(study: Study) -> pd.DataFrame:
             {
                 "panel": panel.name,
                 "pair": panel.pair,
-                "schedule": None if panel.is_imported else panel.schedule.label,
+                "schedule": None if panel.is_labelled else panel.schedule.label,
                 "epochs": panel.epochs,
                 "normalized": panel.normalized,
             }

@@ -102,7 +102,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         panel.grid,
         metric,
         title=marked(title(panel), doubtful),
-        pair="" if panel.is_imported else panel.pair,
+        pair="" if panel.is_labelled else panel.pair,
         normalized=panel.normalized,
         panel=panel.name,
         doubtful=doubtful,
@@ -152,8 +152,8 @@ def title(panel: Panel) -> str:
     With warm restarts, and λ normalized for each cycle, AdamW is the paper's AdamWR. What was
     trained elsewhere is called as it was there.
     """
-    if panel.is_imported:
-        return panel.pair
+    if panel.is_labelled:
+        return panel.name if panel.by_command else panel.pair
     pair = PAIRS[panel.pair]
     own = panel.name.removeprefix(pair.name)
     name = pair.title

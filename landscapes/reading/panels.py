@@ -86,8 +86,8 @@ def alike(panels: Sequence[PanelData]) -> Iterator[tuple[PanelData, PanelData]]:
 
 def _differences(one: Panel, other: Panel) -> float:
     """In how many settings two panels differ; infinitely many if in the update rule."""
-    if one.is_imported or other.is_imported:
-        return float(one.is_imported and other.is_imported)  # in what the file tells them apart by
+    if one.is_labelled or other.is_labelled:
+        return float(one.is_labelled and other.is_labelled)  # in what the file tells them apart by
     if PAIRS[one.pair].rule != PAIRS[other.pair].rule:
         return float("inf")
     first, second = one.settings(), other.settings()

@@ -147,8 +147,8 @@ class PanelReport:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
         how = (
-            "Trained elsewhere"
-            if panel.is_imported
+            ("Trained elsewhere" if panel.is_imported else f"A command, pair {panel.pair}")
+            if panel.is_labelled
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
@@ -161,8 +161,8 @@ class PanelReport:
 
     @property
     def witnessed(self) -> str:
-        """How far its witness lies from what was recorded; nothing of what was imported."""
-        if self.panel.is_imported:
+        """How far its witness lies from what was recorded; nothing of what has none."""
+        if self.panel.is_labelled:
             return ""
         one, error = self.witness, self.landscape.metric.title
         cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
@@ -224,8 +224,9 @@ class Report:
     def about(self) -> tuple[str, ...]:
         """What was studied: task, seeds, batch size, panels."""
         study = self.study
-        own = (f"Task {study.task}", f"batch size {study.batch_size}")
-        task, batch = ("Trained elsewhere", None) if study.is_imported else own
+        task, batch = f"Task {study.task}", f"batch size {study.batch_size}"
+        if study.is_imported or study.command:
+            task, batch = shlex.join(study.command or ("Trained", "elsewhere")), ""
         counted = _count(len(study.seeds), "seed"), batch, _count(len(self.panels), "panel")
         return tuple(part for part in (task, *counted) if part)
 

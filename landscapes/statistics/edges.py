@@ -98,4 +98,6 @@ def extend_command(edge: Edge, study: Study, store: str) -> str:
     words = ["landscape", "extend", study.name, "--panel", edge.panel, "--side", edge.name]
     if ":" in study.task:  # user code is imported only where the command line names it
         words += ["--task", study.task]
+    if study.command is not None:
+        words.append("--trust-command")
     return shlex.join([*words, "--store", store])

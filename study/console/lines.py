@@ -11,6 +11,7 @@ from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 if TYPE_CHECKING:
+    from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
     from landscape_study.study.spec.study import Study
@@ -25,14 +26,23 @@ def print_plain(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def workers_line(plan: Plan, database: str, progress: Sequence[PanelProgress]) -> str:
+def workers_line(plan: AnyPlan, database: str, progress: Sequence[PanelProgress]) -> str:
     """What is to be done, by whom and how."""
     workers = len(plan.layout.devices)
     total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
     return (
         f"study {plan.study.name}: {total} cells, {finished} of them finished; "
-        f"{workers} worker{'s' * (workers > 1)}, engine {plan.choice.engine}; "
+        f"{workers} worker{'s' * (workers > 1)}, engine {plan.engine}; "
         f"database {database}"
+    )
+
+
+def command_plan_line(plan: CommandPlan, cells: int) -> str:
+    """What `run` would do with a command."""
+    slots = len(plan.layout.devices)
+    return (
+        f"study {plan.study.name}: {cells} cells to run, {slots} at a time on "
+        f"{', '.join(sorted(set(plan.layout.devices)))}: {' '.join(plan.study.command or ())}"
     )
 
 

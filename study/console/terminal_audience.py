@@ -11,6 +11,7 @@ from landscape_study.study.agreement.permission import Advance
 from landscape_study.study.console.lines import choice_lines, print_plain, workers_line
 from landscape_study.study.console.live import LiveView, can_show
 from landscape_study.study.console.progress import ProgressBar, ProgressLines, trial_bar
+from landscape_study.study.planning.command_plan import AnyPlan
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import OnProgress
@@ -44,10 +45,10 @@ class TerminalAudience(Audience):
         """A bar, if it takes long."""
         return trial_bar(self.console, what, steps)
 
-    def planned(self, plan: Plan, store: Store, progress: Sequence[PanelProgress]) -> None:
+    def planned(self, plan: AnyPlan, store: Store, progress: Sequence[PanelProgress]) -> None:
         """How many cells, workers, which engine; and why no faster one."""
         self.tell(workers_line(plan, store.name, progress))
-        if not self.as_log:
+        if not self.as_log and isinstance(plan, Plan):
             for line in choice_lines(plan):
                 self.tell(line)
 

@@ -19,6 +19,7 @@ import numpy as np
 LONGEST_LINE = 100_000  # characters that are looked at
 LARGEST_RESULT = 16 * 1024**2  # bytes of a result file
 MOST_POINTS = 1_000_000  # of a curve
+TAKEN = ("study", "panel", "seed", "alpha", "lambda", "doubtful", "metric")  # columns of frames
 STEPS = ("epoch", "step", "iteration", "global_step", "training_iteration")
 
 
@@ -98,20 +99,23 @@ class Measurements:
 
         All numbers of the lines that have the metric; NaN where a line lacks one. Lines that say
         the same step again, as after a restart from a checkpoint, take the place of the former.
+        What a line calls its epoch or step is the curve `step`, unless it counts from 1.
         """
         points = list({self._step(i): point for i, point in enumerate(self.points)}.values())
         if len(points) < 2:
             return {}
-        names = sorted({name for point in points for name in point})
-        return {
-            name: np.array([point.get(name, math.nan) for point in points], np.float32)
-            for name in names
-        }
+        names = sorted({name for point in points for name in point} - {*STEPS, *TAKEN})
+        curves = {name: [point.get(name, math.nan) for point in points] for name in names}
+        steps = [self._step(i) for i in range(len(self.points))]
+        steps = list(dict.fromkeys(steps))
+        if steps != [*range(1, len(points) + 1)]:
+            curves["step"] = steps
+        return {name: np.array(curve, np.float32) for name, curve in curves.items()}
 
     def _step(self, i: int) -> float:
         """What a point says of its place; its number if nothing."""
         point = self.points[i]
-        return next((point[name] for name in STEPS if name in point), float(i))
+        return next((point[name] for name in STEPS if name in point), i + 1.0)
 
 
 def _flat(record: object, prefix: str = "") -> list[tuple[str, float]]:

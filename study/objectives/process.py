@@ -1,7 +1,8 @@
-"""One process of a user's command: its output, its limits, and its end with all of its children."""
+"""One process of a user's command: its output, its limits, its end with all of its children."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,11 +18,14 @@ from typing import IO
 
 import psutil
 
+from landscape_study.study.records.provenance import Worker
+
 LOOK = 0.1  # seconds between looks whether it has ended
 GRACE = 5.0  # seconds between asking a process to end and ending it
 LARGEST_LOG = 4 * 1024**2  # bytes of output that are kept: what comes after is in `tail`
 LONGEST_LINE = 1024**2  # bytes; what is longer is cut into several
 TAIL = 20  # last lines
+NOTE = "process.json"  # in a run's folder: whose process group runs there
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ def run_process(
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
     assert process.stdout is not None
+    note_process(log.parent, process.pid)
     reader = _Reader(process.stdout, log, on_line)
     family = _Family(process.pid)
     stopped: str | None = None
@@ -95,7 +100,7 @@ def run_process(
             stopped = _beyond(limits, time.monotonic() - began, family.memory())
     finally:
         family.end(process)
-    reader.close()
+        reader.close()
     return Ended(
         code=process.returncode,
         stopped=stopped,
@@ -103,6 +108,27 @@ def run_process(
         memory=family.most,
         tail=tuple(reader.tail),
     )
+
+
+def note_process(folder: Path, pid: int) -> None:
+    """Write down whose process group runs in a folder, for whoever comes after a crash."""
+    facts = {"group": pid, "machine": Worker().machine, "born": psutil.Process(pid).create_time()}
+    (folder / NOTE).write_text(json.dumps(facts))
+
+
+def end_leftovers(folder: Path) -> None:
+    """End what a run that crashed left in this folder, if it was on this machine."""
+    try:
+        facts = json.loads((folder / NOTE).read_text())
+        group, born = int(facts["group"]), float(facts["born"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if facts.get("machine") != Worker().machine:
+        return
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.create_time() >= born - 1:
+                process.kill()
 
 
 def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
@@ -196,6 +222,6 @@ class _Reader:
                 self.on_line(text)
 
     def close(self) -> None:
-        """Wait for the last line; not for children that still hold the stream, of which none is."""
+        """Wait for the last line."""
         self.thread.join(timeout=GRACE)
         self.stream.close()

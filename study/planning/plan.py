@@ -64,6 +64,16 @@ class Plan:
     no_checkpoint: str | None = None  # why none are kept; None if they are
 
     @property
+    def engine(self) -> str:
+        """What trains."""
+        return self.choice.engine
+
+    @property
+    def width(self) -> int:
+        """Cells of a whole chunk."""
+        return self.choice.width
+
+    @property
     def worker_bytes(self) -> int:
         """Memory of a worker, beside PyTorch itself."""
         together = self.layout.chunk if ENGINES[self.choice.engine].together else 1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import filled
-from landscape_study.study.spec.presets import load_preset
-from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.spec.placeholders import PLACEHOLDER
+from landscape_study.study.spec.presets import DEFAULT, load_preset
+from landscape_study.study.spec.study import COMMAND, Panel, Study
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.validation import names_of, parse_value
 
@@ -64,6 +66,46 @@ def named_study(source: str) -> Study:
     """
     is_file = source.endswith(".toml") or "/" in source
     return Study.from_file(Path(source)) if is_file else load_preset(source)
+
+
+def asked_study(words: Sequence[str], changes: Changes) -> Study:
+    """The study that the words of a command line ask for, with its options.
+
+    Args:
+        words: a preset's name or a study file's path, or the words of a command; none for the
+            study that comes with the tool.
+        changes: what options say.
+
+    Raises:
+        UsageError, SpecError: there is no such study, or the outcome is none.
+    """
+    if len(words) > 1 or any(PLACEHOLDER.search(word) for word in words):
+        return _command_study(words, changes)
+    return changed_study(named_study(words[0] if words else DEFAULT), changes)
+
+
+def _command_study(command: Sequence[str], changes: Changes) -> Study:
+    """A study that runs a command, over the grid that the options give."""
+    lacking = [
+        f"--{name}"
+        for name, given in (
+            ("alpha", changes.alpha),
+            ("lambda", changes.lambda_),
+            ("metric", changes.metric),
+        )
+        if given is None
+    ]
+    if lacking:
+        raise UsageError(f"a command needs {', '.join(lacking)}: say over which values, of what")
+    script = next((Path(word).stem for word in command[1:] if Path(word).suffix), command[0])
+    axes = {
+        name: parse_value(axis, f"--{name} {axis}") if isinstance(axis, str) else axis
+        for name, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_))
+    }
+    pairs = [{"pair": pair} for pair in changes.pairs] or [{"pair": COMMAND}]
+    fields = {"name": Path(script).name, "command": list(command), "metric": changes.metric}
+    study = Study.from_dict(fields | axes | {"panel": pairs}, "the command")
+    return changed_study(study, replace(changes, pairs=(), alpha=None, lambda_=None, metric=None))
 
 
 def changed_study(study: Study, changes: Changes) -> Study:
@@ -132,16 +174,20 @@ def resolved_preset(name: str) -> Study:
     return study.resolve(batch_size=task.batch_size, epochs=task.epochs)
 
 
-def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
+def resumed_study(
+    store: Store, name: str | None, task: str | None, *, trust_command: bool = False
+) -> Study:
     """The stored study to go on with.
 
     Args:
         store: where it is.
         name: None for the one that was created last.
         task: must name the study's task again if that is the user's own code.
+        trust_command: whether to run the command that the study names, if it does.
 
     Raises:
-        UsageError: there is none, or its task is user code that the command line does not name.
+        UsageError: there is none, it was trained elsewhere, or its task or command is the user's
+            own and the command line does not name or trust it.
     """
     studies = [study for study in store.studies() if not study.is_imported]
     if name is None and not studies:
@@ -151,6 +197,11 @@ def resumed_study(store: Store, name: str | None, task: str | None) -> Study:
         raise UsageError(
             f"study '{study.name}' was imported: nothing of it can be trained here; `landscape "
             f"report {study.name}` says what it shows"
+        )
+    if study.command is not None and not trust_command:
+        raise UsageError(
+            f"study '{study.name}' runs a command of your own, {shlex.join(study.command)}: to let "
+            "the database say so, add --trust-command"
         )
     if is_user_task(study.task) and task != study.task:
         raise UsageError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from landscape_study.study.errors import UsageError
+from landscape_study.study.objectives.process import Limits
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -24,6 +25,8 @@ class RunSettings:
         dask: address of the scheduler of a dask cluster to train on; None for this machine.
         accept_source: whether the source of a user's own task may have changed.
         witness: whether a cell of each panel is trained again by the referee at the end.
+        timeout: seconds that the run of a command may take; None for any.
+        memory: GB that it may take.
     """
 
     device: Device = "auto"
@@ -33,6 +36,8 @@ class RunSettings:
     dask: str | None = None
     accept_source: bool = False
     witness: bool = True
+    timeout: float | None = None
+    memory: float | None = None
 
     def __post_init__(self) -> None:
         """Check.
@@ -51,6 +56,12 @@ class RunSettings:
             if count is not None and (type(count) is not int or count < 1):
                 raise UsageError(f"{name} = {count!r}: give a whole number of 1 or more")
 
+    @property
+    def limits(self) -> Limits:
+        """Of the process of each cell, where the study runs a command."""
+        memory = None if self.memory is None else int(self.memory * 1024**3)
+        return Limits(self.timeout, memory)
+
     def options(self) -> Iterator[str]:
         """Those options of the command line that whoever goes on with the run wants again."""
         given = {
@@ -58,6 +69,8 @@ class RunSettings:
             "--workers": self.workers,
             "--engine": self.engine,
             "--dask": self.dask,
+            "--timeout": None if self.timeout is None else f"{self.timeout:g}",
+            "--memory": None if self.memory is None else f"{self.memory:g}",
         }
         for name, value in given.items():
             if value is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from landscape_study.study.agreement.permission import Advance, no_watch
-from landscape_study.study.planning.plan import Plan
+from landscape_study.study.planning.command_plan import AnyPlan
 from landscape_study.study.running.driver import OnProgress
 from landscape_study.study.store import PanelProgress, Store
 
@@ -26,7 +26,7 @@ class Audience:
         """While engines are tried or a witness is trained: gives what is called at each step."""
         return no_watch(what, steps)
 
-    def planned(self, plan: Plan, store: Store, progress: Sequence[PanelProgress]) -> None:
+    def planned(self, plan: AnyPlan, store: Store, progress: Sequence[PanelProgress]) -> None:
         """What is to be done, by whom and how."""
 
     def training(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
@@ -11,9 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from landscape_study.study.errors import LandscapeError, LeaseLostError, TrainingError
+from landscape_study.study.errors import LeaseLostError, TrainingError
 from landscape_study.study.objectives.measurements import Measurements
-from landscape_study.study.objectives.process import Ended, run_process
+from landscape_study.study.objectives.process import Ended, end_leftovers, run_process
 from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.running.job import Job, Pulse
 from landscape_study.study.spec.placeholders import Filling, filled
@@ -40,6 +39,7 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
     found = Measurements(job.study.metric.name, job.study.pattern)
     pulse = Pulse(job, store, claim)
     folder.mkdir(parents=True, exist_ok=True)
+    end_leftovers(folder)
     filling.result.unlink(missing_ok=True)
     try:
         ended = run_process(
@@ -53,8 +53,10 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
         found.read_result(filling.result)
         reason = _why_failed(ended, found)
         if reason is None:
-            store.record_run(claim, _outcome(ended, found, job))
+            store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # if it was the last
         elif ended.code == -signal.SIGTERM and ended.stopped is None:
             store.release(claim)  # whoever ended it wants the machine, not the cell, to stop
         else:

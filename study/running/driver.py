@@ -16,11 +16,12 @@ from contextlib import closing, suppress
 
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
-from landscape_study.study.planning.plan import Plan
+from landscape_study.study.objectives.process import Limits
+from landscape_study.study.planning.command_plan import AnyPlan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
+from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
 from landscape_study.study.running.pools import Pool, Processes
-from landscape_study.study.running.job import BEAT, Job
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
 from landscape_study.study.store.presence import Presence
@@ -37,12 +38,13 @@ OnProgress = Callable[[list[PanelProgress]], None]
 
 
 def run(
-    plan: Plan,
+    plan: AnyPlan,
     store: Store,
     on_progress: OnProgress = lambda progress: None,
     pool: Pool | None = None,
     *,
     stay: bool = True,
+    limits: Limits = NO_LIMITS,
 ) -> None:
     """Train all open cells of the plan's study, as large as it is in the store by now.
 
@@ -52,6 +54,7 @@ def run(
     Args:
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
+        limits: of the process of each cell, where the study runs a command.
 
     Raises:
         TrainingError: a worker failed, or workers keep dying.
@@ -63,8 +66,8 @@ def run(
         return
     remove_settled(store.checkpoints, store.open_cells())
     threads = plan.layout.threads if pool is None else None
-    facts = provenance(list(plan.layout.devices), plan.choice.engine)
-    how = {"threads": threads, "width": plan.choice.width}
+    facts = provenance(list(plan.layout.devices), plan.engine)
+    how = {"threads": threads, "width": plan.width}
     run_id = store.start_run(name, facts | how)
     presence = Presence(store, run_id)
     job = Job(
@@ -72,15 +75,17 @@ def run(
         study=store.study(name),
         identity=plan.identity,
         run_id=run_id,
-        engine=plan.choice.engine,
+        engine=plan.engine,
         libraries=plan.libraries(),
         threads=plan.layout.threads,
-        width=plan.choice.width,
+        width=plan.width,
         checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
         path=tuple(sys.path),
         parent=os.getpid(),
         patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
+        limits=limits,
+        folder=str((store.folder / f"{name}-runs").absolute()),
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

@@ -14,6 +14,7 @@ from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, Claim, Store
 from landscape_study.study.training.engines.base import Libraries
 
+NO_LIMITS = Limits()
 POLL = 0.5  # seconds between tries to claim, and between looks whether the parent lives
 LOOK = 5.0  # seconds between looks whether the run goes on
 BEAT = LEASE / 4  # seconds between signs of life
@@ -36,6 +37,7 @@ class Job:
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
         limits: of the process of each cell, where the study runs a command.
+        folder: where such runs have theirs.
     """
 
     store: str
@@ -51,7 +53,8 @@ class Job:
     parent: int | None
     patience: float = LEASE
     stay: bool = True
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
+    folder: str = ""
 
 
 class Pulse:
@@ -65,7 +68,7 @@ class Pulse:
         self.steps = 0
         self.acts = (_Every(POLL, self._parent), _Every(LOOK, self._run), _Every(BEAT, self._beat))
 
-    def __call__(self) -> None:
+    def __call__(self) -> None:  # noqa: D102
         self.steps += 1
         moment = time.time()
         for act in self.acts:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from landscape_study.study.environment.cache import why_forgetful
+from landscape_study.study.planning.command_plan import AnyPlan, plan_command
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.audience import Audience
@@ -19,7 +20,9 @@ from landscape_study.study.store import Created, PanelProgress, Store
 SILENT = Audience()
 
 
-def planned(study: Study, settings: RunSettings, store: str, audience: Audience = SILENT) -> Plan:
+def planned(
+    study: Study, settings: RunSettings, store: str, audience: Audience = SILENT
+) -> AnyPlan:
     """The plan of a study, on this machine or on the dask cluster that the settings name.
 
     Raises:
@@ -27,13 +30,15 @@ def planned(study: Study, settings: RunSettings, store: str, audience: Audience 
     """
     if why := why_forgetful():
         audience.warn(why)
+    if study.command is not None:
+        return plan_command(study, settings)
     if settings.dask is not None:
         size = cluster_size(settings.dask, store)
         settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 
 
-def put(plan: Plan, store: Store, settings: RunSettings) -> Created:
+def put(plan: AnyPlan, store: Store, settings: RunSettings) -> Created:
     """Put the study into the store.
 
     Raises:
@@ -43,7 +48,7 @@ def put(plan: Plan, store: Store, settings: RunSettings) -> Created:
     return store.create(plan.study, plan.identity, plan.chunks, accept_source=accepted)
 
 
-def train(plan: Plan, store: Store, settings: RunSettings, audience: Audience = SILENT) -> None:
+def train(plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience = SILENT) -> None:
     """Put the study into the store, train what is open, and call the witnesses.
 
     Raises:
@@ -56,7 +61,7 @@ def train(plan: Plan, store: Store, settings: RunSettings, audience: Audience = 
 
 
 def join(
-    plan: Plan, store: Store, settings: RunSettings, audience: Audience = SILENT, *, stay: bool
+    plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience = SILENT, *, stay: bool
 ) -> None:
     """Train what is open of a study that is in the store, beside others; call the witnesses.
 
@@ -68,26 +73,26 @@ def join(
 
 
 def _work(
-    plan: Plan, store: Store, settings: RunSettings, audience: Audience, *, stay: bool = True
+    plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience, *, stay: bool = True
 ) -> None:
     """Train what is open, and call the witnesses."""
     before = store.progress(plan.study.name)
     audience.planned(plan, store, before)
     cluster = _cluster(settings.dask)
     with cluster as pool, audience.training(plan.study.name, store, before) as on_progress:
-        run(plan, store, on_progress, pool, stay=stay)
+        run(plan, store, on_progress, pool, stay=stay, limits=settings.limits)
     _witness(plan, store, before, settings, audience)
 
 
 def _witness(
-    plan: Plan,
+    plan: AnyPlan,
     store: Store,
     before: Sequence[PanelProgress],
     settings: RunSettings,
     audience: Audience,
 ) -> None:
     """Train a cell again of each panel that is done now, unless that is not wanted."""
-    if settings.witness:
+    if settings.witness and isinstance(plan, Plan):
         name = plan.study.name
         witnessed = {witness.panel for witness in store.witnesses(name)}
         panels = newly_done(before, store.progress(name), witnessed)

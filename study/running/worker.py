@@ -6,14 +6,12 @@ It shares nothing but the database with others, so that any of them may die with
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -260,5 +258,3 @@ def told(e: BaseException) -> str:
     """What was raised, and where."""
     frame = traceback.extract_tb(e.__traceback__)[-1]
     return f"{type(e).__name__}: {e} ({frame.filename}, line {frame.lineno})"
-
-

@@ -10,12 +10,14 @@ from landscape_study.study.spec.study import Study
 def command_line(verb: str, study: Study, store: str, *options: str) -> str:
     """The `landscape` command that does this with a study, to be pasted into a shell.
 
-    A task of a user's own is named again: user code is imported only where a user names it.
+    A task of a user's own is named again, and a command trusted: user code runs only where a user
+    says so.
 
     Args:
         verb: the subcommand, which takes the study's name.
         store: the database as a user names it.
     """
     task = ("--task", study.task) if ":" in study.task else ()
-    words = ["landscape", verb, study.name, *options, *task, "--store", store]
+    trust = ("--trust-command",) if study.command is not None else ()
+    words = ["landscape", verb, study.name, *options, *task, *trust, "--store", store]
     return shlex.join(words)

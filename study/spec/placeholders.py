@@ -50,14 +50,14 @@ class Filling:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The same as environment variables: LANDSCAPE_ALPHA, …"""
+        """The same as environment variables, LANDSCAPE_ALPHA and so on."""
         return {f"{PREFIX}{name.upper()}": text for name, text in self.words.items()}
 
 
 def wrong_with(command: Sequence[str]) -> str | None:
     """What is wrong with a command: nothing to call, a placeholder misspelt or missing."""
     if not command or not command[0].strip():
-        return "no command: give the words of one, such as [\"python\", \"train.py\", …]"
+        return 'no command: give the words of one, such as ["python", "train.py", …]'
     found = [name for word in command for name in PLACEHOLDER.findall(word)]
     for name in found:
         if name not in NAMES:

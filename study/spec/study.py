@@ -36,7 +36,6 @@ from pydantic import (
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
-from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
@@ -44,6 +43,7 @@ from landscape_study.study.spec.design import DESIGNS, Design
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
+from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]

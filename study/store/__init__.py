@@ -30,6 +30,7 @@ from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
+from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import claims, queries, results, schema
@@ -352,6 +353,10 @@ class Store:
             LeaseLostError: the claim is no longer ours; nothing was written.
         """
         self.database.write(lambda c: claims.record(c, claim, outcome))
+
+    def record_run(self, claim: Claim, outcome: RunOutcome, metric: str) -> None:
+        """Write what a command gave for the one cell of a claim, and close it; as `record`."""
+        self.database.write(lambda c: claims.record_run(c, claim, outcome, metric))
 
     def release(self, claim: Claim) -> None:
         """Give the chunk back untrained; nothing happens if it is no longer ours."""

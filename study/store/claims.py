@@ -18,10 +18,12 @@ from sqlalchemy.engine import Connection, RowMapping
 from landscape_study.study.errors import LeaseLostError
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead
+from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store.database import now
 from landscape_study.study.store.optuna_tables import trial_table as _trial
-from landscape_study.study.store.results import results_of, write_results
+from landscape_study.study.store.results import UNKNOWN_EPOCH, Result, results_of, write_results
+from landscape_study.study.store.seals import Place
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import run_table as _run
@@ -127,16 +129,41 @@ def beat(connection: Connection, claim: Claim, lease: float) -> None:
 
 def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     """Close the claimed chunk and write its results, or raise LeaseLostError."""
+    _close(connection, claim, outcome.seconds)
+    write_results(connection, claim.trial_ids, results_of(_places(claim), outcome))
+
+
+def record_run(connection: Connection, claim: Claim, outcome: RunOutcome, metric: str) -> None:
+    """The same of the one cell of a claim that a command of the user's own ran."""
+    _close(connection, claim, outcome.seconds)
+    (place,) = _places(claim)
+    result = Result(
+        place=place,
+        metric=metric,
+        value=outcome.value,
+        train_loss=None,
+        test_loss=None,
+        diverged_epoch=UNKNOWN_EPOCH if outcome.diverged else 0,
+        seconds=outcome.seconds,
+        curves=dict(outcome.curves),
+    )
+    write_results(connection, claim.trial_ids, [result])
+
+
+def _places(claim: Claim) -> list[Place]:
+    return [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
+
+
+def _close(connection: Connection, claim: Claim, seconds: float) -> None:
+    """Close the claimed chunk as done, or raise LeaseLostError."""
     close = (
         _chunk.update()
         .where(_held(claim))
-        .values(state="done", owner=None, expires=0.0, seconds=outcome.seconds, reason=None)
+        .values(state="done", owner=None, expires=0.0, seconds=seconds, reason=None)
     )
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
     set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
-    places = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
-    write_results(connection, claim.trial_ids, results_of(places, outcome))
 
 
 def release(connection: Connection, claim: Claim) -> None:

@@ -240,7 +240,7 @@ def _torn(row: RowMapping, panel: Panel, metric: str) -> str | None:
         return "without their divergence"
     if not _are_numbers(row):
         return "with something else where numbers belong"
-    torn = _torn_curves(row) if panel.is_imported else _torn_training(row, panel.epochs, metric)
+    torn = _torn_curves(row) if panel.is_labelled else _torn_training(row, panel.epochs, metric)
     return torn or (None if is_sealed(row, row["value"]) else CHANGED)
 
 

@@ -739,6 +739,44 @@ def test_a_metric_is_a_name_or_a_table_and_survives_toml(written, read):
     assert Study.from_toml(asked.to_toml(), "x") == asked
 
 
+COMMAND = ["python", "train.py", "{alpha}", "{lambda}"]
+
+
+def test_a_command_has_labels_for_pairs_and_survives_toml():
+    panels = [{"pair": "my optimizer", "name": "a"}, {"pair": "Lion 🦁", "name": "b"}]
+    axes = {"alpha": [0.1, 0.2], "lambda": [0.0]}
+    written = {"name": "x", "command": COMMAND, "metric": "val_loss", "panel": panels} | axes
+    read = Study.from_dict(written, "x")
+    assert read.task == "command"
+    assert [panel.is_labelled for panel in read.panels] == [True, True]
+    assert Study.from_toml(read.to_toml(), "x") == read
+    assert read.merge(read.change(seeds=3), "db").seeds == (0, 1, 2)
+
+
+def test_a_command_without_panels_has_one():
+    written = {"name": "x", "command": COMMAND, "metric": "m", "alpha": [1.0], "lambda": [0.0]}
+    assert [panel.name for panel in Study.from_dict(written, "x").panels] == ["command"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"command": []}, "command: no command: give the words of one"),
+        ({"command": ["a", "{alpha}"]}, "command: the command has no {lambda}"),
+        (
+            {"command": ["a", "{lambda} {alpah}"]},
+            "{alpah} is no placeholder: did you mean {alpha}",
+        ),
+        ({"pattern": "loss=(.*"}, "pattern: 'loss=(.*' is no regular expression"),
+        ({"pattern": "loss=.*"}, "pattern: 'loss=.*' has 0 groups: put the number in one"),
+    ],
+)
+def test_a_command_that_cannot_be_is_refused(fields: dict, message: str):
+    written = {"name": "x", "command": COMMAND, "metric": "m", "alpha": [1.0], "lambda": [0.0]}
+    with pytest.raises(SpecError, match=re.escape(message)):
+        Study.from_dict(written | fields, "x")
+
+
 def test_former_versions_called_the_metric_error():
     assert study(error="top5_error") == study(metric="top5_error")
 
