@@ -200,8 +200,8 @@ def resumed_study(
         )
     if study.command is not None and not trust_command:
         raise UsageError(
-            f"study '{study.name}' runs a command of your own, {shlex.join(study.command)}: to run "
-            "what a database says, add --trust-command"
+            f"study '{study.name}' runs a command of your own, {shlex.join(study.command)}: to "
+            "run what a database says, add --trust-command"
         )
     if is_user_task(study.task) and task != study.task:
         raise UsageError(

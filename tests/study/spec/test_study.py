@@ -765,7 +765,7 @@ def test_a_command_without_panels_has_one():
         ({"command": ["a", "{alpha}"]}, "command: the command has no {lambda}"),
         (
             {"command": ["a", "{lambda} {alpah}"]},
-            "{alpah} is no placeholder: did you mean {alpha}",
+            "{alpah} is no placeholder: did you mean {al",
         ),
         ({"pattern": "loss=(.*"}, "pattern: 'loss=(.*' is no regular expression"),
         ({"pattern": "loss=.*"}, "pattern: 'loss=.*' has 0 groups: put the number in one"),
