@@ -126,8 +126,8 @@ def read_own_cube(path: Path, name: str | None = None) -> FileResults | None:
             whole = file.load()
     except (ImportError, OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None  # which whoever reads files of other programs will tell
-    spec = _imported(Study.from_toml(str(whole.attrs["study"]), str(path)), whole, name)
     try:
+        spec = _imported(Study.from_toml(str(whole.attrs["study"]), str(path)), whole, name)
         frame, curves = _cells(whole, spec), _long_curves(whole)
     except (KeyError, ValueError, TypeError, IndexError) as e:
         raise UsageError(f"{path}: is damaged ({first_line(e)}): export it again") from e
@@ -191,6 +191,8 @@ def _cells(whole: xr.Dataset, spec: Study) -> pd.DataFrame:
         {part: whole[part].to_numpy()[index] for part, index in zip(PLACE, at, strict=True)}
     )
     state = pd.Series(whole["state"].to_numpy()[at]).map(dict(enumerate(STATES)))
+    if state.isna().any():
+        raise ValueError("a state that there is none of")
     value = whole[spec.metric.name].to_numpy()[at]
     return frame.assign(
         panel=frame["panel"].astype(str),

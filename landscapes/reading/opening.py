@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
@@ -67,7 +68,29 @@ def read_results(
     Raises:
         UsageError, SpecError: as `read_foreign` and `read_own_cube`.
     """
-    own = None
-    if len(files) == 1 and Path(files[0]).suffix == SUFFIX:
-        own = read_own_cube(Path(files[0]), name)
-    return read_foreign(files, columns, name) if own is None else own
+    own = [
+        found
+        for file in files
+        if Path(file).suffix == SUFFIX and (found := read_own_cube(Path(file), name))
+    ]
+    if not own:
+        return read_foreign(files, columns, name)
+    if len(files) > 1:
+        raise UsageError(
+            f"{own[0].files[0]} is a whole study that was exported: look at it alone, or export "
+            "tables (.csv) to put several together"
+        )
+    return _as_asked(own[0], columns or Asked())
+
+
+def _as_asked(own: FileResults, asked: Asked) -> FileResults:
+    """An exported study with what the user says matters; of its columns nothing is left to say."""
+    if replace(asked, matters=None) != Asked():
+        raise UsageError(
+            f"{own.files[0]} is a study that was exported: its columns are known, leave out "
+            f"{' '.join(replace(asked, matters=None).options)}"
+        )
+    if asked.matters is None:
+        return own
+    metric = replace(own.spec.metric, matters=asked.matters)
+    return replace(own, spec=own.spec.change(metric=metric), asked=asked)

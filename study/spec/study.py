@@ -152,7 +152,8 @@ class Panel(Frozen):
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
         whole = {"design"} if self.design == "grid" else set()
-        table = self.model_dump(exclude={"grid"} | whole, exclude_none=True)
+        unknown = {"schedule", "normalized"} if self.is_imported else set()
+        table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
         return table | {
             "alpha": self.grid.alpha.to_toml(),
             "lambda": self.grid.lambda_.to_toml(),
@@ -184,6 +185,7 @@ def _seeds_from_count(value: Any) -> Any:
     return value
 
 
+_OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
 _INHERITED = ("schedule", "epochs", "normalized", "alpha", "lambda")
 
 
@@ -333,7 +335,8 @@ class Study(Frozen):
 
     def to_toml(self) -> str:
         """The study as TOML: `from_toml` gives an equal study."""
-        table = self.model_dump(exclude={"panels"}, exclude_none=True)
+        unknown = set(_OF_TRAINING) if self.is_imported else set()
+        table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]
         return tomli_w.dumps(table)
 
@@ -390,7 +393,9 @@ class Study(Frozen):
                 new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
-        shown = {"figure": asked.figure, "metric": asked.metric}
+        # Who says nothing of what matters leaves it as it was.
+        says_nothing = asked.metric == Metric(**filled(asked.metric.name))
+        shown = {"figure": asked.figure, "metric": self.metric if says_nothing else asked.metric}
         return self.change(panels=tuple(panels.values()), seeds=seeds, **shown)
 
     def _require_same(self, label: str, stored: object, asked: object, where: str) -> None:

@@ -141,12 +141,19 @@ def copy_imported(into: Store, source: Store, study: Study) -> int:
         runs = imported_runs(rows, source.curves(study.name))
         import_study(into, study, runs, next(provenance, {}))
         return len(rows)
-    if into.study(study.name) != study or into.cells(study.name) != rows:
+    if into.study(study.name) != study or _facts(into.cells(study.name)) != _facts(rows):
         raise UsageError(
             f"{into.name}: another study '{study.name}' is there, nothing was taken: import the "
             "files under another --name"
         )
     return 0
+
+
+def _facts(rows: Iterable[Mapping[str, Any]]) -> set[tuple[object, ...]]:
+    """What is the same of cells in two databases, whatever the numbers of their trials."""
+    return {
+        (*_place(row), row["state"], repr(row["value"]), row["diverged_epoch"]) for row in rows
+    }
 
 
 def _new_study(

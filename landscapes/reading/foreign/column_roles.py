@@ -98,7 +98,7 @@ class Asked:
     def options(self) -> tuple[str, ...]:
         """The same as words of a command line."""
         named = {OPTIONS.get(key, f"--{key}"): getattr(self, key) for key in (*COLUMNS, "where")}
-        named["--matters"] = None if self.matters is None else f"{self.matters:g}"
+        named["--matters"] = None if self.matters is None else repr(self.matters)
         named["--keep"] = None if self.keep == "last" else self.keep
         said = [(option, value) for option, value in named.items() if value is not None]
         return (*chain.from_iterable(said), *([f"--{self.goal}"] if self.goal else []))

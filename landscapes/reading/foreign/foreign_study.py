@@ -24,7 +24,7 @@ MOST_SEEDS = 1000  # more than these are no seeds that cells share
 TAKEN = {
     *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
     *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
-    *("doubtful", "epoch", "value"),
+    *("doubtful", "epoch"),
 }  # other columns of our frames
 
 

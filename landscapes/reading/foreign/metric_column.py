@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EITHER,
     EXTREMES,
     KEYS,
     LESS,
     MORE,
+    NEGATED,
     SPLITS,
     TRAINING,
+    UNCLEAR,
     is_metric_name,
     is_setting_name,
     listed,
@@ -56,6 +60,18 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     return best[0]
 
 
+def guessed_goal(title: str) -> Goal | None:
+    """Which way is better, by the words of a metric's name; None if they do not agree.
+
+    What is negated is turned round: neg_log_loss is to be maximized.
+    """
+    found = words(title)
+    less, more = bool(found & LESS), bool(found & MORE)
+    if less == more or found & UNCLEAR:
+        return None
+    return "minimize" if less != bool(found & NEGATED) else "maximize"
+
+
 def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
     """What is measured: its direction by its name, or as the user says; its unit if it says %.
 
@@ -65,14 +81,16 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
     key = next((name for name in table.columns if plain(name) in KEYS), None)
     named = table.columns[key].distinct() if key else []
     title = named[0] if len(named) == 1 and words(column) & EITHER else column
-    found = words(title)
-    guessed: Goal | None = "minimize" if found & LESS else "maximize" if found & MORE else None
-    goal = goal or table.goal or guessed
+    goal = goal or table.goal or guessed_goal(title)
     if goal is None:
         raise UsageError(
             f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
         )
     unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
+    known = table.columns[column].numbers
+    known = known[np.isfinite(known)]
+    if known.size and np.abs(known).max() <= 1:  # a share, whatever it is called
+        unit = ""
     matters = matters or (MATTERS if unit else None)
     title = re.sub(r"\s*\(%\)", "", title)
     return Metric(column, title, unit=unit, goal=goal, matters=matters)

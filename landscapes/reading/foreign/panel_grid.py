@@ -10,7 +10,7 @@ import pandas as pd
 from landscape_study.study.spec.grid import ROUNDING, Axis, Grid, unrounded
 
 MOST_VALUES = 512  # of an axis
-STEPS = 256  # equal ones of log, to which more values are moved
+STEPS = 64  # equal ones of log, to which more values are moved
 
 
 def without_rounding(rows: pd.DataFrame) -> pd.DataFrame:

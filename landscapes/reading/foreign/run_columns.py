@@ -11,11 +11,10 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EPOCHS,
     REPEATS,
     RUNS,
-    SEEDS,
     STATES,
     is_called,
+    is_seed_name,
     plain,
-    words,
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 
@@ -62,7 +61,7 @@ def run_column(table: Table, known: set[str | None]) -> str | None:
 def seed_column(table: Table, taken: Sequence[str]) -> str | None:
     """The first column that is called a seed and has several values, or numbers repetitions."""
     free = [one for one in table.columns if one not in taken and table.columns[one].count() > 1]
-    seeds = (name for name in free if SEEDS & words(name))
+    seeds = (name for name in free if is_seed_name(name))
     return next(seeds, None) or next((one for one in free if _repeats(table, one, taken)), None)
 
 

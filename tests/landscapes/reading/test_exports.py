@@ -16,7 +16,7 @@ from landscape_study import landscapes as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.cube import LARGEST
 from landscape_study.landscapes.reading.exports import plain_text, write_table
-from landscape_study.study.errors import UsageError
+from landscape_study.study.errors import LandscapeError, UsageError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store, Worker
@@ -152,6 +152,39 @@ def test_no_spreadsheet_runs_what_is_exported(text: object, written: object, tmp
     read = pd.read_csv(tmp_path / "t.csv")
     assert read.columns.tolist() == ["'=x"]
     assert read.iloc[0, 0] == written
+
+
+def test_of_a_cube_only_what_matters_can_be_said(store: Store, tmp_path: Path):
+    import_study(store, *_one())
+    path = str(ls.export(store, "far", tmp_path / "x.nc"))
+    (panel,) = ls.load(None, path, asked=ls.Asked(matters=0.125))
+    assert panel.metric.matters == 0.125
+    with pytest.raises(UsageError, match="its columns are known, leave out --metric y"):
+        ls.load(None, path, asked=ls.Asked(metric="y"))
+    with pytest.raises(UsageError, match="a whole study that was exported: look at it alone"):
+        ls.load(None, [path, "y.csv"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"panel_titles": None},
+        {"study": None},
+        {"study": "name = 1"},
+        {"panel_titles": ["a", "b", "c"]},
+    ],
+)
+def test_a_damaged_cube_is_told(store: Store, tmp_path: Path, damage: dict):
+    import_study(store, *_one())
+    whole = ls.cube(store, "far")
+    for key, value in damage.items():
+        if value is None:
+            del whole.attrs[key]
+        else:
+            whole.attrs[key] = value
+    whole.to_netcdf(tmp_path / "x.nc", engine="h5netcdf")
+    with pytest.raises(LandscapeError, match=r"x\.nc"):
+        ls.load(None, str(tmp_path / "x.nc"))
 
 
 class TestRefused:

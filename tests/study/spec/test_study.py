@@ -781,9 +781,10 @@ def test_former_versions_called_the_metric_error():
     assert study(error="top5_error") == study(metric="top5_error")
 
 
-def test_what_matters_may_change_and_is_as_asked():
+def test_what_matters_may_change_and_stays_where_nobody_says():
     asked = study(metric={"name": "test_error", "matters": 1.0})
     assert study().merge(asked, "db").metric.matters == 1.0
+    assert asked.merge(study(), "db").metric.matters == 1.0
 
 
 def test_merge_draws_as_asked():

@@ -110,6 +110,14 @@ def test_merging_takes_it_once(far: Store, tmp_path: Path):
     other.close()
 
 
+def test_merging_does_not_mind_the_order_of_trials(store: Store, tmp_path: Path):
+    import_study(store, imported(), RUNS[::-1], {})
+    other = Store(str(tmp_path / "other.db"), create=True)
+    assert [(one.taken, one.there) for one in merge(other, store, [])] == [(4, 0)]
+    assert [(one.taken, one.there) for one in merge(other, store, [])] == [(0, 4)]
+    other.close()
+
+
 def test_merging_refuses_another_study_of_the_name(far: Store, tmp_path: Path):
     other = Store(str(tmp_path / "other.db"), create=True)
     import_study(other, imported(), RUNS[:2], {})

@@ -23,6 +23,7 @@ LAMBDA = (
     ),
     ("alpha", "decay"),
 )
+WHOLE_ONLY = {"alpha", "decay"}  # lr_decay and mixup_alpha are something else
 LESS = {
     *("loss", "err", "error", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "cost", "bpc"),
     *("bpb", "wer", "cer", "fid", "logloss", "xent", "crossentropy", "brier", "regret", "mape"),
@@ -32,6 +33,8 @@ MORE = {
     *("precision", "recall", "psnr", "miou", "dice", "mcc", "kappa", "ndcg", "mrr", "rouge"),
     *("acc1", "acc5", "top1", "top5", "ssim", "return"),
 }
+NEGATED = {"neg", "negative", "minus"}
+UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "difference"}
 EITHER = {"value", "values", "objective", "metric"}  # which way is better must be said
 SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
 TRAINING = {"train", "training"}
@@ -85,9 +88,12 @@ def _split(column: str) -> list[str]:
 
 
 def is_called(column: str, names: Iterable[str]) -> bool:
-    """Whether a column has one of some names, or ends in it: "optim.weight_decay"."""
-    name = plain(column)
-    return any(name == one or name.endswith(f"_{one}") for one in names)
+    """Whether a column has one of some names, or ends in a telling one: "optim.weight_decay"."""
+    name, part = plain(column), re.split(r"[^a-z0-9_]|__", column.lower())[-1]
+    return any(
+        name == one or (part == one if one in WHOLE_ONLY else name.endswith(f"_{one}"))
+        for one in names
+    )
 
 
 def is_setting_name(column: str) -> bool:
@@ -98,6 +104,11 @@ def is_setting_name(column: str) -> bool:
 def is_metric_name(column: str) -> bool:
     """Whether a column could be a metric by its name."""
     return bool(words(column) & (LESS | MORE | EITHER))
+
+
+def is_seed_name(column: str) -> bool:
+    """Whether a column could be a seed by its name: "seed", "trainer.seed", "random_state"."""
+    return bool(words(column) & SEEDS) or is_called(column, SEEDS)
 
 
 def is_run_name(column: str) -> bool:
@@ -120,7 +131,7 @@ def may_matter(column: str) -> bool:
     named = (*ALPHA, *LAMBDA, PANELS, STUDIES, STATES, EPOCHS, RUNS, KEYS, DIVERGED)
     return (
         is_metric_name(column)
-        or bool(words(column) & SEEDS)
+        or is_seed_name(column)
         or any(is_called(column, names) for names in named)
     )
 

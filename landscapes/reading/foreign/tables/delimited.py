@@ -19,6 +19,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
 SEPARATORS = ",;\t|"
+GROUPED = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d+)?\s*")
 MOST_OF_A_LINE = 10_000_000  # characters
 
 
@@ -30,13 +31,16 @@ def read_delimited(path: Path, file: TextIO, builder: TableBuilder) -> Table:
             of one name.
     """
     separator, skipped, first = _beginning(path, file)
+    by_comma = separator == ","
     lines = csv.reader(
         _all(first, file), delimiter=separator, strict=True, skipinitialspace=separator == " "
     )
     try:
         header = _header(path, lines)
         rows = block_rows(len(header))
-        while block := list(islice(_fields(path, lines, len(header), skipped), rows)):
+        while block := list(
+            islice(_fields(path, lines, len(header), skipped, by_comma=by_comma), rows)
+        ):
             columns = zip(*(fields for _, fields in block), strict=True)
             builder.add(dict(zip(header, columns, strict=True)), [line for line, _ in block])
     except csv.Error as e:
@@ -67,18 +71,25 @@ def _all(first: str, rest: TextIO) -> Iterator[str]:
         yield line
 
 
-def _fields(path: Path, lines: Iterator[list[str]], size: int, skipped: int) -> Iterator:
+def _fields(
+    path: Path, lines: Iterator[list[str]], size: int, skipped: int, *, by_comma: bool
+) -> Iterator:
     """The line and the fields of each row."""
     for fields in lines:
         line = lines.line_num + skipped  # type: ignore[attr-defined]
         if len(fields) == size and (size > 1 or fields[0].strip()):
             if any(fields):
-                yield line, fields
+                yield line, [_without_groups(field) for field in fields] if by_comma else fields
         elif any(field.strip() for field in fields):
             raise UsageError(
                 f"{path}, line {line}: {len(fields)} fields where the header has {size}: mend "
                 "that line, or quote what holds a separator"
             )
+
+
+def _without_groups(field: str) -> str:
+    """A field of a file in which commas separate fields: in "1,234.5" they group digits."""
+    return field.replace(",", "") if "," in field and GROUPED.fullmatch(field) else field
 
 
 def _header(path: Path, lines: Iterator[list[str]]) -> list[str]:

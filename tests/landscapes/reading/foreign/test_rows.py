@@ -212,12 +212,12 @@ class TestScattered:
         rows.to_csv(tmp_path / "s.csv")
         sweep = read_sweep([tmp_path / "s.csv"])
         field, cells = sweep.panels[0].landscape, sweep.panels[0].cells
-        assert "2000 different α: moved to the nearest of 256 equal steps" in sweep.said[-1]
-        assert len(field.alpha.values) <= 256
+        assert "2000 different α: moved to the nearest of 64 equal steps" in sweep.said[-1]
+        assert len(field.alpha.values) <= 64
         assert field.lambda_.values == (0, 1e-4, 1e-3, 1e-2)
         assert field.n.sum() == 2000
         assert not cells.duplicated(["alpha", "lambda", "seed"]).any()
-        step = np.log(lr.max() / lr.min()) / 255
+        step = np.log(lr.max() / lr.min()) / 63
         steps = np.diff(np.log(field.alpha.values)) / step
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
         assert np.abs(np.log(cells["alpha"].to_numpy() / lr)).max() < 0.5 * step + 1e-5

@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 import landscape_study as ls
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
@@ -357,3 +359,44 @@ def test_python_takes_a_file_for_a_name(write):
     assert ls.heatmaps(None, str(path), top=3).axes
     with pytest.raises(ls.LandscapeError, match="has no panel 'x': it has s"):
         ls.load(None, str(path), "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "goal"),
+    [
+        ("mean_test_neg_log_loss", "maximize"),
+        ("neg_val_loss", "maximize"),
+        ("val_loss", "minimize"),
+        ("val_acc", "maximize"),
+        ("accuracy_drop", None),
+        ("loss_improvement", None),
+        ("loss_vs_accuracy", None),
+    ],
+)
+def test_the_direction_by_the_name(name: str, goal: str | None):
+    assert guessed_goal(name) == goal
+
+
+@pytest.mark.parametrize("name", ["lr_decay", "ema_decay", "mixup_alpha"])
+def test_what_only_ends_like_a_weight_decay_is_none(write, name: str):
+    with pytest.raises(UsageError, match="no column looks like λ"):
+        read_sweep([write("s.csv", ["lr", name, "loss"], rows_of(0.0))])
+
+
+def test_a_random_state_is_a_seed(write):
+    rows = [[*row, seed] for row in rows_of(0.0) for seed in (17, 23)]
+    panel = only(read_sweep([write("s.csv", ["lr", "wd", "loss", "random_state"], rows)]))
+    assert set(panel.cells["seed"]) == {"17", "23"}
+
+
+def test_commas_group_digits_where_commas_separate_fields(write, tmp_path: Path):
+    path = tmp_path / "s.csv"
+    lines = [f'{a},{w},"1,{200 + i}.5"' for i, (a, w) in enumerate(product((1, 2), (3, 4)))]
+    path.write_text("\n".join(["lr,wd,loss", *lines]))
+    assert only(read_sweep([path])).cells["loss"].tolist() == [1200.5, 1201.5, 1202.5, 1203.5]
+
+
+def test_a_share_is_no_percentage_whatever_it_is_called(write):
+    rows = [[a, w, loss / 100] for a, w, loss in rows_of(0.0)]
+    metric = only(read_sweep([write("s.csv", ["lr", "wd", "val_error_pct"], rows)])).metric
+    assert (metric.unit, metric.matters) == ("", None)
