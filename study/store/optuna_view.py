@@ -87,7 +87,7 @@ def _load(storage: RDBStorage, name: str, goal: str) -> list[FrozenTrial]:
     except KeyError:
         return []
     if storage.get_study_directions(study_id) != [StudyDirection[goal.upper()]]:
-        raise ValueError(f"its direction is not to {goal}")
+        raise ValueError(f"it is not to be {goal}d")
     storage.get_study_user_attrs(study_id)
     return storage.get_all_trials(study_id, deepcopy=False)
 

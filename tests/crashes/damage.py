@@ -47,7 +47,7 @@ def truth(path: Path) -> Truth:
         for name in store.names():
             for row in store.cells(name):
                 if row["state"] == "finished":
-                    facts = ("test_error", "train_loss", "test_loss", "diverged_epoch")
+                    facts = ("value", "train_loss", "test_loss", "diverged_epoch")
                     found[("cell", *_place(name, row))] = tuple(row[fact] for fact in facts)
             for row in store.curves(name):
                 found[("curve", *_place(name, row), row["metric"])] = row["values"].tobytes()
