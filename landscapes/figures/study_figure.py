@@ -107,6 +107,10 @@ def study_figure(
     given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
     require_options(own.kind, **given, contours=contours or (), metric=metric)
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
+    if own.kind == "schedule" and any(panel.is_labelled for panel in study.panels):
+        raise UsageError(
+            f"study '{name}': its schedules are not known here: draw another kind of figure"
+        )
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)
     chosen = study_panels(store, name, panels)

@@ -38,7 +38,7 @@ def results_of(
     names = names_of(names)
     # A study of a plain name comes before a folder that happens to have the same.
     is_plain = len(names) == 1 and bool(NAME.fullmatch(names[0])) and not Path(names[0]).suffix
-    files = [name for name in names if is_table_file(name)]
+    files = [name for name in names if is_table_file(name) or Path(name).is_dir()]
     files = [] if files and is_plain and holds(address(store), names[0]) else files
     if files and files == list(names):
         read = read_results(files, columns)

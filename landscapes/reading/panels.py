@@ -94,8 +94,10 @@ def _differences(one: Panel, other: Panel) -> float:
     return sum(first[key] != second[key] for key in first)
 
 
-def unfinished(title: str, finished: int, total: int) -> str:
-    """That cells of a panel are missing."""
+def unfinished(title: str, finished: int, total: int, *, imported: bool = False) -> str:
+    """That cells of a panel are missing; of what was trained elsewhere they will not come."""
+    if imported:
+        return f"{title}: {finished} of {total} runs ended with a result"
     return f"{title}: {finished} of {total} cells have finished; the numbers may change"
 
 

@@ -75,6 +75,11 @@ def reference_panels(name: str, pairs: Sequence[str] = ()) -> list[PanelData]:
         UsageError: there is no such reference, or it has none of these pairs.
     """
     cells = reference_frame(name)
+    if pairs and not any(pairs):
+        raise UsageError(
+            f"reference '{name}' is of pairs of this tool, and which these are is not known of "
+            "what was trained elsewhere: leave out --reference"
+        )
     found = [
         PanelData(f"{name}/{one.pair}", one, cells[cells["pair"] == one.pair])
         for one in reference_landscapes(name, pairs)

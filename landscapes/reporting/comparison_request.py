@@ -75,9 +75,10 @@ def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
     finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
     doubt = [doubtful(one.label)] if one.landscape.doubtful else []
+    imported = one.panel is not None and one.panel.is_imported
     return [
         *doubt,
-        *([unfinished(one.label, finished, total)] if finished < total else []),
+        *([unfinished(one.label, finished, total, imported=imported)] if finished < total else []),
     ]
 
 

@@ -308,7 +308,10 @@ def _warnings(
     for report in reports:
         failed = progress[report.panel.name].failed
         if report.finished < report.total:
-            found.append(f"{unfinished(report.title, report.finished, report.total)}.")
+            told = unfinished(
+                report.title, report.finished, report.total, imported=study.is_imported
+            )
+            found.append(f"{told}.")
         if failed:
             found.append(f"{report.title}: {failed} cells failed.")
         if report.diverged:

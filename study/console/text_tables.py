@@ -45,20 +45,16 @@ def status_table(
     what = f"{metric.best_word} {metric.title}"
     table.caption = f"best: {what} of one cell and seed; time: summed over workers"
     table.add_column("panel")
+    pruned = ["pruned"] if any(p.pruned for p in progress) else []
     for column in (
-        "cells",
-        "finished",
-        "running",
-        "open",
-        "diverged",
-        "failed",
-        f"best {metric.unit}".rstrip(),
-        "time",
+        *("cells", "finished", "running", "open", "diverged", "failed", *pruned),
+        *(f"best {metric.unit}".rstrip(), "time"),
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for p in progress:
-        waiting = p.total - p.finished - p.running - p.failed
-        counts = (p.total, p.finished, p.running, waiting, p.diverged, p.failed)
+        waiting = p.total - p.finished - p.running - p.failed - p.pruned
+        counts = [p.total, p.finished, p.running, waiting, p.diverged, p.failed]
+        counts += [p.pruned] if pruned else []
         best = metric.number(p.best) if p.best is not None else "–"
         name = marked(p.panel, p.panel in doubtful)
         table.add_row(name, *map(str, counts), best, f"{p.seconds:.0f} s")

@@ -47,6 +47,7 @@ class PanelProgress:
     running: int
     best: float | None  # value of one cell, in the metric's unit
     seconds: float  # worker time of the finished chunks
+    pruned: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
             count(_chunk.c.state == "done").label("finished"),
             count(diverged).label("diverged"),
             count(_chunk.c.state == "failed").label("failed"),
+            count(_chunk.c.state == "pruned").label("pruned"),
             count(is_running()).label("running"),
         )
         .join_from(_chunk, _study)

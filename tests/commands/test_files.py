@@ -215,3 +215,36 @@ def test_scattered_trials_are_stored_and_say_the_same(invoke, tmp_path: Path):
     of_store = ls.verdicts(str(tmp_path / "own.db"), "mine")
     pd.testing.assert_frame_equal(of_file, of_store)
     assert of_file["verdict"].tolist() == ["coupled"]
+
+
+def test_of_a_file_there_are_no_schedules_and_no_reference(invoke, tmp_path: Path):
+    path = sweep(tmp_path / "s.csv", 0.0)
+    done = invoke("plot", path, "--kind", "schedule", expected=2)
+    assert "its schedules are not known here" in done.output
+    done = invoke("plot", path, "--reference", "fig2", expected=2)
+    assert "leave out --reference" in done.output
+
+
+def test_an_empty_folder_is_told(invoke, tmp_path: Path):
+    (tmp_path / "runs").mkdir()
+    assert "runs: no results in this folder" in invoke("report", "runs", expected=2).output
+
+
+def test_pruned_runs_are_counted_as_such(invoke, tmp_path: Path):
+    path = sweep(tmp_path / "s.csv", 0.0)
+    frame = pd.read_csv(path)
+    frame.assign(State=["pruned", *frame["State"][1:]]).to_csv(path, index=False)
+    words = invoke("import", path, "--name", "mine").output.split()
+    assert words[words.index("pruned") - 1] == "failed"
+    assert words[words.index("AdamW") : words.index("AdamW") + 8] == [
+        "AdamW",
+        "49",
+        "48",
+        "0",
+        "0",
+        "0",
+        "0",
+        "1",
+    ]
+    done = invoke("compare", "mine")
+    assert "48 of 49 runs ended with a result" in " ".join(done.output.split())

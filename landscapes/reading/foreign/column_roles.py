@@ -39,6 +39,7 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
 from landscape_study.study.errors import UsageError
+from landscape_study.study.printable import printable
 from landscape_study.study.spec.metric import Metric
 
 MOST_PANELS = 12
@@ -203,6 +204,18 @@ def _one(
         raise UsageError(
             f"{table.name}: {what}, is {constant[1]} in all rows ('{constant[0]}'): a landscape "
             f"needs at least two; name another column with {option} COLUMN"
+        )
+    texts = (
+        name
+        for names in tiers
+        for name in table.columns
+        if name not in taken and is_called(name, names) and not table.columns[name].is_numeric
+    )
+    if text := next(texts, None):
+        raise UsageError(
+            f"{table.name}: '{text}' is called like {what}, but most of it are no numbers, such "
+            f"as '{printable(table.columns[text].distinct()[0])[:40]}': mend it, or name another "
+            f"column with {option} COLUMN"
         )
     raise UsageError(
         f"{table.name}: no column looks like {what}: name it with {option} COLUMN, one of "

@@ -115,6 +115,7 @@ class FileResults:
             running=0,
             best=None if values.empty else float(best),
             seconds=0.0,
+            pruned=int((rows["state"] == "pruned").sum()),
         )
 
     def witnesses(self, name: str) -> list[Witness]:

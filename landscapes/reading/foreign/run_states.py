@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ FAILED = {
     *("fail", "failed", "crash", "crashed", "error", "errored", "killed", "preempted", "timeout"),
     *("memout", "oom", "aborted", "cancelled", "canceled", "out_of_memory"),
 }
-PRUNED = {"pruned", "stopped", "early_stopped"}  # its value is at least this bad
+PRUNED = {"pruned", "stopped", "early_stopped", "earlystopped"}  # its value is at least this bad
 OPEN = {"running", "waiting", "pending", "scheduled", "queued", "open", "paused"}
 DIVERGED = {"diverged", "nan"}
 WORDS = {
@@ -107,7 +108,8 @@ def _is_sentinel(value: float, values: Floats) -> bool:
 
 
 def _plain(word: str) -> str:
-    return word.strip().lower().rpartition(".")[2]
+    plain = word.strip().lower().rpartition(".")[2]
+    return re.sub(r"[\s-]+", "_", plain)
 
 
 def _shown(value: float) -> str:

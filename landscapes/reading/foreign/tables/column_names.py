@@ -11,7 +11,8 @@ PREFIXES = tuple(f"{word}_" for word in (*SETTINGS, "summary", "metrics", "user_
 ALPHA = (
     (
         *("learning_rate", "lr", "lrate", "learningrate", "learning_rate_init", "lernrate"),
-        *("base_lr", "initial_lr", "init_lr", "max_lr", "peak_lr", "lr_max", "step_size", "eta"),
+        *("base_lr", "lr0", "initial_lr", "init_lr", "max_lr", "peak_lr", "lr_max", "step_size"),
+        "eta",
     ),
     ("alpha",),
 )
@@ -27,6 +28,7 @@ WHOLE_ONLY = {"alpha", "decay"}  # lr_decay and mixup_alpha are something else
 LESS = {
     *("loss", "err", "error", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "cost", "bpc"),
     *("bpb", "wer", "cer", "fid", "logloss", "xent", "crossentropy", "brier", "regret", "mape"),
+    "entropy",
 }
 MORE = {
     *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
@@ -64,7 +66,7 @@ INTERNAL = {"system"}  # of Optuna
 DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
-GREEK = {"α": "alpha", "λ": "lambda", "η": "eta"}
+GREEK = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2"}
 
 
 def plain(column: str) -> str:

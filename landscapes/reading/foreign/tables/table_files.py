@@ -31,6 +31,7 @@ TEXTS = (*SEPARATED, *JSON, *LINES)
 SUFFIXES = (*TEXTS, *PARQUET, *CUBES, *DATABASES)
 PACKED = ".gz"  # after the suffix of a text
 MOST_LOOKED = 10_000  # files of a folder, to see whether it holds results
+LOOKED_AT = 64 * 1024  # bytes of a text, to see how it is written
 LARGE = 64 * 1024**2  # bytes of a file of which only what may matter is kept
 
 
@@ -108,10 +109,28 @@ def _begins_with_brace(file: TextIO) -> bool:
 
 
 def _opened(path: Path) -> TextIO:
-    with path.open("rb") as file:
-        utf16 = file.read(2) in (b"\xff\xfe", b"\xfe\xff")  # as spreadsheets save "Unicode text"
-    opener = cast("Callable[..., TextIO]", gzip.open if path.suffix.lower() == PACKED else open)
-    return opener(path, "rt", encoding="utf-16" if utf16 else "utf-8-sig", newline="")
+    packed = path.suffix.lower() == PACKED
+    with gzip.open(path) if packed else path.open("rb") as file:
+        encoding = _encoding(path, file.read(LOOKED_AT))
+    opener = cast("Callable[..., TextIO]", gzip.open if packed else open)
+    return opener(path, "rt", encoding=encoding, newline="")
+
+
+def _encoding(path: Path, start: bytes) -> str:
+    """How a text that starts so is written: UTF-8, UTF-16, or as Excel does in the West.
+
+    Raises:
+        UsageError: it is no text.
+    """
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as spreadsheets save "Unicode text"
+        return "utf-16"
+    if b"\0" in start:
+        raise UsageError(f"{path}: no text, whatever it is called: name a file with results")
+    try:
+        start[: start.rfind(b"\n") + 1].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8-sig"
 
 
 @contextmanager
