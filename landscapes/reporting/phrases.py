@@ -16,6 +16,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
+MOVED = 0.25  # octaves of λ per octave of α: what is less goes without saying
 WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
 
 GLOSSARY = {
@@ -244,6 +245,18 @@ def law_line(found: Law) -> str:
     none = "" if found.allowed else "; no plain law"
     several = f"; {' and '.join(found.allowed)} may each be what counts" if found.allowed else ""
     return f"Double α: multiply λ by {by} ({known}{none}{several})."
+
+
+def moves_yet(found: Separability) -> str:
+    """Of a separable panel, that its best λ moves with α all the same; empty where it does not."""
+    if found.verdict != "separable" or not found.drift.lies_beyond(MOVED):
+        return ""
+    how = ", which nobody said: --matters does" if found.units.derived else ""
+    margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
+    return (
+        f"Mind that the best λ moves with α (b = {with_interval(found.drift)}); it is separable "
+        f"since leaving λ costs less than what matters, {margin.rstrip()}{how}."
+    )
 
 
 def described(found: Separability) -> str:

@@ -115,6 +115,7 @@ class PanelReport:
         sentences = (
             phrases.cost(found),
             phrases.law_line(found.law),
+            phrases.moves_yet(found),
             phrases.described(found),
             phrases.untuned(self.defaults, found.units),
         )

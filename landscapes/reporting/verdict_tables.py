@@ -50,6 +50,8 @@ def _lines(one: Separability) -> list[str]:
     lines = [one.reason] if one.verdict == "cannot tell" else []
     if one.law.allowed and one.verdict != "cannot tell":
         lines.append(phrases.law_line(one.law))
+    if yet := phrases.moves_yet(one):
+        lines.append(yet)
     if one.units.derived:
         lines.append(f"{phrases.taken(one.units)}; --matters says otherwise")
     return lines

@@ -15,7 +15,7 @@ from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.coupling import product
 from landscape_study.landscapes.statistics.defaults import Default, default_cost, defaults
 from landscape_study.landscapes.statistics.law import law
-from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.landscapes.statistics.separability import Separability, separability
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import Metric
@@ -242,3 +242,24 @@ class TestSingleCells:
         runs = noisy(valley(degrees))
         runs[:, cell[0], cell[1]] += by
         assert separability(frame_of(runs), replicates=300).verdict != wrong
+
+
+@pytest.mark.parametrize(
+    ("verdict", "drift", "said"),
+    [
+        ("separable", Estimate(1.13, 1.11, 1.15), True),
+        ("separable", Estimate(-0.57, -0.97, -0.26), True),
+        ("separable", Estimate(0.1, -0.05, 0.3), False),
+        ("coupled", Estimate(-1.0, -1.1, -0.9), False),
+        ("separable", Estimate(), False),
+    ],
+)
+def test_a_separable_panel_whose_best_lambda_moves_says_so(verdict, drift, said):
+    shape = {"tilt": Estimate(0.0, -0.1, 0.1), "interaction": Estimate(), "product": Estimate()}
+    costs = {"regret": Estimate(0.0, 0.0, 0.1), "worst_regret": Estimate()}
+    facts = {"best": 1.0, "cells": 9, "seeds": 1, "noise": 0.1, "tau": 0.25}
+    units = Units(Metric("loss", "loss"), 0.1, derived=True)
+    found = Separability(verdict, "so", drift=drift, **shape, **costs, **facts, units=units)
+    text = phrases.moves_yet(found)
+    assert bool(text) is said
+    assert ("--matters does" in text) is said
