@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,7 +26,14 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, Metric
+from landscape_study.study.spec.metric import MATTERS, METRICS, Metric
+
+OWN = {"study", "panel", "pair", "alpha", "lambda", "state", "diverged_epoch"}
+
+
+def is_own(table: Table) -> bool:
+    """Whether it is a table of cells that `landscape export` wrote."""
+    return table.columns.keys() >= OWN
 
 
 def value_column(table: Table, taken: Sequence[str]) -> str:
@@ -34,6 +42,9 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     Raises:
         UsageError: there is none, or several could be.
     """
+    if is_own(table):
+        names = list(table.columns)
+        return names[names.index("state") + 1]
     lower = {name.lower(): name for name in table.columns}
     if {"number", "value", "state"} <= lower.keys():  # as Optuna exports its trials
         return lower["value"]
@@ -78,6 +89,9 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
     Raises:
         UsageError: its name does not say which way is better, and neither does anybody else.
     """
+    if is_own(table) and column in METRICS:
+        known = METRICS[column]
+        return replace(known, goal=goal or known.goal, matters=matters or known.matters)
     key = next((name for name in table.columns if plain(name) in KEYS), None)
     named = table.columns[key].distinct() if key else []
     title = named[0] if len(named) == 1 and words(column) & EITHER else column
@@ -87,9 +101,9 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
             f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
         )
     unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
-    known = table.columns[column].numbers
-    known = known[np.isfinite(known)]
-    if known.size and np.abs(known).max() <= 1:  # a share, whatever it is called
+    values = table.columns[column].numbers
+    values = values[np.isfinite(values)]
+    if values.size and np.abs(values).max() <= 1:  # a share, whatever it is called
         unit = ""
     matters = matters or (MATTERS if unit else None)
     title = re.sub(r"\s*\(%\)", "", title)

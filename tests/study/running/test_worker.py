@@ -16,6 +16,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.running import job as job_module
 from landscape_study.study.running import worker
 from landscape_study.study.running.worker import Job, _checkpoint, _filled_up, work
 from landscape_study.study.spec.study import Cell
@@ -192,7 +193,7 @@ def test_when_the_run_ends_in_the_middle_the_chunk_is_given_back(
         raise AssertionError("it went on")
 
     monkeypatch.setattr(worker, "train_chunk", train)
-    monkeypatch.setattr(worker, "LOOK", 0.0)
+    monkeypatch.setattr(job_module, "LOOK", 0.0)
     job = begun(store)
     assert not work(job, "cpu")
     assert len(steps) == 1
@@ -212,7 +213,7 @@ def test_a_beat_follows_the_steps(store: Store, monkeypatch: pytest.MonkeyPatch)
         return make_outcome(len(cells), 2)
 
     monkeypatch.setattr(worker, "train_chunk", train)
-    monkeypatch.setattr(worker, "BEAT", 0.0)
+    monkeypatch.setattr(job_module, "BEAT", 0.0)
     assert work(begun(store), "cpu")
     assert silent == [[(False, True), (True, False)]] * 2
 
