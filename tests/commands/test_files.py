@@ -14,6 +14,8 @@ from landscape_study import landscapes as ls
 from landscape_study.cli import main
 from landscape_study.study.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 def loss(alpha: float, lambda_: float, slope: float) -> float:
     """A valley in α × λ whose best λ goes as α^slope."""

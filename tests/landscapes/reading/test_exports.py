@@ -23,6 +23,8 @@ from landscape_study.study.store import Store, Worker
 from landscape_study.study.store.importing import ImportedRun, import_study
 from tests.conftest import make_outcome, make_study
 
+pytestmark = pytest.mark.slow
+
 METRIC = {"name": "val_acc", "goal": "maximize", "unit": "%", "matters": 0.5}
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 curve = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=4)

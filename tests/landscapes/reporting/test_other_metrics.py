@@ -28,6 +28,8 @@ from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, Other, measu
 from tests.landscapes.studies import Curves, panel_data, panel_of, study_data
 from tests.valleys import valley_error, valley_study
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 6
 IN_PERCENT = Metric("accuracy", "accuracy", unit="%", goal="maximize")
 PAIRS = ("adam", "adamw")

@@ -34,6 +34,8 @@ from tests.landscapes.statistics.scattered_coverage import (
 )
 from tests.landscapes.surfaces import frame_of, valley
 
+pytestmark = pytest.mark.slow
+
 DIAGONAL, UPRIGHT = Design(60, slope=-1.0), Design(80, slope=0.0)
 
 

@@ -17,6 +17,8 @@ from landscape_study.study.objectives.process import (
 
 PYTHON = sys.executable
 
+pytestmark = pytest.mark.slow
+
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that ended may wait to be asked for by its parent."""

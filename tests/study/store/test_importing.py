@@ -16,6 +16,8 @@ from landscape_study.study.store.checking import check
 from landscape_study.study.store.importing import ImportedRun, import_study
 from landscape_study.study.store.merging import merge
 
+pytestmark = pytest.mark.slow
+
 UP = np.array([0.5, 0.7], np.float32)
 
 
