@@ -84,7 +84,7 @@ def cube(results: Results, name: str) -> xr.Dataset:
     }
     curves = _curves(rows, axes, epochs)
     variables["epochs"] = (PLACE, _lengths(rows, axes))
-    variables |= {f"{name}{CURVE}": ((*PLACE, "epoch"), curve) for name, curve in curves}
+    variables |= {f"{metric}{CURVE}": ((*PLACE, "epoch"), curve) for metric, curve in curves}
     along = (index.to_numpy() for index in axes.values)
     coordinates: dict[str, Any] = dict(zip(PLACE, along, strict=True))
     coordinates["epoch"] = np.arange(1, epochs + 1)
@@ -100,7 +100,7 @@ def write_cube(results: Results, name: str, path: Path) -> Path:
         StoreError: the file cannot be written.
     """
     whole = cube(results, name)
-    packed = {name: {"zlib": True} for name in whole.data_vars}
+    packed = {variable: {"zlib": True} for variable in whole.data_vars}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         whole.to_netcdf(path, engine="h5netcdf", encoding=packed)

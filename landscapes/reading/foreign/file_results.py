@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,7 @@ class FileResults:
         self.study(name)
         return [{"started": None, "ended": None, "provenance": self.provenance}]
 
-    @cached_property
+    @property
     def provenance(self) -> dict[str, object]:
         """Where the results come from, and how they were understood."""
         return {"imported": list(self.files), "said": list(self.said)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -143,9 +144,14 @@ class _Seeds:
             self.of = {name: int(name) if whole else i for i, name in enumerate(named)}
             if len(set(self.of.values())) < len(named):  # "1" and "01"
                 self.of = {name: i for i, name in enumerate(named)}
-        self.places = frame.assign(
-            number=frame.groupby(["panel", "alpha", "lambda"]).cumcount()
-        ).set_index(["panel", "alpha", "lambda", "seed"])["number"]
+        self.frame = frame
+
+    @cached_property
+    def places(self) -> pd.Series:
+        """The number of each run within its cell, by panel, α, λ and the file's seed."""
+        number = self.frame.groupby(["panel", "alpha", "lambda"]).cumcount()
+        counted = self.frame.assign(number=number)
+        return counted.set_index(["panel", "alpha", "lambda", "seed"])["number"]
 
     def numbered(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame with numbers for seeds."""
