@@ -158,7 +158,9 @@ def resume(
 )
 @trust_option
 @store_option
-@training_options("device", "workers", "engine", "no_witness", "timeout", "memory")
+@training_options(
+    "device", "workers", "per_gpu", "engine", "no_witness", "timeout", "memory", "keep_folders"
+)
 def worker(
     name: str,
     task: str | None,

@@ -61,7 +61,7 @@ def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
             f"study '{study.name}': there is no program '{program}' here: name one that is on the "
             "PATH, or its path"
         )
-    devices = choose_devices(settings.device, settings.workers)
+    devices = choose_devices(settings.device, settings.workers, per_gpu=settings.per_gpu)
     threads = max(1, joblib.cpu_count() // len(devices))
     return CommandPlan(study, _identity(study), Layout(devices, threads, chunk=1))
 

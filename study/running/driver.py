@@ -45,6 +45,7 @@ def run(
     *,
     stay: bool = True,
     limits: Limits = NO_LIMITS,
+    kept: int | None = None,
 ) -> None:
     """Train all open cells of the plan's study, as large as it is in the store by now.
 
@@ -55,6 +56,7 @@ def run(
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
         limits: of the process of each cell, where the study runs a command.
+        kept: bytes of such runs' folders to keep; None for those of failed runs only.
 
     Raises:
         TrainingError: a worker failed, or workers keep dying.
@@ -85,7 +87,8 @@ def run(
         patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
         limits=limits,
-        folder=str((store.folder / f"{name}-runs").absolute()),
+        folder=str((store.run_folders / name).absolute()),
+        kept=kept,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

@@ -38,6 +38,7 @@ class Job:
         stay: whether to stay while others hold all that is open: they may die.
         limits: of the process of each cell, where the study runs a command.
         folder: where such runs have theirs.
+        kept: bytes of them that are kept; None for those of failed runs only.
     """
 
     store: str
@@ -55,6 +56,7 @@ class Job:
     stay: bool = True
     limits: Limits = NO_LIMITS
     folder: str = ""
+    kept: int | None = None
 
 
 class Pulse:

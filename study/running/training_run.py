@@ -80,7 +80,12 @@ def _work(
     audience.planned(plan, store, before)
     cluster = _cluster(settings.dask)
     with cluster as pool, audience.training(plan.study.name, store, before) as on_progress:
-        run(plan, store, on_progress, pool, stay=stay, limits=settings.limits)
+        run(
+            *(plan, store, on_progress, pool),
+            stay=stay,
+            limits=settings.limits,
+            kept=settings.kept_bytes,
+        )
     _witness(plan, store, before, settings, audience)
 
 

@@ -118,6 +118,19 @@ class TestDevices:
         assert choose_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
         assert choose_devices("cpu", 1) == ("cpu",)
 
+    @pytest.mark.usefixtures("two_gpus")
+    def test_several_workers_on_each_gpu(self):
+        both = ("cuda:0", "cuda:1")
+        assert choose_devices("auto", None, per_gpu=2) == (*both, *both)
+        assert choose_devices("cuda", None, per_gpu=1) == both
+        with pytest.raises(UsageError, match="--per-gpu 2: --device cpu takes none"):
+            choose_devices("cpu", None, per_gpu=2)
+
+    def test_several_workers_on_each_gpu_where_there_is_none(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        with pytest.raises(UsageError, match=r"sees no GPU here.*--workers instead"):
+            choose_devices("auto", None, per_gpu=2)
+
     def test_cuda_where_there_is_none(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
         with pytest.raises(UsageError, match="no CUDA device"):
