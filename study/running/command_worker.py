@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landscape_study.study.errors import LeaseLostError, TrainingError
+from landscape_study.study.objectives.kept_folders import LOG, ROOM, begin, settle
 from landscape_study.study.objectives.measurements import Measurements
 from landscape_study.study.objectives.process import Ended, end_leftovers, run_process
-from landscape_study.study.objectives.run_folders import LOG, ROOM, begin, settle
 from landscape_study.study.objectives.slot import slot_environment
 from landscape_study.study.records.failure_words import failure_parts, failure_words
 from landscape_study.study.records.run_outcome import RunOutcome

@@ -85,6 +85,7 @@ def report_of(other: Other):
         moves=(),
         doubts=(),
         warnings=(),
+        failed=(),
         edges=(),
         runs=(),
         spec="",

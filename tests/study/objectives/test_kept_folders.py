@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from landscape_study.study.objectives import run_folders
-from landscape_study.study.objectives.run_folders import LOG, begin, settle
+from landscape_study.study.objectives import kept_folders
+from landscape_study.study.objectives.kept_folders import LOG, begin, settle
 
 
 def ended(parent: Path, number: int, size: int, *, room: int) -> Path:
@@ -15,7 +15,7 @@ def ended(parent: Path, number: int, size: int, *, room: int) -> Path:
     (folder / "model").write_bytes(b"x" * size)
     (folder / LOG).write_text("log")
     settle(folder, keep=True, room=room)
-    if (note := folder / run_folders.NOTE).exists():
+    if (note := folder / kept_folders.NOTE).exists():
         os.utime(note, ns=(number, number))
     return folder
 
@@ -34,7 +34,7 @@ def test_the_oldest_make_room(tmp_path: Path):
 
 
 def test_not_more_than_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run_folders, "MOST", 2)
+    monkeypatch.setattr(kept_folders, "MOST", 2)
     for number in (1, 2, 3):
         ended(tmp_path, number, 1, room=300)
     assert there(tmp_path) == ["chunk-2", "chunk-3"]
@@ -44,7 +44,7 @@ def test_of_one_that_is_too_large_its_log_is_kept(tmp_path: Path):
     (tmp_path / "chunk-1" / "sub").mkdir(parents=True)
     (tmp_path / "chunk-1" / "sub" / "large").write_bytes(b"x" * 500)
     folder = ended(tmp_path, 1, 1, room=100)
-    assert there(folder) == [run_folders.NOTE, LOG]
+    assert there(folder) == [kept_folders.NOTE, LOG]
 
 
 def test_links_are_neither_followed_nor_counted(tmp_path: Path):
@@ -62,6 +62,6 @@ def test_links_are_neither_followed_nor_counted(tmp_path: Path):
 
 def test_a_note_that_somebody_wrote_is_no_note(tmp_path: Path):
     begin(tmp_path / "chunk-1")
-    (tmp_path / "chunk-1" / run_folders.NOTE).write_text("many")
+    (tmp_path / "chunk-1" / kept_folders.NOTE).write_text("many")
     ended(tmp_path, 2, 1, room=100)
     assert there(tmp_path) == ["chunk-1", "chunk-2"]
