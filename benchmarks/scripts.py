@@ -123,8 +123,8 @@ def main(quick: bool) -> None:
         seconds = 0.2 if quick else 5.0
         within, computing = busy(folder, 4 if quick else 12, seconds)
         click.echo(
-            f"{SLOTS} slots with cells of {seconds:g} s: {100 * within:.1f} % of their time within "
-            f"cells, {100 * computing:.1f} % computing"
+            f"{SLOTS} slots with cells of {seconds:g} s: {100 * within:.1f} % of their time "
+            f"within cells, {100 * computing:.1f} % computing"
         )
 
 

@@ -63,10 +63,10 @@ def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
         )
     devices = choose_devices(settings.device, settings.workers, per_gpu=settings.per_gpu)
     threads = max(1, joblib.cpu_count() // len(devices))
-    return CommandPlan(study, _identity(study), Layout(devices, threads, chunk=1))
+    return CommandPlan(study, command_identity(study), Layout(devices, threads, chunk=1))
 
 
-def _identity(study: Study) -> Identity:
+def command_identity(study: Study) -> Identity:
     """The command by its words, and the content of the files among them."""
     words = study.command or ()
     digest = hashlib.sha256()

@@ -19,6 +19,8 @@ from landscape_study.study.spec.study import Study
 # Cells trained together where memory does not forbid it: on a CPU more of them leave the cache,
 # on a GPU more of them no longer fill it better.
 CHUNK = {"cpu": 48, "cuda": 512}
+# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
+REFEREE_CHUNK = 8
 LEAST_CHUNK = 8  # that is thought of as another size: fewer gain too little from each other
 MEMORY_SHARE = 0.6  # of the free memory that chunks may take
 

@@ -23,6 +23,7 @@ from landscape_study.study.planning.cost import (
 )
 from landscape_study.study.planning.layout import (
     CHUNK,
+    REFEREE_CHUNK,
     Layout,
     Missing,
     choose_devices,
@@ -41,9 +42,6 @@ from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, TaskProtocol, identify
 from landscape_study.study.training.engines import ENGINES
 from landscape_study.study.training.engines.base import Libraries
-
-# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
-REFEREE_CHUNK = 8
 
 AS_FAST_AS_POSSIBLE = RunSettings()
 

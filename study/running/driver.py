@@ -44,6 +44,7 @@ def run(
     pool: Pool | None = None,
     *,
     stay: bool = True,
+    cells: int | None = None,
     limits: Limits = NO_LIMITS,
     kept: int | None = None,
 ) -> None:
@@ -55,6 +56,7 @@ def run(
     Args:
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
+        cells: after how many each worker leaves; None for any.
         limits: of the process of each cell, where the study runs a command.
         kept: bytes of such runs' folders to keep; None for those of failed runs only.
 
@@ -86,6 +88,7 @@ def run(
         parent=os.getpid(),
         patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
+        cells=cells,
         limits=limits,
         folder=str((store.run_folders / name).absolute()),
         kept=kept,

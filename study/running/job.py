@@ -36,6 +36,7 @@ class Job:
             one that is elsewhere.
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
+        cells: after how many a worker leaves; None for any.
         limits: of the process of each cell, where the study runs a command.
         folder: where such runs have theirs.
         kept: bytes of them that are kept; None for those of failed runs only.
@@ -54,6 +55,7 @@ class Job:
     parent: int | None
     patience: float = LEASE
     stay: bool = True
+    cells: int | None = None
     limits: Limits = NO_LIMITS
     folder: str = ""
     kept: int | None = None

@@ -82,7 +82,7 @@ class TestChunks:
         assert plan.choice == Choice("vmap", width)
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
-        for chunk, taken in ((None, plan_module.REFEREE_CHUNK), (12, 12), (3, 3)):
+        for chunk, taken in ((None, layout_module.REFEREE_CHUNK), (12, 12), (3, 3)):
             plan = make_plan(LARGE, RunSettings(device="cpu", chunk=chunk, engine="referee"))
             assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
@@ -172,7 +172,7 @@ class TestEngine:
         plan = make_plan(LARGE.change(task=BRANCHING), RunSettings(device="cpu", workers=1))
         assert (plan.choice.engine, plan.layout.chunk) == (
             "referee",
-            plan_module.REFEREE_CHUNK,
+            layout_module.REFEREE_CHUNK,
         )
         assert plan.choice.why.startswith("engine vmap: RuntimeError: ")
 

@@ -98,6 +98,12 @@ def test_a_run_has_its_threads_and_its_gpu(tmp_path: Path, monkeypatch: pytest.M
     assert "5 3 cuda 0.1" in run.reason
 
 
+def test_a_worker_leaves_after_so_many_cells(tmp_path: Path):
+    run = CommandRun(tmp_path, "pass", (0.1, 0.2, 0.3))
+    assert run(cells=2).states == ["finished", "finished", "open"]
+    assert run(cells=2).states == ["finished"] * 3
+
+
 HOSTILE = r"""
 print("\x1b[31m<script>alert(1)</script>\x1b[0m & `code` **bold**")
 sys.exit(1)
