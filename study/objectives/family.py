@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -28,6 +28,19 @@ HAS_CHILDREN = Path("/proc/self/task").is_dir() and next(
 )
 
 
+class Started(Protocol):
+    """What of a process this needs to know; see `subprocess.Popen`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it ends."""
+
+
 class Family:
     """A process that this one started, and all that comes of it.
 
@@ -35,7 +48,7 @@ class Family:
         most: bytes of memory that all of them were seen to have at most.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], before: set[int]) -> None:
+    def __init__(self, process: Started, before: set[int]) -> None:
         """Begin with the process; `before` are the children that this process had already."""
         self.process, self.before = process, before
         self.known: dict[int, psutil.Process] = {}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from landscape_study.study.objectives import family
 from landscape_study.study.objectives.family import Family, adopting
@@ -51,6 +51,20 @@ class Ended:
     tail: tuple[str, ...]
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` has it; leader of a group of its own."""
+
+    pid: int
+    stdout: IO[bytes] | None
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it ends; `subprocess.TimeoutExpired` if that takes longer."""
+
+
 def run_process(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -58,6 +72,7 @@ def run_process(
     limits: Limits,
     on_line: Callable[[str], None],
     on_look: Callable[[], None] = lambda: None,
+    cwd: str | None = None,
 ) -> Ended:
     """Run a command to its end; nothing of it is left, however this function is left.
 
@@ -68,51 +83,64 @@ def run_process(
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
         on_look: called several times a second; what it raises ends the run, and is raised.
+        cwd: the folder where it runs; None for that of this process.
 
     Raises:
         OSError: the program cannot be started.
     """
-    watching, folder = guardian(), str(log.parent)
-    watching.watch(folder)
-    try:
-        with adopting() as before:
+    folder = str(log.parent)
+    with adopting():
+        guardian().watch(folder)
+        try:
             process = subprocess.Popen(
                 command,
+                cwd=cwd,
                 env={**os.environ, **environment, MARK: folder},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            watching.watch(folder, process.pid)
-            return _followed(process, before, log, limits, on_line, on_look)
-    finally:
-        watching.forget()
+        except BaseException:
+            guardian().forget()
+            raise
+        return attend(process, log, limits, on_line, on_look)
 
 
-def _followed(
-    process: subprocess.Popen[bytes],
-    before: set[int],
+def attend(
+    process: Process,
     log: Path,
     limits: Limits,
     on_line: Callable[[str], None],
-    on_look: Callable[[], None],
+    on_look: Callable[[], None] = lambda: None,
 ) -> Ended:
-    """Follow a process to its end, and end all that it started."""
+    """See a process through to its end; nothing of it is left, however this function is left.
+
+    Args:
+        process: that was just started, its output in a pipe.
+        log: what it prints goes there, as far as it is not too much.
+        limits: of time and memory.
+        on_line: called with each line that it prints, on either stream.
+        on_look: called several times a second; what it raises ends the run, and is raised.
+    """
     assert process.stdout is not None
     began, stopped = time.monotonic(), None
-    reader, all_of_it = _Reader(process.stdout, log, on_line), Family(process, before)
-    try:
-        with _ending(process) as ends_within:
-            while stopped is None and not ends_within(LOOK):
-                on_look()
-                memory = all_of_it.memory(limits.memory)
-                stopped = _beyond(limits, time.monotonic() - began, memory)
-    finally:
-        all_of_it.end()
-        reader.close()
+    guardian().watch(str(log.parent), process.pid)
+    with adopting() as before:
+        reader = _Reader(process.stdout, log, on_line)
+        all_of_it = Family(process, before - {process.pid})
+        try:
+            with _ending(process) as ends_within:
+                while stopped is None and not ends_within(LOOK):
+                    on_look()
+                    memory = all_of_it.memory(limits.memory)
+                    stopped = _beyond(limits, time.monotonic() - began, memory)
+        finally:
+            all_of_it.end()
+            guardian().forget()
+            reader.close()
     return Ended(
-        code=process.returncode,
+        code=process.wait(),
         stopped=stopped,
         seconds=time.monotonic() - began,
         memory=all_of_it.most,
@@ -127,7 +155,7 @@ def end_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool]]:
+def _ending(process: Process) -> Iterator[Callable[[float], bool]]:
     """Tells whether a process ends within so many seconds; at once when it does, on Linux."""
     try:
         handle = os.pidfd_open(process.pid)
@@ -136,7 +164,8 @@ def _ending(process: subprocess.Popen[bytes]) -> Iterator[Callable[[float], bool
         def waited(seconds: float) -> bool:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
-            return process.returncode is not None
+                return True
+            return False
 
         yield waited
         return

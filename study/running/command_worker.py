@@ -8,12 +8,14 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from landscape_study.study.errors import LeaseLostError, TrainingError
+from landscape_study.study.errors import LeaseLostError, StudyMismatchError, TrainingError
 from landscape_study.study.objectives.kept_folders import LOG, ROOM, begin, settle
 from landscape_study.study.objectives.measurements import Measurements
 from landscape_study.study.objectives.process import Ended, end_leftovers, run_process
 from landscape_study.study.objectives.slot import slot_environment
+from landscape_study.study.planning.command_plan import command_identity
 from landscape_study.study.records.failure_words import failure_parts, failure_words
+from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.running.job import Job, Pulse
 from landscape_study.study.spec.placeholders import Filling, filled
@@ -27,6 +29,7 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
     """Run the command for the one cell of a claim, and record what became of it.
 
     Raises:
+        StudyMismatchError: the script is not what it was when the study was created.
         TrainingError: the first cells all failed, so that it is not single cells that do.
     """
     (cell,) = claim.cells
@@ -35,10 +38,11 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
     filling = Filling(cell.alpha, cell.lambda_, claim.seed, panel.pair, panel.name, folder)
     found = Measurements(job.study.metric.name, job.study.pattern)
     pulse = Pulse(job, store, claim)
-    begin(folder)
-    end_leftovers(folder)
-    filling.result.unlink(missing_ok=True)
     try:
+        _require_unchanged(job, store, claim)
+        begin(folder)
+        end_leftovers(folder)
+        filling.result.unlink(missing_ok=True)
         ended = run_process(
             filled(job.study.command or (), filling.words),
             filling.environment | slot_environment(device, job.threads),
@@ -46,6 +50,7 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
             limits=job.limits,
             on_line=found.read_line,
             on_look=pulse,
+            cwd=job.cwd or None,
         )
         found.read_result(filling.result)
         reason = _why_failed(ended, found)
@@ -64,9 +69,24 @@ def train_cell(job: Job, store: Store, device: str, claim: Claim) -> None:
     except OSError as e:
         store.release(claim)
         raise TrainingError(
-            f"study '{job.study.name}': '{(job.study.command or ('',))[0]}' cannot be started "
-            f"({e.strerror or e}): name a program that is there"
+            f"study '{job.study.name}': '{(job.study.command or ('',))[0]}' cannot be started on "
+            f"{socket.gethostname()} ({e}): name a program, and work in a folder, that is there"
         ) from e
+
+
+def _require_unchanged(job: Job, store: Store, claim: Claim) -> None:
+    """Check that the script is what it was when the study was created, here and now.
+
+    Raises:
+        StudyMismatchError: it is not; the claim is given back.
+    """
+    here = f"{store.name}: a worker on {socket.gethostname()}"
+    found = command_identity(job.study, Path(job.cwd))
+    try:
+        require_same(job.identity, found, job.study.name, job.study.task, here)
+    except StudyMismatchError:
+        store.release(claim)
+        raise
 
 
 def cell_folder(job: Job, claim: Claim) -> Path:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, suppress
+from pathlib import Path
 
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
@@ -91,6 +92,7 @@ def run(
         cells=cells,
         limits=limits,
         folder=str((store.run_folders / name).absolute()),
+        cwd=str(Path.cwd()),
         kept=kept,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)

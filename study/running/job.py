@@ -39,6 +39,7 @@ class Job:
         cells: after how many a worker leaves; None for any.
         limits: of the process of each cell, where the study runs a command.
         folder: where such runs have theirs.
+        cwd: the folder where they run.
         kept: bytes of them that are kept; None for those of failed runs only.
     """
 
@@ -58,6 +59,7 @@ class Job:
     cells: int | None = None
     limits: Limits = NO_LIMITS
     folder: str = ""
+    cwd: str = ""
     kept: int | None = None
 
 

@@ -31,11 +31,11 @@ def planned(
     """
     if why := why_forgetful():
         audience.warn(why)
-    if study.command is not None:
-        return plan_command(study, settings)
     if settings.dask is not None:
         size = cluster_size(settings.dask, store)
         settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
+    if study.command is not None:
+        return plan_command(study, settings)
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 
 

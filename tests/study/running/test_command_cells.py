@@ -8,7 +8,7 @@ from landscape_study import landscapes as ls
 from landscape_study.landscapes.reporting.page import render
 from landscape_study.landscapes.reporting.report_record import study_report
 from landscape_study.study.console.lines import failure_lines
-from landscape_study.study.errors import TrainingError
+from landscape_study.study.errors import StudyMismatchError, TrainingError
 from landscape_study.study.objectives.process import Limits
 from landscape_study.study.store.checking import check
 from tests.study.running.command_runs import CommandRun
@@ -102,6 +102,20 @@ def test_a_worker_leaves_after_so_many_cells(tmp_path: Path):
     run = CommandRun(tmp_path, "pass", (0.1, 0.2, 0.3))
     assert run(cells=2).states == ["finished", "finished", "open"]
     assert run(cells=2).states == ["finished"] * 3
+
+
+def test_a_script_that_is_changed_while_it_runs_is_noticed(tmp_path: Path):
+    run = CommandRun(tmp_path, "open(__file__, 'a').write('# more')", (0.1, 0.2))
+    with pytest.raises(StudyMismatchError, match="is not what it was when study 'own'"):
+        run()
+    assert run.states == ["finished", "open"]
+
+
+def test_a_program_that_is_not_there_is_told_and_gives_the_cell_back(tmp_path: Path):
+    run = CommandRun(tmp_path, "pass")
+    with pytest.raises(TrainingError, match=r"cannot be started on .*/no/such/folder"):
+        run(cwd="/no/such/folder")
+    assert run.states == ["open"]
 
 
 HOSTILE = r"""
