@@ -6,18 +6,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import psutil
 
+from landscape_study.study.environment.parenthood import die_with_parent
 from landscape_study.study.records.provenance import Worker
 
 LOOK = 0.1  # seconds between looks whether it has ended
@@ -55,6 +55,20 @@ class Ended:
     tail: tuple[str, ...]
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` has it; leader of a group of its own."""
+
+    pid: int
+    stdout: IO[bytes] | None
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it ends; `subprocess.TimeoutExpired` if that takes longer."""
+
+
 def run_process(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -62,6 +76,7 @@ def run_process(
     limits: Limits,
     on_line: Callable[[str], None],
     on_look: Callable[[], None] = lambda: None,
+    bystanders: Collection[int] | None = None,
 ) -> Ended:
     """Run a command to its end; nothing of it is left, however this function is left.
 
@@ -72,11 +87,11 @@ def run_process(
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
         on_look: called several times a second; what it raises ends the run, and is raised.
+        bystanders: see `_Family`.
 
     Raises:
         OSError: the program cannot be started.
     """
-    began = time.monotonic()
     process = subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -84,12 +99,34 @@ def run_process(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=die_with_parent,
     )
+    return attend(process, log, limits, on_line, on_look, bystanders)
+
+
+def attend(
+    process: Process,
+    log: Path,
+    limits: Limits,
+    on_line: Callable[[str], None],
+    on_look: Callable[[], None] = lambda: None,
+    bystanders: Collection[int] | None = None,
+) -> Ended:
+    """See a process through to its end; nothing of it is left, however this function is left.
+
+    Args:
+        process: that was just started, its output in a pipe.
+        log: what it prints goes there, as far as it is not too much.
+        limits: of time and memory.
+        on_line: called with each line that it prints, on either stream.
+        on_look: called several times a second; what it raises ends the run, and is raised.
+        bystanders: see `_Family`.
+    """
+    began = time.monotonic()
     assert process.stdout is not None
     note_process(log.parent, process.pid)
     reader = _Reader(process.stdout, log, on_line)
-    family = _Family(process.pid)
+    family = _Family(process.pid, bystanders)
     stopped: str | None = None
     try:
         while stopped is None:
@@ -102,7 +139,7 @@ def run_process(
         family.end(process)
         reader.close()
     return Ended(
-        code=process.returncode,
+        code=process.wait(),
         stopped=stopped,
         seconds=time.monotonic() - began,
         memory=family.most,
@@ -112,7 +149,10 @@ def run_process(
 
 def note_process(folder: Path, pid: int) -> None:
     """Write down whose process group runs in a folder, for whoever comes after a crash."""
-    facts = {"group": pid, "machine": Worker().machine, "born": psutil.Process(pid).create_time()}
+    born = time.time()
+    with suppress(psutil.NoSuchProcess):  # it may have ended
+        born = psutil.Process(pid).create_time()
+    facts = {"group": pid, "machine": Worker().machine, "born": born}
     (folder / NOTE).write_text(json.dumps(facts))
 
 
@@ -140,18 +180,19 @@ def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
     return None
 
 
-def _die_with_parent() -> None:
-    """Let the kernel end this process when its parent dies; Linux only."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 class _Family:
-    """A process and all that it started, also what left its process group."""
+    """A process and all that it started, also what left its process group.
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    What it leaves behind before anybody looks is found where this process adopts orphans.
+
+    Args:
+        pid: of the process.
+        bystanders: process ids of this process's children that are none of it; None if orphans
+            are not adopted.
+    """
+
+    def __init__(self, pid: int, bystanders: Collection[int] | None) -> None:
+        self.pid, self.bystanders = pid, bystanders
         self.known: dict[int, psutil.Process] = {}
         self.most = 0
 
@@ -171,9 +212,10 @@ class _Family:
                 self.known[process.pid] = process
         return [process for process in self.known.values() if process.is_running()]
 
-    def end(self, process: subprocess.Popen[bytes]) -> None:
+    def end(self, process: Process) -> None:
         """Ask all to end, and end those that do not; returns when none is left."""
         self._living()
+        self.known |= {orphan.pid: orphan for orphan in self._orphans()}
         if process.poll() is None or self._children():
             self._signal(signal.SIGTERM)
             deadline = time.monotonic() + GRACE
@@ -181,6 +223,18 @@ class _Family:
                 time.sleep(0.02)
         self._signal(signal.SIGKILL)
         process.wait()
+        while orphans := self._orphans():
+            for orphan in orphans:
+                with suppress(ChildProcessError, psutil.Error):
+                    orphan.kill()
+                    os.waitpid(orphan.pid, 0)
+
+    def _orphans(self) -> list[psutil.Process]:
+        """What it left behind, and this process has adopted."""
+        if self.bystanders is None:
+            return []
+        own = {self.pid, *self.bystanders}
+        return [child for child in psutil.Process().children() if child.pid not in own]
 
     def _children(self) -> list[psutil.Process]:
         return [one for pid, one in self.known.items() if pid != self.pid and _is_alive(one)]
@@ -211,7 +265,7 @@ class _Reader:
 
     def _read(self) -> None:
         kept = 0
-        with self.log.open("ab") as log:
+        with self.stream, self.log.open("ab") as log:
             while line := self.stream.readline(LONGEST_LINE):
                 if kept < LARGEST_LOG:
                     log.write(line)
@@ -222,6 +276,5 @@ class _Reader:
                 self.on_line(text)
 
     def close(self) -> None:
-        """Wait for the last line."""
+        """Wait for the last line; not long for a stranger that holds the other end."""
         self.thread.join(timeout=GRACE)
-        self.stream.close()

@@ -17,7 +17,7 @@ from contextlib import closing, suppress
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
 from landscape_study.study.objectives.process import Limits
-from landscape_study.study.planning.command_plan import AnyPlan
+from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
@@ -54,7 +54,7 @@ def run(
     Args:
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
-        limits: of the process of each cell, where the study runs a command.
+        limits: of the process of each cell, where the study has an objective.
 
     Raises:
         TrainingError: a worker failed, or workers keep dying.
@@ -86,6 +86,7 @@ def run(
         stay=stay,
         limits=limits,
         folder=str((store.folder / f"{name}-runs").absolute()),
+        function=plan.function if isinstance(plan, CommandPlan) else None,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

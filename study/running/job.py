@@ -36,8 +36,9 @@ class Job:
             one that is elsewhere.
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
-        limits: of the process of each cell, where the study runs a command.
+        limits: of the process of each cell, where the study has an objective.
         folder: where such runs have theirs.
+        function: the objective itself, pickled, where no other process could import it.
     """
 
     store: str
@@ -55,6 +56,7 @@ class Job:
     stay: bool = True
     limits: Limits = NO_LIMITS
     folder: str = ""
+    function: bytes | None = None
 
 
 class Pulse:

@@ -30,7 +30,7 @@ def planned(
     """
     if why := why_forgetful():
         audience.warn(why)
-    if study.command is not None:
+    if study.has_objective:
         return plan_command(study, settings)
     if settings.dask is not None:
         size = cluster_size(settings.dask, store)
