@@ -8,6 +8,7 @@ nothing that takes a while by itself.
 
 from __future__ import annotations
 
+import importlib
 import os
 import pickle
 import sys
@@ -26,6 +27,9 @@ from landscape_study.study.objectives.function_run import FunctionCell, Function
 from landscape_study.study.tasks.own_code import load_own
 
 LOST = 70  # exit code of a run that never came to the function
+SAFE = {"jemalloc_bg_thd"}  # threads that survive a fork: pyarrow's, which pandas brings
+# What PyTorch 2.13 imports when an optimizer is first used: 2 s in each run, if not before.
+LATE = {"torch": "torch._dynamo"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ def serve(descriptor: int, name: str) -> None:
         is_told = isinstance(e, LandscapeError)
         connection.send(str(e) if is_told else f"{type(e).__name__}: {e}")
         return
+    for name in [late for early, late in LATE.items() if early in sys.modules]:
+        with suppress(Exception):  # another version may not have it
+            importlib.import_module(name)
     forks = sys.platform == "linux" and _open_files() == files and _is_single()
     connection.send(forks)
     with suppress(EOFError):
@@ -123,4 +130,5 @@ def _is_single() -> bool:
         if pid == 0:
             os._exit(0)
     os.waitpid(pid, 0)
-    return len([*Path("/proc/self/task").iterdir()]) == 1
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return len(names) - sum(name in SAFE for name in names) == 1

@@ -96,7 +96,7 @@ def pickled_function(name: str) -> bytes | None:
     function = handed_over(name)
     if function is None:
         return None
-    from joblib.externals import cloudpickle  # not where only `objective` is wanted
+    import cloudpickle  # not where only `objective` is wanted
 
     try:
         pickled: bytes = cloudpickle.dumps(function)
