@@ -151,7 +151,7 @@ class PanelReport:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
         how = (
-            ("Trained elsewhere" if panel.is_imported else f"A command, pair {panel.pair}")
+            ("Trained elsewhere" if panel.is_imported else f"Your own training, pair {panel.pair}")
             if panel.is_labelled
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
         )
@@ -238,11 +238,11 @@ class Report:
     def about(self) -> tuple[str, ...]:
         """What was studied: task, seeds, batch size, panels."""
         study = self.study
-        task, batch = f"Task {study.task}", f"batch size {study.batch_size}"
-        if study.is_imported or study.command:
-            task, batch = shlex.join(study.command or ("Trained", "elsewhere")), ""
-        counted = _count(len(study.seeds), "seed"), batch, _count(len(self.panels), "panel")
-        return tuple(part for part in (task, *counted) if part)
+        seeds, panels = _count(len(study.seeds), "seed"), _count(len(self.panels), "panel")
+        if study.is_imported:
+            return "Trained elsewhere", seeds, panels
+        size = () if study.has_objective else (f"batch size {study.batch_size}",)
+        return study.training, seeds, *size, panels
 
 
 def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Report:

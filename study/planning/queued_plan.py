@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from landscape_study.study.planning.command_plan import command_identity
+from landscape_study.study.planning.command_plan import identify_objective
 from landscape_study.study.planning.layout import CHUNK, REFEREE_CHUNK, panel_chunks
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
@@ -36,8 +36,8 @@ def plan_queue(study: Study, settings: RunSettings) -> QueuedPlan:
     Raises:
         TaskError: the task cannot be loaded, or is wrong.
     """
-    if study.command is not None:
-        return QueuedPlan(study, command_identity(study), chunk=1)
+    if study.has_objective:
+        return QueuedPlan(study, identify_objective(study), chunk=1)
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
     precision = getattr(torch, study.options.precision)

@@ -18,7 +18,7 @@ from pathlib import Path
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
 from landscape_study.study.objectives.process import Limits
-from landscape_study.study.planning.command_plan import AnyPlan
+from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
@@ -58,7 +58,7 @@ def run(
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
         cells: after how many each worker leaves; None for any.
-        limits: of the process of each cell, where the study runs a command.
+        limits: of the process of each cell, where the study has an objective.
         kept: bytes of such runs' folders to keep; None for those of failed runs only.
 
     Raises:
@@ -94,6 +94,7 @@ def run(
         folder=str((store.run_folders / name).absolute()),
         cwd=str(Path.cwd()),
         kept=kept,
+        function=plan.function if isinstance(plan, CommandPlan) else None,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

@@ -37,10 +37,11 @@ class Job:
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
         cells: after how many a worker leaves; None for any.
-        limits: of the process of each cell, where the study runs a command.
+        limits: of the process of each cell, where the study has an objective.
         folder: where such runs have theirs.
         cwd: the folder where they run.
         kept: bytes of them that are kept; None for those of failed runs only.
+        function: the objective itself, pickled, where no other process could import it.
     """
 
     store: str
@@ -61,6 +62,7 @@ class Job:
     folder: str = ""
     cwd: str = ""
     kept: int | None = None
+    function: bytes | None = None
 
 
 class Pulse:

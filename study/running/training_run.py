@@ -34,7 +34,7 @@ def planned(
     if settings.dask is not None:
         size = cluster_size(settings.dask, store)
         settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
-    if study.command is not None:
+    if study.has_objective:
         return plan_command(study, settings)
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 

@@ -23,7 +23,7 @@ from landscape_study.study.errors import LandscapeError, LeaseLostError, Trainin
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
-from landscape_study.study.running.command_worker import train_cell
+from landscape_study.study.running.command_worker import ObjectiveRuns, StopAskedError
 from landscape_study.study.running.job import POLL, Job, Pulse, outlive_no_parent, stop_if_orphaned
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import Claim, Store
@@ -64,9 +64,12 @@ def work(job: Job, device: str) -> bool:
 def _work(job: Job, device: str) -> bool:
     store = Store(job.store)
     try:
-        if job.study.command is not None:
-            return _claim_all(job, store, device, partial(train_cell, job, store, device))
-        return _train_task(job, store, device)
+        if not job.study.has_objective:
+            return _train_task(job, store, device)
+        with ObjectiveRuns(job, store, device) as runs:
+            return _claim_all(job, store, device, runs.train)
+    except StopAskedError:
+        return False
     finally:
         store.close()
 

@@ -74,7 +74,7 @@ def test_a_command_is_a_study(script, tmp_path: Path):
     assert "8 cells, 8 of them finished" in done.output
     run("train", "--format", "md", name="report")
     text = (tmp_path / "train.md").read_text()
-    assert "A command, pair command" in text
+    assert "Your own training, pair command" in text
     assert "{alpha}" in text
     store.close()
 
