@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from landscape_study.landscapes.reading.landscape import Landscape, are_scattered
 from landscape_study.landscapes.statistics.gaussian_process import KEPT, Trials, draw_surfaces
@@ -75,10 +75,34 @@ class Interpolation(Surface):
         """As many as are a step of a usual grid."""
         return max(round(min(self.error.shape) / USUAL_LINES), 1)
 
+    def at(self, places: Floats) -> Floats:
+        """Points at places [K, 2] by bilinear interpolation, [K]; at most the worst known cell's.
+
+        Places beyond the grid count as on its border.
+        """
+        known = np.isfinite(self.error)
+        surface = np.where(known, self.error, self.error[known].max(initial=self.lowest))
+        (row, up), (col, right) = (
+            _step(axis, place)
+            for axis, place in zip((self.alpha, self.lambda_), places.T, strict=True)
+        )
+        below, above = (
+            (1 - right) * surface[one, col] + right * surface[one, col + 1]
+            for one in (row, row + 1)
+        )
+        return np.asarray((1 - up) * below + up * above)
+
     def replicates(self, count: int, rng: np.random.Generator) -> Floats:
         """So many of the draws, [count, A, L], in random order."""
         few = len(self.draws) < count
         return np.asarray(self.draws[rng.choice(len(self.draws), count, replace=few)])
+
+
+def _step(axis: Floats, places: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Between which value of an ascending axis and the next places lie, and how far, 0 to 1."""
+    index = np.interp(places, axis, np.arange(axis.size))
+    start = np.minimum(index.astype(np.intp), axis.size - 2)
+    return start, index - start
 
 
 @dataclass(frozen=True)
@@ -176,7 +200,7 @@ def _units(table: _Table, places: Floats) -> Units:
     x, y, cost = table.columns[:3, table.columns[4] == 0]
     if not cost.size:
         return units(cost, table.metric)
-    nearest = cKDTree(np.column_stack([x, y])).query(places)[1]
+    nearest = [((x - across) ** 2 + (y - up) ** 2).argmin() for across, up in places]
     return units(cost[nearest], table.metric)
 
 

@@ -16,6 +16,7 @@ Of cells that lie scattered, the same is read off the surface between them, see
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -167,11 +168,16 @@ def checked_surface(
 
 
 def samples(
-    seen: Surface, span: float, tau: float, replicates: int, seed: int
+    seen: Surface,
+    span: float,
+    tau: float,
+    replicates: int,
+    seed: int,
+    names: Sequence[str] = tuple(STATISTICS),
 ) -> dict[str, Sample]:
     """The statistics of a surface and of its replicates; NaN where it has too few cells."""
     if _too_small(seen):
-        return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
+        return {name: Sample(float("nan"), np.empty(0)) for name in names}
     noisy = draw(seen, replicates, seed)
     (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
     functions: dict[str, Statistic] = {
@@ -182,10 +188,7 @@ def samples(
         "regret": coupling.regret,
         "worst_regret": coupling.worst_regret,
     }
-    return {
-        name: sample(function, seen, noisy, STATISTICS[name])
-        for name, function in functions.items()
-    }
+    return {name: sample(functions[name], seen, noisy, STATISTICS[name]) for name in names}
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
