@@ -75,6 +75,23 @@ class Interpolation(Surface):
         """As many as are a step of a usual grid."""
         return max(round(min(self.error.shape) / USUAL_LINES), 1)
 
+    def counted_in(self, units: Units) -> Interpolation:
+        """The same in other points; what reached the span does so still."""
+        times = self.units.size / units.size
+        lowest = times * self.lowest
+        error, draws = (
+            np.where(times * one < lowest + SPAN, times * one, np.inf)
+            for one in (self.error, self.draws)
+        )
+        return replace(
+            self,
+            error=error,
+            draws=draws,
+            lowest=lowest,
+            residuals=times * self.residuals,
+            units=units,
+        )
+
     def at(self, places: Floats) -> Floats:
         """Points at places [K, 2] by bilinear interpolation, [K]; at most the worst known cell's.
 
@@ -169,7 +186,8 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
     x, y, cost, n, clipped = table.columns
     usable = np.isfinite(cost) & (clipped == 0)
     across, up = _axes(x, y)
-    scale = _units(table, _places(across, up))
+    places = _places(across, up)
+    scale = _units(table, places)
     plain = Interpolation(
         alpha=across,
         lambda_=up,
@@ -180,16 +198,18 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
         trials=int(usable.sum()),
         runs=int(n.max(initial=0)),
         lowest=float(scale.points(cost[usable].min())) if usable.any() else float("nan"),
-        obstacle=design_obstacle(x[usable], y[usable]),
+        obstacle=scale.constant(scale.points(cost[usable]))
+        or design_obstacle(x[usable], y[usable]),
     )
     if plain.trials < FEWEST or not min(np.ptp(x), np.ptp(y)) > 0:
         return plain
+    usual = _units(replace(table, metric=replace(table.metric, matters=None)), places)
+    if scale.matters < usual.matters:
+        # Of a narrower span most trials lie beyond: what was fitted then was no bowl, but islands.
+        return _fitted(plain.counted_in(usual), table, span).counted_in(scale)
     found = _fitted(plain, table, span)
     raised = scale.above(found.noise)
-    if raised == scale:
-        return found
-    lowest = plain.lowest * scale.size / raised.size
-    return _fitted(replace(plain, units=raised, lowest=lowest), table, span)
+    return found if raised == scale else _fitted(plain.counted_in(raised), table, span)
 
 
 def _units(table: _Table, places: Floats) -> Units:

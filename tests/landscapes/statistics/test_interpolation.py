@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,23 @@ def place_of(found: Interpolation, trial: pd.Series) -> tuple[int, int]:
     """Where on the grid a trial lies nearest."""
     row = np.abs(found.alpha - np.log2(trial["alpha"])).argmin()
     return int(row), int(np.abs(found.lambda_ - np.log2(trial["lambda"])).argmin())
+
+
+class TestMatters:
+    @pytest.mark.parametrize("slope", [0.0, -0.35])
+    def test_what_the_user_says_counts_as_the_verdict_said_it_would(self, slope):
+        """Fitted within a narrow span only, an upright valley was called coupled."""
+        frame = frame_of_design(Design(60, slope=slope))
+        found = separability(frame, LOSS, replicates=400)
+        said = {
+            factor: separability(
+                frame, replace(LOSS, matters=factor * found.units.matters), replicates=400
+            ).verdict
+            for factor in (0.5, 2.0)
+        }
+        told = {matters / found.units.matters: verdict for matters, verdict in found.otherwise}
+        assert said == {factor: told.get(factor, found.verdict) for factor in said}
+        assert slope or "coupled" not in said.values()
 
 
 class TestAt:
