@@ -160,12 +160,23 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
 
 def interpolated(landscape: Landscape) -> Interpolation:
-    """The surface between the cells of a landscape with λ > 0, however many it has."""
+    """The surface between the cells of a landscape with λ > 0, however many it has.
+
+    Pruned ones are no better than their values.
+    """
     alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
     row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
     places, n = _octaves(alpha[row], lambda_[col]), landscape.n[row, col]
     rows = np.column_stack([places, cost, n, np.zeros(n.size)])
+    stopped = [
+        (alpha[one.cell[0]], lambda_[one.cell[1]], landscape.metric.sign * one.value, one.runs)
+        for one in landscape.pruned
+        if lambda_[one.cell[1]] > 0
+    ]
+    if stopped:
+        x, y, cost, n = np.array(stopped).T
+        rows = np.vstack([rows, np.column_stack([_octaves(x, y), cost, n, np.ones(n.size)])])
     return _interpolated(_table(rows, landscape.metric), SPAN)
 
 
