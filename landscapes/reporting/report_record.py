@@ -153,11 +153,15 @@ class PanelReport:
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
+        known = not math.isnan(found.regret.value)  # else nothing is counted in it
+        tau = f"; τ = {found.tau:.{found.units.digits}f}" if known else ""
+        hinges = phrases.hinges(found)
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
-            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}"
+            f"diverged{noise}{tau}"
             + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
+            + (f" {phrases.first_upper(hinges)}: --matters says what matters." if hinges else "")
         )
 
     @property

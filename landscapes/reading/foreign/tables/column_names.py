@@ -34,6 +34,7 @@ MORE = {
     *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
     *("precision", "recall", "psnr", "miou", "dice", "mcc", "kappa", "ndcg", "mrr", "rouge"),
     *("acc1", "acc5", "top1", "top5", "ssim", "return"),
+    *("ap", "ap50", "ap75", "map50", "map75", "map95"),
 }
 NEGATED = {"neg", "negative", "minus"}
 UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "difference"}
@@ -66,6 +67,7 @@ INTERNAL = {"system"}  # of Optuna
 DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
+ONE_WORD = {"mAP": "map", "mIoU": "miou"}  # though it goes on with a capital letter
 GREEK = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2"}
 
 
@@ -83,8 +85,8 @@ def words(column: str) -> set[str]:
 
 
 def _split(column: str) -> list[str]:
-    for letter, name in GREEK.items():
-        column = column.replace(letter, name)
+    for written, name in (GREEK | ONE_WORD).items():
+        column = column.replace(written, name)
     apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", column)
     return [word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word]
 

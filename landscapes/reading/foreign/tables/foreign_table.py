@@ -37,6 +37,7 @@ class Column:
     numbers: Floats  # [N]; NaN where none stands
     codes: npt.NDArray[np.int32]  # [N] index of the text; NUMBER, EMPTY
     texts: tuple[str, ...]
+    percent: frozenset[bool] = frozenset()  # whether numbers end in %: all, none, or both
 
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
@@ -48,6 +49,7 @@ class Column:
         ]
         texts: dict[str, int] = {}
         numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
+        percent: set[bool] = set()
         for i, value in enumerate(index):
             try:
                 read = number(value)
@@ -58,8 +60,10 @@ class Column:
                     codes[i] = EMPTY
                 else:
                     numbers[i] = read
+                    if math.isfinite(read):
+                        percent.add(isinstance(value, str) and value.rstrip().endswith("%"))
         at = np.array(where, dtype=np.int64)
-        return cls(numbers[at], codes[at], tuple(texts))
+        return cls(numbers[at], codes[at], tuple(texts), frozenset(percent))
 
     @classmethod
     def blank(cls, size: int) -> Column:
@@ -76,12 +80,15 @@ class Column:
             new = np.array([*index, EMPTY], dtype=np.int32)
             codes.append(np.where(part.codes >= 0, new[np.maximum(part.codes, -1)], part.codes))
         return cls(
-            np.concatenate([one.numbers for one in parts]), np.concatenate(codes), (*texts,)
+            np.concatenate([one.numbers for one in parts]),
+            np.concatenate(codes),
+            (*texts,),
+            frozenset().union(*(one.percent for one in parts)),
         )
 
     def take(self, rows: Ints) -> Column:
         """Some of its rows."""
-        return Column(self.numbers[rows], self.codes[rows], self.texts)
+        return Column(self.numbers[rows], self.codes[rows], self.texts, self.percent)
 
     @property
     def is_number(self) -> Bools:
