@@ -27,7 +27,7 @@ from landscape_study.landscapes.extending import (
 from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
 from landscape_study.landscapes.reading.cube import cube as whole_cube
 from landscape_study.landscapes.reading.exports import What, write_export
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import store_results
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.panels import PanelData

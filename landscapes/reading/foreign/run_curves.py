@@ -9,7 +9,8 @@ from itertools import chain, combinations
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import MOST_PANELS, Asked, Columns
+from landscape_study.landscapes.reading.foreign.asked import Asked
+from landscape_study.landscapes.reading.foreign.column_roles import MOST_PANELS, Columns
 from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bools, Ints, Table
 from landscape_study.study.errors import UsageError

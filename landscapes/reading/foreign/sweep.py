@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.column_roles import (
     MOST_PANELS,
-    Asked,
     Columns,
     find_columns,
 )

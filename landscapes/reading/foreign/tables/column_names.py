@@ -123,6 +123,14 @@ def is_row_number(column: str) -> bool:
     return re.fullmatch(r"column_\d+|unnamed_\d+|index|number", plain(column)) is not None
 
 
+def is_called_otherwise(column: str) -> bool:
+    """Whether a column is by its name an epoch, an id or a time: no setting, and no result."""
+    other = (*EPOCHS, *RUNS, *DONE)
+    return (
+        plain(column) in other or is_row_number(column) or bool(words(column) & (TIMES | INTERNAL))
+    )
+
+
 def is_curve_name(column: str) -> bool:
     """Whether a list in a column can be a curve, or its epochs."""
     return is_metric_name(column) or plain(column) in EPOCHS

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -157,7 +157,7 @@ class Table:
     path: str  # for messages
     columns: dict[str, Column]
     places: Places
-    goal: Goal | None = None  # of its metric, where the file says so
+    goals: Mapping[str, Column] = field(default_factory=dict)  # by metric, where the file says it
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
 
     @property
@@ -168,12 +168,14 @@ class Table:
     def take(self, rows: Ints) -> Table:
         """Some of its rows, with their curves."""
         columns = {name: column.take(rows) for name, column in self.columns.items()}
+        goals = {name: column.take(rows) for name, column in self.goals.items()}
         steps = self.steps
         if steps is not None:
             new = pd.Series(np.arange(len(rows)), index=rows)
             steps = steps[steps["row"].isin(rows)]
             steps = steps.assign(row=steps["row"].map(new))
-        return replace(self, columns=columns, places=self.places.take(rows), steps=steps)
+        places = self.places.take(rows)
+        return replace(self, columns=columns, places=places, goals=goals, steps=steps)
 
     def without_copies(self, names: Iterable[str]) -> list[str]:
         """Columns without those that hold the same numbers as another."""

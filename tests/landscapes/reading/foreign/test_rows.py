@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.row_filter import condition
 from landscape_study.landscapes.reading.foreign.run_states import sentinels
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
 from landscape_study.study.errors import UsageError
