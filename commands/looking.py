@@ -135,7 +135,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     multiple=True,
     metavar="NAME",
     help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
-    "repeated; of a file: the column of the metric.  [default: as the study says]",
+    "repeated. Of a file: the column of the metric, and others to show.  [default: as the study "
+    "says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
@@ -169,6 +170,7 @@ def plot(
       landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+    from landscape_study.landscapes.reading.foreign.foreign_study import column_name
     from landscape_study.landscapes.reading.opening import files_among
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
@@ -187,7 +189,8 @@ def plot(
             )
             return
     if metric and files_among(store, names):
-        asked["metric"], metric = metric[0], metric[1:]
+        asked["metric"] = metric[0]
+        metric = tuple(map(column_name, metric)) if metric[1:] else ()
     with looked_at(names, store, asked) as (results, name):
         figure = study_figure(results, name, panels, kind=kind, metric=metric, **options)
         for line in figure_lines(results, name, panels, kind=kind, top=options["top"]):

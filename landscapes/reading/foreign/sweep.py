@@ -35,6 +35,7 @@ from landscape_study.landscapes.reading.landscape import are_scattered, grid_lan
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 
+ROW = "row"  # of a run in its table
 CURVES = ("panel", "seed", "alpha", "lambda", "epoch")  # before the metrics
 
 
@@ -96,7 +97,7 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     return Sweep(
         tuple(panels),
         tuple(f"{table.name}: {line}" for line in lines),
-        _curves(runs, rows, [one.name for one in panels]),
+        _curves(runs, [one.cells for one in panels]),
     )
 
 
@@ -148,7 +149,7 @@ def _panels(
 
 def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
     """One panel: its rows on a grid."""
-    cells = rows.reset_index(drop=True)
+    cells = rows.reset_index(names=ROW)
     field = grid_landscape(
         cells[~cells["clipped"] & (cells["state"] == "finished")],
         grid_of(rows),
@@ -178,18 +179,15 @@ def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
         )
 
 
-def _curves(runs: Runs, rows: pd.DataFrame, panels: Sequence[str]) -> pd.DataFrame:
-    """The curves of the runs that are in a panel."""
+def _curves(runs: Runs, cells: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The curves of the runs that are in a panel, at the α and λ of its cells."""
     steps = runs.table.steps
     if steps is None:
         return Sweep((), ()).curves
-    rows = rows[rows["panel"].isin(panels)]
-    return (
-        steps.merge(rows[list(CURVES[:-1])], left_on="row", right_index=True)
-        .drop(columns="row")
-        .pipe(lambda frame: frame[[*CURVES, *(c for c in frame.columns if c not in CURVES)]])
-        .reset_index(drop=True)
-    )
+    where = pd.concat([own[[ROW, *CURVES[:-1]]] for own in cells])
+    curves = steps.merge(where, on=ROW).drop(columns=ROW)
+    measured = [name for name in curves.columns if name not in CURVES]
+    return curves[[*CURVES, *measured]]
 
 
 def _labels(paths: list[str]) -> list[str]:

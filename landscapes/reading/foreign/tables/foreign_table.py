@@ -198,12 +198,20 @@ class Table:
 
 def joined_tables(name: str, path: str, tables: Sequence[Table]) -> Table:
     """Tables, one below the other; what a table lacks is empty there."""
-    names = dict.fromkeys(column for table in tables for column in table.columns)
-    columns = {
-        key: Column.joined([t.columns.get(key) or Column.blank(t.size) for t in tables])
-        for key in names
+    sizes = [table.size for table in tables]
+    places = Places.joined([table.places for table in tables])
+    columns = _joined([table.columns for table in tables], sizes)
+    return Table(name, path, columns, places, _joined([table.goals for table in tables], sizes))
+
+
+def _joined(parts: Sequence[Mapping[str, Column]], sizes: Sequence[int]) -> dict[str, Column]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: Column.joined(
+            [part.get(name) or Column.blank(n) for part, n in zip(parts, sizes, strict=True)]
+        )
+        for name in names
     }
-    return Table(name, path, columns, Places.joined([table.places for table in tables]))
 
 
 def number(value: Value) -> float | None:
