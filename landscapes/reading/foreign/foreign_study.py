@@ -195,7 +195,12 @@ def _training_loss(names: Collection[str], metric: str) -> str | None:
     free = [name for name in names if name not in (TRAIN_LOSS, column_name(metric))]
     if TRAIN_LOSS in names:
         return None
-    called = [name for name in free if words(name) >= {"loss"} and words(name) & TRAINING]
+    plain = {"loss", "epoch", "step"}
+    called = [
+        name
+        for name in free
+        if "loss" in words(name) and words(name) & TRAINING and words(name) <= plain | TRAINING
+    ]
     held_out = any(split & words(name) for name in names for split in SPLITS)
     called += [name for name in free if name == "loss" and held_out]
     return min(called, key=lambda name: "step" in words(name), default=None)

@@ -27,6 +27,7 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
     telling_apart,
 )
 from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
+from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
 from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
@@ -135,9 +136,10 @@ def _panels(
             symbol = "α" if single == "alpha" else "λ"
             said.append(f"panel '{name}' has one {symbol} only: left out")
             continue
+        own, copies = _without_copies(table, own, columns)
         _require_once(table, own, columns)
         own, told = on_steps(own)
-        said += told
+        said += [*copies, *told]
         panels.append(_panel(columns, str(name), own))
     if not panels:
         raise UsageError(
@@ -159,6 +161,23 @@ def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
         is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
     )
     return PanelData(name, field, cells)
+
+
+def _without_copies(
+    table: Table, rows: pd.DataFrame, columns: Columns
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows without those that repeat another to the digit in all that was set and measured.
+
+    A tool may list a run twice: DVC that of the workspace, say.
+    """
+    measured = [name for name in table.columns if is_metric_name(name)]
+    key = table.keys([columns.alpha, columns.lambda_, columns.value, *measured])
+    copy = rows.assign(key=key[rows.index]).duplicated(["seed", "key"])
+    if not copy.any():
+        return rows, []
+    first = table.places[rows.index[copy][0]]
+    more = f" and {copy.sum() - 1} more" if copy.sum() > 1 else ""
+    return rows[~copy], [f"{first}{more}: the same as an earlier row in all numbers, left out"]
 
 
 def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
