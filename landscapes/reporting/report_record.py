@@ -11,7 +11,6 @@ import numpy as np
 
 from landscape_study.landscapes.figures.curves import cell_label
 from landscape_study.landscapes.figures.style import ticks
-from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panels import (
     PanelData,
@@ -38,6 +37,7 @@ from landscape_study.landscapes.statistics.separability import Separability, pan
 from landscape_study.landscapes.statistics.surface import BASIN
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.command_line import shell_words
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
@@ -335,9 +335,8 @@ def _extend(edge: Edge, study: Study, store: str) -> str:
 def _commands(study: Study, store: Results) -> tuple[tuple[str, str], ...]:
     """What to type to have the report again, the figure, the numbers and the study."""
     name = study.name
-    where = f"{name} --store {shlex.quote(store.display_url)}"
-    named = shlex.join(store.words) if isinstance(store, FileResults) else where
-    anew = f"landscape show {where} > {name}.toml && landscape run {name}.toml --store anew.db"
+    named = shell_words(store.words(name))
+    anew = f"landscape show {named} > {name}.toml && landscape run {name}.toml --store anew.db"
     return (
         ("this report", f"landscape report {named}"),
         ("the figure", f"landscape plot {named}"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
+from landscape_study.landscapes.reading.foreign.asked import UnclearError, each_of
+from landscape_study.landscapes.reading.foreign.row_filter import equal_to
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EITHER,
     EXTREMES,
@@ -16,8 +19,11 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     MORE,
     NEGATED,
     SPLITS,
+    STUDIES,
     TRAINING,
     UNCLEAR,
+    is_called,
+    is_called_otherwise,
     is_metric_name,
     is_setting_name,
     listed,
@@ -45,6 +51,9 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     if is_own(table):
         names = list(table.columns)
         return names[names.index("state") + 1]
+    objectives = [name for name, goal in table.goals.items() if not goal.is_empty.all()]
+    if there := [name for name in objectives if name in table.columns]:
+        return _one(table, there)
     lower = {name.lower(): name for name in table.columns}
     if {"number", "value", "state"} <= lower.keys():  # as Optuna exports its trials
         return lower["value"]
@@ -58,17 +67,38 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
                 split = len(SPLITS) + 1
             ranked.setdefault((bool(found & EXTREMES), split), []).append(name)
     if not ranked:
-        raise UsageError(
-            f"{table.name}: no column looks like a metric: name it with --metric COLUMN, one of "
-            f"{listed(table.columns)}"
-        )
-    best = table.without_copies(ranked[min(ranked)])
+        raise _none(table, taken)
+    return _one(table, ranked[min(ranked)])
+
+
+def _one(table: Table, names: Sequence[str]) -> str:
+    """The one of several columns that is none's copy.
+
+    Raises:
+        UnclearError: there are more.
+    """
+    best = table.without_copies(names)
     if len(best) > 1:
-        raise UsageError(
-            f"{table.name}: {listed(best)} could each be the metric: say which with --metric "
-            "COLUMN"
+        raise UnclearError(
+            f"{table.name}: {listed(best)} could each be the metric", each_of("metric", best)
         )
     return best[0]
+
+
+def _none(table: Table, taken: Sequence[str]) -> UsageError:
+    """That no column is called like a metric, and which could be one."""
+    why = f"{table.name}: no column looks like a metric"
+    possible = [
+        name
+        for name, column in table.columns.items()
+        if name not in taken
+        and not is_called_otherwise(name)
+        and column.is_numeric
+        and column.count() > 1
+    ]
+    if possible:
+        return UnclearError(why, each_of("metric", possible))
+    return UsageError(f"{why}: name it with --metric COLUMN, one of {listed(table.columns)}")
 
 
 def guessed_goal(title: str) -> Goal | None:
@@ -81,6 +111,24 @@ def guessed_goal(title: str) -> Goal | None:
     if less == more or found & UNCLEAR:
         return None
     return "minimize" if less != bool(found & NEGATED) else "maximize"
+
+
+def _stored_goal(table: Table, column: str) -> Goal | None:
+    """Which way is better, where the file says so.
+
+    Raises:
+        UnclearError: it says one of some studies, and the other of others.
+    """
+    if column not in table.goals:
+        return None
+    said = table.goals[column].distinct()
+    if len(said) > 1:
+        study = next(name for name in table.columns if is_called(name, STUDIES))
+        raise UnclearError(
+            f"{table.name}: less of '{column}' is better in some of its studies, more in others",
+            each_of("where", equal_to(study, table.columns[study].distinct())),
+        )
+    return cast("Goal", said[0]) if said else None
 
 
 def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
@@ -96,10 +144,11 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
     key = next((name for name in table.columns if plain(name) in KEYS), None)
     named = table.columns[key].distinct() if key else []
     title = named[0] if len(named) == 1 and words(column) & EITHER else column
-    goal = goal or table.goal or guessed_goal(title)
+    goal = goal or _stored_goal(table, column) or guessed_goal(title)
     if goal is None:
-        raise UsageError(
-            f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
+        raise UnclearError(
+            f"{table.name}: is less or more of '{column}' better?",
+            each_of("goal", ("minimize", "maximize")),
         )
     unit = "%" if _is_percent(table, column, title) else ""
     matters = matters or (MATTERS if unit else None)

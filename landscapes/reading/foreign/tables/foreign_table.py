@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -164,7 +164,7 @@ class Table:
     path: str  # for messages
     columns: dict[str, Column]
     places: Places
-    goal: Goal | None = None  # of its metric, where the file says so
+    goals: Mapping[str, Column] = field(default_factory=dict)  # by metric, where the file says it
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
 
     @property
@@ -175,12 +175,14 @@ class Table:
     def take(self, rows: Ints) -> Table:
         """Some of its rows, with their curves."""
         columns = {name: column.take(rows) for name, column in self.columns.items()}
+        goals = {name: column.take(rows) for name, column in self.goals.items()}
         steps = self.steps
         if steps is not None:
             new = pd.Series(np.arange(len(rows)), index=rows)
             steps = steps[steps["row"].isin(rows)]
             steps = steps.assign(row=steps["row"].map(new))
-        return replace(self, columns=columns, places=self.places.take(rows), steps=steps)
+        places = self.places.take(rows)
+        return replace(self, columns=columns, places=places, goals=goals, steps=steps)
 
     def without_copies(self, names: Iterable[str]) -> list[str]:
         """Columns without those that hold the same numbers as another."""
@@ -203,12 +205,20 @@ class Table:
 
 def joined_tables(name: str, path: str, tables: Sequence[Table]) -> Table:
     """Tables, one below the other; what a table lacks is empty there."""
-    names = dict.fromkeys(column for table in tables for column in table.columns)
-    columns = {
-        key: Column.joined([t.columns.get(key) or Column.blank(t.size) for t in tables])
-        for key in names
+    sizes = [table.size for table in tables]
+    places = Places.joined([table.places for table in tables])
+    columns = _joined([table.columns for table in tables], sizes)
+    return Table(name, path, columns, places, _joined([table.goals for table in tables], sizes))
+
+
+def _joined(parts: Sequence[Mapping[str, Column]], sizes: Sequence[int]) -> dict[str, Column]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: Column.joined(
+            [part.get(name) or Column.blank(n) for part, n in zip(parts, sizes, strict=True)]
+        )
+        for name in names
     }
-    return Table(name, path, columns, Places.joined([table.places for table in tables]))
 
 
 def number(value: Value) -> float | None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import landscape_study as ls
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
@@ -221,15 +221,19 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("epoch,wd,loss\n1,0.01,1\n2,0.02,1\n", "no column looks like α, the learning rate: name it"),
     (
         "lr,x,loss\n0.1,1,1\n0.2,2,1\n",
-        "no column looks like λ, the weight decay: name it with --l",
+        "no column looks like λ, the weight decay: say --lambda x",
     ),
     ("lr,wd,x\n0.1,1,1\n0.2,2,1\n", "no column looks like a metric: name it with --metric COLUMN"),
+    ("lr,wd,x\n0.1,1,1\n0.2,2,2\n", "no column looks like a metric: say --metric x"),
     ("lr,max_lr,wd,loss\n0.1,1,1,1\n0.2,2,2,1\n", "'lr', 'max_lr' could each be α, the learning"),
     (
         "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,3,1\n",
         "'wd', 'l2_decay' could each be λ, the weight",
     ),
-    ("lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n", "could each be the metric: say which with"),
+    (
+        "lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n",
+        "could each be the metric: say --metric val",
+    ),
     (
         "lr,wd,value\n0.1,1,1\n0.2,2,2\n",
         "is less or more of 'value' better? Say --minimize or --ma",
