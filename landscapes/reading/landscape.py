@@ -190,7 +190,7 @@ def title(panel: Panel) -> str:
     trained elsewhere is called as it was there.
     """
     if panel.is_labelled:
-        return panel.name if panel.by_command else panel.pair
+        return panel.name if panel.by_objective else panel.pair
     pair = PAIRS[panel.pair]
     own = panel.name.removeprefix(pair.name)
     name = pair.title

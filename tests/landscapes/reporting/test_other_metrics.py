@@ -86,6 +86,7 @@ def report_of(other: Other):
         moves=(),
         doubts=(),
         warnings=(),
+        failed=(),
         edges=(),
         runs=(),
         spec="",
