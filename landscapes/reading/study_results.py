@@ -21,6 +21,13 @@ class Results(Protocol):
     def folder(self) -> Path:
         """Where figures and reports of its studies go."""
 
+    @property
+    def said(self) -> tuple[str, ...]:
+        """How its studies are understood, a line each, where that is guessed."""
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """What names one of its studies on a command line."""
+
     def study(self, name: str) -> Study:
         """The study of this name."""
 

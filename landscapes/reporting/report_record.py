@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from landscape_study.landscapes.figures.curves import cell_label
 from landscape_study.landscapes.figures.style import ticks
-from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panels import (
     PanelData,
@@ -39,6 +37,7 @@ from landscape_study.landscapes.statistics.surface import BASIN
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.command_line import shell_words
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
@@ -156,11 +155,15 @@ class PanelReport:
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
+        known = not math.isnan(found.regret.value)  # else nothing is counted in it
+        tau = f"; τ = {found.tau:.{found.units.digits}f}" if known else ""
+        hinges = phrases.hinges(found)
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
-            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}"
+            f"diverged{noise}{tau}"
             + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
+            + (f" {phrases.first_upper(hinges)}: --matters says what matters." if hinges else "")
         )
 
     @property
@@ -359,9 +362,8 @@ def _extend(edge: Edge, study: Study, store: str) -> str:
 def _commands(study: Study, store: Results) -> tuple[tuple[str, str], ...]:
     """What to type to have the report again, the figure, the numbers and the study."""
     name = study.name
-    where = f"{name} --store {shlex.quote(store.display_url)}"
-    named = shlex.join(store.words) if isinstance(store, FileResults) else where
-    anew = f"landscape show {where} > {name}.toml && landscape run {name}.toml --store anew.db"
+    named = shell_words(store.words(name))
+    anew = f"landscape show {named} > {name}.toml && landscape run {name}.toml --store anew.db"
     return (
         ("this report", f"landscape report {named}"),
         ("the figure", f"landscape plot {named}"),

@@ -141,6 +141,15 @@ class Store:
         return self.name
 
     @property
+    def said(self) -> tuple[str, ...]:
+        """How its studies are understood: nothing of them is guessed."""
+        return ()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """What names one of its studies on a command line."""
+        return name, "--store", self.display_url
+
+    @property
     def folder(self) -> Path:
         """Where figures go: beside an SQLite file, else into results/."""
         return figures_folder(self.display_url)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
@@ -47,8 +47,7 @@ class FileResults:
         """The files."""
         return ", ".join(self.files)
 
-    @property
-    def words(self) -> tuple[str, ...]:
+    def words(self, name: str) -> tuple[str, ...]:
         """What names them on a command line: the files, and what was said of their columns."""
         return (*self.files, *self.asked.options)
 
