@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -108,7 +109,8 @@ class ObjectiveRuns:
         study = self.job.study
         if self.job.function is None:
             here = f"{self.store.name}: a worker on {socket.gethostname()}"
-            found = identify_objective(study, Path(self.job.cwd))
+            with chdir(self.job.cwd or "."):  # a worker of a cluster is elsewhere
+                found = identify_objective(study)
             require_same(self.job.identity, found, study.name, study.task, here)
 
     def train(self, claim: Claim) -> None:

@@ -141,7 +141,7 @@ def _besiege(
         time.sleep(chance.uniform(0.1, 0.7))
         if process.poll() is None and (workers := _workers(store, study, process)):
             way = chance.choices([*WAYS], weights=[*WAYS.values()])[0]
-            died[way] += _strike(process, way, chance.choice(workers), folder)
+            died[way] += _strike(process, way, chance.choice(workers), folder, chance)
     process.communicate()
 
 
@@ -153,7 +153,9 @@ def _workers(store: Store, study: Study, process: subprocess.Popen[str]) -> list
     return []
 
 
-def _strike(process: subprocess.Popen[str], way: str, worker: int, folder: Path) -> bool:
+def _strike(
+    process: subprocess.Popen[str], way: str, worker: int, folder: Path, chance: random.Random
+) -> bool:
     """Kill something; whether it was there."""
     try:
         match way:
@@ -161,7 +163,7 @@ def _strike(process: subprocess.Popen[str], way: str, worker: int, folder: Path)
                 runs = [one for one in _left(folder) if "time.sleep" not in str(one.cmdline())]
                 if not runs:
                     return False
-                runs[0].kill()
+                chance.choice(runs).kill()
             case "a worker":
                 os.kill(worker, signal.SIGKILL)
             case "a guardian and its worker":
@@ -216,6 +218,7 @@ def _left(folder: Path) -> Iterator[psutil.Process]:
         with suppress(psutil.Error):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            mark = process.environ().get(MARK, "")
-            if mark.startswith(str(folder)) or f"{folder}/command.py" in process.cmdline():
+            words = " ".join(process.cmdline())
+            is_function = "function_host" in words and f"{folder}/function.py" in words
+            if is_function or process.environ().get(MARK, "").startswith(str(folder)):
                 yield process
