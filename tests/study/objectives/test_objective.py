@@ -1,6 +1,7 @@
 """Functions of users: how they are marked, checked, named and known."""
 
 import functools
+import importlib
 import subprocess
 import sys
 import threading
@@ -47,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_what_is_marked_stays_a_function(folder):
-    import own_training
+    own_training = importlib.import_module("own_training")
 
     assert own_training.train(type("Cell", (), {"alpha": 0.5}), None) == 0.5
     assert own_training.train.__name__ == "train"
@@ -125,7 +126,7 @@ def test_a_module_that_marks_something_wrong_says_so_when_it_is_imported(folder)
 
 
 def test_one_of_a_module_is_named_by_it_and_another_is_handed_over(folder):
-    import own_training
+    own_training = importlib.import_module("own_training")
 
     assert named(own_training.plain) == "own_training:plain"
     assert pickled_function("own_training:plain") is None

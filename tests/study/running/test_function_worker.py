@@ -190,6 +190,7 @@ def test_stopped_or_killed_it_leaves_nothing_and_goes_on(folder: Path, number: s
     while not reports.exists() or reports.read_text().count("report") < 5:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert processes_of(folder)
     os.kill(process.pid, number)
     kept = reports.parent / "kept"
     if number == signal.SIGTERM:
