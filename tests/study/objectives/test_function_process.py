@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from landscape_study.study.errors import TrainingError
 from landscape_study.study.objectives.function_host import Order
@@ -209,3 +210,11 @@ def test_nothing_slow_is_imported_for_it(runs):
     one = runs(f"print(sorted({slow} & set(sys.modules))); return 1.0")
     one.run()
     assert one.lines == ["[]"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("top", ["import torch", "import torch; torch.cuda.is_available()"])
+def test_cuda_works_in_each_run_whatever_the_import_did(runs, top: str):
+    one = runs("return float(torch.ones(3, device='cuda').sum())", top)
+    assert [one.run(alpha)[1].value for alpha in (1, 2)] == [3.0, 3.0]
