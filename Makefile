@@ -48,8 +48,9 @@ lowest:  ## the fast tests with the lowest versions that pyproject.toml allows, 
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --quiet uv $(TORCH)
 	echo $(TORCH) > .venv-lowest/torch
-	.venv-lowest/bin/uv pip compile pyproject.toml --extra tasks --extra postgres --extra dask --quiet \
-		--resolution lowest-direct --override .venv-lowest/torch --no-annotate \
+	.venv-lowest/bin/uv pip compile pyproject.toml --extra tasks --extra postgres --extra dask \
+		--extra xarray --quiet --resolution lowest-direct \
+		--override .venv-lowest/torch --no-annotate \
 		$(addprefix --no-emit-package , $(OF_TORCH)) --output-file .venv-lowest/versions
 	.venv-lowest/bin/pip install --quiet --requirement .venv-lowest/versions $(TESTING)
 	.venv-lowest/bin/pip install --quiet --no-deps --editable .

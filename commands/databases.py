@@ -27,12 +27,13 @@ def import_(files: tuple[str, ...], name: str | None, asked: dict[str, Any], sto
       landscape import sweep.csv --name my-sweep
       landscape import adam.json adamw.json --name both --metric val_loss
     """  # noqa: D301
-    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.commands.questions import until_clear
+    from landscape_study.landscapes.reading.foreign.asked import Asked
     from landscape_study.landscapes.reading.foreign.file_results import store_results
     from landscape_study.landscapes.reading.opening import read_results
     from landscape_study.study.store import Store
 
-    results = read_results(files, Asked(**asked), name)
+    results = until_clear(lambda said: read_results(files, said, name), Asked(**asked))
     for line in results.said:
         click.echo(line)
     opened = Store(store, create=True)

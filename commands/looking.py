@@ -14,6 +14,7 @@ from landscape_study.commands.output import (
     print_status,
     save_figure,
     terminal,
+    understood,
 )
 from landscape_study.commands.shared_options import (
     columns_options,
@@ -79,8 +80,6 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
 
     NAME may be a file of results that were trained elsewhere, or several of them.
     """
-    from landscape_study.landscapes.reading.foreign.column_roles import Asked
-    from landscape_study.landscapes.reading.opening import results_of
     from landscape_study.study.records.run_lines import run_lines
     from landscape_study.study.spec.presets import PRESETS, load_preset
     from landscape_study.study.store.prior_state import holds
@@ -88,7 +87,7 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     if names[0] in PRESETS and not holds(store, names[0]):
         click.echo(load_preset(names[0]).to_toml(), nl=False)
         return
-    with results_of(store, names, Asked(**asked)) as (results, name):
+    with understood(names, store, asked) as (results, name):
         click.echo(results.study(name).to_toml(), nl=False)
         for line in run_lines(results.runs(name)):
             click.echo(f"# {line}")
@@ -136,7 +135,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     multiple=True,
     metavar="NAME",
     help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
-    "repeated; of a file: the column of the metric.  [default: as the study says]",
+    "repeated. Of a file: the column of the metric, and others to show.  [default: as the study "
+    "says]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
@@ -170,7 +170,8 @@ def plot(
       landscape plot sweep.csv --metric val_loss -o sweep.pdf
     """  # noqa: D301
     from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
-    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+    from landscape_study.landscapes.reading.foreign.foreign_study import column_name
+    from landscape_study.landscapes.reading.opening import files_among
     from landscape_study.landscapes.reporting.sentences import figure_lines
     from landscape_study.study.planning.request import resolved_preset
     from landscape_study.study.spec.presets import PRESETS, load_preset
@@ -187,8 +188,9 @@ def plot(
                 schedules, outputs or (figures_folder(store) / _file_name(name, kind, own),)
             )
             return
-    if is_table_file(name) and metric:
-        asked["metric"], metric = metric[0], metric[1:]
+    if metric and files_among(store, names):
+        asked["metric"] = metric[0]
+        metric = tuple(map(column_name, metric)) if metric[1:] else ()
     with looked_at(names, store, asked) as (results, name):
         figure = study_figure(results, name, panels, kind=kind, metric=metric, **options)
         for line in figure_lines(results, name, panels, kind=kind, top=options["top"]):
@@ -321,7 +323,7 @@ def compare(
       landscape compare adam.csv adamw.csv -o heatmaps.png
     """  # noqa: D301
     from landscape_study.landscapes.figures.study_figure import study_figure
-    from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
+    from landscape_study.landscapes.reading.opening import files_among
     from landscape_study.landscapes.reporting.comparison_request import (
         Request,
         comparison_tables,
@@ -330,7 +332,7 @@ def compare(
     from landscape_study.study.console.text_tables import print_table
 
     words = [word for word in (name, panel, other) if word is not None]
-    files = [word for word in words if is_table_file(word)] if is_table_file(name) else []
+    files = files_among(store, words)
     with looked_at(files or [name], store, asked) as (results, study):
         rest = [word for word in words if word not in (files or [name])]
         chosen = dict(zip(("panel", "other"), rest, strict=False))

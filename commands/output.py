@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,18 +29,30 @@ def terminal() -> Console:
 
 
 @contextmanager
-def looked_at(
+def understood(
     names: Sequence[str], store: str, asked: dict[str, Any]
 ) -> Iterator[tuple[Results, str]]:
     """The results that names mean, of a study or of files, and the study's name.
 
-    Of files, say how they are understood.
+    What is unclear of files is asked about at a terminal.
     """
-    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.commands.questions import until_clear
+    from landscape_study.landscapes.reading.foreign.asked import Asked
     from landscape_study.landscapes.reading.opening import results_of
 
-    with results_of(store, names, Asked(**asked)) as (results, name):
-        for line in getattr(results, "said", ()):
+    with ExitStack() as stack:
+        yield until_clear(
+            lambda said: stack.enter_context(results_of(store, names, said)), Asked(**asked)
+        )
+
+
+@contextmanager
+def looked_at(
+    names: Sequence[str], store: str, asked: dict[str, Any]
+) -> Iterator[tuple[Results, str]]:
+    """The same; of files, say how they are understood."""
+    with understood(names, store, asked) as (results, name):
+        for line in results.said:
             click.echo(line)
         yield results, name
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         report,
         verdicts,
     )
-    from landscape_study.landscapes.reading.foreign.column_roles import Asked
+    from landscape_study.landscapes.reading.foreign.asked import Asked
 
 __all__ = [
     "Asked",
@@ -45,6 +45,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "landscape_calls": [name for name in __all__ if name != "Asked"],
-        "reading.foreign.column_roles": ["Asked"],
+        "reading.foreign.asked": ["Asked"],
     },
 )

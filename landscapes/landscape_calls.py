@@ -11,7 +11,8 @@ Each function takes a database as a `Store`, its URL or its path (None for the d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,14 @@ from landscape_study.landscapes.extending import (
 from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
 from landscape_study.landscapes.reading.cube import cube as whole_cube
 from landscape_study.landscapes.reading.exports import What, write_export
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import store_results
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.opening import read_results, results_of
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
+from landscape_study.landscapes.reading.study_results import Results
+from landscape_study.landscapes.reading.understood import tell
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
@@ -65,7 +68,8 @@ def load(
 
     Where the name is that of a file, or of several, with results that were trained elsewhere,
     their panels are read; `asked` says which column is what, as far as it shall not be guessed.
-    The other functions that read take files likewise.
+    How a file is understood is logged once (logger `landscape_study`), and shown where nobody has
+    set up logging. The other functions that read take files likewise.
 
     >>> [landscape.title for landscape in load("mine.db", "mine")]
     ['AdamW']
@@ -79,7 +83,7 @@ def cells(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.Da
     >>> cells("mine.db", "mine")["state"].unique().tolist()
     ['finished']
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return cells_frame(results, study)
 
 
@@ -91,7 +95,7 @@ def cube(store: StoreLike, name: Named, *, asked: Asked | None = None) -> xr.Dat
     >>> cube("mine.db", "mine")["test_error"].sizes["lambda"]
     4
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return whole_cube(results, study)
 
 
@@ -101,7 +105,7 @@ def curves(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.D
     >>> len(curves("mine.db", "mine"))
     12
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return curves_frame(results, study)
 
 
@@ -125,7 +129,7 @@ def plot(
         preset = load_preset(name)
         if (kind or preset.figure.kind) == "schedule":
             return schedule_figure(resolved_preset(name), panels, **options)
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return study_figure(results, study, panels, kind=kind, **options)
 
 
@@ -163,11 +167,21 @@ def verdicts(
     return verdict_frame(_panels(store, name, panels, asked))
 
 
+@contextmanager
+def _looked_at(
+    store: StoreLike, name: Named, asked: Asked | None
+) -> Iterator[tuple[Results, str]]:
+    """The results that a name means, and the name of their study; of files, how they are read."""
+    with results_of(store, name, asked) as (results, study):
+        tell(results.said)
+        yield results, study
+
+
 def _panels(
     store: StoreLike, name: Named, panels: Sequence[str] | str, asked: Asked | None
 ) -> list[PanelData]:
     """The panels of a study, or of a file."""
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return study_panels(results, study, panels)
 
 
@@ -197,7 +211,7 @@ def compare(
     >>> compare("mine.db", "mine", "adamw", reference="fig2")["other"].tolist()
     ['fig2/adamw']
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         return comparison_frame(compared(results, Request(study, panel, other, reference)))
 
 
@@ -221,7 +235,7 @@ def export(
     >>> export("mine.db", "mine", "cells.csv").name
     'cells.csv'
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         write_export(results, study, Path(path), what)
     return Path(path)
 
@@ -240,7 +254,7 @@ def report(
     >>> report("mine.db", "mine", "mine.html").name
     'mine.html'
     """
-    with results_of(store, name, asked) as (results, study):
+    with _looked_at(store, name, asked) as (results, study):
         target = results.folder / f"{study}.{kind}" if path is None else Path(path)
         return page.write_report(results, study, target, kind=kind, panels=names_of(panels))
 
@@ -267,6 +281,7 @@ def import_files(
     True
     """
     results = read_results(names_of(files), asked, name)
+    tell(results.said)
     with opened(store, create=True) as there:
         store_results(results, there)
     return results.spec

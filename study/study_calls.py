@@ -17,6 +17,7 @@ from rich.console import Console
 from landscape_study.study.console.terminal_audience import TerminalAudience
 from landscape_study.study.errors import UsageError
 from landscape_study.study.objectives.objective import named
+from landscape_study.study.planning.queued_plan import plan_queue
 from landscape_study.study.planning.request import (
     Changes,
     asked_changes,
@@ -90,13 +91,15 @@ def train(
     queue: bool = False,
 ) -> Study:
     """Train a study, or only put its cells into the database; return it as it is there."""
+    if queue:
+        queued = plan_queue(study, settings)
+        with opened(store, create=True) as there:
+            training_run.put(queued, there, settings)
+            return there.study(study.name)
     plan = training_run.planned(study, settings, address(store), told)
     with opened(store, create=True) as there:  # only now: else the database would be left behind
-        if queue:
-            training_run.put(plan, there, settings)
-        else:
-            with _told_where_it_stopped(there, study.name, told):
-                training_run.train(plan, there, settings, told)
+        with _told_where_it_stopped(there, study.name, told):
+            training_run.train(plan, there, settings, told)
         return there.study(study.name)
 
 
@@ -151,6 +154,7 @@ def worker(
     task: str | Objective | None = None,
     trust_command: bool = False,
     stay: bool = True,
+    cells: int | None = None,
     quiet: bool = False,
     settings: RunSettings | None = None,
 ) -> None:
@@ -163,6 +167,7 @@ def worker(
             over is handed over again.
         trust_command: whether to run the command that the study names, if it does.
         stay: whether to stay while others hold all that is open: they may die.
+        cells: after how many each worker leaves, not staying; None for any.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
@@ -170,7 +175,8 @@ def worker(
     with opened(store) as there:
         study = resumed_study(there, name, named(task), trust_command=trust_command)
         plan = training_run.planned(study, settings, there.url, told)
-        training_run.join(plan, there, settings, told, stay=stay)
+        stay = stay and cells is None
+        training_run.join(plan, there, settings, told, stay=stay, cells=cells)
 
 
 def status(name: str, *, store: StoreLike = None) -> list[PanelProgress]:

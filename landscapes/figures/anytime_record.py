@@ -20,6 +20,7 @@ from landscape_study.landscapes.figures.best_runs import (
 from landscape_study.landscapes.figures.curves import require_recorded
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import choose_columns
 from landscape_study.landscapes.figures.sizes import paper_width
+from landscape_study.landscapes.reading.curve_metrics import measured_elsewhere
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import Run, anytime_sentences
 from landscape_study.study.errors import UsageError
@@ -82,7 +83,7 @@ def anytime_record(
     width: float | str | None = None,
 ) -> AnytimeRecord:
     """Say what `plot_anytime` draws."""
-    shown = _metrics(panels, metrics)
+    shown = _metrics(panels, curves, metrics)
     for metric in shown:
         if metrics is not None or metric.name in METRICS:
             require_recorded(curves, metric)  # else the headline says so
@@ -103,18 +104,21 @@ def anytime_record(
     )
 
 
-def _metrics(panels: Sequence[PanelData], names: Sequence[str] | None) -> list[Metric]:
+def _metrics(
+    panels: Sequence[PanelData], curves: pd.DataFrame, names: Sequence[str] | None
+) -> list[Metric]:
     """The metrics of these names; what the panels are about where none are named.
 
     Raises:
-        UsageError: none, or one that is neither recorded of every task nor the panels' own.
+        UsageError: none, or one of which there are no curves.
     """
     own = {one.metric.name: one.metric for one in panels}
     if names is None:
         return list(own.values()) or [TEST_ERROR]
-    known = METRICS | own
+    known = METRICS | measured_elsewhere(curves) | own
     if not names or not set(names) <= known.keys():
-        raise UsageError(f"metrics = {list(names)}: give some of {', '.join(known)}")
+        there = [name for name in known if name in curves and curves[name].notna().any()]
+        raise UsageError(f"metrics = {list(names)}: give some of {', '.join(there or known)}")
     return [known[name] for name in names]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store.stored_cells import places_of
+from landscape_study.study.store.stored_cells import belonging
 
 CELL_COLUMNS = (
     "study",
@@ -109,15 +109,13 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
 
 
 def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of cells that the study asks for.
+    """The rows of the study's cells.
 
     Of two values that differ by rounding, an older version kept both; one of them is the grid's.
     """
-    if study.is_imported:
-        return rows
-    asked = set(places_of(study))
+    belongs = belonging(study)
     return [
-        row for row in rows if (row["panel"], row["seed"], row["alpha"], row["lambda"]) in asked
+        row for row in rows if belongs((row["panel"], row["seed"], row["alpha"], row["lambda"]))
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
@@ -36,10 +36,7 @@ def results_of(
         UsageError: a file that cannot be read or understood, or `columns` for a study.
     """
     names = names_of(names)
-    # A study of a plain name comes before a folder that happens to have the same.
-    is_plain = len(names) == 1 and bool(NAME.fullmatch(names[0])) and not Path(names[0]).suffix
-    files = [name for name in names if is_table_file(name) or Path(name).is_dir()]
-    files = [] if files and is_plain and holds(address(store), names[0]) else files
+    files = files_among(store, names)
     if files and files == list(names):
         read = read_results(files, columns)
         yield read, read.spec.name
@@ -53,6 +50,20 @@ def results_of(
         )
     with opened(store) as there:
         yield there, names[0]
+
+
+def files_among(store: StoreLike, names: Sequence[str]) -> list[str]:
+    """The names that mean files or folders of results; none if the first one means a study.
+
+    A study of a plain name comes before a folder that happens to have the same.
+    """
+    first = names[0]
+    if not is_table_file(first) and not Path(first).is_dir():
+        return []
+    is_plain = bool(NAME.fullmatch(first)) and not Path(first).suffix
+    if is_plain and holds(address(store), first):
+        return []
+    return [first, *(name for name in names[1:] if is_table_file(name))]
 
 
 def read_results(

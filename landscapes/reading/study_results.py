@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import PanelProgress
+from landscape_study.study.store import Failure, PanelProgress
 
 
 class Results(Protocol):
@@ -20,6 +20,13 @@ class Results(Protocol):
     @property
     def folder(self) -> Path:
         """Where figures and reports of its studies go."""
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """How its studies are understood, a line each, where that is guessed."""
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """What names one of its studies on a command line."""
 
     def study(self, name: str) -> Study:
         """The study of this name."""
@@ -38,6 +45,9 @@ class Results(Protocol):
 
     def seed_noise(self, name: str) -> dict[str, float]:
         """How far its seeds scatter, by panel."""
+
+    def failures(self, name: str) -> list[Failure]:
+        """Its cells that were given up, and why."""
 
     def runs(self, name: str) -> list[dict[str, Any]]:
         """Who trained it."""

@@ -53,7 +53,10 @@ def _lines(one: Separability) -> list[str]:
     if yet := phrases.moves_yet(one):
         lines.append(yet)
     if one.units.derived:
-        lines.append(f"{phrases.taken(one.units)}; --matters says otherwise")
+        hinges = phrases.hinges(one)
+        lines.append(
+            "; ".join(filter(None, (phrases.taken(one.units), hinges, "--matters says otherwise")))
+        )
     return lines
 
 

@@ -7,17 +7,11 @@ import sys
 
 # As in prctl(2).
 PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent() -> None:
     """Let the kernel end this process when its parent does."""
     _set(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def adopt_orphans() -> None:
-    """Be the parent of whatever this process's descendants leave behind, so that it is found."""
-    _set(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _set(what: int, value: int) -> None:

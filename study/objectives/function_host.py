@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from landscape_study.study.environment.parenthood import die_with_parent
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.objectives.function_run import FunctionCell, FunctionRun, carry_out
+from landscape_study.study.objectives.guardian import MARK
 from landscape_study.study.tasks.own_code import load_own
 
 LOST = 70  # exit code of a run that never came to the function
@@ -106,6 +107,7 @@ def _become(order: Order, function: Callable[..., Any], output: int) -> NoReturn
     for stream in (1, 2):
         os.dup2(output, stream)
     os.close(output)
+    os.environ[MARK] = order.folder  # of what the function starts
     run = FunctionRun(order.device, Path(order.folder))
     code = carry_out(function, order.cell, run, order.metric)
     for text in (sys.stdout, sys.stderr):

@@ -33,10 +33,13 @@ class FunctionHost:
         name: of the function, in messages and for the import.
         pickled: the function itself, if no other process could import it.
         environment: added to this process's own.
+        cwd: the folder where it runs; "" for that of this process.
     """
 
-    def __init__(self, name: str, pickled: bytes | None, environment: Mapping[str, str]) -> None:
-        self.name, self.pickled, self.environment = name, pickled, environment
+    def __init__(
+        self, name: str, pickled: bytes | None, environment: Mapping[str, str], cwd: str = ""
+    ) -> None:
+        self.name, self.pickled, self.environment, self.cwd = name, pickled, environment, cwd
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection | None = None
         self.forks = False
@@ -54,6 +57,7 @@ class FunctionHost:
         words = [json.dumps(sys.path), str(theirs.fileno()), "" if self.pickled else self.name]
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *words],
+            cwd=self.cwd or None,
             env={**os.environ, **self.environment},
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -108,11 +112,6 @@ class FunctionHost:
         process, self.process = self.process, None  # it is used up
         process.stdout = stdout
         return process
-
-    @property
-    def pids(self) -> set[int]:
-        """Process ids of what waits for orders."""
-        return {self.process.pid} if self.process is not None else set()
 
     def close(self) -> None:
         """End the process that waits for orders."""

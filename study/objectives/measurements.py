@@ -18,7 +18,8 @@ from landscape_study.study.objectives.number_records import flat, lacking, writt
 
 LONGEST_LINE = 100_000  # characters that are looked at
 LARGEST_RESULT = 16 * 1024**2  # bytes of a result file
-MOST_POINTS = 1_000_000  # of a curve
+MOST_POINTS = 20_000  # of a curve: of more, every second one is kept, then every fourth, …
+MOST_NAMES = 1000  # of numbers that are remembered, to say which was meant
 TAKEN = ("study", "panel", "seed", "alpha", "lambda", "doubtful", "metric")  # columns of frames
 STEPS = ("epoch", "step", "iteration", "global_step", "training_iteration")
 
@@ -34,7 +35,10 @@ class Measurements:
     def __init__(self, metric: str, pattern: str | None = None) -> None:
         self.metric = metric
         self.pattern = re.compile(pattern) if pattern else None
-        self.points: list[dict[str, float]] = []
+        self.count = 0  # of points that were given
+        self.last: dict[str, float] = {}  # point that was given
+        self.every = 1  # of so many points, one is kept
+        self.kept: list[tuple[float, dict[str, float]]] = []  # places and points, but the last
         self.names: set[str] = set()  # that were seen, to say which was meant
 
     def read_line(self, line: str) -> None:
@@ -71,17 +75,30 @@ class Measurements:
     def take(self, record: object) -> None:
         """Take in a record, nested or not: {"eval": {"loss": 1}} has eval.loss."""
         numbers = flat(record, written_number)
-        self.names |= numbers.keys()
+        if len(self.names) < MOST_NAMES:
+            self.names |= numbers.keys()
         self._add(numbers)
 
     def _add(self, numbers: dict[str, float]) -> None:
-        if self.metric in numbers and len(self.points) < MOST_POINTS:
-            self.points.append(numbers)
+        if self.metric not in numbers:
+            return
+        if self.count and (self.count - 1) % self.every == 0:
+            self.kept.append(self._placed())
+        if len(self.kept) == MOST_POINTS:
+            del self.kept[1::2]
+            self.every *= 2
+        self.count += 1
+        self.last = numbers
+
+    def _placed(self) -> tuple[float, dict[str, float]]:
+        """The last point, and what it says of its place; its number if nothing."""
+        said = (self.last[name] for name in STEPS if name in self.last)
+        return next(said, float(self.count)), self.last
 
     @property
     def value(self) -> float | None:
         """The last value of the metric; None where it was never given."""
-        return self.points[-1][self.metric] if self.points else None
+        return self.last.get(self.metric)
 
     @property
     def lacking(self) -> str:
@@ -96,12 +113,7 @@ class Measurements:
         the same step again, as after a restart from a checkpoint, take the place of the former.
         What a line calls its epoch or step is the curve `step`, unless it counts from 1.
         """
-        return curves_of({self._step(i): point for i, point in enumerate(self.points)})
-
-    def _step(self, i: int) -> float:
-        """What a point says of its place; its number if nothing."""
-        point = self.points[i]
-        return next((point[name] for name in STEPS if name in point), i + 1.0)
+        return curves_of(dict([*self.kept, self._placed()] if self.count else []))
 
 
 def curves_of(points: Mapping[float, Mapping[str, float]]) -> dict[str, np.ndarray]:

@@ -24,6 +24,10 @@ from landscape_study.study.spec.study import COMMAND, FUNCTION, Cell, Study
 from landscape_study.study.training.engines.base import Libraries
 
 LARGEST_SOURCE = 16 * 1024**2  # bytes of a file that is looked at
+SOURCES = (  # what a run may write, as .csv or .log, is none
+    *(".py", ".ipynb", ".sh", ".bash", ".r", ".jl", ".m", ".js", ".ts", ".lua", ".pl", ".rb"),
+    *(".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf", ".gin"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
         UsageError: there is no such program or function, or an option that objectives do not
             have.
     """
-    for option in ("chunk", "engine", "dask"):
+    for option in ("chunk", "engine"):
         if getattr(settings, option) is not None:
             kind = FUNCTION if study.function else COMMAND
             raise UsageError(
@@ -72,19 +76,24 @@ def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
     function: bytes | None = None
     if study.function:
         load_function(study.task)  # or say what is wrong with it, before anything is begun
-        identity, function = identify_function(study.task), pickled_function(study.task)
+        function = pickled_function(study.task)
+    elif settings.dask is None:
+        _require_program(study)
+    if settings.dask is not None:  # on machines of their own
+        devices: tuple[str, ...] = (settings.device,) * (settings.workers or 1)
+        threads = 1
     else:
-        identity = _identify_command(study)
-    devices = choose_devices(settings.device, settings.workers)
-    threads = max(1, joblib.cpu_count() // len(devices))
-    return CommandPlan(study, identity, Layout(devices, threads, chunk=1), function)
+        devices = choose_devices(settings.device, settings.workers, per_gpu=settings.per_gpu)
+        threads = max(1, joblib.cpu_count() // len(devices))
+    layout = Layout(devices, threads, chunk=1)
+    return CommandPlan(study, identify_objective(study), layout, function)
 
 
-def _identify_command(study: Study) -> Identity:
-    """The command by its words, and the content of the files among them.
+def _require_program(study: Study) -> None:
+    """Check that there is the program of a command.
 
     Raises:
-        UsageError: there is no such program.
+        UsageError: there is none.
     """
     program = (study.command or ("",))[0]
     if shutil.which(program) is None:
@@ -92,10 +101,23 @@ def _identify_command(study: Study) -> Identity:
             f"study '{study.name}': there is no program '{program}' here: name one that is on the "
             "PATH, or its path"
         )
+
+
+def identify_objective(study: Study, folder: Path = Path()) -> Identity:
+    """What a study's objective is known by: of a function, its source.
+
+    Of a command its words, and what source and settings among these hold, seen from a folder.
+    """
+    if study.function:
+        return identify_function(study.task)
     words = study.command or ()
     digest = hashlib.sha256()
     for word in words:
-        path = Path(word)
-        if path.suffix and path.is_file() and path.stat().st_size <= LARGEST_SOURCE:
+        path = folder / word
+        if (
+            path.suffix.lower() in SOURCES
+            and path.is_file()
+            and path.stat().st_size <= LARGEST_SOURCE
+        ):
             digest.update(path.read_bytes())
     return Identity(hashlib.sha256(repr(words).encode()).hexdigest()[:16], digest.hexdigest()[:16])

@@ -17,7 +17,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from landscape_study.study.errors import TrainingError, UsageError
-from landscape_study.study.objectives.process import GRACE
+from landscape_study.study.objectives.family import GRACE
 from landscape_study.study.running.job import Job
 from landscape_study.study.running.worker import work
 from landscape_study.study.store.database import parse_url

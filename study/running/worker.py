@@ -6,6 +6,7 @@ It shares nothing but the database with others, so that any of them may die with
 from __future__ import annotations
 
 import hashlib
+import math
 import socket
 import sys
 import threading
@@ -102,12 +103,15 @@ def _train_task(job: Job, store: Store, device: str) -> bool:
 
 
 def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None]) -> bool:
-    """Claim chunk after chunk until nothing is left; False if the run is over before."""
-    name = job.study.name
+    """Claim chunk after chunk until there is no more to do; False if the run is over before."""
+    name, left = job.study.name, math.inf if job.cells is None else job.cells
     while store.is_running(job.run_id):
         claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
         if claim is not None:
             do(claim)
+            left -= len(claim.cells)
+            if left <= 0:
+                return True
         elif job.stay and store.is_open(name):  # others hold what is left; they may die
             stop_if_orphaned(job)
             time.sleep(POLL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 from landscape_study.study.spec.study import Study
 
@@ -20,4 +21,15 @@ def command_line(verb: str, study: Study, store: str, *options: str) -> str:
     task = ("--task", study.task) if ":" in study.task else ()
     trust = ("--trust-command",) if study.command is not None else ()
     words = ["landscape", verb, study.name, *options, *task, *trust, "--store", store]
-    return shlex.join(words)
+    return shell_words(words)
+
+
+def shell_words(words: Iterable[str]) -> str:
+    """Words as they are typed into a shell: quoted where need be, as people would."""
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    """A word in double quotes where it holds single ones, and nothing that acts within double."""
+    plain = "'" in word and not set(word) & set('"$`\\!')
+    return f'"{word}"' if plain else shlex.quote(word)

@@ -141,6 +141,15 @@ class Store:
         return self.name
 
     @property
+    def said(self) -> tuple[str, ...]:
+        """How its studies are understood: nothing of them is guessed."""
+        return ()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """What names one of its studies on a command line."""
+        return name, "--store", self.display_url
+
+    @property
     def folder(self) -> Path:
         """Where figures go: beside an SQLite file, else into results/."""
         return figures_folder(self.display_url)
@@ -149,6 +158,11 @@ class Store:
     def checkpoints(self) -> Path:
         """Where workers keep the state of chunks that train for long: beside the database."""
         return self.folder / f"{self.database.label}.checkpoints"
+
+    @property
+    def run_folders(self) -> Path:
+        """Where runs of users' commands have their folders, by study: beside the database."""
+        return self.folder / f"{self.database.label}.runs"
 
     def close(self) -> None:
         """Close all connections."""
@@ -384,6 +398,10 @@ class Store:
     def fail(self, claim: Claim, reason: str) -> None:
         """Give the chunk up for good; nothing happens if it is no longer ours."""
         self.database.write(lambda c: claims.fail(c, claim, reason))
+
+    def try_again(self, claim: Claim) -> None:
+        """Give the chunk back to be tried again, last of all; nothing if it is no longer ours."""
+        self.database.write(lambda c: claims.try_again(c, claim))
 
     def retry_failed(self, name: str) -> int:
         """Open the failed chunks of the study again; how many cells they have."""

@@ -17,27 +17,28 @@ class WrongValueError(ValueError):
 
 
 class Number(TypeDecorator[float]):
-    """A finite number, or none."""
+    """A number, or none; finite, unless it may be infinite.
+
+    Args:
+        precision: in bits.
+        infinite: whether it may be infinite.
+    """
 
     impl = sa.Float
     cache_ok = True
 
+    def __init__(self, precision: int | None = None, *, infinite: bool = False) -> None:
+        super().__init__(precision)
+        self.infinite = infinite
+
     def process_result_value(self, value: Any, dialect: object) -> float | None:  # noqa: D102
-        if value is None or (isinstance(value, int | float) and math.isfinite(value)):
+        is_number = isinstance(value, int | float)
+        if value is None or (is_number and (math.isfinite(value) or self._may_be(value))):
             return value
         raise _wrong(value, "a number belongs")
 
-
-class Measured(TypeDecorator[float]):
-    """A number, finite or infinite, or none."""
-
-    impl = sa.Float
-    cache_ok = True
-
-    def process_result_value(self, value: Any, dialect: object) -> float | None:  # noqa: D102
-        if value is None or (isinstance(value, int | float) and not math.isnan(value)):
-            return value
-        raise _wrong(value, "a number belongs")
+    def _may_be(self, value: float) -> bool:
+        return self.infinite and math.isinf(value)
 
 
 class Whole(TypeDecorator[int]):

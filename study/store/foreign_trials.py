@@ -20,8 +20,9 @@ from landscape_study.study.store.database import Database
 
 TABLES = (
     *("studies", "study_directions", "trials", "trial_params", "trial_values"),
-    *("trial_user_attributes", "trial_intermediate_values"),
+    *("trial_user_attributes", "trial_intermediate_values", "study_system_attributes"),
 )
+METRIC_NAMES = "study:metric_names"  # a system attribute: what `set_metric_names` said
 OWN = "landscape_study"  # a table of this tool
 MOST_ROWS = 20_000_000  # of a table
 SPECIAL = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
@@ -44,6 +45,7 @@ class ForeignStudy:
 
     name: str
     goals: tuple[str, ...]  # "minimize" or "maximize", by objective
+    metrics: tuple[str, ...]  # names by objective; () where it does not say
     trials: tuple[ForeignTrial, ...]
 
 
@@ -84,6 +86,11 @@ def _studies(connection: Connection, database: Database) -> Iterator[ForeignStud
     goals: dict[int, dict[int, str]] = {}
     for study, objective, direction in _rows(connection, database, "study_directions"):
         goals.setdefault(study, {})[objective] = str(direction).lower()
+    metrics = {
+        study: tuple(printable(str(one)) for one in json.loads(text))
+        for study, key, text in _rows(connection, database, "study_system_attributes")
+        if key == METRIC_NAMES
+    }
     trials: dict[int, dict[int, ForeignTrial]] = {}
     known: dict[int, ForeignTrial] = {}
     for study, number, state, trial in _rows(connection, database, "trials"):
@@ -93,7 +100,7 @@ def _studies(connection: Connection, database: Database) -> Iterator[ForeignStud
     for name, study in _rows(connection, database, "studies"):
         own = sorted(trials.get(study, {}).values(), key=lambda one: one.number)
         said = tuple(goal for _, goal in sorted(goals.get(study, {}).items()))
-        yield ForeignStudy(printable(str(name)), said, tuple(own))
+        yield ForeignStudy(printable(str(name)), said, metrics.get(study, ()), tuple(own))
 
 
 def _fill(connection: Connection, database: Database, known: dict[int, ForeignTrial]) -> None:
@@ -115,6 +122,7 @@ def _fill(connection: Connection, database: Database, known: dict[int, ForeignTr
 COLUMNS = {
     "studies": ("study_name", "study_id"),
     "study_directions": ("study_id", "objective", "direction"),
+    "study_system_attributes": ("study_id", "key", "value_json"),
     "trials": ("study_id", "number", "state", "trial_id"),
     "trial_params": ("trial_id", "param_name", "param_value", "distribution_json"),
     "trial_user_attributes": ("trial_id", "key", "value_json"),

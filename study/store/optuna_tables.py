@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from landscape_study.study.store.columns import Measured, Number, Whole, Words
+from landscape_study.study.store.columns import Number, Whole, Words
 
 OPTUNA_SCHEMA = "v3.2.0.a"  # head of optuna 5's migrations
 
@@ -123,7 +123,7 @@ raw_measured: sa.ColumnElement[Any] = sa.type_coerce(  # whatever stands there
     ),
     sa.types.NullType(),
 )
-measured = sa.type_coerce(raw_measured, Measured())
+measured = sa.type_coerce(raw_measured, Number(infinite=True))
 
 
 Kind = TypeVar("Kind", ValueType, StepType)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,13 @@ def stored_cells(connection: Connection, study: Study) -> list[StoredCell]:
     """All cells of a study's chunks, by trial."""
     rows = connection.execute(_query(connection, study)).mappings().all()
     broken = _broken_curves(connection, study)
-    grids = set(places_of(study))
+    belongs = belonging(study)
     panels = {panel.name: panel for panel in study.panels}
     taken = {place_of(row) for row in rows if _is_at_home(study, row)}
     cells = []
     for row in rows:
         place, is_at_home = place_of(row), _is_at_home(study, row)
-        if place not in grids and not is_imported(study, place):
+        if not belongs(place):
             lost: str | None = "not part of the study's grids"
         elif place in taken and not is_at_home:
             lost = "there twice"
@@ -105,16 +105,23 @@ def places_of(study: Study) -> Iterator[Place]:
                 yield panel.name, seed, cell.alpha, cell.lambda_
 
 
-def is_imported(study: Study, place: Place) -> bool:
-    """Whether a cell lies on the grid of a panel that was trained elsewhere."""
-    panel, seed, alpha, lambda_ = place
-    grids = {one.name: one.grid for one in study.panels if one.is_imported}
-    return (
-        panel in grids
-        and seed in study.seeds
-        and alpha in grids[panel].alpha.values
-        and lambda_ in grids[panel].lambda_.values
-    )
+def belonging(study: Study) -> Callable[[Place], bool]:
+    """Tells whether a cell is the study's: asked for, or trained elsewhere, on a panel's grid."""
+    asked, seeds = set(places_of(study)), set(study.seeds)
+    grids = {
+        one.name: (set(one.grid.alpha.values), set(one.grid.lambda_.values))
+        for one in study.panels
+        if one.is_imported
+    }
+
+    def belongs(place: Place) -> bool:
+        panel, seed, alpha, lambda_ = place
+        if panel not in grids:
+            return place in asked
+        alphas, lambdas = grids[panel]
+        return seed in seeds and alpha in alphas and lambda_ in lambdas
+
+    return belongs
 
 
 def place_of(row: RowMapping) -> Place:

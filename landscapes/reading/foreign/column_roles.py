@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from landscape_study.landscapes.reading.foreign.asked import OPTIONS, Asked, UnclearError, each_of
 from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
-from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
+from landscape_study.landscapes.reading.foreign.row_filter import equal_to
 from landscape_study.landscapes.reading.foreign.run_columns import (
     constant_in_runs,
     epoch_column,
@@ -21,21 +20,15 @@ from landscape_study.landscapes.reading.foreign.run_columns import (
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     ALPHA,
     DIVERGED,
-    DONE,
-    EPOCHS,
-    INTERNAL,
     LAMBDA,
     PANELS,
-    RUNS,
     STUDIES,
-    TIMES,
     is_called,
+    is_called_otherwise,
     is_metric_name,
-    is_row_number,
     is_setting_name,
     listed,
     plain,
-    words,
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
 from landscape_study.study.errors import UsageError
@@ -44,65 +37,6 @@ from landscape_study.study.spec.metric import Metric
 
 MOST_PANELS = 12
 MOST_SETTINGS = 64  # different values of a setting
-COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that may be named
-OPTIONS = {"lambda_": "--lambda", "panel": "--panels-by"}  # called otherwise than here
-Keep: TypeAlias = Literal["last", "best", "each"]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the user says of a file; None to guess.
-
-    Attributes:
-        alpha, lambda_, metric, seed, panel: the columns of α, λ, …
-        goal: which values of the metric are better.
-        matters: the difference of the metric below which the user would not care.
-        where: a condition on rows, see `row_filter.Condition`.
-        fidelity: the column of epochs, steps or budgets, of a file with several rows a run.
-        keep: which row of a run counts: its last, its best, or each, as a panel.
-    """
-
-    alpha: str | None = None
-    lambda_: str | None = None
-    metric: str | None = None
-    seed: str | None = None
-    panel: str | None = None
-    goal: Literal["minimize", "maximize"] | None = None
-    matters: float | None = None
-    where: str | None = None
-    fidelity: str | None = None
-    keep: Keep = "last"
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns that are named."""
-        return [name for key in COLUMNS if (name := getattr(self, key)) is not None]
-
-    def known_in(self, table: Table) -> Asked:
-        """The same, with the names as the table has them.
-
-        Raises:
-            UsageError: it has no such column.
-        """
-        named = {key: getattr(self, key) for key in COLUMNS}
-        known: dict[str, Any] = {
-            key: known_column(table, name) for key, name in named.items() if name is not None
-        }
-        return replace(self, **known)
-
-    @property
-    def needed(self) -> list[str]:
-        """The columns that are named, in the condition too."""
-        return self.columns + (condition(self.where).columns if self.where else [])
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The same as words of a command line."""
-        named = {OPTIONS.get(key, f"--{key}"): getattr(self, key) for key in (*COLUMNS, "where")}
-        named["--matters"] = None if self.matters is None else repr(self.matters)
-        named["--keep"] = None if self.keep == "last" else self.keep
-        said = [(option, value) for option, value in named.items() if value is not None]
-        return (*chain.from_iterable(said), *([f"--{self.goal}"] if self.goal else []))
 
 
 @dataclass(frozen=True)
@@ -146,13 +80,9 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     """
     asked = asked.known_in(table)
     taken = [name for name in (asked.alpha, asked.lambda_, asked.metric) if name is not None]
-    alpha = asked.alpha or _one(
-        table, ALPHA, taken, "α, the learning rate", "--alpha", lambda x: x > 0
-    )
+    alpha = asked.alpha or _one(table, _ALPHA, taken)
     taken.append(alpha)
-    lambda_ = asked.lambda_ or _one(
-        table, LAMBDA, taken, "λ, the weight decay", "--lambda", lambda x: x >= 0
-    )
+    lambda_ = asked.lambda_ or _one(table, _LAMBDA, taken)
     taken.append(lambda_)
     value = asked.metric or value_column(table, taken)
     seed = asked.seed or seed_column(table, [alpha, lambda_, value])
@@ -178,60 +108,75 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     )
 
 
-def _one(
-    table: Table,
-    tiers: Sequence[Sequence[str]],
-    taken: Sequence[str],
-    what: str,
-    option: str,
-    fits: Callable[[Floats], np.ndarray],
-) -> str:
+@dataclass(frozen=True)
+class _Axis:
+    """What a column must be to be that of α, or of λ."""
+
+    key: str  # of `Asked`
+    what: str
+    tiers: Sequence[Sequence[str]]  # its names, surer ones first
+    fits: Callable[[Floats], np.ndarray]  # whether values are possible
+
+    @property
+    def option(self) -> str:
+        return OPTIONS.get(self.key, f"--{self.key}")
+
+
+_ALPHA = _Axis("alpha", "α, the learning rate", ALPHA, lambda x: x > 0)
+_LAMBDA = _Axis("lambda_", "λ, the weight decay", LAMBDA, lambda x: x >= 0)
+
+
+def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
     """The one column whose name and values fit."""
-    for names in tiers:
+    for names in axis.tiers:
         named = [name for name in table.columns if name not in taken and is_called(name, names)]
-        fitting = [name for name in named if _fits(table, name, fits)]
+        fitting = [name for name in named if _fits(table, name, axis.fits)]
         settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
         found = constant_in_runs(table, table.without_copies(settings or fitting))
         if len(found) > 1:
-            raise UsageError(
-                f"{table.name}: {listed(found)} could each be {what}: say which with "
-                f"{option} COLUMN"
+            raise UnclearError(
+                f"{table.name}: {listed(found)} could each be {axis.what}",
+                each_of(axis.key, found),
             )
         if found:
             return found[0]
-    constant = next((one for names in tiers for one in _constant(table, names, taken)), None)
-    if constant is not None:
-        raise UsageError(
-            f"{table.name}: {what}, is {constant[1]} in all rows ('{constant[0]}'): a landscape "
-            f"needs at least two; name another column with {option} COLUMN"
+    raise _none(table, axis, taken)
+
+
+def _none(table: Table, axis: _Axis, taken: Sequence[str]) -> UsageError:
+    """That no column fits, and why not."""
+    named = [name for name in table.columns if name not in taken and _is_named(name, axis.tiers)]
+    for name in named:
+        values = table.columns[name].distinct()
+        if table.columns[name].is_numeric and len(values) == 1:
+            return UsageError(
+                f"{table.name}: {axis.what}, is {values[0]} in all rows ('{name}'): a landscape "
+                f"needs at least two; name another column with {axis.option} COLUMN"
+            )
+    text = next((name for name in named if not table.columns[name].is_numeric), None)
+    if text is not None and (values := table.columns[text].distinct()):
+        return UsageError(
+            f"{table.name}: '{text}' is called like {axis.what}, but most of it are no numbers, "
+            f"such as '{printable(values[0])[:40]}': mend it, or name another column with "
+            f"{axis.option} COLUMN"
         )
-    texts = (
+    known = {*taken, *(n for n in table.columns for one in (ALPHA, LAMBDA) if _is_named(n, one))}
+    possible = [
         name
-        for names in tiers
         for name in table.columns
-        if name not in taken and is_called(name, names) and not table.columns[name].is_numeric
-    )
-    if text := next(texts, None):
-        raise UsageError(
-            f"{table.name}: '{text}' is called like {what}, but most of it are no numbers, such "
-            f"as '{printable(table.columns[text].distinct()[0])[:40]}': mend it, or name another "
-            f"column with {option} COLUMN"
-        )
-    raise UsageError(
-        f"{table.name}: no column looks like {what}: name it with {option} COLUMN, one of "
-        f"{listed(table.columns)}"
-    )
+        if name not in known
+        and not is_metric_name(name)
+        and not is_called_otherwise(name)
+        and _fits(table, name, axis.fits)
+    ]
+    why = f"{table.name}: no column looks like {axis.what}"
+    if possible:
+        return UnclearError(why, each_of(axis.key, possible))
+    return UsageError(f"{why}: name it with {axis.option} COLUMN, one of {listed(table.columns)}")
 
 
-def _constant(
-    table: Table, names: Sequence[str], taken: Sequence[str]
-) -> Iterable[tuple[str, str]]:
-    """Columns of some names in which one number stands, and that number."""
-    for name in table.columns:
-        if name not in taken and is_called(name, names) and table.columns[name].is_numeric:
-            values = table.columns[name].distinct()
-            if len(values) == 1:
-                yield name, values[0]
+def _is_named(name: str, tiers: Sequence[Sequence[str]]) -> bool:
+    return any(is_called(name, names) for names in tiers)
 
 
 def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
@@ -245,9 +190,10 @@ def _panels(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
     if study is not None and study not in taken:
         count = len(table.columns[study].distinct())
         if count > MOST_PANELS:
-            raise UsageError(
+            raise UnclearError(
                 f"{table.name}: {count} studies in '{study}', and at most {MOST_PANELS} can be "
-                "panels: choose some with --where"
+                "panels",
+                each_of("where", equal_to(study, table.columns[study].distinct())),
             )
         found += [study] if count > 1 else []
     return tuple(name for name in found if name is not None)
@@ -274,12 +220,7 @@ def _others(table: Table, known: set[str | None], taken: Sequence[str]) -> tuple
 
 def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
     """Whether a column varies, but little: an id, a time or a result differs in each row."""
-    if (
-        is_metric_name(name)
-        or plain(name) in (*EPOCHS, *RUNS, *DONE)
-        or is_row_number(name)
-        or words(name) & (TIMES | INTERNAL)
-    ):
+    if not _may_set(name):
         return False
     most = min(max(2, table.size // 4), MOST_SETTINGS)
     column = table.columns[name]
@@ -288,6 +229,11 @@ def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
         for other in taken
     )
     return not again and 1 < column.count() <= most
+
+
+def _may_set(name: str) -> bool:
+    """Whether a column can be a setting by its name."""
+    return not is_metric_name(name) and not is_called_otherwise(name)
 
 
 def _fits(table: Table, name: str, fits: Callable[[Floats], np.ndarray]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +11,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
+from landscape_study.landscapes.reading.foreign.tables.column_names import (
+    SPLITS,
+    TRAINING,
+    words,
+)
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import LONGEST_NAME, Metric
 from landscape_study.study.spec.study import IMPORTED, Panel, Study
 
+TRAIN_LOSS = "train_loss"  # as figures know it
+STEP = "step"  # of curves: what the file counted
 LONGEST = 100  # characters of a name that a file gave
 MOST_SEEDS = 1000  # more than these are no seeds that cells share
 TAKEN = {
@@ -81,10 +88,10 @@ def _one_metric(sweep: Sweep) -> Metric:
 
 def _short(metric: Metric) -> Metric:
     """The metric under a name that databases, frames and cubes can have."""
-    return replace(metric, name=_column(metric.name))
+    return replace(metric, name=column_name(metric.name))
 
 
-def _column(name: object) -> str:
+def column_name(name: object) -> str:
     """A name for a measurement: "val/loss" is val_loss."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "_", str(name)).strip("_.") or "value_measured"
     plain = f"{plain}_measured" if plain in TAKEN else plain
@@ -93,13 +100,18 @@ def _column(name: object) -> str:
 
 def _names(titles: Sequence[str]) -> dict[str, str]:
     """Names of panels by what the files call them: with plain characters, each another."""
+    return _each_another(titles, lambda title: _plain(title, "panel"))
+
+
+def _each_another(given: Sequence[str], plain: Callable[[str], str]) -> dict[str, str]:
+    """A plain name for each of some, which no other has."""
     names: dict[str, str] = {}
-    for title in titles:
-        plain, number = _plain(title, "panel"), 2
-        name = plain
+    for one in given:
+        base, number = plain(one), 2
+        name = base
         while name in names.values():
-            name, number = f"{plain}-{number}", number + 1
-        names[title] = name
+            name, number = f"{base}-{number}", number + 1
+        names[one] = name
     return names
 
 
@@ -166,15 +178,37 @@ def _curves(sweep: Sweep, names: dict[str, str], seeds: _Seeds) -> pd.DataFrame:
     curves = sweep.curves
     if curves.empty:
         return curves
-    measured = [column for column in curves if column not in (*PLACE, "epoch")]
-    curves = curves.rename(columns={column: _column(column) for column in measured})
+    measured = [str(column) for column in curves if column not in (*PLACE, "epoch")]
+    own = _each_another(measured, column_name)
+    training = _training_loss(own.values(), sweep.panels[0].metric.name)
+    own = {column: TRAIN_LOSS if name == training else name for column, name in own.items()}
+    curves = curves.rename(columns=own)
     curves = _counted(curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True))
     return seeds.numbered(curves.assign(panel=curves["panel"].map(names)))
 
 
+def _training_loss(names: Collection[str], metric: str) -> str | None:
+    """Which of the measurements is the training loss, whatever it is called.
+
+    That of whole epochs rather than of steps; beside "val_loss" one that is called "loss" only.
+    """
+    free = [name for name in names if name not in (TRAIN_LOSS, column_name(metric))]
+    if TRAIN_LOSS in names:
+        return None
+    plain = {"loss", "epoch", "step"}
+    called = [
+        name
+        for name in free
+        if "loss" in words(name) and words(name) & TRAINING and words(name) <= plain | TRAINING
+    ]
+    held_out = any(split & words(name) for name in names for split in SPLITS)
+    called += [name for name in free if name == "loss" and held_out]
+    return min(called, key=lambda name: "step" in words(name), default=None)
+
+
 def _counted(curves: pd.DataFrame) -> pd.DataFrame:
-    """Curves whose epochs are counted from 1; what the file counted is a column `step` then."""
+    """Curves whose epochs are counted from 1; what the file counted is their STEP then."""
     count = curves.groupby(list(PLACE)).cumcount() + 1
     if (curves["epoch"] == count).all():
         return curves
-    return curves.assign(step=curves["epoch"].astype(float), epoch=count)
+    return curves.assign(**{STEP: curves["epoch"].astype(float)}, epoch=count)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
+from landscape_study.landscapes.reading.foreign.asked import UnclearError, each_of
+from landscape_study.landscapes.reading.foreign.row_filter import equal_to
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EITHER,
     EXTREMES,
@@ -16,8 +19,11 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     MORE,
     NEGATED,
     SPLITS,
+    STUDIES,
     TRAINING,
     UNCLEAR,
+    is_called,
+    is_called_otherwise,
     is_metric_name,
     is_setting_name,
     listed,
@@ -45,6 +51,9 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     if is_own(table):
         names = list(table.columns)
         return names[names.index("state") + 1]
+    objectives = [name for name, goal in table.goals.items() if not goal.is_empty.all()]
+    if there := [name for name in objectives if name in table.columns]:
+        return _one(table, there)
     lower = {name.lower(): name for name in table.columns}
     if {"number", "value", "state"} <= lower.keys():  # as Optuna exports its trials
         return lower["value"]
@@ -58,17 +67,38 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
                 split = len(SPLITS) + 1
             ranked.setdefault((bool(found & EXTREMES), split), []).append(name)
     if not ranked:
-        raise UsageError(
-            f"{table.name}: no column looks like a metric: name it with --metric COLUMN, one of "
-            f"{listed(table.columns)}"
-        )
-    best = table.without_copies(ranked[min(ranked)])
+        raise _none(table, taken)
+    return _one(table, ranked[min(ranked)])
+
+
+def _one(table: Table, names: Sequence[str]) -> str:
+    """The one of several columns that is none's copy.
+
+    Raises:
+        UnclearError: there are more.
+    """
+    best = table.without_copies(names)
     if len(best) > 1:
-        raise UsageError(
-            f"{table.name}: {listed(best)} could each be the metric: say which with --metric "
-            "COLUMN"
+        raise UnclearError(
+            f"{table.name}: {listed(best)} could each be the metric", each_of("metric", best)
         )
     return best[0]
+
+
+def _none(table: Table, taken: Sequence[str]) -> UsageError:
+    """That no column is called like a metric, and which could be one."""
+    why = f"{table.name}: no column looks like a metric"
+    possible = [
+        name
+        for name, column in table.columns.items()
+        if name not in taken
+        and not is_called_otherwise(name)
+        and column.is_numeric
+        and column.count() > 1
+    ]
+    if possible:
+        return UnclearError(why, each_of("metric", possible))
+    return UsageError(f"{why}: name it with --metric COLUMN, one of {listed(table.columns)}")
 
 
 def guessed_goal(title: str) -> Goal | None:
@@ -83,11 +113,30 @@ def guessed_goal(title: str) -> Goal | None:
     return "minimize" if less != bool(found & NEGATED) else "maximize"
 
 
-def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
-    """What is measured: its direction by its name, or as the user says; its unit if it says %.
+def _stored_goal(table: Table, column: str) -> Goal | None:
+    """Which way is better, where the file says so.
 
     Raises:
-        UsageError: its name does not say which way is better, and neither does anybody else.
+        UnclearError: it says one of some studies, and the other of others.
+    """
+    if column not in table.goals:
+        return None
+    said = table.goals[column].distinct()
+    if len(said) > 1:
+        study = next(name for name in table.columns if is_called(name, STUDIES))
+        raise UnclearError(
+            f"{table.name}: less of '{column}' is better in some of its studies, more in others",
+            each_of("where", equal_to(study, table.columns[study].distinct())),
+        )
+    return cast("Goal", said[0]) if said else None
+
+
+def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
+    """What is measured: its direction by its name, or as the user says; whether it is in percent.
+
+    Raises:
+        UsageError: its name does not say which way is better, and neither does anybody else; or
+            only some of its values end in %.
     """
     if is_own(table) and column in METRICS:
         known = METRICS[column]
@@ -95,16 +144,32 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
     key = next((name for name in table.columns if plain(name) in KEYS), None)
     named = table.columns[key].distinct() if key else []
     title = named[0] if len(named) == 1 and words(column) & EITHER else column
-    goal = goal or table.goal or guessed_goal(title)
+    goal = goal or _stored_goal(table, column) or guessed_goal(title)
     if goal is None:
-        raise UsageError(
-            f"{table.name}: is less or more of '{column}' better? Say --minimize or --maximize"
+        raise UnclearError(
+            f"{table.name}: is less or more of '{column}' better?",
+            each_of("goal", ("minimize", "maximize")),
         )
-    unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
-    values = table.columns[column].numbers
-    values = values[np.isfinite(values)]
-    if values.size and np.abs(values).max() <= 1:  # a share, whatever it is called
-        unit = ""
+    unit = "%" if _is_percent(table, column, title) else ""
     matters = matters or (MATTERS if unit else None)
     title = re.sub(r"\s*\(%\)", "", title)
     return Metric(column, title, unit=unit, goal=goal, matters=matters)
+
+
+def _is_percent(table: Table, column: str, title: str) -> bool:
+    """Whether a metric is in percent: its cells say so, or its name, unless they are shares.
+
+    Raises:
+        UsageError: some cells say so, and others do not.
+    """
+    found = table.columns[column]
+    if len(found.percent) > 1:
+        raise UsageError(
+            f"{table.name}: some values of '{column}' end in %, others do not: write all of them "
+            "alike, or leave some out with --where"
+        )
+    if True in found.percent:
+        return True
+    values = found.numbers[np.isfinite(found.numbers)]
+    is_share = values.size and np.abs(values).max() <= 1  # whatever it is called
+    return not is_share and re.search(r"%|percent|pct", title.lower()) is not None

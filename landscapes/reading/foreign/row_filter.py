@@ -6,13 +6,17 @@ import ast
 import difflib
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 import numpy as np
 
 from landscape_study.landscapes.reading.foreign.tables.column_names import plain
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
+    LONGEST as LONGEST_TEXT,
+)
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Bools,
     Column,
@@ -22,6 +26,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
 from landscape_study.study.errors import UsageError
 
 LONGEST = 10_000  # characters of a condition
+TICKS_OR_QUOTES = re.compile(r"`([^`]*)`|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 EXAMPLE = """as in --where "state == 'COMPLETE' and epochs >= 10\""""
 ORDER: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -156,7 +161,7 @@ def condition(text: str) -> Condition:
         quoted[f"column_in_ticks_{len(quoted)}"] = found[1]
         return f"column_in_ticks_{len(quoted) - 1}"
 
-    plain = re.sub(r"`([^`]*)`|'[^']*'|\"[^\"]*\"", named, text[:LONGEST])
+    plain = re.sub(TICKS_OR_QUOTES, named, text[:LONGEST])
     try:
         tree = ast.parse(plain.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
@@ -165,6 +170,12 @@ def condition(text: str) -> Condition:
     if len(text) > LONGEST or _depth(tree) > 50:
         raise UsageError(f"--where: the condition is too long: write it {EXAMPLE}")
     return Condition(text, tree, quoted)
+
+
+def equal_to(column: str, values: Iterable[str]) -> list[str]:
+    """Conditions that say which value stands in a column."""
+    name = column if column.isidentifier() and not iskeyword(column) else f"`{column}`"
+    return [f"{name} == {value!r}" for value in values]
 
 
 def known_column(table: Table, name: str, where: str = "") -> str:
@@ -202,9 +213,9 @@ def selected(table: Table, text: str | None) -> Table:
 
 def _is_any(column: Column, values: list[Any]) -> Bools:
     """Where one of some values stands, [N]; texts that are numbers equal numbers, None nothing."""
-    nothing = None in values or "" in values
+    nothing = any(map(_is_nothing, values))
     found = column.is_empty if nothing else np.zeros(len(column.codes), dtype=bool)
-    texts = {one for one in values if isinstance(one, str)}
+    texts = {one[:LONGEST_TEXT] for one in values if isinstance(one, str)}
     truths = {one.lower() for one in texts} & {"true", "false"}  # however a tool writes them
     codes = [i for i, one in enumerate(column.texts) if one in texts or one.lower() in truths]
     numbers = [one for one in map(_as_number, values) if one is not None]
@@ -218,6 +229,14 @@ def _ordered(column: Column, order: Callable[[Any, Any], Any], value: Any) -> Bo
         return np.isin(column.codes, codes)
     with np.errstate(invalid="ignore"):
         return column.is_number & order(column.numbers, _as_number(value))
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a value is one that stands for nothing in a file, as None and "n/a"."""
+    try:
+        return number(value) is None
+    except ValueError:
+        return False
 
 
 def _as_number(value: Any) -> float | None:

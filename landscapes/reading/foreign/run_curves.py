@@ -9,7 +9,8 @@ from itertools import chain, combinations
 import numpy as np
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.column_roles import MOST_PANELS, Asked, Columns
+from landscape_study.landscapes.reading.foreign.asked import Asked
+from landscape_study.landscapes.reading.foreign.column_roles import MOST_PANELS, Columns
 from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bools, Ints, Table
 from landscape_study.study.errors import UsageError
@@ -149,11 +150,25 @@ def _stopped(ends: np.ndarray, epoch: str) -> tuple[Bools, list[str]]:
 
 
 def _steps(table: Table, columns: Columns, runs: Ints, order: Ints) -> pd.DataFrame:
-    """The curves: row of the run, epoch, and all metrics of which there are numbers."""
+    """The curves: row of the run, epoch, and all metrics of which there are numbers.
+
+    A curve has a point where the metric was measured. Of what was logged at other epochs the last
+    value before counts, or the first one after; what was logged once a run is no curve.
+    """
     row, _ = pd.factorize(runs, sort=True)
     steps = {"row": row, "epoch": table.columns[str(columns.epoch)].numbers[order]}
+    others = []
     for name, column in table.columns.items():
         if name == columns.value or (is_metric_name(name) and column.is_numeric):
-            steps[name] = column.numbers[order]
+            numbers = column.numbers[order]
+            lost = column.is_number[order] & ~np.isfinite(numbers)  # measured, but no number
+            steps[name] = np.where(lost, np.inf, numbers)
+            others += [name] if name != columns.value else []
     # Of an epoch there may be several rows, each with another metric.
-    return pd.DataFrame(steps).groupby(["row", "epoch"], as_index=False).first()
+    frame = pd.DataFrame(steps).groupby(["row", "epoch"], as_index=False).first()
+    once = [name for name in others if frame.groupby("row")[name].count().max() < 2]
+    frame, others = frame.drop(columns=once), [name for name in others if name not in once]
+    if others:
+        frame[others] = frame.groupby("row")[others].ffill()
+        frame[others] = frame.groupby("row")[others].bfill()
+    return frame[frame[columns.value].notna()].replace(np.inf, np.nan)

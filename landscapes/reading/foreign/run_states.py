@@ -16,6 +16,7 @@ FINISHED = {
 FAILED = {
     *("fail", "failed", "crash", "crashed", "error", "errored", "killed", "preempted", "timeout"),
     *("memout", "oom", "aborted", "cancelled", "canceled", "out_of_memory"),
+    *("interrupted", "died", "invalid"),
 }
 PRUNED = {"pruned", "stopped", "early_stopped", "earlystopped"}  # its value is at least this bad
 OPEN = {"running", "waiting", "pending", "scheduled", "queued", "open", "paused"}

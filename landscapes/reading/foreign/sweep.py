@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.column_roles import (
     MOST_PANELS,
-    Asked,
     Columns,
     find_columns,
 )
@@ -27,6 +27,7 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
     telling_apart,
 )
 from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
+from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
 from landscape_study.landscapes.reading.foreign.tables.run_folders import read_folder
@@ -34,7 +35,9 @@ from landscape_study.landscapes.reading.foreign.tables.table_files import read_f
 from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
+from landscape_study.study.printable import printable
 
+ROW = "row"  # of a run in its table
 CURVES = ("panel", "seed", "alpha", "lambda", "epoch")  # before the metrics
 
 
@@ -96,14 +99,18 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     return Sweep(
         tuple(panels),
         tuple(f"{table.name}: {line}" for line in lines),
-        _curves(runs, rows, [one.name for one in panels]),
+        _curves(runs, [one.cells for one in panels]),
     )
 
 
 def _with_panels(
     table: Table, columns: Columns, rows: pd.DataFrame
 ) -> tuple[pd.DataFrame, Columns, list[str]]:
-    """The rows, in more panels where a setting tells cells apart that stand several times."""
+    """The rows, in more panels where a setting tells cells apart that stand several times.
+
+    Raises:
+        UsageError: there would be more than MOST_PANELS.
+    """
     found = [name for name in (columns.seed, *columns.panels) if name is not None]
     base = [columns.alpha, columns.lambda_, *found]
     extra = telling_apart(table.take(rows.index.to_numpy()), base, columns.others)
@@ -115,10 +122,23 @@ def _with_panels(
         others=tuple(name for name in columns.others if name not in extra),
     )
     names = panel_names(table, more.panels)[rows.index]
-    if len(set(names)) > MOST_PANELS:
-        return rows, columns, []
+    if (count := len(set(names))) > MOST_PANELS:
+        raise _too_many_panels(table, more.panels, count)
     told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"
     return rows.assign(panel=names), more, [told]
+
+
+def _too_many_panels(table: Table, names: Sequence[str], count: int) -> UsageError:
+    values = {name: table.columns[name].distinct() for name in names}
+    told = " and ".join(f"'{printable(one)}' ({len(values[one])} values)" for one in names)
+    one, first = names[-1], values[names[-1]][0]
+    shown = printable(first) if table.columns[one].is_numeric else f"'{printable(first)}'"
+    several = "" if len(names) > 1 else f", or take them all with --panels-by {printable(one)}"
+    return UsageError(
+        f"{table.path}: cells stand several times, and {told} would make {count} panels of them, "
+        f"at most {MOST_PANELS} are made unasked: choose some with --where, such as "
+        f'--where "{printable(one)} == {shown}"{several}'
+    )
 
 
 def _panels(
@@ -134,9 +154,10 @@ def _panels(
             symbol = "α" if single == "alpha" else "λ"
             said.append(f"panel '{name}' has one {symbol} only: left out")
             continue
+        own, copies = _without_copies(table, own, columns)
         _require_once(table, own, columns)
         own, told = on_steps(own)
-        said += told
+        said += [*copies, *told]
         panels.append(_panel(columns, str(name), own))
     if not panels:
         raise UsageError(
@@ -148,7 +169,7 @@ def _panels(
 
 def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
     """One panel: its rows on a grid."""
-    cells = rows.reset_index(drop=True)
+    cells = rows.reset_index(names=ROW)
     field = grid_landscape(
         cells[~cells["clipped"] & (cells["state"] == "finished")],
         grid_of(rows),
@@ -158,6 +179,23 @@ def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
         is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
     )
     return PanelData(name, field, cells)
+
+
+def _without_copies(
+    table: Table, rows: pd.DataFrame, columns: Columns
+) -> tuple[pd.DataFrame, list[str]]:
+    """The rows without those that repeat another to the digit in all that was set and measured.
+
+    A tool may list a run twice: DVC that of the workspace, say.
+    """
+    measured = [name for name in table.columns if is_metric_name(name)]
+    key = table.keys([columns.alpha, columns.lambda_, columns.value, *measured])
+    copy = rows.assign(key=key[rows.index]).duplicated(["seed", "key"])
+    if not copy.any():
+        return rows, []
+    first = table.places[rows.index[copy][0]]
+    more = f" and {copy.sum() - 1} more" if copy.sum() > 1 else ""
+    return rows[~copy], [f"{first}{more}: the same as an earlier row in all numbers, left out"]
 
 
 def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
@@ -178,18 +216,15 @@ def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
         )
 
 
-def _curves(runs: Runs, rows: pd.DataFrame, panels: Sequence[str]) -> pd.DataFrame:
-    """The curves of the runs that are in a panel."""
+def _curves(runs: Runs, cells: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The curves of the runs that are in a panel, at the α and λ of its cells."""
     steps = runs.table.steps
     if steps is None:
         return Sweep((), ()).curves
-    rows = rows[rows["panel"].isin(panels)]
-    return (
-        steps.merge(rows[list(CURVES[:-1])], left_on="row", right_index=True)
-        .drop(columns="row")
-        .pipe(lambda frame: frame[[*CURVES, *(c for c in frame.columns if c not in CURVES)]])
-        .reset_index(drop=True)
-    )
+    where = pd.concat([own[[ROW, *CURVES[:-1]]] for own in cells])
+    curves = steps.merge(where, on=ROW).drop(columns=ROW)
+    measured = [name for name in curves.columns if name not in CURVES]
+    return curves[[*CURVES, *measured]]
 
 
 def _labels(paths: list[str]) -> list[str]:

@@ -123,7 +123,7 @@ class TestRecord:
 
     def test_unknown_metrics(self, both):
         for metrics in (["loss"], []):
-            with pytest.raises(UsageError, match="give some of train_loss, test_loss"):
+            with pytest.raises(UsageError, match="give some of train_loss, test_error"):
                 plot_anytime(*both, metrics=metrics)
 
 

@@ -33,7 +33,8 @@ LESS = {
 MORE = {
     *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
     *("precision", "recall", "psnr", "miou", "dice", "mcc", "kappa", "ndcg", "mrr", "rouge"),
-    *("acc1", "acc5", "top1", "top5", "ssim", "return"),
+    *("acc1", "acc5", "top1", "top5", "ssim", "return", "fitness"),
+    *("ap", "ap50", "ap75", "map50", "map75", "map95"),
 }
 NEGATED = {"neg", "negative", "minus"}
 UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "difference"}
@@ -62,11 +63,12 @@ RUNS = (
     *("config_id", "file", "experiment_id"),
 )
 TIMES = {"date", "datetime", "time", "timestamp", "created", "updated", "duration", "runtime"}
-INTERNAL = {"system"}  # of Optuna
+INTERNAL = {"system", "dir", "path", "hostname", "pid"}  # of Optuna, and of machines
 DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
-GREEK = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2"}
+# Letters, and names in which a capital letter begins no word.
+SPELLED = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2", "mAP": "map", "mIoU": "miou"}
 
 
 def plain(column: str) -> str:
@@ -83,7 +85,7 @@ def words(column: str) -> set[str]:
 
 
 def _split(column: str) -> list[str]:
-    for letter, name in GREEK.items():
+    for letter, name in SPELLED.items():
         column = column.replace(letter, name)
     apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", column)
     return [word for word in re.split(r"[^a-z0-9]+", apart.lower()) if word]
@@ -119,8 +121,17 @@ def is_run_name(column: str) -> bool:
 
 
 def is_row_number(column: str) -> bool:
-    """Whether a column counts rows, as pandas writes it without a name."""
-    return re.fullmatch(r"column_\d+|unnamed_\d+|index|number", plain(column)) is not None
+    """Whether a column counts or names rows, as pandas writes it without a name."""
+    numbered = r"column_\d+|unnamed_\d+|index|number|.*_(id|index)"
+    return re.fullmatch(numbered, plain(column)) is not None
+
+
+def is_called_otherwise(column: str) -> bool:
+    """Whether a column is by its name an epoch, an id or a time: no setting, and no result."""
+    other = (*EPOCHS, *RUNS, *DONE)
+    return (
+        plain(column) in other or is_row_number(column) or bool(words(column) & (TIMES | INTERNAL))
+    )
 
 
 def is_curve_name(column: str) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -37,6 +37,7 @@ class Column:
     numbers: Floats  # [N]; NaN where none stands
     codes: npt.NDArray[np.int32]  # [N] index of the text; NUMBER, EMPTY
     texts: tuple[str, ...]
+    percent: frozenset[bool] = frozenset()  # whether numbers end in %: all, none, or both
 
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
@@ -48,6 +49,7 @@ class Column:
         ]
         texts: dict[str, int] = {}
         numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
+        percent: set[bool] = set()
         for i, value in enumerate(index):
             try:
                 read = number(value)
@@ -58,8 +60,10 @@ class Column:
                     codes[i] = EMPTY
                 else:
                     numbers[i] = read
+                    if math.isfinite(read):
+                        percent.add(isinstance(value, str) and value.rstrip().endswith("%"))
         at = np.array(where, dtype=np.int64)
-        return cls(numbers[at], codes[at], tuple(texts))
+        return cls(numbers[at], codes[at], tuple(texts), frozenset(percent))
 
     @classmethod
     def blank(cls, size: int) -> Column:
@@ -76,12 +80,15 @@ class Column:
             new = np.array([*index, EMPTY], dtype=np.int32)
             codes.append(np.where(part.codes >= 0, new[np.maximum(part.codes, -1)], part.codes))
         return cls(
-            np.concatenate([one.numbers for one in parts]), np.concatenate(codes), (*texts,)
+            np.concatenate([one.numbers for one in parts]),
+            np.concatenate(codes),
+            (*texts,),
+            frozenset().union(*(one.percent for one in parts)),
         )
 
     def take(self, rows: Ints) -> Column:
         """Some of its rows."""
-        return Column(self.numbers[rows], self.codes[rows], self.texts)
+        return Column(self.numbers[rows], self.codes[rows], self.texts, self.percent)
 
     @property
     def is_number(self) -> Bools:
@@ -157,7 +164,7 @@ class Table:
     path: str  # for messages
     columns: dict[str, Column]
     places: Places
-    goal: Goal | None = None  # of its metric, where the file says so
+    goals: Mapping[str, Column] = field(default_factory=dict)  # by metric, where the file says it
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
 
     @property
@@ -168,12 +175,14 @@ class Table:
     def take(self, rows: Ints) -> Table:
         """Some of its rows, with their curves."""
         columns = {name: column.take(rows) for name, column in self.columns.items()}
+        goals = {name: column.take(rows) for name, column in self.goals.items()}
         steps = self.steps
         if steps is not None:
             new = pd.Series(np.arange(len(rows)), index=rows)
             steps = steps[steps["row"].isin(rows)]
             steps = steps.assign(row=steps["row"].map(new))
-        return replace(self, columns=columns, places=self.places.take(rows), steps=steps)
+        places = self.places.take(rows)
+        return replace(self, columns=columns, places=places, goals=goals, steps=steps)
 
     def without_copies(self, names: Iterable[str]) -> list[str]:
         """Columns without those that hold the same numbers as another."""
@@ -196,12 +205,20 @@ class Table:
 
 def joined_tables(name: str, path: str, tables: Sequence[Table]) -> Table:
     """Tables, one below the other; what a table lacks is empty there."""
-    names = dict.fromkeys(column for table in tables for column in table.columns)
-    columns = {
-        key: Column.joined([t.columns.get(key) or Column.blank(t.size) for t in tables])
-        for key in names
+    sizes = [table.size for table in tables]
+    places = Places.joined([table.places for table in tables])
+    columns = _joined([table.columns for table in tables], sizes)
+    return Table(name, path, columns, places, _joined([table.goals for table in tables], sizes))
+
+
+def _joined(parts: Sequence[Mapping[str, Column]], sizes: Sequence[int]) -> dict[str, Column]:
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {
+        name: Column.joined(
+            [part.get(name) or Column.blank(n) for part, n in zip(parts, sizes, strict=True)]
+        )
+        for name in names
     }
-    return Table(name, path, columns, Places.joined([table.places for table in tables]))
 
 
 def number(value: Value) -> float | None:

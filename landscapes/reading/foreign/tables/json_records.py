@@ -14,6 +14,7 @@ from landscape_study.landscapes.reading.foreign.tables.table_builder import Tabl
 from landscape_study.study.errors import UsageError
 
 LARGEST = 512 * 1024**2  # characters of a file that is one JSON value: it is read whole
+SERIES = {"steps", "values"}  # keys of a metric in Sacred's metrics.json
 Row = tuple[int, dict[str, Value]]
 
 
@@ -99,6 +100,8 @@ def _turned(whole: dict[str, Any]) -> list[dict[str, Any]]:
     if {"columns", "data"} <= whole.keys() and isinstance(whole["data"], list):
         rows = [row for row in whole["data"] if isinstance(row, list)]
         return [dict(zip(map(str, whole["columns"]), row, strict=False)) for row in rows]
+    if parts and all(isinstance(part, dict) and part.keys() >= SERIES for part in parts):
+        return _series(whole)
     if parts and all(isinstance(part, list) and len(part) == len(parts[0]) for part in parts):
         return [dict(zip(whole, row, strict=True)) for row in zip(*parts, strict=True)]
     if len(parts) > 1 and all(isinstance(part, dict) for part in parts):
@@ -110,6 +113,15 @@ def _turned(whole: dict[str, Any]) -> list[dict[str, Any]]:
     if all(type(one) in (int, float) for one in parts) and all(map(len, named.values())):
         return [{"run": name, **named[name], "value": one} for name, one in whole.items()]
     return []
+
+
+def _series(whole: dict[str, Any]) -> list[dict[str, Any]]:
+    """A record a step, of metrics that each list their steps and values, as Sacred writes them."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for name, one in whole.items():
+        for step, value in zip(one["steps"], one["values"], strict=False):
+            rows.setdefault(str(step), {"step": step})[name] = value
+    return list(rows.values())
 
 
 def _is_alike(parts: list[dict[str, Any]]) -> bool:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
 
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table, Value
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
+    Column,
+    Goal,
+    Table,
+    Value,
+)
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
 from landscape_study.study.store.foreign_trials import (
@@ -23,32 +30,52 @@ def read_optuna(store: str) -> Table:
         StoreError, UsageError: see `foreign_studies`; no study has a trial.
     """
     name, studies = foreign_studies(store)
-    studies = [study for study in studies if study.trials]
-    goals = {goal for study in studies for goal in study.goals}
-    builder = TableBuilder(f"{name}, trial")
     trials = [(study, trial) for study in studies for trial in study.trials]
+    builder = TableBuilder(f"{name}, trial")
     builder.add_records((trial.number, _row(study, trial)) for study, trial in trials)
     table = builder.table(name)
-    goal = cast("Goal", goals.pop()) if len(goals) == 1 else None
-    steps = [
-        (row, step, value)
-        for row, (_, trial) in enumerate(trials)
-        for step, value in sorted(trial.steps.items())
-        if isinstance(value, int | float)
-    ]
-    frame = pd.DataFrame(steps, columns=["row", "epoch", "value"]) if steps else None
-    return Table(table.name, table.path, table.columns, table.places, goal, frame)
+    return replace(table, goals=_goals(trials), steps=_steps([trial for _, trial in trials]))
 
 
 def _row(study: ForeignStudy, trial: ForeignTrial) -> dict[str, Value]:
-    several = len(study.goals) > 1
-    values = {f"values_{i}" if several else "value": one for i, one in trial.values.items()}
+    names = _columns(study)
+    shown = {"metric_name": study.metrics[0]} if len(names) == 1 and study.metrics else {}
     return flat(
         {
             "study_name": study.name,
             "number": trial.number,
-            **values,
+            **{names[i]: value for i, value in trial.values.items() if i < len(names)},
+            **shown,
             **trial.settings,
             "state": trial.state,
         }
     )
+
+
+def _columns(study: ForeignStudy) -> list[str]:
+    """The column of each objective, as `trials_dataframe` calls it."""
+    if len(study.goals) == 1:
+        return ["value"]
+    named = study.metrics if len(set(study.metrics)) == len(study.goals) else ()
+    return [f"values_{one}" for one in named or range(len(study.goals))]
+
+
+def _goals(trials: Sequence[tuple[ForeignStudy, ForeignTrial]]) -> dict[str, Column]:
+    """For each objective which way is better, by trial; nothing where a study has it not."""
+    said = [dict(zip(_columns(study), study.goals, strict=True)) for study, _ in trials]
+    names = dict.fromkeys(name for one in said for name in one)
+    return {
+        name: Column.of([one[name] if one.get(name) in get_args(Goal) else None for one in said])
+        for name in names
+    }
+
+
+def _steps(trials: Sequence[ForeignTrial]) -> pd.DataFrame | None:
+    """The intermediate values as curves; None without any."""
+    steps = [
+        (row, step, value)
+        for row, trial in enumerate(trials)
+        for step, value in sorted(trial.steps.items())
+        if isinstance(value, int | float)
+    ]
+    return pd.DataFrame(steps, columns=["row", "epoch", "value"]) if steps else None

@@ -1,10 +1,10 @@
-"""Folders with a file or folder a run: Ray Tune, MLflow, Lightning, W&B, or settings in names."""
+"""Folders with a file or folder a run: as tools leave them, or with settings in names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,10 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Table,
     Value,
     joined_tables,
+)
+from landscape_study.landscapes.reading.foreign.tables.keras_trials import (
+    is_keras_trial,
+    read_keras_trial,
 )
 from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
     is_mlflow_run,
@@ -30,6 +34,10 @@ from landscape_study.landscapes.reading.foreign.tables.table_files import (
     read_file,
     suffix,
 )
+from landscape_study.landscapes.reading.foreign.tables.trainer_runs import (
+    is_trainer_run,
+    read_trainer_run,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
@@ -41,7 +49,14 @@ RESULTS = (  # of several files of a run the first one there is
     *("eval", "val", "validation", "test", "summary", "wandb-summary", "wandb-history", "train"),
 )
 NO_RESULTS = ("requirements", "wandb-metadata", "experiment_state", "readme", "environment")
+STATUS = "run.json"  # as Sacred writes it
 FAILURES = ("error.txt", "error.pkl")  # as Ray Tune leaves them
+# Folders of runs that are read as a whole, with the names of the folders that lead there.
+TOOLS: dict[Callable[[Path], bool], Callable[[Path, tuple[str, ...]], Table]] = {
+    is_mlflow_run: lambda at, parts: read_mlflow_run(at),
+    is_trainer_run: read_trainer_run,
+    is_keras_trial: lambda at, parts: read_keras_trial(at),
+}
 RUN = "run"  # column: where a run stands in the folder
 
 
@@ -54,7 +69,7 @@ class RunFiles:
     settings: dict[str, Value]
     results: Path | None
     place: Path  # what is named where there are no results
-    failed: bool = False
+    state: str | None = None  # where something else than the results says it
 
 
 def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
@@ -71,7 +86,7 @@ def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
     if not tables:
         raise UsageError(
             f"{folder}: no results in this folder: expected files that end in one of "
-            f"{', '.join(SUFFIXES)}, or runs of Ray Tune, MLflow or Lightning"
+            f"{', '.join(SUFFIXES)}, or runs of Ray Tune, MLflow, Lightning or a Trainer"
         )
     return joined_tables(folder.resolve().name, str(folder), tables)
 
@@ -79,15 +94,17 @@ def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
 def _tables(folder: Path, needed: list[str]) -> Iterator[Table]:
     """The rows of each run; of files without settings only where there are no others."""
     there = list(_folders(folder))
-    mlflow = [at for at, _ in there if is_mlflow_run(at)]
-    runs = [run for at, names in there for run in _run_in(folder, at, names)]
+    own = {at: read for at, _ in there for is_run, read in TOOLS.items() if is_run(at)}
+    others = [(at, names) for at, names in there if not own.keys() & {at, *at.parents}]
+    runs = [run for at, names in others for run in _run_in(folder, at, names)]
     above = {at for run in runs for at in run.at.parents}
     runs = [run for run in runs if run.results or run.at not in above]  # not of a group of runs
-    for at in mlflow:
-        yield _with(read_mlflow_run(at), {RUN: str(at.relative_to(folder))})
+    for at, read in own.items():
+        place = at.relative_to(folder)
+        yield _with(read(at, place.parts), {RUN: str(place)})
     for run in runs:
         yield _read(run, needed)
-    if mlflow or runs:
+    if own or runs:
         return
     loose = [at / name for at, names in there for name in names if _is_result(name)]
     for run in _by_names(folder, loose):
@@ -115,12 +132,19 @@ def _settings_file(at: Path, names: list[str]) -> Path | None:
 def _run_in(folder: Path, at: Path, names: list[str]) -> Iterator[RunFiles]:
     """The run whose folder this is, if a file with settings lies in it."""
     settings = _settings_file(at, names)
-    if settings is None or at == folder or is_mlflow_run(at):
+    if settings is None or at == folder:
         return
     results = _chosen(at, [at / name for name in names if _is_result(name)])
-    failed = any(name in names for name in FAILURES)
     known = flat(load_settings(settings), "config.")
-    yield RunFiles(str(at.relative_to(folder)), at, known, results, settings, failed)
+    yield RunFiles(str(at.relative_to(folder)), at, known, results, settings, _state(at, names))
+
+
+def _state(at: Path, names: list[str]) -> str | None:
+    """What a file beside the results says of the run's end."""
+    if any(name in names for name in FAILURES):
+        return "failed"
+    said = load_settings(at / STATUS).get("status") if STATUS in names else None
+    return said if isinstance(said, str) else None
 
 
 def _by_names(folder: Path, files: list[Path]) -> Iterator[RunFiles]:
@@ -188,13 +212,13 @@ def _read(run: RunFiles, needed: list[str]) -> Table:
         where = np.zeros(1, dtype=np.int64)
         place = Places((f"{run.place}, line",), where, where + 1)
         empty = Table(run.name, str(run.place), {}, place)
-        return _with(empty, more | {"state": "failed" if run.failed else "running"})
+        return _with(empty, more | {"state": run.state or "running"})
     table = read_file(run.results, needed, single=True)
-    return _with(table, more | ({"state": "failed"} if run.failed else {}))
+    return _with(table, more | ({"state": run.state} if run.state else {}))
 
 
 def _with(table: Table, settings: Mapping[str, Value]) -> Table:
     """A table with more columns, the same in all rows; its own come after."""
     added = {key: Column.of([value] * table.size) for key, value in settings.items()}
     columns = added | {key: column for key, column in table.columns.items() if key not in added}
-    return Table(table.name, table.path, columns, table.places)
+    return replace(table, columns=columns)

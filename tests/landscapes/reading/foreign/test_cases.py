@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.cli import main
+from landscape_study.landscapes.figures.study_figure import study_figure
+from landscape_study.landscapes.reading.foreign.asked import Asked
+from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
+from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import loss, runs
 
@@ -178,3 +183,42 @@ class TestWhatTellsApart:
         sweep = read(tmp_path / "s.csv")
         assert sweep.panels[0].landscape.n.sum() == 18
         assert "3 rows without result were run again: left out" in sweep.said[-1]
+
+
+def logged(path: Path) -> Path:
+    """Runs whose training loss is logged at other epochs than the validation; α with rounding."""
+    places = ((0.1, 0.1), (0.1, 0.2), (0.3, 0.1), (0.1 + 0.2, 0.2))
+    rows = [
+        {"lr": a, "wd": b, "epoch": e, "val/loss": loss(a, b) + 5 - e, "val/acc": 1 / (9 - e)}
+        if e % 2
+        else {"lr": a, "wd": b, "epoch": e, "loss": 1 / (e + 1)}
+        for a, b in places
+        for e in range(5)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_a_point_where_the_metric_was_measured(tmp_path: Path):
+    results = read_foreign([str(logged(tmp_path / "s.csv"))], Asked(metric="val/loss"))
+    first = results.curve_frame.iloc[:2]
+    assert first["step"].tolist() == [1, 3]
+    assert first["epoch"].tolist() == [1, 2]
+    assert first["train_loss"].tolist() == pytest.approx([1, 1 / 3])  # called "loss" there
+    places = ["panel", "seed", "alpha", "lambda"]
+    curves = curves_frame(results, "s")[places].drop_duplicates()
+    assert curves.reset_index(drop=True).equals(results.frame[places])
+
+
+def test_anytime_figures_show_any_metric_of_a_file(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = read_foreign([str(logged(tmp_path / "s.csv"))], Asked(metric="val/loss"))
+    shown = ["val_loss", "val_acc", "train_loss"]
+    figure = study_figure(results, "s", kind="anytime", metric=shown)
+    assert [ax.get_ylabel() for ax in figure.axes] == ["val/loss", "val_acc", "training loss"]
+    assert all(len(ax.lines[0].get_xdata()) == 2 for ax in figure.axes)
+    options = ["plot", "s.csv", "--kind", "anytime", "-o", "a.svg", "--metric", "val/loss"]
+    done = CliRunner().invoke(main, [*options, "--metric", "val/acc"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, [*options, "--metric", "accuracy"])
+    assert "give some of train_loss, val_acc, val_loss" in done.output

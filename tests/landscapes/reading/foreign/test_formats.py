@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables import table_builder, table_files
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table

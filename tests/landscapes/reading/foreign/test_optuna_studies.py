@@ -13,12 +13,13 @@ import pytest
 from click.testing import CliRunner
 
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked, UnclearError
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.study.errors import LandscapeError, StoreError, UsageError
 from landscape_study.study.store import Store
 from tests.landscapes.reading.foreign.conftest import loss
 
+NAMED = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 ESCAPE = "\x1b]0;PWNED\x07"
 
 
@@ -111,26 +112,85 @@ def test_where_leaves_curves_with_their_runs(path: Path):
     assert runs.tolist() == pytest.approx([loss(a, b) + 1 for a, b in runs.index])
 
 
-def test_several_studies_are_panels(path: Path):
-    study(path, name="other")
-    assert [one.name for one in read_sweep([path]).panels] == ["adamw, s", "adamw, other"]
-    study(path, name="more", direction="maximize")
-    with pytest.raises(UsageError, match="is less or more of 'value' better"):
-        read_sweep([path])
-    asked = Asked(where="study_name == 'more'", goal="maximize")
-    assert read_sweep([path], asked).panels[0].metric.goal == "maximize"
+@pytest.fixture(scope="module")
+def two_ways(tmp_path_factory) -> Path:
+    """A database with two studies: less is better in one, and more in the other."""
+    path = tmp_path_factory.mktemp("two") / "two.db"
+    for name, direction in (("it's a", "minimize"), ("b", "maximize")):
+        study(path, name=name, direction=direction)
+    return path
 
 
-def test_several_objectives_are_asked_for(tmp_path: Path):
-    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'x.db'}")
-    found = optuna.create_study(storage=storage, directions=["minimize", "minimize"])
+def test_several_studies_are_panels(two_ways: Path):
+    execute(two_ways, "UPDATE study_directions SET direction = 'MINIMIZE'")
+    assert [one.name for one in read_sweep([two_ways]).panels] == ["adamw, it's a", "adamw, b"]
+
+
+def test_studies_of_different_directions_are_told_apart_by_their_names(two_ways: Path):
+    execute(two_ways, "UPDATE study_directions SET direction = 'MAXIMIZE' WHERE study_id = 2")
+    with pytest.raises(UnclearError) as unclear:
+        read_sweep([two_ways])
+    assert unclear.value.why == (
+        "two: less of 'value' is better in some of its studies, more in others"
+    )
+    assert """say --where 'study_name == "it'"'"'s a"' or --where "study_name == 'b'\"""" in str(
+        unclear.value
+    )
+    for answer, goal in zip(unclear.value.answers, ("minimize", "maximize"), strict=True):
+        (panel,) = read_sweep([two_ways], answer).panels
+        assert (panel.name, panel.metric.goal) == ("adamw", goal)
+
+
+def objectives(path: Path, *goals: str, names: list[str] | None = None) -> None:
+    """A study whose first objective is α, and whose second one is λ."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    found = optuna.create_study(storage=storage, directions=goals)
+    if names:
+        found.set_metric_names(names)
+    for lr, wd in ((0.1, 0.1), (0.2, 0.1), (0.1, 0.3), (0.2, 0.3)):
+        found.enqueue_trial({"lr": lr, "wd": wd})
     space = lambda t: (t.suggest_float("lr", 0.1, 1), t.suggest_float("wd", 0.1, 1))  # noqa: E731
-    found.optimize(space, n_trials=4)
+    found.optimize(lambda t: space(t)[: len(goals)], n_trials=4)
     storage.engine.dispose()
-    with pytest.raises(UsageError, match="'values_0', 'values_1' could each be the metric"):
+
+
+def test_of_several_objectives_one_is_asked_for(tmp_path: Path):
+    objectives(tmp_path / "x.db", "minimize", "maximize")
+    with pytest.raises(UnclearError, match="say --metric values_0 or --metric values_1"):
         read_sweep([tmp_path / "x.db"])
     (panel,) = read_sweep([tmp_path / "x.db"], Asked(metric="values_1")).panels
     assert panel.cells["values_1"].tolist() == panel.cells["lambda"].tolist()
+    assert panel.metric.goal == "maximize"
+
+
+@NAMED
+def test_objectives_have_names_and_directions(tmp_path: Path):
+    objectives(tmp_path / "x.db", "maximize", "minimize", names=["quality", "latency (ms)"])
+    with pytest.raises(UnclearError) as unclear:
+        read_sweep([tmp_path / "x.db"])
+    assert [one.metric for one in unclear.value.answers] == [
+        "values_quality",
+        "values_latency (ms)",
+    ]
+    assert str(unclear.value).endswith("--metric values_quality or --metric 'values_latency (ms)'")
+    found = [read_sweep([tmp_path / "x.db"], one).panels[0] for one in unclear.value.answers]
+    assert [one.metric.goal for one in found] == ["maximize", "minimize"]
+    assert found[1].cells["values_latency (ms)"].tolist() == found[1].cells["lambda"].tolist()
+
+
+@NAMED
+def test_one_objective_bears_its_name(tmp_path: Path):
+    objectives(tmp_path / "x.db", "maximize", names=["quality"])
+    (panel,) = read_sweep([tmp_path / "x.db"]).panels
+    assert (panel.metric.name, panel.metric.title) == ("value", "quality")
+
+
+def test_too_many_studies_are_named(tmp_path: Path, path: Path):
+    many = ", ".join(f"({i}, 's{i}')" for i in range(2, 15))
+    execute(path, f"INSERT INTO studies (study_id, study_name) VALUES {many}")
+    execute(path, "UPDATE trials SET study_id = trial_id")
+    with pytest.raises(UnclearError, match="13 studies in 'study_name', and at most 12"):
+        read_sweep([path])
 
 
 def execute(path: Path, *statements: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.row_filter import condition
 from landscape_study.landscapes.reading.foreign.run_states import sentinels
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
@@ -241,3 +241,18 @@ def test_names_may_be_given_without_what_tools_put_before(tmp_path: Path, frame)
     frame.rename(columns=lambda name: f"config.{name}").to_csv(tmp_path / "s.csv")
     asked = Asked(alpha="lr", lambda_="wd", metric="val_loss", seed="seed")
     assert "metric = config.val_loss" in read_sweep([tmp_path / "s.csv"], asked).said[0]
+
+
+def test_a_row_that_is_listed_twice_counts_once(tmp_path: Path, frame):
+    single = frame[frame["seed"] == 0].drop(columns="seed").assign(train_loss=1.5)
+    again = pd.concat([single, single.iloc[:2]])
+    again.to_csv(tmp_path / "s.csv", index=False)
+    sweep = read_sweep([tmp_path / "s.csv"])
+    assert sweep.panels[0].landscape.n.tolist() == [[1] * 3] * 3
+    assert sweep.said[-1].endswith(
+        "s.csv, line 11 and 1 more: the same as an earlier row in all numbers, left out"
+    )
+    again.iloc[-1, again.columns.get_loc("train_loss")] = 1.25  # so that it is another run
+    again.to_csv(tmp_path / "s.csv", index=False)
+    with pytest.raises(UsageError, match=r"line 3 and line 12: .* stands there twice"):
+        read_sweep([tmp_path / "s.csv"])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import enum
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
 from landscape_study.study.errors import UsageError
@@ -20,6 +23,24 @@ from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
 
 Run = dict[str, Any]
 EPOCHS = 3
+
+
+class Optimizers(enum.StrEnum):
+    """As `transformers.training_args.OptimizerNames`."""
+
+    ADAMW = "adamw_torch"
+
+
+@dataclass
+class Arguments:
+    """As `transformers.TrainingArguments`, which checkpoints hold as a pickle."""
+
+    learning_rate: float
+    weight_decay: float
+    seed: int
+    optim: Optimizers = Optimizers.ADAMW
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    report_to: tuple[str, ...] = ("wandb",)
 
 
 def curve(run: Run) -> list[float]:
@@ -96,6 +117,89 @@ def records(folder: Path, i: int, run: Run) -> None:
     written(folder / f"{i}.json", json.dumps({"args": settings, "history": history}))
 
 
+def trainer_state(run: Run, epochs: int, search: Run | None = None) -> str:
+    """What Hugging Face's Trainer writes into each checkpoint: α falls, by its schedule."""
+    log: list[Run] = []
+    for e, value in enumerate(curve(run)[:epochs]):
+        for part in (0.5, 1.0):
+            scheduled = run["lr"] * (1 - (e + part) / EPOCHS)
+            at = {"epoch": e + part, "step": int(100 * (e + part))}
+            log.append({**at, "learning_rate": scheduled, "loss": 1 / (e + part), "grad_norm": 1})
+        log.append({"epoch": e + 1.0, "eval_loss": value, "eval_runtime": 2.0, "step": at["step"]})
+    if epochs == EPOCHS:
+        log.append({"epoch": 3.0, "step": 300, "train_loss": 0.5, "train_runtime": 9.0})
+    return json.dumps({"best_metric": None, "log_history": log, "trial_params": search})
+
+
+def trainer_run(at: Path, run: Run, search: Run | None = None) -> None:
+    """The checkpoints of a run; the third one is the last one, though not by the alphabet."""
+    for epochs, step in ((1, 80), (2, 200), (3, 1000)):
+        checkpoint = at / f"checkpoint-{step}"
+        written(checkpoint / "trainer_state.json", trainer_state(run, epochs, search))
+        written(checkpoint / "config.json", '{"architectures": ["Bert"], "learning_rate": 7}')
+
+
+def trainer_search(folder: Path, i: int, run: Run) -> None:
+    search = {"learning_rate": run["lr"], "weight_decay": run["wd"], "seed": run["seed"]}
+    trainer_run(folder / f"run-{i}", run, search)
+
+
+def trainer_names(folder: Path, i: int, run: Run) -> None:
+    trainer_run(folder / f"bert-lr{run['lr']}-wd{run['wd']}-seed{run['seed']}", run)
+
+
+def trainer_arguments(folder: Path, i: int, run: Run) -> None:
+    """Arguments in a file; the folder's name bears rounded ones."""
+    at = folder / f"lr={run['lr']:.0f},seed={run['seed']}"
+    at = at / str(i)
+    written(at / "trainer_state.json", trainer_state(run, EPOCHS))
+    written(at / "checkpoint-1" / "trainer_state.json", trainer_state(run, 1))
+    settings = {"learning_rate": run["lr"], "weight_decay": run["wd"], "optim": "adamw_torch"}
+    written(at / "args.json", json.dumps(settings))
+    written(at / "all_results.json", json.dumps({"train_loss": 0.5, "train_runtime": 9.0}))
+    written(at / "tokenizer.json", "{}")
+
+
+def trainer_pickles(folder: Path, i: int, run: Run) -> None:
+    at = folder / f"run-{i}"
+    trainer_run(at, run)
+    arguments = Arguments(run["lr"], run["wd"], run["seed"])
+    torch.save(arguments, at / "checkpoint-1000" / "training_args.bin")
+
+
+def keras_tuner(folder: Path, i: int, run: Run) -> None:
+    values = {"learning_rate": run["lr"], "weight_decay": run["wd"], "seed": run["seed"]}
+    observed = [{"step": e, "value": [v - 1, v + 1]} for e, v in enumerate(curve(run))]
+    metrics = {
+        "loss": {"direction": "min", "observations": [{"step": 2, "value": [0.0]}]},
+        "val_thing": {"direction": "min", "observations": observed},
+    }
+    trial = {
+        "trial_id": f"{i:02d}",
+        "hyperparameters": {"space": [], "values": values},
+        "metrics": {"metrics": metrics},
+        "score": run["val_loss"],
+        "status": "COMPLETED",
+    }
+    written(folder / f"trial_{i:02d}" / "trial.json", json.dumps(trial))
+    written(folder / "oracle.json", "{}")
+    written(folder / "tuner0.json", "{}")
+
+
+def sacred(folder: Path, i: int, run: Run) -> None:
+    at = folder / str(i)
+    written(at / "config.json", json.dumps({key: run[key] for key in ("lr", "wd", "seed")}))
+    written(at / "run.json", json.dumps({"status": "COMPLETED", "result": 1.0, "host": {}}))
+    series = {"steps": list(range(EPOCHS)), "timestamps": ["2026"] * EPOCHS}
+    metrics = {
+        "val.loss": {**series, "values": curve(run)},
+        "train.loss": {**series, "values": [1, 2, 3]},
+    }
+    written(at / "metrics.json", json.dumps(metrics))
+    written(at / "cout.txt", "hello")
+    written(at / "info.json", "{}")
+
+
 def tables(folder: Path, i: int, run: Run) -> None:
     path = folder / f"part{run['seed']}.csv"
     is_new = not path.exists()
@@ -109,6 +213,8 @@ def tables(folder: Path, i: int, run: Run) -> None:
 WRITERS = {
     **{one.__name__: (one, True) for one in (lightning, hydra, ray_results_only, mlflow)},
     **{one.__name__: (one, True) for one in (names_of_folders, records)},
+    **{one.__name__: (one, True) for one in (trainer_search, trainer_names, trainer_arguments)},
+    **{one.__name__: (one, True) for one in (trainer_pickles, keras_tuner, sacred)},
     **{one.__name__: (one, False) for one in (wandb_files, names_of_files, tables)},
 }
 
@@ -127,6 +233,45 @@ def test_every_tools_folder_holds_the_same_runs(folder_of: Callable[..., Path], 
         value = panel.metric.name
         lengths = sweep.curves.groupby(["alpha", "lambda", "seed"])[value].count()
         assert lengths.tolist() == [EPOCHS] * 18
+
+
+def test_of_a_trainer_the_curves_are_by_evaluation(folder_of):
+    sweep = read_sweep([folder_of(trainer_search)])
+    first = sweep.curves.iloc[:EPOCHS]
+    assert first["epoch"].tolist() == [1, 2, 3]
+    assert first["loss"].tolist() == pytest.approx([1, 1 / 2, 1 / 3])
+    assert "train_loss" not in sweep.curves
+
+
+def test_a_trainers_optimizer_makes_panels(folder_of):
+    (panel,) = read_sweep([folder_of(trainer_pickles)]).panels
+    assert panel.name == "adamw_torch"
+
+
+def test_a_hostile_pickle_runs_nothing(folder_of, tmp_path: Path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "touched",))
+
+    def write(folder: Path, i: int, run: Run) -> None:
+        trainer_names(folder, i, run)
+        for at in folder.glob("*/checkpoint-1000"):
+            torch.save({"learning_rate": Evil(), "x": [Evil()]}, at / "training_args.bin")
+        if i == 0:
+            (at / "training_args.bin").write_bytes(b"PK\x03\x04 no archive")
+
+    assert read_sweep([folder_of(write)]).panels[0].landscape.n.sum() == 18
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_failed_run_of_sacred_has_no_result(folder_of):
+    def write(folder: Path, i: int, run: Run) -> None:
+        sacred(folder, i, run)
+        if i == 0:
+            written(folder / "0" / "run.json", '{"status": "INTERRUPTED"}')
+
+    (panel,) = read_sweep([folder_of(write)]).panels
+    assert (panel.cells["state"] == "failed").sum() == 1
 
 
 class TestRunsWithoutResult:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import landscape_study as ls
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.column_roles import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
@@ -221,15 +221,19 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
     ("epoch,wd,loss\n1,0.01,1\n2,0.02,1\n", "no column looks like α, the learning rate: name it"),
     (
         "lr,x,loss\n0.1,1,1\n0.2,2,1\n",
-        "no column looks like λ, the weight decay: name it with --l",
+        "no column looks like λ, the weight decay: say --lambda x",
     ),
     ("lr,wd,x\n0.1,1,1\n0.2,2,1\n", "no column looks like a metric: name it with --metric COLUMN"),
+    ("lr,wd,x\n0.1,1,1\n0.2,2,2\n", "no column looks like a metric: say --metric x"),
     ("lr,max_lr,wd,loss\n0.1,1,1,1\n0.2,2,2,1\n", "'lr', 'max_lr' could each be α, the learning"),
     (
         "lr,wd,l2_decay,loss\n0.1,1,1,1\n0.2,2,3,1\n",
         "'wd', 'l2_decay' could each be λ, the weight",
     ),
-    ("lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n", "could each be the metric: say which with"),
+    (
+        "lr,wd,val_loss,val_acc\n0.1,1,1,1\n0.2,2,2,1\n",
+        "could each be the metric: say --metric val",
+    ),
     (
         "lr,wd,value\n0.1,1,1\n0.2,2,2\n",
         "is less or more of 'value' better? Say --minimize or --ma",
@@ -368,6 +372,10 @@ def test_python_takes_a_file_for_a_name(write):
         ("accuracy_drop", None),
         ("loss_improvement", None),
         ("loss_vs_accuracy", None),
+        ("metrics/mAP50-95(B)", "maximize"),
+        ("mAP@0.5:0.95", "maximize"),
+        ("val/mIoU", "maximize"),
+        ("AP75", "maximize"),
     ],
 )
 def test_the_direction_by_the_name(name: str, goal: str | None):
@@ -397,6 +405,48 @@ def test_a_share_is_no_percentage_whatever_it_is_called(write):
     rows = [[a, w, loss / 100] for a, w, loss in rows_of(0.0)]
     metric = only(read_sweep([write("s.csv", ["lr", "wd", "val_error_pct"], rows)])).metric
     assert (metric.unit, metric.matters) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "write_value", "goal"),
+    [
+        ("accuracy", lambda loss: f"{loss:.1f}%", "maximize"),
+        ("Top-1 Acc.", lambda loss: f"{loss:.1f} %", "maximize"),
+        ("val_err", lambda loss: f"{loss / 100:.2f}%", "minimize"),  # no share, though below 1
+    ],
+)
+def test_a_percent_sign_in_the_cells_is_the_unit(write, name, write_value, goal):
+    rows = [[a, w, write_value(loss)] for a, w, loss in rows_of(0.0)]
+    metric = only(read_sweep([write("s.csv", ["lr", "wd", name], rows)])).metric
+    assert (metric.unit, metric.goal, metric.matters) == ("%", goal, 0.25)
+
+
+def test_a_percent_sign_in_some_cells_only_is_told(write):
+    rows = [[a, w, f"{loss}{'%' * (i % 2)}"] for i, (a, w, loss) in enumerate(rows_of(0.0))]
+    with pytest.raises(UsageError, match="some values of 'val_err' end in %, others do not"):
+        read_sweep([write("s.csv", ["lr", "wd", "val_err"], rows)])
+
+
+@pytest.mark.parametrize(
+    ("columns", "counts", "told"),
+    [
+        (
+            ("model", "data"),
+            (4, 4),
+            r"'model' \(4 values\) and 'data' \(4 values\) would make 16 panels of them, at most "
+            r"12 are made unasked: choose some with --where, such as --where \"data == 'v0'\"$",
+        ),
+        (("optimizer", "data"), (3, 5), r"'optimizer' \(3 values\) and 'data' \(5 values\)"),
+        (("model",), (20,), r"20 panels .*, or take them all with --panels-by model$"),
+    ],
+)
+def test_too_many_panels_are_told_by_the_columns_that_make_them(write, columns, counts, told):
+    kinds = list(product(*([f"v{i}" for i in range(count)] for count in counts)))
+    rows = [[*kind, *row] for kind in kinds for row in rows_of(0.0)]
+    path = write("s.csv", [*columns, "lr", "wd", "loss"], rows)
+    with pytest.raises(UsageError, match=told):
+        read_sweep([path])
+    assert len(read_sweep([path], Asked(where=f"{columns[-1]} == 'v0'")).panels) <= 12
 
 
 def test_excels_western_text_is_read(tmp_path: Path):
