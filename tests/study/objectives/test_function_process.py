@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from landscape_study.study.errors import TrainingError
+from landscape_study.study.objectives.family import adopting
 from landscape_study.study.objectives.function_host import Order
 from landscape_study.study.objectives.function_process import FunctionHost
 from landscape_study.study.objectives.function_run import FunctionCell
@@ -52,8 +53,9 @@ class Runs:
         folder.mkdir(exist_ok=True)
         order = Order(FunctionCell(alpha, 0.0, 0, "", ""), "cpu", str(folder), "loss")
         self.host.ready()
-        process = self.host.start(order)
-        ended = attend(process, folder / "log.txt", limits, self.lines.append, on_look)
+        with adopting() as before:
+            process, log = self.host.start(order), folder / "log.txt"
+            ended = attend(process, log, limits, self.lines.append, on_look, before)
         return ended, Reports(folder, "loss")
 
 
@@ -120,11 +122,16 @@ def test_what_a_run_does_to_itself_is_told(runs):
 
 
 def test_children_that_it_leaves_do_not_hold_it_up(runs):
-    one = runs("subprocess.Popen(['sleep', '60']); os.fork() or time.sleep(60); return 1.0")
+    one = runs("""
+    print(subprocess.Popen(['setsid', 'sleep', '60']).pid)
+    if os.fork() == 0:
+        print(os.getpid())
+        time.sleep(60)
+    return 1.0
+    """)
     ended, reports = one.run()
     assert (ended.code, reports.value, ended.seconds < 5) == (0, 1.0, True)
-    own = psutil.Process(one.host.process.pid)
-    assert [child for child in own.children(recursive=True) if child.is_running()] == []
+    assert not any(psutil.pid_exists(int(pid)) for pid in one.lines)
 
 
 LISTENS = """

@@ -72,7 +72,7 @@ def test_a_function_is_a_study(folder: Path):
     np.testing.assert_allclose(np.sort(last["val_loss"]), np.sort(cells["val_loss"]), rtol=1e-6)
     assert last["accuracy"].between(0.5, 1).all()
     assert list(check(store, ["train"])) == []
-    assert not (folder / "train-runs").exists()
+    assert not (folder / "own.db.runs" / "train").exists()
     assert f"{len(cells)} cells, {len(cells)} of them finished" in run(*words, *QUICK).output
     run("train", "--format", "md", name="report")
     text = (folder / "train.md").read_text()
@@ -87,7 +87,7 @@ ENDS = {  # by α: what the function does, the state, and what is told
     3: ("raise ValueError('no data')", "failed", "it raised ValueError: no data (mine.py, line"),
     4: ("sys.exit(0)", "failed", "it called sys.exit(0)"),
     5: ("time.sleep(60)", "failed", "it took longer than its time, 4 s: began 5"),
-    6: ("os.kill(os.getpid(), 9)", "failed", "it was killed, as for lack of memory"),
+    6: ("os.kill(os.getpid(), 9)", "failed", "it was killed 3 times, as for lack"),
     7: ("return None", "failed", "it returned None: return 'val_loss'"),
     8: ("os._exit(0)", "failed", "it ended without returning"),
     9: ("return input()", "failed", "it raised EOFError"),
@@ -186,7 +186,10 @@ def test_stopped_or_killed_it_leaves_nothing_and_goes_on(folder: Path, number: s
     words = ["run", "--task", task, "--alpha", "[1]", "--lambda", "[0.1]", "--metric", "val_loss"]
     command = [sys.executable, "-m", "landscape_study", *words, *QUICK]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    reports, deadline = folder / "train-runs" / "chunk-1" / "reports.jsonl", time.monotonic() + 60
+    reports, deadline = (
+        folder / "own.db.runs" / "train" / "chunk-1" / "reports.jsonl",
+        time.monotonic() + 60,
+    )
     while not reports.exists() or reports.read_text().count("report") < 5:
         assert time.monotonic() < deadline
         time.sleep(0.05)
