@@ -44,11 +44,11 @@ def workers_line(plan: AnyPlan, database: str, progress: Sequence[PanelProgress]
 
 
 def command_plan_line(plan: CommandPlan, cells: int) -> str:
-    """What `run` would do with a command."""
+    """What `run` would do with an objective."""
     slots = len(plan.layout.devices)
     return (
         f"study {plan.study.name}: {cells} cells to run, {slots} at a time on "
-        f"{', '.join(sorted(set(plan.layout.devices)))}: {' '.join(plan.study.command or ())}"
+        f"{', '.join(sorted(set(plan.layout.devices)))}: {plan.study.training}"
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -16,9 +17,11 @@ from typing import IO
 
 from landscape_study.study.environment.parenthood import die_with_parent
 from landscape_study.study.errors import TrainingError
+from landscape_study.study.objectives.family import is_alive
 from landscape_study.study.objectives.function_host import Order
 from landscape_study.study.objectives.process import LOOK, Process
 
+BURYING = 5.0  # seconds that the kernel may need to end a child of what was ended
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from landscape_study.study.objectives.function_host import serve; "
@@ -143,6 +146,15 @@ class _Forked:
                 if not self.connection.poll(timeout):
                     raise subprocess.TimeoutExpired("function", timeout or 0)
                 self.returncode = self.connection.recv()
-            except (EOFError, OSError):  # the kernel ends it with its parent
+            except (EOFError, OSError):  # its parent is gone, and it with it
+                self._bury()
                 self.returncode = -signal.SIGKILL
         return self.returncode
+
+    def _bury(self) -> None:
+        """Take leave of it as a child of this process, which may have adopted it."""
+        until = time.monotonic() + BURYING
+        while is_alive(self.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)

@@ -206,13 +206,14 @@ class ObjectiveRuns:
             metric,
         )
         self.host.ready(look)
-        with adopting():
+        with adopting() as before:
             ended = attend(
                 self.host.start(order),
                 log=filling.folder / LOG,
                 limits=self.job.limits,
                 on_line=lambda line: None,
                 on_look=look,
+                before=before,
             )
         return ended, Reports(filling.folder, metric)
 

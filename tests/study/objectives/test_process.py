@@ -129,6 +129,13 @@ def test_what_a_crash_leaves_is_ended_at_once_or_by_whoever_comes_after(
     end_leftovers(tmp_path / "none")
 
 
+def test_what_it_leaves_behind_at_once_is_ended(tmp_path: Path):
+    leave = "import subprocess as s; print(s.Popen(['setsid', 'sleep', '60']).pid)"
+    ended, (pid,) = run(leave, tmp_path)
+    assert ended.seconds < 4
+    assert not is_alive(int(pid))
+
+
 RUNNER = """
 import sys
 from pathlib import Path
