@@ -109,7 +109,7 @@ def identify_objective(study: Study, folder: Path = Path()) -> Identity:
     Of a command its words, and what source and settings among these hold, seen from a folder.
     """
     if study.function:
-        return identify_function(study.task)
+        return identify_function(study.task, folder)
     words = study.command or ()
     digest = hashlib.sha256()
     for word in words:
