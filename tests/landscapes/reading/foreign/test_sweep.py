@@ -412,7 +412,7 @@ def test_excels_western_text_is_read(tmp_path: Path):
 
 def test_what_is_no_text_is_told(tmp_path: Path):
     (tmp_path / "s.csv").write_bytes(bytes(range(256)) * 10)
-    with pytest.raises(UsageError, match=r"s\.csv: no text, whatever it is called"):
+    with pytest.raises(UsageError, match=r"s\.csv: holds NUL bytes, so that it is no text"):
         read_sweep([tmp_path / "s.csv"])
 
 
