@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from landscape_study.study.spec.study import Study
     from landscape_study.study.store import PanelProgress, WorkerNow
 
+WIDEST = 120  # characters of a table that need not be broken
 TABLE: dict[str, Any] = {
     "box": None,
     "padding": (0, 2, 0, 0),
@@ -27,7 +28,8 @@ TABLE: dict[str, Any] = {
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table whole, also where the terminal is narrower; wider where there is none."""
-    width = max(console.width, 80 if console.is_terminal else 120)
+    whole = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
+    width = max(console.width, whole if console.is_terminal else WIDEST)
     Console(file=console.file, width=width).print(table)
 
 

@@ -77,7 +77,10 @@ def read_file(path: Path | str, wanted: Wanted | None = None, *, single: bool = 
     path = Path(path)
     ending = suffix(path)
     if ending not in SUFFIXES:
-        raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"{path}: is of no kind that is read: save it as .csv, or name one that ends in "
+            f"{', '.join(SUFFIXES)}"
+        )
     if ending in DATABASES and _state(path):  # read as it is at one moment
         return read_optuna(str(path))
     with _unchanged(path) as size:
