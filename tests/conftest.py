@@ -28,7 +28,7 @@ SPIRALS = "examples.spirals:spirals"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest, so that no process waits for another's at the end."""
+    """Begin with what takes longest, so that no process waits for another at the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
