@@ -241,7 +241,7 @@ def training_options(*names: str) -> Callable[[Command], Command]:
             if not names:
                 options["rounds"] = own.pop("rounds")
                 options["shown"] = Shown(own.pop("no_live"), own.pop("no_plot"))
-            settings = RunSettings(witness=not own.pop("no_witness"), **own)
+            settings = RunSettings(witness=not own.pop("no_witness", False), **own)
             command(settings=settings, **options)
 
         for name, option in TRAINING.items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from landscape_study.study.errors import TaskError
@@ -82,17 +81,10 @@ def load_function(name: str) -> Callable[..., Any]:
     return function
 
 
-def identify_function(name: str, folder: Path = Path()) -> Identity:
-    """What the function of this name is known by: its source. It is not imported for that.
-
-    Args:
-        name: of the function.
-        folder: from where its file is seen, if the name says that.
-    """
+def identify_function(name: str) -> Identity:
+    """What the function of this name is known by: its source. It is not imported for that."""
     function = handed_over(name)
-    if function is not None:
-        return Identity(KIND, function_digest(function))
-    return Identity(KIND, source_digest(name, folder))
+    return Identity(KIND, source_digest(name) if function is None else function_digest(function))
 
 
 def pickled_function(name: str) -> bytes | None:

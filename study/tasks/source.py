@@ -24,8 +24,8 @@ from landscape_study.study.tasks.own_code import OWN_NAME, split_name
 PLAIN = (bool, int, float, complex, str, bytes)
 
 
-def source_digest(task: str, folder: Path = Path()) -> str:
-    """A hash of the source of `package.module:name`, or of `FILE.py:name` as seen from a folder.
+def source_digest(task: str) -> str:
+    """A hash of the source of `package.module:name` or `FILE.py:name`.
 
     A changed loss, activation or augmentation changes it, also in a module that is imported by a
     function, whenever that is called; where the files lie does not, nor do comments, docstrings
@@ -36,8 +36,8 @@ def source_digest(task: str, folder: Path = Path()) -> str:
     if path is None:
         _collect(module, found)
     else:
-        found[module] = folder / path
-        for imported in _imported(folder / path, ""):
+        found[module] = path
+        for imported in _imported(path, ""):
             _collect(imported, found)
     return _digest({name: _source(path) for name, path in found.items()})
 

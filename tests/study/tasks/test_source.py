@@ -236,6 +236,5 @@ def test_a_function_without_a_source_is_known_by_its_code():
 
 def test_a_task_of_a_file_is_known_as_one_of_its_module(parts: Path):
     assert source_digest(f"{parts}/task_of_mine.py:task") == digest(parts)
-    assert source_digest("task_of_mine.py:task", parts) == digest(parts)
     (parts / "deeper_of_mine.py").write_text("DEPTH = 3\n")
     assert source_digest(f"{parts}/task_of_mine.py:task") == digest(parts)
