@@ -51,5 +51,6 @@ def _answer(unclear: UnclearError) -> Asked:
     shown = (", ".join(map(str, one.said.values())) for one in answers)
     lines = [unclear.why, *(f"  {i}  {one}" for i, one in enumerate(shown, start=1))]
     click.echo(printable_lines("\n".join(lines)), err=True)
-    number = click.prompt("Which one?", type=click.IntRange(1, len(answers)), err=True)
+    one_of = click.IntRange(1, len(answers))
+    number = click.prompt("Which one?", type=one_of, prompt_suffix=" ", err=True)
     return answers[number - 1]

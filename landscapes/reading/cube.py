@@ -19,6 +19,7 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import FileResults
+from landscape_study.landscapes.reading.foreign.tables.cubes import DAMAGED
 from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import title
 from landscape_study.landscapes.reading.study_results import Results
@@ -124,7 +125,7 @@ def read_own_cube(path: Path, name: str | None = None) -> FileResults | None:
             if file.attrs.get("format") != FORMAT:
                 return None
             whole = file.load()
-    except (ImportError, OSError, ValueError, KeyError, TypeError, RuntimeError):
+    except (ImportError, *DAMAGED):
         return None  # which whoever reads files of other programs will tell
     try:
         spec = _imported(Study.from_toml(str(whole.attrs["study"]), str(path)), whole, name)

@@ -58,7 +58,7 @@ def files_among(store: StoreLike, names: Sequence[str]) -> list[str]:
     A study of a plain name comes before a folder that happens to have the same.
     """
     first = names[0]
-    if not is_table_file(first) and not Path(first).is_dir():
+    if not is_table_file(first) and not Path(first).exists():
         return []
     is_plain = bool(NAME.fullmatch(first)) and not Path(first).suffix
     if is_plain and holds(address(store), first):

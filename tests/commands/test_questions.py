@@ -72,3 +72,27 @@ def test_somebody_who_goes_away(sweep: Path, terminal):
     assert done.exit_code == 1
     assert "Aborted" in done.stderr
     assert not list(sweep.parent.glob("*.html"))
+
+
+def test_a_study_comes_before_a_folder_of_its_name(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{a},{b},{e},{a * b + 1 / e}\n" for a in (1, 2) for b in (1, 4) for e in (1, 2)]
+    Path("mine").mkdir()
+    Path("mine/other.csv").write_text(HEADER + ROWS)
+    Path("a.csv").write_text("lr,wd,epoch,val_loss\n" + "".join(rows))
+    stored = ["import", "a.csv", "--name", "mine", "--store", "x.db"]
+    assert CliRunner().invoke(main, stored).exit_code == 0
+    options = ["--kind", "anytime", "--metric", "val_loss", "--store", "x.db", "-o", "a.png"]
+    done = CliRunner().invoke(main, ["plot", "mine", *options])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["plot", "mine", *options[:-3], "y.db", "-o", "a.png"])
+    assert "mine: 'lr', 'max_lr' could each be α" in done.stderr  # where there is no such study
+
+
+@pytest.mark.parametrize("name", ["sweep.xlsx", "results", "log.out"])
+def test_a_file_of_no_known_kind_is_no_study(tmp_path: Path, monkeypatch, name: str):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("lr,wd,loss\n")
+    done = CliRunner().invoke(main, ["report", name])
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: {name}: is of no kind that is read: save it as .csv")

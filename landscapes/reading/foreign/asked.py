@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.table_builder import Wanted
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.command_line import shell_words
 
@@ -73,9 +74,12 @@ class Asked:
         return replace(self, **said)
 
     @property
-    def needed(self) -> list[str]:
-        """The columns that are named, in the condition too."""
-        return self.columns + (condition(self.where).columns if self.where else [])
+    def wanted(self) -> Wanted:
+        """The columns that are named, in the condition too, and the rows that fulfil it."""
+        if self.where is None:
+            return Wanted(frozenset(self.columns))
+        found = condition(self.where)
+        return Wanted(frozenset([*self.columns, *found.columns]), found.rows_of_block)
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import ast
 import difflib
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any
@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
     Bools,
     Column,
+    Places,
     Table,
     number,
 )
@@ -77,6 +78,14 @@ class Condition:
             UsageError: it names a column that is not there, or holds what is no condition.
         """
         return self._true(self.tree, table)
+
+    def rows_of_block(self, columns: Mapping[str, Column]) -> Bools | None:
+        """The same of some rows, [N], of a table; None where a column is missing, as yet."""
+        if not self.columns or not set(self.columns) <= columns.keys():
+            return None
+        size = len(next(iter(columns.values())).codes)
+        where = np.zeros(size, dtype=np.int64)
+        return self.rows(Table("", "", dict(columns), Places(("",), where, where)))
 
     def _true(self, node: ast.AST, table: Table) -> Bools:
         match node:

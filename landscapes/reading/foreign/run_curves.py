@@ -85,7 +85,8 @@ def _run_of_rows(table: Table, columns: Columns, asked: Asked) -> Ints | None:
     key = table.keys(base)
     if columns.run:
         base, key = _with_places(table, columns, base, key)
-    filled = table.take(np.flatnonzero(~table.columns[columns.value].is_empty))
+    empty = table.columns[columns.value].is_empty
+    filled = table.take(np.flatnonzero(~empty)) if empty.any() else table
     if not filled.size or len(np.unique(filled.keys(base))) == filled.size:
         return None
     extra = telling_apart(filled, [*base, columns.epoch], columns.others)

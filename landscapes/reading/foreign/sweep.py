@@ -89,7 +89,7 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
 
 def _one_file(path: Path | str, asked: Asked) -> Sweep:
     is_folder = "://" not in str(path) and Path(path).is_dir()
-    read = read_folder(Path(path), asked.needed) if is_folder else read_file(path, asked.needed)
+    read = read_folder(Path(path), asked.wanted) if is_folder else read_file(path, asked.wanted)
     table = selected(without_matrix(read), asked.where)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
     rows, said = rows_of(runs)

@@ -22,7 +22,7 @@ from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "classifier.py"
-TOP = "import os, subprocess, sys, time\nfrom landscape_study import objective\n\n@objective\n"
+TOP = "import time\nfrom landscape_study import objective\n\n@objective\n"
 GRID = ["--alpha", "[0.1, 0.2]", "--lambda", "[0, 0.01]", "--metric", "val_loss"]
 QUICK = ["--no-live", "--no-plot", "--workers", "2"]
 
@@ -81,60 +81,6 @@ def test_a_function_is_a_study(folder: Path):
     store.close()
 
 
-ENDS = {  # by α: what the function does, the state, and what is told
-    1: ("return {'val_loss': 1, 'x': 2}", "finished", ""),
-    2: ("return float('inf')", "finished", ""),
-    3: ("raise ValueError('no data')", "failed", "it raised ValueError: no data (mine.py, line"),
-    4: ("sys.exit(0)", "failed", "it called sys.exit(0)"),
-    5: ("time.sleep(60)", "failed", "it took longer than its time, 4 s: began 5"),
-    6: ("os.kill(os.getpid(), 9)", "failed", "it was killed 3 times, as for lack"),
-    7: ("return None", "failed", "it returned None: return 'val_loss'"),
-    8: ("os._exit(0)", "failed", "it ended without returning"),
-    9: ("return input()", "failed", "it raised EOFError"),
-    10: ("x = bytearray(400 * 1024**2); time.sleep(60)", "failed", "it took more than its memory"),
-    11: ("subprocess.Popen(['setsid', 'sleep', '60']); return 2", "finished", ""),
-    12: ("print('x' * 10**7); return 3", "finished", ""),
-    13: ("run.report(2, val_loss=1); run.report(1, acc=3); return 4", "finished", ""),
-}
-
-
-def test_how_a_cell_ends_and_the_others_go_on(folder: Path):
-    ways = "\n    ".join(f"if cell.alpha == {a}: {way}" for a, (way, _, _) in ENDS.items())
-    task = write(folder, f"print('began', int(cell.alpha))\n    {ways}")
-    began = time.monotonic()
-    words = ["--alpha", str([*ENDS]), "--lambda", "[0]", "--metric", "val_loss"]
-    run("--task", task, *words, *QUICK, "--timeout", "4", "--memory", "0.2")
-    assert time.monotonic() - began < 50
-    cells = ls.cells(str(folder / "own.db"), "train").set_index("alpha")
-    assert cells["state"].to_dict() == {a: state for a, (_, state, _) in ENDS.items()}
-    assert cells.index[cells["diverged"]].tolist() == [2]
-    told = " ".join(run("train", name="status").output.split())
-    for _, _, reason in ENDS.values():
-        assert reason in told
-    assert "all is well" in run("train", name="check").output
-    curves = ls.curves(str(folder / "own.db"), "train")
-    assert curves["alpha"].tolist() == [13, 13]
-    np.testing.assert_array_equal(curves["val_loss"], [np.nan, 1])
-
-
-def test_what_fails_everywhere_ends_the_run_and_is_mended(folder: Path):
-    task = write(folder, "raise RuntimeError('no data')")
-    done = run("--task", task, *GRID, *QUICK, expected=1)
-    assert "the first 3 cells all failed" in done.output
-    assert "it raised RuntimeError: no data" in done.output
-    write(folder, "return cell.alpha")
-    again = ["train", "--task", task, "--retry-failed", *QUICK]
-    assert "the source of task 'mine.py:train' is not what it was" in run(
-        *again, name="resume", expected=2
-    ).output.replace("\n", " ")
-    run(*again, "--accept-source", name="resume")
-    cells = ls.cells(str(folder / "own.db"), "train")
-    assert cells["val_loss"].tolist() == cells["alpha"].tolist()
-    assert "to import that code, add --task mine.py:train" in run(
-        "train", name="resume", expected=2
-    ).output.replace("\n", " ")
-
-
 def test_a_function_of_python_is_a_study(folder: Path):
     offset = 3.0
     grid: dict[str, Any] = {"alpha": np.array([1.0, 2.0]), "lambda_": [0, 0.5], "quiet": True}
@@ -156,15 +102,6 @@ def test_a_function_of_python_is_a_study(folder: Path):
     offset = 4.0
     with pytest.raises(UsageError, match=r"say so: settings=RunSettings\(accept_source=True\)"):
         ls.run(train, metric="val_loss", seeds=2, **grid)
-
-
-def test_what_cannot_be_loaded_by_the_workers_ends_the_run(folder: Path):
-    task = write(folder, "return 1.0")
-    with (folder / "mine.py").open("a") as file:
-        file.write("\nif os.environ.get('LANDSCAPE_DEVICE'):\n    raise OSError('no such data')\n")
-    done = run("--task", task, *GRID, *QUICK, expected=1)
-    assert "cannot be loaded in a process of its own" in done.output
-    assert "OSError: no such data" in done.output
 
 
 GOES_ON = """

@@ -14,6 +14,8 @@ from landscape_study.study.errors import UsageError, first_line
 from landscape_study.study.printable import printable
 
 LARGEST = 20_000_000  # points
+# What xarray and the libraries below it raise, given other bytes than those of a NetCDF file.
+DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, AssertionError, EOFError)
 UNNAMED = "__xarray_dataarray_variable__"  # xarray's name for an array without one
 
 
@@ -39,7 +41,7 @@ def read_cube(path: Path, builder: TableBuilder) -> Table:
             f"{path}: NetCDF needs a package that is not installed ({e.name or first_line(e)}): "
             "pip install 'landscape-study[xarray]'"
         ) from e
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as e:
+    except DAMAGED as e:
         raise UsageError(
             f"{path}: no NetCDF file ({printable(first_line(e))}): export it again"
         ) from e

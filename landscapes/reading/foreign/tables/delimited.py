@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table, number
 from landscape_study.landscapes.reading.foreign.tables.table_builder import (
     TableBuilder,
     block_rows,
@@ -96,8 +96,20 @@ def _header(path: Path, lines: Iterator[list[str]]) -> list[str]:
     fields = next(lines, [])
     if fields:
         fields[0] = fields[0].removeprefix("#")  # as NumPy writes it
+    if len(fields) > 1 and all(map(_is_number, fields)):
+        raise UsageError(
+            f"{path}: begins with numbers, expected the names of columns: add a line with them, "
+            "as lr,wd,val_loss"
+        )
     names = [printable(name.strip()) or f"column {i + 1}" for i, name in enumerate(fields)]
     for name, times in Counter(names).items():
         if times > 1:
             raise UsageError(f"{path}: {times} columns are called '{name}': rename them")
     return names
+
+
+def _is_number(field: str) -> bool:
+    try:
+        return number(field) is not None
+    except ValueError:
+        return False

@@ -42,28 +42,7 @@ class Column:
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
         """A column of values as they were read."""
-        index: dict[Value, int] = {}
-        where = [
-            index.setdefault(str(one) if isinstance(one, bool) else one, len(index))
-            for one in values
-        ]
-        texts: dict[str, int] = {}
-        numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
-        percent: set[bool] = set()
-        for i, value in enumerate(index):
-            try:
-                read = number(value)
-            except ValueError:
-                codes[i] = texts.setdefault(str(value)[:LONGEST], len(texts))
-            else:
-                if read is None:
-                    codes[i] = EMPTY
-                else:
-                    numbers[i] = read
-                    if math.isfinite(read):
-                        percent.add(isinstance(value, str) and value.rstrip().endswith("%"))
-        at = np.array(where, dtype=np.int64)
-        return cls(numbers[at], codes[at], tuple(texts), frozenset(percent))
+        return PackedColumn.of(values).unpacked()
 
     @classmethod
     def blank(cls, size: int) -> Column:
@@ -130,6 +109,54 @@ class Column:
             for value, code in zip(some.numbers.tolist(), some.codes.tolist(), strict=True)
         ]
         return np.array(found, dtype=object)[place]
+
+
+@dataclass(frozen=True, eq=False)
+class PackedColumn:
+    """A column by its different values: of a few that stand often, a byte a row."""
+
+    distinct: Column  # [D]
+    place: npt.NDArray[np.unsignedinteger]  # [N] which of them
+
+    @classmethod
+    def of(cls, values: Iterable[Value]) -> PackedColumn:
+        """A column of values as they were read."""
+        index: dict[Value, int] = {}
+        where = [
+            index.setdefault(str(one) if isinstance(one, bool) else one, len(index))
+            for one in values
+        ]
+        texts: dict[str, int] = {}
+        numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
+        percent: set[bool] = set()
+        for i, value in enumerate(index):
+            try:
+                read = number(value)
+            except ValueError:
+                codes[i] = texts.setdefault(str(value)[:LONGEST], len(texts))
+            else:
+                if read is None:
+                    codes[i] = EMPTY
+                else:
+                    numbers[i] = read
+                    if math.isfinite(read):
+                        percent.add(isinstance(value, str) and value.rstrip().endswith("%"))
+        small = np.min_scalar_type(max(len(index) - 1, 0))
+        distinct = Column(numbers, codes, tuple(texts), frozenset(percent))
+        return cls(distinct, np.array(where, dtype=small))
+
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self.place)
+
+    def take(self, rows: Ints) -> PackedColumn:
+        """Some of its rows."""
+        return PackedColumn(self.distinct, self.place[rows])
+
+    def unpacked(self) -> Column:
+        """The column itself."""
+        return self.distinct.take(self.place.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)

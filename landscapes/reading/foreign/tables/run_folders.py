@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
+from landscape_study.landscapes.reading.foreign.tables.table_builder import Wanted
 from landscape_study.landscapes.reading.foreign.tables.table_files import (
     DATABASES,
     PACKED,
@@ -72,7 +73,7 @@ class RunFiles:
     state: str | None = None  # where something else than the results says it
 
 
-def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
+def read_folder(folder: Path, wanted: Wanted | None = None) -> Table:
     """The rows of all runs in a folder, with the settings of each.
 
     Settings stand in a file beside the results, as config.json; or in the names of files and of
@@ -81,8 +82,7 @@ def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
     Raises:
         UsageError: there are no results; a file cannot be read; several could be a run's results.
     """
-    needed = list(needed)
-    tables = list(_tables(folder, needed))
+    tables = list(_tables(folder, wanted))
     if not tables:
         raise UsageError(
             f"{folder}: no results in this folder: expected files that end in one of "
@@ -91,7 +91,7 @@ def read_folder(folder: Path, needed: Iterable[str] = ()) -> Table:
     return joined_tables(folder.resolve().name, str(folder), tables)
 
 
-def _tables(folder: Path, needed: list[str]) -> Iterator[Table]:
+def _tables(folder: Path, wanted: Wanted | None) -> Iterator[Table]:
     """The rows of each run; of files without settings only where there are no others."""
     there = list(_folders(folder))
     own = {at: read for at, _ in there for is_run, read in TOOLS.items() if is_run(at)}
@@ -103,12 +103,12 @@ def _tables(folder: Path, needed: list[str]) -> Iterator[Table]:
         place = at.relative_to(folder)
         yield _with(read(at, place.parts), {RUN: str(place)})
     for run in runs:
-        yield _read(run, needed)
+        yield _read(run, wanted)
     if own or runs:
         return
     loose = [at / name for at, names in there for name in names if _is_result(name)]
     for run in _by_names(folder, loose):
-        yield _read(run, needed)
+        yield _read(run, wanted)
 
 
 def _folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -205,7 +205,7 @@ def _chosen(at: Path, files: list[Path]) -> Path | None:
     return named[0]
 
 
-def _read(run: RunFiles, needed: list[str]) -> Table:
+def _read(run: RunFiles, wanted: Wanted | None) -> Table:
     """The rows of a run; of one without results a row without value."""
     more = {RUN: run.name, **run.settings}
     if run.results is None or not run.results.stat().st_size:
@@ -213,7 +213,7 @@ def _read(run: RunFiles, needed: list[str]) -> Table:
         place = Places((f"{run.place}, line",), where, where + 1)
         empty = Table(run.name, str(run.place), {}, place)
         return _with(empty, more | {"state": run.state or "running"})
-    table = read_file(run.results, needed, single=True)
+    table = read_file(run.results, wanted, single=True)
     return _with(table, more | ({"state": run.state} if run.state else {}))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from landscape_study.landscapes.reading.foreign.tables.column_names import is_run_name, may_matter
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import (
+    Bools,
     Column,
+    Ints,
+    PackedColumn,
     Places,
     Table,
     Value,
@@ -22,6 +26,20 @@ BLOCK = 10_000  # rows that are held as they were read, at most
 FIELDS = 250_000  # likewise fields
 FEW = 64  # different values of a setting, in a block
 MOST_COLUMNS = 20_000
+MOST_ROWS = 10_000_000  # that are held: some 3 GB
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user wants of a file; of a large one nothing else need be kept.
+
+    Attributes:
+        columns: that are kept in any case.
+        rows: which rows of a block are wanted, [N]; None where that cannot be told yet.
+    """
+
+    columns: frozenset[str] = frozenset()
+    rows: Callable[[Mapping[str, Column]], Bools | None] = lambda columns: None
 
 
 class TableBuilder:
@@ -29,23 +47,24 @@ class TableBuilder:
 
     Args:
         source: begins the place of a row: "sweep.csv, line".
-        lean: keep only columns that may matter by their names, or have few values.
-        needed: columns that are kept in any case.
+        lean: keep only columns that may matter by their names, or have few values; and of the
+            rows those that are wanted.
+        wanted: what the user wants of the file.
     """
 
-    def __init__(self, source: str, *, lean: bool = False, needed: Iterable[str] = ()) -> None:
-        self.source, self.lean, self.needed = source, lean, set(needed)
+    def __init__(self, source: str, *, lean: bool = False, wanted: Wanted | None = None) -> None:
+        self.source, self.lean, self.wanted = source, lean, wanted or Wanted()
         self.kept: set[str] | None = None  # None: all
-        self.parts: list[tuple[int, dict[str, Column]]] = []
+        self.parts: list[tuple[int, dict[str, PackedColumn]]] = []
         self.lines: list[np.ndarray] = []
+        self.rows = 0  # that are held
 
     def add(self, block: Mapping[str, Sequence[Value]], lines: Sequence[int]) -> None:
         """Take rows: the values of each column, and the line of each row."""
         parts = (opened(name, values) for name, values in block.items() if self.is_kept(name))
         kept = {key: values for part in parts for key, values in part if self.takes(key)}
         cells, lines = with_curves(kept, lines)
-        size = len(lines)
-        found = {key: Column.of(values) for key, values in cells.items()}
+        found = {key: PackedColumn.of(values) for key, values in cells.items()}
         if len(found) > MOST_COLUMNS:
             raise UsageError(
                 f"{self.source}: {len(found)} columns, expected at most {MOST_COLUMNS}: export "
@@ -54,8 +73,25 @@ class TableBuilder:
         if self.lean and self.kept is None:
             self.kept = {key for key, column in found.items() if self._may_matter(key, column)}
             found = {key: column for key, column in found.items() if key in self.kept}
-        self.parts.append((size, found))
-        self.lines.append(np.array(lines, dtype=np.int64))
+        at = np.array(lines, dtype=np.int64)
+        chosen = self._wanted_rows(found) if self.lean else None
+        if chosen is not None:
+            found = {key: column.take(chosen) for key, column in found.items()}
+            at = at[chosen]
+        self.parts.append((len(at), found))
+        self.lines.append(at)
+        self.rows += len(at)
+        if self.rows > MOST_ROWS:
+            raise UsageError(
+                f"{self.source} {lines[-1]}: more than {MOST_ROWS:,} rows: choose some with "
+                "--where, as in --where 'epoch >= 90'"
+            )
+
+    def _wanted_rows(self, found: Mapping[str, PackedColumn]) -> Ints | None:
+        """The rows of a block that are wanted; None if all, or where that cannot be told yet."""
+        named = {key: found[key].unpacked() for key in found if key in self.wanted.columns}
+        wanted = self.wanted.rows(named)
+        return None if wanted is None else np.flatnonzero(wanted)
 
     def add_records(self, records: Iterable[tuple[int, Mapping[str, Value]]]) -> None:
         """Take rows with their lines, some at a time."""
@@ -73,10 +109,10 @@ class TableBuilder:
         columns = {name: [record.get(name) for _, record in block] for name in names}
         self.add(columns, [line for line, _ in block])
 
-    def _may_matter(self, name: str, column: Column) -> bool:
-        few = column.count() <= FEW
-        names_each = is_run_name(name) and column.count() == len(column.codes)
-        return name in self.needed or few or (may_matter(name) and not names_each)
+    def _may_matter(self, name: str, column: PackedColumn) -> bool:
+        count = column.distinct.count()
+        names_each = is_run_name(name) and count == column.size
+        return name in self.wanted.columns or count <= FEW or (may_matter(name) and not names_each)
 
     def takes(self, name: str) -> bool:
         """Whether a column is kept."""
@@ -95,15 +131,34 @@ class TableBuilder:
         """
         if not self.lines:
             raise UsageError(f"{path}: holds no row: name a file with results")
+        if not self.rows:
+            raise UsageError(f"{path}: no row fulfils --where: change the condition")
         names = dict.fromkeys(key for _, part in self.parts for key in part)
         columns = {}
         for key in names:
-            found = [part.pop(key) if key in part else Column.blank(n) for n, part in self.parts]
-            columns[key] = Column.joined(found)
+            packed = [part.pop(key, None) for _, part in self.parts]
+            if self.lean and not self._is_needed(key) and _is_constant(packed):
+                continue
+            sizes = (size for size, _ in self.parts)
+            columns[key] = Column.joined(
+                [
+                    one.unpacked() if one else Column.blank(size)
+                    for one, size in zip(packed, sizes, strict=True)
+                ]
+            )
         line = np.concatenate(self.lines)
         places = Places((self.source,), np.zeros_like(line), line)
         name = printable(Path(str(path).removesuffix(".gz")).stem)
         return Table(name, printable(str(path)), columns, places)
+
+    def _is_needed(self, name: str) -> bool:
+        """Whether a column may matter even if it is the same in all rows."""
+        return name in self.wanted.columns or may_matter(name)
+
+
+def _is_constant(parts: Sequence[PackedColumn | None]) -> bool:
+    found = [one.distinct for one in parts if one is not None]
+    return len(found) == len(parts) and Column.joined(found).count() < 2
 
 
 def block_rows(columns: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -20,7 +22,7 @@ from landscape_study.landscapes.reading.foreign.tables.json_records import (
     read_json_lines,
 )
 from landscape_study.landscapes.reading.foreign.tables.optuna_studies import read_optuna
-from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, Wanted
 from landscape_study.study.errors import UsageError
 
 SEPARATED = (".csv", ".tsv", ".txt", ".dat")
@@ -59,12 +61,12 @@ def suffix(path: Path) -> str:
     return Path(lower.stem).suffix if lower.suffix == PACKED else lower.suffix
 
 
-def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = False) -> Table:
+def read_file(path: Path | str, wanted: Wanted | None = None, *, single: bool = False) -> Table:
     """Read the rows of a file, or of the studies in an Optuna database.
 
     Args:
         path: of the file, or the URL of a database.
-        needed: columns that are kept of a large file in any case.
+        wanted: what the user wants of it, if that is not all.
         single: whether a JSON file may be one record, that of one run.
 
     Raises:
@@ -75,11 +77,14 @@ def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = Fa
     path = Path(path)
     ending = suffix(path)
     if ending not in SUFFIXES:
-        raise UsageError(f"{path}: name a file that ends in one of {', '.join(SUFFIXES)}")
+        raise UsageError(
+            f"{path}: is of no kind that is read: save it as .csv, or name one that ends in "
+            f"{', '.join(SUFFIXES)}"
+        )
     if ending in DATABASES and _state(path):  # read as it is at one moment
         return read_optuna(str(path))
     with _unchanged(path) as size:
-        builder = TableBuilder(f"{path}, line", lean=size > LARGE, needed=needed)
+        builder = TableBuilder(f"{path}, line", lean=size > LARGE, wanted=wanted)
         if ending in PARQUET:
             return read_parquet(path, builder)
         if ending in CUBES:
@@ -90,20 +95,21 @@ def read_file(path: Path | str, needed: Iterable[str] = (), *, single: bool = Fa
 def _read_text(path: Path, ending: str, builder: TableBuilder, single: bool) -> Table:
     try:
         with _opened(path) as file:
-            if ending in SEPARATED and not _begins_with_brace(file):
+            first = _first_sign(file)
+            if ending in SEPARATED and first not in ("{", "["):
                 return read_delimited(path, file, builder)
-            if ending in (*LINES, *SEPARATED):
+            if ending in LINES or (ending in SEPARATED and first == "{"):
                 return read_json_lines(path, file, builder)
             return read_json(path, file, builder, single=single)
     except UnicodeDecodeError as e:
         raise UsageError(f"{path}: no text in UTF-8 ({e.reason}): save it as such") from e
-    except (OSError, EOFError) as e:  # what is no gzip is an OSError
+    except (OSError, EOFError, zlib.error) as e:  # what is no gzip is an OSError
         raise _unreadable(path, e) from e
 
 
-def _begins_with_brace(file: TextIO) -> bool:
-    """Whether records stand there, as in the log.txt of many a training script."""
-    found = file.read(100).lstrip()[:1] == "{"
+def _first_sign(file: TextIO) -> str:
+    """The first character of a text that is not blank; a log.txt often holds JSON."""
+    found = file.read(100).lstrip()[:1]
     file.seek(0)
     return found
 
@@ -117,17 +123,22 @@ def _opened(path: Path) -> TextIO:
 
 
 def _encoding(path: Path, start: bytes) -> str:
-    """How a text that starts so is written: UTF-8, UTF-16, or as Excel does in the West.
+    """How a text that starts so is written: UTF-8, UTF-16, UTF-32, or as Excel does in the West.
 
     Raises:
         UsageError: it is no text.
     """
+    if start[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as spreadsheets save "Unicode text"
         return "utf-16"
     if b"\0" in start:
-        raise UsageError(f"{path}: no text, whatever it is called: name a file with results")
+        raise UsageError(
+            f"{path}: holds NUL bytes, so that it is no text in UTF-8: save it as such, or name a "
+            "file with results"
+        )
     try:
-        start[: start.rfind(b"\n") + 1].decode("utf-8-sig")
+        codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < LOOKED_AT)
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8-sig"

@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.foreign.tables import table_builder, tab
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import nested
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file, read_file
+from landscape_study.landscapes.reading.opening import read_results
 from landscape_study.study.errors import UsageError
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
 
@@ -106,6 +107,8 @@ def test_every_kind_holds_the_same_runs(tmp_path: Path, frame: pd.DataFrame, nam
     require_all(read_sweep([tmp_path / name]))
 
 
+GRID = "lr,wd,val_loss\n" + "".join(f"{a},{b},{a + b}\n" for a in (1, 2) for b in (1, 4))
+PACKED = gzip.compress(GRID.encode())
 DAMAGED = {
     "a.parquet": (b"PAR1 nothing", "no Parquet file"),
     "a.nc": (b"CDF\x01\x00\x00", "no NetCDF file"),
@@ -116,6 +119,15 @@ DAMAGED = {
     "b.json": (b'"a text"', "is no list of records"),
     "a.db": (b"nothing" * 999, "not a database"),
     "b.csv": (b"\n\n", "holds no row"),
+    "c.nc": (b"CDF\x01", "no NetCDF file"),
+    "c.csv.gz": (PACKED[:30] + b"xxxxx" + PACKED[35:], "cannot be read"),
+    "c.csv": (
+        GRID.encode("utf-16-be"),
+        "holds NUL bytes, so that it is no text in UTF-8: save it",
+    ),
+    "d.csv": (b"0.1,0.2,3\n0.2,0.1,2\n", "begins with numbers, expected the names of columns"),
+    "e.csv": (b"", "holds no row"),
+    "c.json": (b"", "holds no row"),
 }
 
 
@@ -124,7 +136,7 @@ def test_what_is_damaged_is_told_in_one_message(tmp_path: Path, name: str):
     content, message = DAMAGED[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(Exception, match=message) as refused:
-        read_sweep([tmp_path / name])
+        read_results([str(tmp_path / name)])
     assert str(tmp_path / name) in str(refused.value)
     assert type(refused.value).__module__.endswith("study.errors")
 
@@ -151,6 +163,32 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, frame, monkeypatch
         read_sweep([path])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_however_a_text_is_written(tmp_path: Path, encoding: str, line_end: str):
+    text = GRID.replace("val_loss", "ä val_loss").replace("\n", line_end)
+    (tmp_path / "s.csv").write_bytes(text.encode(encoding))
+    (panel,) = read_sweep([tmp_path / "s.csv"]).panels
+    assert panel.metric.title == "ä val_loss"
+    assert panel.landscape.error.tolist() == [[2, 5], [3, 6]]
+
+
+def test_pipes_links_and_loops(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UsageError, match="no regular file"):
+        read_sweep([tmp_path / "pipe.csv"])
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(UsageError, match=r"cannot be read \(Too many levels"):
+        read_sweep([tmp_path / "loop.csv"])
+    for a in (1, 2):
+        for b in (1, 4):
+            run = tmp_path / "runs" / f"lr{a}_wd{b}"
+            run.mkdir(parents=True)
+            (run / "up").symlink_to("..")
+            (run / "metrics.csv").write_text(f"epoch,val_loss\n1,{a + b}\n")
+    assert read_sweep([tmp_path / "runs"]).panels[0].landscape.error.tolist() == [[2, 5], [3, 6]]
+
+
 class TestLargeFiles:
     @pytest.fixture
     def large(self, tmp_path: Path, frame: pd.DataFrame, monkeypatch) -> Path:
@@ -161,12 +199,13 @@ class TestLargeFiles:
             name=lambda f: [f"run {i}" for i in range(len(f))],
             noise=lambda f: np.arange(len(f)) / 7,
             host="here",
+            zone=lambda f: f["seed"] % 3,
         )
         many.to_csv(tmp_path / "large.csv", index=False)
         return tmp_path / "large.csv"
 
     def test_columns_without_meaning_are_not_kept(self, large: Path):
-        assert list(read_file(large).columns) == ["lr", "wd", "seed", "val_loss", "host"]
+        assert list(read_file(large).columns) == ["lr", "wd", "seed", "val_loss", "zone"]
         assert int(read_sweep([large]).panels[0].landscape.n.min()) == 100
 
     def test_columns_that_are_named_are_kept(self, large: Path):
@@ -174,6 +213,20 @@ class TestLargeFiles:
         assert sweep.panels[0].landscape.n.sum() == 139
         (panel,) = read_sweep([large], Asked(metric="noise", goal="minimize")).panels
         assert panel.metric.name == "noise"
+
+    def test_rows_that_are_not_wanted_are_not_held(self, large: Path, monkeypatch):
+        monkeypatch.setattr(table_builder, "MOST_ROWS", 200)
+        monkeypatch.setattr(table_builder, "BLOCK", 100)
+        with pytest.raises(
+            UsageError, match=r"line \d+: more than 200 rows: choose some with --w"
+        ):
+            read_sweep([large])
+        sweep = read_sweep([large], Asked(where="seed < 20 and host == 'here'"))
+        assert sweep.panels[0].landscape.n.sum() == 180
+        with pytest.raises(UsageError, match="no row fulfils --where: change the condition"):
+            read_sweep([large], Asked(where="seed > 200"))
+        with pytest.raises(UsageError, match="more than 200 rows"):
+            read_sweep([large], Asked(where="sead < 20"))
 
     def test_lines_are_named_past_blank_ones_and_quoted_line_ends(self, tmp_path: Path):
         rows = 'lr,wd,note,loss\n\n0.1,0.1,"a\nb",1\n0.2,0.2,x,2\n0.1,0.2,x,bad\n'

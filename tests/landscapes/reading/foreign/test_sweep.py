@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import landscape_study as ls
 from landscape_study.cli import main
-from landscape_study.landscapes.reading.foreign.asked import Asked
+from landscape_study.landscapes.reading.foreign.asked import Asked, UnclearError
 from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
@@ -274,7 +275,7 @@ class TestRefusals:
     def test_of_what_cannot_be_read(self, tmp_path: Path):
         with pytest.raises(UsageError, match="cannot be read"):
             read_sweep([tmp_path / "none.csv"])
-        with pytest.raises(UsageError, match=r"README.md: name a file that ends in one of .csv"):
+        with pytest.raises(UsageError, match=r"README\.md: is of no kind that is read: save"):
             read_sweep(["README.md"])
 
     def test_of_a_column_that_is_not_there(self, write):
@@ -458,7 +459,7 @@ def test_excels_western_text_is_read(tmp_path: Path):
 
 def test_what_is_no_text_is_told(tmp_path: Path):
     (tmp_path / "s.csv").write_bytes(bytes(range(256)) * 10)
-    with pytest.raises(UsageError, match=r"s\.csv: no text, whatever it is called"):
+    with pytest.raises(UsageError, match=r"s\.csv: holds NUL bytes, so that it is no text"):
         read_sweep([tmp_path / "s.csv"])
 
 
@@ -466,3 +467,29 @@ def test_a_weight_decay_in_words_is_told(write):
     rows = [[a, f"10^{w}", loss] for a, w, loss in rows_of(0.0)]
     with pytest.raises(UsageError, match=r"'wd' is called like λ.*such as '10\^"):
         read_sweep([write("s.csv", ["lr", "wd", "loss"], rows)])
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["train_loss", "val_loss", "test_loss"], "val_loss"),
+        (["train_acc", "train_loss", "test_acc"], "test_acc"),
+        (["training/loss", "loss"], "loss"),
+        (["train_loss", "val_loss.min", "eval/loss"], "eval/loss"),
+        (["train_loss"], "train_loss"),
+        (["train_loss", "val_loss", "val_acc", "test_acc"], None),
+        (["train_loss", "train_acc"], None),
+    ],
+)
+def test_held_out_data_come_before_those_of_training(tmp_path: Path, names, chosen):
+    frame = pd.DataFrame({"lr": [1, 2, 1, 2], "wd": [1, 1, 2, 2]})
+    for i, name in enumerate(names):
+        frame[name] = [1.0, 2.0, 3.0, 4.5 + i]
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    if chosen is None:
+        with pytest.raises(UnclearError) as unclear:
+            read_sweep([tmp_path / "s.csv"])
+        asked = [one.metric for one in unclear.value.answers]
+        assert asked == [name for name in names if name.startswith(asked[0][:4])]
+    else:
+        assert read_sweep([tmp_path / "s.csv"]).panels[0].metric.name == chosen
