@@ -665,7 +665,7 @@ BAD_REQUESTS = {
     "infinite span": (["plot", "small", "--span", "inf", "--store", "{db}"], "span = inf: give"),
     "metric to plot": (
         ["plot", "small", "--kind", "anytime", "--metric", "nope", "--store", "{db}"],
-        "metrics = ['nope']: give some of train_loss, test_loss, test_error, top5_error",
+        "metrics = ['nope']: give some of train_loss, test_loss, test_error",
     ),
     "cmap": (["plot", "small", "--cmap", "jett", "--store", "{db}"], "unknown colour map 'jett'"),
     "export": (["export", "small", "-o", "x.xls", "--store", "{db}"], "neither in .csv nor in"),
