@@ -63,7 +63,7 @@ test-fast: setup  ## those that take a moment each: less than two minutes
 	$(BIN)/$(PYTEST) -m "not slow and not long and not notebook"
 
 test-all: setup  ## all tests but the notebooks
-	$(BIN)/$(PYTEST) -m "not notebook"
+	$(BIN)/$(PYTEST) --durations=60 -m "not notebook"
 
 test-postgres: setup  ## all tests, beside a PostgreSQL server of their own
 	$(BIN)/python -m tests.postgres $(MAKE) test-all

@@ -89,6 +89,7 @@ def run(
       landscape run --task examples.spirals:spirals --seeds 1
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
+    from landscape_study.study.planning.queued_plan import plan_queue
     from landscape_study.study.planning.request import Changes, asked_study
     from landscape_study.study.running.training_run import put
     from landscape_study.study.spec.extension import Further
@@ -97,15 +98,15 @@ def run(
     if queue and settings.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
     asked = asked_study(words, Changes(**changes))
+    if queue and not dry_run:
+        queued = plan_queue(asked, settings)
+        created = put(queued, Store(store, create=True), settings)
+        new = f"{created.new} new" if created.new else "none of them new"
+        click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
+        return
     plan = _plan(asked, settings, store)
     if dry_run:
         _print_plan(plan, store)
-        return
-    if queue:
-        opened = Store(store, create=True)
-        created = put(plan, opened, settings)
-        new = f"{created.new} new" if created.new else "none of them new"
-        click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
         return
     further = Further(rounds, panels=[panel.name for panel in asked.panels])
     _train_and_tell(plan, Store(store, create=True), further, settings, shown)
@@ -156,14 +157,22 @@ def resume(
     is_flag=True,
     help="Leave when others hold all that is open.  [default: stay, since they may die]",
 )
+@click.option(
+    "--cells",
+    type=click.IntRange(min=1),
+    help="Leave after so many cells of each worker, or when none is free: for jobs of one cell.",
+)
 @trust_option
 @store_option
-@training_options("device", "workers", "engine", "no_witness", "timeout", "memory")
+@training_options(
+    "device", "workers", "per_gpu", "engine", "no_witness", "timeout", "memory", "keep_folders"
+)
 def worker(
     name: str,
     task: str | None,
     trust_task: bool,
     no_wait: bool,
+    cells: int | None,
     trust_command: bool,
     store: str,
     settings: RunSettings,
@@ -188,10 +197,12 @@ def worker(
     stored_task = opened.study(name).task if trust_task else task
     stored = resumed_study(opened, name, stored_task, trust_command=trust_command)
     plan = _plan(stored, settings, store)
-    options = (*(["--no-wait"] if no_wait else []), *settings.options())
+    limited = ["--cells", str(cells)] if cells else []
+    options = (*(["--no-wait"] if no_wait else []), *limited, *settings.options())
     again = command_line("worker", plan.study, opened.display_url, *options)
     with _resumable(opened, name, again):
-        join(plan, opened, settings, _audience(as_log=True), stay=not no_wait)
+        stay = not no_wait and cells is None
+        join(plan, opened, settings, _audience(as_log=True), stay=stay, cells=cells)
 
 
 @click.command()

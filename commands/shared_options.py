@@ -192,6 +192,12 @@ TRAINING = {
         type=click.IntRange(min=1),
         help="Most cells trained together; fixed for a cell once it is in the database.",
     ),
+    "keep_folders": click.option(
+        "--keep-folders",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="GB",
+        help="Of a command: keep the folders of finished runs too, the newest, up to so many GB.",
+    ),
     "memory": click.option(
         "--memory",
         type=click.FloatRange(min=0, min_open=True),
@@ -203,6 +209,12 @@ TRAINING = {
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
         help="Of a command: end a run that takes longer; its cell failed.",
+    ),
+    "per_gpu": click.option(
+        "--per-gpu",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="So many workers on each GPU.  [default: one]",
     ),
     "workers": click.option(
         "--workers",

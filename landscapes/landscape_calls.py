@@ -40,6 +40,7 @@ from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
 from landscape_study.study import study_calls
+from landscape_study.study.objectives.objective import named
 from landscape_study.study.planning.request import resolved_preset, resumed_study
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study
@@ -294,7 +295,7 @@ def extend(
     sides: Sequence[str] | str = (),
     steps: int = STEPS,
     auto_extend: int = 0,
-    task: str | None = None,
+    task: str | study_calls.Objective | None = None,
     trust_command: bool = False,
     quiet: bool = False,
     settings: RunSettings | None = None,
@@ -308,7 +309,8 @@ def extend(
         sides: "alpha-low", …; where best cells lie on the border, if none is named.
         steps: how many values to add beyond each side.
         auto_extend: how often more, as long as best cells lie on a border.
-        task: names the study's task again, if it is the user's own.
+        task: names the study's task again, if it is the user's own; a function that was handed
+            over is handed over again.
         trust_command: whether to run the command that the study names, if it does.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
@@ -324,7 +326,7 @@ def extend(
         def train(grown: Study, left: int = 0) -> None:
             study_calls.train(grown, there, settings, told)
 
-        stored = resumed_study(there, name, task, trust_command=trust_command)
+        stored = resumed_study(there, name, named(task), trust_command=trust_command)
         if beyond := sides_to_extend(there, name, further.panels, further.sides):
             told.tell(f"extending {sides_line(beyond)}")
             train(extended_study(stored, beyond, steps))

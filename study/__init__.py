@@ -10,6 +10,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from landscape_study.study.errors import LandscapeError
+    from landscape_study.study.objectives.objective import objective
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.grid import Axis, Grid
     from landscape_study.study.spec.study import Panel, Study
@@ -30,6 +31,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     submod_attrs={
         "study_calls": ["check", "data", "merge", "resume", "run", "status", "worker"],
         "errors": ["LandscapeError"],
+        "objectives.objective": ["objective"],
         "planning.settings": ["RunSettings"],
         "spec.grid": ["Axis", "Grid"],
         "spec.study": ["Panel", "Study"],
@@ -51,6 +53,7 @@ __all__ = [
     "check",
     "data",
     "merge",
+    "objective",
     "resume",
     "run",
     "status",

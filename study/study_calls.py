@@ -7,7 +7,7 @@ Each function takes a database as a `Store`, its URL or its path; without any, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,16 @@ from rich.console import Console
 
 from landscape_study.study.console.terminal_audience import TerminalAudience
 from landscape_study.study.errors import UsageError
+from landscape_study.study.objectives.objective import named
+from landscape_study.study.planning.queued_plan import plan_queue
 from landscape_study.study.planning.request import (
+    Changes,
     asked_changes,
     changed_study,
+    function_study,
     named_study,
     resumed_study,
+    study_of_file,
 )
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running import training_run
@@ -40,9 +45,11 @@ from landscape_study.study.tasks.data_sets import find_data_set
 from landscape_study.study.tasks.download import fetch
 from landscape_study.study.validation import names_of
 
+Objective = Callable[..., Any]  # a function of the user's own that trains one cell
+
 
 def run(
-    study: Study | Path | str = DEFAULT,
+    study: Study | Path | str | Objective = DEFAULT,
     *,
     store: StoreLike = None,
     queue: bool = False,
@@ -53,13 +60,16 @@ def run(
     """Train a study, or what is new of it, and return it as it is in the database.
 
     Args:
-        study: a `Study`, a preset's name, or the path of a study file.
+        study: a `Study`, a preset's name, the path of a study file, or a function of your own
+            that trains one cell (see `objective`), for which `changes` say metric, alpha and
+            lambda_.
         store: the database, made if need be.
         queue: whether only to put its cells there, for workers to train.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
         **changes: of the study: name, task, pairs, seeds, epochs, batch_size, schedule, alpha,
-            lambda_. An axis is written as in a study file, or is a list, an array or a dict.
+            lambda_, metric, goal, matters. An axis is written as in a study file, or is a list,
+            an array or a dict.
 
     >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.1], "lambda_": [0, 0.001], "epochs": 1}
     >>> study = run("digits-fig2", store="mine.db", quiet=True, name="mine", seeds=1, **grid)
@@ -68,7 +78,7 @@ def run(
     >>> [(panel.finished, panel.total) for panel in status("mine", store="mine.db")]
     [(4, 4)]
     """
-    asked = changed_study(_known(study), asked_changes(**changes))
+    asked = _asked(study, asked_changes(**changes))
     return train(asked, store, settings or RunSettings(), audience(quiet=quiet), queue=queue)
 
 
@@ -81,13 +91,15 @@ def train(
     queue: bool = False,
 ) -> Study:
     """Train a study, or only put its cells into the database; return it as it is there."""
+    if queue:
+        queued = plan_queue(study, settings)
+        with opened(store, create=True) as there:
+            training_run.put(queued, there, settings)
+            return there.study(study.name)
     plan = training_run.planned(study, settings, address(store), told)
     with opened(store, create=True) as there:  # only now: else the database would be left behind
-        if queue:
-            training_run.put(plan, there, settings)
-        else:
-            with _told_where_it_stopped(there, study.name, told):
-                training_run.train(plan, there, settings, told)
+        with _told_where_it_stopped(there, study.name, told):
+            training_run.train(plan, there, settings, told)
         return there.study(study.name)
 
 
@@ -110,7 +122,7 @@ def resume(
     name: str | None = None,
     *,
     store: StoreLike = None,
-    task: str | None = None,
+    task: str | Objective | None = None,
     trust_command: bool = False,
     retry_failed: bool = False,
     quiet: bool = False,
@@ -121,14 +133,15 @@ def resume(
     Args:
         name: of the study.
         store: the database.
-        task: names the study's task again, if it is the user's own.
+        task: names the study's task again, if it is the user's own; a function that was handed
+            over is handed over again.
         trust_command: whether to run the command that the study names, if it does.
         retry_failed: whether to train the cells too that were given up.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
     with opened(store) as there:
-        study = resumed_study(there, name, task, trust_command=trust_command)
+        study = resumed_study(there, name, named(task), trust_command=trust_command)
         if retry_failed:
             there.retry_failed(study.name)
         return train(study, there, settings or RunSettings(), audience(quiet=quiet))
@@ -138,9 +151,10 @@ def worker(
     name: str,
     *,
     store: StoreLike = None,
-    task: str | None = None,
+    task: str | Objective | None = None,
     trust_command: bool = False,
     stay: bool = True,
+    cells: int | None = None,
     quiet: bool = False,
     settings: RunSettings | None = None,
 ) -> None:
@@ -149,17 +163,20 @@ def worker(
     Args:
         name: of the study.
         store: the database.
-        task: names the study's task again, if it is the user's own.
+        task: names the study's task again, if it is the user's own; a function that was handed
+            over is handed over again.
         trust_command: whether to run the command that the study names, if it does.
         stay: whether to stay while others hold all that is open: they may die.
+        cells: after how many each worker leaves, not staying; None for any.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
     settings, told = settings or RunSettings(), audience(quiet=quiet)
     with opened(store) as there:
-        study = resumed_study(there, name, task, trust_command=trust_command)
+        study = resumed_study(there, name, named(task), trust_command=trust_command)
         plan = training_run.planned(study, settings, there.url, told)
-        training_run.join(plan, there, settings, told, stay=stay)
+        stay = stay and cells is None
+        training_run.join(plan, there, settings, told, stay=stay, cells=cells)
 
 
 def status(name: str, *, store: StoreLike = None) -> list[PanelProgress]:
@@ -227,11 +244,16 @@ def audience(*, quiet: bool) -> Audience:
     return training_run.SILENT if quiet else TerminalAudience(Console(), live=False)
 
 
-def _known(study: Study | Path | str) -> Study:
+def _asked(study: Study | Path | str | Objective, changes: Changes) -> Study:
+    """The study that is asked for, however it is named."""
     if isinstance(study, Path):
-        return Study.from_file(study)
-    if isinstance(study, str):
-        return named_study(study)
+        study = study_of_file(study)
+    elif isinstance(study, str):
+        study = named_study(study)
+    elif callable(study) and (name := named(study)) is not None:
+        return function_study(name, changes)
     if not isinstance(study, Study):
-        raise UsageError(f"{study!r} is no study: give a Study, a preset's name or a file's path")
-    return study
+        raise UsageError(
+            f"{study!r} is no study: give a Study, a preset's name, a file's path or a function"
+        )
+    return changed_study(study, changes)

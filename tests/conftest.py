@@ -27,6 +27,11 @@ settings.load_profile("untimed")
 SPIRALS = "examples.spirals:spirals"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process waits for another at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What is measured and compiled here, by child processes too, is kept for the session only.

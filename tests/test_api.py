@@ -184,3 +184,14 @@ def test_nothing_slow_is_imported_before_it_is_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_report_imports_nothing_that_takes_long_for_little():
+    code = (
+        "import sys, landscape_study.landscapes.reporting.page; "
+        "slow = {'torch', 'seaborn', 'sklearn', 'scipy.stats', 'scipy.optimize'}; "
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, draw_heatmap
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
@@ -116,7 +116,7 @@ def comparison_record(
     record = heatmap_record(apart, scale=(-reach, reach), top=0)
     with np.errstate(invalid="ignore"):
         freedom = np.maximum(2 * (apart.n - 1), 1)  # of two means over n seeds each
-        certain = np.abs(apart.error) > t.ppf((1 + LEVEL) / 2, freedom) * apart.stderr
+        certain = np.abs(apart.error) > stdtrit(freedom, (1 + LEVEL) / 2) * apart.stderr
     return ComparisonRecord(
         one=heatmap_record(one, scale=scale, top=top),
         other=heatmap_record(other, scale=scale, top=top),

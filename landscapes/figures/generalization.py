@@ -7,6 +7,7 @@ The records are those of `figures.generalization_record`.
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from landscape_study.landscapes.figures.curves import Curve
 from landscape_study.landscapes.figures.generalization_record import (
     AXES,
+    NO_LOSS,
     Family,
     Final,
     GeneralizationRecord,
@@ -100,11 +102,11 @@ def draw_generalization(record: GeneralizationRecord) -> Figure:
             by_loss = [(final.loss, one, final) for one, final in ended]
             if record.log:
                 by_loss = [(x, one, final) for x, one, final in by_loss if x > 0]
-            _draw_finals(by_factor, look, factor)
-            _draw_finals(by_loss, look, loss)
+            _draw_finals(by_factor, look, factor, record)
+            _draw_finals(by_loss, look, loss, record)
             _draw_strip(family, look, axes[AXES + i])
         _finish(record, axes[:AXES])
-        add_words(figure, record.headline, [])
+        add_words(figure, record.headline, _legend(record))
         fit_height(figure, axes[:AXES], layout)
     return figure
 
@@ -131,14 +133,35 @@ def _draw_curve(curve: Curve, member: Member, look: dict[str, Any], ax: Axes) ->
     )
 
 
+def _legend(record: GeneralizationRecord) -> list[Line2D]:
+    """What triangles mean, where there are any."""
+    finals = [member.final for member in record.members if member.final is not None]
+    if not any(map(record.is_beyond, finals)):
+        return []
+    style = _beyond(record) | {"color": "0.6", "linestyle": "none"}
+    return [Line2D([], [], **style, **EDGE, label="beyond the axis")]
+
+
+def _beyond(record: GeneralizationRecord) -> dict[str, Any]:
+    """The triangle of a final value that is worse than what the axis shows."""
+    return {"marker": "^" if record.metric.sign > 0 else "v", "markersize": 0.6 * points(TICK)}
+
+
 def _draw_finals(
-    finals: Sequence[tuple[float, Member, Final]], look: dict[str, Any], ax: Axes
+    finals: Sequence[tuple[float, Member, Final]],
+    look: dict[str, Any],
+    ax: Axes,
+    record: GeneralizationRecord,
 ) -> None:
-    """Final values over x, joined in order of λ, with standard errors."""
+    """Final values over x, joined in order of λ, with standard errors; triangles beyond."""
     x, y = [x for x, _, _ in finals], [final.error for _, _, final in finals]
     middle = look["shades"](0.6)
     ax.plot(x, y, color=middle, linestyle=look["linestyle"], linewidth=0.9, gid="joined")
     for place, member, final in finals:
+        if record.is_beyond(final):
+            style = _beyond(record) | {"color": _color(member, look)}
+            ax.plot([place], [record.worst], **style, **EDGE, clip_on=False, gid="beyond")
+            continue
         bars = ax.errorbar(
             [place],
             [final.error],
@@ -210,25 +233,47 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
         if limit is not None:
             ax.set_ylim(*limit)
             value_axis(ax.yaxis)
+    _say_hidden([one.loss for one in record.members], training, record.loss_range)
+    _say_hidden([one.error for one in record.members], test, record.error_range)
     _finish_scales(record, training, factor, loss)
 
 
 def _finish_scales(record: GeneralizationRecord, training: Axes, factor: Axes, loss: Axes) -> None:
     """Make axes logarithmic, as far as they have anything to show."""
-    members = [member for family in record.families for member in family.members]
-    finals = [member.final for member in members if member.final is not None]
-    lambdas = [member.lambda_ for member in members]
-    logarithmic: list[tuple[Axis, str, list[float]]] = [(factor.xaxis, "λ", lambdas)]
-    if record.log:
-        by_epoch = [value for member in members for value in member.loss.mean]
-        logarithmic += [
-            (training.yaxis, "training loss", by_epoch or [0.0] * len(members)),
-            (loss.xaxis, "training loss", [final.loss for final in finals]),
-        ]
+    members = record.members
+    finals = [member.final.loss for member in members if member.final is not None]
+    by_epoch = [value for member in members for value in member.loss.mean]
+    if not members:
+        return
+    if any(member.lambda_ > 0 for member in members):
+        log_axis(factor.xaxis)
     else:
-        value_axis(loss.xaxis)
-    for axis, what, values in logarithmic:
-        if not values or any(value > 0 for value in values):
+        _say_empty(factor, "no λ above 0")
+    for axis, values in ((training.yaxis, by_epoch), (loss.xaxis, finals)):
+        known = [value for value in values if not math.isnan(value)]
+        if not values and axis is loss.xaxis:  # nothing ended
+            log_axis(axis)
+        elif not known:
+            _say_empty(axis.axes, _phrase(NO_LOSS))
+        elif not record.log:
+            value_axis(axis)
+        elif any(value > 0 for value in known):
             log_axis(axis)
         else:
-            _say_empty(axis.axes, f"no {what} above 0")
+            _say_empty(axis.axes, "no training loss above 0")
+
+
+def _phrase(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _say_hidden(curves: Sequence[Curve], ax: Axes, limit: tuple[float, float] | None) -> None:
+    """How many curves have no point within the axis."""
+    if limit is None:
+        return
+    low, high = limit
+    hidden = sum(not any(low <= y <= high for y in curve.mean) for curve in curves if curve.mean)
+    if hidden:
+        told = f"{hidden} curve{'s' * (hidden != 1)} beyond the axis"
+        place: dict[str, Any] = {"transform": ax.transAxes, "ha": "right", "va": "top"}
+        ax.text(1, 1, told, **place, fontsize=TICK, color=INK, gid="hidden")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from landscape_study.landscapes.figures.best_runs import best_runs, best_sentenc
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import decimal, lambda_title, ticks
+from landscape_study.landscapes.reading.foreign.tables.column_names import TRAINING, words
 from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
@@ -33,6 +34,7 @@ AXES = 4
 STEPS = 21  # training losses at which two panels are compared
 MARGIN = 0.06  # of the axis of final values, below and above
 TRAIN_LOSS = METRICS["train_loss"]
+NO_LOSS = "No training loss was recorded"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,23 @@ class GeneralizationRecord:
     headline: tuple[str, ...]
     columns: int
     width: float | None = None  # inches of the figure
+    metric: Metric = TEST_ERROR
     log: bool = True  # whether axes of the training loss are logarithmic: none is below 0
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The cells of all families."""
+        return tuple(member for family in self.families for member in family.members)
+
+    @property
+    def worst(self) -> float:
+        """The end of the axis of final values beyond which worse ones lie; ±inf if none does."""
+        sign = self.metric.sign
+        return sign * math.inf if self.final_range is None else self.final_range[sign > 0]
+
+    def is_beyond(self, final: Final) -> bool:
+        """Whether a final value is worse than what its axis shows."""
+        return self.metric.sign * (final.error - self.worst) > 0
 
 
 def generalization_record(
@@ -89,6 +107,7 @@ def generalization_record(
     width: float | str | None = None,
 ) -> GeneralizationRecord:
     """Say what `plot_generalization` draws."""
+    panels, curves = _with_training_losses(panels, curves)
     inches = None if width is None else paper_width(width)
     columns = columns or (2 if inches is None else min(fitting_columns(inches, legend=ROOM), 2))
     families = [_family(one, curves[curves["panel"] == one.name]) for one in panels]
@@ -111,11 +130,46 @@ def generalization_record(
         ),
         error_range=seen_range(errors, worst, metric=units.metric),
         final_range=seen,
-        headline=generalization_sentences(panels, curves),
+        headline=_sentences(panels, curves),
         columns=min(columns, AXES),
         width=inches,
+        metric=units.metric,
         log=log,
     )
+
+
+def _with_training_losses(
+    panels: Sequence[PanelData], curves: pd.DataFrame
+) -> tuple[list[PanelData], pd.DataFrame]:
+    """The same with a column train_loss, in cells that lack it the last one of their curves.
+
+    What was trained elsewhere may call it otherwise, such as "loss/train", and has it by epoch.
+    """
+    name = TRAIN_LOSS.name
+    if name not in curves or curves[name].isna().all():
+        others = (
+            c for c in curves.columns if words(str(c)) & TRAINING and "loss" in words(str(c))
+        )
+        other = next(others, None)
+        curves = curves.assign(**{name: math.nan if other is None else curves[other]})
+    run = ["panel", "alpha", "lambda", "seed"]
+    known = curves[curves[name].notna()].reindex(columns=[*run, "epoch", name])
+    last = known.sort_values("epoch").drop_duplicates(run, keep="last")
+    return [_with_last_loss(one, last) for one in panels], curves
+
+
+def _is_training_loss(column: str) -> bool:
+    return bool(words(column) & TRAINING) and "loss" in words(column) and column != TRAIN_LOSS.name
+
+
+def _with_last_loss(one: PanelData, last: pd.DataFrame) -> PanelData:
+    name, keys = TRAIN_LOSS.name, ["alpha", "lambda", "seed"]
+    own = one.cells[name] if name in one.cells else pd.Series(math.nan, index=one.cells.index)
+    if own.notna().any():
+        return replace(one, cells=one.cells.assign(**{name: own}))
+    ends = last[last["panel"] == one.name].set_index(keys)[name]
+    places = pd.MultiIndex.from_frame(one.cells[keys])
+    return replace(one, cells=one.cells.assign(**{name: ends.reindex(places).to_numpy()}))
 
 
 def _family(one: PanelData, curves: pd.DataFrame) -> Family:
@@ -150,7 +204,7 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
 
 def _final_losses(one: PanelData) -> Floats:
     """Training loss at the epoch that counts, mean over seeds, [A, L]."""
-    if one.panel is None or "train_loss" not in one.cells:
+    if one.panel is None:
         return np.full(one.landscape.error.shape, math.nan)
     return landscape(one.cells, one.panel, TRAIN_LOSS).error
 
@@ -179,21 +233,29 @@ def generalization_sentences(panels: Sequence[PanelData], curves: pd.DataFrame) 
 
     Each panel is held against the first one.
     """
+    return _sentences(*_with_training_losses(panels, curves))
+
+
+def _sentences(panels: Sequence[PanelData], curves: pd.DataFrame) -> tuple[str, ...]:
     found = [*best_sentences(best_runs(panels, curves)), *gap_sentences(panels)]
     units = joint_units([one.landscape for one in panels])
+    rows = _without_far([_row(one) for one in panels], units)
     gains = [
-        (other, at_equal_loss(_row(panels[0]), _row(other), units.metric.name))
-        for other in panels[1:]
+        (other, at_equal_loss(rows[0], row, units.metric.name))
+        for other, row in zip(panels[1:], rows[1:], strict=True)
     ]
     known = [(other, gain) for other, gain in gains if gain is not None]
     found += [_against(panels[0], other, gain, units) for other, gain in known]
     if any(gain.stderr is None for _, gain in known):
         found.append(ONE_SEED)
+    frames = (curves, *(one.cells for one in panels))
+    if panels and all(frame[TRAIN_LOSS.name].isna().all() for frame in frames):
+        found.append(f"{NO_LOSS}: nothing can be said about equal training loss.")
     return tuple(found)
 
 
 def _against(one: PanelData, other: PanelData, gain: Gain, units: Units) -> str:
-    where = f"{decimal(gain.losses[0], 2)} to {decimal(gain.losses[1], 2)}"
+    where = " to ".join(decimal(loss, 2).replace("-", "−") for loss in gain.losses)
     size, noun = abs(gain.difference), units.metric.noun
     if size <= NOISE * (gain.stderr or 0.0):
         what = "errors" if units.metric.is_percent_error else f"values of {noun}"
@@ -256,8 +318,17 @@ def _row(one: PanelData) -> pd.DataFrame:
     """The cells of the family: finished, not diverged, with a loss that is not 0."""
     cells = one.cells[(one.cells["state"] == "finished") & ~one.cells["diverged"].astype(bool)]
     near = np.isclose(cells["alpha"], _alpha(one)[1], rtol=1e-9, atol=0.0)
-    loss = cells.get("train_loss", pd.Series(math.nan, index=cells.index))
-    return cells.assign(train_loss=loss)[near & loss.notna() & (loss != 0)]
+    loss = cells[TRAIN_LOSS.name]
+    return cells[near & loss.notna() & (loss != 0)]
+
+
+def _without_far(rows: list[pd.DataFrame], units: Units) -> list[pd.DataFrame]:
+    """The rows of panels without values far from the best; errors in percent are bounded."""
+    name, metric = units.metric.name, units.metric
+    if metric.is_percent_error or not any(len(row) for row in rows):
+        return rows
+    best = min((metric.sign * row[name]).min() for row in rows if len(row))
+    return [row[metric.sign * row[name] <= best + FAR * units.size] for row in rows]
 
 
 def _alpha(one: PanelData) -> tuple[int, float]:

@@ -5,12 +5,15 @@ plotly is no dependency of the tool: `pip install 'landscape-study[notebooks]'` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.colors import Colormap, to_hex
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP
+from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     TOP,
     HeatmapRecord,
@@ -20,7 +23,8 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
 from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import Metric
+from landscape_study.study.quantities import format_number
+from landscape_study.study.spec.metric import MATTERS, Metric, telling_digits
 from landscape_study.study.spec.study import Axis
 
 if TYPE_CHECKING:
@@ -30,8 +34,10 @@ HOVER = (
     "α = %{customdata[0]}<br>λ = %{customdata[1]}<br>"
     "%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
 )
-INK = "#262626"
+EXPLAINED = ("trial", "pruned", "diverged")  # traces of scattered landscapes in the legend
+INK, GREY = "#262626", "#737373"
 CELL = 26  # pixels
+CROSS = {"symbol": "x-thin", "size": 9, "line": {"color": INK, "width": 1}}
 
 
 def interactive_heatmap(
@@ -59,7 +65,8 @@ def interactive_heatmaps(
 
     Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
     error ± its standard error, how many seeds, and how many of them diverged. Of scattered
-    landscapes the trials are shown, without the surface between them.
+    landscapes the trials are shown over the surface between them, which tells its value and its
+    standard deviation, and fades to white where that is a point or more.
 
     Raises:
         UsageError: plotly is missing; otherwise as of `plot_heatmaps`.
@@ -74,10 +81,14 @@ def interactive_heatmaps(
         horizontal_spacing=0.13 / record.columns,
         vertical_spacing=0.3 / record.rows,
     )
+    explained: set[str] = set()  # trials and what became of them, once in the legend
     for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
         place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
-        cells = _trials if heatmap.between else _cells
-        for trace in (cells(landscape, heatmap), *_marks(heatmap)):
+        cells = _scattered(landscape, heatmap) if heatmap.between else [_cells(landscape, heatmap)]
+        for trace in (*cells, *_marks(heatmap)):
+            is_new = trace.name in EXPLAINED and heatmap.between and trace.name not in explained
+            trace.showlegend = bool(is_new)
+            explained |= {trace.name} if is_new else set()
             figure.add_trace(trace, **place)
         _draw_axes(figure, heatmap, place)
     widest = max(heatmap.size[0] for heatmap in record.heatmaps)
@@ -93,8 +104,9 @@ def interactive_heatmaps(
         width=record.columns * (max(CELL * widest, 240) + 90) + 110,
         height=record.rows * (max(CELL * highest, 130) + 130),
         plot_bgcolor="white",
-        showlegend=False,
-        margin={"l": 80, "r": 20, "t": 70, "b": 60},
+        showlegend=bool(explained),
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        margin={"l": 80, "r": 20, "t": 85 if explained else 70, "b": 90 if explained else 60},
     )
     return figure
 
@@ -111,7 +123,9 @@ def _plotly_subplots() -> Any:
 
 
 def _title(record: HeatmapRecord) -> str:
-    title = f"<b>{record.title}</b><br><sup>{' '.join(record.summary)}</sup>"
+    *words, last = record.summary
+    apart = "<br>" if words and record.between else " " * bool(words)  # two lines where it is long
+    title = f"<b>{record.title}</b><br><sup>{' '.join(words)}{apart}{last}</sup>"
     return f'<span style="color:{ALARM}">{title}</span>' if record.doubtful else title
 
 
@@ -146,22 +160,115 @@ def _cells(landscape: Landscape, record: HeatmapRecord) -> Any:
     )
 
 
-def _trials(landscape: Landscape, record: HeatmapRecord) -> Any:
-    """Make the trials of a scattered landscape; the surface between them is left out."""
+def _scattered(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
+    """Make the surface between trials, what veils it where it is not known, and the trials."""
+    shown = record.between
+    surface = [] if shown is None or not shown.values else _surface(shown, record)
+    bad = set(record.diverged)
+    good = [(cell, value) for cell, value in record.error if cell not in bad]
+    marks = [_trials(landscape, record, good)]
+    if bad:
+        hover = [_hover(landscape, cell) for cell in record.diverged]
+        marks.append(_told_marks("diverged", record, record.diverged, CROSS, hover))
+    return [*surface, *_pruned(landscape, record), *marks]
+
+
+def _surface(shown: Between, record: HeatmapRecord) -> list[Any]:
     import plotly.graph_objects as go
 
-    centers = [record.center(cell) for cell, _ in record.error]
+    values, sure = np.array(shown.values), np.array(shown.sure)
+    rows, columns = values.shape
+    left, right, bottom, top = shown.box
+    places = {"x": np.linspace(left, right, columns), "y": np.linspace(bottom, top, rows)}
+    text = [
+        [_between_phrase(*one, shown.point, record) for one in zip(*row, strict=True)]
+        for row in zip(values.tolist(), sure.tolist(), strict=True)
+    ]
+    surface = go.Heatmap(
+        name="surface",
+        z=np.clip(values, *record.scale),
+        text=text,
+        hovertemplate="%{text}<extra></extra>",
+        coloraxis="coloraxis",
+        zsmooth="best",
+        **places,
+    )
+    veil = go.Heatmap(
+        name="veil",
+        z=1 - sure,
+        zmin=0,
+        zmax=1,
+        colorscale=[(0, "rgba(255,255,255,0)"), (1, "rgba(255,255,255,1)")],
+        showscale=False,
+        hoverinfo="skip",
+        zsmooth="best",
+        **places,
+    )
+    return [surface, veil]
+
+
+def _between_phrase(value: float, sure: float, point: float, record: HeatmapRecord) -> str:
+    """What the surface tells where one hovers: "interpolated: 0.53 ± 0.02"."""
+    metric = record.metric
+    if not math.isfinite(value):
+        return f"interpolated {metric.title}: beyond the colours"
+    digits = telling_digits(MATTERS * point)
+    deviation = format_number((1 - sure) * point, digits)
+    more = " or more" if sure <= 0 else ""
+    told = format_number(value, digits)
+    return f"interpolated {metric.title}: {told} ± {deviation}{more} {metric.unit}".rstrip()
+
+
+def _trials(
+    landscape: Landscape, record: HeatmapRecord, shown: Sequence[tuple[RowCol, float]]
+) -> Any:
+    """Make trials in the colours of their values."""
+    marker = {
+        "color": [min(value, 1e6) for _, value in shown],  # JSON has no inf
+        "coloraxis": "coloraxis",
+        "size": 0.4 * CELL,
+        "line": {"color": INK, "width": 1},
+    }
+    hover = [_hover(landscape, cell) for cell, _ in shown]
+    return _told_marks("trial", record, [cell for cell, _ in shown], marker, hover)
+
+
+def _pruned(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
+    """Make small hollow marks of trials that were pruned."""
+    if not record.pruned:
+        return []
+    marker = {"symbol": "circle-open", "size": 0.25 * CELL, "color": GREY}
+    metric = landscape.metric
+    least = "at least" if metric.sign > 0 else "at most"
+    hover = [
+        (
+            _value(landscape.alpha, one.cell[0]),
+            _value(landscape.lambda_, one.cell[1]),
+            f"{metric.title} {least} {metric.told(one.value)}",
+            "pruned",
+        )
+        for one in landscape.pruned
+    ]
+    return [_told_marks("pruned", record, record.pruned, marker, hover)]
+
+
+def _told_marks(
+    name: str,
+    record: HeatmapRecord,
+    cells: Sequence[RowCol],
+    marker: dict[str, Any],
+    hover: list[tuple[str, str, str, str]],
+) -> Any:
+    import plotly.graph_objects as go
+
+    centers = [record.center(cell) for cell in cells]
     return go.Scatter(
+        name=name,
         mode="markers",
         x=[x for x, _ in centers],
         y=[y for _, y in centers],
-        marker={
-            "color": [min(value, 1e6) for _, value in record.error],  # JSON has no inf
-            "coloraxis": "coloraxis",
-            "size": 0.4 * CELL,
-            "line": {"color": INK, "width": 1},
-        },
-        customdata=[_hover(landscape, cell) for cell, _ in record.error],
+        marker=marker,
+        customdata=hover,
         hovertemplate=HOVER,
     )
 
@@ -189,8 +296,9 @@ def _marks(record: HeatmapRecord) -> list[Any]:
     """Make crosses on diverged cells, circles on the best ones and a star on the best."""
     outline = {"color": INK, "width": 1}
     circle = {"symbol": "circle-open", "size": 0.55 * CELL}
+    crossed = () if record.between else record.diverged  # else they are trials
     marks = [
-        ("diverged", record.diverged, {"symbol": "x-thin", "size": 9, "line": outline}),
+        ("diverged", crossed, CROSS),
         ("outline", record.circled, circle | {"color": INK, "line": {"width": 4}}),
         ("circles", record.circled, circle | {"color": "white", "line": {"width": 2}}),
         (

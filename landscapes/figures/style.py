@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import seaborn  # noqa: F401  (its colour maps)
 from matplotlib.axis import Axis as MplAxis
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -19,6 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from landscape_study.landscapes.figures.mako import MAKO
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS
@@ -74,6 +74,10 @@ def colormap(cmap: str | Colormap, metric: Metric = TEST_ERROR) -> Colormap:
     """
     if isinstance(cmap, Colormap):
         return cmap if metric.sign > 0 else cmap.reversed()
+    if cmap == MAKO.name:
+        return colormap(MAKO, metric)
+    if cmap not in mpl.colormaps:
+        import seaborn  # noqa: F401  (registers its maps)
     if cmap not in mpl.colormaps:
         close = difflib.get_close_matches(cmap, mpl.colormaps, n=3) or ["mako", "viridis", "jet"]
         raise UsageError(f"unknown colour map '{cmap}': try {', '.join(close)}")

@@ -25,6 +25,15 @@ FILLED = 0.5  # share of a grid's cells from which a design is one
 RowCol = tuple[int, int]  # of a cell: its α and its λ, ascending from 0
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """A cell of which no run finished, and some were stopped before their end."""
+
+    cell: RowCol
+    value: float  # of the metric, mean of what they had reached: the true one is no better
+    runs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Landscape:
     """The finished table of a panel. Its arrays are read-only."""
@@ -42,6 +51,7 @@ class Landscape:
     metric: Metric = TEST_ERROR  # what was measured
     doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
     is_scattered: bool = False  # whether its cells are no grid's, see `are_scattered`
+    pruned: tuple[Pruned, ...] = ()
 
     @property
     def cost(self) -> Floats:
@@ -107,6 +117,33 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         panel=panel.name,
         doubtful=doubtful,
         is_scattered=are_scattered(own["alpha"], own["lambda"]),
+        pruned=pruned_cells(own, panel.grid, metric),
+    )
+
+
+def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Pruned, ...]:
+    """The cells of a grid of which some runs were pruned and none finished.
+
+    Args:
+        cells: of one panel: alpha, lambda, state, and the metric's column.
+        grid: where they lie; others are left out.
+        metric: what was measured.
+    """
+    known = cells[cells["state"].isin(["finished", "pruned"]) & cells[metric.name].notna()]
+    places = pd.DataFrame(
+        {
+            "row": _place(known["alpha"], grid.alpha),
+            "col": _place(known["lambda"], grid.lambda_),
+            "value": known[metric.name].to_numpy(dtype=float),
+            "finished": known["state"].eq("finished").to_numpy(),
+        }
+    )
+    found = places[(places["row"] >= 0) & (places["col"] >= 0)].groupby(["row", "col"])
+    each = found.agg(value=("value", "mean"), runs=("value", "size"), finished=("finished", "any"))
+    return tuple(
+        Pruned((row, col), value, runs)
+        for (row, col), value, runs, finished in each.itertuples()
+        if not finished
     )
 
 
@@ -153,7 +190,7 @@ def title(panel: Panel) -> str:
     trained elsewhere is called as it was there.
     """
     if panel.is_labelled:
-        return panel.name if panel.by_command else panel.pair
+        return panel.name if panel.by_objective else panel.pair
     pair = PAIRS[panel.pair]
     own = panel.name.removeprefix(pair.name)
     name = pair.title

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import PanelProgress
+from landscape_study.study.store import Failure, PanelProgress
 
 
 class Results(Protocol):
@@ -45,6 +45,9 @@ class Results(Protocol):
 
     def seed_noise(self, name: str) -> dict[str, float]:
         """How far its seeds scatter, by panel."""
+
+    def failures(self, name: str) -> list[Failure]:
+        """Its cells that were given up, and why."""
 
     def runs(self, name: str) -> list[dict[str, Any]]:
         """Who trained it."""

@@ -76,9 +76,10 @@ def rule(metric: Metric) -> str:
     return (
         f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
         f"that of the regret above τ, or that of the interaction above {BENT} and that of the "
-        "regret above 0 (a bend). Separable: none of these, the whole interval of the tilt lies "
-        f"within ±{TILTED}, and both α and λ change the {metric.noun} by more than noise. Cannot "
-        "tell: anything else."
+        "regret above 0 (a bend); or, where the basin is too narrow to say any of this, the best "
+        "λ moves one way from each α to the next. Separable: none of these, the whole interval of "
+        f"the tilt lies within ±{TILTED}, and both α and λ change the {metric.noun} by more than "
+        "noise. Cannot tell: anything else."
     )
 
 
@@ -230,6 +231,21 @@ def taken(units: Units) -> str:
     """Which difference matters, where nobody said: "what matters is taken to be 0.0047"."""
     told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
     return f"what matters is taken to be {told}"
+
+
+def hinges(found: Separability) -> str:
+    """That the verdict is another with another difference that matters; "" if it is not.
+
+    "with half of it the verdict would be “separable”".
+    """
+    shares: dict[str, list[str]] = {}
+    for matters, verdict in found.otherwise:
+        share = "with half of it" if matters < found.units.matters else "with twice as much"
+        shares.setdefault(verdict, []).append(share)
+    told = [
+        f"{' or '.join(one)} the verdict would be “{verdict}”" for verdict, one in shares.items()
+    ]
+    return ", ".join(told)
 
 
 def law_line(found: Law) -> str:

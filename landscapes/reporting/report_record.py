@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +34,7 @@ from landscape_study.landscapes.statistics.recommendation import (
 )
 from landscape_study.landscapes.statistics.separability import Separability, panel_separability
 from landscape_study.landscapes.statistics.surface import BASIN
+from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.command_line import shell_words
@@ -42,6 +42,8 @@ from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress
+
+FAILED = 5  # cells that were given up of which the report tells why
 
 
 @dataclass(frozen=True)
@@ -148,16 +150,20 @@ class PanelReport:
         """What was trained: schedule, budget, cells."""
         panel, found = self.panel, self.separability
         how = (
-            ("Trained elsewhere" if panel.is_imported else f"A command, pair {panel.pair}")
+            ("Trained elsewhere" if panel.is_imported else f"Your own training, pair {panel.pair}")
             if panel.is_labelled
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
+        known = not math.isnan(found.regret.value)  # else nothing is counted in it
+        tau = f"; τ = {found.tau:.{found.units.digits}f}" if known else ""
+        hinges = phrases.hinges(found)
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
-            f"diverged{noise}; τ = {found.tau:.{found.units.digits}f}"
+            f"diverged{noise}{tau}"
             + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
+            + (f" {phrases.first_upper(hinges)}: --matters says what matters." if hinges else "")
         )
 
     @property
@@ -206,6 +212,15 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class FailedCell:
+    """A cell that was given up: where, why, and the last lines of its log."""
+
+    cell: str
+    why: str
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """What the report of a study says."""
 
@@ -216,6 +231,7 @@ class Report:
     moves: tuple[Move, ...]
     doubts: tuple[str, ...]  # which panels are not what a plain loop gives
     warnings: tuple[str, ...]
+    failed: tuple[FailedCell, ...]  # some of those that were given up
     edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML; "" of what nobody can train here
@@ -225,11 +241,11 @@ class Report:
     def about(self) -> tuple[str, ...]:
         """What was studied: task, seeds, batch size, panels."""
         study = self.study
-        task, batch = f"Task {study.task}", f"batch size {study.batch_size}"
-        if study.is_imported or study.command:
-            task, batch = shlex.join(study.command or ("Trained", "elsewhere")), ""
-        counted = _count(len(study.seeds), "seed"), batch, _count(len(self.panels), "panel")
-        return tuple(part for part in (task, *counted) if part)
+        seeds, panels = _count(len(study.seeds), "seed"), _count(len(self.panels), "panel")
+        if study.is_imported:
+            return "Trained elsewhere", seeds, panels
+        size = () if study.has_objective else (f"batch size {study.batch_size}",)
+        return study.training, seeds, *size, panels
 
 
 def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Report:
@@ -265,6 +281,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
         moves=tuple(moves(chosen)) if coupling else (),
         doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
+        failed=_failed(store, study, [one.panel.name for one in reports]),
         edges=tuple(
             (edge.sentence, _extend(edge, study, store.display_url))
             for report in reports
@@ -291,6 +308,20 @@ def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> Pan
             (one.name, default_cost(data.cells, one, data.metric))
             for one in defaults(data.landscape.pair, normalized=panel.normalized)
         ),
+    )
+
+
+def _failed(store: Results, study: Study, panels: Sequence[str]) -> tuple[FailedCell, ...]:
+    """The first cells that were given up, unless they were elsewhere."""
+    if study.is_imported:
+        return ()
+    found = [one for one in store.failures(study.name) if one.panel in panels]
+    return tuple(
+        FailedCell(
+            f"{one.panel}, seed {one.seed}, α = {one.alpha:g}, λ = {one.lambda_:g}",
+            *((parts := failure_parts(one.reason))[0], tuple(parts[1])),
+        )
+        for one in found[:FAILED]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from rich.table import Table
@@ -52,8 +53,11 @@ def _lines(one: Separability) -> list[str]:
         lines.append(phrases.law_line(one.law))
     if yet := phrases.moves_yet(one):
         lines.append(yet)
-    if one.units.derived:
-        lines.append(f"{phrases.taken(one.units)}; --matters says otherwise")
+    if one.units.derived and not math.isnan(one.regret.value):  # else nothing is counted in it
+        hinges = phrases.hinges(one)
+        lines.append(
+            "; ".join(filter(None, (phrases.taken(one.units), hinges, "--matters says otherwise")))
+        )
     return lines
 
 

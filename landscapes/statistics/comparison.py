@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
@@ -20,6 +19,7 @@ from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 TOP = 10  # best cells of which the shared ones are counted
+UNITLESS = ("tilt", "drift", "interaction")  # statistics whose differences are given
 FEWEST_COMMON = 4  # cells from which ranks can be compared
 
 
@@ -71,10 +71,11 @@ def compare(
     a = checked_surface(one, metric, span=span, tau=tau)
     b = checked_surface(other, other_metric or metric, span=span, tau=tau)
     # The two panels' noise is independent: so are the seeds of their replicates.
-    first, second = samples(a, span, tau, replicates, 0), samples(b, span, tau, replicates, 1)
-    differences = {
-        name: (second[name] - first[name]).estimate() for name in ("tilt", "drift", "interaction")
-    }
+    first, second = (
+        samples(seen, span, tau, replicates, seed, (*UNITLESS, "regret"))
+        for seed, seen in enumerate((a, b))
+    )
+    differences = {name: (second[name] - first[name]).estimate() for name in UNITLESS}
     regret = _cost(b, second["regret"]) - _cost(a, first["regret"])
     draws = draw(a, replicates, 0), draw(b, replicates, 1)
     common = _common_cells(a, b, *draws, same_lambda=_normalized(one) == _normalized(other))
@@ -163,10 +164,29 @@ def _spearman(one: Floats, other: Floats) -> Floats:
     """Correlation of the ranks along the last axis, [..., K] → [...]; NaN if all are equal."""
     if one.shape[-1] == 0:
         return np.full(one.shape[:-1], math.nan)
-    ranks = [rankdata(errors, axis=-1) for errors in (one, other)]
-    a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in ranks)
+    both = (ranks(errors) for errors in (one, other))
+    a, b = (rank - rank.mean(axis=-1, keepdims=True) for rank in both)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((a * b).sum(-1) / np.sqrt((a * a).sum(-1) * (b * b).sum(-1)))
+
+
+def ranks(values: Floats) -> Floats:
+    """Ranks along the last axis, equal values sharing their mean, as scipy.stats.rankdata's.
+
+    To import scipy.stats takes half a second.
+    """
+    order = values.argsort(axis=-1)
+    ascending = np.take_along_axis(values, order, axis=-1)
+    places = np.broadcast_to(np.arange(values.shape[-1]), values.shape)
+    rises = ascending[..., 1:] != ascending[..., :-1]
+    edge = np.ones((*values.shape[:-1], 1), dtype=bool)
+    first = np.where(np.concatenate([edge, rises], axis=-1), places, 0)
+    last = np.where(np.concatenate([rises, edge], axis=-1), places, values.shape[-1])
+    low = np.maximum.accumulate(first, axis=-1)
+    high = np.minimum.accumulate(last[..., ::-1], axis=-1)[..., ::-1]
+    found = np.empty(values.shape)
+    np.put_along_axis(found, order, 1 + (low + high) / 2, axis=-1)
+    return found
 
 
 def _transfer(common: _Common) -> Sample:

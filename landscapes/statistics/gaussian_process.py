@@ -54,21 +54,6 @@ class Trials:
         """Some of them, by index or mask."""
         return Trials(self.places[kept], self.height[kept], self.n[kept])
 
-    def fitted(self, setting: Floats) -> Any:
-        """The process under one setting [5]: a regressor of scikit-learn."""
-        # scikit-learn takes a second to import: only where it is needed.
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern
-
-        lengths, height, noise = np.exp(setting[LENGTHS]), *np.exp(setting[TALL:])
-        kernel = ConstantKernel(MEAN**2) + ConstantKernel(height**2) * Matern(
-            lengths, nu=SMOOTHNESS
-        )
-        process = GaussianProcessRegressor(
-            kernel, alpha=noise**2 / self.n + JITTER, optimizer=None
-        )
-        return process.fit(rotated(self.places, setting[ANGLE]), self.height)
-
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -89,18 +74,30 @@ def draw_surfaces(trials: Trials, at: Floats, count: int, rng: np.random.Generat
     # Matrices are small: beside other processes, two threads took 4 to 10 times as long as one.
     with threadpool_limits(1):
         settings = likely_settings(trials, rng)
-        draws = [_drawn(trials, one, at, count // KEPT, rng) for one in settings]
+        draws = [_drawn(trials, block, at, count // KEPT, rng) for block in _blocks(settings)]
     return Posterior(np.concatenate(draws), float(np.exp(np.median(settings[:, LOUD]))))
 
 
 def _drawn(
-    trials: Trials, setting: Floats, at: Floats, count: int, rng: np.random.Generator
+    trials: Trials, settings: Floats, at: Floats, count: int, rng: np.random.Generator
 ) -> Floats:
-    """Surfaces under one setting, [count, M]."""
-    process = trials.fitted(setting)
-    mean, covariance = process.predict(rotated(at, setting[ANGLE]), return_cov=True)
+    """Surfaces under some settings [H, 5], as many of each, [H·count, M]."""
+    mean, covariance = posterior(trials, settings, at)
     root = np.linalg.cholesky(covariance + JITTER * np.eye(len(at)))
-    return np.asarray(mean + rng.normal(size=(count, len(at))) @ root.T)
+    normal = rng.normal(size=(len(settings), count, len(at)))
+    return np.asarray(mean[:, None] + normal @ root.swapaxes(1, 2)).reshape(-1, len(at))
+
+
+def posterior(trials: Trials, settings: Floats, at: Floats) -> tuple[Floats, Floats]:
+    """Mean [H, M] and covariance [H, M, M] of the surface at places [M, 2], as scikit-learn's.
+
+    Rasmussen & Williams, Algorithm 2.1. To import scikit-learn and fit one process at a time took
+    a second of a report's five.
+    """
+    root = _noisy_root(trials, settings)
+    white = np.linalg.solve(root, _covariances(trials.places, at, settings))
+    mean = np.linalg.solve(root, trials.height[:, None]).swapaxes(1, 2) @ white
+    return mean[:, 0], _covariances(at, at, settings) - white.swapaxes(1, 2) @ white
 
 
 def likely_settings(trials: Trials, rng: np.random.Generator) -> Floats:
@@ -173,24 +170,38 @@ def _moved(settings: Floats, rng: np.random.Generator) -> Floats:
 
 def _likelihoods(trials: Trials, settings: Floats) -> Floats:
     """`log_likelihoods` in blocks, which bounds the memory."""
-    blocks = np.split(settings, range(AT_ONCE, len(settings), AT_ONCE))
-    return np.concatenate([log_likelihoods(trials, block) for block in blocks])
+    return np.concatenate([log_likelihoods(trials, block) for block in _blocks(settings)])
+
+
+def _blocks(settings: Floats) -> list[Floats]:
+    return np.split(settings, range(AT_ONCE, len(settings), AT_ONCE))
 
 
 def log_likelihoods(trials: Trials, settings: Floats) -> Floats:
-    """Log marginal likelihood of settings [H, 5], as scikit-learn's, [H]: many at once.
-
-    One at a time, checking and copying takes several times as long as the arithmetic.
-    """
-    turned = np.stack([rotated(trials.places, angle) for angle in settings[:, ANGLE]])
-    scaled = turned / np.exp(settings[:, None, LENGTHS])
-    between = scaled[:, :, None, :] - scaled[:, None, :, :]
-    r = np.sqrt(2 * SMOOTHNESS) * np.sqrt((between**2).sum(axis=-1))
-    height, noise = np.exp(settings[:, TALL:, None, None]).swapaxes(0, 1)
-    covariance = MEAN**2 + height**2 * (1 + r + r**2 / 3) * np.exp(-r)
-    covariance += (noise**2 / trials.n + JITTER) * np.eye(trials.n.size)
-    root = np.linalg.cholesky(covariance)
+    """Log marginal likelihood of settings [H, 5], as scikit-learn's, [H]: many at once."""
+    root = _noisy_root(trials, settings)
     white = np.linalg.solve(root, trials.height[:, None])[..., 0]
     log_determinant = 2 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
     constant = trials.n.size * np.log(2 * np.pi)
     return np.asarray(-0.5 * ((white**2).sum(axis=-1) + log_determinant + constant))
+
+
+def _noisy_root(trials: Trials, settings: Floats) -> Floats:
+    """Cholesky factors of the covariances of noisy trials, [H, N, N]."""
+    noise = np.exp(settings[:, LOUD, None, None])
+    covariance = _covariances(trials.places, trials.places, settings)
+    covariance += (noise**2 / trials.n + JITTER) * np.eye(trials.n.size)
+    return np.asarray(np.linalg.cholesky(covariance))
+
+
+def _covariances(one: Floats, other: Floats, settings: Floats) -> Floats:
+    """Covariances of the surface at places [N, 2] and [M, 2] under settings [H, 5], [H, N, M]."""
+    first, second = (
+        np.stack([rotated(places, angle) for angle in settings[:, ANGLE]])
+        / np.exp(settings[:, None, LENGTHS])
+        for places in (one, other)
+    )
+    x, y = (first[:, :, None, i] - second[:, None, :, i] for i in (0, 1))
+    squares = 2 * SMOOTHNESS * (x * x + y * y)
+    r, height = np.sqrt(squares), np.exp(settings[:, TALL, None, None])
+    return np.asarray(MEAN**2 + height**2 * (1 + r + squares / 3) * np.exp(-r))

@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from scipy.spatial import cKDTree
 
 from landscape_study.landscapes.reading.landscape import Landscape, are_scattered
 from landscape_study.landscapes.statistics.gaussian_process import KEPT, Trials, draw_surfaces
@@ -75,10 +75,51 @@ class Interpolation(Surface):
         """As many as are a step of a usual grid."""
         return max(round(min(self.error.shape) / USUAL_LINES), 1)
 
+    def counted_in(self, units: Units) -> Interpolation:
+        """The same in other points; what reached the span does so still."""
+        times = self.units.size / units.size
+        lowest = times * self.lowest
+        error, draws = (
+            np.where(times * one < lowest + SPAN, times * one, np.inf)
+            for one in (self.error, self.draws)
+        )
+        return replace(
+            self,
+            error=error,
+            draws=draws,
+            lowest=lowest,
+            residuals=times * self.residuals,
+            units=units,
+        )
+
+    def at(self, places: Floats) -> Floats:
+        """Points at places [K, 2] by bilinear interpolation, [K]; at most the worst known cell's.
+
+        Places beyond the grid count as on its border.
+        """
+        known = np.isfinite(self.error)
+        surface = np.where(known, self.error, self.error[known].max(initial=self.lowest))
+        (row, up), (col, right) = (
+            _step(axis, place)
+            for axis, place in zip((self.alpha, self.lambda_), places.T, strict=True)
+        )
+        below, above = (
+            (1 - right) * surface[one, col] + right * surface[one, col + 1]
+            for one in (row, row + 1)
+        )
+        return np.asarray((1 - up) * below + up * above)
+
     def replicates(self, count: int, rng: np.random.Generator) -> Floats:
         """So many of the draws, [count, A, L], in random order."""
         few = len(self.draws) < count
         return np.asarray(self.draws[rng.choice(len(self.draws), count, replace=few)])
+
+
+def _step(axis: Floats, places: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Between which value of an ascending axis and the next places lie, and how far, 0 to 1."""
+    index = np.interp(places, axis, np.arange(axis.size))
+    start = np.minimum(index.astype(np.intp), axis.size - 2)
+    return start, index - start
 
 
 @dataclass(frozen=True)
@@ -119,12 +160,23 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
 
 def interpolated(landscape: Landscape) -> Interpolation:
-    """The surface between the cells of a landscape with λ > 0, however many it has."""
+    """The surface between the cells of a landscape with λ > 0, however many it has.
+
+    Pruned ones are no better than their values.
+    """
     alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
     row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
     places, n = _octaves(alpha[row], lambda_[col]), landscape.n[row, col]
     rows = np.column_stack([places, cost, n, np.zeros(n.size)])
+    stopped = [
+        (alpha[one.cell[0]], lambda_[one.cell[1]], landscape.metric.sign * one.value, one.runs)
+        for one in landscape.pruned
+        if lambda_[one.cell[1]] > 0
+    ]
+    if stopped:
+        x, y, cost, n = np.array(stopped).T
+        rows = np.vstack([rows, np.column_stack([_octaves(x, y), cost, n, np.ones(n.size)])])
     return _interpolated(_table(rows, landscape.metric), SPAN)
 
 
@@ -145,7 +197,8 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
     x, y, cost, n, clipped = table.columns
     usable = np.isfinite(cost) & (clipped == 0)
     across, up = _axes(x, y)
-    scale = _units(table, _places(across, up))
+    places = _places(across, up)
+    scale = _units(table, places)
     plain = Interpolation(
         alpha=across,
         lambda_=up,
@@ -156,16 +209,18 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
         trials=int(usable.sum()),
         runs=int(n.max(initial=0)),
         lowest=float(scale.points(cost[usable].min())) if usable.any() else float("nan"),
-        obstacle=design_obstacle(x[usable], y[usable]),
+        obstacle=scale.constant(scale.points(cost[usable]))
+        or design_obstacle(x[usable], y[usable]),
     )
     if plain.trials < FEWEST or not min(np.ptp(x), np.ptp(y)) > 0:
         return plain
+    usual = _units(replace(table, metric=replace(table.metric, matters=None)), places)
+    if scale.matters < usual.matters:
+        # Of a narrower span most trials lie beyond: what was fitted then was no bowl, but islands.
+        return _fitted(plain.counted_in(usual), table, span).counted_in(scale)
     found = _fitted(plain, table, span)
     raised = scale.above(found.noise)
-    if raised == scale:
-        return found
-    lowest = plain.lowest * scale.size / raised.size
-    return _fitted(replace(plain, units=raised, lowest=lowest), table, span)
+    return found if raised == scale else _fitted(plain.counted_in(raised), table, span)
 
 
 def _units(table: _Table, places: Floats) -> Units:
@@ -176,7 +231,7 @@ def _units(table: _Table, places: Floats) -> Units:
     x, y, cost = table.columns[:3, table.columns[4] == 0]
     if not cost.size:
         return units(cost, table.metric)
-    nearest = cKDTree(np.column_stack([x, y])).query(places)[1]
+    nearest = [((x - across) ** 2 + (y - up) ** 2).argmin() for across, up in places]
     return units(cost[nearest], table.metric)
 
 

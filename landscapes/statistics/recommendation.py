@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import RegularGridInterpolator
 
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
 from landscape_study.landscapes.statistics.interpolation import interpolated
@@ -90,14 +89,8 @@ def _lowest_between(landscape: Landscape, cells: npt.NDArray[np.intp]) -> int:
         x, y = np.log2(landscape.alpha.values), np.log2(landscape.lambda_.values)
     within = np.isfinite(y[cells[:, 1]])
     if len(seen.draws) and within.any():
-        known = np.isfinite(seen.error)
-        surface = np.where(known, seen.error, seen.error[known].max(initial=seen.lowest))
         at = np.stack([x[cells[:, 0]], y[cells[:, 1]]], axis=-1)[within]
-        # Rounding may put a trial just outside of the grid.
-        between = RegularGridInterpolator(
-            (seen.alpha, seen.lambda_), surface, bounds_error=False, fill_value=None
-        )
-        cost[within] = seen.units.size * between(at)
+        cost[within] = seen.units.size * seen.at(at)
     return int(cost.argmin())
 
 

@@ -5,7 +5,8 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
 
     coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
                  regret above τ; or that of the interaction above 0.5 and that of the regret
-                 above 0 (a bend, which has no tilt)
+                 above 0 (a bend, which has no tilt); or, where the basin is too narrow to say any
+                 of this, the best λ moves from each α to the next (`statistics.steady_move`)
     separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
@@ -16,7 +17,9 @@ Of cells that lie scattered, the same is read off the surface between them, see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -35,6 +38,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
 )
 from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
+from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
@@ -49,6 +53,8 @@ UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape
 FLAT = 2.5  # standard errors of a cell: pure noise spreads by 1, one time in twenty by 1.8
+OTHER_MATTERS = (0.5, 2.0)  # times what matters, where nobody said: is the verdict another?
+FEW_REPLICATES = 250
 IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
@@ -60,6 +66,7 @@ STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they canno
     "worst_regret": (0, np.inf),
 }
 
+JUDGED = ("tilt", "interaction", "regret")  # what verdicts follow from
 COSTS = ("regret", "worst_regret")  # in points; the others have no unit
 
 Verdict = Literal["coupled", "separable", "cannot tell"]
@@ -83,6 +90,8 @@ class Separability:
     noise: float  # in the metric's unit, standard error of a cell's mean; NaN where unknown
     tau: float  # likewise, as used: what matters, or the noise where that is larger
     units: Units = PERCENT
+    otherwise: tuple[tuple[float, Verdict], ...] = ()
+    """Half and double of what matters, where it was derived, and the verdict is another then."""
 
     @property
     def law(self) -> Law:
@@ -132,6 +141,7 @@ def separability(
     found = {name: one.estimate() for name, one in drawn.items()}
     verdict, reason = _judge(seen, found, *used(seen, span, tau))
     size, (cells, seeds, best) = seen.units.size, seen.observed
+    judged = partial(_verdict, seen, span, tau, seed)
     return Separability(
         verdict=verdict,
         reason=reason,
@@ -142,7 +152,33 @@ def separability(
         noise=seen.noise * size,
         tau=used(seen, span, tau)[1] * size,
         units=seen.units,
+        otherwise=tuple(_otherwise(seen.units, verdict, judged, replicates)),
     )
+
+
+def _otherwise(
+    units: Units, verdict: Verdict, judged: Callable[[Units, int], Verdict], replicates: int
+) -> Iterator[tuple[float, Verdict]]:
+    """Half and double of a derived difference that matters, where the verdict is another."""
+    for factor in OTHER_MATTERS if units.derived else ():
+        other = replace(units, matters=factor * units.matters, derived=False)
+        # Few replicates first: they mostly agree.
+        for count in (min(FEW_REPLICATES, replicates), replicates):
+            found = judged(other, count)
+            if found == verdict:
+                break
+        else:
+            yield other.matters, found
+
+
+def _verdict(
+    seen: Surface, span: float, tau: float, seed: int, units: Units, replicates: int
+) -> Verdict:
+    """The verdict on a surface if points were those of `units`."""
+    seen = seen.counted_in(units)
+    drawn = samples(seen, span, tau, replicates, seed, JUDGED)
+    found = {name: one.estimate() for name, one in drawn.items()}
+    return _judge(seen, found, *used(seen, span, tau))[0]
 
 
 def panel_separability(panel: PanelData) -> Separability:
@@ -167,11 +203,16 @@ def checked_surface(
 
 
 def samples(
-    seen: Surface, span: float, tau: float, replicates: int, seed: int
+    seen: Surface,
+    span: float,
+    tau: float,
+    replicates: int,
+    seed: int,
+    names: Sequence[str] = tuple(STATISTICS),
 ) -> dict[str, Sample]:
     """The statistics of a surface and of its replicates; NaN where it has too few cells."""
     if _too_small(seen):
-        return {name: Sample(float("nan"), np.empty(0)) for name in STATISTICS}
+        return {name: Sample(float("nan"), np.empty(0)) for name in names}
     noisy = draw(seen, replicates, seed)
     (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
     functions: dict[str, Statistic] = {
@@ -182,10 +223,7 @@ def samples(
         "regret": coupling.regret,
         "worst_regret": coupling.worst_regret,
     }
-    return {
-        name: sample(function, seen, noisy, STATISTICS[name])
-        for name, function in functions.items()
-    }
+    return {name: sample(functions[name], seen, noisy, STATISTICS[name]) for name in names}
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
@@ -207,33 +245,30 @@ def _judge(
     of a tilt beyond the bound, and so diagonals under much noise are told far more often.
     """
     tilt, regret = found["tilt"], found["regret"]
-    obstacle = _too_small(seen) or _obstacle(seen, span, tau)
-    if obstacle:
+    if obstacle := _too_small(seen) or _unfinished(seen):
         return "cannot tell", obstacle
-    if not seen.residuals.size:
-        return "cannot tell", "one seed and too few good cells to know the noise: add --seeds"
-    if not tilt.has_interval:
-        return "cannot tell", "the basin is a single line of cells: refine the grid around it"
-    if tilt.lies_beyond(TILTED):
-        way = "falling" if tilt.value < 0 else "rising"
-        return "coupled", f"the good cells lie on a {way} diagonal"
-    if regret.low > tau:
-        told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
-        return "coupled", f"tuning one at a time costs more than {told} on average"
-    if _flat(seen, span):
-        what = seen.units.metric.title
-        where = "from trial to trial" if seen.is_interpolated else "over the grid"
-        return "cannot tell", f"the {what} does not change {where} by more than its noise"
-    for name, along in (("λ", 1), ("α", 0)):
-        if _idle(seen, span, along):
-            return "cannot tell", f"in the basin {name} changes nothing: extend its values"
+    obstacle = _obstacle(seen, tilt, span, tau)
+    if not obstacle:
+        if tilt.lies_beyond(TILTED):
+            way = "falling" if tilt.value < 0 else "rising"
+            return "coupled", f"the good cells lie on a {way} diagonal"
+        if regret.low > tau:
+            told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
+            return "coupled", f"tuning one at a time costs more than {told} on average"
+        obstacle = _unmoved(seen, span)
+    if obstacle:
+        slope = math.nan if seen.is_interpolated else steady_move(seen)
+        if abs(slope) >= TILTED:
+            way = "falls" if slope < 0 else "rises"
+            return "coupled", f"from each α to the next the best λ {way}"
+        return "cannot tell", obstacle
     if found["interaction"].low > BENT and regret.low > 0:
         return "coupled", "the best λ changes with α, though along no straight line"
     if tilt.lies_within(TILTED):
         return "separable", "in the basin the best λ hardly depends on α"
     if seen.is_interpolated:
         return "cannot tell", "what was tried allows a diagonal as well as none: run more trials"
-    return "cannot tell", "the noise allows a diagonal as well as none: add --seeds"
+    return "cannot tell", "the noise allows a diagonal as well as none: more seeds would tell"
 
 
 def _too_small(seen: Surface) -> str | None:
@@ -245,6 +280,8 @@ def _too_small(seen: Surface) -> str | None:
         return "no cell with λ > 0 has finished"
     if not finite.any():
         return "every finished cell diverged"
+    if constant := seen.units.constant(seen.error[finite]):
+        return constant
     for name, count in (("α", finite.any(axis=1).sum()), ("positive λ", finite.any(axis=0).sum())):
         if count < FEWEST_VALUES:
             return (
@@ -256,17 +293,38 @@ def _too_small(seen: Surface) -> str | None:
     return None
 
 
-def _obstacle(seen: Surface, span: float, tau: float) -> str | None:
-    """Say why the numbers that there are allow no verdict, if so."""
+def _unfinished(seen: Surface) -> str | None:
     missing = np.isnan(seen.error)
     if missing.mean() > UNFINISHED:
         return f"{missing.sum()} of {missing.size} cells have not finished"
+    return None
+
+
+def _obstacle(seen: Surface, tilt: Estimate, span: float, tau: float) -> str | None:
+    """Say why the cells of the basin do not show whether it is a diagonal, if so."""
+    missing = np.isnan(seen.error)
     w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
     if w[_border(missing, seen.border)].sum() > CUT * w.sum():
         wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
         return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
         return "the basin is no wider than a step of the grid: refine it around the best cell"
+    if not seen.residuals.size:
+        return "one seed and too few good cells to know the noise: more seeds would tell"
+    if not tilt.has_interval:
+        return "the basin is a single line of cells: refine the grid around it"
+    return None
+
+
+def _unmoved(seen: Surface, span: float) -> str | None:
+    """Say that noise alone could look like this surface, if so."""
+    if _flat(seen, span):
+        what = seen.units.metric.title
+        where = "from trial to trial" if seen.is_interpolated else "over the grid"
+        return f"the {what} does not change {where} by more than its noise"
+    for name, along in (("λ", 1), ("α", 0)):
+        if _idle(seen, span, along):
+            return f"in the basin {name} changes nothing: extend its values"
     return None
 
 

@@ -7,7 +7,7 @@ residuals; B replicates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -71,6 +71,13 @@ class Surface:
             return float("nan")
         n = self.n[np.isfinite(self.error)]
         return float(self.residuals.std() * np.sqrt(np.mean(1 / n)))
+
+    def counted_in(self, units: Units) -> Surface:
+        """The same in other points."""
+        times = self.units.size / units.size
+        return replace(
+            self, error=times * self.error, residuals=times * self.residuals, units=units
+        )
 
     def replicates(self, count: int, rng: np.random.Generator) -> Floats:
         """The surface with fresh noise added, [B, A, L]: per cell the mean of n residuals.

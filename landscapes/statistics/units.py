@@ -79,6 +79,17 @@ class Units:
             return replace(self, matters=noise * NOISES * self.size)
         return self
 
+    def constant(self, costs: Floats) -> str | None:
+        """That all cells have one value, which tells nothing; None where they differ.
+
+        Args:
+            costs: of the cells, in points.
+        """
+        if costs.size < 2 or np.ptp(costs) > 0:
+            return None
+        told = self.told(self.value(float(costs[0])))
+        return f"all cells have the same {self.metric.noun}, {told}, which tells nothing"
+
     def points(self, costs: Floats) -> Floats:
         """Costs (see `costs`) as points."""
         return costs / self.size
@@ -122,7 +133,8 @@ def units(values: Floats, metric: Metric) -> Units:
     for spread in (np.ptp(better) if better.size else 0.0, np.ptp(known) if known.size else 0.0):
         if 0 < spread < math.inf:
             return Units(metric, float(spread) * SHARE, derived=True)
-    return Units(metric, derived=True)  # all are equal: any unit is as good
+    # All are equal, so that nothing follows: digits that show the value.
+    return Units(metric, SHARE * float(abs(known[0])) if known.size and known[0] else MATTERS)
 
 
 def joint_units(landscapes: Sequence[Landscape]) -> Units:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from landscape_study.study.store.merging import Merged
 
 FAILURES = 20  # failed cells that are listed
+LOGS = 3  # of them, those with the last lines of their logs
 
 
 def print_plain(console: Console, line: str) -> None:
@@ -62,10 +64,16 @@ def failure_lines(failures: Sequence[Failure], retry: str | None) -> list[str]:
     """The cells that were given up, and the command that tries them again if there is one."""
     if not failures:
         return []
-    lines = [
-        f"failed: {f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}: {f.reason}"
-        for f in failures[:FAILURES]
-    ]
+    lines, told = [], 0
+    for f in failures[:FAILURES]:
+        why, said = failure_parts(f.reason)
+        cell = f"{f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}"
+        lines.append(f"failed: {cell}: {why}")
+        if told < LOGS:
+            lines += [f"    {line}" for line in said]
+        elif said:
+            lines.append(f"    {said[-1]}")  # where its log is
+        told += bool(said)
     if len(failures) > FAILURES:
         lines.append(f"… and {len(failures) - FAILURES} more failed cells")
     return [*lines, *([f"try again:  {retry}"] if retry else [])]

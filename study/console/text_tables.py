@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from landscape_study.study.spec.study import Study
     from landscape_study.study.store import PanelProgress, WorkerNow
 
-WIDEST = 120  # characters of a table that need not be broken
+WIDE = 120  # characters of a line where nobody says
+UNBOUNDED = 10_000
 TABLE: dict[str, Any] = {
     "box": None,
     "padding": (0, 2, 0, 0),
@@ -27,10 +29,56 @@ TABLE: dict[str, Any] = {
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table whole, also where the terminal is narrower; wider where there is none."""
-    whole = console.measure(table, options=console.options.update(max_width=WIDEST)).maximum
-    width = max(console.width, whole if console.is_terminal else WIDEST)
-    Console(file=console.file, width=width).print(table)
+    """Print a table whole: in several parts, one below the other, where columns do not fit.
+
+    Where there is no terminal, and nobody says how wide it shall be, it is as wide as it likes.
+    """
+    is_given = console.is_terminal or "COLUMNS" in os.environ
+    width = console.width if is_given else max(console.width, WIDE)
+    wide = Console(file=console.file, width=width)
+    parts = fitting_parts(wide, table)
+    for part in parts:
+        wide.print(part)
+    if len(parts) > 1 and table.caption:
+        wide.print(table.caption, style="table.caption", markup=False, highlight=False)
+
+
+def fitting_parts(console: Console, table: Table) -> list[Table]:
+    """The table if it fits; else tables of some of its columns each, after the first, no caption.
+
+    A column too wide for any is alone beside the first.
+    """
+    if _width(console, table) <= console.width:
+        return [table]
+    first, *others = range(len(table.columns))
+    groups: list[list[int]] = []
+    for column in others:
+        if groups and _width(console, _part(table, [first, *groups[-1], column])) <= console.width:
+            groups[-1].append(column)
+        else:
+            groups.append([column])
+    parts = [_part(table, [first, *group]) for group in groups]
+    parts[0].title = table.title
+    return parts
+
+
+def _width(console: Console, table: Table) -> int:
+    """How wide the columns of a table are, whatever is told above and below."""
+    bare = console.options.update(width=UNBOUNDED)
+    return console.measure(table, options=bare).maximum
+
+
+def _part(table: Table, columns: Sequence[int]) -> Table:
+    """Some columns of a table."""
+    part = Table(box=table.box, padding=table.padding, title_justify=table.title_justify)
+    chosen = [table.columns[column] for column in columns]
+    for one in chosen:
+        part.add_column(
+            one.header, justify=one.justify, overflow=one.overflow, no_wrap=one.no_wrap
+        )
+    for row in zip(*(one.cells for one in chosen), strict=True):
+        part.add_row(*row)
+    return part
 
 
 def status_table(

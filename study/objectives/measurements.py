@@ -6,19 +6,20 @@ found. `{"epoch": 3, "val_loss": 0.41, "acc": 0.9}` gives a point of three curve
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from landscape_study.study.objectives.number_records import flat, lacking, written_number
+
 LONGEST_LINE = 100_000  # characters that are looked at
 LARGEST_RESULT = 16 * 1024**2  # bytes of a result file
-MOST_POINTS = 1_000_000  # of a curve
+MOST_POINTS = 20_000  # of a curve: of more, every second one is kept, then every fourth, …
+MOST_NAMES = 1000  # of numbers that are remembered, to say which was meant
 TAKEN = ("study", "panel", "seed", "alpha", "lambda", "doubtful", "metric")  # columns of frames
 STEPS = ("epoch", "step", "iteration", "global_step", "training_iteration")
 
@@ -34,7 +35,10 @@ class Measurements:
     def __init__(self, metric: str, pattern: str | None = None) -> None:
         self.metric = metric
         self.pattern = re.compile(pattern) if pattern else None
-        self.points: list[dict[str, float]] = []
+        self.count = 0  # of points that were given
+        self.last: dict[str, float] = {}  # point that was given
+        self.every = 1  # of so many points, one is kept
+        self.kept: list[tuple[float, dict[str, float]]] = []  # places and points, but the last
         self.names: set[str] = set()  # that were seen, to say which was meant
 
     def read_line(self, line: str) -> None:
@@ -46,7 +50,7 @@ class Measurements:
             except (ValueError, RecursionError):
                 return
         elif self.pattern is not None and (found := self.pattern.search(line)):
-            number = _number(found.group(1) if self.pattern.groups else found.group(0))
+            number = written_number(found.group(1) if self.pattern.groups else found.group(0))
             if number is not None:
                 self._add({self.metric: number})
 
@@ -55,7 +59,7 @@ class Measurements:
         if not path.is_file() or path.stat().st_size > LARGEST_RESULT:
             return
         text = path.read_text("utf-8", "replace").strip()
-        number = _number(text)
+        number = written_number(text)
         if number is not None:
             self._add({self.metric: number})
             return
@@ -70,29 +74,37 @@ class Measurements:
 
     def take(self, record: object) -> None:
         """Take in a record, nested or not: {"eval": {"loss": 1}} has eval.loss."""
-        numbers = dict(_flat(record))
-        self.names |= numbers.keys()
+        numbers = flat(record, written_number)
+        if len(self.names) < MOST_NAMES:
+            self.names |= numbers.keys()
         self._add(numbers)
 
     def _add(self, numbers: dict[str, float]) -> None:
-        if self.metric in numbers and len(self.points) < MOST_POINTS:
-            self.points.append(numbers)
+        if self.metric not in numbers:
+            return
+        if self.count and (self.count - 1) % self.every == 0:
+            self.kept.append(self._placed())
+        if len(self.kept) == MOST_POINTS:
+            del self.kept[1::2]
+            self.every *= 2
+        self.count += 1
+        self.last = numbers
+
+    def _placed(self) -> tuple[float, dict[str, float]]:
+        """The last point, and what it says of its place; its number if nothing."""
+        said = (self.last[name] for name in STEPS if name in self.last)
+        return next(said, float(self.count)), self.last
 
     @property
     def value(self) -> float | None:
         """The last value of the metric; None where it was never given."""
-        return self.points[-1][self.metric] if self.points else None
+        return self.last.get(self.metric)
 
     @property
     def lacking(self) -> str:
         """That the metric was never given, and which name may be meant."""
-        close = difflib.get_close_matches(self.metric, self.names, 1, 0.5)
-        seen = ", ".join(sorted(self.names)[:10])
-        if close:
-            return f"it printed no '{self.metric}', but '{close[0]}'"
-        if seen:
-            return f"it printed no '{self.metric}', only {seen}"
-        return f"it printed no JSON line with '{self.metric}'"
+        else_ = f"it printed no JSON line with '{self.metric}'"
+        return lacking(self.metric, self.names, "printed", else_)
 
     def curves(self) -> dict[str, np.ndarray]:
         """The curves, float32 [points] each; none of a single point.
@@ -101,42 +113,19 @@ class Measurements:
         the same step again, as after a restart from a checkpoint, take the place of the former.
         What a line calls its epoch or step is the curve `step`, unless it counts from 1.
         """
-        points = list({self._step(i): point for i, point in enumerate(self.points)}.values())
-        if len(points) < 2:
-            return {}
-        names = sorted({name for point in points for name in point} - {*STEPS, *TAKEN})
-        curves = {name: [point.get(name, math.nan) for point in points] for name in names}
-        steps = [self._step(i) for i in range(len(self.points))]
-        steps = list(dict.fromkeys(steps))
-        if steps != [*range(1, len(points) + 1)]:
-            curves["step"] = steps
-        return {name: np.array(curve, np.float32) for name, curve in curves.items()}
-
-    def _step(self, i: int) -> float:
-        """What a point says of its place; its number if nothing."""
-        point = self.points[i]
-        return next((point[name] for name in STEPS if name in point), i + 1.0)
+        return curves_of(dict([*self.kept, self._placed()] if self.count else []))
 
 
-def _flat(record: object, prefix: str = "") -> list[tuple[str, float]]:
-    """The numbers of a record by name."""
-    if not isinstance(record, Mapping):
-        return []
-    found: list[tuple[str, float]] = []
-    for key, value in record.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found += _flat(value, f"{name}.")
-        elif (number := _number(value)) is not None:
-            found.append((name, number))
-    return found
+def curves_of(points: Mapping[float, Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """The curves of points by step, float32 [points] each; none of a single point.
 
-
-def _number(value: Any) -> float | None:
-    """A number, also one that a text holds; None if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None
+    NaN where a point lacks a number. The steps are the curve `step`, unless they count from 1.
+    """
+    if len(points) < 2:
+        return {}
+    found = points.values()
+    names = sorted({name for point in found for name in point} - {*STEPS, *TAKEN})
+    curves = {name: [point.get(name, math.nan) for point in found] for name in names}
+    if [*points] != [*range(1, len(points) + 1)]:
+        curves["step"] = [*points]
+    return {name: np.array(curve, np.float32) for name, curve in curves.items()}

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
+import select
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
-import psutil
+from landscape_study.study.objectives import family
+from landscape_study.study.objectives.family import Family, adopting
+from landscape_study.study.objectives.guardian import MARK, end_marked, guardian
 
-from landscape_study.study.records.provenance import Worker
-
-LOOK = 0.1  # seconds between looks whether it has ended
-GRACE = 5.0  # seconds between asking a process to end and ending it
+LOOK = 0.1  # seconds between looks at its limits
 LARGEST_LOG = 4 * 1024**2  # bytes of output that are kept: what comes after is in `tail`
 LONGEST_LINE = 1024**2  # bytes; what is longer is cut into several
 TAIL = 20  # last lines
-NOTE = "process.json"  # in a run's folder: whose process group runs there
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,20 @@ class Ended:
     tail: tuple[str, ...]
 
 
+class Process(Protocol):
+    """A process that was started, as `subprocess.Popen` has it; leader of a group of its own."""
+
+    pid: int
+    stdout: IO[bytes] | None
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it ends; `subprocess.TimeoutExpired` if that takes longer."""
+
+
 def run_process(
     command: Sequence[str],
     environment: Mapping[str, str],
@@ -62,6 +72,7 @@ def run_process(
     limits: Limits,
     on_line: Callable[[str], None],
     on_look: Callable[[], None] = lambda: None,
+    cwd: str | None = None,
 ) -> Ended:
     """Run a command to its end; nothing of it is left, however this function is left.
 
@@ -72,63 +83,98 @@ def run_process(
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
         on_look: called several times a second; what it raises ends the run, and is raised.
+        cwd: the folder where it runs; None for that of this process.
 
     Raises:
         OSError: the program cannot be started.
     """
-    began = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-    )
+    folder = str(log.parent)
+    with adopting():
+        guardian().watch(folder)
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env={**os.environ, **environment, MARK: folder},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except BaseException:
+            guardian().forget()
+            raise
+        return attend(process, log, limits, on_line, on_look)
+
+
+def attend(
+    process: Process,
+    log: Path,
+    limits: Limits,
+    on_line: Callable[[str], None],
+    on_look: Callable[[], None] = lambda: None,
+) -> Ended:
+    """See a process through to its end; nothing of it is left, however this function is left.
+
+    Args:
+        process: that was just started, its output in a pipe.
+        log: what it prints goes there, as far as it is not too much.
+        limits: of time and memory.
+        on_line: called with each line that it prints, on either stream.
+        on_look: called several times a second; what it raises ends the run, and is raised.
+    """
     assert process.stdout is not None
-    note_process(log.parent, process.pid)
-    reader = _Reader(process.stdout, log, on_line)
-    family = _Family(process.pid)
-    stopped: str | None = None
-    try:
-        while stopped is None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(LOOK)
-                break
-            on_look()
-            stopped = _beyond(limits, time.monotonic() - began, family.memory())
-    finally:
-        family.end(process)
-        reader.close()
+    began, stopped = time.monotonic(), None
+    guardian().watch(str(log.parent), process.pid)
+    with adopting() as before:
+        reader = _Reader(process.stdout, log, on_line)
+        all_of_it = Family(process, before - {process.pid})
+        try:
+            with _ending(process) as ends_within:
+                while stopped is None and not ends_within(LOOK):
+                    on_look()
+                    memory = all_of_it.memory(limits.memory)
+                    stopped = _beyond(limits, time.monotonic() - began, memory)
+        finally:
+            all_of_it.end()
+            guardian().forget()
+            reader.close()
     return Ended(
-        code=process.returncode,
+        code=process.wait(),
         stopped=stopped,
         seconds=time.monotonic() - began,
-        memory=family.most,
+        memory=all_of_it.most,
         tail=tuple(reader.tail),
     )
 
 
-def note_process(folder: Path, pid: int) -> None:
-    """Write down whose process group runs in a folder, for whoever comes after a crash."""
-    facts = {"group": pid, "machine": Worker().machine, "born": psutil.Process(pid).create_time()}
-    (folder / NOTE).write_text(json.dumps(facts))
-
-
 def end_leftovers(folder: Path) -> None:
-    """End what a run that crashed left in this folder, if it was on this machine."""
+    """End what a run that crashed left in this folder, on this machine."""
+    while end_marked(os.fsencode(folder)):
+        time.sleep(0.02)
+
+
+@contextmanager
+def _ending(process: Process) -> Iterator[Callable[[float], bool]]:
+    """Tells whether a process ends within so many seconds; at once when it does, on Linux."""
     try:
-        facts = json.loads((folder / NOTE).read_text())
-        group, born = int(facts["group"]), float(facts["born"])
-    except (OSError, ValueError, KeyError, TypeError):
+        handle = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):  # not there, or an old kernel
+
+        def waited(seconds: float) -> bool:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+                return True
+            return False
+
+        yield waited
         return
-    if facts.get("machine") != Worker().machine:
-        return
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.create_time() >= born - 1:
-                process.kill()
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    try:
+        yield lambda seconds: bool(poll.poll(1000 * seconds))
+    finally:
+        os.close(handle)
 
 
 def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
@@ -138,66 +184,6 @@ def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
     if limits.memory is not None and memory > limits.memory:
         return "memory"
     return None
-
-
-def _die_with_parent() -> None:
-    """Let the kernel end this process when its parent dies; Linux only."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-class _Family:
-    """A process and all that it started, also what left its process group."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.known: dict[int, psutil.Process] = {}
-        self.most = 0
-
-    def memory(self) -> int:
-        """Bytes that all of them have now."""
-        total = 0
-        for process in self._living():
-            with suppress(psutil.Error):
-                total += process.memory_info().rss
-        self.most = max(self.most, total)
-        return total
-
-    def _living(self) -> list[psutil.Process]:
-        with suppress(psutil.Error):
-            root = psutil.Process(self.pid)
-            for process in (root, *root.children(recursive=True)):
-                self.known[process.pid] = process
-        return [process for process in self.known.values() if process.is_running()]
-
-    def end(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask all to end, and end those that do not; returns when none is left."""
-        self._living()
-        if process.poll() is None or self._children():
-            self._signal(signal.SIGTERM)
-            deadline = time.monotonic() + GRACE
-            while time.monotonic() < deadline and (process.poll() is None or self._children()):
-                time.sleep(0.02)
-        self._signal(signal.SIGKILL)
-        process.wait()
-
-    def _children(self) -> list[psutil.Process]:
-        return [one for pid, one in self.known.items() if pid != self.pid and _is_alive(one)]
-
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-        for one in self.known.values():
-            if _is_alive(one):
-                with suppress(psutil.Error):
-                    one.send_signal(number)
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 class _Reader:
@@ -223,5 +209,5 @@ class _Reader:
 
     def close(self) -> None:
         """Wait for the last line."""
-        self.thread.join(timeout=GRACE)
+        self.thread.join(timeout=family.GRACE)
         self.stream.close()

@@ -19,6 +19,8 @@ from landscape_study.study.spec.study import Study
 # Cells trained together where memory does not forbid it: on a CPU more of them leave the cache,
 # on a GPU more of them no longer fill it better.
 CHUNK = {"cpu": 48, "cuda": 512}
+# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
+REFEREE_CHUNK = 8
 LEAST_CHUNK = 8  # that is thought of as another size: fewer gain too little from each other
 MEMORY_SHARE = 0.6  # of the free memory that chunks may take
 
@@ -76,25 +78,33 @@ def panel_chunks(cells: Sequence[T], most: int) -> list[Sequence[T]]:
     return [cells[a:b] for a, b in pairwise(bounds)]
 
 
-def choose_devices(device: str, workers: int | None, memory: int = 0) -> tuple[str, ...]:
+def choose_devices(
+    device: str, workers: int | None, memory: int = 0, *, per_gpu: int | None = None
+) -> tuple[str, ...]:
     """The device of each worker.
 
     Args:
         device: "cpu", "cuda" or "auto".
         workers: how many; None for one per core, or one per GPU, as far as memory allows.
         memory: bytes that one cell takes.
+        per_gpu: how many on each GPU; None for one.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: a GPU was asked for and there is none.
     """
     gpus = torch.cuda.device_count()
     if device == "cuda" and gpus == 0:
         raise UsageError("--device cuda: PyTorch sees no CUDA device here: use --device cpu")
     if device == "cpu" or gpus == 0:
+        if per_gpu is not None:
+            why = "--device cpu takes none" if gpus else "PyTorch sees no GPU here"
+            raise UsageError(
+                f"--per-gpu {per_gpu}: {why}: leave it out, or give --workers instead"
+            )
         # Processes of one thread outrun one process of many, as long as each has room for a cell.
         fitting = room(("cpu",)) // max(1, memory)
         return ("cpu",) * (workers or max(1, min(joblib.cpu_count(), fitting)))
-    return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus))
+    return tuple(f"cuda:{i % gpus}" for i in range(workers or gpus * (per_gpu or 1)))
 
 
 def room(devices: tuple[str, ...]) -> int:

@@ -23,6 +23,7 @@ from landscape_study.study.planning.cost import (
 )
 from landscape_study.study.planning.layout import (
     CHUNK,
+    REFEREE_CHUNK,
     Layout,
     Missing,
     choose_devices,
@@ -41,9 +42,6 @@ from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, TaskProtocol, identify
 from landscape_study.study.training.engines import ENGINES
 from landscape_study.study.training.engines.base import Libraries
-
-# Cells that the referee trains gain nothing from each other, and a chunk that dies is lost.
-REFEREE_CHUNK = 8
 
 AS_FAST_AS_POSSIBLE = RunSettings()
 
@@ -142,7 +140,7 @@ def make_plan(
     identity = identify(study.task, task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
-    layout = _layout(settings.device, workers, cell_bytes(alone), begun)
+    layout = _layout(settings, cell_bytes(alone), begun)
     permission = _permission(study, task, data, identity.fingerprint, watch)
     setting = replace(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission
@@ -195,11 +193,11 @@ def _permission(
     return Tried(study.task, task, data, pairs, study.options, hash_, watch)
 
 
-def _layout(device: str, workers: int | None, memory: int, begun: Begun | None) -> Layout:
+def _layout(settings: RunSettings, memory: int, begun: Begun | None) -> Layout:
     """Workers and their threads, of which the bits of results depend on the latter."""
-    devices = choose_devices(device, workers, memory)
+    devices = choose_devices(settings.device, settings.workers, memory, per_gpu=settings.per_gpu)
     threads = max(1, joblib.cpu_count() // len(devices))
-    if workers is None and begun is not None and begun.threads and devices[0] == "cpu":
+    if settings.workers is None and begun is not None and begun.threads and devices[0] == "cpu":
         devices, threads = ("cpu",) * begun.workers, begun.threads
     return Layout(devices, threads, chunk=1)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
+from landscape_study.study.objectives.objective import is_objective, named
 from landscape_study.study.spec.metric import filled
 from landscape_study.study.spec.placeholders import PLACEHOLDER
 from landscape_study.study.spec.presets import DEFAULT, load_preset
-from landscape_study.study.spec.study import COMMAND, Panel, Study
-from landscape_study.study.tasks import is_user_task, load_task
-from landscape_study.study.validation import names_of, parse_value
+from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.own_code import is_reachable, is_user_task, plain_name
+from landscape_study.study.validation import names_of, parse_value, read_toml
 
 if TYPE_CHECKING:
     from landscape_study.study.store import Store
@@ -54,7 +56,7 @@ def asked_changes(**changes: Any) -> Changes:
             f"nothing of a study is called {', '.join(unknown)}: change {', '.join(known)}; where "
             "and how it is trained is in RunSettings"
         )
-    return Changes(**changes)
+    return Changes(**changes | {"task": named(changes.get("task"))})
 
 
 def named_study(source: str) -> Study:
@@ -65,7 +67,21 @@ def named_study(source: str) -> Study:
         SpecError: the file cannot be read, or holds no valid study.
     """
     is_file = source.endswith(".toml") or "/" in source
-    return Study.from_file(Path(source)) if is_file else load_preset(source)
+    return study_of_file(Path(source)) if is_file else load_preset(source)
+
+
+def study_of_file(path: Path) -> Study:
+    """The study of a file, whose task may be a function of the user's own.
+
+    Raises:
+        SpecError: the file cannot be read, or holds no valid study.
+        TaskError: its task is the user's own, and not there.
+    """
+    data = read_toml(path)
+    task = data.get("task")
+    if isinstance(task, str) and is_user_task(task):
+        data |= {"task": plain_name(task), "function": is_objective(task)}
+    return Study.from_dict(data, str(path))
 
 
 def asked_study(words: Sequence[str], changes: Changes) -> Study:
@@ -73,38 +89,54 @@ def asked_study(words: Sequence[str], changes: Changes) -> Study:
 
     Args:
         words: a preset's name or a study file's path, or the words of a command; none for the
-            study that comes with the tool.
+            study that comes with the tool, or for a function that options name.
         changes: what options say.
 
     Raises:
         UsageError, SpecError: there is no such study, or the outcome is none.
+        TaskError: a task of the user's own is not there.
     """
     if len(words) > 1 or any(PLACEHOLDER.search(word) for word in words):
-        return _command_study(words, changes)
+        script = next((Path(word).stem for word in words[1:] if Path(word).suffix), words[0])
+        own = {"name": Path(script).name, "command": list(words)}
+        return objective_study(own, "command", changes)
+    if not words and changes.task is not None and is_objective(changes.task):
+        return function_study(changes.task, changes)
     return changed_study(named_study(words[0] if words else DEFAULT), changes)
 
 
-def _command_study(command: Sequence[str], changes: Changes) -> Study:
-    """A study that runs a command, over the grid that the options give."""
-    lacking = [
-        f"--{name}"
-        for name, given in (
-            ("alpha", changes.alpha),
-            ("lambda", changes.lambda_),
-            ("metric", changes.metric),
-        )
-        if given is None
-    ]
+def function_study(name: str, changes: Changes) -> Study:
+    """A study of a function of the user's own, over the grid that the options give.
+
+    Raises:
+        UsageError: they give none.
+    """
+    own = {"name": _task_name(name), "task": plain_name(name), "function": True}
+    return objective_study(own, "function", replace(changes, task=None))
+
+
+def objective_study(own: dict[str, Any], kind: str, changes: Changes) -> Study:
+    """A study of an objective, over the grid that the options give.
+
+    Args:
+        own: its fields as in a study file, but for grid, metric and panels.
+        kind: "command" or "function".
+        changes: what options say.
+
+    Raises:
+        UsageError: they give no grid, or no metric.
+    """
+    needed = {"alpha": changes.alpha, "lambda": changes.lambda_, "metric": changes.metric}
+    lacking = [f"--{name}" for name, given in needed.items() if given is None]
     if lacking:
-        raise UsageError(f"a command needs {', '.join(lacking)}: say over which values, of what")
-    script = next((Path(word).stem for word in command[1:] if Path(word).suffix), command[0])
+        raise UsageError(f"a {kind} needs {', '.join(lacking)}: say over which values, of what")
     axes = {
         name: parse_value(axis, f"--{name} {axis}") if isinstance(axis, str) else axis
         for name, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_))
     }
-    pairs = [{"pair": pair} for pair in changes.pairs] or [{"pair": COMMAND}]
-    fields = {"name": Path(script).name, "command": list(command), "metric": changes.metric}
-    study = Study.from_dict(fields | axes | {"panel": pairs}, "the command")
+    panels = {"panel": [{"pair": pair} for pair in names_of(changes.pairs)]}
+    metric = {"metric": _written_metric(changes.metric)}
+    study = Study.from_dict(own | axes | metric | (panels if changes.pairs else {}), f"the {kind}")
     return changed_study(study, replace(changes, pairs=(), alpha=None, lambda_=None, metric=None))
 
 
@@ -115,11 +147,8 @@ def changed_study(study: Study, changes: Changes) -> Study:
         UsageError: the outcome is no valid study.
     """
     if changes.task is not None:
-        # Another task is another study: without a name of its own it would collide with this.
-        # Its budget and batch size are its own.
-        name = changes.name or _task_name(changes.task)
-        study = study.change(task=changes.task, name=name, batch_size=None)
-        study = study.change_panels(epochs=None)
+        study = _with_task(study, changes.task, changes)
+    _require_no_budget(study, changes)
     study = _select_pairs(study, changes)
     panel_changes: dict[str, Any] = {}
     if changes.epochs is not None:
@@ -138,16 +167,53 @@ def changed_study(study: Study, changes: Changes) -> Study:
     return study
 
 
+def _with_task(study: Study, task: str, changes: Changes) -> Study:
+    """The study of another task; its budget and batch size are the task's own.
+
+    Another task is another study: without a name of its own it would collide with this.
+
+    Raises:
+        UsageError: it is a function, and nobody says what of it is measured.
+        TaskError: it is the user's own, and not there.
+    """
+    by_function = is_objective(task)
+    if by_function and not study.function and changes.metric is None:
+        raise UsageError(f"--metric: say what {task} returns, as in --metric val_loss")
+    own = {"task": plain_name(task), "function": by_function, "command": None, "pattern": None}
+    name = changes.name or _task_name(task)
+    return study.change(name=name, batch_size=None, **own).change_panels(epochs=None)
+
+
+def _require_no_budget(study: Study, changes: Changes) -> None:
+    """An objective knows no budget, batch size or schedule but its own.
+
+    Raises:
+        UsageError: one is asked for.
+    """
+    for option in ("epochs", "batch_size", "schedule"):
+        if study.has_objective and getattr(changes, option) is not None:
+            kind = "function" if study.function else "command"
+            raise UsageError(
+                f"--{option.replace('_', '-')}: the {kind} decides that itself: leave it out"
+            )
+
+
 def _measure(study: Study, changes: Changes) -> Study:
     """The study with what is asked of its metric."""
     own = {"goal": changes.goal, "matters": changes.matters}
     asked = {key: value for key, value in own.items() if value is not None}
     metric = changes.metric if changes.metric is not None else study.metric
-    if isinstance(metric, str):
-        metric = parse_value(metric, f"--metric {metric}") if metric[:1] == "{" else filled(metric)
+    metric = _written_metric(metric)
     if asked:
         metric = (metric if isinstance(metric, dict) else asdict(metric)) | asked
     return study.change(metric=metric)
+
+
+def _written_metric(metric: Any) -> Any:
+    """A metric as a study file has it: text may be its name, or a table."""
+    if not isinstance(metric, str):
+        return metric
+    return parse_value(metric, f"--metric {metric}") if metric[:1] == "{" else filled(metric)
 
 
 def _require_short_names(study: Study) -> None:
@@ -203,10 +269,16 @@ def resumed_study(
             f"study '{study.name}' runs a command of your own, {shlex.join(study.command)}: to "
             "run what a database says, add --trust-command"
         )
-    if is_user_task(study.task) and task != study.task:
+    if is_user_task(study.task) and (task is None or plain_name(task) != study.task):
+        if not is_reachable(study.task):
+            raise UsageError(
+                f"study '{study.name}' has a function that was handed over in Python, "
+                f"'{study.task}': hand it over again, as in landscape_study.resume"
+                f"('{study.name}', task=train)"
+            )
         raise UsageError(
-            f"study '{study.name}' trains your own task '{study.task}': to import that code, "
-            f"add --task {study.task}"
+            f"study '{study.name}' trains your own {'function' if study.function else 'task'} "
+            f"'{study.task}': to import that code, add --task {study.task}"
         )
     return study
 
@@ -220,7 +292,8 @@ def _schedule(text: Any) -> Any:
 
 
 def _task_name(task: str) -> str:
-    return task.rpartition(":")[2]
+    """What a study of a task is called, where nobody says."""
+    return task.rpartition(":")[2].rpartition(".")[2].strip("<>_") or "function"
 
 
 def _select_pairs(study: Study, changes: Changes) -> Study:

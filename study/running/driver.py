@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, suppress
+from pathlib import Path
 
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
 from landscape_study.study.objectives.process import Limits
-from landscape_study.study.planning.command_plan import AnyPlan
+from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
@@ -44,7 +45,9 @@ def run(
     pool: Pool | None = None,
     *,
     stay: bool = True,
+    cells: int | None = None,
     limits: Limits = NO_LIMITS,
+    kept: int | None = None,
 ) -> None:
     """Train all open cells of the plan's study, as large as it is in the store by now.
 
@@ -54,7 +57,9 @@ def run(
     Args:
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
-        limits: of the process of each cell, where the study runs a command.
+        cells: after how many each worker leaves; None for any.
+        limits: of the process of each cell, where the study has an objective.
+        kept: bytes of such runs' folders to keep; None for those of failed runs only.
 
     Raises:
         TrainingError: a worker failed, or workers keep dying.
@@ -84,8 +89,12 @@ def run(
         parent=os.getpid(),
         patience=max(LEASE, LOADING * plan.loading),
         stay=stay,
+        cells=cells,
         limits=limits,
-        folder=str((store.folder / f"{name}-runs").absolute()),
+        folder=str((store.run_folders / name).absolute()),
+        cwd=str(Path.cwd()),
+        kept=kept,
+        function=plan.function if isinstance(plan, CommandPlan) else None,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

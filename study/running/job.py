@@ -36,8 +36,12 @@ class Job:
             one that is elsewhere.
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
-        limits: of the process of each cell, where the study runs a command.
+        cells: after how many a worker leaves; None for any.
+        limits: of the process of each cell, where the study has an objective.
         folder: where such runs have theirs.
+        cwd: the folder where they run.
+        kept: bytes of them that are kept; None for those of failed runs only.
+        function: the objective itself, pickled, where no other process could import it.
     """
 
     store: str
@@ -53,8 +57,12 @@ class Job:
     parent: int | None
     patience: float = LEASE
     stay: bool = True
+    cells: int | None = None
     limits: Limits = NO_LIMITS
     folder: str = ""
+    cwd: str = ""
+    kept: int | None = None
+    function: bytes | None = None
 
 
 class Pulse:

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Collection, Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Protocol
@@ -17,6 +17,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from landscape_study.study.errors import TrainingError, UsageError
+from landscape_study.study.objectives.family import GRACE
 from landscape_study.study.running.job import Job
 from landscape_study.study.running.worker import work
 from landscape_study.study.store.database import parse_url
@@ -25,6 +26,7 @@ from landscape_study.study.store.database import parse_url
 # default these are so many that two workers of two threads each on two cores, started by hand,
 # took fifteen times as long as with a thousand, and longer; a thousand cost no time alone.
 SPINNING = {"GOMP_SPINCOUNT": "1000"}
+SLACK = 1.0  # seconds beyond the grace of runs that their workers have to give cells back
 CONNECTING = 10  # seconds that a dask scheduler has to answer
 
 
@@ -87,7 +89,12 @@ class Processes:
                     os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """End what still runs: those that run an objective end it in its own time."""
+        for executor in self.executors.values():
+            for pid in _process_ids(executor):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        wait(self.executors, GRACE + SLACK)
         for executor in self.executors.values():
             executor.shutdown(wait=False, kill_workers=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from landscape_study.study.environment.cache import why_forgetful
 from landscape_study.study.planning.command_plan import AnyPlan, plan_command
 from landscape_study.study.planning.plan import Plan, make_plan
+from landscape_study.study.planning.queued_plan import QueuedPlan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import run
@@ -30,15 +31,15 @@ def planned(
     """
     if why := why_forgetful():
         audience.warn(why)
-    if study.command is not None:
-        return plan_command(study, settings)
     if settings.dask is not None:
         size = cluster_size(settings.dask, store)
         settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
+    if study.has_objective:
+        return plan_command(study, settings)
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 
 
-def put(plan: AnyPlan, store: Store, settings: RunSettings) -> Created:
+def put(plan: AnyPlan | QueuedPlan, store: Store, settings: RunSettings) -> Created:
     """Put the study into the store.
 
     Raises:
@@ -61,26 +62,45 @@ def train(plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience
 
 
 def join(
-    plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience = SILENT, *, stay: bool
+    plan: AnyPlan,
+    store: Store,
+    settings: RunSettings,
+    audience: Audience = SILENT,
+    *,
+    stay: bool,
+    cells: int | None = None,
 ) -> None:
     """Train what is open of a study that is in the store, beside others; call the witnesses.
 
     Args:
         stay: whether to stay while others hold all that is open: they may die.
+        cells: after how many each worker leaves; None for any.
     """
     _warn_of_network(store, audience)
-    _work(plan, store, settings, audience, stay=stay)
+    _work(plan, store, settings, audience, stay=stay, cells=cells)
 
 
 def _work(
-    plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience, *, stay: bool = True
+    plan: AnyPlan,
+    store: Store,
+    settings: RunSettings,
+    audience: Audience,
+    *,
+    stay: bool = True,
+    cells: int | None = None,
 ) -> None:
     """Train what is open, and call the witnesses."""
     before = store.progress(plan.study.name)
     audience.planned(plan, store, before)
     cluster = _cluster(settings.dask)
     with cluster as pool, audience.training(plan.study.name, store, before) as on_progress:
-        run(plan, store, on_progress, pool, stay=stay, limits=settings.limits)
+        run(
+            *(plan, store, on_progress, pool),
+            stay=stay,
+            cells=cells,
+            limits=settings.limits,
+            kept=settings.kept_bytes,
+        )
     _witness(plan, store, before, settings, audience)
 
 

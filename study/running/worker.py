@@ -6,6 +6,7 @@ It shares nothing but the database with others, so that any of them may die with
 from __future__ import annotations
 
 import hashlib
+import math
 import socket
 import sys
 import threading
@@ -22,7 +23,7 @@ from landscape_study.study.errors import LandscapeError, LeaseLostError, Trainin
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
-from landscape_study.study.running.command_worker import train_cell
+from landscape_study.study.running.command_worker import ObjectiveRuns, StopAskedError
 from landscape_study.study.running.job import POLL, Job, Pulse, outlive_no_parent, stop_if_orphaned
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import Claim, Store
@@ -63,9 +64,12 @@ def work(job: Job, device: str) -> bool:
 def _work(job: Job, device: str) -> bool:
     store = Store(job.store)
     try:
-        if job.study.command is not None:
-            return _claim_all(job, store, device, partial(train_cell, job, store, device))
-        return _train_task(job, store, device)
+        if not job.study.has_objective:
+            return _train_task(job, store, device)
+        with ObjectiveRuns(job, store, device) as runs:
+            return _claim_all(job, store, device, runs.train)
+    except StopAskedError:
+        return False
     finally:
         store.close()
 
@@ -99,12 +103,15 @@ def _train_task(job: Job, store: Store, device: str) -> bool:
 
 
 def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None]) -> bool:
-    """Claim chunk after chunk until nothing is left; False if the run is over before."""
-    name = job.study.name
+    """Claim chunk after chunk until there is no more to do; False if the run is over before."""
+    name, left = job.study.name, math.inf if job.cells is None else job.cells
     while store.is_running(job.run_id):
         claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
         if claim is not None:
             do(claim)
+            left -= len(claim.cells)
+            if left <= 0:
+                return True
         elif job.stay and store.is_open(name):  # others hold what is left; they may die
             stop_if_orphaned(job)
             time.sleep(POLL)

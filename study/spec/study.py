@@ -20,6 +20,7 @@ A study file reads as a person thinks of it:
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +56,7 @@ MOST_CELLS = 1_000_000  # of a study, each with each seed
 
 IMPORTED = "imported"  # the task of studies that were trained elsewhere
 COMMAND = "command"  # of those that run a command of the user's own
+FUNCTION = "function"  # the pair of those that call a function, where none is named
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -92,7 +94,7 @@ class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
     name: str = ""  # the pair's name where none is given
-    by_command: bool = Field(default=False, exclude=True)  # of a study that runs a command
+    by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
     design: Design = "grid"  # which cells of the grid
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
@@ -120,7 +122,7 @@ class Panel(Frozen):
     @field_validator("pair")
     @classmethod
     def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
-        is_label = info.data.get("by_command") or info.data.get("design") == "imported"
+        is_label = info.data.get("by_objective") or info.data.get("design") == "imported"
         if not is_label and pair not in PAIRS:
             raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
         return pair
@@ -133,7 +135,7 @@ class Panel(Frozen):
     @property
     def is_labelled(self) -> bool:
         """Whether its pair is a label of the user's, and schedule and budget are unknown here."""
-        return self.by_command or self.is_imported
+        return self.by_objective or self.is_imported
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells that the design asks for, by ascending α, then ascending λ."""
@@ -141,12 +143,12 @@ class Panel(Frozen):
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "design", "grid", "by_command"})
+        return self.model_dump(exclude={"name", "design", "grid", "by_objective"})
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
         axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
-        own = self.model_dump(exclude={"grid"}) | {"by_command": self.by_command}
+        own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
         return own | axes | changes
 
     def to_toml(self) -> dict[str, Any]:
@@ -160,13 +162,29 @@ class Panel(Frozen):
         }
 
 
-def _of_command(data: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a study that runs a command, whose panels' pairs are labels."""
+def _told_of_objective(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a study whose panels know whether an objective trains their cells."""
+    by_command = data.get("command") is not None
+    by_objective = by_command or data.get("function") is True
+    if by_objective and data.get("metric") is None:
+        raise ValueError('no metric: say what is measured, as in metric = "val_loss"')
+    if by_command:
+        data = data | {"task": COMMAND}
     key = "panels" if "panels" in data else "panel"
-    panels = data.get(key, [{"pair": COMMAND}])
-    if isinstance(panels, list):
-        panels = [p | {"by_command": True} if isinstance(p, dict) else p for p in panels]
-    return data | {"task": COMMAND, key: panels}
+    if by_objective:
+        data = {key: [{"pair": COMMAND if by_command else FUNCTION}]} | data
+    panels, mark = data.get(key), {"by_objective": by_objective}
+    if not isinstance(panels, list | tuple):
+        return data
+    told = [
+        p | mark
+        if isinstance(p, dict)
+        else p.changed(mark)
+        if isinstance(p, Panel) and p.by_objective != by_objective
+        else p
+        for p in panels
+    ]
+    return data | {key: told}
 
 
 def _checked_name(name: str) -> str:
@@ -204,7 +222,8 @@ class Study(Frozen):
     metric: Annotated[  # the value of a cell
         Metric, BeforeValidator(filled), PlainSerializer(written)
     ] = TEST_ERROR
-    command: tuple[str, ...] | None = Field(default=None, strict=False)  # of one cell, to be run
+    function: bool = False  # whether the task is an objective: a function that trains one cell
+    command: tuple[str, ...] | None = Field(default=None, strict=False)  # that trains one cell
     pattern: str | None = None  # finds the metric in what the command prints, as its first group
     options: Options = Options()
     figure: Figure = Figure()
@@ -216,8 +235,7 @@ class Study(Frozen):
         """Hand the study's schedule, epochs, normalized, alpha and lambda to its panels."""
         if not isinstance(data, dict):
             return data
-        if data.get("command") is not None:
-            data = _of_command(data)
+        data = _told_of_objective(data)
         shared = {key: data[key] for key in _INHERITED if key in data}
         data = {key: value for key, value in data.items() if key not in shared}
         if "error" in data and "metric" not in data:  # its name in former versions
@@ -291,6 +309,15 @@ class Study(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _function_by_name(self) -> Study:
+        if self.function and (":" not in self.task or self.command is not None):
+            raise ValueError(
+                f"'{self.task}' is no function of yours: name it as task = "
+                '"package.module:name" or "FILE.py:name"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
         asked = (panel.grid.size for panel in self.panels if not panel.is_imported)  # unbuilt
         cells = len(self.seeds) * sum(asked)
@@ -302,6 +329,17 @@ class Study(Frozen):
     def is_imported(self) -> bool:
         """Whether it was trained elsewhere, so that nothing of it can be trained here."""
         return self.task == IMPORTED
+
+    @property
+    def has_objective(self) -> bool:
+        """Whether a command or function of the user's own trains its cells, one by one."""
+        return self.function or self.command is not None
+
+    @property
+    def training(self) -> str:
+        """What trains its cells, for people to read."""
+        kind = "Function" if self.function else "Task"
+        return f"{kind} {self.task}" if self.command is None else shlex.join(self.command)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> Study:
@@ -336,6 +374,7 @@ class Study(Frozen):
     def to_toml(self) -> str:
         """The study as TOML: `from_toml` gives an equal study."""
         unknown = set(_OF_TRAINING) if self.is_imported else set()
+        unknown |= set() if self.function else {"function"}
         table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]
         return tomli_w.dumps(table)
@@ -378,7 +417,7 @@ class Study(Frozen):
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
         """
-        for field in ("task", "batch_size", "command", "pattern", "options"):
+        for field in ("task", "function", "batch_size", "command", "pattern", "options"):
             self._require_same(field, getattr(self, field), getattr(asked, field), where)
         self._require_same("metric", self.metric.name, asked.metric.name, where)
         self._require_same("goal", self.metric.goal, asked.metric.goal, where)

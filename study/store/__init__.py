@@ -159,6 +159,11 @@ class Store:
         """Where workers keep the state of chunks that train for long: beside the database."""
         return self.folder / f"{self.database.label}.checkpoints"
 
+    @property
+    def run_folders(self) -> Path:
+        """Where runs of users' commands have their folders, by study: beside the database."""
+        return self.folder / f"{self.database.label}.runs"
+
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
@@ -393,6 +398,10 @@ class Store:
     def fail(self, claim: Claim, reason: str) -> None:
         """Give the chunk up for good; nothing happens if it is no longer ours."""
         self.database.write(lambda c: claims.fail(c, claim, reason))
+
+    def try_again(self, claim: Claim) -> None:
+        """Give the chunk back to be tried again, last of all; nothing if it is no longer ours."""
+        self.database.write(lambda c: claims.try_again(c, claim))
 
     def retry_failed(self, name: str) -> int:
         """Open the failed chunks of the study again; how many cells they have."""

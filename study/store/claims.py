@@ -212,6 +212,11 @@ def fail(connection: Connection, claim: Claim, reason: str) -> None:
     _fail(connection, _held(claim), reason)
 
 
+def try_again(connection: Connection, claim: Claim) -> None:
+    """Give the chunk back as if its worker had died; nothing happens if it is no longer held."""
+    _free(connection, _held(claim))
+
+
 def retry_failed(connection: Connection, name: str) -> int:
     """Open the study's failed chunks again; how many cells they have."""
     again = (

@@ -84,7 +84,7 @@ class Failure:
     seed: int
     alpha: float
     lambda_: float
-    reason: str
+    reason: str | None  # with the last lines of a log, where it has one: see `failure_words`
 
 
 def is_running() -> sa.ColumnElement[bool]:

@@ -1,27 +1,23 @@
 """The tasks: what is trained. Built-in ones by name, the user's own by import path.
 
-It imports the records. Training, agreement, planning and running import `load_task` and the
-protocol of a task.
+`own_code` finds what is the user's own, tasks and functions alike. It imports the records.
+Training, agreement, planning and running import `load_task` and the protocol of a task.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landscape_study.study.errors import TaskError
+from landscape_study.study.tasks.own_code import OWN_NAME, is_user_task, load_own
 
 if TYPE_CHECKING:
     from landscape_study.study.tasks.task import Task
 
-
-OWN_NAME = "landscape_study"  # of this tool's package
+__all__ = ["OWN_NAME", "TASKS", "TaskEntry", "is_user_task", "load_task"]
 
 
 @dataclass(frozen=True)
@@ -82,36 +78,29 @@ TASKS: dict[str, TaskEntry] = {
 }
 
 
-def is_user_task(name: str) -> bool:
-    """Whether `name` is an import path of the user's rather than a built-in task."""
-    return ":" in name
-
-
 def load_task(name: str) -> Task:
-    """The task called `name`: a built-in one, or `package.module:name`.
-
-    User tasks are looked up from the working directory too.
+    """The task called `name`: a built-in one, or one of the user's own (see `own_code`).
 
     Raises:
         TaskError: unknown, does not import, or not a task.
     """
-    if is_user_task(name):
-        if name.partition(":")[0] == OWN_NAME:
-            raise TaskError(
-                f"task '{name}': the name '{OWN_NAME}' is this tool's own, so Python would not "
-                f"find yours: rename {OWN_NAME}.py"
-            )
-        here = str(Path.cwd())
-        if here not in sys.path:  # for good: the task may import its neighbours later
-            sys.path.insert(0, here)
-        return _import_task(name, name)
-    if name not in TASKS:
+    from landscape_study.study.tasks.task import require_task
+
+    if not is_user_task(name) and name not in TASKS:
         raise TaskError(
             f"unknown task '{name}': choose one of {', '.join(TASKS)}, "
-            "or name your own as package.module:name"
+            "or name your own as package.module:name or FILE.py:name"
         )
+    task = load_own(name) if is_user_task(name) else _built_in(name)
+    require_task(task, name)
+    return task
+
+
+def _built_in(name: str) -> Task:
     _require_package(TASKS[name], name)
-    return _import_task(TASKS[name].path, name)
+    module, _, attribute = TASKS[name].path.partition(":")
+    task: Task = getattr(importlib.import_module(module), attribute)
+    return task
 
 
 def _require_package(entry: TaskEntry, name: str) -> None:
@@ -120,44 +109,3 @@ def _require_package(entry: TaskEntry, name: str) -> None:
             f"task '{name}': its data come with the package {entry.package}, which is not "
             "installed: pip install 'landscape-study[tasks]'"
         )
-
-
-@contextmanager
-def _without_arguments(module: str) -> Iterator[None]:
-    """What the module reads of a command line, while it is imported, is not this tool's."""
-    before, sys.argv = sys.argv, [module]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-def _import_task(path: str, name: str) -> Task:
-    from landscape_study.study.tasks.task import Task, require_task
-
-    module_name, _, attribute = path.partition(":")
-    if not module_name or not attribute:
-        raise TaskError(f"task '{name}': half a name: write package.module:name")
-    try:
-        with _without_arguments(module_name):
-            module = importlib.import_module(module_name)
-    except SystemExit as e:
-        raise TaskError(
-            f"task '{name}': importing '{module_name}' ended the program (SystemExit: {e.code}): "
-            "does it read the command line? Put that under if __name__ == '__main__'"
-        ) from e
-    except Exception as e:  # whatever the user's module raises while it is imported
-        raise TaskError(
-            f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
-            "name a module that Python can import from the working directory"
-        ) from e
-    try:
-        task = getattr(module, attribute)
-    except AttributeError as e:
-        found = ", ".join(key for key, value in vars(module).items() if isinstance(value, Task))
-        raise TaskError(
-            f"task '{name}': module '{module_name}' has no '{attribute}'"
-            + (f": it has the tasks {found}" if found else " and no landscape_study.Task at all")
-        ) from e
-    require_task(task, name)
-    return task

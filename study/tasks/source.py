@@ -1,4 +1,4 @@
-"""The source of a user's own task: its module, and those of the user's that it uses.
+"""The source of a user's own task or function: its module, and those of the user's that it uses.
 
 What counts is what Python makes of it: comments, docstrings and layout may change.
 """
@@ -7,29 +7,110 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 import site
 import sys
 import sysconfig
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
 
-from landscape_study.study.tasks import OWN_NAME
+from landscape_study.study.tasks.own_code import OWN_NAME, split_name
+
+PLAIN = (bool, int, float, complex, str, bytes)
 
 
 def source_digest(task: str) -> str:
-    """A hash of the source of `package.module:name`.
+    """A hash of the source of `package.module:name` or `FILE.py:name`.
 
     A changed loss, activation or augmentation changes it, also in a module that is imported by a
     function, whenever that is called; where the files lie does not, nor do comments, docstrings
     and layout.
     """
-    digest = hashlib.sha256()
     found: dict[str, Path] = {}
-    _collect(task.partition(":")[0], found)
-    for name, path in sorted(found.items()):
+    module, path = split_name(task)
+    if path is None:
+        _collect(module, found)
+    else:
+        found[module] = path
+        for imported in _imported(path, ""):
+            _collect(imported, found)
+    return _digest({name: _source(path) for name, path in found.items()})
+
+
+def function_digest(function: Callable[..., Any]) -> str:
+    """A hash of the source of a function that stands in no module: a notebook's, say.
+
+    The functions, classes and plain values that it uses belong to it, and the user's modules.
+    """
+    sources: dict[str, bytes] = {}
+    _collect_used(function, "", sources, set())
+    return _digest(sources)
+
+
+def _digest(sources: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, source in sorted(sources.items()):
         digest.update(name.encode())
-        digest.update(_source(path))
+        digest.update(source)
     return digest.hexdigest()[:16]
+
+
+def _collect_used(thing: object, name: str, sources: dict[str, bytes], seen: set[int]) -> None:
+    """Add what a name stands for in a function, and in turn what that uses."""
+    if isinstance(thing, ModuleType):
+        found: dict[str, Path] = {}
+        _collect(thing.__name__, found)
+        sources |= {f"module {own}": _source(path) for own, path in found.items()}
+    elif _is_plain(thing):
+        sources[name] = repr(thing).encode()
+    elif isinstance(thing, FunctionType | type) and not _is_installed(thing):
+        if id(thing) in seen:
+            return
+        seen.add(id(thing))
+        sources[name] = _text_of(thing)
+        functions = [thing] if isinstance(thing, FunctionType) else vars(thing).values()
+        for function in functions:
+            for key, used in _used_by(function):
+                _collect_used(used, f"{name}.{key}", sources, seen)
+
+
+def _is_plain(thing: object) -> bool:
+    """Whether it is a number or text, or consists of such, so that it always reads the same."""
+    if isinstance(thing, tuple | list):
+        return all(map(_is_plain, thing))
+    if isinstance(thing, dict):
+        return all(map(_is_plain, (*thing, *thing.values())))
+    return thing is None or isinstance(thing, PLAIN)
+
+
+def _used_by(function: object) -> Iterator[tuple[str, object]]:
+    """What stands for the names that a function takes from around it."""
+    if isinstance(function, FunctionType):
+        with suppress(ValueError):  # a cell that is still empty
+            found = inspect.getclosurevars(function)
+            yield from (*found.globals.items(), *found.nonlocals.items())
+
+
+def _text_of(thing: FunctionType | type) -> bytes:
+    """The source of a function or class; its code, where nobody has kept that."""
+    try:
+        text = textwrap.dedent(inspect.getsource(thing))
+    except (OSError, TypeError):
+        code = getattr(thing, "__code__", None)
+        return b"" if code is None else code.co_code + repr(code.co_names).encode()
+    return _meant(text.encode())
+
+
+def _is_installed(thing: FunctionType | type) -> bool:
+    """Whether it comes from Python's own, or an installed package."""
+    spec = _spec(thing.__module__) if thing.__module__ != "__main__" else None
+    path = None if spec is None else _file(spec)
+    return spec is not None and (path is None or not _is_users(thing.__module__, path))
 
 
 def _collect(name: str, found: dict[str, Path]) -> None:
@@ -112,9 +193,13 @@ def _is_users(name: str, path: Path) -> bool:
 
 def _source(path: Path) -> bytes:
     try:
-        source = path.read_bytes()
+        return _meant(path.read_bytes())
     except OSError:  # gone meanwhile
         return b""
+
+
+def _meant(source: bytes) -> bytes:
+    """What Python makes of a source."""
     try:
         return repr(_meaning(ast.parse(source))).encode()
     except (SyntaxError, ValueError, RecursionError):  # compiled, or edited since it was imported

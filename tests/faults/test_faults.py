@@ -19,18 +19,6 @@ from tests.study.networks import NETWORKS
 
 pytestmark = pytest.mark.long
 
-QUICK = (
-    "gradients of two cells swapped",
-    "l2 instead of decoupled",
-    "missing gradient taken for 0",
-    "running variance dropped",
-    "eval mode forgotten",
-    "schedule multiplier ignored",
-    "λ not normalized",
-    "one dropout mask for all steps",
-    "last slice of the test set skipped",
-    "checkpoint forgets random numbers",
-)
 BEYOND_A_TRIAL = (  # which tries two cells, batches of eight, 12 steps, in double precision
     *("third cell with the second's α", "cells of the first chunk for all"),
     *("only eight examples of a batch", "bfloat16 in single precision"),
@@ -52,24 +40,6 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def is_caught(name: str, engine: str = "vmap") -> tuple[bool, bool]:
-    """By the trial, by the witness."""
-    verdict = judge_of(FAULTS[name].task).verdict(FAULTS[name], engine)
-    return bool(verdict.tried), bool(verdict.differing)
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_trial_and_witness_catch_what_shows_at_once(name):
-    assert is_caught(name) == (True, True)
-
-
-@pytest.mark.parametrize(
-    "name", ["late: running variance dropped", "third cell with the second's α"]
-)
-def test_the_witness_catches_what_no_trial_can_see(name):
-    assert is_caught(name) == (False, True)
-
-
 def test_a_fault_of_two_cells_shows_in_theirs_only():
     fault = FAULTS["α of two cells swapped"]
     found = judge_of(READER).verdict(fault, "vmap").witnesses
@@ -83,7 +53,6 @@ def test_what_a_checkpoint_forgets_is_a_reason_to_have_none():
     assert trial.no_checkpoint == "after step 6 the buffer `norm.running_mean` of cell 1 differs"
 
 
-@pytest.mark.long
 def test_every_fault_is_caught_as_far_as_it_shows():
     """What the referee shares is held by independent loops: see tests/study/references.py."""
     found = {row.name: row for row in judged(["vmap"])}

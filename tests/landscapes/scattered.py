@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from landscape_study.landscapes.reading.landscape import Landscape, are_scattered, grid_landscape
+from landscape_study.landscapes.reading.landscape import (
+    Landscape,
+    are_scattered,
+    grid_landscape,
+    pruned_cells,
+)
 from landscape_study.study.spec.grid import Axis, Grid
 from tests.landscapes.statistics.scattered_coverage import LOSS, Design, frame_of_design
 
@@ -23,5 +28,14 @@ def landscape_of(frame: pd.DataFrame, title: str = "random search") -> Landscape
         name: Axis(values=tuple(sorted(set(frame[column]))))
         for name, column in (("alpha", "alpha"), ("lambda_", "lambda"))
     }
-    scattered = are_scattered(frame["alpha"], frame["lambda"])
-    return grid_landscape(frame, Grid(**axes), LOSS, title=title, is_scattered=scattered)
+    grid = Grid(**axes)
+    has_states = "state" in frame
+    finished = frame[frame["state"] == "finished"] if has_states else frame
+    return grid_landscape(
+        finished,
+        grid,
+        LOSS,
+        title=title,
+        is_scattered=are_scattered(frame["alpha"], frame["lambda"]),
+        pruned=pruned_cells(frame, grid, LOSS) if has_states else (),
+    )

@@ -17,6 +17,14 @@ from landscape_study.landscapes.figures.style import FAINT, INK
 from landscape_study.landscapes.reading.landscape import RowCol
 
 CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": "0.35", "markeredgewidth": 1}
+PRUNED: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "markeredgecolor": "0.45",
+    "markeredgewidth": 0.8,
+}
+SMALL = 0.7  # times as large as a trial, one that was pruned
 SIZE = 5.0  # points, of a trial where there are few
 FEW = 40  # trials; where there are more, they are smaller
 RING = 1.8  # times as large, the circles of the best ones
@@ -26,7 +34,9 @@ PALE = 0.35  # how strong the colour of the legend's patch is
 def draw_interpolation(
     record: HeatmapRecord, ax: Axes, cmap: Colormap, norm: Normalize
 ) -> PathCollection:
-    """Draw the surface (an image, gid surface), the trials (gid error), crosses (gid diverged).
+    """Draw the surface (an image, gid surface), the trials (gid error), those pruned (gid pruned).
+
+    Crosses (gid diverged) are trials that diverged.
 
     The surface fades to white with its standard deviation. Returns the trials, whose colours are
     those of their own values.
@@ -62,6 +72,9 @@ def draw_interpolation(
         zorder=1.5,
         gid="error",
     )
+    if record.pruned:
+        places = _places(record, record.pruned)
+        ax.plot(*places, **PRUNED, markersize=SMALL * size, zorder=1.4, gid="pruned")
     if record.diverged:
         ax.plot(*_places(record, record.diverged), **CROSS, markersize=size, gid="diverged")
     return points
@@ -108,6 +121,8 @@ def interpolation_handles(records: Sequence[HeatmapRecord], cmap: Colormap) -> l
                 label=f"interpolated (white: ±{enough} or more)",
             )
         )
+    if any(one.pruned for one, _ in scattered):
+        handles.append(Line2D([], [], **PRUNED, markersize=SMALL * SIZE, label="pruned"))
     if any(one.diverged for one, _ in scattered):
         handles.append(Line2D([], [], **CROSS, markersize=SIZE, label="diverged (any seed)"))
     return handles

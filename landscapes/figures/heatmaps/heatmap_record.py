@@ -55,6 +55,7 @@ class HeatmapRecord:
     doubtful: bool = False  # whether the panel's witness disagrees
     metric: Metric = TEST_ERROR
     between: Between | None = None  # of a scattered landscape, whose axes are continuous
+    pruned: tuple[RowCol, ...] = ()  # of a scattered landscape; of a grid they are missing
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -133,6 +134,7 @@ def heatmap_record(
         doubtful=landscape.doubtful,
         metric=landscape.metric,
         between=shown,
+        pruned=tuple(one.cell for one in landscape.pruned) if shown else (),
     )
 
 
@@ -302,7 +304,8 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
     partial = (f"({finished} of {count} cells)",) if finished < count else ()
     if landscape.is_scattered:
-        partial = (f"({finished} trials, interpolated)",)
+        stopped = f", {len(landscape.pruned)} pruned" if landscape.pruned else ""
+        partial = (f"({finished} trials{stopped}, interpolated)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]

@@ -14,7 +14,7 @@ from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.store import Failure, PanelProgress, Store
 from landscape_study.study.store.importing import import_study, imported_runs
 from landscape_study.study.store.results import UNKNOWN_EPOCH
 
@@ -118,6 +118,11 @@ class FileResults:
 
     def witnesses(self, name: str) -> list[Witness]:
         """None: what was trained elsewhere cannot be trained again here."""
+        self.study(name)
+        return []
+
+    def failures(self, name: str) -> list[Failure]:
+        """None that anybody could say more of than `progress` does."""
         self.study(name)
         return []
 

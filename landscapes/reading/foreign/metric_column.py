@@ -132,10 +132,11 @@ def _stored_goal(table: Table, column: str) -> Goal | None:
 
 
 def metric_of(table: Table, column: str, goal: Goal | None, matters: float | None) -> Metric:
-    """What is measured: its direction by its name, or as the user says; its unit if it says %.
+    """What is measured: its direction by its name, or as the user says; whether it is in percent.
 
     Raises:
-        UsageError: its name does not say which way is better, and neither does anybody else.
+        UsageError: its name does not say which way is better, and neither does anybody else; or
+            only some of its values end in %.
     """
     if is_own(table) and column in METRICS:
         known = METRICS[column]
@@ -149,11 +150,26 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
             f"{table.name}: is less or more of '{column}' better?",
             each_of("goal", ("minimize", "maximize")),
         )
-    unit = "%" if re.search(r"%|percent|pct", title.lower()) else ""
-    values = table.columns[column].numbers
-    values = values[np.isfinite(values)]
-    if values.size and np.abs(values).max() <= 1:  # a share, whatever it is called
-        unit = ""
+    unit = "%" if _is_percent(table, column, title) else ""
     matters = matters or (MATTERS if unit else None)
     title = re.sub(r"\s*\(%\)", "", title)
     return Metric(column, title, unit=unit, goal=goal, matters=matters)
+
+
+def _is_percent(table: Table, column: str, title: str) -> bool:
+    """Whether a metric is in percent: its cells say so, or its name, unless they are shares.
+
+    Raises:
+        UsageError: some cells say so, and others do not.
+    """
+    found = table.columns[column]
+    if len(found.percent) > 1:
+        raise UsageError(
+            f"{table.name}: some values of '{column}' end in %, others do not: write all of them "
+            "alike, or leave some out with --where"
+        )
+    if True in found.percent:
+        return True
+    values = found.numbers[np.isfinite(found.numbers)]
+    is_share = values.size and np.abs(values).max() <= 1  # whatever it is called
+    return not is_share and re.search(r"%|percent|pct", title.lower()) is not None

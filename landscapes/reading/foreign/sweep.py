@@ -35,6 +35,7 @@ from landscape_study.landscapes.reading.foreign.tables.table_files import read_f
 from landscape_study.landscapes.reading.landscape import are_scattered, grid_landscape
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
+from landscape_study.study.printable import printable
 
 ROW = "row"  # of a run in its table
 CURVES = ("panel", "seed", "alpha", "lambda", "epoch")  # before the metrics
@@ -105,7 +106,11 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
 def _with_panels(
     table: Table, columns: Columns, rows: pd.DataFrame
 ) -> tuple[pd.DataFrame, Columns, list[str]]:
-    """The rows, in more panels where a setting tells cells apart that stand several times."""
+    """The rows, in more panels where a setting tells cells apart that stand several times.
+
+    Raises:
+        UsageError: there would be more than MOST_PANELS.
+    """
     found = [name for name in (columns.seed, *columns.panels) if name is not None]
     base = [columns.alpha, columns.lambda_, *found]
     extra = telling_apart(table.take(rows.index.to_numpy()), base, columns.others)
@@ -117,10 +122,23 @@ def _with_panels(
         others=tuple(name for name in columns.others if name not in extra),
     )
     names = panel_names(table, more.panels)[rows.index]
-    if len(set(names)) > MOST_PANELS:
-        return rows, columns, []
+    if (count := len(set(names))) > MOST_PANELS:
+        raise _too_many_panels(table, more.panels, count)
     told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"
     return rows.assign(panel=names), more, [told]
+
+
+def _too_many_panels(table: Table, names: Sequence[str], count: int) -> UsageError:
+    values = {name: table.columns[name].distinct() for name in names}
+    told = " and ".join(f"'{printable(one)}' ({len(values[one])} values)" for one in names)
+    one, first = names[-1], values[names[-1]][0]
+    shown = printable(first) if table.columns[one].is_numeric else f"'{printable(first)}'"
+    several = "" if len(names) > 1 else f", or take them all with --panels-by {printable(one)}"
+    return UsageError(
+        f"{table.path}: cells stand several times, and {told} would make {count} panels of them, "
+        f"at most {MOST_PANELS} are made unasked: choose some with --where, such as "
+        f'--where "{printable(one)} == {shown}"{several}'
+    )
 
 
 def _panels(

@@ -21,6 +21,7 @@ from landscape_study.landscapes.figures.generalization_record import (
 )
 from landscape_study.landscapes.figures.style import save
 from landscape_study.landscapes.statistics.restarts import ONE_SEED
+from landscape_study.study.spec.metric import Metric
 from tests.landscapes.studies import panel_data, panel_of, study_data
 
 ADAM = {(0.1, 0.25): [[9, 4]], (0.1, 0.5): [[8, 3]]}
@@ -213,3 +214,68 @@ class TestDrawing:
         assert gids(figure.axes[2], "final") == []
         assert figure.get_suptitle() == "AdamW: every finished cell diverged."
         figure.canvas.draw()
+
+
+class TestElsewhere:
+    """What was trained elsewhere has training losses in its curves only, or none, or below 0."""
+
+    METRIC = Metric("val_loss", "validation loss")
+
+    def data(self, name="train_loss", shift=0.0, far=None):
+        """Two panels of 2 α × 4 λ; a validation loss and a training loss over 5 epochs."""
+        panels, curves = [], []
+        for panel, extra in (("adam", 0.1), ("adamw", 0.0)):
+            cells = {
+                (alpha, lambda_): [[2 + extra + (10 * alpha - i) ** 2]]
+                for alpha in (0.1, 0.3)
+                for i, lambda_ in enumerate((0.25, 0.5, 1.0, 2.0))
+            }
+            if far is not None:
+                cells[0.1, 2.0] = [[far]]
+            one, _ = panel_data(panel_of(panel, cells, pair=panel), cells, metric=self.METRIC)
+            shown = one.cells.drop(columns="train_loss")
+            panels.append(replace(one, cells=shown))
+            for epoch in range(1, 6):
+                loss = shift + shown["lambda"] + 1 / epoch
+                rows = shown.drop(columns=["state", "diverged"])
+                curves.append(rows.assign(**{"epoch": epoch, name: loss}))
+        return panels, pd.concat(curves, ignore_index=True)
+
+    @pytest.mark.parametrize("name", ["train_loss", "loss_train", "training loss"])
+    @pytest.mark.parametrize("shift", [0.0, -3.0])
+    def test_the_last_training_loss_of_the_curves_counts(self, name, shift):
+        figure = plot_generalization(*self.data(name, shift))
+        axes = axes_of(figure)
+        joined = gids(axes["loss"], "joined")
+        ends = [shift + lambda_ + 0.2 for lambda_ in (0.25, 0.5, 1.0, 2.0)]
+        np.testing.assert_allclose([line.get_xdata() for line in joined], [ends, ends])
+        assert axes["loss"].get_xscale() == ("log" if shift == 0 else "linear")
+        minus = "−" if shift else ""
+        assert f"At equal training loss ({minus}" in figure.get_suptitle()
+        assert "of AdamW is 0.10 below that of Adam" in figure.get_suptitle().replace("\n", " ")
+
+    def test_without_any_it_is_said(self):
+        panels, curves = self.data()
+        figure = plot_generalization(panels, curves.drop(columns="train_loss"))
+        axes = axes_of(figure)
+        told = "no training loss was recorded"
+        assert [t.get_text() for t in axes["loss"].texts + axes["training"].texts] == [told] * 2
+        assert "No training loss was recorded: nothing can be said" in figure.get_suptitle()
+        assert len(gids(axes["factor"], "joined")) == 2
+
+    def test_what_is_far_from_the_best_is_told_by_triangles(self):
+        panels, curves = self.data(far=1e5)
+        figure = plot_generalization(panels, curves)
+        axes = axes_of(figure)
+        (one, other) = gids(axes["factor"], "beyond")
+        assert one.get_ydata()[0] == other.get_ydata()[0] == axes["factor"].get_ylim()[1]
+        assert len(gids(axes["factor"], "final")) == 6
+        assert "2 curves beyond the axis" in [text.get_text() for text in axes["test"].texts]
+        assert [t.get_text() for t in figure.legends[0].get_texts()] == ["beyond the axis"]
+        # The far values do not count where panels are compared.
+        assert "is 0.10 below that of Adam" in figure.get_suptitle().replace("\n", " ")
+
+    def test_nothing_is_said_of_curves_and_values_that_are_seen(self, both):
+        figure = plot_generalization(*both)
+        assert not figure.legends
+        assert not axes_of(figure)["test"].texts

@@ -6,6 +6,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import seaborn
 from matplotlib.figure import Figure
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
@@ -222,6 +223,20 @@ class TestRecord:
             plot_heatmaps([make([[1, 2]])], **wrong)
         with pytest.raises(UsageError, match="no landscapes"):
             plot_heatmaps([])
+
+
+class TestColormap:
+    def test_mako_is_that_of_seaborn(self):
+        sampled = np.linspace(0, 1, 256)
+        own, theirs = colormap("mako")(sampled), seaborn.color_palette("mako", as_cmap=True)
+        np.testing.assert_allclose(own, theirs(sampled), atol=0.5 / 255)
+
+    def test_seaborn_has_others(self):
+        assert colormap("rocket").name == "rocket"
+
+    def test_a_name_that_nobody_has(self):
+        with pytest.raises(UsageError, match="unknown colour map 'mak': try mako"):
+            colormap("mak")
 
 
 class TestHeatmap:

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
@@ -12,6 +15,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
 from landscape_study.landscapes.figures.interactive import interactive_heatmaps
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.statistics.interpolation import interpolated
 from tests.landscapes.scattered import landscape_of, scattered_landscape
 from tests.landscapes.statistics.scattered_coverage import Design, frame_of_design
 from tests.landscapes.surfaces import frame_of, valley
@@ -26,6 +30,15 @@ def drawn() -> Landscape:
 @pytest.fixture(scope="module")
 def grid() -> Landscape:
     return landscape_of(frame_of(valley(45)).assign(diverged=False, loss=valley(45).ravel()))
+
+
+@pytest.fixture(scope="module")
+def stopped() -> Landscape:
+    """80 random trials of which the first eight were pruned; one of these ran again."""
+    frame = frame_of_design(Design(80)).assign(seed=0, state="finished", diverged=False)
+    frame.loc[frame.index[:8], "state"] = "pruned"
+    again = frame.iloc[[7]].assign(seed=1, state="finished")
+    return landscape_of(pd.concat([frame, again], ignore_index=True))
 
 
 def artists(ax, gid):
@@ -176,8 +189,50 @@ class TestDrawing:
 
     def test_to_hover_over(self, drawn, grid):
         figure = interactive_heatmaps([drawn, grid])
-        points, *_ = figure.data
-        assert len(points.x) == 60
+        surface, veil, points, crosses, *_ = figure.data
+        shown = between(drawn)
+        assert (surface.x[0], surface.x[-1], surface.y[0], surface.y[-1]) == shown.box
+        low, high = heatmap_record(drawn).scale
+        np.testing.assert_allclose(surface.z, np.clip(shown.values, low, high))
+        np.testing.assert_allclose(veil.z, 1 - np.array(shown.sure))
+        told = surface.text[surface.z.argmin() // surface.z.shape[1]][surface.z.argmin(axis=1)[0]]
+        assert told.startswith("interpolated loss: ")
+        assert " ± " in told
+        assert len(points.x) == 56
         assert points.marker.coloraxis == "coloraxis"
         assert points.customdata[0][2].startswith("loss ")
-        assert figure.layout.xaxis.ticktext == between(drawn).x.labels
+        assert len(crosses.x) == 4
+        assert crosses.customdata[0][3] == "1 seed, 1 diverged"
+        named = [one.name for one in figure.data if one.showlegend]
+        assert named == ["trial", "diverged"]
+        assert figure.layout.xaxis.ticktext == shown.x.labels
+
+
+class TestPruned:
+    def test_have_marks_of_their_own(self, stopped):
+        assert len(stopped.pruned) == 7
+        record = heatmap_record(stopped)
+        assert record.summary[-1] == "(73 trials, 7 pruned, interpolated)"
+        figure = plot_heatmaps([stopped])
+        (marks,) = artists(figure.axes[0], "pruned")
+        places = [record.center(one.cell) for one in stopped.pruned]
+        np.testing.assert_allclose(marks.get_xydata(), places)
+        assert marks.get_markerfacecolor() == "none"
+        assert "pruned" in legend(figure)
+
+    def test_can_be_hovered_over(self, stopped):
+        (marks,) = [one for one in interactive_heatmaps([stopped]).data if one.name == "pruned"]
+        assert marks.showlegend
+        value = stopped.metric.told(stopped.pruned[0].value)
+        assert list(marks.customdata[0][2:]) == [f"loss at least {value}", "pruned"]
+
+    def test_make_the_surface_no_better_than_they_were(self, stopped):
+        """The surface that is drawn is the one that the verdict is about."""
+        without = replace(stopped, pruned=())
+        drawn, plain = interpolated(stopped), interpolated(without)
+        assert drawn.trials == plain.trials == 73
+        assert not np.array_equal(drawn.error, plain.error)
+
+    def test_none_are_in_figures_without_any(self, drawn):
+        assert "pruned" not in legend(plot_heatmaps([drawn]))
+        assert artists(plot_heatmap(drawn, ax=plt.figure().add_subplot()), "pruned") == []

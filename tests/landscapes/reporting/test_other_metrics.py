@@ -21,11 +21,12 @@ from landscape_study.landscapes.reporting.verdict_frame import comparison_frame
 from landscape_study.landscapes.reporting.verdict_tables import comparison_table, verdict_table
 from landscape_study.landscapes.statistics.comparison import compare_panels
 from landscape_study.landscapes.statistics.recommendation import recommend, tuning_paths
-from landscape_study.landscapes.statistics.separability import panel_separability
+from landscape_study.landscapes.statistics.separability import panel_separability, separability
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import TEST_ERROR, TOP5_ERROR, Metric
 from tests.landscapes.other_metrics import ACCURACY, LOSS, PERCENT, Other, measured
 from tests.landscapes.studies import Curves, panel_data, panel_of, study_data
+from tests.landscapes.surfaces import frame_of, valley
 from tests.valleys import valley_error, valley_study
 
 pytestmark = pytest.mark.slow
@@ -85,6 +86,7 @@ def report_of(other: Other):
         moves=(),
         doubts=(),
         warnings=(),
+        failed=(),
         edges=(),
         runs=(),
         spec="",
@@ -232,6 +234,33 @@ class TestTables:
 
 
 class TestPhrases:
+    @pytest.mark.parametrize(
+        ("otherwise", "told"),
+        [
+            ((), ""),
+            ((("half", "coupled"),), "with half of it the verdict would be “coupled”"),
+            (
+                (("half", "coupled"), ("double", "coupled")),
+                "with half of it or with twice as much the verdict would be “coupled”",
+            ),
+            (
+                (("half", "coupled"), ("double", "cannot tell")),
+                "with half of it the verdict would be “coupled”, with twice as much the verdict "
+                "would be “cannot tell”",
+            ),
+        ],
+    )
+    def test_a_verdict_that_hangs_on_what_matters(self, otherwise, told):
+        frame = frame_of(valley(0)).assign(loss=lambda f: f["test_error"])
+        found = separability(frame, Metric("loss", "loss"), replicates=10)
+        share = {"half": 0.5, "double": 2.0}
+        matters = found.units.matters
+        found = replace(found, otherwise=tuple((share[a] * matters, b) for a, b in otherwise))
+        assert phrases.hinges(found) == told
+        table = verdict_table([("p", found)])
+        assert told in str(table.caption)
+        assert "--matters says otherwise" in str(table.caption)
+
     @pytest.mark.parametrize(
         ("metric", "lost"),
         [

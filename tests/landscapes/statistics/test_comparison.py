@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 from landscape_study.landscapes.reading.landscape import landscape
 from landscape_study.landscapes.reading.panels import PanelData, alike
 from landscape_study.landscapes.reference import reference_frame, reference_panels
-from landscape_study.landscapes.statistics.comparison import compare
+from landscape_study.landscapes.statistics.comparison import compare, ranks
 from landscape_study.landscapes.statistics.optimum import moves, optimum
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.study import Axis, Panel
@@ -123,6 +124,13 @@ def test_spoiled_panels_compare_without_a_traceback(spoil):
         assert found.common >= 0
         for estimate in (found.best, found.tilt, found.rank, found.transfer):
             assert math.isnan(estimate.low) == math.isnan(estimate.high)
+
+
+def test_ranks_are_those_of_scipy():
+    values = np.random.default_rng(0).integers(0, 5, (3, 4, 9)).astype(float)
+    values[0, 0, 3:5] = np.inf
+    np.testing.assert_array_equal(ranks(values), rankdata(values, axis=-1))
+    np.testing.assert_array_equal(ranks(np.zeros((2, 1))), np.ones((2, 1)))
 
 
 def test_the_papers_panels_differ_as_the_paper_says():

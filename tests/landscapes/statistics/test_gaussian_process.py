@@ -1,13 +1,21 @@
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from landscape_study.landscapes.statistics.gaussian_process import (
+    ANGLE,
+    JITTER,
     KEPT,
     LENGTHS,
+    MEAN,
+    SMOOTHNESS,
+    TALL,
     Trials,
     draw_surfaces,
     likely_settings,
     log_likelihoods,
+    posterior,
     rotated,
 )
 
@@ -20,12 +28,37 @@ def trials(count: int = 30, noise: float = 0.05, seed: int = 0) -> Trials:
     return Trials(places, height + noise * rng.normal(size=count), np.ones(count))
 
 
+def fitted(one: Trials, setting: np.ndarray) -> GaussianProcessRegressor:
+    """The process under one setting [5], as scikit-learn has it."""
+    lengths, height, noise = np.exp(setting[LENGTHS]), *np.exp(setting[TALL:])
+    kernel = ConstantKernel(MEAN**2) + ConstantKernel(height**2) * Matern(lengths, nu=SMOOTHNESS)
+    process = GaussianProcessRegressor(kernel, alpha=noise**2 / one.n + JITTER, optimizer=None)
+    return process.fit(rotated(one.places, setting[ANGLE]), one.height)
+
+
+@pytest.fixture
+def any_settings() -> tuple[Trials, np.ndarray]:
+    """Trials without a pattern, some of several runs, and settings [6, 5]."""
+    rng = np.random.default_rng(1)
+    one = Trials(rng.uniform(-4, 4, (25, 2)), rng.normal(size=25), rng.integers(1, 4, 25) / 1)
+    return one, np.hstack([rng.uniform(0, 3, (6, 1)), rng.normal(-0.5, 0.7, (6, 4))])
+
+
+class TestPosterior:
+    def test_many_at_once_are_as_scikit_learn_one_by_one(self, any_settings):
+        one, settings = any_settings
+        at = np.random.default_rng(2).uniform(-5, 5, (12, 2))
+        means, covariances = posterior(one, settings, at)
+        for setting, mean, covariance in zip(settings, means, covariances, strict=True):
+            plain = fitted(one, setting).predict(rotated(at, setting[ANGLE]), return_cov=True)
+            np.testing.assert_allclose(mean, plain[0], atol=1e-9)
+            np.testing.assert_allclose(covariance, plain[1], atol=1e-9)
+
+
 class TestLogLikelihoods:
-    def test_many_at_once_are_as_scikit_learn_one_by_one(self):
-        rng = np.random.default_rng(1)
-        one = Trials(rng.uniform(-4, 4, (25, 2)), rng.normal(size=25), rng.integers(1, 4, 25) / 1)
-        settings = np.hstack([rng.uniform(0, 3, (6, 1)), rng.normal(-0.5, 0.7, (6, 4))])
-        plain = [one.fitted(setting).log_marginal_likelihood_value_ for setting in settings]
+    def test_many_at_once_are_as_scikit_learn_one_by_one(self, any_settings):
+        one, settings = any_settings
+        plain = [fitted(one, setting).log_marginal_likelihood_value_ for setting in settings]
         np.testing.assert_allclose(log_likelihoods(one, settings), plain, rtol=1e-9)
 
     def test_swapped_lengths_and_a_quarter_turn_are_the_same(self):

@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from landscape_study.landscapes.reading.landscape import are_scattered
 from landscape_study.landscapes.reading.panels import PanelData
@@ -49,6 +51,39 @@ def place_of(found: Interpolation, trial: pd.Series) -> tuple[int, int]:
     """Where on the grid a trial lies nearest."""
     row = np.abs(found.alpha - np.log2(trial["alpha"])).argmin()
     return int(row), int(np.abs(found.lambda_ - np.log2(trial["lambda"])).argmin())
+
+
+class TestMatters:
+    @pytest.mark.parametrize("slope", [0.0, -0.35])
+    def test_what_the_user_says_counts_as_the_verdict_said_it_would(self, slope):
+        """Fitted within a narrow span only, an upright valley was called coupled."""
+        frame = frame_of_design(Design(60, slope=slope))
+        found = separability(frame, LOSS, replicates=400)
+        said = {
+            factor: separability(
+                frame, replace(LOSS, matters=factor * found.units.matters), replicates=400
+            ).verdict
+            for factor in (0.5, 2.0)
+        }
+        told = {matters / found.units.matters: verdict for matters, verdict in found.otherwise}
+        assert said == {factor: told.get(factor, found.verdict) for factor in said}
+        assert slope or "coupled" not in said.values()
+
+
+class TestAt:
+    def test_is_bilinear_between_the_places_of_the_grid(self):
+        found = seen(frame_of_design(DIAGONAL))
+        error = np.where(np.isfinite(found.error), found.error, np.nan)
+        worst = np.nanmax(error)
+        plain = RegularGridInterpolator(
+            (found.alpha, found.lambda_), np.where(np.isnan(error), worst, error)
+        )
+        rng = np.random.default_rng(0)
+        ends = np.array([found.alpha[[0, -1]], found.lambda_[[0, -1]]])
+        places = np.vstack([rng.uniform(ends[:, 0], ends[:, 1], (50, 2)), ends.T])
+        np.testing.assert_allclose(found.at(places), plain(places))
+        beyond = ends[:, 1] + 1e-7  # by rounding
+        assert found.at(beyond[None]) == pytest.approx(plain(ends[:, 1]))
 
 
 class TestAreScattered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -123,10 +123,38 @@ class TestDerived:
         noise = 8.0 / np.sqrt(4)
         assert seen.units.matters == pytest.approx(NOISES * noise, rel=0.4)
 
-    @pytest.mark.parametrize("error", [np.full((4, 4), 3.0), np.full((4, 4), inf)])
-    def test_where_all_are_equal_any_unit_will_do(self, error):
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (
+                np.full((4, 4), 0.00123),
+                "all cells have the same loss, 0.00123, which tells nothing",
+            ),
+            (np.full((4, 4), inf), "every finished cell diverged"),
+            (
+                np.full((2, 2, 4, 4), 0.0)[0],
+                "all cells have the same loss, 0.00, which tells noth",
+            ),
+        ],
+    )
+    def test_where_all_are_equal_nothing_is_derived(self, error, reason):
         found = separability(of_loss(error, x=np.arange(4.0), y=np.arange(4.0)), LOSS)
         assert found.verdict == "cannot tell"
+        assert found.reason.startswith(reason)
+        assert not found.units.derived
+
+    @pytest.mark.parametrize("degrees", [0, 10, 20])
+    def test_verdicts_that_it_decides_are_known(self, degrees):
+        """With half and with double of it, said by the user."""
+        frame = of_loss(noisy(valley(degrees), sd=0.3), x=OCTAVES, y=OCTAVES)
+        found = separability(frame, LOSS, replicates=300)
+        others = dict(found.otherwise)
+        assert bool(others) is (degrees == 10)
+        for factor in (0.5, 2.0):
+            matters = factor * found.units.matters
+            said = separability(frame, replace(LOSS, matters=matters), replicates=300)
+            assert said.verdict == others.get(matters, found.verdict)
+            assert said.otherwise == ()
 
     @pytest.mark.slow
     def test_landscapes_of_percent_get_the_verdicts_that_they_have(self):

@@ -76,6 +76,16 @@ def test_a_step_that_is_said_again_takes_the_place_of_the_former():
     np.testing.assert_array_equal(read(lines).curves()["val_loss"], np.float32([9, 7, 6]))
 
 
+def test_of_endless_points_the_last_is_the_value_and_curves_are_thinned_out(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("landscape_study.study.objectives.measurements.MOST_POINTS", 4)
+    found = read([f'{{"val_loss": {k}}}' for k in range(1, 25)])
+    assert found.value == 24
+    np.testing.assert_array_equal(found.curves()["val_loss"], np.float32([1, 9, 17, 24]))
+    np.testing.assert_array_equal(found.curves()["step"], np.float32([1, 9, 17, 24]))
+
+
 def test_one_point_is_no_curve():
     assert read(['{"val_loss": 3}']).curves() == {}
 

@@ -56,7 +56,7 @@ def test_what_takes_too_long_is_ended_also_if_it_does_not_listen(tmp_path: Path)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landscape_study.study.objectives.process.GRACE", 0.3)
+        patch.setattr("landscape_study.study.objectives.family.GRACE", 0.3)
         ended, _ = run(code, tmp_path, limits=Limits(seconds=0.5))
     assert ended.stopped == "timeout"
     assert time.monotonic() - began < 20

@@ -82,7 +82,7 @@ class TestChunks:
         assert plan.choice == Choice("vmap", width)
 
     def test_one_by_one_chunks_are_small_since_nothing_is_gained_by_large_ones(self):
-        for chunk, taken in ((None, plan_module.REFEREE_CHUNK), (12, 12), (3, 3)):
+        for chunk, taken in ((None, layout_module.REFEREE_CHUNK), (12, 12), (3, 3)):
             plan = make_plan(LARGE, RunSettings(device="cpu", chunk=chunk, engine="referee"))
             assert (plan.layout.chunk, plan.choice.width) == (taken, taken)
 
@@ -117,6 +117,19 @@ class TestDevices:
         assert choose_devices("auto", None) == ("cuda:0", "cuda:1")
         assert choose_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
         assert choose_devices("cpu", 1) == ("cpu",)
+
+    @pytest.mark.usefixtures("two_gpus")
+    def test_several_workers_on_each_gpu(self):
+        both = ("cuda:0", "cuda:1")
+        assert choose_devices("auto", None, per_gpu=2) == (*both, *both)
+        assert choose_devices("cuda", None, per_gpu=1) == both
+        with pytest.raises(UsageError, match="--per-gpu 2: --device cpu takes none"):
+            choose_devices("cpu", None, per_gpu=2)
+
+    def test_several_workers_on_each_gpu_where_there_is_none(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        with pytest.raises(UsageError, match=r"sees no GPU here.*--workers instead"):
+            choose_devices("auto", None, per_gpu=2)
 
     def test_cuda_where_there_is_none(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -159,7 +172,7 @@ class TestEngine:
         plan = make_plan(LARGE.change(task=BRANCHING), RunSettings(device="cpu", workers=1))
         assert (plan.choice.engine, plan.layout.chunk) == (
             "referee",
-            plan_module.REFEREE_CHUNK,
+            layout_module.REFEREE_CHUNK,
         )
         assert plan.choice.why.startswith("engine vmap: RuntimeError: ")
 

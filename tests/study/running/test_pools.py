@@ -74,6 +74,30 @@ def test_a_cluster_trains_what_processes_here_train(cluster, tmp_path: Path):
     assert results(Store(str(there)), "slow") == results(Store(str(here)), "slow")
 
 
+def test_a_cluster_runs_commands(cluster, tmp_path: Path):
+    """In the folder where the run was started, though its workers were started elsewhere."""
+    (tmp_path / "train.py").write_text(
+        "import json, os, sys; from pathlib import Path; "
+        "Path(f'ran-{os.getppid()}').touch(); print(json.dumps({'loss': float(sys.argv[1])}))"
+    )
+    grid = ["--alpha", "[1, 2, 3, 4]", "--lambda", "[0, 1]", "--metric", "loss", "--no-plot"]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "landscape_study", "run", *grid, "--store", "own.db"),
+            *("--dask", cluster[0], "--", sys.executable, "train.py", "{alpha}", "{lambda}"),
+        ],
+        cwd=tmp_path,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "8 cells, 0 of them finished; 2 workers, engine command" in done.stdout
+    store = Store(str(tmp_path / "own.db"))
+    assert sorted(row["value"] for row in store.cells("train")) == [1, 1, 2, 2, 3, 3, 4, 4]
+    ran = {int(path.name.partition("-")[2]) for path in tmp_path.glob("ran-*")}
+    assert ran <= {child.pid for child in psutil.Process(cluster[1].pid).children(True)}
+
+
 def test_a_worker_of_the_cluster_may_die(cluster, tmp_path: Path):
     path = tmp_path / "slow.db"
     process = start_command(path, "--dask", cluster[0], "--chunk", "4", "--epochs", "6")

@@ -14,6 +14,7 @@ from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks import TASKS, is_user_task, load_task
 from landscape_study.study.tasks.digits import _scikit_learns_digits, digits, digits_data
 from landscape_study.study.tasks.networks.mlp import bn_mlp
+from landscape_study.study.tasks.own_code import plain_name
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, Task, chance_error, fingerprint, same_values
 from tests.study.conftest import CLASSES, tiny_data
@@ -174,6 +175,17 @@ def test_a_user_task_may_lie_in_a_package(folder):
     assert load_task("tasks_of_mine.spiral:first").name == "first"
 
 
+def test_a_user_task_may_be_named_by_its_file(folder):
+    (folder / "some-where").mkdir()
+    (folder / "some-where" / "my-task.py").write_text("import beside\n" + USER_MODULE)
+    (folder / "some-where" / "beside.py").write_text("")
+    task = load_task("some-where/my-task.py:first")
+    assert task.name == "first"
+    assert load_task("./some-where/my-task.py:first") is task
+    assert load_task(str(folder / "some-where" / "my-task.py:first")) is task
+    assert plain_name("./a/../b.py:x") == "b.py:x"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -183,21 +195,26 @@ def test_a_user_task_may_lie_in_a_package(folder):
         ("nowhere:task", "name a module that Python can import from the working directory"),
         ("broken:task", "importing 'broken' failed (ZeroDivisionError: division by zero)"),
         ("unreadable:task", "importing 'unreadable' failed (SyntaxError"),
-        ("mine:third", "module 'mine' has no 'third': it has the tasks first, second"),
+        ("mine:third", "'mine' has no 'third': it has first, second"),
         (
             "empty:task",
-            "module 'empty' has no 'task' and no landscape_study.Task at all",
+            "'empty' has no 'task', and no task or objective at all",
         ),
         ("mine:number", "task 'mine:number': int object is no task, it lacks name, classes"),
         ("mine:number", "build it with landscape_study.Task"),
         ("mine:", "task 'mine:': half a name: write package.module:name"),
-        (":first", "task ':first': half a name: write package.module:name"),
+        (":first", "task ':first': half a name: write package.module:name or FILE.py:name"),
+        ("none.py:first", "task 'none.py:first': there is no file none.py in "),
+        ("empty.py:first", "'empty.py' has no 'first', and no task or objective at all"),
+        ("re.py:first", "another module is called 're'"),
+        ("landscape_study.py:x", "rename landscape_study.py"),
     ],
 )
 def test_a_task_that_cannot_be_loaded_says_why(folder, name, message):
     (folder / "broken.py").write_text("1 / 0")
     (folder / "unreadable.py").write_text("def (")
     (folder / "empty.py").write_text("")
+    (folder / "re.py").write_text("")
     with pytest.raises(TaskError, match=re.escape(message)):
         load_task(name)
 

@@ -33,7 +33,8 @@ LESS = {
 MORE = {
     *("acc", "accuracy", "f1", "auc", "auroc", "score", "bleu", "reward", "r2", "iou", "map"),
     *("precision", "recall", "psnr", "miou", "dice", "mcc", "kappa", "ndcg", "mrr", "rouge"),
-    *("acc1", "acc5", "top1", "top5", "ssim", "return", "fitness", "map50", "map75"),
+    *("acc1", "acc5", "top1", "top5", "ssim", "return", "fitness"),
+    *("ap", "ap50", "ap75", "map50", "map75", "map95"),
 }
 NEGATED = {"neg", "negative", "minus"}
 UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "difference"}
@@ -67,7 +68,8 @@ DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
 OF_NEPTUNE = re.compile(r" \((Float|Int|String|Bool|Datetime)(Series)?( : \w+)?\)$")  # types
-SPELLED = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2", "mAP": "map"}
+# Letters, and names in which a capital letter begins no word.
+SPELLED = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2", "mAP": "map", "mIoU": "miou"}
 
 
 def plain(column: str) -> str:

@@ -37,6 +37,7 @@ class Column:
     numbers: Floats  # [N]; NaN where none stands
     codes: npt.NDArray[np.int32]  # [N] index of the text; NUMBER, EMPTY
     texts: tuple[str, ...]
+    percent: frozenset[bool] = frozenset()  # whether numbers end in %: all, none, or both
 
     @classmethod
     def of(cls, values: Iterable[Value]) -> Column:
@@ -58,12 +59,15 @@ class Column:
             new = np.array([*index, EMPTY], dtype=np.int32)
             codes.append(np.where(part.codes >= 0, new[np.maximum(part.codes, -1)], part.codes))
         return cls(
-            np.concatenate([one.numbers for one in parts]), np.concatenate(codes), (*texts,)
+            np.concatenate([one.numbers for one in parts]),
+            np.concatenate(codes),
+            (*texts,),
+            frozenset().union(*(one.percent for one in parts)),
         )
 
     def take(self, rows: Ints) -> Column:
         """Some of its rows."""
-        return Column(self.numbers[rows], self.codes[rows], self.texts)
+        return Column(self.numbers[rows], self.codes[rows], self.texts, self.percent)
 
     @property
     def is_number(self) -> Bools:
@@ -124,6 +128,7 @@ class PackedColumn:
         ]
         texts: dict[str, int] = {}
         numbers, codes = np.full(len(index), np.nan), np.full(len(index), NUMBER, np.int32)
+        percent: set[bool] = set()
         for i, value in enumerate(index):
             try:
                 read = number(value)
@@ -134,8 +139,11 @@ class PackedColumn:
                     codes[i] = EMPTY
                 else:
                     numbers[i] = read
+                    if math.isfinite(read):
+                        percent.add(isinstance(value, str) and value.rstrip().endswith("%"))
         small = np.min_scalar_type(max(len(index) - 1, 0))
-        return cls(Column(numbers, codes, tuple(texts)), np.array(where, dtype=small))
+        distinct = Column(numbers, codes, tuple(texts), frozenset(percent))
+        return cls(distinct, np.array(where, dtype=small))
 
     @property
     def size(self) -> int:

@@ -373,6 +373,10 @@ def test_python_takes_a_file_for_a_name(write):
         ("accuracy_drop", None),
         ("loss_improvement", None),
         ("loss_vs_accuracy", None),
+        ("metrics/mAP50-95(B)", "maximize"),
+        ("mAP@0.5:0.95", "maximize"),
+        ("val/mIoU", "maximize"),
+        ("AP75", "maximize"),
     ],
 )
 def test_the_direction_by_the_name(name: str, goal: str | None):
@@ -402,6 +406,48 @@ def test_a_share_is_no_percentage_whatever_it_is_called(write):
     rows = [[a, w, loss / 100] for a, w, loss in rows_of(0.0)]
     metric = only(read_sweep([write("s.csv", ["lr", "wd", "val_error_pct"], rows)])).metric
     assert (metric.unit, metric.matters) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "write_value", "goal"),
+    [
+        ("accuracy", lambda loss: f"{loss:.1f}%", "maximize"),
+        ("Top-1 Acc.", lambda loss: f"{loss:.1f} %", "maximize"),
+        ("val_err", lambda loss: f"{loss / 100:.2f}%", "minimize"),  # no share, though below 1
+    ],
+)
+def test_a_percent_sign_in_the_cells_is_the_unit(write, name, write_value, goal):
+    rows = [[a, w, write_value(loss)] for a, w, loss in rows_of(0.0)]
+    metric = only(read_sweep([write("s.csv", ["lr", "wd", name], rows)])).metric
+    assert (metric.unit, metric.goal, metric.matters) == ("%", goal, 0.25)
+
+
+def test_a_percent_sign_in_some_cells_only_is_told(write):
+    rows = [[a, w, f"{loss}{'%' * (i % 2)}"] for i, (a, w, loss) in enumerate(rows_of(0.0))]
+    with pytest.raises(UsageError, match="some values of 'val_err' end in %, others do not"):
+        read_sweep([write("s.csv", ["lr", "wd", "val_err"], rows)])
+
+
+@pytest.mark.parametrize(
+    ("columns", "counts", "told"),
+    [
+        (
+            ("model", "data"),
+            (4, 4),
+            r"'model' \(4 values\) and 'data' \(4 values\) would make 16 panels of them, at most "
+            r"12 are made unasked: choose some with --where, such as --where \"data == 'v0'\"$",
+        ),
+        (("optimizer", "data"), (3, 5), r"'optimizer' \(3 values\) and 'data' \(5 values\)"),
+        (("model",), (20,), r"20 panels .*, or take them all with --panels-by model$"),
+    ],
+)
+def test_too_many_panels_are_told_by_the_columns_that_make_them(write, columns, counts, told):
+    kinds = list(product(*([f"v{i}" for i in range(count)] for count in counts)))
+    rows = [[*kind, *row] for kind in kinds for row in rows_of(0.0)]
+    path = write("s.csv", [*columns, "lr", "wd", "loss"], rows)
+    with pytest.raises(UsageError, match=told):
+        read_sweep([path])
+    assert len(read_sweep([path], Asked(where=f"{columns[-1]} == 'v0'")).panels) <= 12
 
 
 def test_excels_western_text_is_read(tmp_path: Path):

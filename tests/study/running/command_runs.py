@@ -1,0 +1,92 @@
+"""Studies of commands that run in this very process: a cell takes little more than its own."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from landscape_study.study.planning.command_plan import CommandPlan, plan_command
+from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.running.job import Job
+from landscape_study.study.running.worker import work
+from landscape_study.study.spec.study import Study
+from landscape_study.study.store import Store
+
+TRAIN = """
+import json, os, sys, time
+lr, wd, seed, folder = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+{body}
+for epoch in (1, 2):
+    print(json.dumps({{"epoch": epoch, "val_loss": lr + wd + seed + 1 / epoch}}), flush=True)
+"""
+
+
+class CommandRun:
+    """A study of a script, and the database that it is in.
+
+    Args:
+        folder: for both.
+        body: lines of the script, which know lr, wd, seed and folder.
+        alphas: of its cells, at λ = 0.01.
+    """
+
+    def __init__(self, folder: Path, body: str, alphas: Sequence[float] = (0.1,)) -> None:
+        self.script = folder / "train.py"
+        self.script.write_text(TRAIN.format(body=textwrap.dedent(body)))
+        words = [sys.executable, "-S", str(self.script), "{alpha}", "{lambda}", "{seed}"]
+        self.study = Study.from_dict(
+            {
+                "name": "own",
+                "command": [*words, "{folder}"],
+                "metric": "val_loss",
+                "alpha": list(alphas),
+                "lambda": [0.01],
+                "panel": [{"pair": "mine"}],
+            },
+            "test",
+        )
+        self.store = Store(str(folder / "own.db"), create=True)
+        self.plan: CommandPlan = plan_command(self.study, RunSettings(workers=1))
+        self.store.create(self.study, self.plan.identity, self.plan.chunks)
+        self.job = Job(
+            store=self.store.url,
+            study=self.study,
+            identity=self.plan.identity,
+            run_id=self.store.start_run("own", {}),
+            engine="command",
+            libraries={},
+            threads=1,
+            width=1,
+            checkpoints=None,
+            path=(),
+            parent=None,
+            folder=str(self.store.run_folders / "own"),
+        )
+
+    def __call__(self, device: str = "cpu", **changes: object) -> CommandRun:
+        """Let a worker do all that is open, as the job says with these changes."""
+        work(replace(self.job, **changes), device)  # type: ignore[arg-type]
+        return self
+
+    def retry(self) -> CommandRun:
+        """Open failed cells again."""
+        self.store.retry_failed("own")
+        return self
+
+    @property
+    def states(self) -> list[str]:
+        """Of the cells, by α."""
+        return [row["state"] for row in self.store.cells("own")]
+
+    @property
+    def reason(self) -> str:
+        """Why the first failed cell did, as it is stored."""
+        return self.store.failures("own")[0].reason or ""
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of runs, that are there."""
+        return sorted(Path(self.job.folder).glob("*"))
