@@ -249,7 +249,8 @@ def _sentences(panels: Sequence[PanelData], curves: pd.DataFrame) -> tuple[str, 
     if any(gain.stderr is None for _, gain in known):
         found.append(ONE_SEED)
     frames = (curves, *(one.cells for one in panels))
-    if panels and all(frame[TRAIN_LOSS.name].isna().all() for frame in frames):
+    some = any(top_cells(one.landscape, 1) for one in panels)
+    if some and all(frame[TRAIN_LOSS.name].isna().all() for frame in frames):
         found.append(f"{NO_LOSS}: nothing can be said about equal training loss.")
     return tuple(found)
 
