@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from landscape_study.commands import data, databases, looking, running
+from landscape_study.commands import data, databases, looking, running, starting
 from landscape_study.study.environment.interruption import exit_code, interruptible
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.printable import printable_lines, without_secrets
@@ -69,6 +69,8 @@ def main() -> None:
 
 
 for command in (
+    starting.new,
+    starting.try_,
     running.run,
     running.resume,
     running.worker,

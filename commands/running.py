@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("words", metavar="[STUDY | -- COMMAND...]", nargs=-1)
 @click.option("--name", help="Call the study this.  [default: as the preset or file says]")
-@click.option("--task", help="Train this task: a built-in one, or package.module:name.")
+@click.option(
+    "--task",
+    help="Train this task: a built-in one, or yours: FILE.py:name or package.module:name.",
+)
 @click.option("--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds.")
 @click.option("--epochs", type=int, help="Budget of every panel.")
@@ -75,7 +78,8 @@ def run(
     """Train STUDY (a preset or a .toml file, by default digits-fig2), and draw its figure.
 
     After -- stands a command of your own that trains one cell: {alpha}, {lambda}, {seed} and
-    {pair} are filled in, and it prints the metric as JSON, {"val_loss": 0.41}. It takes an
+    {pair} are filled in, and it prints the metric as JSON, {"val_loss": 0.41}. Or --task names
+    a function of yours that does, def train(cell, run), marked with @objective. Either takes an
     --alpha, a --lambda and a --metric.
 
     A study that is in the database already grows by what is new: cells, seeds, pairs. Then
@@ -87,6 +91,7 @@ def run(
       landscape run digits-fig2 --seeds 5
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run --task examples.spirals:spirals --seeds 1
+      landscape run --task train.py:train --alpha '[1, 2]' --lambda '[0, 1]' --metric loss
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
     from landscape_study.study.planning.queued_plan import plan_queue
@@ -114,7 +119,7 @@ def run(
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option("--task", help="The name of the study's task or function, if it is your own.")
 @click.option("--retry-failed", is_flag=True, help="Also train the cells that were given up.")
 @trust_option
 @store_option
@@ -148,7 +153,7 @@ def resume(
 
 @click.command()
 @click.argument("name")
-@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option("--task", help="The name of the study's task or function, if it is your own.")
 @click.option(
     "--trust-task", is_flag=True, help="Import whatever task of its user's own the study names."
 )
@@ -222,7 +227,7 @@ def worker(
     show_default=True,
     help="How many values to add beyond each side, in the grid's own ratio.",
 )
-@click.option("--task", help="Import path of the study's task, if it is your own.")
+@click.option("--task", help="The name of the study's task or function, if it is your own.")
 @trust_option
 @store_option
 @training_options()

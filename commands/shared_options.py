@@ -172,7 +172,7 @@ TRAINING = {
     "accept_source": click.option(
         "--accept-source",
         is_flag=True,
-        help="Take the source of your own task as it is now: it trains what it did before.",
+        help="Take the source of your own training as it is now: it trains what it did before.",
     ),
     "no_live": click.option(
         "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."
@@ -202,13 +202,13 @@ TRAINING = {
         "--memory",
         type=click.FloatRange(min=0, min_open=True),
         metavar="GB",
-        help="Of a command: end a run that takes more; its cell failed.",
+        help="Of a command or function: end a run that takes more; its cell failed.",
     ),
     "timeout": click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="Of a command: end a run that takes longer; its cell failed.",
+        help="Of a command or function: end a run that takes longer; its cell failed.",
     ),
     "per_gpu": click.option(
         "--per-gpu",
@@ -241,7 +241,7 @@ def training_options(*names: str) -> Callable[[Command], Command]:
             if not names:
                 options["rounds"] = own.pop("rounds")
                 options["shown"] = Shown(own.pop("no_live"), own.pop("no_plot"))
-            settings = RunSettings(witness=not own.pop("no_witness"), **own)
+            settings = RunSettings(witness=not own.pop("no_witness", False), **own)
             command(settings=settings, **options)
 
         for name, option in TRAINING.items():

@@ -22,6 +22,7 @@ ORDER = (  # from the command line down
     *(f"landscapes/{room}" for room in ("reference", "reading")),
     "study/study_calls.py",
     *(f"study/{room}" for room in ("console", "running", "planning", "agreement", "training")),
+    "study/objectives",
     *(f"study/{room}" for room in ("tasks", "store", "records", "spec", "pairs", "environment")),
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rooms import PAGE, ROOT, drawing, page
+from tests.rooms import ORDER, PAGE, ROOT, drawing, page
 
 TOPS = ("study", "landscapes", "commands")
 FILES = [path for top in TOPS for path in sorted((ROOT / top).rglob("*.py"))]
@@ -18,6 +18,12 @@ def test_contributing_draws_the_rooms_as_they_are():
     text = PAGE.read_text("utf-8")
     assert drawing() in text, "draw them anew: python -m tests.rooms"
     assert page(text) == text
+
+
+def test_every_room_is_drawn():
+    rooms = {path.parent for path in FILES if path.name == "__init__.py"}
+    names = {str(room.relative_to(ROOT)) for room in rooms} - {"study", "landscapes"}
+    assert {name for name in names if not name.startswith(ORDER)} == set()
 
 
 def test_no_two_modules_have_one_name():

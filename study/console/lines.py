@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from landscape_study.study.quantities import format_bytes, format_seconds
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
@@ -15,10 +17,12 @@ if TYPE_CHECKING:
     from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
+    from landscape_study.study.running.trial_cell import TrialCell
     from landscape_study.study.spec.study import Study
     from landscape_study.study.store import Failure, PanelProgress
     from landscape_study.study.store.merging import Merged
 
+NUMBERS = 12  # that are shown of a cell beside its metric
 FAILURES = 20  # failed cells that are listed
 LOGS = 3  # of them, those with the last lines of their logs
 
@@ -40,11 +44,48 @@ def workers_line(plan: AnyPlan, database: str, progress: Sequence[PanelProgress]
 
 
 def command_plan_line(plan: CommandPlan, cells: int) -> str:
-    """What `run` would do with a command."""
+    """What `run` would do with an objective."""
     slots = len(plan.layout.devices)
     return (
         f"study {plan.study.name}: {cells} cells to run, {slots} at a time on "
-        f"{', '.join(sorted(set(plan.layout.devices)))}: {' '.join(plan.study.command or ())}"
+        f"{', '.join(sorted(set(plan.layout.devices)))}: {plan.study.training}"
+    )
+
+
+def trial_lines(study: Study, place: tuple[str, float, float], trial: TrialCell) -> Iterator[str]:
+    """What came of the one cell that was tried.
+
+    Args:
+        study: that it is of.
+        place: panel, α and λ of the cell.
+        trial: what came of it.
+    """
+    panel, alpha, lambda_ = place
+    yield f"{panel}, seed {study.seeds[0]}, α = {alpha:g}, λ = {lambda_:g}"
+    if trial.value is None:
+        yield f"failed: {trial.why}"
+        yield from (f"    {line}" for line in trial.log)
+    elif not math.isfinite(trial.value):
+        yield f"{study.metric.name}: diverged"
+    else:
+        yield f"{study.metric.name}: {trial.value:.6g}"
+    if trial.numbers:
+        shown = [f"{name} {one:.6g}" for name, one in sorted(trial.numbers.items())]
+        more = f", … ({len(shown) - NUMBERS} more)" if len(shown) > NUMBERS else ""
+        yield f"other numbers: {', '.join(shown[:NUMBERS])}{more}"
+    yield (
+        f"curve: {trial.points} point{'s' * (trial.points != 1)}; took "
+        f"{format_seconds(trial.seconds)}, {format_bytes(trial.memory)}"
+    )
+    yield from (f"mind: {hint}" for hint in trial.hints)
+
+
+def whole_line(plan: AnyPlan, cells: int, seconds: float) -> str:
+    """What the whole study would cost."""
+    workers = len(plan.layout.devices)
+    return (
+        f"the whole study: {cells} cells on {workers} worker{'s' * (workers > 1)}, about "
+        f"{format_seconds(seconds)}"
     )
 
 

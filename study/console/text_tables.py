@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,9 @@ def status_table(
         waiting = p.total - p.finished - p.running - p.failed - p.pruned
         counts = [p.total, p.finished, p.running, waiting, p.diverged, p.failed]
         counts += [p.pruned] if pruned else []
-        best = metric.number(p.best) if p.best is not None else "–"
+        best = "–"
+        if p.best is not None and math.isfinite(p.best):  # else all have diverged
+            best = metric.number(p.best)
         name = marked(p.panel, p.panel in doubtful)
         table.add_row(name, *map(str, counts), best, f"{p.seconds:.0f} s")
     return table

@@ -103,7 +103,7 @@ class Family:
         """The members that have not ended."""
         self.looked = -SELDOM
         self.process.poll()
-        return [pid for pid in self._members() if _is_alive(pid)]
+        return [pid for pid in self._members() if is_alive(pid)]
 
     def _signal(self, number: signal.Signals) -> None:
         # Of a process that was waited for, the number may be another group's by now.
@@ -181,7 +181,8 @@ def _buried(child: int) -> bool:
         return True
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it has not ended."""
     with suppress(psutil.Error):
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     return False

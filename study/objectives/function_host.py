@@ -60,10 +60,12 @@ def serve(descriptor: int, name: str) -> None:
         is_told = isinstance(e, LandscapeError)
         connection.send(str(e) if is_told else f"{type(e).__name__}: {e}")
         return
-    for name in [late for early, late in LATE.items() if early in sys.modules]:
-        with suppress(Exception):  # another version may not have it
-            importlib.import_module(name)
-    forks = sys.platform == "linux" and _open_files() == files and _is_single()
+    forks = _may_fork(files)
+    if forks:
+        for name in [late for early, late in LATE.items() if early in sys.modules]:
+            with suppress(Exception):  # another version may not have it
+                importlib.import_module(name)
+        forks = _may_fork(files)
     connection.send(forks)
     with suppress(EOFError):
         while True:
@@ -112,6 +114,16 @@ def _become(order: Order, function: Callable[..., Any], output: int) -> NoReturn
         with suppress(Exception):  # the function may have closed or replaced it
             text.flush()
     os._exit(code)
+
+
+def _may_fork(files: set[str]) -> bool:
+    """Whether a child would have all that this process has.
+
+    Args:
+        files: what was open before the function was loaded. CUDA, once it is asked for anything,
+            has files of its own, and does not work in a child.
+    """
+    return sys.platform == "linux" and _open_files() == files and _is_single()
 
 
 def _open_files() -> set[str]:

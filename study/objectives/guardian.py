@@ -79,14 +79,14 @@ def end_marked(folder: bytes) -> bool:
         whether there were any; they may have started others meanwhile.
     """
     mark = END + MARK.encode() + b"=" + folder + END
-    marked = [pid for pid in _running_pids() if mark in _environment(pid)]
+    marked = [pid for pid in _process_numbers() if mark in _environment(pid)]
     for pid in marked:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     return bool(marked)
 
 
-def _running_pids() -> list[int]:
+def _process_numbers() -> list[int]:
     try:
         names = os.listdir("/proc")  # noqa: PTH208, nothing is imported
     except OSError:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def run_process(
         OSError: the program cannot be started.
     """
     folder = str(log.parent)
-    with adopting():
+    with adopting() as before:
         guardian().watch(folder)
         try:
             process = subprocess.Popen(
@@ -104,7 +104,7 @@ def run_process(
         except BaseException:
             guardian().forget()
             raise
-        return attend(process, log, limits, on_line, on_look)
+        return attend(process, log, limits, on_line, on_look, before)
 
 
 def attend(
@@ -113,6 +113,7 @@ def attend(
     limits: Limits,
     on_line: Callable[[str], None],
     on_look: Callable[[], None] = lambda: None,
+    before: Collection[int] = (),
 ) -> Ended:
     """See a process through to its end; nothing of it is left, however this function is left.
 
@@ -122,13 +123,15 @@ def attend(
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
         on_look: called several times a second; what it raises ends the run, and is raised.
+        before: process ids of the children that this process had before it started that one,
+            from when on it adopts.
     """
     assert process.stdout is not None
     began, stopped = time.monotonic(), None
     guardian().watch(str(log.parent), process.pid)
-    with adopting() as before:
+    with adopting():
         reader = _Reader(process.stdout, log, on_line)
-        all_of_it = Family(process, before - {process.pid})
+        all_of_it = Family(process, {*before, guardian().process.pid})
         try:
             with _ending(process) as ends_within:
                 while stopped is None and not ends_within(LOOK):
@@ -197,7 +200,7 @@ class _Reader:
 
     def _read(self) -> None:
         kept = 0
-        with self.log.open("ab") as log:
+        with self.stream, self.log.open("ab") as log:
             while line := self.stream.readline(LONGEST_LINE):
                 if kept < LARGEST_LOG:
                     log.write(line)
@@ -208,6 +211,5 @@ class _Reader:
                 self.on_line(text)
 
     def close(self) -> None:
-        """Wait for the last line."""
+        """Wait for the last line; not for ever, for a stranger may hold the other end."""
         self.thread.join(timeout=family.GRACE)
-        self.stream.close()

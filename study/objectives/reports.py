@@ -66,6 +66,16 @@ class Reports:
         """That there is no value, and why if that is known."""
         return self.failed or "it ended without returning"
 
+    @property
+    def last(self) -> dict[str, float]:
+        """The last point that was reported, with what was returned beside the metric."""
+        return self.points[max(self.points)] if self.points else {}
+
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return len(self.points)
+
     def curves(self) -> dict[str, np.ndarray]:
         """The curves by epoch, float32 [points] each; see `measurements.curves_of`."""
         return curves_of(dict(sorted(self.points.items())))

@@ -103,17 +103,17 @@ def _require_program(study: Study) -> None:
         )
 
 
-def identify_objective(study: Study, folder: Path = Path()) -> Identity:
+def identify_objective(study: Study) -> Identity:
     """What a study's objective is known by: of a function, its source.
 
-    Of a command its words, and what source and settings among these hold, seen from a folder.
+    Of a command its words, and what source and settings among these hold.
     """
     if study.function:
         return identify_function(study.task)
     words = study.command or ()
     digest = hashlib.sha256()
     for word in words:
-        path = folder / word
+        path = Path(word)
         if (
             path.suffix.lower() in SOURCES
             and path.is_file()

@@ -42,9 +42,15 @@ def require_same(stored: Identity, found: Identity, study: str, task: str, where
             "machine to machine: let it read a file, or fix its seed"
         )
     if None not in (stored.source, found.source) and stored.source != found.source:
+        here_only = task.startswith("__main__:")  # a function that was handed over in Python
+        again = (
+            "settings=RunSettings(accept_source=True)"
+            if here_only
+            else f"landscape resume {study} --accept-source (or merge --accept-source)"
+        )
         raise StudyMismatchError(
             f"{where}: the source of task '{task}' is not what it was when study '{study}' was "
-            f"created (digest {stored.source}, now {found.source}): choose another --name; if "
-            f"what it trains is still the same, say so: landscape resume {study} --accept-source "
-            "(or merge --accept-source)"
+            f"created (digest {stored.source}, now {found.source}): choose another "
+            f"{'name' if here_only else '--name'}; if what it trains is still the same, say so: "
+            f"{again}"
         )

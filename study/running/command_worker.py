@@ -8,9 +8,10 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,6 +52,14 @@ class Found(Protocol):
     def lacking(self) -> str:
         """Why there is no value."""
 
+    @property
+    def last(self) -> Mapping[str, float]:
+        """The last point, which may hold other numbers than the metric."""
+
+    @property
+    def count(self) -> int:
+        """How many points there were."""
+
     def curves(self) -> Mapping[str, np.ndarray]:
         """Float32 [points] per metric."""
 
@@ -70,10 +79,11 @@ class ObjectiveRuns:
                 job.study.task, job.function, slot_environment(device, job.threads), job.cwd
             )
         self.is_running, self.is_stopping = False, False
+        self.handler: Any = signal.SIG_DFL  # of SIGTERM, before
 
     def __enter__(self) -> ObjectiveRuns:
         if threading.current_thread() is threading.main_thread():  # which alone hears signals
-            signal.signal(signal.SIGTERM, self._stop)
+            self.handler = signal.signal(signal.SIGTERM, self._stop)
         if self.host is not None:
             self._require_same_source()
             self.host.ready()
@@ -83,7 +93,7 @@ class ObjectiveRuns:
         if self.host is not None:
             self.host.close()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, self.handler)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if not self.is_running:
@@ -99,7 +109,8 @@ class ObjectiveRuns:
         study = self.job.study
         if self.job.function is None:
             here = f"{self.store.name}: a worker on {socket.gethostname()}"
-            found = identify_objective(study, Path(self.job.cwd))
+            with chdir(self.job.cwd or "."):  # a worker of a cluster is elsewhere
+                found = identify_objective(study)
             require_same(self.job.identity, found, study.name, study.task, here)
 
     def train(self, claim: Claim) -> None:
@@ -123,12 +134,9 @@ class ObjectiveRuns:
             pulse()
 
         self.is_running = True
-        run = self._run_command if self.host is None else self._call_function
         try:
-            begin(folder)
-            end_leftovers(folder)
-            ended, found = run(filling, look)
-            reason = _why_failed(ended, found)
+            ended, found = self.run(filling, look)
+            reason = why_failed(ended, found)
             if reason is None:
                 store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
                 settle(folder, keep=job.kept is not None, room=job.kept or 0)
@@ -153,6 +161,21 @@ class ObjectiveRuns:
             raise
         finally:
             self.is_running = False
+
+    def run(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
+        """Run the objective for a cell, in its folder: how it ended, and what it gave.
+
+        Args:
+            filling: the cell.
+            look: called several times a second; what it raises ends the run, and is raised.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        begin(filling.folder)
+        end_leftovers(filling.folder)
+        run = self._run_command if self.host is None else self._call_function
+        return run(filling, look)
 
     def _run_command(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
         found = Measurements(self.job.study.metric.name, self.job.study.pattern)
@@ -182,14 +205,15 @@ class ObjectiveRuns:
             str(filling.folder),
             metric,
         )
-        self.host.ready(look)
-        with adopting():
+        with adopting() as before:
+            process = self.host.start(order, look)
             ended = attend(
-                self.host.start(order),
+                process,
                 log=filling.folder / LOG,
                 limits=self.job.limits,
                 on_line=lambda line: None,
                 on_look=look,
+                before=before | self.host.pids,
             )
         return ended, Reports(filling.folder, metric)
 
@@ -216,7 +240,7 @@ def _was_killed(ended: Ended) -> bool:
     return ended.code == -signal.SIGKILL and ended.stopped is None
 
 
-def _why_failed(ended: Ended, found: Found) -> str | None:
+def why_failed(ended: Ended, found: Found) -> str | None:
     """Why a run has no result; None if it has one."""
     if ended.stopped == "timeout":
         return f"it took longer than its time, {ended.seconds:.0f} s"

@@ -71,6 +71,24 @@ def wrong_with(command: Sequence[str]) -> str | None:
     return None
 
 
+def missing_files(command: Sequence[str], folder: Path) -> list[tuple[str, str | None]]:
+    """The words of a command that look like files and are none, and which file may be meant.
+
+    Args:
+        command: its first word, the program, is left out, and so is what has a placeholder.
+        folder: where it runs.
+    """
+    found = []
+    for word in command[1:]:
+        path = folder / word
+        is_name = re.fullmatch(r"[^-\s][^\s]*\.[A-Za-z]\w*", word) and not PLACEHOLDER.search(word)
+        if is_name and not path.exists():
+            there = [one.name for one in path.parent.glob(f"*{path.suffix}")]
+            close = difflib.get_close_matches(path.name, there, 1, 0.5)
+            found.append((word, str(Path(word).parent / close[0]) if close else None))
+    return found
+
+
 def filled(command: Sequence[str], words: Mapping[str, str]) -> list[str]:
     """The words of a command with its placeholders filled."""
     return [PLACEHOLDER.sub(lambda found: words[found.group(1)], word) for word in command]

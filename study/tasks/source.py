@@ -72,11 +72,10 @@ def _collect_used(thing: object, name: str, sources: dict[str, bytes], seen: set
         if id(thing) in seen:
             return
         seen.add(id(thing))
-        sources[name] = _text_of(thing)
-        functions = [thing] if isinstance(thing, FunctionType) else vars(thing).values()
-        for function in functions:
-            for key, used in _used_by(function):
-                _collect_used(used, f"{name}.{key}", sources, seen)
+        if isinstance(thing, FunctionType):
+            sources[name] = _text_of(thing)
+        for key, used in _used_by(thing):
+            _collect_used(used, f"{name}.{key}", sources, seen)
 
 
 def _is_plain(thing: object) -> bool:
@@ -88,22 +87,28 @@ def _is_plain(thing: object) -> bool:
     return thing is None or isinstance(thing, PLAIN)
 
 
-def _used_by(function: object) -> Iterator[tuple[str, object]]:
-    """What stands for the names that a function takes from around it."""
-    if isinstance(function, FunctionType):
+def _used_by(thing: FunctionType | type) -> Iterator[tuple[str, object]]:
+    """What stands for the names that a function takes from around it; what a class consists of."""
+    if isinstance(thing, FunctionType):
         with suppress(ValueError):  # a cell that is still empty
-            found = inspect.getclosurevars(function)
+            found = inspect.getclosurevars(thing)
             yield from (*found.globals.items(), *found.nonlocals.items())
+        return
+    yield from ((f"base{i}", base) for i, base in enumerate(thing.__bases__))
+    for key, value in vars(thing).items():
+        if isinstance(value, FunctionType) or not key.startswith("__"):
+            yield key, value
+        for part in ("__func__", "fget", "fset"):  # of what decorators make of a method
+            yield f"{key}.{part}", getattr(value, part, ...)
 
 
-def _text_of(thing: FunctionType | type) -> bytes:
-    """The source of a function or class; its code, where nobody has kept that."""
+def _text_of(function: FunctionType) -> bytes:
+    """The source of a function; its code, where nobody has kept that."""
     try:
-        text = textwrap.dedent(inspect.getsource(thing))
+        return _meant(textwrap.dedent(inspect.getsource(function)).encode())
     except (OSError, TypeError):
-        code = getattr(thing, "__code__", None)
-        return b"" if code is None else code.co_code + repr(code.co_names).encode()
-    return _meant(text.encode())
+        code = function.__code__
+        return code.co_code + repr((code.co_names, code.co_consts)).encode()
 
 
 def _is_installed(thing: FunctionType | type) -> bool:

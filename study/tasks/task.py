@@ -213,7 +213,8 @@ def require_task(task: object, name: str) -> None:
     if missing:
         raise TaskError(
             f"task '{name}': {type(task).__name__} object is no task, it lacks "
-            f"{', '.join(missing)}: build it with landscape_study.Task"
+            f"{', '.join(missing)}: build it with landscape_study.Task; or mark a function that "
+            "trains one cell with @landscape_study.objective"
         )
 
 

@@ -609,7 +609,7 @@ BAD_REQUESTS = {
         ["run", "--task", "no.such:task"],
         "importing 'no.such' failed (ModuleNotFoundError",
     ),
-    "attribute": (["run", "--task", "examples.spirals:x"], "has no 'x': it has the tasks spirals"),
+    "attribute": (["run", "--task", "examples.spirals:x"], "has no 'x': it has spirals"),
     "not a task": (
         ["run", "--task", "tests.study.user_tasks:no_task"],
         "Tensor object is no task, it lacks classes, batch_size",

@@ -1,7 +1,7 @@
 """The long siege: hundreds of kills, on SQLite and on PostgreSQL, and what the ledger found.
 
     python -m tests.crashes [--kills 500] [--postgres-kills 200] [--run-kills 20] [--seed 0]
-                            [--bytes 10000] [--exit 30] [--identity 100]
+                            [--script-kills 50] [--bytes 10000] [--exit 30] [--identity 100]
 
 Exits with 1 unless no cell is lost, doubled, stuck or torn, runs of the command line that were
 killed end with the bits of one that was not, and what is damaged, taken away or something else
@@ -20,6 +20,7 @@ import click
 from tests.crashes.damage import change_bytes, hold_something_else, take_away
 from tests.crashes.harness import Report, Siege, report_lines
 from tests.crashes.runs import besiege
+from tests.crashes.scripts import KINDS, besiege_scripts
 from tests.postgres import Server, binaries, fresh_database, running_server
 
 RESTART = 8.0  # seconds between crashes of the server
@@ -29,6 +30,7 @@ RESTART = 8.0  # seconds between crashes of the server
 @click.option("--kills", default=500, show_default=True, help="On SQLite.")
 @click.option("--postgres-kills", default=200, show_default=True)
 @click.option("--run-kills", default=20, show_default=True, help="Of `landscape run`.")
+@click.option("--script-kills", default=50, show_default=True, help="Of each kind, on each.")
 @click.option("--bytes", "bytes_", default=10_000, show_default=True, help="That are changed.")
 @click.option("--exit", "exits", default=30, show_default=True, help="Databases taken away.")
 @click.option("--identity", default=100, show_default=True, help="Workers with other data.")
@@ -38,6 +40,7 @@ def main(
     kills: int,
     postgres_kills: int,
     run_kills: int,
+    script_kills: int,
     bytes_: int,
     exits: int,
     identity: int,
@@ -58,6 +61,10 @@ def main(
         told = ", ".join(f"{way} {count}" for way, count in died.items())
         click.echo("\n".join([f"landscape run: {told}; {len(wrong)} differences", *wrong]))
         found = found or bool(wrong)
+    for title, died, wrong in _script_sieges(script_kills, seed, postgres=postgres_kills > 0):
+        told = ", ".join(f"{way} {count}" for way, count in sorted(died.items()))
+        click.echo("\n".join([f"{title}: killed {told}; {len(wrong)} faults", *wrong]))
+        found = found or bool(wrong)
     for title, harm, count in (
         ("changed bytes", change_bytes, bytes_),
         ("databases taken away", take_away, exits),
@@ -70,6 +77,18 @@ def main(
             click.echo("\n".join([f"{title}: {count}", *lines]))
             found = found or any("FALSE" in result for result in results)
     raise SystemExit(found)
+
+
+def _script_sieges(kills: int, seed: int, *, postgres: bool) -> Iterator[tuple]:
+    """Of users' scripts and functions, on both kinds of database."""
+    for kind in KINDS if kills else ():
+        with tempfile.TemporaryDirectory(prefix="crashes-") as name:
+            folder = Path(name)
+            url = f"sqlite:///{folder}/scripts.db"
+            yield f"{kind}s, SQLite", *besiege_scripts(url, folder, kind, kills, seed)
+            if postgres:
+                with running_server() as server, fresh_database(server.url) as url:
+                    yield f"{kind}s, PostgreSQL", *besiege_scripts(url, folder, kind, kills, seed)
 
 
 def _sieges(kills: int, postgres_kills: int, workers: int, seed: int) -> Iterator[tuple]:

@@ -19,6 +19,7 @@ from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from tests.crashes.harness import CONTEXT, Siege, make_study
 from tests.crashes.ledger import Counts, acknowledge, audit, true_outcome
+from tests.crashes.scripts import KINDS, besiege_scripts
 from tests.crashes.victims import Life, chunks_of_eight, is_refused, live
 from tests.postgres import URL, fresh_database
 
@@ -236,3 +237,14 @@ def test_a_read_only_disk_is_told_and_left_alone(tmp_path: Path, ledger: Path):
             assert len(again.cells("crashes")) == 32
             with pytest.raises(StoreError, match="write permission"):
                 again.release_dead("crashes")
+
+
+# ---- users' scripts -----------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", KINDS)
+def test_runs_of_scripts_and_functions_that_are_killed_leave_nothing(tmp_path: Path, kind: str):
+    died, wrong = besiege_scripts(f"sqlite:///{tmp_path}/s.db", tmp_path, kind, kills=3, seed=4)
+    assert wrong == []
+    assert sum(died.values()) == 3

@@ -14,6 +14,7 @@ from landscape_study.study.objectives.process import (
     end_leftovers,
     run_process,
 )
+from tests.study.runs import wait_for
 
 PYTHON = sys.executable
 
@@ -104,24 +105,35 @@ def test_a_long_output_is_cut_in_the_log_and_read_all_the_same(tmp_path: Path):
     assert (tmp_path / "log.txt").stat().st_size < LARGEST_LOG + 100
 
 
-def test_what_a_crash_left_is_ended_by_whoever_comes_after(tmp_path: Path):
+@pytest.mark.parametrize("unguarded", [False, True])
+def test_what_a_crash_leaves_is_ended_at_once_or_by_whoever_comes_after(
+    tmp_path: Path, unguarded: bool
+):
     parent = psutil.Popen(
         [PYTHON, "-c", f"{RUNNER}\nrun({CHILDREN.format(60)!r}, {str(tmp_path)!r})"],
         env={"PYTHONPATH": "src"},
     )
-    deadline = time.monotonic() + 30
     log = tmp_path / "log.txt"
-    while not log.exists() or len(log.read_text().splitlines()) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    own_group = int(log.read_text().splitlines()[0])  # the other left it, and is out of reach
+    wait_for(lambda: log.exists() and len(log.read_text().splitlines()) == 2, 30)
+    children = [int(pid) for pid in log.read_text().splitlines()]  # the second left its group
+    if unguarded:
+        (guard,) = (one for one in parent.children() if "guardian.py" in str(one.cmdline()))
+        guard.kill()
     parent.kill()
     parent.wait()
-    end_leftovers(tmp_path)
-    time.sleep(0.2)
-    assert not is_alive(own_group)
+    if unguarded:
+        time.sleep(0.5)
+        assert all(is_alive(pid) for pid in children)
+        end_leftovers(tmp_path)
+    wait_for(lambda: not any(is_alive(pid) for pid in children), 5)
     end_leftovers(tmp_path / "none")
-    psutil.Process(int(log.read_text().splitlines()[1])).kill()
+
+
+def test_what_it_leaves_behind_at_once_is_ended(tmp_path: Path):
+    leave = "import subprocess as s; print(s.Popen(['setsid', 'sleep', '60']).pid)"
+    ended, (pid,) = run(leave, tmp_path)
+    assert ended.seconds < 4
+    assert not is_alive(int(pid))
 
 
 RUNNER = """

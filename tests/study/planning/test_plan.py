@@ -13,6 +13,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.planning import layout as layout_module
 from landscape_study.study.planning import plan as plan_module
 from landscape_study.study.planning import probing
+from landscape_study.study.planning.command_plan import plan_command
 from landscape_study.study.planning.cost import PARAMETER_COPIES, Pace
 from landscape_study.study.planning.layout import choose_devices, panel_chunks
 from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
@@ -125,6 +126,15 @@ class TestDevices:
         assert choose_devices("cuda", None, per_gpu=1) == both
         with pytest.raises(UsageError, match="--per-gpu 2: --device cpu takes none"):
             choose_devices("cpu", None, per_gpu=2)
+
+    @pytest.mark.usefixtures("two_gpus")
+    def test_runs_of_commands_share_gpus_and_cores(self, monkeypatch):
+        monkeypatch.setattr("joblib.cpu_count", lambda: 9)
+        table = {"name": "own", "command": ["true", "{alpha}", "{lambda}"], "metric": "loss"}
+        study = Study.from_dict(table | {"alpha": [1.0], "lambda": [0.0]}, "test")
+        layout = plan_command(study, RunSettings(per_gpu=2)).layout
+        assert layout.devices == ("cuda:0", "cuda:1", "cuda:0", "cuda:1")
+        assert layout.threads == 2
 
     def test_several_workers_on_each_gpu_where_there_is_none(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.errors import SpecError, TaskError, UsageError
 from landscape_study.study.pairs.schedules import Constant, Cosine, Schedule, Step, WarmRestarts
-from landscape_study.study.planning.request import Changes, changed_study, named_study
+from landscape_study.study.planning.request import (
+    Changes,
+    asked_changes,
+    asked_study,
+    changed_study,
+    function_study,
+    named_study,
+)
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks import load_task
 
 
 @pytest.mark.parametrize(
@@ -78,3 +89,89 @@ def test_from_python_values_are_taken_as_they_are():
     assert study.panels[0].grid.lambda_.values == (0.05, 0.1)
     step = changed_study(study, Changes(schedule={"kind": "restarts", "t_0": 2}))
     assert step.panels[0].schedule.kind == "restarts"
+
+
+# Functions of users
+
+GRID: dict[str, Any] = {"alpha": "[0.1, 0.2]", "lambda_": "[0, 0.01]", "metric": "val_loss"}
+FUNCTION = "own_training.py:train"
+
+
+@pytest.fixture
+def own_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file with an objective and a task, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_training.py").write_text(
+        "from landscape_study import objective\n"
+        "from examples.spirals import spirals as task\n"
+        "@objective\ndef train(cell, run):\n    return cell.alpha\n"
+        "def plain(cell, run):\n    return cell.alpha\n"
+    )
+    yield tmp_path
+    sys.modules.pop("own_training", None)
+
+
+def test_a_name_that_holds_an_objective_makes_a_study_of_it(own_training: Path):
+    study = asked_study((), Changes(task=f"./{FUNCTION}", **GRID))
+    assert (study.name, study.task, study.function) == ("train", FUNCTION, True)
+    assert study.metric.name == "val_loss"
+    assert [(panel.name, panel.is_labelled) for panel in study.panels] == [("function", True)]
+    assert study.panels[0].grid.alpha.values == (0.1, 0.2)
+    assert Study.from_toml(study.to_toml(), "again") == study
+
+
+def test_pairs_seeds_and_what_matters_are_options_as_of_any_study(own_training: Path):
+    more = {"pairs": ("lion", "mine"), "seeds": 2, "goal": "maximize", "matters": 0.1}
+    study = asked_study((), Changes(task=FUNCTION, name="n", **GRID, **more))
+    assert ([panel.pair for panel in study.panels], study.seeds) == (["lion", "mine"], (0, 1))
+    assert (study.metric.goal, study.metric.matters, study.name) == ("maximize", 0.1, "n")
+
+
+def test_a_file_may_name_a_function_as_its_task(own_training: Path):
+    file = own_training / "s.toml"
+    text = f'name = "s"\ntask = "{FUNCTION}"\nmetric = "val_loss"\nalpha = [1]\nlambda = [0]\n'
+    file.write_text(text + '[[panel]]\npair = "mine"\n')
+    assert asked_study(("s.toml",), Changes()).function
+    file.write_text(text + '[[panel]]\npair = "adamw"\n')
+    spirals = asked_study(("s.toml",), Changes(task="own_training:task"))
+    assert (spirals.function, spirals.panels[0].is_labelled) == (False, False)
+
+
+def test_a_function_takes_the_grid_of_another_study_and_says_what_it_measures(own_training: Path):
+    study = asked_study(("digits-fig2",), Changes(task=FUNCTION, metric="val_loss"))
+    assert {panel.pair for panel in study.panels} == {"sgd", "sgdw", "adam", "adamw"}
+    assert all(panel.is_labelled for panel in study.panels)
+    with pytest.raises(UsageError, match=r"--metric: say what own_training\.py:train returns"):
+        asked_study(("digits-fig2",), Changes(task=FUNCTION))
+
+
+def test_a_function_handed_over_is_a_study_and_its_name_is_a_name(own_training: Path):
+    changes = asked_changes(task=lambda cell, run: 1.0, **GRID)
+    assert changes.task is not None
+    study = function_study(changes.task, changes)
+    assert (study.name, study.function) == ("lambda", True)
+    assert study.task.startswith("__main__:")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alpha": "[1]"}, "a function needs --lambda, --metric: say over which values, of what"),
+        (GRID | {"epochs": 3}, "--epochs: the function decides that itself: leave it out"),
+        (GRID | {"batch_size": 3}, "--batch-size: the function decides that itself"),
+        (GRID | {"schedule": "step"}, "--schedule: the function decides that itself"),
+    ],
+)
+def test_a_function_that_cannot_be_a_study_is_refused(
+    own_training: Path, changes: dict[str, Any], message: str
+):
+    with pytest.raises(UsageError, match=message):
+        asked_study((), Changes(task=FUNCTION, **changes))
+
+
+def test_a_function_without_a_mark_is_taken_for_a_task(own_training: Path):
+    study = asked_study((), Changes(task="own_training:plain"))
+    assert not study.function
+    with pytest.raises(TaskError, match=r"or mark a function .* @landscape_study\.objective"):
+        load_task(study.task)

@@ -1,4 +1,4 @@
-"""Studies of commands that run in this very process: a cell takes little more than its own."""
+"""Studies of objectives that run in this very process: a cell takes little more than its own."""
 
 from __future__ import annotations
 
@@ -37,17 +37,12 @@ class CommandRun:
         self.script = folder / "train.py"
         self.script.write_text(TRAIN.format(body=textwrap.dedent(body)))
         words = [sys.executable, "-S", str(self.script), "{alpha}", "{lambda}", "{seed}"]
-        self.study = Study.from_dict(
-            {
-                "name": "own",
-                "command": [*words, "{folder}"],
-                "metric": "val_loss",
-                "alpha": list(alphas),
-                "lambda": [0.01],
-                "panel": [{"pair": "mine"}],
-            },
-            "test",
-        )
+        self._begin(folder, {"command": [*words, "{folder}"]}, alphas)
+
+    def _begin(self, folder: Path, own: dict[str, object], alphas: Sequence[float]) -> None:
+        grid = {"alpha": list(alphas), "lambda": [0.01], "panel": [{"pair": "mine"}]}
+        asked = {"name": "own", "metric": "val_loss", **own, **grid}
+        self.study = Study.from_dict(asked, "test")
         self.store = Store(str(folder / "own.db"), create=True)
         self.plan: CommandPlan = plan_command(self.study, RunSettings(workers=1))
         self.store.create(self.study, self.plan.identity, self.plan.chunks)
@@ -56,7 +51,7 @@ class CommandRun:
             study=self.study,
             identity=self.plan.identity,
             run_id=self.store.start_run("own", {}),
-            engine="command",
+            engine=self.plan.engine,
             libraries={},
             threads=1,
             width=1,
@@ -90,3 +85,29 @@ class CommandRun:
     def folders(self) -> list[Path]:
         """Of runs, that are there."""
         return sorted(Path(self.job.folder).glob("*"))
+
+
+FUNCTION = """
+import json, os, subprocess, sys, time
+from landscape_study import objective
+
+@objective
+def train(cell, run):
+"""
+
+
+class FunctionCells(CommandRun):
+    """The same of a function, whose lines know cell and run; `after` are lines of its module."""
+
+    def __init__(
+        self, folder: Path, body: str, alphas: Sequence[float] = (0.1,), after: str = ""
+    ) -> None:
+        self.script = folder / "mine.py"
+        self.write(body, after)
+        self._begin(folder, {"task": f"{self.script}:train", "function": True}, alphas)
+
+    def write(self, body: str, after: str = "") -> None:
+        """Let the function have these lines."""
+        indented = textwrap.indent(textwrap.dedent(body), "    ")
+        self.script.write_text(f"{FUNCTION}{indented}\n{after}\n")
+        sys.modules.pop("mine", None)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -96,6 +97,25 @@ def test_a_cluster_runs_commands(cluster, tmp_path: Path):
     assert sorted(row["value"] for row in store.cells("train")) == [1, 1, 2, 2, 3, 3, 4, 4]
     ran = {int(path.name.partition("-")[2]) for path in tmp_path.glob("ran-*")}
     assert ran <= {child.pid for child in psutil.Process(cluster[1].pid).children(True)}
+
+
+def test_a_cluster_calls_functions(cluster, tmp_path: Path):
+    (tmp_path / "own.py").write_text(
+        "from landscape_study import objective\n"
+        "@objective\ndef train(cell, run):\n    return cell.alpha\n"
+    )
+    grid = ["--alpha", "[1, 2]", "--lambda", "[0, 1]", "--metric", "loss", "--no-plot"]
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "landscape_study", "run", *grid, "--store", "own.db"),
+            *("--dask", cluster[0], "--task", "own.py:train"),
+        ],
+        cwd=tmp_path,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    with closing(Store(str(tmp_path / "own.db"))) as store:
+        assert sorted(row["value"] for row in store.cells("train")) == [1, 1, 2, 2]
 
 
 def test_a_worker_of_the_cluster_may_die(cluster, tmp_path: Path):

@@ -758,6 +758,53 @@ def test_a_command_without_panels_has_one():
     assert [panel.name for panel in Study.from_dict(written, "x").panels] == ["command"]
 
 
+FUNCTION = {"name": "x", "task": "a.py:train", "function": True, "metric": "val_loss"}
+CELLS = {"alpha": [0.1, 0.2], "lambda": [0.0]}
+
+
+def test_a_function_has_labels_for_pairs_and_survives_toml():
+    read = Study.from_dict(
+        FUNCTION | CELLS | {"panel": [{"pair": "my optimizer", "name": "a"}]}, "x"
+    )
+    assert (read.has_objective, read.panels[0].is_labelled) == (True, True)
+    assert read.training == "Function a.py:train"
+    assert Study.from_toml(read.to_toml(), "x") == read
+    assert read.merge(read.change(seeds=3), "db").seeds == (0, 1, 2)
+    assert [panel.pair for panel in Study.from_dict(FUNCTION | CELLS, "x").panels] == ["function"]
+
+
+def test_a_study_without_a_function_says_nothing_of_it():
+    assert "function" not in study().to_toml()
+
+
+def test_a_study_may_change_what_trains_it():
+    function = study().change(task="a.py:train", function=True)
+    assert all(panel.is_labelled for panel in function.panels)
+    back = function.change(task="a.py:task", function=False)
+    assert not any(panel.is_labelled for panel in back.panels)
+    with pytest.raises(StudyMismatchError, match="function = True, this asks for False"):
+        function.merge(function.change(function=False), "db")
+    with pytest.raises(SpecError, match="unknown pair 'mine'"):
+        Study.from_dict(FUNCTION | CELLS | {"panel": [{"pair": "mine"}]}, "x").change(
+            function=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"task": "digits"}, "'digits' is no function of yours: name it as task = \"package"),
+        ({"metric": None}, 'no metric: say what is measured, as in metric = "val_loss"'),
+        ({"function": "yes"}, "function: "),
+        ({"panel": 5}, "panel: "),
+        ({"panel": [5]}, "panel 1: "),
+    ],
+)
+def test_a_function_that_cannot_be_is_refused(fields: dict, message: str):
+    with pytest.raises(SpecError, match=re.escape(message)):
+        Study.from_dict(FUNCTION | CELLS | fields, "x")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

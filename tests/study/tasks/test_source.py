@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from landscape_study.study.tasks.source import source_digest
+from landscape_study.study.tasks.source import function_digest, source_digest
 
 TASK = """
 import numpy as np
@@ -149,3 +151,90 @@ def test_packages_of_other_environments_are_not_the_users(
     before = source_digest("task_of_mine:task")
     (elsewhere / "bought.py").write_text("X = 2\n")
     assert source_digest("task_of_mine:task") == before
+
+
+# Functions that stand in no module
+
+CELL = """
+WIDTH = 8
+TABLE = {"a": [1, 2.5]}
+lock = object()
+
+class Net:
+    scale = 4
+
+    def forward(self):
+        return 2 * helper(1)
+
+    @property
+    def size(self):
+        return 16
+
+def helper(x):
+    return x + 1
+
+def unused():
+    return 5
+
+def train(cell, run):
+    print(lock)
+    return WIDTH * helper(cell.alpha) + TABLE["a"][0] + Net().forward()
+"""
+
+
+def digest_of(text: str) -> str:
+    """Of the function `train` of a notebook's cell."""
+    lines = text.splitlines(keepends=True)
+    name = f"<cell {hash(text)}>"
+    linecache.cache[name] = (len(text), None, lines, name)  # as IPython does
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(text, name, "exec"), names)
+    return function_digest(names["train"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_same"),
+    [
+        ("def unused():\n    return 5", "def unused():\n    return 6", True),
+        ("    return x + 1", "    # one more\n    return (x + 1)", True),
+        ("lock = object()", "lock = [object()]", True),
+        ("return x + 1", "return x + 2", False),
+        ("WIDTH = 8", "WIDTH = 9", False),
+        ("2.5", "3.5", False),
+        ("2 * helper", "3 * helper", False),
+        ("scale = 4", "scale = 5", False),
+        ("return 16", "return 17", False),
+        ("WIDTH * helper", "WIDTH - helper", False),
+    ],
+)
+def test_a_function_of_a_notebook_is_known_by_what_it_uses(before: str, after: str, is_same: bool):
+    changed = CELL.replace(before, after)
+    assert changed != CELL
+    assert (digest_of(changed) == digest_of(CELL)) == is_same
+
+
+def test_a_function_that_calls_itself_is_known_too():
+    text = "def train(cell, run):\n    return train(cell, None) if run else {}\n"
+    assert digest_of(text.format(1)) != digest_of(text.format(2))
+
+
+def test_a_function_within_another_is_known_by_what_it_was_made_with():
+    def make(k: float):
+        return lambda cell, run: k * cell.alpha
+
+    assert function_digest(make(1.0)) == function_digest(make(1.0)) != function_digest(make(2.0))
+
+
+def test_a_function_without_a_source_is_known_by_its_code():
+    found = []
+    for number in (1, 1, 2):
+        names: dict[str, Any] = {"__name__": "__main__"}
+        exec(f"def train(cell, run):\n    return cell.alpha + cell.x{number}", names)
+        found.append(function_digest(names["train"]))
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_task_of_a_file_is_known_as_one_of_its_module(parts: Path):
+    assert source_digest(f"{parts}/task_of_mine.py:task") == digest(parts)
+    (parts / "deeper_of_mine.py").write_text("DEPTH = 3\n")
+    assert source_digest(f"{parts}/task_of_mine.py:task") == digest(parts)

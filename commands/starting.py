@@ -1,0 +1,146 @@
+"""Commands to begin with: new, try."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from landscape_study.commands.shared_options import store_option, training_options, trust_option
+
+if TYPE_CHECKING:
+    from landscape_study.study.planning.settings import RunSettings
+    from landscape_study.study.spec.study import Study
+
+TEMPLATES = Path(__file__).parent / "templates"
+KINDS = {"command": ".toml", "function": ".py", "task": ".py"}  # and their suffixes
+FUNCTION = "--task {file}:train --metric val_loss"
+GRID = "--alpha '{{ base = 1.0, log2 = [0, -5] }}' --lambda '{{ base = 1.0, log2 = [0, -7] }}'"
+NEXT = {  # what to type: for one cell, for all
+    "command": ("landscape try {file}", "landscape run {file}"),
+    "function": (
+        f"landscape try {FUNCTION} --alpha 0.1 --lambda 0.01",
+        f"landscape run {FUNCTION} {GRID}",
+    ),
+    "task": ("landscape try --task {file}:task", "landscape run --task {file}:task --seeds 1"),
+}
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def new(kind: str, file: Path, force: bool) -> None:
+    """Write a commented FILE to begin with, which runs as it is.
+
+    command: a study file (.toml) for a training script of yours, in any language. function: a
+    Python function that trains one cell. task: a PyTorch network and its data, of which the tool
+    trains many cells at once.
+
+    \b
+    Examples:
+      landscape new command my-study.toml
+      landscape new function train.py
+    """  # noqa: D301
+    if file.suffix != KINDS[kind]:
+        raise click.UsageError(f"{file}: a {kind} is a {KINDS[kind]} file: call it that")
+    text = (TEMPLATES / f"{kind}{KINDS[kind]}.txt").read_text("utf-8")
+    text = text.replace("NAME", file.stem).replace("FILE", str(file))
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as written:
+            written.write(text)
+    except FileExistsError as e:
+        raise click.UsageError(
+            f"{file} is there already: name another file, or add --force to replace it"
+        ) from e
+    except OSError as e:
+        raise click.UsageError(f"{file} cannot be written: {e.strerror}") from e
+    one, all_ = (words.format(file=file) for words in NEXT[kind])
+    click.echo(f"written: {file}\none cell of it:  {one}\nall of it:  {all_}")
+
+
+@click.command("try")
+@click.argument("words", metavar="[FILE | NAME | -- COMMAND...]", nargs=-1)
+@click.option("--task", help="Of this task or function: package.module:name, or FILE.py:name.")
+@click.option("--pair", "pairs", multiple=True, help="Of this pair's panel.")
+@click.option("--alpha", help="A learning rate, or several, of which the middle one is tried.")
+@click.option("--lambda", "lambda_", help="A regularization factor, or several.")
+@click.option("--metric", help="What the landscape is of.")
+@trust_option
+@store_option
+@training_options("device", "workers", "per_gpu", "engine", "timeout", "memory")
+def try_(
+    words: tuple[str, ...],
+    trust_command: bool,
+    store: str,
+    settings: RunSettings,
+    **changes: Any,
+) -> None:
+    """Run one cell of a study, and say what came of it and what all of it would cost.
+
+    It is the cell in the middle of the grid, or the one that --alpha and --lambda name. Nothing
+    is stored. NAME may be a preset, or a study in the database.
+
+    \b
+    Examples:
+      landscape try my-study.toml
+      landscape try --alpha 0.1 --lambda 0.01 --metric loss -- ./a.sh {alpha} {lambda}
+    """  # noqa: D301
+    from landscape_study.study.console.lines import trial_lines, whole_line
+    from landscape_study.study.running.training_run import planned
+    from landscape_study.study.running.trial_cell import (
+        middle_cell,
+        try_cell,
+        whole_cells,
+        whole_seconds,
+    )
+
+    study, whole = _tried(words, changes, store, trust_command=trust_command)
+    plan = planned(study, settings, store)
+    panel = plan.study.panels[0]
+    cell = middle_cell(panel)
+    trial = try_cell(plan, panel, cell, settings)
+    for line in trial_lines(study, (panel.name, cell.alpha, cell.lambda_), trial):
+        click.echo(line)
+    if trial.value is None:
+        raise SystemExit(1)
+    if whole_cells(whole) > 1:
+        if whole is not study:
+            plan = planned(whole, settings, store)
+        click.echo(whole_line(plan, whole_cells(whole), whole_seconds(plan, trial)))
+
+
+def _tried(
+    words: tuple[str, ...], changes: dict[str, Any], store: str, *, trust_command: bool
+) -> tuple[Study, Study]:
+    """The study of which a cell is tried, where options may narrow its grid; and all of it."""
+    from landscape_study.study.planning.request import (
+        Changes,
+        asked_study,
+        changed_study,
+        resumed_study,
+    )
+    from landscape_study.study.store import Store
+    from landscape_study.study.store.prior_state import holds
+
+    single = {key: changes[key] for key in ("alpha", "lambda_") if _is_number(changes[key])}
+    narrowed = Changes(**changes | {key: f"[{text}]" for key, text in single.items()})
+    if len(words) == 1 and holds(store, words[0]):
+        stored = resumed_study(
+            Store(store), words[0], changes["task"], trust_command=trust_command
+        )
+        rest = {"task": None}
+        return changed_study(stored, Changes(**vars(narrowed) | rest)), stored
+    study = asked_study(words, narrowed)
+    if not single or not words or len(words) > 1:
+        return study, study
+    return study, asked_study(words, Changes(**changes | dict.fromkeys(single)))
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
