@@ -196,7 +196,7 @@ TRAINING = {
         "--keep-folders",
         type=click.FloatRange(min=0, min_open=True),
         metavar="GB",
-        help="Of a command: keep the folders of finished runs too, the newest, up to so many GB.",
+        help="Of a command or function: keep folders of finished runs, the newest, so many GB.",
     ),
     "memory": click.option(
         "--memory",

@@ -189,6 +189,32 @@ def _beyond(limits: Limits, seconds: float, memory: int) -> str | None:
     return None
 
 
+class _Log:
+    """A file of what several tries of a run print first; where it cannot be written, nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.file: IO[bytes] | None = None
+        self.room = LARGEST_LOG
+        with suppress(OSError):
+            is_full = path.exists() and path.stat().st_size >= LARGEST_LOG
+            self.file = path.open("wb" if is_full else "ab", buffering=0)
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    def write(self, line: bytes) -> None:
+        if self.file is not None and self.room > 0:
+            self.room -= len(line)
+            try:
+                self.file.write(line)
+            except OSError:  # the disk is full, say: the run need not wait for that
+                self.room = 0
+
+
 class _Reader:
     """Reads what a process prints, in a thread: into its log, line by line to `on_line`."""
 
@@ -199,13 +225,9 @@ class _Reader:
         self.thread.start()
 
     def _read(self) -> None:
-        kept = 0
-        with self.stream, self.log.open("ab") as log:
+        with self.stream, _Log(self.log) as log:
             while line := self.stream.readline(LONGEST_LINE):
-                if kept < LARGEST_LOG:
-                    log.write(line)
-                    log.flush()
-                kept += len(line)
+                log.write(line)
                 text = line.decode("utf-8", "replace").rstrip("\r\n")
                 self.tail.append(text[:500])
                 self.on_line(text)

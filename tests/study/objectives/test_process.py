@@ -105,6 +105,20 @@ def test_a_long_output_is_cut_in_the_log_and_read_all_the_same(tmp_path: Path):
     assert (tmp_path / "log.txt").stat().st_size < LARGEST_LOG + 100
 
 
+def test_a_log_is_begun_anew_where_a_former_try_has_filled_it(tmp_path: Path):
+    (tmp_path / "log.txt").write_bytes(b"x" * LARGEST_LOG)
+    run("print('second')", tmp_path)
+    run("print('third')", tmp_path)
+    assert (tmp_path / "log.txt").read_text() == "second\nthird\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_a_run_does_not_wait_for_a_disk_that_is_full(tmp_path: Path):
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    ended, lines = run("for i in range(5000): print('x' * 60)\nprint('the end')", tmp_path)
+    assert (ended.code, len(lines), lines[-1]) == (0, 5001, "the end")
+
+
 @pytest.mark.parametrize("unguarded", [False, True])
 def test_what_a_crash_leaves_is_ended_at_once_or_by_whoever_comes_after(
     tmp_path: Path, unguarded: bool
