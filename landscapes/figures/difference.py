@@ -28,6 +28,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 
+NARROWEST = 5  # columns that an axes is wide at least, for the words above it
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
 
 
@@ -140,7 +141,7 @@ def _summary(apart: Landscape, certain: Mask) -> tuple[str, ...]:
     if not np.isfinite(apart.error).any():
         return ("no cell has a result in both",)
     if not np.isfinite(apart.stderr).any():
-        return ("one seed: noise unknown",)
+        return ("one seed:", "noise unknown")
     better, worse = (
         int(np.sum(certain & (s * apart.cost > 0)))
         for s in (-1, 1)  # of other − one
@@ -166,7 +167,7 @@ def _shared(one: Axis, other: Axis) -> tuple[Axis, list[int], list[int]]:
 def draw_comparison(record: ComparisonRecord, *, cmap: str | Colormap = CMAP) -> Figure:
     """Draw `record`: three axes in a row, a colour bar for the errors and one for differences."""
     shown = (record.one, record.other, record.difference)
-    widths = [heatmap.size[0] for heatmap in shown]
+    widths = [max(heatmap.size[0], NARROWEST) for heatmap in shown]
     highest = max(heatmap.size[1] for heatmap in shown)
     side = float(np.clip(9.5 / sum(widths), 0.15, 0.6))  # inches of a cell
     size = (side * sum(widths) + 3.4, max(side * highest + 1.1, 2.6))

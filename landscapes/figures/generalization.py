@@ -53,6 +53,7 @@ from landscape_study.landscapes.reading.panels import PanelData
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = "os^D"
 EDGE: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.4}
+NO_CURVES = "nothing recorded by epoch"
 LIGHTEST, DARKEST = 0.35, 0.95  # of a map of shades, that show on white and differ
 
 
@@ -224,7 +225,7 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
     training.set_ylabel("training loss", fontsize=TEXT)
     test.set_ylabel(record.error_title, fontsize=TEXT)
     if record.error_range is None and record.families:
-        _say_empty(test, "nothing recorded by epoch")
+        _say_empty(test, NO_CURVES)
     final = f"final {re.sub('^final[ _]', '', record.error_title)}"
     for ax in (factor, loss):
         ax.set_ylabel(final, fontsize=TEXT)
@@ -254,7 +255,8 @@ def _finish_scales(record: GeneralizationRecord, training: Axes, factor: Axes, l
         if not values and axis is loss.xaxis:  # nothing ended
             log_axis(axis)
         elif not known:
-            _say_empty(axis.axes, _phrase(NO_LOSS))
+            elsewhere = any(not math.isnan(value) for value in (*by_epoch, *finals))
+            _say_empty(axis.axes, NO_CURVES if elsewhere else _phrase(NO_LOSS))
         elif not record.log:
             value_axis(axis)
         elif any(value > 0 for value in known):

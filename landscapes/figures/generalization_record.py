@@ -30,6 +30,7 @@ from landscape_study.study.spec.study import Cell
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
 SPAN = 2.0  # errors above the best that are shown, in multiples of it
 FAR = 12.0  # points from the best that are shown of other metrics
+FARTHEST = 100.0  # likewise, of values that count where panels are compared
 AXES = 4
 STEPS = 21  # training losses at which two panels are compared
 MARGIN = 0.06  # of the axis of final values, below and above
@@ -249,7 +250,8 @@ def _sentences(panels: Sequence[PanelData], curves: pd.DataFrame) -> tuple[str, 
     if any(gain.stderr is None for _, gain in known):
         found.append(ONE_SEED)
     frames = (curves, *(one.cells for one in panels))
-    if panels and all(frame[TRAIN_LOSS.name].isna().all() for frame in frames):
+    some = any(top_cells(one.landscape, 1) for one in panels)
+    if some and all(frame[TRAIN_LOSS.name].isna().all() for frame in frames):
         found.append(f"{NO_LOSS}: nothing can be said about equal training loss.")
     return tuple(found)
 
@@ -323,12 +325,10 @@ def _row(one: PanelData) -> pd.DataFrame:
 
 
 def _without_far(rows: list[pd.DataFrame], units: Units) -> list[pd.DataFrame]:
-    """The rows of panels without values far from the best; errors in percent are bounded."""
+    """The rows of panels without values so far from the best as no error in percent can be."""
     name, metric = units.metric.name, units.metric
-    if metric.is_percent_error or not any(len(row) for row in rows):
-        return rows
-    best = min((metric.sign * row[name]).min() for row in rows if len(row))
-    return [row[metric.sign * row[name] <= best + FAR * units.size] for row in rows]
+    best = min(((metric.sign * row[name]).min() for row in rows if len(row)), default=0.0)
+    return [row[metric.sign * row[name] <= best + FARTHEST * units.size] for row in rows]
 
 
 def _alpha(one: PanelData) -> tuple[int, float]:

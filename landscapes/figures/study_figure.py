@@ -122,7 +122,7 @@ def study_figure(
         return plot_anytime(chosen, frame, metrics=shown_metrics, columns=columns, width=width)
     shown = [one.landscape for one in chosen]
     if own.kind == "slices":
-        _require_grids(shown)
+        _require_lines(shown, is_asked=kind is not None)
         return plot_slices_figure(shown, columns=columns, span=span, width=width)
     if reference is not None:
         if columns is None and len(shown) <= WIDEST and width is None:
@@ -148,13 +148,18 @@ def usual_contours(landscapes: Sequence[Landscape]) -> tuple[float, ...]:
     return tuple(float(f"{points * size:.1g}") for points in CONTOURS)
 
 
-def _require_grids(landscapes: Sequence[Landscape]) -> None:
-    """Refuse scattered trials, of which hardly two have the same α.
+def _require_lines(landscapes: Sequence[Landscape], *, is_asked: bool) -> None:
+    """Refuse scattered trials, of which hardly two have the same α; and, if asked for, a single λ.
 
     Raises:
         UsageError: naming the panel.
     """
     for one in landscapes:
+        if is_asked and len(one.lambda_.values) == 1:
+            raise UsageError(
+                f"panel '{one.panel}': it has one λ only, so that there are no lines against λ to "
+                "draw: draw its heatmap"
+            )
         if one.is_scattered:
             raise UsageError(
                 f"panel '{one.panel}': its trials lie scattered, so that there are no lines of "

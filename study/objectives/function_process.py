@@ -21,6 +21,7 @@ from landscape_study.study.objectives.family import is_alive
 from landscape_study.study.objectives.function_host import Order
 from landscape_study.study.objectives.process import LOOK, Process
 
+TRIES = 3  # of what is killed from outside
 BURYING = 5.0  # seconds that the kernel may need to end a child of what was ended
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -55,10 +56,27 @@ class FunctionHost:
         """
         if self.process is not None and self.process.poll() is None:
             return
+        for _ in range(TRIES):
+            self.close()
+            process, self.connection = self._begin()
+            self.process = process
+            try:
+                said = self._loaded(self.connection, on_look)
+            except (EOFError, OSError):
+                said = f"the process ended, {process.wait()}"
+            if isinstance(said, bool):
+                self.forks = said
+                return
+            if process.poll() != -signal.SIGKILL:  # by whom, or for lack of what, may be over
+                break
         self.close()
+        raise TrainingError(f"'{self.name}' cannot be loaded in a process of its own: {said}")
+
+    def _begin(self) -> tuple[subprocess.Popen[bytes], Connection]:
+        """Start a process that loads the function."""
         ours, theirs = Pipe()
         words = [json.dumps(sys.path), str(theirs.fileno()), "" if self.pickled else self.name]
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *words],
             cwd=self.cwd or None,
             env={**os.environ, **self.environment},
@@ -70,15 +88,7 @@ class FunctionHost:
             preexec_fn=die_with_parent,
         )
         theirs.close()
-        self.connection = ours
-        try:
-            said = self._loaded(ours, on_look)
-        except (EOFError, OSError):
-            said = f"the process ended, {self.process.wait()}"
-        if not isinstance(said, bool):
-            self.close()
-            raise TrainingError(f"'{self.name}' cannot be loaded in a process of its own: {said}")
-        self.forks = said
+        return process, ours
 
     def _loaded(self, connection: Connection, on_look: Callable[[], None]) -> bool | str:
         """Whether the process forks, once it has loaded the function; or why it could not."""
@@ -89,32 +99,47 @@ class FunctionHost:
         said: bool | str = connection.recv()
         return said
 
-    def start(self, order: Order) -> Process:
-        """Start a run; `ready` was called before.
+    def start(self, order: Order, on_look: Callable[[], None] = lambda: None) -> Process:
+        """Start a run; `on_look` is called while the function has to be loaded for it.
 
         Raises:
-            TrainingError: the process is gone.
+            TrainingError: the function cannot be loaded, or the process that holds it is ended
+                again and again.
         """
+        for _ in range(TRIES):
+            self.ready(on_look)
+            with suppress(EOFError, OSError):  # it was killed
+                return self._order(order)
+            self.close()
+        raise TrainingError(
+            f"the process that holds '{self.name}' was killed {TRIES} times, as for lack of memory"
+        )
+
+    def _order(self, order: Order) -> Process:
+        """Start a run in the process, or in a child of it."""
         assert self.process is not None
         assert self.connection is not None
         reading, writing = os.pipe()
+        stdout = os.fdopen(reading, "rb")
         try:
             self.connection.send(order)
             send_handle(self.connection, writing, self.process.pid)
             pid: int = self.connection.recv()
-        except (EOFError, OSError) as e:
-            os.close(reading)
-            raise TrainingError(
-                f"the process that held '{self.name}' was ended, as for lack of memory: resume"
-            ) from e
+        except (EOFError, OSError):
+            stdout.close()
+            raise
         finally:
             os.close(writing)
-        stdout = os.fdopen(reading, "rb")
         if self.forks:
             return _Forked(pid, stdout, self.connection)
         process, self.process = self.process, None  # it is used up
         process.stdout = stdout
         return process
+
+    @property
+    def pids(self) -> set[int]:
+        """Process ids of what waits for orders."""
+        return set() if self.process is None else {self.process.pid}
 
     def close(self) -> None:
         """End the process that waits for orders."""

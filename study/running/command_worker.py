@@ -205,15 +205,15 @@ class ObjectiveRuns:
             str(filling.folder),
             metric,
         )
-        self.host.ready(look)
         with adopting() as before:
+            process = self.host.start(order, look)
             ended = attend(
-                self.host.start(order),
+                process,
                 log=filling.folder / LOG,
                 limits=self.job.limits,
                 on_line=lambda line: None,
                 on_look=look,
-                before=before,
+                before=before | self.host.pids,
             )
         return ended, Reports(filling.folder, metric)
 

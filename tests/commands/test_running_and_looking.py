@@ -609,7 +609,7 @@ BAD_REQUESTS = {
         ["run", "--task", "no.such:task"],
         "importing 'no.such' failed (ModuleNotFoundError",
     ),
-    "attribute": (["run", "--task", "examples.spirals:x"], "has no 'x': it has the tasks spirals"),
+    "attribute": (["run", "--task", "examples.spirals:x"], "has no 'x': it has spirals"),
     "not a task": (
         ["run", "--task", "tests.study.user_tasks:no_task"],
         "Tensor object is no task, it lacks classes, batch_size",
@@ -665,7 +665,7 @@ BAD_REQUESTS = {
     "infinite span": (["plot", "small", "--span", "inf", "--store", "{db}"], "span = inf: give"),
     "metric to plot": (
         ["plot", "small", "--kind", "anytime", "--metric", "nope", "--store", "{db}"],
-        "metrics = ['nope']: give some of train_loss, test_loss, test_error, top5_error",
+        "metrics = ['nope']: give some of train_loss, test_loss, test_error",
     ),
     "cmap": (["plot", "small", "--cmap", "jett", "--store", "{db}"], "unknown colour map 'jett'"),
     "export": (["export", "small", "-o", "x.xls", "--store", "{db}"], "neither in .csv nor in"),

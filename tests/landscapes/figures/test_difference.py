@@ -8,6 +8,7 @@ import pytest
 from landscape_study.landscapes.figures.difference import (
     comparison_record,
     difference,
+    draw_comparison,
     plot_comparison,
 )
 from landscape_study.study.errors import UsageError
@@ -76,7 +77,7 @@ def test_differences_beyond_the_noise_carry_dots(make):
 def test_one_seed_gives_no_dots(make):
     record = comparison_record(make([[2.0, 2.0]]), make([[9.0, 1.0]]))
     assert record.beyond_noise == ()
-    assert record.difference.summary == ("one seed: noise unknown",)
+    assert record.difference.summary == ("one seed:", "noise unknown")
 
 
 def test_panels_without_a_result_in_common_say_so(make):
@@ -101,3 +102,13 @@ def test_the_figure_has_three_maps_and_the_dots(make):
     assert len(dots.get_xdata()) == 6
     low, high = maps[2].collections[0].get_clim()
     assert low == -high
+
+
+def test_a_single_column_has_room_for_its_words(make):
+    lambda_ = Axis(values=(0.01,))
+    one, other = (make(error, lambda_=lambda_) for error in ([[2.0], [3.0]], [[9.0], [1.0]]))
+    figure = draw_comparison(comparison_record(one, other))
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    assert box.x0 > -0.01
+    assert box.x1 < figure.get_figwidth() + 0.01

@@ -46,6 +46,15 @@ def test_the_kind_asked_for_is_drawn(store: Store, kind):
     assert kind_of(study_figure(store, "valley", kind=kind)) == kind
 
 
+def test_slices_of_one_lambda_are_refused_where_they_are_asked_for(tmp_path: Path):
+    store = Store(str(tmp_path / "one.db"), create=True)
+    study = valley_study(seeds=1, pairs=("adamw",))
+    fill(store, study.change(panels=[study.panels[0].changed({"lambda": [0.01]})]))
+    with pytest.raises(UsageError, match=r"panel 'adamw': it has one λ only.*draw its heatmap"):
+        study_figure(store, "valley", kind="slices")
+    assert kind_of(study_figure(store, "valley")) == "heatmaps"
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("valley", "heatmaps"), ("restarts", "anytime"), ("decays", "generalization")],

@@ -52,10 +52,10 @@ class Runs:
         folder = self.folder / f"run-{alpha}"
         folder.mkdir(exist_ok=True)
         order = Order(FunctionCell(alpha, 0.0, 0, "", ""), "cpu", str(folder), "loss")
-        self.host.ready()
         with adopting() as before:
             process, log = self.host.start(order), folder / "log.txt"
-            ended = attend(process, log, limits, self.lines.append, on_look, before)
+            others = before | self.host.pids
+            ended = attend(process, log, limits, self.lines.append, on_look, others)
         return ended, Reports(folder, "loss")
 
 
@@ -201,6 +201,27 @@ def test_what_cannot_be_loaded_there_is_told(runs, top: str, told: str):
     with pytest.raises(TrainingError, match=told):
         one.host.ready()
     assert one.host.process is None
+
+
+def test_a_host_that_is_killed_is_started_again(runs):
+    one = runs("return 1.0")
+    assert one.run(1)[1].value == 1.0
+    first = one.host.process
+    first.kill()
+    first.wait()
+    assert one.run(2)[1].value == 1.0
+    second = one.host.process
+    assert second.pid != first.pid
+    assert one.run(3)[1].value == 1.0
+    assert one.host.process is second  # no part of the runs that it was started for
+
+
+def test_a_host_that_dies_at_each_import_is_given_up(runs, tmp_path: Path):
+    one = runs("return 1.0", "open('imports', 'a').write('x'); os.kill(os.getpid(), 9)")
+    one.host.cwd = str(tmp_path)
+    with pytest.raises(TrainingError, match="the process ended, -9"):
+        one.run()
+    assert (tmp_path / "imports").read_text() == "xxx"
 
 
 def test_it_is_looked_after_while_the_import_takes_a_while(runs):

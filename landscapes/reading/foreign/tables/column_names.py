@@ -67,6 +67,7 @@ INTERNAL = {"system", "dir", "path", "hostname", "pid"}  # of Optuna, and of mac
 DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
+OF_NEPTUNE = re.compile(r" \((Float|Int|String|Bool|Datetime)(Series)?( : \w+)?\)$")  # types
 # Letters, and names in which a capital letter begins no word.
 SPELLED = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2", "mAP": "map", "mIoU": "miou"}
 
@@ -85,6 +86,7 @@ def words(column: str) -> set[str]:
 
 
 def _split(column: str) -> list[str]:
+    column = OF_NEPTUNE.sub("", column)
     for letter, name in SPELLED.items():
         column = column.replace(letter, name)
     apart = re.sub(r"([a-z])([A-Z])", r"\1_\2", column)
@@ -93,7 +95,8 @@ def _split(column: str) -> list[str]:
 
 def is_called(column: str, names: Iterable[str]) -> bool:
     """Whether a column has one of some names, or ends in a telling one: "optim.weight_decay"."""
-    name, part = plain(column), re.split(r"[^a-z0-9_]|__", column.lower())[-1]
+    bare = OF_NEPTUNE.sub("", column).lower()
+    name, part = plain(column), re.split(r"[^a-z0-9_]|__", bare)[-1]
     return any(
         name == one or (part == one if one in WHOLE_ONLY else name.endswith(f"_{one}"))
         for one in names
@@ -151,5 +154,5 @@ def may_matter(column: str) -> bool:
 
 def listed(names: Iterable[str]) -> str:
     """Names of columns in a message."""
-    shown = [f"'{name}'" for name in names]
+    shown = [f"'{name[:60]}'" for name in names]
     return ", ".join(shown[:20]) + (", …" if len(shown) > 20 else "")

@@ -20,6 +20,8 @@ from landscape_study.study.printable import printable
 
 SEPARATORS = ",;\t|"
 GROUPED = re.compile(r"\s*[-+]?\d{1,3}(,\d{3})+(\.\d+)?\s*")
+IN_WORDS = re.compile(r"[A-Za-z]:? +[-+]?\d")  # "step 100: val loss 2.31", as no column is called
+DECIMAL = re.compile(r"\d\.\d")
 MOST_OF_A_LINE = 10_000_000  # characters
 
 
@@ -100,6 +102,11 @@ def _header(path: Path, lines: Iterator[list[str]]) -> list[str]:
         raise UsageError(
             f"{path}: begins with numbers, expected the names of columns: add a line with them, "
             "as lr,wd,val_loss"
+        )
+    if fields and IN_WORDS.search(fields[0]) and any(map(DECIMAL.search, fields)):
+        raise UsageError(
+            f"{path}: begins with '{printable(fields[0])[:40]}', a log in words, expected the "
+            "names of columns: write a table, or a record in JSON a line"
         )
     names = [printable(name.strip()) or f"column {i + 1}" for i, name in enumerate(fields)]
     for name, times in Counter(names).items():

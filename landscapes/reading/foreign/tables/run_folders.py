@@ -27,7 +27,7 @@ from landscape_study.landscapes.reading.foreign.tables.mlflow_runs import (
 from landscape_study.landscapes.reading.foreign.tables.name_settings import settings_in
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
-from landscape_study.landscapes.reading.foreign.tables.table_builder import Wanted
+from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, Wanted
 from landscape_study.landscapes.reading.foreign.tables.table_files import (
     DATABASES,
     PACKED,
@@ -49,6 +49,7 @@ RESULTS = (  # of several files of a run the first one there is
     *("progress", "metrics", "history", "log", "logs", "training_log", "results", "result"),
     *("eval", "val", "validation", "test", "summary", "wandb-summary", "wandb-history", "train"),
 )
+YAML = (".yaml", ".yml")
 NO_RESULTS = ("requirements", "wandb-metadata", "experiment_state", "readme", "environment")
 STATUS = "run.json"  # as Sacred writes it
 FAILURES = ("error.txt", "error.pkl")  # as Ray Tune leaves them
@@ -180,6 +181,7 @@ def _parts(folder: Path, file: Path) -> list[str]:
 def _is_result(name: str) -> bool:
     ending = suffix(Path(name))
     is_kind = ending in SUFFIXES and ending not in DATABASES and name not in SETTINGS_FILES
+    is_kind = is_kind or (ending in YAML and Path(name).stem.lower() in RESULTS)
     return is_kind and not name.startswith((".", "_")) and not name.lower().startswith(NO_RESULTS)
 
 
@@ -213,7 +215,12 @@ def _read(run: RunFiles, wanted: Wanted | None) -> Table:
         place = Places((f"{run.place}, line",), where, where + 1)
         empty = Table(run.name, str(run.place), {}, place)
         return _with(empty, more | {"state": run.state or "running"})
-    table = read_file(run.results, wanted, single=True)
+    if run.results.suffix in YAML:
+        builder = TableBuilder(f"{run.results}, record")
+        builder.add_records([(1, flat(load_settings(run.results)))])
+        table = builder.table(run.results)
+    else:
+        table = read_file(run.results, wanted, single=True)
     return _with(table, more | ({"state": run.state} if run.state else {}))
 
 

@@ -93,6 +93,14 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
             ]
         )
     ),
+    "neptune.csv": lambda f, p: f.rename(
+        columns={
+            "lr": "parameters/lr (Float)",
+            "wd": "parameters/weight_decay (Float)",
+            "seed": "parameters/seed (Int)",
+            "val_loss": "val/loss (FloatSeries : last)",
+        }
+    ).to_csv(p, index_label="Id"),
     "mlflow.csv": lambda f, p: (
         f.rename(columns={"val_loss": "metrics.val_loss", "lr": "params.lr", "wd": "params.wd"})
         .assign(status="FINISHED", **{"metrics.lr": 0.5, "tags.mlflow.runName": "x"})

@@ -100,6 +100,13 @@ def wandb_files(folder: Path, i: int, run: Run) -> None:
     written(at / "wandb-metadata.json", json.dumps({"os": "Linux"}))
 
 
+def yaml_files(folder: Path, i: int, run: Run) -> None:
+    at = folder / str(i)
+    written(at / "config.yaml", f"lr: {run['lr']}\nwd: {run['wd']}\nseed: {run['seed']}\n")
+    written(at / "metrics.yaml", f"val:\n  loss: {run['val_loss']}\n")
+    written(at / "dataset.yaml", "classes: 10\n")
+
+
 def names_of_folders(folder: Path, i: int, run: Run) -> None:
     at = folder / f"lr={run['lr']},wd={run['wd']}" / f"seed={run['seed']}"
     with_epochs = "".join(f"{e},{v}\n" for e, v in enumerate(curve(run)))
@@ -215,7 +222,7 @@ WRITERS = {
     **{one.__name__: (one, True) for one in (names_of_folders, records)},
     **{one.__name__: (one, True) for one in (trainer_search, trainer_names, trainer_arguments)},
     **{one.__name__: (one, True) for one in (trainer_pickles, keras_tuner, sacred)},
-    **{one.__name__: (one, False) for one in (wandb_files, names_of_files, tables)},
+    **{one.__name__: (one, False) for one in (wandb_files, yaml_files, names_of_files, tables)},
 }
 
 
@@ -327,6 +334,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [  # files, what is said
     ({"r/config.json": "{", "r/a.csv": "x\n1\n"}, "config.json: holds no settings"),
     ({"r/config.yaml": "a: &x 1\nb: *x\n", "r/a.csv": "x\n1\n"}, "holds aliases"),
     ({"r/config.yaml": "lr: 1", "r/a.csv": "x\n1\n", "r/b.csv": "x\n1\n"}, "a.csv, b.csv could"),
+    ({"lr=1_wd=1/log.txt": "step 9: train loss 1.5, val loss 1.6\n"}, "a log in words, expected"),
     ({"lr=1_wd=1.csv": "loss\n1,2\n"}, "lr=1_wd=1.csv, line 2: 2 fields"),
     ({"r/meta.yaml": "", "r/params/lr": "1", "r/metrics/a": "1 2 x"}, "a, line 1: expected time"),
 ]
