@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from benchmarks.measure import BenchmarkError, stop_when_terminated
-from landscape_study.study.planning.command_plan import plan_command
+from landscape_study.study.planning.objective_plan import plan_objective
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.job import Job
 from landscape_study.study.running.worker import work
@@ -51,7 +51,7 @@ def overhead(folder: Path, cells: int) -> Overhead:
     command = [sys.executable, "-S", "-c", AT_ONCE]
     study = _study("overhead", [*command, "{alpha}", "{lambda}"], cells)
     store = Store(str(folder / "overhead.db"), create=True)
-    plan = plan_command(study, RunSettings(device="cpu", workers=1))
+    plan = plan_objective(study, RunSettings(device="cpu", workers=1))
     store.create(study, plan.identity, plan.chunks)
     job = Job(
         store=store.url,

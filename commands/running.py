@@ -26,7 +26,7 @@ from landscape_study.study.environment.interruption import exit_code
 
 if TYPE_CHECKING:
     from landscape_study.study.console.terminal_audience import TerminalAudience
-    from landscape_study.study.planning.command_plan import AnyPlan
+    from landscape_study.study.planning.objective_plan import AnyPlan
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.spec.study import Study
@@ -277,15 +277,15 @@ def extend(
 
 
 def _print_plan(plan: AnyPlan, store: str) -> None:
-    from landscape_study.study.console.lines import command_plan_line
+    from landscape_study.study.console.lines import objective_plan_line
     from landscape_study.study.console.text_tables import plan_table, print_table
-    from landscape_study.study.planning.command_plan import CommandPlan
+    from landscape_study.study.planning.objective_plan import ObjectivePlan
     from landscape_study.study.planning.plan import estimate_seconds
     from landscape_study.study.store.prior_state import missing_cells
 
     missing = missing_cells(store, plan.study)
-    if isinstance(plan, CommandPlan):
-        click.echo(command_plan_line(plan, sum(map(sum, missing.values()))))
+    if isinstance(plan, ObjectivePlan):
+        click.echo(objective_plan_line(plan, sum(map(sum, missing.values()))))
         return
     seconds = estimate_seconds(plan, missing)
     print_table(terminal(), plan_table(plan, missing, seconds))

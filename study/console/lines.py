@@ -14,7 +14,7 @@ from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 if TYPE_CHECKING:
-    from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
+    from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
     from landscape_study.study.running.trial_cell import TrialCell
@@ -43,7 +43,7 @@ def workers_line(plan: AnyPlan, database: str, progress: Sequence[PanelProgress]
     )
 
 
-def command_plan_line(plan: CommandPlan, cells: int) -> str:
+def objective_plan_line(plan: ObjectivePlan, cells: int) -> str:
     """What `run` would do with an objective."""
     slots = len(plan.layout.devices)
     return (

@@ -11,7 +11,7 @@ from landscape_study.study.agreement.permission import Advance
 from landscape_study.study.console.lines import choice_lines, print_plain, workers_line
 from landscape_study.study.console.live import LiveView, can_show
 from landscape_study.study.console.progress import ProgressBar, ProgressLines, trial_bar
-from landscape_study.study.planning.command_plan import AnyPlan
+from landscape_study.study.planning.objective_plan import AnyPlan
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import OnProgress

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from landscape_study.study.planning.command_plan import identify_objective
 from landscape_study.study.planning.layout import CHUNK, REFEREE_CHUNK, panel_chunks
+from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Cell, Study

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from landscape_study.study.agreement.permission import Advance, no_watch
-from landscape_study.study.planning.command_plan import AnyPlan
+from landscape_study.study.planning.objective_plan import AnyPlan
 from landscape_study.study.running.driver import OnProgress
 from landscape_study.study.store import PanelProgress, Store
 

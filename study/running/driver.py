@@ -18,7 +18,7 @@ from pathlib import Path
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
 from landscape_study.study.objectives.process import Limits
-from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
+from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
@@ -94,7 +94,7 @@ def run(
         folder=str((store.run_folders / name).absolute()),
         cwd=str(Path.cwd()),
         kept=kept,
-        function=plan.function if isinstance(plan, CommandPlan) else None,
+        function=plan.function if isinstance(plan, ObjectivePlan) else None,
     )
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:

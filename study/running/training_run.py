@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from landscape_study.study.environment.cache import why_forgetful
-from landscape_study.study.planning.command_plan import AnyPlan, plan_command
+from landscape_study.study.planning.objective_plan import AnyPlan, plan_objective
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.queued_plan import QueuedPlan
 from landscape_study.study.planning.settings import RunSettings
@@ -35,7 +35,7 @@ def planned(
         size = cluster_size(settings.dask, store)
         settings = dataclasses.replace(settings, workers=min(settings.workers or size, size))
     if study.has_objective:
-        return plan_command(study, settings)
+        return plan_objective(study, settings)
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 
 

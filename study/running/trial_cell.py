@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from landscape_study.study.errors import TrainingError
-from landscape_study.study.planning.command_plan import AnyPlan, CommandPlan
+from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
 from landscape_study.study.planning.plan import Plan, estimate_seconds
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts, failure_words
-from landscape_study.study.running.command_worker import ObjectiveRuns, why_failed
 from landscape_study.study.running.job import Job
+from landscape_study.study.running.objective_runs import ObjectiveRuns, why_failed
 from landscape_study.study.running.training_run import train
 from landscape_study.study.spec.placeholders import Filling, missing_files
 from landscape_study.study.spec.study import Cell, Panel, Study
@@ -64,13 +64,13 @@ def try_cell(plan: AnyPlan, panel: Panel, cell: Cell, settings: RunSettings) -> 
         tempfile.TemporaryDirectory(prefix="landscape-try-") as name,
         closing(Store(str(Path(name) / "try.db"), create=True)) as store,
     ):
-        if isinstance(plan, CommandPlan):
+        if isinstance(plan, ObjectivePlan):
             return _objective_trial(plan, panel, cell, settings, store)
         return _task_trial(plan, panel, cell, settings, store)
 
 
 def _objective_trial(
-    plan: CommandPlan, panel: Panel, cell: Cell, settings: RunSettings, store: Store
+    plan: ObjectivePlan, panel: Panel, cell: Cell, settings: RunSettings, store: Store
 ) -> TrialCell:
     study, device = plan.study, plan.layout.devices[0]
     job = Job(

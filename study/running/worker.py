@@ -23,8 +23,8 @@ from landscape_study.study.errors import LandscapeError, LeaseLostError, Trainin
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
-from landscape_study.study.running.command_worker import ObjectiveRuns, StopAskedError
 from landscape_study.study.running.job import POLL, Job, Pulse, outlive_no_parent, stop_if_orphaned
+from landscape_study.study.running.objective_runs import ObjectiveRuns, StopAskedError
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import Claim, Store
 from landscape_study.study.tasks import is_user_task, load_task

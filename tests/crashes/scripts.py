@@ -21,7 +21,7 @@ import psutil
 
 from landscape_study.study.errors import StoreError
 from landscape_study.study.objectives.guardian import MARK
-from landscape_study.study.planning.command_plan import plan_command
+from landscape_study.study.planning.objective_plan import plan_objective
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.command_line import command_line
 from landscape_study.study.spec.study import Study
@@ -109,7 +109,7 @@ def _begin(store: Store, folder: Path, kind: str, life: int) -> Study:
         **({"panel": [{"pair": "mine"}]} if kind == "command" else {}),
     }
     study = Study.from_dict(table, "test")
-    plan = plan_command(study, RunSettings(device="cpu", workers=2))
+    plan = plan_objective(study, RunSettings(device="cpu", workers=2))
     store.create(study, plan.identity, plan.chunks)
     return study
 

@@ -13,9 +13,9 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.planning import layout as layout_module
 from landscape_study.study.planning import plan as plan_module
 from landscape_study.study.planning import probing
-from landscape_study.study.planning.command_plan import plan_command
 from landscape_study.study.planning.cost import PARAMETER_COPIES, Pace
 from landscape_study.study.planning.layout import choose_devices, panel_chunks
+from landscape_study.study.planning.objective_plan import plan_objective
 from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
 from landscape_study.study.planning.probing import Choice, Share
 from landscape_study.study.planning.settings import RunSettings
@@ -132,7 +132,7 @@ class TestDevices:
         monkeypatch.setattr("joblib.cpu_count", lambda: 9)
         table = {"name": "own", "command": ["true", "{alpha}", "{lambda}"], "metric": "loss"}
         study = Study.from_dict(table | {"alpha": [1.0], "lambda": [0.0]}, "test")
-        layout = plan_command(study, RunSettings(per_gpu=2)).layout
+        layout = plan_objective(study, RunSettings(per_gpu=2)).layout
         assert layout.devices == ("cuda:0", "cuda:1", "cuda:0", "cuda:1")
         assert layout.threads == 2
 

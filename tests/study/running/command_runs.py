@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from landscape_study.study.planning.command_plan import CommandPlan, plan_command
+from landscape_study.study.planning.objective_plan import ObjectivePlan, plan_objective
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.job import Job
 from landscape_study.study.running.worker import work
@@ -44,7 +44,7 @@ class CommandRun:
         asked = {"name": "own", "metric": "val_loss", **own, **grid}
         self.study = Study.from_dict(asked, "test")
         self.store = Store(str(folder / "own.db"), create=True)
-        self.plan: CommandPlan = plan_command(self.study, RunSettings(workers=1))
+        self.plan: ObjectivePlan = plan_objective(self.study, RunSettings(workers=1))
         self.store.create(self.study, self.plan.identity, self.plan.chunks)
         self.job = Job(
             store=self.store.url,

@@ -25,7 +25,7 @@ from landscape_study.study.objectives.measurements import Measurements
 from landscape_study.study.objectives.process import Ended, attend, end_leftovers, run_process
 from landscape_study.study.objectives.reports import Reports
 from landscape_study.study.objectives.slot import slot_environment
-from landscape_study.study.planning.command_plan import identify_objective
+from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.records.failure_words import failure_parts, failure_words
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome

@@ -31,7 +31,7 @@ SOURCES = (  # what a run may write, as .csv or .log, is none
 
 
 @dataclass(frozen=True)
-class CommandPlan:
+class ObjectivePlan:
     """All that is decided before a study's objective runs; read like a `planning.plan.Plan`."""
 
     study: Study
@@ -57,10 +57,10 @@ class CommandPlan:
         return [[cell] for cell in cells]
 
 
-AnyPlan = Plan | CommandPlan
+AnyPlan = Plan | ObjectivePlan
 
 
-def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
+def plan_objective(study: Study, settings: RunSettings) -> ObjectivePlan:
     """Check that the objective can be called, and decide how many runs there are at a time.
 
     Raises:
@@ -86,7 +86,7 @@ def plan_command(study: Study, settings: RunSettings) -> CommandPlan:
         devices = choose_devices(settings.device, settings.workers, per_gpu=settings.per_gpu)
         threads = max(1, joblib.cpu_count() // len(devices))
     layout = Layout(devices, threads, chunk=1)
-    return CommandPlan(study, identify_objective(study), layout, function)
+    return ObjectivePlan(study, identify_objective(study), layout, function)
 
 
 def _require_program(study: Study) -> None:
