@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
 from landscape_study.study.objectives.process import Limits
 from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
+from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
@@ -62,7 +64,7 @@ def run(
         kept: bytes of such runs' folders to keep; None for those of failed runs only.
 
     Raises:
-        TrainingError: a worker failed, or workers keep dying.
+        TrainingError: a worker failed, workers keep dying, or every cell failed.
     """
     name = plan.study.name
     require_same(store.identity(name), plan.identity, name, plan.study.task, store.name)
@@ -111,6 +113,7 @@ def run(
     _end(store, name, run_id, on_progress)
     if stay:
         require_settled(store, job.study)
+        require_any(store, name)
 
 
 def _end(store: Store, name: str, run_id: int, on_progress: OnProgress) -> None:
@@ -138,6 +141,22 @@ def require_settled(store: Store, study: Study) -> None:
             f"{store.name}: {missing} of the {len(wanted)} cells of study '{study.name}' are not "
             "in it as finished, though no worker is left: `landscape check` says what is wrong; "
             "else resume"
+        )
+
+
+def require_any(store: Store, name: str) -> None:
+    """Check that some cell has a result.
+
+    Raises:
+        TrainingError: all were given up.
+    """
+    failures = store.failures(name)
+    if failures and not store.has_finished(name):
+        why, _ = failure_parts(failures[-1].reason)
+        raise TrainingError(
+            f"study '{name}': all {len(failures)} cells failed, the last since {why}; "
+            f"`landscape status {shlex.quote(name)}` says more: mend that, then resume with "
+            "--retry-failed"
         )
 
 

@@ -106,6 +106,14 @@ def test_a_cell_that_fails_is_told(script, tmp_path: Path):
 
 
 @pytest.mark.long
+def test_a_study_without_a_result_is_no_success(script):
+    one = ["--alpha", "[0.1]", "--lambda", "[0, 0.1]", "--metric", "val_loss"]
+    done = run(*one, "--no-live", "--no-plot", "--", *script("1 / 0"), expected=1)
+    assert "all 2 cells failed, the last since it ended with exit code 1" in done.output
+    assert "landscape status train" in done.output
+
+
+@pytest.mark.long
 def test_what_fails_everywhere_ends_the_run(script, tmp_path: Path):
     done = quick("--", *script("raise RuntimeError('no data')"), expected=1)
     assert "the first 3 cells all failed" in done.output
