@@ -14,7 +14,7 @@ from landscape_study.study.tasks import OWN_NAME
 from tests.conftest import make_study
 from tests.study.store.test_store import train_all
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 LANDSCAPE = [sys.executable, "-c", "from landscape_study.cli import main; main()"]
 ROOT = Path(__file__).parent.parent
@@ -78,7 +78,6 @@ def trains(folder: Path, **environment: str | None) -> subprocess.CompletedProce
     return done
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "environment",
     [
@@ -105,7 +104,6 @@ def test_what_a_terminal_cannot_write_it_shows_in_another_way(
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", PARTS)
 def test_a_task_may_lie_in_a_file_of_any_name(folder: Path, name: str):
     (folder / f"{name}.py").write_text(TASK)
@@ -153,7 +151,6 @@ def test_a_task_does_not_read_this_tools_arguments(folder: Path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.long
 def test_a_task_that_goes_elsewhere_does_not_take_the_database_along(folder: Path):
     (folder / "elsewhere").mkdir()
     (folder / "my_task.py").write_text(f"import os\nos.chdir('elsewhere')\n{TASK}")

@@ -64,6 +64,7 @@ def _runs(draw: st.DrawFn, place: tuple[str, int, float, float]) -> ImportedRun:
     return ImportedRun(place, state, value, -1 if lost else 0, curves)
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
 @given(far=studies())
 def test_a_cube_is_the_same_study(far: tuple[Study, list[ImportedRun]], tmp_path: Path):
@@ -83,6 +84,7 @@ def test_a_cube_is_the_same_study(far: tuple[Study, list[ImportedRun]], tmp_path
     store.close()
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
 @given(far=studies())
 def test_a_table_as_of_weights_and_biases_has_the_same_cells(

@@ -180,6 +180,7 @@ def laid_out(plan: Plan, **changes: Any) -> Plan:
     return replace(plan, layout=replace(plan.layout, **changes))
 
 
+@pytest.mark.slow
 class TestPlanTable:
     MISSING: ClassVar = {"sgd": [6], "adamw": [3]}
 

@@ -47,6 +47,7 @@ def done(trained: tuple[Plan, str], store: Store) -> tuple[Plan, Store]:
     return plan, store
 
 
+@pytest.mark.slow
 def test_a_cell_of_each_panel_is_trained_again_and_agrees(done):
     plan, store = done
     found = call_witnesses(plan, store, PANELS)

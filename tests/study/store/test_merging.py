@@ -28,6 +28,8 @@ from tests.study.store.test_store import (
     train_all,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[Store]:
@@ -279,7 +281,6 @@ def test_many_cells_are_taken_in_several_transactions(
     assert results(any_store) == results(other)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("way", ["there", "back"])
 def test_witnesses_are_taken_with_their_age_and_once(any_store: Store, other: Store, way: str):
     into, source = (any_store, other) if way == "there" else (other, any_store)
