@@ -151,12 +151,14 @@ def _fractions(axis: Axis) -> Ticks:
 
 
 def _decimals(axis: Axis) -> Ticks:
-    """Short decimals of the base; where they would be long, they share a power of ten."""
+    """Short decimals of the base; where a power of ten makes long ones shorter, they share it."""
     base = axis.base
     labels = [decimal(value / base) for value in axis.positive]
     if any(len(label) > _LONGEST or "⁻" in label for label in labels):
-        base *= 10.0 ** math.floor(math.log10(axis.positive[-1] / base))
-        labels = [decimal(value / base) for value in axis.positive]
+        scaled = base * 10.0 ** math.floor(math.log10(axis.positive[-1] / base))
+        shorter = [decimal(value / scaled) for value in axis.positive]
+        if max(map(len, shorter)) < max(map(len, labels)):
+            base, labels = scaled, shorter
     return Ticks(tuple(labels), tuple(decimal(value) for value in axis.positive), base)
 
 
