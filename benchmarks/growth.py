@@ -39,7 +39,10 @@ def measure(settings: Settings) -> Facts:
     return {
         "settings": {"pair": "adamw", "once": ONCE, "chunk": CHUNK, "curve_epochs": CURVE},
         "cells": [runs(count, epochs[0], cores) for count in cells],
-        "workers": [runs(middle, epochs[0], workers) for workers in up_to(cores)],
+        "workers": [
+            runs(middle, epochs[0], workers)
+            for workers in ([cores] if settings.quick else up_to(cores))
+        ],
         "epochs": [runs(middle, budget, cores) for budget in epochs],
         "database": [database(chunks, settings) for chunks in finished],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -58,12 +59,18 @@ def test_another_name_is_told_as_python_does():
         ls.nonsense  # noqa: B018
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    """A database with a study of one finished cell, `one`."""
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grid = {"pairs": ["adamw"], "alpha": [0.1], "lambda_": [0], "epochs": 1, "seeds": 1}
-    study_calls.run("digits-fig2", store=tmp_path / "a.db", quiet=True, name="one", **grid)
-    return tmp_path / "a.db"
+    path = tmp_path_factory.mktemp("trained") / "a.db"
+    study_calls.run("digits-fig2", store=path, quiet=True, name="one", **grid)
+    return path
+
+
+@pytest.fixture
+def small(trained: Path, tmp_path: Path) -> Path:
+    """A database with a study of one finished cell, `one`."""
+    return Path(shutil.copy(trained, tmp_path))
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from landscape_study.study.tasks.own_code import (
     MARK,
     hand_over,
     handed_over,
+    in_this_folder,
     is_marked,
     is_user_task,
     load_own,
@@ -47,6 +48,7 @@ def objective(function: Function) -> Function:
     return function
 
 
+@in_this_folder()
 def is_objective(name: str) -> bool:
     """Whether what has this name is a function that trains one cell.
 

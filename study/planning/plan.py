@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import joblib
 import torch
@@ -37,6 +34,7 @@ from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.tasks import is_user_task, load_task
+from landscape_study.study.tasks.own_code import in_this_folder
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, TaskProtocol, identify
@@ -95,17 +93,7 @@ class Plan:
         return panel_chunks(cells, self.layout.chunk)
 
 
-@contextmanager
-def _in_this_folder() -> Iterator[None]:
-    """A task may go elsewhere when it is imported; paths that the user gave start from here."""
-    here = Path.cwd()
-    try:
-        yield
-    finally:
-        os.chdir(here)
-
-
-@_in_this_folder()
+@in_this_folder()
 def make_plan(
     study: Study,
     settings: RunSettings = AS_FAST_AS_POSSIBLE,

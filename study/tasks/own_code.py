@@ -170,6 +170,16 @@ def is_marked(value: object) -> bool:
 
 
 @contextmanager
+def in_this_folder() -> Iterator[None]:
+    """A module may go elsewhere when it is imported; paths that the user gave start from here."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+@contextmanager
 def _without_arguments(module: str) -> Iterator[None]:
     """What the module reads of a command line, while it is imported, is not this tool's."""
     before, sys.argv = sys.argv, [module]
