@@ -19,7 +19,7 @@ from landscape_study.landscapes.statistics.surface import Surface
 
 FEWEST_ROWS = 4
 FEWEST_LAMBDAS = 3  # different best ones
-CHANCE = 0.02  # of such an order where the best λ does not depend on α, at most
+CHANCE = 0.025  # of such an order where the best λ does not depend on α, at most
 
 
 def steady_move(seen: Surface) -> float:
