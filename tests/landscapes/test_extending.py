@@ -13,6 +13,8 @@ from landscape_study.study.spec.study import Axis
 from landscape_study.study.store import Store
 from tests.valleys import fill, valley_error, valley_study
 
+pytestmark = pytest.mark.slow
+
 
 def cut_off(panel: str, cell) -> float:
     """The optimum of adamw lies far beyond the largest λ; that of adam inside."""

@@ -91,6 +91,7 @@ def test_normalized_and_raw_lambda_have_no_difference(make):
         difference(make([[2.0, 1.0]]), make([[2.0, 1.0]], title="SGDW", normalized=True))
 
 
+@pytest.mark.slow
 def test_the_figure_has_three_maps_and_the_dots(make):
     stderr = np.full((2, 3), 0.01)
     one = make(np.arange(6.0).reshape(2, 3), seeds=3, stderr=stderr)

@@ -402,6 +402,7 @@ class TestHeatmaps:
         assert plot_heatmaps([make([[1, 2]])])._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 class TestSave:
     @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".PDF"])
     def test_the_same_figure_gives_the_same_file(self, make, tmp_path, suffix):

@@ -18,6 +18,8 @@ from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.store import Store
 from tests.valleys import fill, restart_study, valley_study
 
+pytestmark = pytest.mark.slow
+
 
 def kind_of(figure) -> str:
     """Which kind of figure this is, by its first axes."""

@@ -201,6 +201,7 @@ class TestKnownAnswers:
         assert -0.9 < tilt(error, OCTAVES, OCTAVES, span=SPAN, tau=TAU) < -0.7
 
 
+@pytest.mark.slow
 class TestInvariance:
     @given(surfaces())
     def test_swapping_the_axes(self, made):

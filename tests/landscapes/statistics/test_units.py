@@ -62,6 +62,7 @@ def assert_same(one: Separability, other: Separability, size: float) -> None:
     np.testing.assert_allclose(other.noise, size * one.noise, rtol=1e-6)
 
 
+@pytest.mark.slow
 class TestInvariance:
     @given(
         st.floats(1e-3, 1e6),

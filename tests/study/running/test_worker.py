@@ -26,6 +26,8 @@ from landscape_study.study.training.checkpoint import Label
 from tests.conftest import SPIRALS, make_outcome, make_study
 from tests.study.runs import results
 
+pytestmark = pytest.mark.slow
+
 
 def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
     """Work for this process, which goes on though nobody waits for it.

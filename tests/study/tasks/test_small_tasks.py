@@ -18,6 +18,8 @@ from landscape_study.study.tasks.mnist5k import mnist5k_data
 from landscape_study.study.tasks.task import Data
 from landscape_study.study.training.chunk import train_chunk
 
+pytestmark = pytest.mark.slow
+
 DATA = {"mnist1d": mnist1d_data, "mnist5k": mnist5k_data}
 SHAPES = {"mnist1d": (4000, 1000, (1, 40)), "mnist5k": (2000, 3000, (1, 14, 14))}
 
@@ -75,7 +77,6 @@ class TestData:
         for field in fields(Data):
             assert torch.equal(*(getattr(data, field.name) for data in made))
 
-    @pytest.mark.slow
     def test_nothing_is_downloaded_or_unpickled(self, name, monkeypatch):
         def refuse(*_args, **_kwargs):
             raise AssertionError("not here")

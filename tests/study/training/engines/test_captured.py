@@ -54,6 +54,7 @@ def test_only_the_update_of_another_pair_is_traced_anew(make_task, make_panel, t
         assert_equals_plain_loop(trained, task, panel)
 
 
+@pytest.mark.slow
 def test_a_smaller_chunk_is_traced_anew(make_task, make_panel, train, traced):
     task, panel, programs = make_task(batch_norm_mlp), make_panel("sgd"), Programs()
     for cells, count in ((CELLS, 3), (CELLS[:2], 6), (CELLS, 6), (CELLS[1:3], 6)):
