@@ -239,6 +239,16 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
         "lr,wd,value\n0.1,1,1\n0.2,2,2\n",
         "is less or more of 'value' better? Say --minimize or --ma",
     ),
+    (
+        "lr,wd,seed,val_loss\n0.1,1,0,0.83 nats\n0.2,2,1,0.9 nats\n",
+        "column val_loss holds text, such as '0.83 nats', expected numbers: write the numbers",
+    ),
+    (
+        "lr,wd,loss,val acc\n0.1,1,,71 of 99\n0.2,2,,65 of 99\n",
+        "column val acc holds text, such as '71 of 99', expected numbers",
+    ),
+    ("lr,wd,seed,x\n0.1,1,0,1\n0.2,2,1,2\n", "no column looks like a metric: say --metric x"),
+    ("lr,seed,x,loss\n0.1,0,1,1\n0.2,1,2,2\n", "looks like λ, the weight decay: say --lambda x"),
     ("lr,lr,loss\n0.1,1,1\n", "2 columns are called 'lr': rename them"),
     ("lr,wd,loss\n", "holds no row"),
     ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
@@ -282,6 +292,15 @@ class TestRefusals:
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
         with pytest.raises(UsageError, match="no column 'x': it has 'lr', 'wd', 'loss'"):
             read_sweep([path], Asked(alpha="x"))
+
+    def test_what_is_the_seed_is_offered_as_nothing_else(self, write):
+        rows = [[a, b, try_, 1.0] for a in (0.1, 0.2) for b in (1, 2) for try_ in (7, 9)]
+        path = write("s.csv", ["lr", "wd", "draw", "x"], rows)
+        with pytest.raises(UnclearError, match="no column looks like a metric") as unclear:
+            read_sweep([write("t.csv", ["lr", "wd", "draw", "x", "y"], [[*r, r[0]] for r in rows])], Asked(seed="draw"))
+        assert [one.metric for one in unclear.value.answers] == ["y"]
+        with pytest.raises(UsageError, match="name it with --metric COLUMN"):
+            read_sweep([path], Asked(seed="draw"))
 
     def test_of_one_file_twice(self, write):
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
