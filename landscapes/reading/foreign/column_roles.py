@@ -29,6 +29,7 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     is_seed_name,
     is_setting_name,
     listed,
+    logarithm,
     plain,
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
@@ -130,7 +131,11 @@ _LAMBDA = _Axis("lambda_", "λ, the weight decay", LAMBDA, lambda x: x >= 0)
 def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
     """The one column whose name and values fit."""
     for names in axis.tiers:
-        named = [name for name in table.columns if name not in taken and is_called(name, names)]
+        named = [
+            name
+            for name in table.columns
+            if name not in taken and is_called(name, names) and logarithm(name) is None
+        ]
         fitting = [name for name in named if _fits(table, name, axis.fits)]
         settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
         found = constant_in_runs(table, table.without_copies(settings or fitting))
@@ -146,6 +151,15 @@ def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
 
 def _none(table: Table, axis: _Axis, taken: Sequence[str]) -> UsageError:
     """That no column fits, and why not."""
+    for name in table.columns:
+        found = logarithm(name)
+        if found and name not in taken and _is_named(found[0], axis.tiers):
+            return UsageError(
+                f"{table.name}: '{printable(name)}' is called like a logarithm of {axis.what}, "
+                f"and the values themselves are needed: add a column {printable(found[0])} = "
+                f"{printable(found[1])}, or name a column that holds them with {axis.option} "
+                "COLUMN"
+            )
     named = [name for name in table.columns if name not in taken and _is_named(name, axis.tiers)]
     for name in named:
         values = table.columns[name].distinct()
