@@ -62,7 +62,7 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     ranked: dict[tuple[bool, int], list[str]] = {}
     for name in _called_metrics(table, taken):
         found = words(name)
-        if table.columns[name].is_numeric:
+        if table.columns[name].is_numeric or _text_among(table, name):
             split = next((i for i, split in enumerate(SPLITS) if split & found), len(SPLITS))
             if found & TRAINING:
                 split = len(SPLITS) + 1
@@ -81,12 +81,28 @@ def _called_metrics(table: Table, taken: Sequence[str]) -> list[str]:
     ]
 
 
+def _text_among(table: Table, name: str) -> str | None:
+    """A text that begins as a number does, "0.83 nats", of a column that holds mostly texts."""
+    column = table.columns[name]
+    if column.is_numeric or is_called_otherwise(name):
+        return None
+    return next((one for one in column.distinct() if re.match(r"\s*[-+]?\.?\d.*\D", one)), None)
+
+
 def _one(table: Table, names: Sequence[str]) -> str:
     """The one of several columns that is none's copy.
 
     Raises:
         UnclearError: there are more.
+        UsageError: one of them holds text.
     """
+    for name in names:
+        if text := _text_among(table, name):
+            raise UsageError(
+                f"{table.name}: column {name} holds text, such as '{printable(text)[:40]}', "
+                "expected numbers: write the numbers alone (0.83, or 83%), or name another "
+                "column with --metric COLUMN"
+            )
     best = table.without_copies(names)
     if len(best) > 1:
         raise UnclearError(
@@ -96,15 +112,7 @@ def _one(table: Table, names: Sequence[str]) -> str:
 
 
 def _none(table: Table, taken: Sequence[str]) -> UsageError:
-    """That no column is called like a metric and holds numbers, and which could be one."""
-    for name in _called_metrics(table, taken):
-        column = table.columns[name]
-        if not column.is_numeric and (texts := column.distinct()):
-            return UsageError(
-                f"{table.name}: column {name} holds text, such as '{printable(texts[0])[:40]}', "
-                "expected numbers: write the numbers alone (0.83, or 83%), or name another "
-                "column with --metric COLUMN"
-            )
+    """That no column is called like a metric, and which could be one."""
     why = f"{table.name}: no column looks like a metric"
     possible = [
         name

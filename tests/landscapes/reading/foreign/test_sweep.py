@@ -247,6 +247,14 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
         "lr,wd,loss,val acc\n0.1,1,,71 of 99\n0.2,2,,65 of 99\n",
         "column val acc holds text, such as '71 of 99', expected numbers",
     ),
+    (
+        "lr,wd,val_loss,train_loss\n0.1,1,0.83 nats,1\n0.2,2,0.9 nats,2\n",
+        "column val_loss holds text, such as '0.83 nats'",
+    ),
+    (
+        "lr,wd,loss_fn,x\n0.1,1,mse,1\n0.2,2,huber,2\n",
+        "no column looks like a metric: say --metric x",
+    ),
     ("lr,wd,seed,x\n0.1,1,0,1\n0.2,2,1,2\n", "no column looks like a metric: say --metric x"),
     ("lr,seed,x,loss\n0.1,0,1,1\n0.2,1,2,2\n", "looks like λ, the weight decay: say --lambda x"),
     ("lr,lr,loss\n0.1,1,1\n", "2 columns are called 'lr': rename them"),
