@@ -13,6 +13,7 @@ from landscape_study.commands.output import (
     print_failures,
     print_status,
     save_figure,
+    study_named,
     terminal,
     understood,
 )
@@ -38,7 +39,9 @@ def status(name: str | None, store: str) -> None:
     from landscape_study.study.console.text_tables import print_table, workers_table
     from landscape_study.study.store import Store
 
-    opened, console = Store(store), terminal()
+    with study_named(name):
+        opened, console = Store(store), terminal()
+        chosen = opened.study(name) if name else None
 
     def show(study: Study) -> None:
         print_status(console, study, opened)
@@ -46,8 +49,8 @@ def status(name: str | None, store: str) -> None:
             print_table(console, workers_table(workers))
         print_failures(study, opened)
 
-    if name:
-        show(opened.study(name))
+    if chosen:
+        show(chosen)
     else:
         each_study(opened, show)
 
@@ -102,7 +105,7 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     multiple=True,
     type=click.Path(path_type=Path),
     help="File ending in .png, .pdf or .svg; may be given repeatedly.  "
-    "[default: NAME.png beside the database]",
+    "[default: NAME.png beside the database; of files, in the working directory]",
 )
 @click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
 @click.option(
@@ -237,7 +240,8 @@ def export(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="Where to write it.  [default: NAME.html or NAME.md beside the database]",
+    help="Where to write it.  [default: NAME.html or NAME.md beside the database; of files, in "
+    "the working directory]",
 )
 @click.option(
     "--format",

@@ -14,6 +14,7 @@ from landscape_study.commands.output import (
     print_findings,
     print_status,
     save_figure,
+    study_named,
     terminal,
 )
 from landscape_study.commands.shared_options import (
@@ -102,7 +103,8 @@ def run(
 
     if queue and settings.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
-    asked = asked_study(words, Changes(**changes))
+    with study_named(words[0] if len(words) == 1 else None):
+        asked = asked_study(words, Changes(**changes))
     if queue and not dry_run:
         queued = plan_queue(asked, settings)
         created = put(queued, Store(store, create=True), settings)
@@ -143,8 +145,9 @@ def resume(
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.store import Store
 
-    opened = Store(store)
-    study = resumed_study(opened, name, task, trust_command=trust_command)
+    with study_named(name):
+        opened = Store(store)
+        study = resumed_study(opened, name, task, trust_command=trust_command)
     if retry_failed:
         click.echo(f"failed cells to be tried again: {opened.retry_failed(study.name)}")
     plan = _plan(study, settings, store)
@@ -198,9 +201,10 @@ def worker(
     from landscape_study.study.spec.command_line import command_line
     from landscape_study.study.store import Store
 
-    opened = Store(store)
-    stored_task = opened.study(name).task if trust_task else task
-    stored = resumed_study(opened, name, stored_task, trust_command=trust_command)
+    with study_named(name):
+        opened = Store(store)
+        stored_task = opened.study(name).task if trust_task else task
+        stored = resumed_study(opened, name, stored_task, trust_command=trust_command)
     plan = _plan(stored, settings, store)
     limited = ["--cells", str(cells)] if cells else []
     options = (*(["--no-wait"] if no_wait else []), *limited, *settings.options())
@@ -260,8 +264,9 @@ def extend(
     from landscape_study.study.spec.extension import Further, extended_study
     from landscape_study.study.store import Store
 
-    opened = Store(store)
-    stored = resumed_study(opened, name, task, trust_command=trust_command)
+    with study_named(name):
+        opened = Store(store)
+        stored = resumed_study(opened, name, task, trust_command=trust_command)
     beyond = sides_to_extend(opened, name, panels, sides)
     if not beyond:
         click.echo(NOTHING_BEYOND.format(name=name))

@@ -249,7 +249,9 @@ def report(
     panels: Sequence[str] | str = (),
     asked: Asked | None = None,
 ) -> Path:
-    """Write the report of a study, beside the database if no path is named; return its path.
+    """Write the report of a study; return its path.
+
+    If no path is named, it stands beside the database; that of files in the working directory.
 
     >>> report("mine.db", "mine", "mine.html").name
     'mine.html'
@@ -280,7 +282,7 @@ def import_files(
     >>> import_files("mine.db", "cells.csv", name="again").is_imported
     True
     """
-    results = read_results(names_of(files), asked, name)
+    results = read_results(files, asked, name)
     tell(results.said)
     with opened(store, create=True) as there:
         store_results(results, there)

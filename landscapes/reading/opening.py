@@ -33,9 +33,10 @@ def results_of(
         columns: which column of the files is what, as far as it shall not be guessed.
 
     Raises:
-        UsageError: a file that cannot be read or understood, or `columns` for a study.
+        UsageError: a file that cannot be read or understood, `columns` for a study, or what is no
+            name.
     """
-    names = names_of(names)
+    names = texts_of(names)
     files = files_among(store, names)
     if files and files == list(names):
         read = read_results(files, columns)
@@ -50,6 +51,28 @@ def results_of(
         )
     with opened(store) as there:
         yield there, names[0]
+
+
+def texts_of(names: Sequence[str] | str) -> tuple[str, ...]:
+    """Names of a study or of files, or a single one; each once.
+
+    Raises:
+        UsageError: there are none, or something else was handed over, such as a data frame.
+    """
+    what = type(names).__name__
+    if what in ("DataFrame", "Series"):
+        raise UsageError(
+            f"a {what} is not taken here, but a study's name, or a file: write it into one with "
+            'frame.to_csv("sweep.csv"), and name that; a frame of one panel is taken by '
+            "landscape_study.landscapes.statistics.separability.separability(frame, metric)"
+        )
+    is_some = isinstance(names, str | list | tuple) and bool(names)
+    if not is_some or not all(isinstance(one, str) for one in names):
+        raise UsageError(
+            f"{str(names)[:80]!r} ({what}): give the name of a study, or paths of files with "
+            "results, as text"
+        )
+    return names_of(names)
 
 
 def files_among(store: StoreLike, names: Sequence[str]) -> list[str]:
@@ -67,7 +90,7 @@ def files_among(store: StoreLike, names: Sequence[str]) -> list[str]:
 
 
 def read_results(
-    files: Sequence[str], columns: Asked | None = None, name: str | None = None
+    files: Sequence[str] | str, columns: Asked | None = None, name: str | None = None
 ) -> FileResults:
     """Read files as one study: of other programs, or one cube that this one exported.
 
@@ -79,6 +102,7 @@ def read_results(
     Raises:
         UsageError, SpecError: as `read_foreign` and `read_own_cube`.
     """
+    files = texts_of(files)
     own = [
         found
         for file in files

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
-from typing import Any, Literal, TypeAlias
+from math import inf
+from numbers import Real
+from typing import Any, Literal, TypeAlias, get_args
 
 from landscape_study.landscapes.reading.foreign.row_filter import condition, known_column
-from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
 from landscape_study.landscapes.reading.foreign.tables.table_builder import Wanted
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.command_line import shell_words
@@ -17,6 +19,7 @@ COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that ma
 OPTIONS = {"lambda_": "--lambda", "panel": "--panels-by"}  # called otherwise than here
 MOST_SHOWN = 6  # answers in a message
 Keep: TypeAlias = Literal["last", "best", "each"]
+CHOICES = {"goal": (None, *get_args(Goal)), "keep": get_args(Keep)}
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Asked:
         where: a condition on rows, see `row_filter.Condition`.
         fidelity: the column of epochs, steps or budgets, of a file with several rows a run.
         keep: which row of a run counts: its last, its best, or each, as a panel.
+
+    Raises:
+        UsageError: a goal, a row to keep, or a difference that matters that cannot be; a name
+            that is no text.
     """
 
     alpha: str | None = None
@@ -37,11 +44,25 @@ class Asked:
     metric: str | None = None
     seed: str | None = None
     panel: str | None = None
-    goal: Literal["minimize", "maximize"] | None = None
+    goal: Goal | None = None
     matters: float | None = None
     where: str | None = None
     fidelity: str | None = None
     keep: Keep = "last"
+
+    def __post_init__(self) -> None:
+        for key, allowed in CHOICES.items():
+            if not _is_among(value := getattr(self, key), allowed):
+                choices = ", ".join(map(repr, allowed))
+                raise UsageError(f"{key} = {value!r}: choose one of {choices}")
+        for key in (*COLUMNS, "where"):
+            if not isinstance(value := getattr(self, key), str | None):
+                what = "a condition on rows" if key == "where" else "the name of a column"
+                raise UsageError(f"{key} = {value!r}: give {what}, as text")
+        if self.matters is not None and not _is_positive(self.matters):
+            raise UsageError(
+                f"matters = {self.matters!r}: give a positive difference of the metric"
+            )
 
     @property
     def columns(self) -> list[str]:
@@ -93,6 +114,16 @@ class Asked:
     def __str__(self) -> str:
         """The same as it is typed into a shell."""
         return shell_words(self.options)
+
+
+def _is_among(value: object, allowed: Sequence[str | None]) -> bool:
+    """Whether a value is one of some texts, or None where that is one of them."""
+    return (value is None or isinstance(value, str)) and value in allowed
+
+
+def _is_positive(value: object) -> bool:
+    """Whether a value is a positive number, and finite."""
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf
 
 
 def each_of(key: str, values: Iterable[Any]) -> list[Asked]:

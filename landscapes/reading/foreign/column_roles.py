@@ -26,8 +26,10 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     is_called,
     is_called_otherwise,
     is_metric_name,
+    is_seed_name,
     is_setting_name,
     listed,
+    logarithm,
     plain,
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Table
@@ -79,7 +81,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         UsageError: nothing or too much could be meant; with the option that says so.
     """
     asked = asked.known_in(table)
-    taken = [name for name in (asked.alpha, asked.lambda_, asked.metric) if name is not None]
+    taken = asked.columns
     alpha = asked.alpha or _one(table, _ALPHA, taken)
     taken.append(alpha)
     lambda_ = asked.lambda_ or _one(table, _LAMBDA, taken)
@@ -104,7 +106,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         diverged=diverged,
         epoch=epoch,
         run=run,
-        others=_others(table, known, taken),
+        others=_others(table, known),
     )
 
 
@@ -129,7 +131,11 @@ _LAMBDA = _Axis("lambda_", "λ, the weight decay", LAMBDA, lambda x: x >= 0)
 def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
     """The one column whose name and values fit."""
     for names in axis.tiers:
-        named = [name for name in table.columns if name not in taken and is_called(name, names)]
+        named = [
+            name
+            for name in table.columns
+            if name not in taken and is_called(name, names) and logarithm(name) is None
+        ]
         fitting = [name for name in named if _fits(table, name, axis.fits)]
         settings = [name for name in fitting if is_setting_name(name)]  # rather than logged
         found = constant_in_runs(table, table.without_copies(settings or fitting))
@@ -145,6 +151,15 @@ def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
 
 def _none(table: Table, axis: _Axis, taken: Sequence[str]) -> UsageError:
     """That no column fits, and why not."""
+    for name in table.columns:
+        found = logarithm(name)
+        if found and name not in taken and _is_named(found[0], axis.tiers):
+            return UsageError(
+                f"{table.name}: '{printable(name)}' is called like a logarithm of {axis.what}, "
+                f"and the values themselves are needed: add a column {printable(found[0])} = "
+                f"{printable(found[1])}, or name a column that holds them with {axis.option} "
+                "COLUMN"
+            )
     named = [name for name in table.columns if name not in taken and _is_named(name, axis.tiers)]
     for name in named:
         values = table.columns[name].distinct()
@@ -165,8 +180,8 @@ def _none(table: Table, axis: _Axis, taken: Sequence[str]) -> UsageError:
         name
         for name in table.columns
         if name not in known
-        and not is_metric_name(name)
-        and not is_called_otherwise(name)
+        and _may_set(name)
+        and not is_seed_name(name)
         and _fits(table, name, axis.fits)
     ]
     why = f"{table.name}: no column looks like {axis.what}"
@@ -208,9 +223,9 @@ def _first_called(table: Table, names: Sequence[str], taken: Sequence[str]) -> s
     return None
 
 
-def _others(table: Table, known: set[str | None], taken: Sequence[str]) -> tuple[str, ...]:
-    """Settings that vary, and do not change within runs."""
-    names = [one for one in table.columns if one not in known and _is_setting(table, one, taken)]
+def _others(table: Table, known: set[str | None]) -> tuple[str, ...]:
+    """Settings that vary, do not change within runs, and repeat no column that is known."""
+    names = [one for one in table.columns if one not in known and _is_setting(table, one, known)]
     run = run_column(table, set(names))
     if run is None:
         return tuple(names)
@@ -218,17 +233,15 @@ def _others(table: Table, known: set[str | None], taken: Sequence[str]) -> tuple
     return tuple(one for one in names if len(np.unique(table.keys([run, one]))) == count)
 
 
-def _is_setting(table: Table, name: str, taken: Sequence[str]) -> bool:
+def _is_setting(table: Table, name: str, known: set[str | None]) -> bool:
     """Whether a column varies, but little: an id, a time or a result differs in each row."""
     if not _may_set(name):
         return False
     most = min(max(2, table.size // 4), MOST_SETTINGS)
     column = table.columns[name]
-    again = any(
-        np.array_equal(column.numbers, table.columns[other].numbers, equal_nan=True)
-        for other in taken
-    )
-    return not again and 1 < column.count() <= most
+    if not 1 < column.count() <= most:
+        return False
+    return not any(column.equals(table.columns[other]) for other in known if other is not None)
 
 
 def _may_set(name: str) -> bool:

@@ -25,6 +25,7 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     is_called,
     is_called_otherwise,
     is_metric_name,
+    is_seed_name,
     is_setting_name,
     listed,
     plain,
@@ -32,6 +33,7 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
 from landscape_study.study.errors import UsageError
+from landscape_study.study.printable import printable
 from landscape_study.study.spec.metric import MATTERS, METRICS, Metric
 
 OWN = {"study", "panel", "pair", "alpha", "lambda", "state", "diverged_epoch"}
@@ -58,10 +60,9 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     if {"number", "value", "state"} <= lower.keys():  # as Optuna exports its trials
         return lower["value"]
     ranked: dict[tuple[bool, int], list[str]] = {}
-    for name in table.columns:
+    for name in _called_metrics(table, taken):
         found = words(name)
-        fits = name not in taken and is_metric_name(name) and not is_setting_name(name)
-        if fits and table.columns[name].is_numeric:
+        if table.columns[name].is_numeric or _text_among(table, name):
             split = next((i for i, split in enumerate(SPLITS) if split & found), len(SPLITS))
             if found & TRAINING:
                 split = len(SPLITS) + 1
@@ -71,12 +72,37 @@ def value_column(table: Table, taken: Sequence[str]) -> str:
     return _one(table, ranked[min(ranked)])
 
 
+def _called_metrics(table: Table, taken: Sequence[str]) -> list[str]:
+    """The columns that are called like a metric, and are no settings."""
+    return [
+        name
+        for name in table.columns
+        if name not in taken and is_metric_name(name) and not is_setting_name(name)
+    ]
+
+
+def _text_among(table: Table, name: str) -> str | None:
+    """A text that begins as a number does, "0.83 nats", of a column that holds mostly texts."""
+    column = table.columns[name]
+    if column.is_numeric or is_called_otherwise(name):
+        return None
+    return next((one for one in column.distinct() if re.match(r"\s*[-+]?\.?\d.*\D", one)), None)
+
+
 def _one(table: Table, names: Sequence[str]) -> str:
     """The one of several columns that is none's copy.
 
     Raises:
         UnclearError: there are more.
+        UsageError: one of them holds text.
     """
+    for name in names:
+        if text := _text_among(table, name):
+            raise UsageError(
+                f"{table.name}: column {name} holds text, such as '{printable(text)[:40]}', "
+                "expected numbers: write the numbers alone (0.83, or 83%), or name another "
+                "column with --metric COLUMN"
+            )
     best = table.without_copies(names)
     if len(best) > 1:
         raise UnclearError(
@@ -93,6 +119,7 @@ def _none(table: Table, taken: Sequence[str]) -> UsageError:
         for name, column in table.columns.items()
         if name not in taken
         and not is_called_otherwise(name)
+        and not is_seed_name(name)
         and column.is_numeric
         and column.count() > 1
     ]

@@ -210,10 +210,23 @@ def _require_once(table: Table, rows: pd.DataFrame, columns: Columns) -> None:
         seed = f" with seed {first['seed']}" if columns.seed else ""
         raise UsageError(
             f"{place} and {line if place.startswith(path + comma) else other}: α = "
-            f"{first['alpha']:g}, λ = {first['lambda']:g}{seed} stands there twice: name the "
-            "column that tells them apart with --seed COLUMN or --panels-by COLUMN, or leave "
-            "one out with --where"
+            f"{first['alpha']:g}, λ = {first['lambda']:g}{seed} stands there twice: "
+            f"{_remedy(table.take(twins[:2].to_numpy()), columns)}"
         )
+
+
+def _remedy(twins: Table, columns: Columns) -> str:
+    """What makes two rows of a cell different runs."""
+    used = {columns.alpha, columns.lambda_, columns.value, columns.seed, *columns.panels}
+    free = [name for name in twins.columns if name not in used and not is_metric_name(name)]
+    add = "add a column 'seed' that numbers the repeats of each cell"
+    leave = "leave one out with --where"
+    if any(twins.columns[name].count() > 1 for name in free):
+        return (
+            "name the column that tells them apart with --seed COLUMN or --panels-by COLUMN, "
+            f"{add}, or {leave}"
+        )
+    return f"no column tells them apart: {add}, or {leave}"
 
 
 def _curves(runs: Runs, cells: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -24,6 +24,9 @@ LAMBDA = (
     ),
     ("alpha", "decay"),
 )
+# Words of a logarithm, and how the value itself is had from it.
+LOGARITHMS = {"log10": "10 ** {0}", "lg": "10 ** {0}", "log2": "2 ** {0}", "ln": "exp({0})"}
+LOGARITHMS |= {"log": "10 ** {0} or exp({0}), by its base"}
 WHOLE_ONLY = {"alpha", "decay"}  # lr_decay and mixup_alpha are something else
 LESS = {
     *("loss", "err", "error", "nll", "ppl", "perplexity", "rmse", "mse", "mae", "cost", "bpc"),
@@ -101,6 +104,19 @@ def is_called(column: str, names: Iterable[str]) -> bool:
         name == one or (part == one if one in WHOLE_ONLY else name.endswith(f"_{one}"))
         for one in names
     )
+
+
+def logarithm(column: str) -> tuple[str, str] | None:
+    """Of what a column is the logarithm by its name, and how that is had from it; None of none.
+
+    "config.log10_lr" is that of lr. In "log/lr", log is where a tool put lr.
+    """
+    last = re.split(r"[./]|__", OF_NEPTUNE.sub("", column))[-1]
+    found = _split(last)
+    word = next((one for one in found if one in LOGARITHMS), None)
+    if word is None or len(found) < 2:
+        return None
+    return "_".join(one for one in found if one != word), LOGARITHMS[word].format(last)
 
 
 def is_setting_name(column: str) -> bool:

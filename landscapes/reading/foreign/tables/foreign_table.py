@@ -84,6 +84,12 @@ class Column:
         """Whether numbers stand there, and more of them than texts."""
         return bool(self.is_number.sum() > (self.codes >= 0).sum())
 
+    def equals(self, other: Column) -> bool:
+        """Whether the same stands in every row of another column."""
+        if not np.array_equal(self.numbers, other.numbers, equal_nan=True):
+            return False
+        return np.array_equal(self.as_texts(), other.as_texts())
+
     def keys(self) -> Ints:
         """A whole number for each row, [N]: the same for the same value."""
         kinds, _ = pd.factorize(self.codes)

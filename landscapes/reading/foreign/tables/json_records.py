@@ -88,6 +88,11 @@ def _records(path: Path, whole: Any, single: bool) -> tuple[dict[str, Value], li
         return {}, table
     if single:
         return {}, [whole]
+    if whole and not lists:
+        raise UsageError(
+            f"{path}: holds one run only, expected a sweep: name the folder with the files of all "
+            "runs, or write a list of records, one a run"
+        )
     raise UsageError(
         f"{path}: {len(lists)} lists of records, expected one: give a list of records, or one "
         "beside what they share"

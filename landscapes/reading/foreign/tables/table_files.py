@@ -47,6 +47,13 @@ def is_table_file(name: str) -> bool:
     return ends or "/" in name or os.sep in name or _holds_files(Path(name))
 
 
+def holds_results(name: str) -> bool:
+    """Whether a file or folder of results is there; a database may as well be one of studies."""
+    path = Path(name)
+    is_kind = suffix(path) in SUFFIXES and suffix(path) not in DATABASES
+    return (is_kind and path.is_file()) or _holds_files(path)
+
+
 def _holds_files(folder: Path) -> bool:
     """Whether files of results lie in a folder, as far as a short look shows."""
     looked = islice(

@@ -401,3 +401,15 @@ def test_two_files_with_panels_of_one_name(tmp_path: Path, frame):
         str(tmp_path / "first.csv"),
         str(other / "first.csv"),
     ]
+
+
+def test_what_repeats_a_column_that_is_used_is_not_listed(folder_of):
+    def write(folder: Path, i: int, run: dict[str, Any]) -> None:
+        optimizer = "adam" if i % 2 else "sgd"
+        name = f"lr{run['lr']}_wd{run['wd']}_seed{run['seed']}.json"
+        content = {"config": {"seed": run["seed"], "opt": optimizer, "loader": optimizer[::-1]}}
+        (folder / name).write_text(json.dumps(content | {"val_loss": run["val_loss"]}))
+
+    (said,) = read_sweep([folder_of(write)]).said
+    assert "seed = seed" in said
+    assert said.endswith("panels by config.opt; not looked at, though they vary: config.loader")

@@ -239,6 +239,24 @@ REFUSED: list[tuple[str, str]] = [  # text of a CSV file, what is said
         "lr,wd,value\n0.1,1,1\n0.2,2,2\n",
         "is less or more of 'value' better? Say --minimize or --ma",
     ),
+    (
+        "lr,wd,seed,val_loss\n0.1,1,0,0.83 nats\n0.2,2,1,0.9 nats\n",
+        "column val_loss holds text, such as '0.83 nats', expected numbers: write the numbers",
+    ),
+    (
+        "lr,wd,loss,val acc\n0.1,1,,71 of 99\n0.2,2,,65 of 99\n",
+        "column val acc holds text, such as '71 of 99', expected numbers",
+    ),
+    (
+        "lr,wd,val_loss,train_loss\n0.1,1,0.83 nats,1\n0.2,2,0.9 nats,2\n",
+        "column val_loss holds text, such as '0.83 nats'",
+    ),
+    (
+        "lr,wd,loss_fn,x\n0.1,1,mse,1\n0.2,2,huber,2\n",
+        "no column looks like a metric: say --metric x",
+    ),
+    ("lr,wd,seed,x\n0.1,1,0,1\n0.2,2,1,2\n", "no column looks like a metric: say --metric x"),
+    ("lr,seed,x,loss\n0.1,0,1,1\n0.2,1,2,2\n", "looks like λ, the weight decay: say --lambda x"),
     ("lr,lr,loss\n0.1,1,1\n", "2 columns are called 'lr': rename them"),
     ("lr,wd,loss\n", "holds no row"),
     ("lr,wd,loss\n0.1,1,\n0.2,2,\n", "no column looks like a metric"),
@@ -261,7 +279,11 @@ class TestRefusals:
         ("text", "message"),
         [
             ('[{"lr": 1}, 3]', "record 2: is no record"),
-            ('{"a": 1}', "0 lists of records, expected one"),
+            ('{"lr": 1, "wd": 2, "val_loss": 3}', "s.json: holds one run only, expected a sweep"),
+            ('{"config": {"lr": 1}, "summary": {"loss": 3}}', "name the folder with the files"),
+            ('{"lr": 1, "loss": [3, 2]}', "holds one run only"),
+            ("{}", "0 lists of records, expected one"),
+            ('{"a": [{"lr": 1}], "b": [{"lr": 2}]}', "2 lists of records, expected one"),
             ('{"lr": 1}\nnonsense', "line 2: no JSON: mend that line"),
             ("[" * 100_000, "no JSON|nested too deeply"),
         ],
@@ -282,6 +304,63 @@ class TestRefusals:
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
         with pytest.raises(UsageError, match="no column 'x': it has 'lr', 'wd', 'loss'"):
             read_sweep([path], Asked(alpha="x"))
+
+    def test_what_is_the_seed_is_offered_as_nothing_else(self, write):
+        rows = [[a, b, draw, a * b] for a in (0.1, 0.2) for b in (1, 2) for draw in (7, 9)]
+        path = write("s.csv", ["lr", "wd", "draw", "x"], rows)
+        with pytest.raises(UnclearError, match="no column looks like a metric") as unclear:
+            read_sweep([path], Asked(seed="draw"))
+        assert [one.metric for one in unclear.value.answers] == ["x"]
+
+    @pytest.mark.parametrize(
+        ("header", "rows", "message"),
+        [
+            (
+                ["lr", "wd", "loss"],
+                [[a, b, a + b + k] for a in (1, 2) for b in (1, 2) for k in (0, 1)],
+                "stands there twice: no column tells them apart: add a column 'seed' that numbers",
+            ),
+            (
+                ["lr", "wd", "seed", "loss"],
+                [[a, b, b, a + b + k] for a in (1, 2) for b in (1, 2) for k in (0, 1)],
+                "with seed 1 stands there twice: no column tells them apart: add a column 'seed'",
+            ),
+            (
+                ["lr", "wd", "draw", "loss"],
+                [[a, b, 9 * a + k, a + k] for a in (1, 2) for b in (1, 2) for k in (0, 1)],
+                "with --seed COLUMN or --panels-by COLUMN, add a column 'seed' that numbers the",
+            ),
+        ],
+    )
+    def test_of_repeats_without_a_seed(self, write, header, rows, message):
+        with pytest.raises(UsageError, match="stands there twice") as refused:
+            read_sweep([write("s.csv", header, rows)])
+        assert message in str(refused.value)
+
+    @pytest.mark.parametrize(
+        ("alpha", "lambda_", "message"),
+        [
+            ("log_lr", "wd", "'log_lr' is called like a logarithm of α, the learning rate, and"),
+            ("log10_lr", "wd", "add a column lr = 10 ** log10_lr, or name a column that holds"),
+            ("config.log10_lr", "wd", "add a column lr = 10 ** log10_lr"),
+            ("learning_rate_log2", "wd", "add a column learning_rate = 2 ** learning_rate_log2"),
+            ("ln(lr)", "wd", "add a column lr = exp(ln(lr))"),
+            ("lr", "log10(weight_decay)", "logarithm of λ, the weight decay"),
+        ],
+    )
+    def test_of_a_logarithm(self, write, alpha, lambda_, message):
+        signed, positive = (-2, -1, 1), (1, 2, 3)
+        alphas, lambdas = (positive, signed) if alpha == "lr" else (signed, positive)
+        rows = [[a, b, 64, 1 - a * b] for a in alphas for b in lambdas]
+        path = write("s.csv", [alpha, lambda_, "batch", "loss"], rows)
+        with pytest.raises(UsageError) as refused:
+            read_sweep([path])
+        assert message in str(refused.value)
+
+    def test_a_logarithm_beside_the_value_is_none_of_it(self, write):
+        rows = [[10.0**a, a, b, 3 - a * b] for a in (-2, -1) for b in (1, 2)]
+        sweep = read_sweep([write("s.csv", ["lr", "log_lr", "log/wd", "loss"], rows)])
+        assert "α = lr, λ = log/wd" in sweep.said[0]
 
     def test_of_one_file_twice(self, write):
         path = write("s.csv", ["lr", "wd", "loss"], rows_of(0.0))
