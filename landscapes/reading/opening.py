@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike, fspath
 from pathlib import Path
 
 from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
@@ -53,8 +54,8 @@ def results_of(
         yield there, names[0]
 
 
-def texts_of(names: Sequence[str] | str) -> tuple[str, ...]:
-    """Names of a study or of files, or a single one; each once.
+def texts_of(names: Sequence[str | PathLike[str]] | str | PathLike[str]) -> tuple[str, ...]:
+    """Names of a study or of files, or a single one, as texts or paths; each once.
 
     Raises:
         UsageError: there are none, or something else was handed over, such as a data frame.
@@ -66,13 +67,14 @@ def texts_of(names: Sequence[str] | str) -> tuple[str, ...]:
             'frame.to_csv("sweep.csv"), and name that; a frame of one panel is taken by '
             "landscape_study.landscapes.statistics.separability.separability(frame, metric)"
         )
-    is_some = isinstance(names, str | list | tuple) and bool(names)
-    if not is_some or not all(isinstance(one, str) for one in names):
+    some = [names] if isinstance(names, str | PathLike) else names
+    is_some = isinstance(some, list | tuple) and all(isinstance(s, str | PathLike) for s in some)
+    if not is_some or not some or names == "":
         raise UsageError(
             f"{str(names)[:80]!r} ({what}): give the name of a study, or paths of files with "
-            "results, as text"
+            "results"
         )
-    return names_of(names)
+    return names_of([fspath(one) for one in some])
 
 
 def files_among(store: StoreLike, names: Sequence[str]) -> list[str]:

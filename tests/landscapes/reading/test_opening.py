@@ -26,7 +26,7 @@ WRONG = [
     ),
     (FRAME, "separability(frame, metric)"),
     (FRAME["lr"], "a Series is not taken here"),
-    ([FRAME], "(list): give the name of a study, or paths of files with results, as text"),
+    ([FRAME], "(list): give the name of a study, or paths of files with results"),
     (Path("sweep.csv"), "'sweep.csv' (PosixPath): give the name of a study, or paths of files"),
     (None, "'None' (NoneType): give the name of a study"),
     ([], "'[]' (list): give the name of a study"),
