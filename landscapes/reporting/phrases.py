@@ -263,6 +263,16 @@ def law_line(found: Law) -> str:
     return f"Double α: multiply λ by {by} ({known}{none}{several})."
 
 
+def how_lambda_goes(found: Separability) -> list[str]:
+    """What a verdict lets say of λ where α changes: the law, or that it moves all the same.
+
+    Nothing where there is no verdict: such advice would stand beside "no advice".
+    """
+    if found.verdict == "cannot tell":
+        return []
+    return [line for line in (law_line(found.law), moves_yet(found)) if line]
+
+
 def moves_yet(found: Separability) -> str:
     """Of a separable panel, that its best λ moves with α all the same; empty where it does not."""
     if found.verdict != "separable" or not found.drift.lies_beyond(MOVED):
@@ -276,8 +286,11 @@ def moves_yet(found: Separability) -> str:
 
 
 def described(found: Separability) -> str:
-    """Whether λ or α·λ describes the landscape better; empty where that is unknown."""
-    if not found.product.has_interval:
+    """Whether λ or α·λ describes the landscape better; empty where that is unknown.
+
+    Also where there is no verdict: it would read as one.
+    """
+    if found.verdict == "cannot tell" or not found.product.has_interval:
         return ""
     told = f"{number(found.product.value)}, {interval(found.product)}, on a scale from −1 to 1"
     if found.product.low > 0:

@@ -116,8 +116,7 @@ class PanelReport:
         found = self.separability
         sentences = (
             phrases.cost(found),
-            phrases.law_line(found.law),
-            phrases.moves_yet(found),
+            *phrases.how_lambda_goes(found),
             phrases.described(found),
             phrases.untuned(self.defaults, found.units),
         )

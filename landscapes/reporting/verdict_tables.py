@@ -47,12 +47,9 @@ def _lost(metrics: Iterable[Metric]) -> str:
 
 
 def _lines(one: Separability) -> list[str]:
-    """Why there is no verdict; the law; what matters, where nobody said."""
-    lines = [one.reason] if one.verdict == "cannot tell" else []
-    if one.law.allowed and one.verdict != "cannot tell":
-        lines.append(phrases.law_line(one.law))
-    if yet := phrases.moves_yet(one):
-        lines.append(yet)
+    """Why it is not separable; the law; what matters, where nobody said."""
+    lines = [] if one.verdict == "separable" else [one.reason]
+    lines += phrases.how_lambda_goes(one)
     if one.units.derived and not math.isnan(one.regret.value):  # else nothing is counted in it
         hinges = phrases.hinges(one)
         lines.append(

@@ -260,7 +260,7 @@ def _judge(
         slope = math.nan if seen.is_interpolated else steady_move(seen)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
-            return "coupled", f"from each α to the next the best λ {way}"
+            return "coupled", f"as α grows, the best λ {way} and never moves back"
         return "cannot tell", obstacle
     if found["interaction"].low > BENT and regret.low > 0:
         return "coupled", "the best λ changes with α, though along no straight line"
