@@ -76,10 +76,11 @@ def rule(metric: Metric) -> str:
     return (
         f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
         f"that of the regret above τ, or that of the interaction above {BENT} and that of the "
-        "regret above 0 (a bend); or, where the basin is too narrow to say any of this, the best "
-        "λ moves one way from each α to the next. Separable: none of these, the whole interval of "
-        f"the tilt lies within ±{TILTED}, and both α and λ change the {metric.noun} by more than "
-        "noise. Cannot tell: anything else."
+        "regret above 0 (a bend); or, on a grid whose basin cannot show any of this (too narrow, "
+        "mostly on the border, its noise unknown or no less than what it changes), the best λ "
+        "moves with α and never back, in an order that chance hardly gives. Separable: none of "
+        f"these, the whole interval of the tilt lies within ±{TILTED}, and both α and λ change "
+        f"the {metric.noun} by more than noise. Cannot tell: anything else."
     )
 
 

@@ -5,8 +5,9 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
 
     coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
                  regret above τ; or that of the interaction above 0.5 and that of the regret
-                 above 0 (a bend, which has no tilt); or, where the basin is too narrow to say any
-                 of this, the best λ moves from each α to the next (`statistics.steady_move`)
+                 above 0 (a bend, which has no tilt); or, on a grid whose basin cannot show any of
+                 this (too narrow, mostly on the border, its noise unknown or no less than what it
+                 changes), the best λ moves with α and never back (`statistics.steady_move`)
     separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
