@@ -16,6 +16,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
+TAU = "what matters, or the noise of a cell where that is larger"
 MOVED = 0.25  # octaves of λ per octave of α: what is less goes without saying
 WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
 
@@ -75,10 +76,11 @@ def rule(metric: Metric) -> str:
     """How verdicts follow from the numbers."""
     return (
         f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
-        f"that of the regret above τ, or that of the interaction above {BENT} and that of the "
-        "regret above 0 (a bend); or, on a grid whose basin cannot show any of this (too narrow, "
-        "mostly on the border, its noise unknown or no less than what it changes), the best λ "
-        "moves with α and never back, in an order that chance hardly gives. Separable: none of "
+        f"that of the regret above τ ({TAU}), "
+        f"or that of the interaction above {BENT} and that of the regret above 0 (a bend); or, on "
+        "a grid whose basin cannot show any of this (too narrow, mostly on the border, its noise "
+        "unknown or no less than what it changes), the best λ moves with α and never back, in an "
+        "order that chance hardly gives. Separable: none of "
         f"these, the whole interval of the tilt lies within ±{TILTED}, and both α and λ change "
         f"the {metric.noun} by more than noise. Cannot tell: anything else."
     )
@@ -229,7 +231,7 @@ def advice(found: Separability) -> str:
 
 
 def taken(units: Units) -> str:
-    """Which difference matters, where nobody said: "what matters is taken to be 0.0047"."""
+    """Which difference matters, where none was given: "what matters is taken to be 0.0047"."""
     told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
     return f"what matters is taken to be {told}"
 
@@ -278,7 +280,7 @@ def moves_yet(found: Separability) -> str:
     """Of a separable panel, that its best λ moves with α all the same; empty where it does not."""
     if found.verdict != "separable" or not found.drift.lies_beyond(MOVED):
         return ""
-    how = ", which nobody said: --matters does" if found.units.derived else ""
+    how = ", which was not given: --matters gives it" if found.units.derived else ""
     margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
     return (
         f"Mind that the best λ moves with α (b = {with_interval(found.drift)}); it is separable "
