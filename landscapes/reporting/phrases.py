@@ -16,6 +16,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
+TAKEN = "what matters is taken to be"
 TAU = "what matters, or the noise of a cell where that is larger"
 MOVED = 0.25  # octaves of λ per octave of α: what is less goes without saying
 WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
@@ -232,8 +233,12 @@ def advice(found: Separability) -> str:
 
 def taken(units: Units) -> str:
     """Which difference matters, where none was given: "what matters is taken to be 0.0047"."""
-    told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
-    return f"what matters is taken to be {told}"
+    return f"{TAKEN} {what_matters(units)}"
+
+
+def what_matters(units: Units) -> str:
+    """The difference that matters in two digits, with its unit: "0.0047 nats"."""
+    return f"{units.matters:.2g} {units.metric.differences}".rstrip()
 
 
 def hinges(found: Separability) -> str:

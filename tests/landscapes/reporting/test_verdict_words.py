@@ -10,7 +10,11 @@ from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.verdict_tables import verdict_table
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.separability import Separability, Verdict, separability
+from landscape_study.landscapes.statistics.units import Units
+from landscape_study.study.spec.metric import Metric
 from tests.landscapes.surfaces import frame_of, valley
+
+LOSS = Metric("loss", "loss")
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +59,29 @@ class TestWhatFollows:
     @pytest.mark.parametrize("verdict", ["coupled", "cannot tell"])
     def test_the_table_gives_the_reason(self, found, verdict):
         assert "p: because" in told(("p", judged(found, verdict, -1.0)))
+
+
+class TestRemarks:
+    def test_each_remark_stands_once(self, found):
+        one, other = judged(found, "cannot tell", 0.0), judged(found, "coupled", -1.0)
+        same = replace(other, verdict="cannot tell")
+        lines = told(("a", one), ("b", same), ("c", other))
+        assert "all panels: because" in lines
+        assert sum("because" in line for line in lines) == 1
+        assert next(line for line in lines if "Double" in line).startswith("c: Double α: halve")
+        assert "a, b: because" in told(("a", one), ("b", same))
+
+    def test_what_matters_is_one_line_for_all(self, found):
+        loss = [Units(LOSS, matters, derived=True) for matters in (0.004, 0.004, 0.007)]
+        panels = [(name, replace(found, units=one)) for name, one in zip("abc", loss, strict=True)]
+        hinged = replace(panels[2][1], otherwise=((0.014, "coupled"),))
+        lines = told(*panels[:2], ("c", hinged))
+        assert lines[-2:] == [
+            "what matters is taken to be 0.004 (a, b), 0.007 (c); --matters says otherwise",
+            "c: with twice as much the verdict would be “coupled”",
+        ]
+
+    def test_every_column_is_explained(self, found):
+        table = verdict_table([("p", found)])
+        for column in [str(one.header) for one in table.columns][2:]:
+            assert any(line.startswith(f"{column}: ") for line in str(table.caption).split("\n"))
