@@ -274,9 +274,11 @@ def law_line(found: Law) -> str:
 def how_lambda_goes(found: Separability) -> list[str]:
     """What a verdict lets say of λ where α changes: the law, or that it moves all the same.
 
-    Nothing where there is no verdict: such advice would stand beside "no advice".
+    Nothing where there is no verdict: such advice would stand beside "no advice". Nor where the
+    drift lets λ stay though they are coupled: by a bend, or by an order that no drift shows.
     """
-    if found.verdict == "cannot tell":
+    stays = found.verdict == "coupled" and "λ" in found.law.allowed
+    if stays or found.verdict == "cannot tell":
         return []
     return [line for line in (law_line(found.law), moves_yet(found)) if line]
 

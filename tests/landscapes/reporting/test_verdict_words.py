@@ -38,8 +38,10 @@ def judged(found: Separability, verdict: Verdict, drift: float) -> Separability:
 
 
 class TestWhatFollows:
-    @pytest.mark.parametrize("drift", [0.0, -1.0, -0.5])
-    @pytest.mark.parametrize("verdict", ["coupled", "separable"])
+    @pytest.mark.parametrize(
+        ("verdict", "drift"),
+        [("separable", 0.0), ("separable", -0.5), ("coupled", -0.5), ("coupled", -1.0)],
+    )
     def test_a_verdict_has_its_law_in_both(self, found, verdict, drift):
         one = judged(found, verdict, drift)
         lines = phrases.how_lambda_goes(one)
@@ -54,6 +56,11 @@ class TestWhatFollows:
         one = judged(found, "cannot tell", drift)
         assert phrases.how_lambda_goes(one) == []
         assert phrases.described(one) == ""
+        assert "Double α" not in "\n".join(told(("p", one)))
+
+    def test_coupled_and_leave_lambda_are_never_told_together(self, found):
+        one = judged(found, "coupled", 0.0)
+        assert phrases.how_lambda_goes(one) == []
         assert "Double α" not in "\n".join(told(("p", one)))
 
     @pytest.mark.parametrize("verdict", ["coupled", "cannot tell"])
