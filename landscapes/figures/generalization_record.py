@@ -19,7 +19,7 @@ from landscape_study.landscapes.figures.best_runs import best_runs, best_sentenc
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import decimal, lambda_title, ticks
-from landscape_study.landscapes.reading.foreign.tables.column_names import TRAINING, words
+from landscape_study.landscapes.reading.foreign.tables.column_names import training_loss
 from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
@@ -148,19 +148,13 @@ def _with_training_losses(
     """
     name = TRAIN_LOSS.name
     if name not in curves or curves[name].isna().all():
-        others = (
-            c for c in curves.columns if words(str(c)) & TRAINING and "loss" in words(str(c))
-        )
-        other = next(others, None)
+        metric = panels[0].metric.name if panels else ""
+        other = training_loss([str(one) for one in curves.columns if one != name], metric)
         curves = curves.assign(**{name: math.nan if other is None else curves[other]})
     run = ["panel", "alpha", "lambda", "seed"]
     known = curves[curves[name].notna()].reindex(columns=[*run, "epoch", name])
     last = known.sort_values("epoch").drop_duplicates(run, keep="last")
     return [_with_last_loss(one, last) for one in panels], curves
-
-
-def _is_training_loss(column: str) -> bool:
-    return bool(words(column) & TRAINING) and "loss" in words(column) and column != TRAIN_LOSS.name
 
 
 def _with_last_loss(one: PanelData, last: pd.DataFrame) -> PanelData:

@@ -18,7 +18,7 @@ def draw_paths(
 ) -> Axes:
     """Draw paths onto the heatmap of `record`: along the row, then along the column.
 
-    Each starts at the left of its row and ends in an arrow; right of the row stands its cost.
+    Each starts at the left of its row and ends in an arrow; right of the row stands what is lost.
     """
     outline = [patheffects.withStroke(linewidth=3.2, foreground="white")]
     right = ax.get_xlim()[1]
@@ -43,7 +43,7 @@ def draw_paths(
         )
         ax.plot(*end, "o", color=color, markersize=4.5, path_effects=outline, gid="path")
         ax.annotate(
-            units.change(path.cost),
+            units.number(path.cost),
             xy=(right, y),
             xytext=(3, 0),
             textcoords="offset points",

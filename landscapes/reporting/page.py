@@ -176,7 +176,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
         caption += " Square: the recommended one."
     if paths:
         starts = ", for the cheapest, the median and the dearest α to start from"
-        costs = ", ".join(units.change(path.cost) for path in paths)
+        costs = ", ".join(units.number(path.cost) for path in paths)
         lost = "points" if metric.is_percent_error else phrases.lost(metric)
         caption += (
             f" Lines: tuning λ at one α, then α at that λ{starts if len(paths) == 3 else ''}; "

@@ -16,6 +16,8 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
+TAKEN = "what matters is taken to be"
+TAU = "what matters, or the noise of a cell where that is larger"
 MOVED = 0.25  # octaves of λ per octave of α: what is less goes without saying
 WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
 
@@ -75,11 +77,13 @@ def rule(metric: Metric) -> str:
     """How verdicts follow from the numbers."""
     return (
         f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
-        f"that of the regret above τ, or that of the interaction above {BENT} and that of the "
-        "regret above 0 (a bend); or, where the basin is too narrow to say any of this, the best "
-        "λ moves one way from each α to the next. Separable: none of these, the whole interval of "
-        f"the tilt lies within ±{TILTED}, and both α and λ change the {metric.noun} by more than "
-        "noise. Cannot tell: anything else."
+        f"that of the regret above τ ({TAU}), "
+        f"or that of the interaction above {BENT} and that of the regret above 0 (a bend); or, on "
+        "a grid whose basin cannot show any of this (too narrow, mostly on the border, its noise "
+        "unknown or no less than what it changes), the best λ moves with α and never back, in an "
+        "order that chance hardly gives. Separable: none of "
+        f"these, the whole interval of the tilt lies within ±{TILTED}, and both α and λ change "
+        f"the {metric.noun} by more than noise. Cannot tell: anything else."
     )
 
 
@@ -228,9 +232,13 @@ def advice(found: Separability) -> str:
 
 
 def taken(units: Units) -> str:
-    """Which difference matters, where nobody said: "what matters is taken to be 0.0047"."""
-    told = f"{units.matters:.2g} {units.metric.differences}".rstrip()
-    return f"what matters is taken to be {told}"
+    """Which difference matters, where none was given: "what matters is taken to be 0.0047"."""
+    return f"{TAKEN} {what_matters(units)}"
+
+
+def what_matters(units: Units) -> str:
+    """The difference that matters in two digits, with its unit: "0.0047 nats"."""
+    return f"{units.matters:.2g} {units.metric.differences}".rstrip()
 
 
 def hinges(found: Separability) -> str:
@@ -263,11 +271,23 @@ def law_line(found: Law) -> str:
     return f"Double α: multiply λ by {by} ({known}{none}{several})."
 
 
+def how_lambda_goes(found: Separability) -> list[str]:
+    """What a verdict lets say of λ where α changes: the law, or that it moves all the same.
+
+    Nothing where there is no verdict: such advice would stand beside "no advice". Nor where the
+    drift lets λ stay though they are coupled: by a bend, or by an order that no drift shows.
+    """
+    stays = found.verdict == "coupled" and "λ" in found.law.allowed
+    if stays or found.verdict == "cannot tell":
+        return []
+    return [line for line in (law_line(found.law), moves_yet(found)) if line]
+
+
 def moves_yet(found: Separability) -> str:
     """Of a separable panel, that its best λ moves with α all the same; empty where it does not."""
     if found.verdict != "separable" or not found.drift.lies_beyond(MOVED):
         return ""
-    how = ", which nobody said: --matters does" if found.units.derived else ""
+    how = ", which was not given: --matters gives it" if found.units.derived else ""
     margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
     return (
         f"Mind that the best λ moves with α (b = {with_interval(found.drift)}); it is separable "
@@ -276,8 +296,11 @@ def moves_yet(found: Separability) -> str:
 
 
 def described(found: Separability) -> str:
-    """Whether λ or α·λ describes the landscape better; empty where that is unknown."""
-    if not found.product.has_interval:
+    """Whether λ or α·λ describes the landscape better; empty where that is unknown.
+
+    Also where there is no verdict: it would read as one.
+    """
+    if found.verdict == "cannot tell" or not found.product.has_interval:
         return ""
     told = f"{number(found.product.value)}, {interval(found.product)}, on a scale from −1 to 1"
     if found.product.low > 0:

@@ -116,8 +116,7 @@ class PanelReport:
         found = self.separability
         sentences = (
             phrases.cost(found),
-            phrases.law_line(found.law),
-            phrases.moves_yet(found),
+            *phrases.how_lambda_goes(found),
             phrases.described(found),
             phrases.untuned(self.defaults, found.units),
         )
@@ -156,13 +155,13 @@ class PanelReport:
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
         known = not math.isnan(found.regret.value)  # else nothing is counted in it
-        tau = f"; τ = {found.tau:.{found.units.digits}f}" if known else ""
+        tau = f"; τ = {found.tau:.{found.units.digits}f} ({phrases.TAU})" if known else ""
         hinges = phrases.hinges(found)
+        taken = f"; {phrases.taken(found.units)}, since it was not given"
         noise = "" if math.isnan(found.noise) else f", noise of a cell ± {told}"
         return (
             f"{how}; {self.finished} of {self.total} cells finished, {self.diverged} "
-            f"diverged{noise}{tau}"
-            + (f"; {phrases.taken(found.units)}: nobody said." if found.units.derived else ".")
+            f"diverged{noise}{tau}{taken * found.units.derived}."
             + (f" {phrases.first_upper(hinges)}: --matters says what matters." if hinges else "")
         )
 

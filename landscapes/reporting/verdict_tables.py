@@ -14,6 +14,13 @@ from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
 from landscape_study.study.spec.metric import Metric
 
+MEANINGS = (
+    "tilt: correlation of log α and log λ over the good cells, −1 or 1 a diagonal",
+    "drift: octaves that the best λ moves when α doubles",
+    "interaction: share of the variation that no effect of α plus one of λ explains",
+    "worst: regret from the worst α to start from",
+)
+
 
 def verdict_table(
     found: Sequence[tuple[str, Separability]], warnings: Sequence[str] = ()
@@ -34,11 +41,52 @@ def verdict_table(
         [
             f"regret: {_lost(one.units.metric for _, one in found)} lost by tuning λ, then α; all "
             "over λ > 0; below: 95 % intervals",
-            *(f"{name}: {line}" for name, one in found for line in _lines(one)),
+            *MEANINGS,
+            *_remarks(found),
             *warnings,
         ]
     )
     return table
+
+
+def _remarks(found: Sequence[tuple[str, Separability]]) -> list[str]:
+    """What is to be said of panels; each remark once, with the names of those it holds for."""
+    lines = [(name, line) for name, one in found for line in _lines(one)]
+    return [f"{names}: {line}" for line, names in _grouped(lines, len(found))] + _taken(found)
+
+
+def _taken(found: Sequence[tuple[str, Separability]]) -> list[str]:
+    """What matters where it was not given, in one line; which verdicts hang on it."""
+    derived = [  # else nothing is counted in it
+        (name, one)
+        for name, one in found
+        if one.units.derived and not math.isnan(one.regret.value)
+    ]
+    if not derived:
+        return []
+    margins = _grouped([(n, phrases.what_matters(one.units)) for n, one in derived], len(found))
+    told = ", ".join(f"{margin} ({names})" for margin, names in margins)
+    hinges = [(name, line) for name, one in derived if (line := phrases.hinges(one))]
+    return [
+        f"{phrases.TAKEN} {told}; --matters says otherwise",
+        *(f"{names}: {line}" for line, names in _grouped(hinges, len(found))),
+    ]
+
+
+def _grouped(pairs: Sequence[tuple[str, str]], panels: int) -> list[tuple[str, str]]:
+    """Each remark with the names it is made of: "sgd, sgdw", or "all panels".
+
+    Args:
+        pairs: names and remarks.
+        panels: how many there are.
+    """
+    names: dict[str, list[str]] = {}
+    for name, remark in pairs:
+        names.setdefault(remark, []).append(name)
+    return [
+        (remark, "all panels" if 2 < len(ones) == panels else ", ".join(ones))
+        for remark, ones in names.items()
+    ]
 
 
 def _lost(metrics: Iterable[Metric]) -> str:
@@ -47,18 +95,9 @@ def _lost(metrics: Iterable[Metric]) -> str:
 
 
 def _lines(one: Separability) -> list[str]:
-    """Why there is no verdict; the law; what matters, where nobody said."""
-    lines = [one.reason] if one.verdict == "cannot tell" else []
-    if one.law.allowed and one.verdict != "cannot tell":
-        lines.append(phrases.law_line(one.law))
-    if yet := phrases.moves_yet(one):
-        lines.append(yet)
-    if one.units.derived and not math.isnan(one.regret.value):  # else nothing is counted in it
-        hinges = phrases.hinges(one)
-        lines.append(
-            "; ".join(filter(None, (phrases.taken(one.units), hinges, "--matters says otherwise")))
-        )
-    return lines
+    """Why it is not separable, and the law."""
+    lines = [] if one.verdict == "separable" else [one.reason]
+    return lines + phrases.how_lambda_goes(one)
 
 
 def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:

@@ -24,6 +24,7 @@ class Edge:
     side: str  # "low" or "high"
     cells: tuple[tuple[int, int], ...]  # the best cells there as (row, column), best first
     top: int  # how many best cells were looked at
+    is_quarter: bool = False  # whether these are the best quarter, fewer than were asked for
 
     @property
     def count(self) -> int:
@@ -43,12 +44,14 @@ class Edge:
             best = f"the best cell{whose} lies"
         else:
             verb = "lies" if self.count == 1 else "lie"
-            best = f"{self.count} of the {self.top} best cells{whose} {verb}"
-        which = "largest" if self.side == "high" else "smallest"
+            quarter = f"best quarter{whose}, {self.top} cells,"
+            cells = f"{self.top} best cells{whose}"
+            best = f"{self.count} of the {quarter if self.is_quarter else cells} {verb}"
+        last = "largest" if self.side == "high" else "smallest"
         if self.axis == "alpha":
-            return f"{best} at the {which} α of the grid: better ones may lie beyond"
+            return f"{best} at the {last} α of the grid: better ones may lie beyond"
         positive = "" if self.side == "high" else "positive "
-        return f"{best} at the {which} {positive}λ of the grid: better ones may lie beyond"
+        return f"{best} at the {last} {positive}λ of the grid: better ones may lie beyond"
 
 
 def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
@@ -75,7 +78,7 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
         border = _border(landscape.alpha if axis == "alpha" else landscape.lambda_, side)
         cells = tuple(cell for cell in best if cell[axis == "lambda"] == border)
         if cells and not (name == "lambda-low" and _best_without_lambda(landscape, best)):
-            found.append(Edge(landscape.panel, axis, side, cells, len(best)))
+            found.append(Edge(landscape.panel, axis, side, cells, len(best), len(best) < top))
     return tuple(sorted(found, key=lambda edge: (-edge.count, best.index(edge.cells[0]))))
 
 

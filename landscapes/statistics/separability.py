@@ -5,8 +5,9 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
 
     coupled      the whole interval of the tilt lies beyond ±0.5 (a diagonal); or that of the
                  regret above τ; or that of the interaction above 0.5 and that of the regret
-                 above 0 (a bend, which has no tilt); or, where the basin is too narrow to say any
-                 of this, the best λ moves from each α to the next (`statistics.steady_move`)
+                 above 0 (a bend, which has no tilt); or, on a grid whose basin cannot show any of
+                 this (too narrow, mostly on the border, its noise unknown or no less than what it
+                 changes), the best λ moves with α and never back (`statistics.steady_move`)
     separable    none of these; the whole interval of the tilt lies within ±0.5, and both α and
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
@@ -260,7 +261,7 @@ def _judge(
         slope = math.nan if seen.is_interpolated else steady_move(seen)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
-            return "coupled", f"from each α to the next the best λ {way}"
+            return "coupled", f"as α grows, the best λ {way} and never moves back"
         return "cannot tell", obstacle
     if found["interaction"].low > BENT and regret.low > 0:
         return "coupled", "the best λ changes with α, though along no straight line"

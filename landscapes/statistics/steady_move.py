@@ -1,4 +1,4 @@
-"""Whether the best λ moves one way from each α to the next: told by order alone.
+"""Whether the best λ moves with α and never back: told by order alone.
 
 A valley narrower than a step of the grid has too few good cells for a tilt, and with one seed its
 roughness looks like noise. But if λ* were the same for all α, noise would hardly put the best
@@ -25,8 +25,10 @@ CHANCE = 0.025  # of such an order where the best λ does not depend on α, at m
 def steady_move(seen: Surface) -> float:
     """Slope of the best log2 λ against log2 α where it moves steadily; else NaN.
 
-    It does so where it never moves back, and where chance would hardly order it so. Rows with a
-    missing cell or without a finite one are left out.
+    It does so where it never moves back (it may stay from one α to the next), takes three values
+    or more over four α or more, and where chance would hardly order it so. Rows with a missing
+    cell or without a finite one are left out, and those at the ends whose best λ is an outermost
+    one, but one at each end.
     """
     error, x, y = seen.error, seen.alpha, seen.lambda_
     rows = np.flatnonzero(~np.isnan(error).any(axis=1) & np.isfinite(error).any(axis=1))

@@ -62,13 +62,6 @@ class Units:
         """How far two values lie from each other: "0.18 ± 0.06 points", "0.012 nats"."""
         return f"{self._spread(distance, stderr)} {self.metric.differences}".rstrip()
 
-    def change(self, cost: float) -> str:
-        """What a cost, 0 or more, does to the metric: "+0.12", or "−0.02" where more is better."""
-        told = self.number(cost)
-        if self.metric.sign > 0:
-            return f"+{told}"
-        return f"−{told}" if float(told) else told
-
     def _spread(self, value: float, stderr: float | None) -> str:
         known = stderr is not None and not math.isnan(stderr)
         return self.number(value) + (f" ± {self.number(stderr or 0.0)}" if known else "")

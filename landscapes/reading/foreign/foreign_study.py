@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,8 @@ from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
-    SPLITS,
-    TRAINING,
-    words,
+    TRAIN_LOSS,
+    training_loss,
 )
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
@@ -25,7 +24,6 @@ from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import LONGEST_NAME, Metric
 from landscape_study.study.spec.study import IMPORTED, Panel, Study
 
-TRAIN_LOSS = "train_loss"  # as figures know it
 STEP = "step"  # of curves: what the file counted
 LONGEST = 100  # characters of a name that a file gave
 MOST_SEEDS = 1000  # more than these are no seeds that cells share
@@ -180,30 +178,11 @@ def _curves(sweep: Sweep, names: dict[str, str], seeds: _Seeds) -> pd.DataFrame:
         return curves
     measured = [str(column) for column in curves if column not in (*PLACE, "epoch")]
     own = _each_another(measured, column_name)
-    training = _training_loss(own.values(), sweep.panels[0].metric.name)
+    training = training_loss(own.values(), column_name(sweep.panels[0].metric.name))
     own = {column: TRAIN_LOSS if name == training else name for column, name in own.items()}
     curves = curves.rename(columns=own)
     curves = _counted(curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True))
     return seeds.numbered(curves.assign(panel=curves["panel"].map(names)))
-
-
-def _training_loss(names: Collection[str], metric: str) -> str | None:
-    """Which of the measurements is the training loss, whatever it is called.
-
-    That of whole epochs rather than of steps; beside "val_loss" one that is called "loss" only.
-    """
-    free = [name for name in names if name not in (TRAIN_LOSS, column_name(metric))]
-    if TRAIN_LOSS in names:
-        return None
-    plain = {"loss", "epoch", "step"}
-    called = [
-        name
-        for name in free
-        if "loss" in words(name) and words(name) & TRAINING and words(name) <= plain | TRAINING
-    ]
-    held_out = any(split & words(name) for name in names for split in SPLITS)
-    called += [name for name in free if name == "loss" and held_out]
-    return min(called, key=lambda name: "step" in words(name), default=None)
 
 
 def _counted(curves: pd.DataFrame) -> pd.DataFrame:

@@ -359,7 +359,7 @@ class TestComparison:
             plot_comparison(landscape_in(make, PERCENT), landscape_in(make, ACCURACY))
 
 
-@pytest.mark.parametrize(("other", "shown"), [(ACCURACY, "−0.0200"), (LOSS, "+0.00200")])
+@pytest.mark.parametrize(("other", "shown"), [(ACCURACY, "0.0200"), (LOSS, "0.00200")])
 def test_paths_say_what_is_lost_in_the_unit_of_the_metric(make, other, shown):
     field = make(
         other([[4.0, 5.0, 6.0], [3.0, 2.0, 3.0], [9.0, 8.0, 1.0]]),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import landscape_study as ls
+from landscape_study.landscapes.reading.opening import texts_of
 from landscape_study.study.errors import UsageError
 
 FRAME = pd.DataFrame({"lr": [0.1, 0.2], "wd": [1, 2], "loss": [1, 2]})
@@ -27,7 +28,7 @@ WRONG = [
     (FRAME, "separability(frame, metric)"),
     (FRAME["lr"], "a Series is not taken here"),
     ([FRAME], "(list): give the name of a study, or paths of files with results"),
-    (Path("sweep.csv"), "'sweep.csv' (PosixPath): give the name of a study, or paths of files"),
+    (Path("sweep.csv"), "sweep.csv: cannot be read (No such file or directory)"),
     (None, "'None' (NoneType): give the name of a study"),
     ([], "'[]' (list): give the name of a study"),
     ("", "'' (str): give the name of a study"),
@@ -41,3 +42,8 @@ def test_what_is_no_name_is_refused(call, name, message, tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match=re.escape(message)):
         call(None, name)
     assert not [*tmp_path.iterdir()]
+
+
+def test_paths_are_names_too():
+    assert texts_of(Path("runs/a.csv")) == texts_of([Path("runs/a.csv"), "runs/a.csv"])
+    assert texts_of(Path("runs/a.csv")) == ("runs/a.csv",)

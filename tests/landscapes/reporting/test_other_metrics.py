@@ -132,13 +132,13 @@ class TestReport:
 
         heatmap, slices, curves = captions("accuracy")
         assert "colour: accuracy." in heatmap
-        assert "beside them the accuracy lost (0.0000, −0.00" in heatmap
+        assert "beside them the accuracy lost (0.0000, 0.00" in heatmap
         assert slices.startswith("Accuracy against λ at several α, ± one standard error; ")
         assert "triangles: values beyond the axis" in slices
         assert curves.startswith("Accuracy of the 5 best cells, mean over seeds")
         heatmap, slices, curves = captions("nll")
-        assert "beside them the nats of test loss lost (+0.000" in heatmap
-        assert "beside them the points lost (+0." in captions("test_error")[0]
+        assert "beside them the nats of test loss lost (0.000" in heatmap
+        assert "beside them the points lost (0." in captions("test_error")[0]
         assert "triangles: errors beyond the axis" in captions("test_error")[1]
 
     def test_alternative_texts_end_at_the_best_value(self, reports):
@@ -198,6 +198,13 @@ class TestReport:
             "and both α and λ change the error by more than noise. Cannot tell: anything else.",
         ):
             assert sentence in text
+
+    def test_tau_is_defined_where_it_first_stands(self, reports):
+        for metric in ("test_error", "accuracy", "nll"):
+            text = reports[metric][2]
+            assert (
+                text[text.index("τ") :].partition("(")[2].startswith("what matters, or the noise")
+            )
 
     @others
     def test_the_page_is_made_too(self, reports, other):

@@ -104,6 +104,10 @@ def test_beyond_the_largest_numbers_nothing_is_gained(make):
             "1 of the 10 best cells of sgd lies at the smallest positive λ of the grid",
         ),
         (
+            Edge("sgd", "alpha", "low", ((0, 1),), 7, is_quarter=True),
+            "1 of the best quarter of sgd, 7 cells, lies at the smallest α of the grid",
+        ),
+        (
             Edge("", "alpha", "low", ((0, 1),), 1),
             "the best cell lies at the smallest α of the grid",
         ),

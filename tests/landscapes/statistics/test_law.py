@@ -262,4 +262,4 @@ def test_a_separable_panel_whose_best_lambda_moves_says_so(verdict, drift, said)
     found = Separability(verdict, "so", drift=drift, **shape, **costs, **facts, units=units)
     text = phrases.moves_yet(found)
     assert bool(text) is said
-    assert ("--matters does" in text) is said
+    assert ("--matters gives it" in text) is said

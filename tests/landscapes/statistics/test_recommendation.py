@@ -141,5 +141,5 @@ def test_paths_are_drawn_from_the_left_to_their_end(make):
         assert list(line.get_xdata()) == [0, x]
         assert list(line.get_ydata()) == [y, y]
     costs = [text.get_text() for text in ax.texts if text.get_gid() == "cost"]
-    assert costs == [f"+{path.cost:.2f}" for path in paths]
+    assert costs == [f"{path.cost:.2f}" for path in paths]
     assert math.isclose(ax.get_xlim()[0], 0)

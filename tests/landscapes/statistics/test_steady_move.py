@@ -48,7 +48,7 @@ class TestVerdict:
             found = separability(coarse(slope, count, seeds=seeds, seed=seed), LOSS, replicates=50)
             assert (found.verdict, found.reason) == (
                 "coupled",
-                f"from each α to the next the best λ {way}",
+                f"as α grows, the best λ {way} and never moves back",
             )
 
     @pytest.mark.parametrize("along", [3.0, 12.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 SETTINGS = ("config", "params", "param", "hparams", "hyperparameters", "hp")  # before a setting
 PREFIXES = tuple(f"{word}_" for word in (*SETTINGS, "summary", "metrics", "user_attrs"))
@@ -44,6 +44,7 @@ UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "dif
 EITHER = {"value", "values", "objective", "metric"}  # which way is better must be said
 SPLITS = ({"val", "valid", "validation", "eval", "dev", "heldout"}, {"test"})  # the surer first
 TRAINING = {"train", "training"}
+TRAIN_LOSS = "train_loss"  # as figures know it
 EXTREMES = {  # of a curve, or of a list of results: not the result
     *("max", "min", "best", "std", "stderr", "sem", "var", "rank", "ci", "lower", "upper"),
     *(f"split{i}" for i in range(20)),
@@ -117,6 +118,30 @@ def logarithm(column: str) -> tuple[str, str] | None:
     if word is None or len(found) < 2:
         return None
     return "_".join(one for one in found if one != word), LOGARITHMS[word].format(last)
+
+
+def training_loss(names: Collection[str], metric: str) -> str | None:
+    """Which of the measurements is the training loss, under another name than TRAIN_LOSS.
+
+    That of whole epochs rather than of steps; beside "val_loss" one that is called "loss" only.
+    None where none is, or where one has that name.
+
+    Args:
+        names: of the measurements.
+        metric: the one of them that is the metric, which is no training loss.
+    """
+    if TRAIN_LOSS in names:
+        return None
+    free = [name for name in names if name != metric]
+    plain = {"loss", "epoch", "step"}
+    called = [
+        name
+        for name in free
+        if "loss" in words(name) and words(name) & TRAINING and words(name) <= plain | TRAINING
+    ]
+    held_out = any(split & words(name) for name in names for split in SPLITS)
+    called += [name for name in free if name == "loss" and held_out]
+    return min(called, key=lambda name: "step" in words(name), default=None)
 
 
 def is_setting_name(column: str) -> bool:
