@@ -4,7 +4,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from landscape_study.landscapes.statistics import separability as module
@@ -321,6 +321,7 @@ class TestAnyFrame:
         check(separability(frame.sample(frac=1, random_state=1).head(keep), replicates=40))
 
     @given(st.integers(0, 10_000), st.integers(3, 6), st.integers(3, 6), st.integers(1, 3))
+    @example(462, 6, 6, 1)  # told by the order of the best λ
     @settings(max_examples=150)
     def test_surfaces_with_holes(self, seed, rows, cols, seeds):
         rng = np.random.default_rng(seed)
@@ -344,7 +345,8 @@ def check(found: Separability) -> None:
     diagonal = tilt.low >= 0.5 or tilt.high <= -0.5
     if found.verdict == "coupled":
         bend = found.interaction.low > 0.5 and regret.low > 0
-        assert diagonal or regret.low > found.tau or bend
+        ordered = found.reason.endswith("and never moves back")  # see `steady_move`
+        assert diagonal or regret.low > found.tau or bend or ordered
     elif found.verdict == "separable":
         assert -0.5 < tilt.low <= tilt.high < 0.5
         assert not regret.low > found.tau
