@@ -20,7 +20,7 @@ import click
 from benchmarks.measure import BenchmarkError, stop_when_terminated
 from landscape_study.study.planning.objective_plan import plan_objective
 from landscape_study.study.planning.settings import RunSettings
-from landscape_study.study.running.job import Job
+from landscape_study.study.running.job import ObjectiveJob
 from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
@@ -53,18 +53,11 @@ def overhead(folder: Path, cells: int) -> Overhead:
     store = Store(str(folder / "overhead.db"), create=True)
     plan = plan_objective(study, RunSettings(device="cpu", workers=1))
     store.create(study, plan.identity, plan.chunks)
-    job = Job(
+    job = ObjectiveJob(
         store=store.url,
         study=study,
         identity=plan.identity,
         run_id=store.start_run(study.name, {}),
-        engine=plan.engine,
-        libraries={},
-        threads=1,
-        width=1,
-        checkpoints=None,
-        path=(),
-        parent=None,
         folder=str(folder / "runs"),
     )
     began = time.perf_counter()

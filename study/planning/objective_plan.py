@@ -21,7 +21,6 @@ from landscape_study.study.planning.plan import Plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import COMMAND, FUNCTION, Cell, Study
-from landscape_study.study.training.engines.base import Libraries
 
 LARGEST_SOURCE = 16 * 1024**2  # bytes of a file that is looked at
 SOURCES = (  # what a run may write, as .csv or .log, is none
@@ -39,18 +38,10 @@ class ObjectivePlan:
     layout: Layout
     function: bytes | None = None  # pickled, where workers could not import it
 
-    width = 1
-    loading = 0.0
-    no_checkpoint = "an objective keeps its own"
-
     @property
     def engine(self) -> str:
         """What trains a cell."""
         return FUNCTION if self.study.function else COMMAND
-
-    def libraries(self) -> Libraries:
-        """Nothing is compiled."""
-        return {}
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """Each cell by itself."""

@@ -15,15 +15,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from landscape_study.study.environment.interruption import interruptible
 from landscape_study.study.errors import LandscapeError, StoreError, TrainingError
-from landscape_study.study.objectives.process import Limits
 from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
+from landscape_study.study.planning.plan import AS_FAST_AS_POSSIBLE, Plan
+from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
-from landscape_study.study.running.job import BEAT, NO_LIMITS, Job
+from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
 from landscape_study.study.running.pools import Pool, Processes
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
@@ -48,8 +50,7 @@ def run(
     *,
     stay: bool = True,
     cells: int | None = None,
-    limits: Limits = NO_LIMITS,
-    kept: int | None = None,
+    settings: RunSettings = AS_FAST_AS_POSSIBLE,
 ) -> None:
     """Train all open cells of the plan's study, as large as it is in the store by now.
 
@@ -60,8 +61,7 @@ def run(
         pool: where workers run; None for processes of this machine.
         stay: whether to stay while other runs hold all that is open: they may die.
         cells: after how many each worker leaves; None for any.
-        limits: of the process of each cell, where the study has an objective.
-        kept: bytes of such runs' folders to keep; None for those of failed runs only.
+        settings: of the run; what the plan took from them is in the plan.
 
     Raises:
         TrainingError: a worker failed, workers keep dying, or every cell failed.
@@ -74,30 +74,10 @@ def run(
     remove_settled(store.checkpoints, store.open_cells())
     threads = plan.layout.threads if pool is None else None
     facts = provenance(list(plan.layout.devices), plan.engine)
-    how = {"threads": threads, "width": plan.width}
-    run_id = store.start_run(name, facts | how)
+    width = plan.width if isinstance(plan, Plan) else 1
+    run_id = store.start_run(name, facts | {"threads": threads, "width": width})
     presence = Presence(store, run_id)
-    job = Job(
-        store=store.url,
-        study=store.study(name),
-        identity=plan.identity,
-        run_id=run_id,
-        engine=plan.engine,
-        libraries=plan.libraries(),
-        threads=plan.layout.threads,
-        width=plan.width,
-        checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
-        path=tuple(sys.path),
-        parent=os.getpid(),
-        patience=max(LEASE, LOADING * plan.loading),
-        stay=stay,
-        cells=cells,
-        limits=limits,
-        folder=str((store.run_folders / name).absolute()),
-        cwd=str(Path.cwd()),
-        kept=kept,
-        function=plan.function if isinstance(plan, ObjectivePlan) else None,
-    )
+    job = _job(plan, store, run_id, settings, stay=stay, cells=cells)
     crew = _Crew(job, pool or Processes(), plan.layout.devices)
     try:
         with interruptible(), crew:
@@ -114,6 +94,47 @@ def run(
     if stay:
         require_settled(store, job.study)
         require_any(store, name)
+
+
+def _job(
+    plan: AnyPlan,
+    store: Store,
+    run_id: int,
+    settings: RunSettings,
+    *,
+    stay: bool,
+    cells: int | None,
+) -> Job:
+    """What the workers of a run are told."""
+    name = plan.study.name
+    common: dict[str, Any] = {
+        "store": store.url,
+        "study": store.study(name),
+        "identity": plan.identity,
+        "run_id": run_id,
+        "threads": plan.layout.threads,
+        "path": tuple(sys.path),
+        "parent": os.getpid(),
+        "stay": stay,
+        "cells": cells,
+    }
+    if isinstance(plan, ObjectivePlan):
+        return ObjectiveJob(
+            **common,
+            limits=settings.limits,
+            folder=str((store.run_folders / name).absolute()),
+            cwd=str(Path.cwd()),
+            kept=settings.kept_bytes,
+            function=plan.function,
+        )
+    return TaskJob(
+        **common,
+        patience=max(LEASE, LOADING * plan.loading),
+        engine=plan.engine,
+        width=plan.width,
+        libraries=plan.libraries(),
+        checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
+    )
 
 
 def _end(store: Store, name: str, run_id: int, on_progress: OnProgress) -> None:

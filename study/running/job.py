@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from landscape_study.study.errors import LeaseLostError
 from landscape_study.study.objectives.process import Limits
@@ -21,43 +22,69 @@ BEAT = LEASE / 4  # seconds between signs of life
 GRACE = 10.0  # seconds that a worker has to stop by itself when its parent is gone
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a worker needs to know; crosses the process boundary.
+    """What a worker needs to know, whatever it does; crosses the process boundary.
 
     Attributes:
         store: URL of the database.
-        identity: of the study's task, which must be this worker's too.
-        libraries: what is compiled already.
-        width: cells of a whole chunk.
-        checkpoints: their folder; None to keep none.
-        path: sys.path of the parent, for user tasks.
+        identity: of the study's task or objective, which must be this worker's too.
+        path: sys.path of the parent, for code of the user.
         parent: process id of the parent on this machine, without which a worker stops; None for
             one that is elsewhere.
         patience: seconds within which a worker must be ready to train.
         stay: whether to stay while others hold all that is open: they may die.
         cells: after how many a worker leaves; None for any.
-        limits: of the process of each cell, where the study has an objective.
-        folder: where such runs have theirs.
-        cwd: the folder where they run.
-        kept: bytes of them that are kept; None for those of failed runs only.
-        function: the objective itself, pickled, where no other process could import it.
     """
 
     store: str
     study: Study
     identity: Identity
     run_id: int
-    engine: str
-    libraries: Libraries
-    threads: int
-    width: int
-    checkpoints: str | None
-    path: tuple[str, ...]
-    parent: int | None
+    threads: int = 1
+    path: tuple[str, ...] = ()
+    parent: int | None = None
     patience: float = LEASE
     stay: bool = True
     cells: int | None = None
+
+    def elsewhere(self) -> Self:
+        """For a worker on another machine, where this process is not the parent."""
+        return replace(self, parent=None, threads=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskJob(Job):
+    """Cells of a task to train, many at once.
+
+    Attributes:
+        libraries: what is compiled already.
+        width: cells of a whole chunk.
+        checkpoints: their folder; None to keep none.
+    """
+
+    engine: str
+    width: int
+    libraries: Libraries = field(default_factory=dict)
+    checkpoints: str | None = None
+
+    def elsewhere(self) -> Self:
+        """What is compiled here may not run there."""
+        return replace(super().elsewhere(), libraries={})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveJob(Job):
+    """Runs of an objective, a process for each cell.
+
+    Attributes:
+        limits: of each process.
+        folder: where the runs have theirs.
+        cwd: the folder where they run.
+        kept: bytes of their folders that are kept; None for those of failed runs only.
+        function: the objective itself, pickled, where no other process could import it.
+    """
+
     limits: Limits = NO_LIMITS
     folder: str = ""
     cwd: str = ""

@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import chdir
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.records.failure_words import failure_parts, failure_words
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome
-from landscape_study.study.running.job import Job, Pulse
+from landscape_study.study.running.job import ObjectiveJob, Pulse
 from landscape_study.study.spec.placeholders import Filling, filled
 from landscape_study.study.store import Claim, Store
 
@@ -71,7 +71,7 @@ class ObjectiveRuns:
     ends the worker.
     """
 
-    def __init__(self, job: Job, store: Store, device: str) -> None:
+    def __init__(self, job: ObjectiveJob, store: Store, device: str) -> None:
         self.job, self.store, self.device = job, store, device
         self.host: FunctionHost | None = None
         if job.study.function:
@@ -129,24 +129,12 @@ class ObjectiveRuns:
         pulse = Pulse(job, store, claim)
 
         def look() -> None:
-            if self.is_stopping:
-                raise StopAskedError
+            self.require_wanted()
             pulse()
 
-        self.is_running = True
         try:
-            ended, found = self.run(filling, look)
-            reason = why_failed(ended, found)
-            if reason is None:
-                store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
-                settle(folder, keep=job.kept is not None, room=job.kept or 0)
-            elif ended.code == -signal.SIGTERM and ended.stopped is None:
-                store.release(claim)  # whoever ended it wants the machine, not the cell, to stop
-            elif _was_killed(ended) and claim.attempts < TRIES:
-                store.try_again(claim)  # when others are done, there may be more memory
-            else:
-                _give_up(job, store, claim, reason, ended.tail)
-                settle(folder, keep=True, room=max(ROOM, job.kept or 0))
+            with self.heeding():
+                self._record(claim, folder, *self.run(filling, look))
         except LeaseLostError:
             pass  # another worker has the cell, or the run is over; look what is next
         except OSError as e:
@@ -159,8 +147,39 @@ class ObjectiveRuns:
         except (StopAskedError, TrainingError, StudyMismatchError):
             store.release(claim)
             raise
+
+    def _record(self, claim: Claim, folder: Path, ended: Ended, found: Found) -> None:
+        """Record what became of a claim's run, and keep or remove its folder."""
+        job, store = self.job, self.store
+        reason = why_failed(ended, found)
+        if reason is None:
+            store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
+            settle(folder, keep=job.kept is not None, room=job.kept or 0)
+        elif ended.code == -signal.SIGTERM and ended.stopped is None:
+            store.release(claim)  # whoever ended it wants the machine, not the cell, to stop
+        elif _was_killed(ended) and claim.attempts < TRIES:
+            store.try_again(claim)  # when others are done, there may be more memory
+        else:
+            _give_up(job, store, claim, reason, ended.tail)
+            settle(folder, keep=True, room=max(ROOM, job.kept or 0))
+
+    @contextmanager
+    def heeding(self) -> Iterator[None]:
+        """While it lasts, SIGTERM ends nothing at once: `require_wanted` says that it came."""
+        self.is_running = True
+        try:
+            yield
         finally:
             self.is_running = False
+
+    def require_wanted(self) -> None:
+        """Check that nobody asked this worker to end.
+
+        Raises:
+            StopAskedError: somebody did.
+        """
+        if self.is_stopping:
+            raise StopAskedError
 
     def run(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
         """Run the objective for a cell, in its folder: how it ended, and what it gave.
@@ -218,12 +237,12 @@ class ObjectiveRuns:
         return ended, Reports(filling.folder, metric)
 
 
-def cell_folder(job: Job, claim: Claim) -> Path:
+def cell_folder(job: ObjectiveJob, claim: Claim) -> Path:
     """The folder of a claim's cell: the same for whoever claims it again."""
     return Path(job.folder) / f"chunk-{claim.chunk_id}"
 
 
-def _outcome(ended: Ended, found: Found, job: Job) -> RunOutcome:
+def _outcome(ended: Ended, found: Found, job: ObjectiveJob) -> RunOutcome:
     value = found.value
     assert value is not None
     lost = not math.isfinite(value)
@@ -258,7 +277,9 @@ def why_failed(ended: Ended, found: Found) -> str | None:
     return found.lacking if found.value is None else None
 
 
-def _give_up(job: Job, store: Store, claim: Claim, reason: str, tail: Sequence[str]) -> None:
+def _give_up(
+    job: ObjectiveJob, store: Store, claim: Claim, reason: str, tail: Sequence[str]
+) -> None:
     """Mark the cell failed, with the last lines of its log.
 
     Raises:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -166,10 +165,8 @@ class Cluster:
         Raises:
             TrainingError: the scheduler is lost.
         """
-        # What is compiled here may not run there, and this process is not the parent there.
-        there = replace(job, parent=None, libraries={}, threads=1)
         try:
-            future: Future[bool] = self.executor.submit(work, there, device)
+            future: Future[bool] = self.executor.submit(work, job.elsewhere(), device)
         except self.closed as e:
             raise self._gone() from e
         return future

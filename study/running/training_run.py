@@ -98,8 +98,7 @@ def _work(
             *(plan, store, on_progress, pool),
             stay=stay,
             cells=cells,
-            limits=settings.limits,
-            kept=settings.kept_bytes,
+            settings=settings,
         )
     _witness(plan, store, before, settings, audience)
 

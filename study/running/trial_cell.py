@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,8 +14,12 @@ from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
 from landscape_study.study.planning.plan import Plan, estimate_seconds
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts, failure_words
-from landscape_study.study.running.job import Job
-from landscape_study.study.running.objective_runs import ObjectiveRuns, why_failed
+from landscape_study.study.running.job import ObjectiveJob
+from landscape_study.study.running.objective_runs import (
+    ObjectiveRuns,
+    StopAskedError,
+    why_failed,
+)
 from landscape_study.study.running.training_run import train
 from landscape_study.study.spec.placeholders import Filling, missing_files
 from landscape_study.study.spec.study import Cell, Panel, Study
@@ -73,35 +76,25 @@ def _objective_trial(
     plan: ObjectivePlan, panel: Panel, cell: Cell, settings: RunSettings, store: Store
 ) -> TrialCell:
     study, device = plan.study, plan.layout.devices[0]
-    job = Job(
+    job = ObjectiveJob(
         store=store.url,
         study=study,
         identity=plan.identity,
         run_id=0,
-        engine=plan.engine,
-        libraries={},
         threads=plan.layout.threads,
-        width=1,
-        checkpoints=None,
-        path=(),
-        parent=os.getppid(),
         limits=settings.limits,
         function=plan.function,
     )
     folder = store.folder / "run"
     seed = study.seeds[0]
     filling = Filling(cell.alpha, cell.lambda_, seed, panel.pair, panel.name, folder)
-    with ObjectiveRuns(job, store, device) as runs:
-
-        def look() -> None:
-            if runs.is_stopping:
-                raise KeyboardInterrupt
-
-        runs.is_running = True
-        try:
-            ended, found = runs.run(filling, look)
-        except OSError as e:
-            raise TrainingError(f"it cannot be started: {e}") from e
+    try:
+        with ObjectiveRuns(job, store, device) as runs, runs.heeding():
+            ended, found = runs.run(filling, runs.require_wanted)
+    except StopAskedError:
+        raise KeyboardInterrupt from None
+    except OSError as e:
+        raise TrainingError(f"it cannot be started: {e}") from e
     why = why_failed(ended, found)
     metric = study.metric.name
     return TrialCell(

@@ -24,7 +24,7 @@ from examples.spirals import spirals
 from landscape_study.study.environment import cache
 from landscape_study.study.errors import LandscapeError, StudyMismatchError
 from landscape_study.study.records.provenance import provenance
-from landscape_study.study.running import worker
+from landscape_study.study.running import task_chunks
 from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
@@ -237,7 +237,7 @@ def hold_something_else(folder: Path, count: int, seed: int) -> Counter[str]:
         store.create(job.study, job.identity, lambda cells: [cells])
         run_id = store.start_run("small", provenance(["cpu"], "vmap"))
         mine = replace(job, store=store.url, run_id=run_id)
-        load = worker.load_data
+        load = task_chunks.load_data
         for _ in range(count):
             data = spirals.data()
             part = dice.choice(["train_inputs", "train_targets", "test_inputs", "test_targets"])
@@ -245,14 +245,14 @@ def hold_something_else(folder: Path, count: int, seed: int) -> Counter[str]:
             place = dice.randrange(tensor.numel())
             tensor.view(-1)[place] = 1 - tensor.view(-1)[place]
             changed = replace(data, **{part: tensor})
-            worker.load_data = lambda task, changed=changed: changed  # type: ignore[misc]
+            task_chunks.load_data = lambda task, changed=changed: changed  # type: ignore[misc]
             try:
                 work(mine, "cpu")
                 found[f"{part}: FALSE: trained"] += 1
             except StudyMismatchError:
                 found[f"{part}: message"] += 1
             finally:
-                worker.load_data = load
+                task_chunks.load_data = load
         if any(row["state"] != "open" for row in store.cells("small")):
             found["FALSE: cells are no longer open"] += 1
     return found

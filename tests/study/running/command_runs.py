@@ -10,7 +10,7 @@ from pathlib import Path
 
 from landscape_study.study.planning.objective_plan import ObjectivePlan, plan_objective
 from landscape_study.study.planning.settings import RunSettings
-from landscape_study.study.running.job import Job
+from landscape_study.study.running.job import ObjectiveJob
 from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
@@ -46,18 +46,11 @@ class CommandRun:
         self.store = Store(str(folder / "own.db"), create=True)
         self.plan: ObjectivePlan = plan_objective(self.study, RunSettings(workers=1))
         self.store.create(self.study, self.plan.identity, self.plan.chunks)
-        self.job = Job(
+        self.job = ObjectiveJob(
             store=self.store.url,
             study=self.study,
             identity=self.plan.identity,
             run_id=self.store.start_run("own", {}),
-            engine=self.plan.engine,
-            libraries={},
-            threads=1,
-            width=1,
-            checkpoints=None,
-            path=(),
-            parent=None,
             folder=str(self.store.run_folders / "own"),
         )
 

@@ -17,8 +17,8 @@ from landscape_study.study.errors import StoreError, StudyMismatchError, Trainin
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import driver
 from landscape_study.study.running.driver import run
+from landscape_study.study.running.job import Job
 from landscape_study.study.running.pools import Processes
-from landscape_study.study.running.worker import Job
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import PanelProgress, Store
 from tests.conftest import make_study

@@ -12,7 +12,7 @@ from examples.spirals import spirals
 from landscape_study.study.errors import StudyMismatchError
 from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.provenance import provenance
-from landscape_study.study.running import worker
+from landscape_study.study.running import task_chunks
 from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
@@ -73,7 +73,7 @@ def test_a_worker_that_holds_something_else_claims_nothing(
     job = make_job("vmap", 8)
     store.create(job.study, job.identity, lambda cells: [cells])
     run_id = store.start_run("small", provenance(["cpu"], "vmap"))
-    monkeypatch.setattr(worker, function, changed)
+    monkeypatch.setattr(task_chunks, function, changed)
     with pytest.raises(StudyMismatchError, match=r"a worker on .* other data or another network"):
         work(make_job("vmap", 8, store.url, run_id), "cpu")
     assert {(row["state"], row["attempts"]) for row in store.cells("small")} == {("open", 0)}

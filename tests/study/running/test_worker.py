@@ -17,8 +17,10 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import job as job_module
-from landscape_study.study.running import worker
-from landscape_study.study.running.worker import Job, _checkpoint, _filled_up, work
+from landscape_study.study.running import task_chunks
+from landscape_study.study.running.job import TaskJob
+from landscape_study.study.running.task_chunks import checkpoint_of, filled_up
+from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.tasks.task import identify
@@ -29,7 +31,7 @@ from tests.study.runs import results
 pytestmark = pytest.mark.slow
 
 
-def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
+def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> TaskJob:
     """Work for this process, which goes on though nobody waits for it.
 
     In float64, so that no error that is counted hangs on rounding.
@@ -38,18 +40,14 @@ def make_job(engine: str, width: int, store: str = "", run_id: int = 0) -> Job:
     study = make_study(
         pairs=("adamw",), lambdas=(0.0, 0.001, 0.01, 0.1), epochs=2, options=options
     )
-    return Job(
+    return TaskJob(
         store=store,
         study=study,
         identity=identify(SPIRALS, spirals, spirals.data()),
         run_id=run_id,
         engine=engine,
-        libraries={},
-        threads=1,
         width=width,
         checkpoints="",
-        path=(),
-        parent=None,
     )
 
 
@@ -70,7 +68,7 @@ def test_a_chunk_that_lacks_few_cells_is_filled_up_where_another_size_would_be_t
     engine: str, width: int, cells: int, filled: int
 ):
     claimed = [Cell(k + 1.0, 0.0) for k in range(cells)]
-    trained = _filled_up(claimed, make_job(engine, width))
+    trained = filled_up(claimed, make_job(engine, width))
     assert list(trained) == claimed + [claimed[-1]] * (filled - cells)
 
 
@@ -78,13 +76,13 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     """Eight cells in chunks of five and three: the second is trained as four."""
-    sizes, train_chunk = [], worker.train_chunk
+    sizes, train_chunk = [], task_chunks.train_chunk
 
     def train(task, data, panel, cells, **more):
         sizes.append((len(cells), more["engine"]))
         return train_chunk(task, data, panel, cells, **more)
 
-    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(task_chunks, "train_chunk", train)
     job = make_job("captured", 4)
     store.create(job.study, job.identity, lambda cells: [cells[:5], cells[5:]])
     run_id = store.start_run("small", provenance(["cpu"], "captured"))
@@ -93,7 +91,7 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
     found = results(store)
     assert len(found) == 8
     assert {row["state"] for row in store.cells("small")} == {"finished"}
-    monkeypatch.setattr(worker, "FILL_UP", 100)
+    monkeypatch.setattr(task_chunks, "FILL_UP", 100)
     other = store.study("small").change(name="other")
     store.create(other, job.identity, lambda cells: [cells[:5], cells[5:]])
     work(replace(make_job("captured", 4, store.url, run_id), study=other), "cpu")
@@ -104,7 +102,7 @@ def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
 # ---- memory -------------------------------------------------------------------------------------
 
 
-def begun(store: Store, *, chunk: int = 8, engine: str = "vmap") -> Job:
+def begun(store: Store, *, chunk: int = 8, engine: str = "vmap") -> TaskJob:
     """A job on a study whose cells are in the store in chunks of that size."""
     job = make_job(engine, chunk)
     chunking = partial(batched, n=chunk)
@@ -143,7 +141,7 @@ def test_what_is_too_much_for_the_memory_is_trained_in_halves(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     memory = Memory(3, error)
-    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    monkeypatch.setattr(task_chunks, "train_chunk", memory.train_chunk)
     assert work(begun(store), "cpu")
     assert sorted(memory.tried) == [2, 2, 2, 2, 4, 4, 8]
     cells = store.cells("small")
@@ -155,7 +153,7 @@ def test_one_cell_that_is_too_much_for_the_memory_fails_with_the_reason(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     memory = Memory(0, torch.OutOfMemoryError("CUDA out of memory.\nMore lines"))
-    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    monkeypatch.setattr(task_chunks, "train_chunk", memory.train_chunk)
     assert work(begun(store, chunk=2), "cpu")
     assert sorted(memory.tried) == [1] * 8 + [2] * 4
     failures = store.failures("small")
@@ -165,7 +163,7 @@ def test_one_cell_that_is_too_much_for_the_memory_fails_with_the_reason(
 
 def test_another_error_is_no_lack_of_memory(store: Store, monkeypatch: pytest.MonkeyPatch):
     memory = Memory(0, RuntimeError("size mismatch"))
-    monkeypatch.setattr(worker, "train_chunk", memory.train_chunk)
+    monkeypatch.setattr(task_chunks, "train_chunk", memory.train_chunk)
     with pytest.raises(TrainingError, match="size mismatch"):
         work(begun(store), "cpu")
     assert {row["state"] for row in store.cells("small")} == {"open"}
@@ -194,7 +192,7 @@ def test_when_the_run_ends_in_the_middle_the_chunk_is_given_back(
             more["on_step"]()
         raise AssertionError("it went on")
 
-    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(task_chunks, "train_chunk", train)
     monkeypatch.setattr(job_module, "LOOK", 0.0)
     job = begun(store)
     assert not work(job, "cpu")
@@ -214,7 +212,7 @@ def test_a_beat_follows_the_steps(store: Store, monkeypatch: pytest.MonkeyPatch)
             silent.append([(w.alive, w.silent > 900) for w in (*before, *store.workers("small"))])
         return make_outcome(len(cells), 2)
 
-    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(task_chunks, "train_chunk", train)
     monkeypatch.setattr(job_module, "BEAT", 0.0)
     assert work(begun(store), "cpu")
     assert silent == [[(False, True), (True, False)]] * 2
@@ -236,7 +234,7 @@ def test_a_claimed_chunk_goes_on_from_its_checkpoint_which_is_removed_then(
             raise RuntimeError("interrupted")
         return make_outcome(len(cells), 2)
 
-    monkeypatch.setattr(worker, "train_chunk", train)
+    monkeypatch.setattr(task_chunks, "train_chunk", train)
     job = replace(begun(store), checkpoints=str(tmp_path / "kept"))
     with pytest.raises(TrainingError):
         work(job, "cpu")
@@ -258,8 +256,8 @@ def test_a_checkpoint_fits_only_who_would_train_alike(
     claim = store.claim("small", Worker(), job.run_id)
     assert claim is not None
 
-    def label(job: Job, cells: Sequence[Cell] = claim.cells, device: str = "cpu") -> Label:
-        kept = _checkpoint(job, store, claim, cells, device)
+    def label(job: TaskJob, cells: Sequence[Cell] = claim.cells, device: str = "cpu") -> Label:
+        kept = checkpoint_of(job, store, claim, cells, device)
         assert kept is not None
         return kept.label
 
@@ -296,7 +294,7 @@ def test_cells_that_raise_are_told_from_the_others_within_a_few_steps(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     raising = Raising(lambda cell: cell.lambda_ == 0.1)
-    monkeypatch.setattr(worker, "train_chunk", raising.train_chunk)
+    monkeypatch.setattr(task_chunks, "train_chunk", raising.train_chunk)
     work(begun(store, chunk=4), "cpu")
     states = {(row["lambda"], row["state"]) for row in store.cells("small")}
     assert states == {*((el, "finished") for el in (0.0, 0.001, 0.01)), (0.1, "failed")}
@@ -308,7 +306,7 @@ def test_what_raises_everywhere_after_a_while_ends_the_worker_soon(
 ):
     """A file that is gone, say: no cell is to blame."""
     raising = Raising(lambda cell: False, after=3)
-    monkeypatch.setattr(worker, "train_chunk", raising.train_chunk)
+    monkeypatch.setattr(task_chunks, "train_chunk", raising.train_chunk)
     with pytest.raises(TrainingError, match="ValueError: no more"):
         work(begun(store, chunk=1), "cpu")
     states = [row["state"] for row in store.cells("small")]
