@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=int, help="Batch size.")
 @click.option(
     "--schedule",
-    help="Schedule of every panel: constant, step, cosine or '{ kind = \"restarts\", t_0 = 10 }'.",
+    help="Schedule of every panel: cosine, linear, step, constant, inverse-sqrt, wsd, or a table "
+    "such as '{ kind = \"cosine\", warmup = 0.05 }'.",
 )
 @click.option(
     "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."

@@ -41,7 +41,7 @@ class ScheduleRecord:
     epochs: int
     eta: tuple[tuple[float, float], ...]  # (epoch, η); two at one epoch where it jumps
     ends: tuple[int, ...]  # epochs after which a cycle has ended
-    ticks: tuple[float, ...]  # epochs to name: ends of cycles, or where η drops
+    ticks: tuple[float, ...]  # epochs to name: where it begins, turns and ends
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def schedules_record(
 
 def _record(schedule: Schedule, epochs: int, titles: Sequence[str]) -> ScheduleRecord:
     ends = schedule.ends(epochs)
-    drops = [fraction * epochs for fraction in getattr(schedule, "at", ())]
-    jumps = [*ends, *drops, epochs]
+    turns = schedule.turns(epochs)
+    jumps = [*ends, *turns, epochs]
     before = [jump * (1 - 1e-9) for jump in jumps]
     t = sorted({*np.linspace(0, epochs, POINTS).tolist(), *jumps, *before} - {float(epochs)})
     return ScheduleRecord(
@@ -112,7 +112,7 @@ def _record(schedule: Schedule, epochs: int, titles: Sequence[str]) -> ScheduleR
         eta=tuple((one, schedule.eta(one, epochs)) for one in t if one < epochs),
         epochs=epochs,
         ends=ends,
-        ticks=tuple(sorted({0.0, *map(float, ends), *drops, float(epochs)})),
+        ticks=tuple(sorted({0.0, *map(float, ends), *turns, float(epochs)})),
     )
 
 
@@ -145,7 +145,8 @@ def _draw(record: ScheduleRecord, ax: Axes) -> None:
     ax.plot(x, y, color=HUES[1], linewidth=1.3, gid="eta")
     for end in record.ends:
         ax.axvline(end, color=FAINT, linewidth=0.6, zorder=0, gid="end")
-    ax.set_xticks(_apart(record.ticks, record.epochs * LABEL * points(TICK) / _room(ax)))
+    ticks = _apart(record.ticks, record.epochs * LABEL * points(TICK) / _room(ax))
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.set(xlim=(0, 1.02 * record.epochs), ylim=(0, 1.04), yticks=(0, 0.5, 1))
     ax.set_xlabel("epoch", fontsize=TEXT)
     ax.tick_params(labelsize=TICK)

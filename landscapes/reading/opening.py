@@ -15,7 +15,7 @@ from landscape_study.landscapes.reading.foreign.foreign_study import read_foreig
 from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.study import NAME
+from landscape_study.study.spec.panel import NAME
 from landscape_study.study.store import StoreLike, address, opened
 from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of

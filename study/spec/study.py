@@ -31,46 +31,28 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import DESIGNS, Design
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
+from landscape_study.study.spec.panel import Panel, checked_name
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
 
 # What is more than this is a slip: it would be built before anybody could stop it.
-MOST_EPOCHS = 1_000_000
 MOST_SEEDS = 10_000
 MOST_CELLS = 1_000_000  # of a study, each with each seed
 
 IMPORTED = "imported"  # the task of studies that were trained elsewhere
 COMMAND = "command"  # of those that run a command of the user's own
 FUNCTION = "function"  # the pair of those that call a function, where none is named
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
-
-
-def _schedule_by_name(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value
-    kind = value.get("kind") if isinstance(value, dict) else value
-    if not isinstance(kind, str) or kind not in SCHEDULES:
-        raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
-    if value == "restarts":
-        raise ValueError('restarts need t_0: write { kind = "restarts", t_0 = 10 }')
-    return {"kind": kind} if isinstance(value, str) else value
 
 
 class Figure(Frozen):
@@ -88,78 +70,6 @@ class Figure(Frozen):
         if unknown or not metrics or len(set(metrics)) < len(metrics):
             raise ValueError(f"{list(metrics)}: give some of {', '.join(METRICS)}, each once")
         return metrics
-
-
-class Panel(Frozen):
-    """One pair × schedule × budget over a design of cells: becomes one heatmap."""
-
-    name: str = ""  # the pair's name where none is given
-    by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
-    design: Design = "grid"  # which cells of the grid
-    pair: str
-    schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
-    epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
-    normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
-    grid: Grid
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_toml(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            data = dict(data)
-            if "pair" in data:
-                data.setdefault("name", data["pair"])
-            axes = {key: data.pop(key) for key in ("alpha", "lambda") if key in data}
-            if axes:
-                data["grid"] = axes
-        return data
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        return _checked_name(name)
-
-    @field_validator("pair")
-    @classmethod
-    def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
-        is_label = info.data.get("by_objective") or info.data.get("design") == "imported"
-        if not is_label and pair not in PAIRS:
-            raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
-        return pair
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether it was trained elsewhere."""
-        return self.design == "imported"
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether its pair is a label of the user's, and schedule and budget are unknown here."""
-        return self.by_objective or self.is_imported
-
-    def cells(self) -> tuple[Cell, ...]:
-        """The cells that the design asks for, by ascending α, then ascending λ."""
-        return DESIGNS[self.design](self.grid)
-
-    def settings(self) -> dict[str, Any]:
-        """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "design", "grid", "by_objective"})
-
-    def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
-        axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
-        own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
-        return own | axes | changes
-
-    def to_toml(self) -> dict[str, Any]:
-        """The panel's table in a study file; a design that is a whole grid goes without saying."""
-        whole = {"design"} if self.design == "grid" else set()
-        unknown = {"schedule", "normalized"} if self.is_imported else set()
-        table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
-        return table | {
-            "alpha": self.grid.alpha.to_toml(),
-            "lambda": self.grid.lambda_.to_toml(),
-        }
 
 
 def _told_of_objective(data: dict[str, Any]) -> dict[str, Any]:
@@ -185,12 +95,6 @@ def _told_of_objective(data: dict[str, Any]) -> dict[str, Any]:
         for p in panels
     ]
     return data | {key: told}
-
-
-def _checked_name(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no name: use {NAME_RULE}")
-    return name
 
 
 def _seeds_from_count(value: Any) -> Any:
@@ -270,7 +174,7 @@ class Study(Frozen):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        return _checked_name(name)
+        return checked_name(name)
 
     @field_validator("task")
     @classmethod

@@ -16,7 +16,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS, Pair
 from landscape_study.study.pairs.rules import RULES
-from landscape_study.study.pairs.schedules import Cosine, WarmRestarts
+from landscape_study.study.pairs.schedules import Cosine, WarmRestarts, WarmupStableDecay
 from tests.study.references import REFERENCES, Group, groups_of
 
 pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
@@ -24,7 +24,11 @@ pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
 STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
 BATCHES_PER_EPOCH = 4
 EPOCHS = STEPS // BATCHES_PER_EPOCH
-SCHEDULES = {"cosine": Cosine(), "restarts": WarmRestarts(t_0=4, t_mult=2)}
+SCHEDULES = {
+    "cosine": Cosine(),
+    "restarts": WarmRestarts(t_0=4, t_mult=2),
+    "warmup": WarmupStableDecay(warmup=0.2, decay=0.4),
+}
 
 # α and λ of the stacked cells; λ = 0 and λ·α far apart are among them.
 CELLS = [(0.02, 0.0), (0.02, 0.01), (0.005, 0.1), (0.001, 0.001)]

@@ -11,9 +11,12 @@ from landscape_study.study.pairs.schedules import (
     SCHEDULES,
     Constant,
     Cosine,
+    InverseSqrt,
+    Linear,
     Schedule,
     Step,
     WarmRestarts,
+    WarmupStableDecay,
 )
 
 BATCHES = 391  # per epoch, as CIFAR-10 in batches of 128
@@ -22,7 +25,13 @@ EVERY = {
     "constant": Constant(),
     "step": Step(),
     "cosine": Cosine(),
+    "linear": Linear(),
+    "inverse-sqrt": InverseSqrt(),
+    "wsd": WarmupStableDecay(),
     "restarts": WarmRestarts(t_0=10, t_mult=2),
+}
+WARMED = {
+    name: type(schedule)(**dict(schedule) | {"warmup": 0.1}) for name, schedule in EVERY.items()
 }
 
 
@@ -32,16 +41,39 @@ def test_every_schedule_of_the_registry_is_in_the_table_of_these_tests():
 
 
 @pytest.mark.parametrize("schedule", EVERY.values(), ids=EVERY)
-def test_eta_starts_at_1_and_stays_within_0_and_1(schedule):
+def test_eta_starts_at_1_or_where_there_is_a_warmup_at_0_and_stays_between(schedule):
     etas = [schedule.eta(i / 7, 70) for i in range(7 * 70)]
-    assert etas[0] == 1.0
+    assert etas[0] == (0.0 if schedule.warmup else 1.0)
     assert all(0 <= eta <= 1 for eta in etas)
+    assert max(etas) == 1.0 or schedule == InverseSqrt()  # whose warmup ends within a batch
 
 
+@pytest.mark.parametrize("schedule", WARMED.values(), ids=WARMED)
+def test_a_warmup_rises_linearly_to_1_batch_by_batch(schedule):
+    rise = [schedule.eta(i / 7, 70) for i in range(7 * 7 + 1)]
+    assert rise == pytest.approx([i / 49 for i in range(50)], abs=1e-15)
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.0, math.nan, "0.1", True])
 @pytest.mark.parametrize("schedule", EVERY.values(), ids=EVERY)
+def test_a_warmup_is_a_fraction_of_the_budget(schedule, warmup):
+    with pytest.raises(ValidationError, match="warmup"):
+        type(schedule)(**dict(schedule) | {"warmup": warmup})
+
+
+@pytest.mark.parametrize("schedule", [*EVERY.values(), *WARMED.values()])
 def test_a_schedule_survives_being_written_and_read(schedule):
     adapter = TypeAdapter(Schedule)
     assert adapter.validate_json(adapter.dump_json(schedule)) == schedule
+
+
+def test_what_a_schedule_has_not_is_not_written():
+    adapter = TypeAdapter(Schedule)
+    assert adapter.dump_python(Cosine()) == {"kind": "cosine"}
+    assert adapter.dump_python(Cosine(floor=0.1)) == {"kind": "cosine", "floor": 0.1}
+    no_warmup = WarmupStableDecay(warmup=0.0)
+    assert adapter.dump_python(no_warmup)["warmup"] == 0
+    assert adapter.validate_python(adapter.dump_python(no_warmup)) == no_warmup
 
 
 def test_constant_never_changes():
@@ -88,6 +120,13 @@ def test_step_refuses_fractions_that_are_none(at):
         (WarmRestarts, {"t_0": 1, "t_mult": 0}, "greater than or equal to 1"),
         (WarmRestarts, {}, "required"),
         (Cosine, {"t_0": 1}, "not permitted"),
+        (Cosine, {"floor": 1.0}, "less than 1"),
+        (Linear, {"floor": -0.1}, "greater than or equal to 0"),
+        (InverseSqrt, {"warmup": 0.0}, "greater than 0"),
+        (WarmupStableDecay, {"decay": 0.0}, "greater than 0"),
+        (WarmupStableDecay, {"decay": 0.99}, "warmup of 0.05 and a decay of 0.99 .* more than"),
+        (WarmupStableDecay, {"shape": "exp"}, "'linear' or 'sqrt'"),
+        (Step, {"warmup": 0.3}, "warmup of 0.3 of the budget and a drop at 0.3"),
     ],
 )
 def test_impossible_options_are_refused(schedule, changes, message):
@@ -148,7 +187,10 @@ def test_the_cycle_of_warm_restarts_is_the_one_that_the_batch_lies_in(t, cycle):
     assert WarmRestarts(t_0=100, t_mult=2).cycle(t, 1800) == cycle
 
 
-@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
+WITHOUT_RESTARTS = [name for name in EVERY if name != "restarts"]
+
+
+@pytest.mark.parametrize("name", WITHOUT_RESTARTS)
 def test_without_restarts_the_cycle_is_the_whole_budget(name):
     assert {EVERY[name].cycle(t, 60) for t in (0, 17.5, 59.9)} == {60}
 
@@ -180,13 +222,134 @@ def test_cycles_end_where_eta_is_back_at_1(t_0, t_mult, epochs):
         assert schedule.cycle(start, epochs) == schedule.cycle(end - 0.5, epochs) == end - start
 
 
-@pytest.mark.parametrize("name", ["constant", "step", "cosine"])
+@pytest.mark.parametrize("name", WITHOUT_RESTARTS)
 def test_without_restarts_the_solution_is_the_last_epoch(name):
     assert EVERY[name].ends(60) == (60,)
     assert EVERY[name].solution(60) == 60
 
 
 def test_labels_tell_schedules_apart():
-    labels = [schedule.label for schedule in (*EVERY.values(), WarmRestarts(t_0=3))]
-    assert labels[:3] == ["constant", "step", "cosine"]
-    assert labels[3:] == ["restarts (T₀ = 10, ×2)", "restarts (T₀ = 3, ×2)"]
+    schedules = (*EVERY.values(), *WARMED.values(), WarmRestarts(t_0=3), Cosine(floor=0.1))
+    labels = [schedule.label for schedule in schedules]
+    assert len(set(labels)) == len(labels)
+    assert labels[:4] == ["constant", "step", "cosine", "linear"]
+    assert labels[4:6] == ["inverse-sqrt (warmup 5 %)", "wsd (warmup 5 %, decay 20 %)"]
+    assert labels[-2:] == ["restarts (T₀ = 3, ×2)", "cosine (to 10 %)"]
+
+
+# Today's schedules against independent ones: PyTorch's, and the formulas of the papers.
+
+STEPS = 200  # of one batch an epoch
+
+
+def torchs(*parts):
+    """Learning rates by step of schedulers of PyTorch, one after the other.
+
+    Args:
+        parts: pairs of how a scheduler is made of an optimizer, and its first step.
+    """
+    optimizer = torch_optimizer()
+    makers, begins = zip(*parts, strict=True)
+    scheduler = torch.optim.lr_scheduler.SequentialLR(
+        optimizer, [make(optimizer) for make in makers], milestones=list(begins[1:])
+    )
+    rates = []
+    for _ in range(STEPS):
+        rates.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def rising(steps):
+    """PyTorch's linear warmup, from as good as nothing."""
+    return lambda optimizer: torch.optim.lr_scheduler.LinearLR(
+        optimizer, start_factor=1e-300, total_iters=steps
+    )
+
+
+def falling(steps):
+    return lambda optimizer: torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, power=1.0)
+
+
+def annealed(steps, floor=0.0):
+    return lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=steps, eta_min=floor
+    )
+
+
+def staying(optimizer):
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+AGAINST_TORCH = {
+    "linear": (Linear(), [(falling(STEPS), 0)]),
+    "warmup, linear": (Linear(warmup=0.1), [(rising(20), 0), (falling(180), 20)]),
+    "warmup, cosine": (Cosine(warmup=0.05), [(rising(10), 0), (annealed(190), 10)]),
+    "warmup, cosine to a tenth": (
+        Cosine(warmup=0.05, floor=0.1),
+        [(rising(10), 0), (annealed(190, 0.1), 10)],
+    ),
+    "warmup, constant": (Constant(warmup=0.25), [(rising(50), 0), (staying, 50)]),
+    "warmup, stable, decay": (
+        WarmupStableDecay(warmup=0.1, decay=0.3),
+        [(rising(20), 0), (staying, 20), (falling(60), 140)],
+    ),
+    "stable, decay": (
+        WarmupStableDecay(warmup=0.0, decay=0.5),
+        [(staying, 0), (falling(100), 100)],
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")
+@pytest.mark.parametrize("case", AGAINST_TORCH)
+def test_todays_schedules_agree_with_torchs(case):
+    schedule, parts = AGAINST_TORCH[case]
+    etas = [schedule.eta(float(step), STEPS) for step in range(STEPS)]
+    assert etas == pytest.approx(torchs(*parts), abs=1e-12)
+
+
+def test_inverse_sqrt_is_the_formula_of_the_transformers_paper():
+    warm = 10  # steps
+    width = 512  # whatever it is: α stands for the highest rate
+    rates = [width**-0.5 * min(n**-0.5, n * warm**-1.5) for n in range(1, STEPS)]
+    etas = [InverseSqrt(warmup=warm / STEPS).eta(float(n), STEPS) for n in range(1, STEPS)]
+    assert etas == pytest.approx([rate / max(rates) for rate in rates], abs=1e-12)
+
+
+def test_the_square_root_decay_is_that_of_its_paper():
+    schedule = WarmupStableDecay(warmup=0.0, decay=0.2, shape="sqrt")
+    decayed = [schedule.eta(float(n), STEPS) for n in range(160, STEPS)]
+    assert decayed == pytest.approx([1 - ((n - 160) / 40) ** 0.5 for n in range(160, STEPS)])
+    assert {schedule.eta(float(n), STEPS) for n in range(160)} == {1.0}
+
+
+def test_restarts_with_a_warmup_end_their_cycles_where_those_without_do():
+    plain, warmed = WarmRestarts(t_0=10), WarmRestarts(t_0=10, warmup=0.05)
+    assert warmed.ends(70) == plain.ends(70)
+    assert warmed.eta(3.5, 70) == 1.0
+    assert 0 < warmed.eta(10 - 1 / BATCHES, 70) < 1e-4
+    assert all(warmed.eta(t, 70) == plain.eta(t, 70) for t in (10, 17.3, 30, 69.9))
+
+
+def test_a_warmup_longer_than_the_first_cycle_is_told():
+    assert WarmRestarts(t_0=7, warmup=0.09).wrong_with(70) is None
+    wrong = WarmRestarts(t_0=7, warmup=0.1).wrong_with(70)
+    assert wrong == (
+        "a warmup of 0.1 of 70 epochs is no part of a first cycle of 7: make it shorter, or t_0 "
+        "larger"
+    )
+
+
+@pytest.mark.parametrize("schedule", [*EVERY.values(), *WARMED.values()])
+def test_turns_lie_within_the_budget_and_eta_is_smooth_between_them(schedule):
+    turns = sorted(schedule.turns(70))
+    assert all(0 < turn < 70 for turn in turns)
+    near = 1e-4
+    for i in range(1, 70 * 8):
+        t = i / 8
+        if all(abs(t - turn) > 2 * near for turn in turns):
+            left = schedule.eta(t, 70) - schedule.eta(t - near, 70)
+            right = schedule.eta(t + near, 70) - schedule.eta(t, 70)
+            assert left == pytest.approx(right, abs=1e-6)

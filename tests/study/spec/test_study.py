@@ -14,7 +14,16 @@ from pydantic import ValidationError
 from landscape_study.study.errors import SpecError, StudyMismatchError, UsageError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.pairs.schedules import SCHEDULES, Constant, Cosine, Step, WarmRestarts
+from landscape_study.study.pairs.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    InverseSqrt,
+    Linear,
+    Step,
+    WarmRestarts,
+    WarmupStableDecay,
+)
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import (
     METRICS,
@@ -250,7 +259,15 @@ SCHEDULE = st.one_of(
         ),
         factor=st.floats(0, 1, exclude_min=True, exclude_max=True),
     ),
-    st.just(Cosine()),
+    st.builds(Cosine, warmup=st.floats(0, 0.9), floor=st.floats(0, 0.9)),
+    st.builds(Linear, warmup=st.floats(0, 0.9)),
+    st.builds(InverseSqrt, warmup=st.floats(0.1, 0.9)),
+    st.builds(
+        WarmupStableDecay,
+        warmup=st.floats(0, 0.5),
+        decay=st.floats(0.1, 0.5),
+        shape=st.sampled_from(["linear", "sqrt"]),
+    ),
     st.builds(WarmRestarts, t_0=st.integers(1, 10**6), t_mult=st.integers(1, 9)),
 )
 PANEL = st.builds(
@@ -377,22 +394,30 @@ def test_a_file_is_read_and_named(tmp_path):
 # Refusals: where, what was found, what was expected
 
 KNOWN_PAIRS = "choose one of sgd, sgdw, sgdw-torch, adam, adamw, adamw-torch"
-KNOWN_SCHEDULES = "choose one of constant, step, cosine, restarts"
+KNOWN_SCHEDULES = "choose one of constant, step, cosine, linear, inverse-sqrt, wsd, restarts"
 
 WRONG_PANELS = {
     "unknown pair": ({"pair": "lion"}, f"pair: unknown pair 'lion': {KNOWN_PAIRS}"),
     "pair no text": ({"pair": 5}, "pair: Input should be a valid string, found 5"),
     "unknown schedule": (
-        {"schedule": "linear"},
-        f"schedule: unknown schedule 'linear': {KNOWN_SCHEDULES}",
+        {"schedule": "poly"},
+        f"schedule: unknown schedule 'poly': {KNOWN_SCHEDULES}",
     ),
     "unknown schedule in a table": (
-        {"schedule": {"kind": "linear"}},
-        f"schedule: unknown schedule 'linear': {KNOWN_SCHEDULES}",
+        {"schedule": {"kind": "poly"}},
+        f"schedule: unknown schedule 'poly': {KNOWN_SCHEDULES}",
     ),
     "schedule without kind": (
         {"schedule": {"t_0": 5}},
         f"schedule: unknown schedule None: {KNOWN_SCHEDULES}",
+    ),
+    "a warmup longer than the first cycle": (
+        {"schedule": {"kind": "restarts", "t_0": 2, "warmup": 0.3}, "epochs": 10},
+        "epochs: a warmup of 0.3 of 10 epochs is no part of a first cycle of 2: make it shorter",
+    ),
+    "a warmup that is all": (
+        {"schedule": {"kind": "linear", "warmup": 1}},
+        "schedule, linear, warmup: Input should be less than 1, found 1",
     ),
     "schedule a number": ({"schedule": 5}, f"schedule: unknown schedule 5: {KNOWN_SCHEDULES}"),
     "restarts without t_0": (
@@ -575,7 +600,7 @@ WRONG_STUDIES = {
     "figure metrics none": ({"figure": {"metrics": []}}, "figure, metrics: []: give some of"),
     "figure key": ({"figure": {"colour": "red"}}, "figure, colour: unknown key: remove it or"),
     "figure a word": ({"figure": "heatmaps"}, "figure: Input should be a valid dictionary or"),
-    "inherited schedule": ({"schedule": "linear"}, "panel 1, schedule: unknown schedule 'linear'"),
+    "inherited schedule": ({"schedule": "poly"}, "panel 1, schedule: unknown schedule 'poly'"),
 }
 
 

@@ -1,0 +1,128 @@
+"""Panel: one pair × schedule × budget over a design of cells, frozen and validated."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
+from landscape_study.study.spec.design import DESIGNS, Design
+from landscape_study.study.spec.grid import Cell, Grid
+from landscape_study.study.validation import Frozen
+
+MOST_EPOCHS = 1_000_000  # more is a slip: it would be built before anybody could stop it
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
+
+
+def checked_name(name: str) -> str:
+    """The name, if it is one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no name: use {NAME_RULE}")
+    return name
+
+
+def _schedule_by_name(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else value
+    if not isinstance(kind, str) or kind not in SCHEDULES:
+        raise ValueError(f"unknown schedule {kind!r}: choose one of {', '.join(SCHEDULES)}")
+    if value == "restarts":
+        raise ValueError('restarts need t_0: write { kind = "restarts", t_0 = 10 }')
+    return {"kind": kind} if isinstance(value, str) else value
+
+
+class Panel(Frozen):
+    """One pair × schedule × budget over a design of cells: becomes one heatmap."""
+
+    name: str = ""  # the pair's name where none is given
+    by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
+    design: Design = "grid"  # which cells of the grid
+    pair: str
+    schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
+    epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
+    normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
+    grid: Grid
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_toml(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            if "pair" in data:
+                data.setdefault("name", data["pair"])
+            axes = {key: data.pop(key) for key in ("alpha", "lambda") if key in data}
+            if axes:
+                data["grid"] = axes
+        return data
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        return checked_name(name)
+
+    @field_validator("pair")
+    @classmethod
+    def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
+        is_label = info.data.get("by_objective") or info.data.get("design") == "imported"
+        if not is_label and pair not in PAIRS:
+            raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
+        return pair
+
+    @field_validator("epochs")
+    @classmethod
+    def _room_for_schedule(cls, epochs: int | None, info: ValidationInfo) -> int | None:
+        schedule = info.data.get("schedule")
+        if epochs is not None and schedule and (wrong := schedule.wrong_with(epochs)):
+            raise ValueError(wrong)
+        return epochs
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere."""
+        return self.design == "imported"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether its pair is a label of the user's, and schedule and budget are unknown here."""
+        return self.by_objective or self.is_imported
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells that the design asks for, by ascending α, then ascending λ."""
+        return DESIGNS[self.design](self.grid)
+
+    def settings(self) -> dict[str, Any]:
+        """What a finished cell depends on besides α, λ and seed."""
+        return self.model_dump(exclude={"name", "design", "grid", "by_objective"})
+
+    def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
+        axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
+        own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
+        return own | axes | changes
+
+    def to_toml(self) -> dict[str, Any]:
+        """The panel's table in a study file; a design that is a whole grid goes without saying."""
+        whole = {"design"} if self.design == "grid" else set()
+        unknown = {"schedule", "normalized"} if self.is_imported else set()
+        table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
+        return table | {
+            "alpha": self.grid.alpha.to_toml(),
+            "lambda": self.grid.lambda_.to_toml(),
+        }
