@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TensorFunction = Callable[..., Any]  # of tensors, to a tuple of tensors
+SMALL = 1e-6  # what torch adds to a norm before it divides by it
 
 
 class PairOptimizer:
@@ -28,8 +29,8 @@ class PairOptimizer:
         alpha: learning rates [K].
         lambda_: regularization factors [K].
         options: betas, ε, momentum.
-        decays: which parameters λ acts on, [P] of 0 and 1; None for all of them, as in the
-            authors' code.
+        decays: what λ is multiplied by for each parameter of the network: 0 where it does not
+            act; None for 1, as in the authors' code.
         widths: how many of the P each parameter of the network takes; None for one parameter.
         program: turns the update, a function of tensors that works in place, into a faster one.
 
@@ -45,18 +46,21 @@ class PairOptimizer:
         alpha: Tensor,
         lambda_: Tensor,
         options: Options,
-        decays: Tensor | None = None,
+        decays: Sequence[float] | None = None,
         widths: Sequence[int] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
         self.placement = PLACEMENTS[pair.placement]
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1]
-        self.lambda_ = lambda_[:, None] if decays is None else lambda_[:, None] * decays
         self.rule = RULES[pair.rule](options)
         self.moments = [theta.new_zeros(theta.shape) for _ in range(self.rule.moments)]
         self.widths = [theta.shape[1]] if widths is None else list(widths)
+        self.lambda_ = lambda_[:, None]  # [K, 1 or P]
+        if decays is not None and any(factor != 1 for factor in decays):
+            self.lambda_ = self.lambda_ * self._columns(decays)
         self.steps = [0] * len(self.widths)
+        self.clip_norm = options.clip_norm
         self._run = program(self._update)
 
     def step(
@@ -77,10 +81,11 @@ class PairOptimizer:
         """
         moved = [True] * len(self.widths) if present is None else present
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
-        rate = eta * self.alpha
+        rate, clip = eta * self.alpha, self._clip(g)
         decay = self.placement.multiplied(lambda_scale * self.lambda_, eta, rate)
         if all(moved) and len(set(self.steps)) == 1:
-            self._run(self.theta, g, rate, decay, *self.moments, *self._corrections(self.steps[0]))
+            more = (*self.moments, *self._corrections(self.steps[0]))
+            self._run(self.theta, g, rate, decay, *clip, *more)
             return
         first = 0
         for width, t, there in zip(self.widths, self.steps, moved, strict=True):
@@ -88,12 +93,19 @@ class PairOptimizer:
             if there:
                 theta, slope, *moments = (x[:, own] for x in (self.theta, g, *self.moments))
                 some = decay if decay.shape[1] == 1 else decay[:, own]
-                self._update(theta, slope, rate, some, *moments, *self._corrections(t))
+                self._update(theta, slope, rate, some, *clip, *moments, *self._corrections(t))
             first += width
 
     def _corrections(self, t: int) -> list[Tensor]:
         """Of step `t`; filled where θ is: a copy from the host would hold up a GPU each time."""
         return [self.theta.new_full((), c) for c in self.rule.corrections(t)]
+
+    def _columns(self, factors: Sequence[float]) -> Tensor:
+        """The number of each parameter of the network in all of its columns, [P]."""
+        columns = self.theta.new_empty(self.theta.shape[1])
+        for part, factor in zip(columns.split(self.widths), factors, strict=True):
+            part.fill_(factor)
+        return columns
 
     def state(self) -> dict[str, Any]:
         """What steps depend on, beside θ, on the CPU."""
@@ -105,10 +117,21 @@ class PairOptimizer:
             moment.copy_(value)
         self.steps = list(state["steps"])
 
+    def _clip(self, g: Tensor) -> list[Tensor]:
+        """What shortens each cell's `g`, [K, 1], as torch's clip_grad_norm_; nothing if not asked.
+
+        Apart from the update, with which PyTorch's compiler cannot fuse it (torch 2.13).
+        """
+        if self.clip_norm is None:
+            return []
+        return [(self.clip_norm / (g.norm(dim=1, keepdim=True) + SMALL)).clamp(max=1.0)]
+
     def _update(
         self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""
+        if self.clip_norm is not None:
+            g, more = g * more[0], more[1:]
         moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
         if self.placement.in_gradient:
             g = g.addcmul(theta, decay)

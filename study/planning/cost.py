@@ -83,13 +83,14 @@ def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
         saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
-    examples = min(MEMORY_EXAMPLES, setting.batch_size)
+    at_once = -(-setting.batch_size // setting.study.options.accumulate)
+    examples = min(MEMORY_EXAMPLES, at_once)
     inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
     formulas = OwnFormulas() if traced else nullcontext()
     with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
         task.loss(network(inputs), data.train_targets[:examples])
     activations = sum(size for place, size in saved.items() if place not in parameters)
-    of_batch = activations * setting.batch_size // examples
+    of_batch = activations * at_once // examples
     return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
 
 

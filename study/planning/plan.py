@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import joblib
-import torch
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission, Tried, Watch, no_watch
-from landscape_study.study.errors import UsageError
 from landscape_study.study.planning import probing
 from landscape_study.study.planning.cost import (
     Setting,
@@ -18,6 +16,7 @@ from landscape_study.study.planning.cost import (
     compiled_libraries,
     gpu_cell_bytes,
 )
+from landscape_study.study.planning.fitting import fitting_data
 from landscape_study.study.planning.layout import (
     CHUNK,
     REFEREE_CHUNK,
@@ -30,13 +29,11 @@ from landscape_study.study.planning.layout import (
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.engine_names import engine_name
-from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.own_code import in_this_folder
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Data, TaskProtocol, identify
 from landscape_study.study.training.engines import ENGINES
 from landscape_study.study.training.engines.base import Libraries
@@ -121,10 +118,8 @@ def make_plan(
     workers, chunk, engine = settings.workers, settings.chunk, settings.engine
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
-    dtype = getattr(torch, study.options.precision)
-    data = check_task(task, study.batch_size or task.batch_size, dtype)
+    data = fitting_data(study, task)
     loading = time.perf_counter() - started
-    _require_metrics(study, task)
     identity = identify(study.task, task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
     begun = how_begun(store, study.name) if store else None
@@ -229,23 +224,3 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
 
 def _all_cells(study: Study) -> Missing:
     return {p.name: [len(p.cells())] * len(study.seeds) for p in study.panels}
-
-
-def _require_metrics(study: Study, task: TaskProtocol) -> None:
-    """Check, before anything is trained, that the task has what the study wants recorded."""
-    recorded = metrics_of(task.classes)
-    wanted = {"metric": (study.metric.name,), "figure.metrics": study.figure.metrics}
-    for field, metrics in wanted.items():
-        for metric in metrics:
-            if metric not in METRICS:
-                raise UsageError(
-                    f"study '{study.name}': {field} = \"{metric}\" is not recorded: choose one of "
-                    f"{', '.join(recorded)}"
-                )
-            if metric not in recorded:
-                raise UsageError(
-                    f"study '{study.name}': {field} = \"{metric}\" needs more than "
-                    f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
-                    'that has more, or a study file that says "test_error" instead; '
-                    "`landscape show` prints a preset's"
-                )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
+from landscape_study.study.planning.fitting import fitting_data
 from landscape_study.study.planning.layout import CHUNK, REFEREE_CHUNK, panel_chunks
 from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import identify
 
 
@@ -40,8 +38,7 @@ def plan_queue(study: Study, settings: RunSettings) -> QueuedPlan:
         return QueuedPlan(study, identify_objective(study), chunk=1)
     task = load_task(study.task)
     study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
-    precision = getattr(torch, study.options.precision)
-    data = check_task(task, study.batch_size or task.batch_size, precision)
+    data = fitting_data(study, task)
     usual = CHUNK["cuda" if settings.device == "cuda" else "cpu"]
     most = REFEREE_CHUNK if settings.engine == "referee" else usual
     return QueuedPlan(study, identify(study.task, task, data), settings.chunk or most)

@@ -33,11 +33,17 @@ T = TypeVar("T")
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
-def check_task(task: TaskProtocol, batch_size: int, dtype: torch.dtype = torch.float32) -> Data:
+def check_task(
+    task: TaskProtocol,
+    batch_size: int,
+    dtype: torch.dtype = torch.float32,
+    accumulate: int = 1,
+) -> Data:
     """Load the data and try a few batches, so that a wrong task fails before it is trained.
 
     Args:
         dtype: the precision of the study.
+        accumulate: in how many parts a batch is passed.
 
     Returns:
         The data, on the CPU as the task gives it.
@@ -51,7 +57,9 @@ def check_task(task: TaskProtocol, batch_size: int, dtype: torch.dtype = torch.f
     with seeded(0):
         network = _checked_network(task, dtype)
         own = own_copy(task, "cpu", dtype)
-        _check_training(own, network, data, batch_size, dtype)
+        full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
+        sizes = _largest_part(full, accumulate), _smallest_part(last or full, accumulate)
+        _check_training(own, network, data, sizes, dtype)
         _check_testing(own, network, data, dtype)
     return data
 
@@ -154,14 +162,25 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
 
 
 def _check_training(
-    task: TaskProtocol, network: nn.Module, data: Data, batch_size: int, dtype: torch.dtype
+    task: TaskProtocol,
+    network: nn.Module,
+    data: Data,
+    sizes: tuple[int, int],
+    dtype: torch.dtype,
 ) -> None:
-    """Try a whole batch and the last one, which may be smaller."""
+    """Try the largest and the smallest part of a batch that there will be."""
     network.train()
-    full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
-    sizes = (min(size, CHECKED) for size in (full, last or full))
-    first, again = (_loss(task, network, data, size, dtype) for size in sizes)
+    first, again = (_loss(task, network, data, min(size, CHECKED), dtype) for size in sizes)
     _require_all_trained(task, network, first, again)
+
+
+def _largest_part(examples: int, accumulate: int) -> int:
+    return -(-examples // accumulate)
+
+
+def _smallest_part(examples: int, accumulate: int) -> int:
+    size = _largest_part(examples, accumulate)
+    return examples % size or size
 
 
 def _loss(

@@ -160,7 +160,8 @@ def smaller_beta2(go: Around, optimizer: FusedOptimizer, *made: Any) -> None:
 
 def no_decay_of_vectors(go: Around, engine: StackedEngine, *made: Any) -> None:
     go(*made)
-    engine.optimizer.lambda_ = engine.optimizer.lambda_ * engine.ensemble.matrices_only()
+    matrices = [len(shape) > 1 for shape in engine.ensemble.shapes.values()]
+    engine.optimizer.lambda_ = engine.optimizer.lambda_ * engine.optimizer._columns(matrices)
 
 
 def one_step_late(

@@ -103,6 +103,21 @@ def layer_norm_mlp():
     return nn.Sequential(nn.Linear(6, 8), nn.LayerNorm(8), nn.GELU(), nn.Linear(8, CLASSES))
 
 
+class WithUnusedLayer(nn.Module):
+    """Of whose parameters some never have a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.unused, self.last = (
+            nn.Linear(6, 8),
+            nn.Linear(3, 3),
+            nn.Linear(8, CLASSES),
+        )
+
+    def forward(self, inputs):
+        return self.last(torch.tanh(self.first(inputs)))
+
+
 def frozen_start():
     network = mlp()
     network[0].requires_grad_(False)

@@ -4,8 +4,10 @@ Nothing here comes from pairs.optimizer or training.chunk. Letters: K cells, P p
 """
 
 import copy
+import fnmatch
 import math
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -29,13 +31,21 @@ class Group:
     lambda_: float
 
 
-def groups_of(network: nn.Module, lambda_: float, *, decay_1d: bool) -> list[Group]:
-    """All trained parameters under λ, or the 1-D ones without."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    if decay_1d:
-        return [Group(trained, lambda_)]
-    matrices = [p for p in trained if p.ndim > 1]
-    return [Group(matrices, lambda_), Group([p for p in trained if p.ndim <= 1], 0.0)]
+def groups_of(network: nn.Module, lambda_: float, options: Options) -> list[Group]:
+    """All trained parameters under λ, or 1-D ones and those that patterns name without."""
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    expressions = [rf"(.*\.)?{fnmatch.translate(pattern)}" for pattern in options.no_decay]
+    free = {
+        name: p
+        for name, p in trained.items()
+        if (p.ndim <= 1 and not options.decay_1d) or any(re.match(e, name) for e in expressions)
+    }
+    under = [p for name, p in trained.items() if name not in free]
+    return (
+        [Group(under, lambda_), Group(list(free.values()), 0.0)]
+        if free
+        else [Group(under, lambda_)]
+    )
 
 
 def _torch_adam(kind: type, divisor: Callable[[float], float]) -> Callable[..., Step]:
@@ -137,7 +147,7 @@ def plain_training(
         random.seed(seed)
         network = _precise(task.network(), getattr(torch, options.precision))
         like = torch.zeros((), dtype=getattr(torch, options.precision))
-        groups = groups_of(network, cell.lambda_, decay_1d=options.decay_1d)
+        groups = groups_of(network, cell.lambda_, options)
         step = REFERENCES[panel.pair](groups, cell.alpha, options)
         order, augmentation = stream(seed, 0), stream(seed, 1)
         own = replace(task, loss=copy.deepcopy(task.loss), augment=copy.deepcopy(task.augment))
@@ -151,10 +161,16 @@ def plain_training(
                 inputs = _as_network_takes(task, data.train_inputs[indices], like)
                 inputs = own.augment(inputs, augmentation)
                 network.zero_grad()
-                loss = own.loss(network(inputs), data.train_targets[indices])
-                loss.backward()
+                targets, size = data.train_targets[indices], -(-len(indices) // options.accumulate)
+                losses = []
+                for some, wanted in zip(inputs.split(size), targets.split(size), strict=True):
+                    loss = own.loss(network(some), wanted) * len(wanted) / len(indices)
+                    loss.backward()
+                    losses.append(loss.item())
+                if options.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
                 step(panel.schedule.eta(t, panel.epochs), lambda_scale(t))
-                total += loss.item() * len(indices)
+                total += sum(losses) * len(indices)
             curves["train_loss"].append(total / len(data.train_targets))
             _test(own, network, data, curves)
     return PlainRun(network, curves)

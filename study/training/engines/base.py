@@ -103,6 +103,15 @@ class Engine(ABC):
             lambda_scale: what λ of the cells is multiplied by (`pairs.normalization`).
         """
 
+    def parts(self, inputs: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor, float]]:
+        """The parts of a batch whose gradients make one step, with their shares of it."""
+        examples = len(targets)
+        size = -(-examples // self.options.accumulate)
+        return [
+            (some, wanted, len(wanted) / examples)
+            for some, wanted in zip(inputs.split(size), targets.split(size), strict=True)
+        ]
+
     @abstractmethod
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:
         """Per test metric its sum over the batch, [K]; errors are counts."""

@@ -68,11 +68,3 @@ class Ensemble:
             ],
             dim=1,
         )
-
-    def matrices_only(self) -> Tensor:
-        """[P], 1 where a parameter has two or more dimensions, 0 for biases and norms."""
-        kinds = [
-            torch.full((width,), float(len(shape) > 1))
-            for width, shape in zip(self.widths, self.shapes.values(), strict=True)
-        ]
-        return torch.cat(kinds).to(self.theta)

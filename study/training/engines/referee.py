@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.tasks.task import as_precise, dense
@@ -60,7 +61,7 @@ class Referee(Engine):
             theta.new_tensor([cell.alpha]),
             theta.new_tensor([cell.lambda_]),
             assignment.options,
-            None if assignment.options.decay_1d else self._matrices_only(theta),
+            decaying({name: p.ndim for name, p in self.named.items()}, assignment.options),
             [numbers.numel() for numbers in self._numbers()],
         )
 
@@ -83,11 +84,14 @@ class Referee(Engine):
         for p in self.named.values():
             p.grad = None
         # The backward pass may compute activations anew, and must draw the same masks.
+        total = torch.zeros(1, dtype=self.assignment.dtype, device=self.assignment.device)
         with torch.enable_grad(), self._drawing():
-            loss = self.task.loss(self._outputs(inputs), targets)
-            loss.backward()
+            for some, wanted, share in self.parts(inputs, targets):
+                loss = share * self.task.loss(self._outputs(some), wanted)
+                loss.backward()
+                total += loss.detach()
         self._update(eta, lambda_scale)
-        return loss.detach().reshape(1)
+        return total
 
     @torch.no_grad()
     def _update(self, eta: float, lambda_scale: float) -> None:
@@ -132,12 +136,6 @@ class Referee(Engine):
     def _row(self, parts: Iterator[Tensor] | Sequence[Tensor]) -> Tensor:
         """[1, P]."""
         return torch.cat([part.reshape(1, -1) for part in parts], dim=1).to(self.assignment.dtype)
-
-    def _matrices_only(self, theta: Tensor) -> Tensor:
-        """[P], 1 where a parameter has two or more dimensions, 0 for biases and norms."""
-        kinds = [float(p.ndim > 1) for p in self.named.values()]
-        widths = [numbers.numel() for numbers in self._numbers()]
-        return theta.new_tensor(kinds).repeat_interleave(torch.tensor(widths).to(theta.device))
 
     def parameters(self) -> Tensors:  # noqa: D102
         return {name: p.detach()[None] for name, p in self.named.items() if name in self.trained}

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from torch import Tensor
 from torch.func import functional_call
 
+from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.optimizer import PairOptimizer, TensorFunction
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.training.engines.base import (
@@ -51,7 +52,7 @@ class StackedEngine(Engine):
             theta.new_tensor([cell.alpha for cell in cells]),
             theta.new_tensor([cell.lambda_ for cell in cells]),
             options,
-            None if options.decay_1d else self.ensemble.matrices_only(),
+            decaying({name: len(shape) for name, shape in self.ensemble.shapes.items()}, options),
             self.ensemble.widths,
             lambda update: self.program(update, f"update of {assignment.pair}"),
         )
@@ -72,9 +73,24 @@ class StackedEngine(Engine):
     ) -> Tensor:
         if self.programs.orders is None:
             self.programs.orders = orders_of(self.ensemble.network, inputs)
-        gradients, losses, present = self.gradient(inputs, targets)
+        gradients, losses, present = self.accumulated(inputs, targets)
         self.optimizer.step(gradients, eta, lambda_scale, present)
         return losses
+
+    def accumulated(
+        self, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Sequence[bool]]:
+        """What `gradient` gives, as the mean over the parts of the batch."""
+        (some, wanted, share), *others = self.parts(inputs, targets)
+        gradients, losses, present = self.gradient(some, wanted)
+        if not others:
+            return gradients, losses, present
+        gradients, losses = gradients * share, losses * share
+        for some, wanted, share in others:
+            more, loss, there = self.gradient(some, wanted)
+            gradients, losses = gradients + more * share, losses + loss * share
+            present = [one or other for one, other in zip(present, there, strict=True)]
+        return gradients, losses, present
 
     def cell_loss(
         self, p: Tensors, b: Tensors, inputs: Tensor, targets: Tensor

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
 STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
 BATCHES_PER_EPOCH = 4
 EPOCHS = STEPS // BATCHES_PER_EPOCH
+PAPERS = Options()
 SCHEDULES = {
     "cosine": Cosine(),
     "restarts": WarmRestarts(t_0=4, t_mult=2),
@@ -55,6 +57,7 @@ class StackedNetworks:
     def __init__(self, network, cells):
         self.network = network
         self.shapes = {name: p.shape for name, p in network.named_parameters()}
+        self.widths = [shape.numel() for shape in self.shapes.values()]
         self.theta = nn.utils.parameters_to_vector(network.parameters()).detach().repeat(cells, 1)
 
         def loss(flat, inputs, targets):
@@ -67,13 +70,13 @@ class StackedNetworks:
 
 
 def train_stacked(
-    pair, alpha, lambda_, *, options=None, decays=None, schedule=SCHEDULES["cosine"], steps=STEPS
+    pair, alpha, lambda_, *, options=PAPERS, schedule=SCHEDULES["cosine"], steps=STEPS, decays=None
 ):
     """Parameters [K, P] after `steps` steps of PairOptimizer."""
     stack = StackedNetworks(small_network(), len(alpha))
-    optimizer = PairOptimizer(
-        pair, stack.theta, alpha, lambda_, options or Options(), decays=decays
-    )
+    widths = stack.widths if decays is None else [1] * len(decays)
+    decays = decays or decaying({name: len(s) for name, s in stack.shapes.items()}, options)
+    optimizer = PairOptimizer(pair, stack.theta, alpha, lambda_, options, decays, widths)
     for step in range(steps):
         eta = schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS)
         optimizer.step(stack.gradients(stack.theta, *batch(step)), eta)
@@ -83,12 +86,14 @@ def train_stacked(
 def train_reference(pair_name, alpha, lambda_, *, options, schedule, steps=STEPS):
     """Parameters [P] of one cell after the same steps of torch.optim."""
     network = small_network()
-    groups = groups_of(network, lambda_, decay_1d=options.decay_1d)
+    groups = groups_of(network, lambda_, options)
     step_once = REFERENCES[pair_name](groups, alpha, options)
     for step in range(steps):
         inputs, targets = batch(step)
         network.zero_grad()
         nn.functional.cross_entropy(network(inputs), targets).backward()
+        if options.clip_norm is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
         step_once(schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS), 1.0)
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
@@ -125,17 +130,15 @@ def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
         Options(momentum=0.0, beta1=0.0, beta2=0.0, eps=0.1),
         Options(momentum=0.5, beta1=0.7, beta2=0.9, eps=1e-3),
         Options(decay_1d=False),
+        Options(no_decay=("*.bias", "1*")),
+        Options(clip_norm=0.3),
     ],
-    ids=["no memory", "short memory", "no decay of 1-D parameters"],
+    ids=["no memory", "short memory", "no decay of 1-D parameters", "no decay by name", "clipped"],
 )
 @pytest.mark.parametrize("name", PAIRS)
 def test_options_mean_what_they_mean_to_torch_optim(name, options):
     k, run = 1, {"options": options, "schedule": SCHEDULES["cosine"], "steps": 60}
-    decays = None
-    if not options.decay_1d:
-        ones = [torch.full((p.numel(),), float(p.ndim > 1)) for p in small_network().parameters()]
-        decays = torch.cat(ones).double()
-    theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, decays=decays, **run)
+    theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, **run)
     expected = train_reference(name, *CELLS[k], **run)
     assert largest_difference(theta[k], expected) < 1e-12
 
@@ -151,14 +154,13 @@ def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
     """No decay, no step by momentum, and no step counted by Adam's corrections."""
     k, options, schedule = 1, Options(decay_1d=decay_1d), SCHEDULES["cosine"]
     stack = StackedNetworks(small_network(), len(CELLS))
-    widths = [shape.numel() for shape in stack.shapes.values()]
-    kinds = torch.tensor([float(len(shape) > 1) for shape in stack.shapes.values()])
-    decays = None if decay_1d else kinds.double().repeat_interleave(torch.tensor(widths))
+    widths = stack.widths
+    decays = [decay_1d or len(shape) > 1 for shape in stack.shapes.values()]
     optimizer = PairOptimizer(
         PAIRS[name], stack.theta, ALPHA, LAMBDA, options, decays=decays, widths=widths
     )
     network = small_network()
-    groups = groups_of(network, CELLS[k][1], decay_1d=decay_1d)
+    groups = groups_of(network, CELLS[k][1], options)
     step_once = REFERENCES[name](groups, CELLS[k][0], options)
     for step in range(40):
         eta = schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS)
@@ -303,7 +305,10 @@ def test_proposition_3_for_a_fixed_preconditioner_decoupled_decay_is_l2_scaled_b
     l2, decoupled = Pair("", "fixed", "l2", ""), Pair("", "fixed", "decoupled", "")
     s = scales(sum(p.numel() for p in small_network().parameters()))
     wanted = train_stacked(decoupled, ALPHA, LAMBDA)
-    assert largest_difference(train_stacked(l2, ALPHA, LAMBDA / ALPHA, decays=s), wanted) < 1e-12
+    assert (
+        largest_difference(train_stacked(l2, ALPHA, LAMBDA / ALPHA, decays=s.tolist()), wanted)
+        < 1e-12
+    )
     assert best_mismatch(l2, decoupled, Options()) > 0.05  # unscaled L2 is something else
 
 
@@ -317,7 +322,7 @@ def test_normalizer_is_the_papers_formula(batch_size, examples, epochs, factor):
 
 def test_groups_of_the_reference_split_by_dimension():
     """Guards the reference itself: without this, decay_1d would be compared with itself."""
-    matrices, vectors = groups_of(small_network(), 0.5, decay_1d=False)
+    matrices, vectors = groups_of(small_network(), 0.5, Options(decay_1d=False))
     assert isinstance(matrices, Group)
     assert (len(matrices.parameters), matrices.lambda_) == (3, 0.5)
     assert (len(vectors.parameters), vectors.lambda_) == (5, 0.0)

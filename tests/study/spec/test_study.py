@@ -301,6 +301,9 @@ STUDY = st.builds(
         beta2=SHARE,
         eps=POSITIVE,
         decay_1d=st.booleans(),
+        no_decay=st.lists(st.text(min_size=1), max_size=2).map(tuple),
+        clip_norm=st.none() | POSITIVE,
+        accumulate=st.integers(1, 100),
         precision=st.sampled_from(["float32", "float64"]),
     ),
     panels=st.lists(PANEL, min_size=1, max_size=3, unique_by=lambda panel: panel.name),
@@ -561,6 +564,12 @@ WRONG_STUDIES = {
         {"options": {"precision": "bf16"}},
         "options, precision: Input should be 'float32' or 'float64', found 'bf16'",
     ),
+    "no_decay as text": (
+        {"options": {"no_decay": "*.bias"}},
+        "options, no_decay: '*.bias' is no list of patterns: write [\"*.bias\"]",
+    ),
+    "clip_norm": ({"options": {"clip_norm": 0}}, "options, clip_norm: Input should be greater"),
+    "accumulate": ({"options": {"accumulate": 0}}, "options, accumulate: Input should be greater"),
     "decay_1d": ({"options": {"decay_1d": "no"}}, "options, decay_1d: Input should be a valid bo"),
     "metric of no name": (
         {"metric": {"goal": "maximize"}},

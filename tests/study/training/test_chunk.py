@@ -25,9 +25,11 @@ from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, a
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import (
     NETWORKS,
+    WithUnusedLayer,
     batch_norm_mlp,
     conv_net,
     dropout_mlp,
+    layer_norm_mlp,
     mlp,
     shake_shake_net,
 )
@@ -85,6 +87,40 @@ def test_decay_leaves_biases_and_norms_alone_where_asked(
 ):
     task, panel = make_task(conv_net, "image"), make_panel(pair)
     options = Options(precision="float64", decay_1d=False)
+    trained = train(task, panel, options=options, engine=engine)
+    assert_equals_plain_loop(trained, task, panel, options=options)
+
+
+HABITS = {
+    "clipped": (batch_norm_mlp, {"clip_norm": 0.2}),
+    "clipped where some have no gradient": (WithUnusedLayer, {"clip_norm": 0.2}),
+    "no decay by name": (batch_norm_mlp, {"no_decay": ["*.bias", "1*"]}),
+    "accumulated": (layer_norm_mlp, {"accumulate": 2}),  # of 5 examples 3 and 2, of 3 2 and 1
+    "accumulated where some have no gradient": (WithUnusedLayer, {"accumulate": 4}),
+    "all of them": (
+        layer_norm_mlp,
+        {"clip_norm": 0.2, "no_decay": ["0.*"], "accumulate": 3, "decay_1d": False},
+    ),
+}
+
+
+def habits():
+    """Every habit by two pairs and every engine; compiled, which takes long, all at once."""
+    for habit in HABITS:
+        for pair in ("sgd", "adamw-torch"):
+            yield pytest.param(habit, pair, "vmap")
+            yield pytest.param(habit, pair, "referee")
+            yield pytest.param(habit, pair, "captured", marks=pytest.mark.slow)
+    yield pytest.param("all of them", "adamw-torch", "compiled", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize(("habit", "pair", "engine"), list(habits()))
+def test_clipping_decay_groups_and_accumulation_equal_plain_loops(
+    habit, pair, engine, make_task, make_panel, train
+):
+    network, wanted = HABITS[habit]
+    task, panel = make_task(network), make_panel(pair, {"kind": "linear", "warmup": 0.4})
+    options = Options(precision="float64", **wanted)
     trained = train(task, panel, options=options, engine=engine)
     assert_equals_plain_loop(trained, task, panel, options=options)
 

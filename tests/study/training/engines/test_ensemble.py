@@ -87,15 +87,6 @@ def test_parameters_that_are_not_of_the_studys_precision_are_refused():
         Ensemble(complex_ones, 2, "cpu", torch.float32)
 
 
-def test_matrices_are_told_from_biases_and_norms():
-    ensemble = Ensemble(batch_norm_mlp(), 1, "cpu", torch.float64)
-    kinds = ensemble.parameters(ensemble.matrices_only()[None])
-    assert {name: set(kind.flatten().tolist()) for name, kind in kinds.items()} == {
-        name: {float(len(shape) > 1)} for name, shape in ensemble.shapes.items()
-    }
-    assert ensemble.matrices_only().dtype == torch.float64
-
-
 def test_frozen_parameters_stay_where_they_are(make_task, make_panel, train):
     trained = train(make_task(frozen_start), make_panel("sgdw"))
     torch.manual_seed(1)

@@ -1,0 +1,72 @@
+"""Whether a study and its task fit together: tried before anything is trained."""
+
+from __future__ import annotations
+
+import torch
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.decay_groups import unmatched
+from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
+from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.refusals import check_task
+from landscape_study.study.tasks.task import Data, TaskProtocol
+
+NAMED = 8  # parameters that a message names
+
+
+def fitting_data(study: Study, task: TaskProtocol) -> Data:
+    """The task's data, if the study can be trained on it.
+
+    Args:
+        study: resolved.
+
+    Raises:
+        TaskError: the task is wrong.
+        UsageError: it lacks what the study asks for.
+    """
+    options, batch_size = study.options, study.batch_size or task.batch_size
+    if options.accumulate > batch_size:
+        raise UsageError(
+            f"study '{study.name}': accumulate = {options.accumulate} parts of a batch of "
+            f"{batch_size}: give no more than it has examples"
+        )
+    data = check_task(task, batch_size, getattr(torch, options.precision), options.accumulate)
+    _require_metrics(study, task)
+    _require_parameters(study, task)
+    return data
+
+
+def _require_parameters(study: Study, task: TaskProtocol) -> None:
+    """Check that each pattern names some parameter."""
+    if not study.options.no_decay:
+        return
+    with seeded(0):
+        names = [name for name, p in task.network().named_parameters() if p.requires_grad]
+    lacking = unmatched(names, study.options.no_decay)
+    if lacking:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise UsageError(
+            f"study '{study.name}': no_decay = {lacking} names no parameter of task "
+            f"'{study.task}', which has {', '.join(names[:NAMED])}{more}"
+        )
+
+
+def _require_metrics(study: Study, task: TaskProtocol) -> None:
+    """Check, before anything is trained, that the task has what the study wants recorded."""
+    recorded = metrics_of(task.classes)
+    wanted = {"metric": (study.metric.name,), "figure.metrics": study.figure.metrics}
+    for field, metrics in wanted.items():
+        for metric in metrics:
+            if metric not in METRICS:
+                raise UsageError(
+                    f"study '{study.name}': {field} = \"{metric}\" is not recorded: choose one of "
+                    f"{', '.join(recorded)}"
+                )
+            if metric not in recorded:
+                raise UsageError(
+                    f"study '{study.name}': {field} = \"{metric}\" needs more than "
+                    f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
+                    'that has more, or a study file that says "test_error" instead; '
+                    "`landscape show` prints a preset's"
+                )
