@@ -152,6 +152,7 @@ class PanelReport:
             ("Trained elsewhere" if panel.is_imported else f"Your own training, pair {panel.pair}")
             if panel.is_labelled
             else f"Pair {panel.pair}, schedule {panel.schedule.label}, {panel.epochs} epochs"
+            + "".join(f", {one}" for one in panel.own_numbers)
         )
         told = f"{found.noise:.{found.units.digits}f} {found.units.metric.differences}".rstrip()
         known = not math.isnan(found.regret.value)  # else nothing is counted in it

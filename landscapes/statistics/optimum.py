@@ -89,7 +89,7 @@ def _move(origin: PanelData, end: PanelData) -> Move:
         optimum(one.cells, one.metric, seed=seed) for seed, one in enumerate((origin, end))
     )
     moved = second.lambda_ - first.lambda_
-    octaves = _normalization(end.panel) - _normalization(origin.panel)  # of λ_norm over raw λ
+    octaves = _octaves(origin.panel, end.panel)
     if end.panel is not None and end.panel.normalized:
         raw, normalized = _shifted(moved, -octaves), moved
     else:
@@ -107,8 +107,18 @@ def _shifted(one: Sample, octaves: float) -> Sample:
     return Sample(one.value + octaves, one.draws + octaves)
 
 
-def _normalization(panel: Panel | None) -> float:
-    """log2(λ_norm/λ) but for a constant of the study: ½·log2 T; NaN under warm restarts."""
-    if panel is None or panel.epochs is None or isinstance(panel.schedule, WarmRestarts):
+def _octaves(origin: Panel | None, end: Panel | None) -> float:
+    """By how many octaves λ_norm/λ = √(B·T/b) is larger at the end; NaN where that is not known.
+
+    That is under warm restarts, and where one batch size b is the study's, the other its own.
+    """
+    if origin is None or end is None or origin.epochs is None or end.epochs is None:
         return math.nan
-    return math.log2(panel.epochs) / 2
+    if any(isinstance(panel.schedule, WarmRestarts) for panel in (origin, end)):
+        return math.nan
+    ratio = end.epochs / origin.epochs
+    if end.batch_size != origin.batch_size:
+        if end.batch_size is None or origin.batch_size is None:
+            return math.nan
+        ratio *= origin.batch_size / end.batch_size
+    return math.log2(ratio) / 2

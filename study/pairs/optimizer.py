@@ -5,6 +5,7 @@ Shapes: K cells, P parameters of one cell; see `pairs.rules` and `pairs.placemen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ class PairOptimizer:
 
         Apart from the update, with which PyTorch's compiler cannot fuse it (torch 2.13).
         """
-        if self.clip_norm is None:
+        if math.isinf(self.clip_norm):
             return []
         return [(self.clip_norm / (g.norm(dim=1, keepdim=True) + SMALL)).clamp(max=1.0)]
 
@@ -130,7 +131,7 @@ class PairOptimizer:
         self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""
-        if self.clip_norm is not None:
+        if not math.isinf(self.clip_norm):
             g, more = g * more[0], more[1:]
         moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
         if self.placement.in_gradient:

@@ -1,13 +1,14 @@
-"""What the update rules need besides α and λ."""
+"""What a step needs besides α, λ and η."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -15,28 +16,39 @@ from pydantic import (
 from landscape_study.study.validation import Frozen
 
 
-class Options(Frozen):
-    """What the update rules need besides α and λ. Defaults are the paper's."""
+def _patterns(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f"'{value}' is no list of patterns: write [\"{value}\"]")
+    return value
 
-    momentum: float = Field(default=0.9, ge=0, lt=1)  # β1 of sgd
-    beta1: float = Field(default=0.9, ge=0, lt=1)  # of adam
-    beta2: float = Field(default=0.999, ge=0, lt=1)  # of adam
-    eps: float = Field(default=1e-8, gt=0, allow_inf_nan=False)  # of adam
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Epsilon = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), Field(strict=False)]
+Norm = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Options(Frozen):
+    """What a step needs besides α, λ and η. Defaults are the paper's."""
+
+    momentum: Share = 0.9  # β1 of sgd
+    beta1: Share = 0.9  # of adam
+    beta2: Share = 0.999  # of adam
+    eps: Epsilon = 1e-8  # of adam
     decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
-    no_decay: tuple[str, ...] = Field(default=(), strict=False)  # names that λ does not act on
-    clip_norm: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # of the gradient
-    accumulate: int = Field(default=1, ge=1)  # parts of a batch whose gradients make one step
+    no_decay: Patterns = ()  # names of parameters that λ does not act on
+    clip_norm: Norm = math.inf  # the gradient of a cell is no longer than this
+    accumulate: Count = 1  # parts of a batch whose gradients make one step
     precision: Literal["float32", "float64"] = "float32"
     bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
     tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
     channels_last: bool = False  # whether images lie in memory as [B, H, W, C]
 
-    @field_validator("no_decay", mode="before")
-    @classmethod
-    def _patterns(cls, no_decay: Any) -> Any:
-        if isinstance(no_decay, str):
-            raise ValueError(f"'{no_decay}' is no list of patterns: write [\"{no_decay}\"]")
-        return no_decay
+    def changed(self, own: PanelOptions | None) -> Options:
+        """With what a panel says for itself."""
+        said = {} if own is None else own.model_dump(exclude_none=True)
+        return self.model_copy(update=said)
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -53,3 +65,16 @@ class Options(Frozen):
         if self.precision == "float64" and (self.bf16 or self.tf32):
             raise ValueError("bf16 and tf32 round float32: leave them out with float64")
         return self
+
+
+class PanelOptions(Frozen):
+    """The options that a panel may have for itself; None is as the study says."""
+
+    momentum: Share | None = None
+    beta1: Share | None = None
+    beta2: Share | None = None
+    eps: Epsilon | None = None
+    decay_1d: bool | None = None
+    no_decay: Patterns | None = None
+    clip_norm: Norm | None = None
+    accumulate: Count | None = None

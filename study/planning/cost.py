@@ -63,9 +63,18 @@ class Setting:
 
     @property
     def batch_size(self) -> int:
-        """Examples of a batch, B."""
-        wanted = self.study.batch_size or self.task.batch_size
+        """Examples of the largest batch, B."""
+        wanted = max(self.study.batch_size_of(panel) for panel in self.study.panels)
         return min(wanted, len(self.data.train_targets))
+
+    @property
+    def at_once(self) -> int:
+        """Examples of the largest part of a batch that is passed at once."""
+        study, most = self.study, self.batch_size
+        return max(
+            -(-min(study.batch_size_of(panel), most) // study.options_of(panel).accumulate)
+            for panel in study.panels
+        )
 
 
 @seeded(0)
@@ -83,14 +92,13 @@ def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
         saved[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
-    at_once = -(-setting.batch_size // setting.study.options.accumulate)
-    examples = min(MEMORY_EXAMPLES, at_once)
+    examples = min(MEMORY_EXAMPLES, setting.at_once)
     inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
     formulas = OwnFormulas() if traced else nullcontext()
     with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
         task.loss(network(inputs), data.train_targets[:examples])
     activations = sum(size for place, size in saved.items() if place not in parameters)
-    of_batch = activations * at_once // examples
+    of_batch = activations * setting.at_once // examples
     return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
 
 
@@ -175,13 +183,15 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
 def compiled_libraries(setting: Setting, cells: int) -> Libraries:
     """What chunks of so many cells need that is compiled already; so workers need not trace it.
 
-    Every pair of the study does one step and one test, and what was traced is looked for.
+    Every pair of the study does one step and one test, with each batch size and options that it
+    has, and what was traced is looked for.
     """
-    data, _ = _excerpt(setting, setting.batch_size, 1, 1)
-    programs = Programs()
-    for panel in {panel.pair: panel for panel in setting.study.panels}.values():
+    study, programs = setting.study, Programs()
+    kinds = {(p.pair, study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
+    for (_, wanted, _), panel in kinds.items():
+        size = min(wanted, setting.batch_size)
+        data, _ = _excerpt(setting, size, 1, 1)
         once = panel.model_copy(update={"epochs": 1})
-        size = setting.batch_size
         _train(setting, data, once, cells, batch_size=size, engine="captured", programs=programs)
     graphs = {key: run for key, run in programs.graphs.items() if isinstance(run, GraphModule)}
     with worker_arithmetic(setting.device, setting.threads, tf32=False):  # names depend on that
@@ -199,7 +209,7 @@ def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -
             panel,
             [grid[k % len(grid)] for k in range(cells)],
             seed=study.seeds[0],
-            options=study.options,
+            options=study.options_of(panel),
             device=setting.device,
             **how,
         )

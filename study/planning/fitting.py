@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
 from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
+from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Study
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
@@ -25,30 +28,35 @@ def fitting_data(study: Study, task: TaskProtocol) -> Data:
         TaskError: the task is wrong.
         UsageError: it lacks what the study asks for.
     """
-    options, batch_size = study.options, study.batch_size or task.batch_size
-    if options.accumulate > batch_size:
-        raise UsageError(
-            f"study '{study.name}': accumulate = {options.accumulate} parts of a batch of "
-            f"{batch_size}: give no more than it has examples"
-        )
-    data = check_task(task, batch_size, getattr(torch, options.precision), options.accumulate)
+    dtype = getattr(torch, study.options.precision)
+    kinds = {(study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
+    for (batch_size, options), panel in kinds.items():
+        if options.accumulate > batch_size:
+            raise UsageError(
+                f"study '{study.name}', panel '{panel.name}': accumulate = {options.accumulate} "
+                f"parts of a batch of {batch_size}: give no more than it has examples"
+            )
+    parts = {(batch_size, options.accumulate) for batch_size, options in kinds}
+    data = check_task(task, sorted(parts), dtype)
     _require_metrics(study, task)
-    _require_parameters(study, task)
+    for (_, options), panel in kinds.items():
+        if options.no_decay:
+            _require_parameters(study, panel, options.no_decay, task)
     return data
 
 
-def _require_parameters(study: Study, task: TaskProtocol) -> None:
+def _require_parameters(
+    study: Study, panel: Panel, patterns: Sequence[str], task: TaskProtocol
+) -> None:
     """Check that each pattern names some parameter."""
-    if not study.options.no_decay:
-        return
     with seeded(0):
         names = [name for name, p in task.network().named_parameters() if p.requires_grad]
-    lacking = unmatched(names, study.options.no_decay)
+    lacking = unmatched(names, patterns)
     if lacking:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise UsageError(
-            f"study '{study.name}': no_decay = {lacking} names no parameter of task "
-            f"'{study.task}', which has {', '.join(names[:NAMED])}{more}"
+            f"study '{study.name}', panel '{panel.name}': no_decay = {lacking} names no parameter "
+            f"of task '{study.task}', which has {', '.join(names[:NAMED])}{more}"
         )
 
 

@@ -173,7 +173,9 @@ def _permission(
     if not is_user_task(study.task):
         return BELIEVED
     pairs = [panel.pair for panel in study.panels]
-    return Tried(study.task, task, data, pairs, study.options, hash_, watch)
+    # Whole batches: the few examples that it is tried with make no parts.
+    options = study.options.model_copy(update={"accumulate": 1})
+    return Tried(study.task, task, data, pairs, options, hash_, watch)
 
 
 def _layout(settings: RunSettings, memory: int, begun: Begun | None) -> Layout:

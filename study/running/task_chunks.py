@@ -53,8 +53,6 @@ class TaskChunks:
             train_chunk,
             task,
             data.to(device, getattr(torch, job.study.options.precision)),
-            batch_size=job.study.batch_size or task.batch_size,
-            options=job.study.options,
             device=device,
             metric=job.study.metric,
             engine=job.engine,
@@ -72,9 +70,7 @@ class TaskChunks:
         checkpoint = checkpoint_of(job, store, claim, cells, self.device)
         pulse = Pulse(job, store, claim)
         try:
-            outcome = self.training(
-                panel, cells, seed=claim.seed, on_step=pulse, checkpoint=checkpoint
-            )
+            outcome = self._trained(panel, cells, claim.seed, pulse, checkpoint)
             store.record(claim, outcome.first(len(claim.cells)))
             if checkpoint is not None:
                 checkpoint.remove()
@@ -89,6 +85,25 @@ class TaskChunks:
                 return
             _give_back_smaller(store, claim, e)
         self.raised = 0
+
+    def _trained(
+        self,
+        panel: Panel,
+        cells: Sequence[Cell],
+        seed: int,
+        on_step: Callable[[], None],
+        checkpoint: Checkpoint | None = None,
+    ) -> Outcome:
+        study = self.job.study
+        return self.training(
+            panel,
+            cells,
+            seed=seed,
+            batch_size=study.batch_size_of(panel),
+            options=study.options_of(panel),
+            on_step=on_step,
+            checkpoint=checkpoint,
+        )
 
     def _set_aside(
         self, claim: Claim, panel: Panel, cells: Sequence[Cell], pulse: Pulse, e: BaseException
@@ -128,7 +143,7 @@ class TaskChunks:
                 raise _FarEnoughError
 
         try:
-            self.training(panel, [still] * len(cells), seed=claim.seed, on_step=on_step)
+            self._trained(panel, [still] * len(cells), claim.seed, on_step)
         except _FarEnoughError:
             return False
         except LandscapeError:
@@ -146,13 +161,8 @@ def checkpoint_of(
         return None
     study, panel = job.study, job.study.panel(claim.panel)
     facts = (
-        *(
-            study.task,
-            job.identity.fingerprint,
-            study.batch_size,
-            study.metric.name,
-            study.options,
-        ),
+        *(study.task, job.identity.fingerprint, study.metric.name),
+        *(study.batch_size_of(panel), study.options_of(panel)),
         *(panel.model_dump_json(exclude={"grid"}), claim.seed),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
         *(torch.__version__, version("landscape-study"), FORMAT),

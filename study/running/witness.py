@@ -137,7 +137,7 @@ def _witness(
 ) -> Witness:
     """Train the cell again for as many epochs as the time allows, and compare."""
     options, device = plan.study.options, plan.layout.devices[0]
-    steps = 2 * math.ceil(len(plan.data.train_targets) / plan.setting.batch_size)
+    steps = 2 * math.ceil(len(plan.data.train_targets) / plan.study.batch_size_of(panel))
     with (
         watch(f"training a witness of panel {panel.name}", steps) as advance,
         worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
@@ -179,14 +179,14 @@ def _train(
         seconds: after which no further epoch begins, if the first steps are done.
         epochs: how many at most.
     """
-    options, device = plan.study.options, plan.layout.devices[0]
+    options, device = plan.study.options_of(panel), plan.layout.devices[0]
     data = plan.data.to(device, getattr(torch, options.precision))
     moments = [time.perf_counter()]
     with seeded(recorded.seed, device), quiet_fallbacks():
         training = begun(
             *(plan.task, data, panel, [recorded.cell]),
             seed=recorded.seed,
-            batch_size=plan.study.batch_size or 1,
+            batch_size=plan.study.batch_size_of(panel),
             options=options,
             device=device,
         )

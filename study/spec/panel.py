@@ -14,13 +14,16 @@ from pydantic import (
     model_validator,
 )
 
+from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import DESIGNS, Design
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.validation import Frozen
 
-MOST_EPOCHS = 1_000_000  # more is a slip: it would be built before anybody could stop it
+# More is a slip: it would be built before anybody could stop it.
+MOST_EPOCHS = 1_000_000
+MOST_EXAMPLES = 10**9  # of a batch
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -57,6 +60,8 @@ class Panel(Frozen):
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
+    batch_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)  # None: the study's
+    options: PanelOptions | None = None  # what is other than the study's
     normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
     grid: Grid
 
@@ -102,6 +107,13 @@ class Panel(Frozen):
     def is_labelled(self) -> bool:
         """Whether its pair is a label of the user's, and schedule and budget are unknown here."""
         return self.by_objective or self.is_imported
+
+    @property
+    def own_numbers(self) -> list[str]:
+        """What it has other than its study, as people read it: "batch_size = 64"."""
+        own = {"batch_size": self.batch_size}
+        own |= {} if self.options is None else self.options.model_dump()
+        return [f"{name} = {value}" for name, value in own.items() if value is not None]
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells that the design asks for, by ascending α, then ascending λ."""

@@ -40,7 +40,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
-from landscape_study.study.spec.panel import Panel, checked_name
+from landscape_study.study.spec.panel import MOST_EXAMPLES, Panel, checked_name
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
@@ -122,7 +122,7 @@ class Study(Frozen):
         PlainSerializer(list),
         Field(strict=False),
     ] = (0,)
-    batch_size: int | None = Field(default=None, ge=1, le=10**9)  # None: the task's own
+    batch_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)  # None: the task's own
     metric: Annotated[  # the value of a cell
         Metric, BeforeValidator(filled), PlainSerializer(written)
     ] = TEST_ERROR
@@ -294,6 +294,16 @@ class Study(Frozen):
                 return panel
         known = ", ".join(panel.name for panel in self.panels)
         raise SpecError(f"study '{self.name}' has no panel '{name}': it has {known}")
+
+    def options_of(self, panel: Panel) -> Options:
+        """What a step of the panel needs: the study's, where it says nothing itself."""
+        return self.options.changed(panel.options)
+
+    def batch_size_of(self, panel: Panel) -> int:
+        """Examples in a batch of the panel, of a resolved study."""
+        size = panel.batch_size or self.batch_size
+        assert size is not None
+        return size
 
     def change(self, **changes: Any) -> Study:
         """A validated copy with some fields replaced; what panels have, `change_panels` does."""

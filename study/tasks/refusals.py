@@ -35,15 +35,14 @@ WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 def check_task(
     task: TaskProtocol,
-    batch_size: int,
+    batches: Collection[tuple[int, int]],
     dtype: torch.dtype = torch.float32,
-    accumulate: int = 1,
 ) -> Data:
     """Load the data and try a few batches, so that a wrong task fails before it is trained.
 
     Args:
+        batches: their sizes, and in how many parts each is passed.
         dtype: the precision of the study.
-        accumulate: in how many parts a batch is passed.
 
     Returns:
         The data, on the CPU as the task gives it.
@@ -57,9 +56,10 @@ def check_task(
     with seeded(0):
         network = _checked_network(task, dtype)
         own = own_copy(task, "cpu", dtype)
-        full, last = min(batch_size, len(data.train_inputs)), len(data.train_inputs) % batch_size
-        sizes = _largest_part(full, accumulate), _smallest_part(last or full, accumulate)
-        _check_training(own, network, data, sizes, dtype)
+        for size, parts in batches:
+            full, last = min(size, len(data.train_inputs)), len(data.train_inputs) % size
+            sizes = _largest_part(full, parts), _smallest_part(last or full, parts)
+            _check_training(own, network, data, sizes, dtype)
         _check_testing(own, network, data, dtype)
     return data
 
@@ -174,12 +174,12 @@ def _check_training(
     _require_all_trained(task, network, first, again)
 
 
-def _largest_part(examples: int, accumulate: int) -> int:
-    return -(-examples // accumulate)
+def _largest_part(examples: int, parts: int) -> int:
+    return -(-examples // parts)
 
 
-def _smallest_part(examples: int, accumulate: int) -> int:
-    size = _largest_part(examples, accumulate)
+def _smallest_part(examples: int, parts: int) -> int:
+    size = _largest_part(examples, parts)
     return examples % size or size
 
 

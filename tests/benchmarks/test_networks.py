@@ -41,8 +41,8 @@ def test_the_cells_of_digits_are_a_part_of_the_preset():
 
 
 def test_the_tasks_are_right():
-    check_task(mlp1d, mlp1d.batch_size)
-    check_task(resnet26, resnet26.batch_size)
+    check_task(mlp1d, [(mlp1d.batch_size, 1)])
+    check_task(resnet26, [(resnet26.batch_size, 1)])
     kinds = {type(module) for module in mlp1d.network()}
     assert kinds == {nn.Linear, nn.ReLU}
     assert sum(p.numel() for p in mlp1d.network().parameters()) == 15210

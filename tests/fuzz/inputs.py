@@ -184,4 +184,4 @@ def check_given(parts: dict[str, Any]) -> None:
     if "outputs" in parts:
         functions["network"] = lambda: _Giving(parts["outputs"])
     with suppress(TaskError):
-        assert isinstance(check_task(replace(spirals, **functions), 10), Data)
+        assert isinstance(check_task(replace(spirals, **functions), [(10, 1)]), Data)

@@ -167,7 +167,7 @@ def plain_training(
                     loss = own.loss(network(some), wanted) * len(wanted) / len(indices)
                     loss.backward()
                     losses.append(loss.item())
-                if options.clip_norm is not None:
+                if options.clip_norm < math.inf:
                     nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
                 step(panel.schedule.eta(t, panel.epochs), lambda_scale(t))
                 total += sum(losses) * len(indices)

@@ -32,7 +32,7 @@ PLAIN = Options()
 
 
 class Programs:
-    """What one worker has traced of one task, under one study's options, for chunk after chunk.
+    """What one worker has traced of one task, in one study's precision, for chunk after chunk.
 
     Attributes:
         graphs: what is replayed, by its name and the shapes of its arguments.

@@ -36,8 +36,10 @@ class CapturedEngine(VmapEngine):
             self._present[inputs.shape] = super().which(inputs, present)
         return self._present[inputs.shape]
 
-    def program(self, function: TensorFunction, name: str) -> TensorFunction:  # noqa: D102
-        return Program(function, name, compiled=self.compiled, programs=self.programs)
+    def program(  # noqa: D102
+        self, function: TensorFunction, name: str, variant: str = ""
+    ) -> TensorFunction:
+        return Program(function, name, variant, compiled=self.compiled, programs=self.programs)
 
     def stacked_gradient(  # noqa: D102
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor

@@ -27,16 +27,23 @@ class Program:
         function: of tensors, to a tuple of tensors; traced on copies, so that tracing leaves
             neither its arguments nor the random state changed. It is called as it is for other
             shapes, which are few and rare: a last partial batch.
-        name: what no other function of the task and the study's options is called.
+        name: what it is called.
+        variant: what tells it from others of this name, in the same task and study.
         compiled: whether to compile what was traced.
         programs: where the graphs of earlier chunks are.
     """
 
     def __init__(
-        self, function: TensorFunction, name: str, *, compiled: bool, programs: Programs
+        self,
+        function: TensorFunction,
+        name: str,
+        variant: str = "",
+        *,
+        compiled: bool,
+        programs: Programs,
     ) -> None:
         self.function = function
-        self.name = name
+        self.name, self.variant = name, variant
         self.compiled = compiled
         self.programs = programs
         self.replayed: tuple[Shapes, Run] | None = None
@@ -51,7 +58,7 @@ class Program:
         return found
 
     def _prepare(self, shapes: Shapes, tensors: Sequence[Tensor]) -> Run:
-        key, known = (self.name, shapes), self.programs.graphs
+        key, known = (self.name + self.variant, shapes), self.programs.graphs
         if key not in known:
             known[key] = self._load(key, tensors)
         # What a GPU records belongs to this chunk's tensors.

@@ -54,14 +54,14 @@ class StackedEngine(Engine):
             options,
             decaying({name: len(shape) for name, shape in self.ensemble.shapes.items()}, options),
             self.ensemble.widths,
-            lambda update: self.program(update, f"update of {assignment.pair}"),
+            lambda update: self.program(update, f"update of {assignment.pair}", f" {options}"),
         )
 
     @abstractmethod
     def gradient(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Sequence[bool]]:
         """Gradients [K, P], losses [K], which parameters have a gradient; moves the buffers."""
 
-    def program(self, function: TensorFunction, name: str) -> TensorFunction:
+    def program(self, function: TensorFunction, name: str, variant: str = "") -> TensorFunction:
         """A function of tensors that may work in place, as fast as this engine can make it."""
         return function
 

@@ -92,7 +92,7 @@ def train_reference(pair_name, alpha, lambda_, *, options, schedule, steps=STEPS
         inputs, targets = batch(step)
         network.zero_grad()
         nn.functional.cross_entropy(network(inputs), targets).backward()
-        if options.clip_norm is not None:
+        if options.clip_norm < math.inf:
             nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
         step_once(schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS), 1.0)
     return nn.utils.parameters_to_vector(network.parameters()).detach()

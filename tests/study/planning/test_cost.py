@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.options import Options, PanelOptions
 from landscape_study.study.planning import cost
 from landscape_study.study.planning.cost import (
     PARAMETER_COPIES,
@@ -99,11 +99,14 @@ class TestMemory:
 
 
 class TestSetting:
-    def test_the_batch_size_is_the_studys_else_the_tasks_and_no_larger_than_the_data(self):
-        setting = make_setting(replace(spirals, batch_size=30))
-        assert setting.batch_size == 20
-        for asked, size in ((None, 30), (1000, 200)):
-            assert make_setting(setting.task, batch_size=asked).batch_size == size
+    def test_the_batch_size_is_the_largest_of_its_panels_and_no_larger_than_the_data(self):
+        assert make_setting().batch_size == 20
+        assert make_setting(batch_size=1000).batch_size == 200
+        setting = make_setting()
+        first, second = setting.study.panels
+        own = first.model_copy(update={"batch_size": 50, "options": PanelOptions(accumulate=5)})
+        setting = replace(setting, study=setting.study.change(panels=[own, second]))
+        assert (setting.batch_size, setting.at_once) == (50, 20)
 
     def test_the_last_partial_batch_of_an_epoch_counts_as_a_step(self):
         pace = Pace(step=2.0, test=0.1)

@@ -46,7 +46,7 @@ def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, sche
     ("text", "message"),
     [
         ("restarts", r"schedule: restarts need t_0: write \{ kind = "),
-        ("linear", r"unknown schedule 'linear': choose one of constant, step, cosine, restarts"),
+        ("poly", r"unknown schedule 'poly': choose one of constant, step, cosine, linear, "),
         ("{}", r"unknown schedule None: choose one of"),
         ("{ t_0 = 10 }", r"unknown schedule None: choose one of"),
         ('{ kind = "restarts", t_0 = 1.5 }', r"t_0: Input should be a valid integer, found 1\.5"),

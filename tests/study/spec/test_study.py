@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from landscape_study.study.errors import SpecError, StudyMismatchError, UsageError
-from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.options import Options, PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import (
     SCHEDULES,
@@ -276,6 +276,11 @@ PANEL = st.builds(
     pair=st.sampled_from(list(PAIRS)),
     schedule=SCHEDULE,
     epochs=st.none() | st.integers(1, 10**6),
+    batch_size=st.none() | st.integers(1, 10**6),
+    options=st.none()
+    | st.builds(
+        PanelOptions, clip_norm=st.just(math.inf) | POSITIVE, accumulate=st.integers(1, 9)
+    ),
     normalized=st.booleans(),
     grid=st.builds(Grid, alpha=axes(zero=False), lambda_=axes(zero=True)),
 )
@@ -302,7 +307,7 @@ STUDY = st.builds(
         eps=POSITIVE,
         decay_1d=st.booleans(),
         no_decay=st.lists(st.text(min_size=1), max_size=2).map(tuple),
-        clip_norm=st.none() | POSITIVE,
+        clip_norm=st.just(math.inf) | POSITIVE,
         accumulate=st.integers(1, 100),
         precision=st.sampled_from(["float32", "float64"]),
     ),

@@ -97,7 +97,7 @@ def test_digits_trains_as_the_design_says():
 def test_every_task_of_the_registry_loads_and_passes_its_check(name):
     task = load_task(name)
     assert task.name == name
-    assert check_task(task, task.batch_size).train_targets.dtype == torch.int64
+    assert check_task(task, [(task.batch_size, 1)]).train_targets.dtype == torch.int64
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_user_task_is_imported_from_the_working_directory(folder):
     task = load_task("mine:second")
     assert (task.name, task.epochs) == ("second", 1)
-    assert len(check_task(task, 4).train_inputs) == 8
+    assert len(check_task(task, [(4, 1)]).train_inputs) == 8
     load_task("mine:second")
     assert sys.path.count(str(folder)) == 1  # stays: the task may import its neighbours later
 
@@ -240,7 +240,7 @@ def test_a_task_needs_no_base_class():
         def augment(self, inputs, generator):
             return inputs
 
-    assert check_task(Own(), 5) is not None
+    assert check_task(Own(), [(5, 1)]) is not None
 
 
 # Checking
@@ -366,34 +366,36 @@ def _emptied(data):
 def test_a_wrong_task_is_told_before_anything_is_trained(changes, message, make_task):
     task = make_task(**({"network": network} | changes))
     with pytest.raises(TaskError, match=re.escape(message)) as caught:
-        check_task(task, 5)
+        check_task(task, [(5, 1)])
     assert str(caught.value).startswith("task 'tiny': ")
 
 
 def test_a_last_batch_too_small_for_batch_norm_is_told(make_task):
     task = make_task(lambda: bn_mlp((6, 8, CLASSES)))
     with pytest.raises(TaskError, match=r"the network on a batch of 1 failed: ValueError: Expec"):
-        check_task(task, 11)  # 23 = 11 + 11 + 1
-    assert check_task(task, 10) is not None
+        check_task(task, [(11, 1)])  # 23 = 11 + 11 + 1
+    assert check_task(task, [(10, 1)]) is not None
 
 
 def test_a_right_task_gives_its_data_as_they_are(make_task):
-    data = check_task(make_task(network), 5)
+    data = check_task(make_task(network), [(5, 1)])
     assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs)
 
 
 def test_the_check_tries_what_training_will_do_whatever_the_precision_given(make_task):
     """Training casts data and network to the study's precision, so neither may fail here."""
     doubles = changed("train_inputs", lambda t: t.double())
-    assert check_task(make_task(network, data=doubles), 5).train_inputs.dtype == torch.float64
-    assert check_task(make_task(network, data=doubles), 5, torch.float64) is not None
-    assert check_task(make_task(lambda: network().double()), 5, torch.float64) is not None
+    assert (
+        check_task(make_task(network, data=doubles), [(5, 1)]).train_inputs.dtype == torch.float64
+    )
+    assert check_task(make_task(network, data=doubles), [(5, 1)], torch.float64) is not None
+    assert check_task(make_task(lambda: network().double()), [(5, 1)], torch.float64) is not None
 
 
 def test_augmentation_in_place_leaves_the_data_alone(make_task):
     task = make_task(network, augment=lambda inputs, generator: inputs.mul_(0))
     data = tiny_data("vector")
-    checked = check_task(replace(task, data=lambda: data), 5)
+    checked = check_task(replace(task, data=lambda: data), [(5, 1)])
     assert torch.equal(checked.train_inputs, tiny_data("vector").train_inputs)
 
 
@@ -405,7 +407,7 @@ def test_augmentation_is_tried_on_what_normalize_gives(make_task):
         return inputs
 
     task = make_task(network, normalize=lambda inputs: 2.0 * inputs.double(), augment=augment)
-    data = check_task(task, 5)
+    data = check_task(task, [(5, 1)])
     assert [inputs.dtype for inputs in seen] == [torch.float32] * 2  # full and last batch
     assert torch.equal(seen[0], 2 * data.train_inputs[:5])
 
@@ -413,14 +415,14 @@ def test_augmentation_is_tried_on_what_normalize_gives(make_task):
 def test_normalizing_in_place_leaves_the_data_alone(make_task):
     data = tiny_data("vector")
     task = make_task(network, data=lambda: data, normalize=lambda inputs: inputs.sub_(1))
-    checked = check_task(task, 5)
+    checked = check_task(task, [(5, 1)])
     fingerprint(task, checked)
     assert torch.equal(checked.train_inputs, tiny_data("vector").train_inputs)
 
 
 def test_nan_in_the_data_is_let_through(make_task):
     data = changed("train_inputs", lambda t: t.where(t < 1, torch.nan))
-    assert check_task(make_task(network, data=data), 5) is not None
+    assert check_task(make_task(network, data=data), [(5, 1)]) is not None
 
 
 def test_a_large_batch_is_tried_in_part(make_task):
@@ -432,13 +434,13 @@ def test_a_large_batch_is_tried_in_part(make_task):
 
     many = changed("train_inputs", lambda t: t.repeat(9, 1))()
     many = replace(many, train_targets=many.train_targets.repeat(9))
-    check_task(make_task(network, data=lambda: many, normalize=normalize), 200)
+    check_task(make_task(network, data=lambda: many, normalize=normalize), [(200, 1)])
     assert sizes == [32, 7, 17]  # 207 = 200 + 7; and of the test set
 
 
 def test_checking_leaves_the_callers_random_state_alone(make_task):
     task, before = make_task(network), torch.get_rng_state()
-    fingerprint(task, check_task(task, 5))
+    fingerprint(task, check_task(task, [(5, 1)]))
     assert torch.equal(torch.get_rng_state(), before)
 
 

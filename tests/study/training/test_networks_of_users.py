@@ -147,6 +147,6 @@ def test_what_cannot_mean_what_its_author_thinks_is_refused(name, make_task):
     changes, message, *precision = REFUSED[name]
     task = make_task(**{"network": mlp, **changes})
     with pytest.raises(TaskError) as refused:
-        check_task(task, 5, *precision)
+        check_task(task, [(5, 1)], *precision)
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -84,7 +84,7 @@ def test_checking_and_trying_leave_the_tasks_own_data_as_they_are(way, make_task
     data = tiny_data("vector")
     before = everything(data)
     task = make_task(**{"network": mlp, "data": lambda: data, **WAYS[way]})
-    fingerprint(task, check_task(task, 5))
+    fingerprint(task, check_task(task, [(5, 1)]))
     tried(task, "referee", "vmap")
     assert_unchanged(data, before)
 
