@@ -43,10 +43,9 @@ from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
+from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
-SPAN = 12 * TAU  # points of error above the best; what is worse counts as this bad
 TILTED = 0.5  # |tilt| from which a basin counts as diagonal
 BENT = 0.5  # interaction from which a basin that costs regret counts as bent
 FEWEST_VALUES = 3  # of α, and of positive λ
