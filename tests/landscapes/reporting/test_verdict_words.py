@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -62,6 +63,30 @@ class TestWhatFollows:
         one = judged(found, "coupled", 0.0)
         assert phrases.how_lambda_goes(one) == []
         assert "Double α" not in "\n".join(told(("p", one)))
+
+    @pytest.mark.parametrize(
+        ("slope", "drift", "line"),
+        [
+            (-1.0, (-0.23, -0.3, -0.15), "Raise α: look for a smaller λ; by how much"),
+            (0.8, (-0.23, -0.3, -0.15), "Raise α: look for a larger λ; by how much"),
+            (0.8, (-0.9, -1.0, -0.8), "Raise α: look for a larger λ; by how much"),
+            (-1.0, (-0.5, -1.2, 0.2), "Raise α: look for a smaller λ; by how much"),
+            (-1.0, (nan, nan, nan), "Raise α: look for a smaller λ; by how much"),
+            (-1.0, (-0.98, -1.1, -0.9), "Double α: halve λ (b = −0.98"),
+        ],
+    )
+    def test_where_the_order_decided_no_other_drift_advises(self, found, slope, drift, line):
+        one = replace(
+            judged(found, "coupled", 0.0), rule="order", slope=slope, drift=Estimate(*drift)
+        )
+        (told_line,) = phrases.how_lambda_goes(one)
+        assert told_line.startswith(line)
+        assert phrases.verdict_line("p", one) == "p: coupled, because"
+
+    @pytest.mark.parametrize("drift", [-0.5, -1.0])
+    def test_a_bend_has_no_law(self, found, drift):
+        one = replace(judged(found, "coupled", drift), rule="interaction")
+        assert phrases.how_lambda_goes(one) == []
 
     @pytest.mark.parametrize("verdict", ["coupled", "cannot tell"])
     def test_the_table_gives_the_reason(self, found, verdict):

@@ -50,6 +50,8 @@ class TestVerdict:
                 "coupled",
                 f"as α grows, the best λ {way} and never moves back",
             )
+            assert found.rule == "order"
+            assert (found.slope or 0) * slope > 0
 
     @pytest.mark.parametrize("along", [3.0, 12.0])
     def test_upright_valleys_are_never_coupled(self, along):
