@@ -279,14 +279,15 @@ def how_lambda_goes(found: Separability) -> list[str]:
 
     Nothing where there is no verdict: such advice would stand beside "no advice". Nor where they
     are coupled by a bend, which no line describes, or though the drift lets λ stay. Where the
-    order of the best λ decided, a drift that does not go that way is none of the landscape's.
+    order of the best λ decided, a drift that does not go that way says nothing.
     """
     stays = found.verdict == "coupled" and "λ" in found.law.allowed
     if found.verdict == "cannot tell":
         return []
     if found.slope is not None and not _goes_along(found.drift, found.slope):
         way = "smaller" if found.slope < 0 else "larger"
-        return [f"Raise α: look for a {way} λ; by how much, these cells do not say."]
+        alone = f"b = {number(found.slope, 1)} by the best cells alone, no interval"
+        return [f"Raise α: look for a {way} λ ({alone})."]
     if stays or (found.verdict == "coupled" and found.rule == "interaction"):
         return []
     return [line for line in (law_line(found.law), moves_yet(found)) if line]

@@ -16,6 +16,8 @@ from landscape_study.study.spec.metric import Metric
 from tests.landscapes.surfaces import frame_of, valley
 
 LOSS = Metric("loss", "loss")
+SMALLER = "Raise α: look for a smaller λ (b = −1.0 by the best cells alone, no interval)."
+LARGER = "Raise α: look for a larger λ (b = 0.8 by the best cells alone, no interval)."
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +69,31 @@ class TestWhatFollows:
     @pytest.mark.parametrize(
         ("slope", "drift", "line"),
         [
-            (-1.0, (-0.23, -0.3, -0.15), "Raise α: look for a smaller λ; by how much"),
-            (0.8, (-0.23, -0.3, -0.15), "Raise α: look for a larger λ; by how much"),
-            (0.8, (-0.9, -1.0, -0.8), "Raise α: look for a larger λ; by how much"),
-            (-1.0, (-0.5, -1.2, 0.2), "Raise α: look for a smaller λ; by how much"),
-            (-1.0, (nan, nan, nan), "Raise α: look for a smaller λ; by how much"),
+            (
+                -1.0,
+                (-0.23, -0.3, -0.15),
+                SMALLER,
+            ),
+            (
+                0.8,
+                (-0.23, -0.3, -0.15),
+                LARGER,
+            ),
+            (
+                0.8,
+                (-0.9, -1.0, -0.8),
+                LARGER,
+            ),
+            (
+                -1.0,
+                (-0.5, -1.2, 0.2),
+                SMALLER,
+            ),
+            (
+                -1.0,
+                (nan, nan, nan),
+                SMALLER,
+            ),
             (-1.0, (-0.98, -1.1, -0.9), "Double α: halve λ (b = −0.98"),
         ],
     )
