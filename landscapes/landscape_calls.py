@@ -157,9 +157,10 @@ def verdicts(
 ) -> pd.DataFrame:
     """How coupled α and λ are in each panel, one row a panel.
 
-    Columns: panel, verdict, reason, then of each statistic its value and the ends of its 95 %
-    interval: tilt, tilt_low, tilt_high, drift, …, interaction, …, product, …, regret, …,
-    worst_regret, …; best (value of the metric), cells, seeds, noise (in its unit, as regrets).
+    Columns: panel, verdict, reason, rule (what decided: tilt, regret, interaction, order; empty
+    if it cannot tell), then of each statistic its value and the ends of its 95 % interval: tilt,
+    tilt_low, tilt_high, drift, …, interaction, …, product, …, regret, …, worst_regret, …; best
+    (value of the metric), cells, seeds, noise (in its unit, as regrets).
 
     >>> verdicts("mine.db", "mine")["panel"].tolist()
     ['adamw']

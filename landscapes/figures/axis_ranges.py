@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from landscape_study.landscapes.statistics.units import costs, units
+from landscape_study.landscapes.statistics.units import units
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 START = 0.1  # share of a run whose bad values the axis need not show
@@ -46,7 +46,7 @@ def seen_range(
     values = np.array([value for mean in late for value in mean if value > 0 or not log])
     if not values.size:
         return None
-    seen = costs(values, metric)
+    seen = metric.sign * values
     worst = max([float(np.quantile(seen, SEEN)), *(metric.sign * end for end in ends)])
     if log:
         low = float(values.min())
@@ -68,7 +68,7 @@ def with_margins(
         metric: what they are of.
         margin: share of the axis that is left free at either end.
     """
-    size = units(costs(values, metric), metric).size
+    size = units(metric.sign * values, metric).size
     room = margin * max(worst - best, LEAST * size, FLAT * abs(best))
     low, high = sorted((metric.sign * (best - room), metric.sign * (worst + room)))
     return max(low, -math.inf if (values < 0).any() else 0.0), high

@@ -28,7 +28,7 @@ from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell
 
 ROOM = 0.7  # inches that an axes is wider than a readable heatmap
-SPAN = 2.0  # errors above the best that are shown, in multiples of it
+MULTIPLE = 2.0  # errors above the best that are shown, in multiples of it
 FAR = 12.0  # points from the best that are shown of other metrics
 FARTHEST = 100.0  # likewise, of values that count where panels are compared
 AXES = 4
@@ -218,7 +218,7 @@ def _final_range(finals: Sequence[Final], units: Units) -> tuple[float, float] |
     metric = units.metric
     best = min(metric.sign * final.error - final.stderr for final in finals)
     worst = max(metric.sign * final.error + final.stderr for final in finals)
-    far = SPAN * max(best, 1.0) if metric.is_percent_error else FAR * units.size
+    far = MULTIPLE * max(best, 1.0) if metric.is_percent_error else FAR * units.size
     values = np.array([final.error for final in finals])
     return with_margins(best, min(worst, best + far), values, metric, MARGIN)
 

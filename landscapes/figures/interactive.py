@@ -66,7 +66,7 @@ def interactive_heatmaps(
     Hovering over a cell shows α and λ, as the ticks say them and as plain numbers, the test
     error ± its standard error, how many seeds, and how many of them diverged. Of scattered
     landscapes the trials are shown over the surface between them, which tells its value and its
-    standard deviation, and fades to white where that is a point or more.
+    standard deviation, and fades to grey where that is a point or more.
 
     Raises:
         UsageError: plotly is missing; otherwise as of `plot_heatmaps`.
@@ -198,7 +198,7 @@ def _surface(shown: Between, record: HeatmapRecord) -> list[Any]:
         z=1 - sure,
         zmin=0,
         zmax=1,
-        colorscale=[(0, "rgba(255,255,255,0)"), (1, "rgba(255,255,255,1)")],
+        colorscale=[(0, "rgba(199,199,199,0)"), (1, "rgba(199,199,199,1)")],
         showscale=False,
         hoverinfo="skip",
         zsmooth="best",

@@ -25,7 +25,11 @@ from matplotlib.patheffects import withStroke
 from landscape_study.landscapes.figures.axis_ranges import learning_range
 from landscape_study.landscapes.figures.curves import curves_record, draw_curves
 from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmaps
-from landscape_study.landscapes.figures.heatmaps.heatmap_record import color_scale, heatmaps_record
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
+    HeatmapRecord,
+    color_scale,
+    heatmaps_record,
+)
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
@@ -170,7 +174,7 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
     draw_paths(paths, record, ax, units)
     best = f", {' '.join(record.summary)}" if record.summary else ""
     error = metric.title
-    caption = f"Circles: the ten best cells; star: the best one; colour: {error}."
+    caption = phrases.first_upper(f"{_marks(record)}colour: {error}.")
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
         caption += " Square: the recommended one."
@@ -192,6 +196,16 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
         ),
         caption=caption,
     )
+
+
+def _marks(record: HeatmapRecord) -> str:
+    """What circles and star mark, the beginning of a caption: "Circles: the 10 best cells; "."""
+    kind, count = "trial" if record.between else "cell", len(record.circled)
+    if not count:
+        return ""
+    if count == 1:
+        return f"Star: the best {kind}; "
+    return f"Circles: the {count} best {kind}s; star: the best one; "
 
 
 def _range(axis: Axis) -> str:

@@ -196,9 +196,12 @@ def _value(value: float, units: Units) -> str:
 
 
 def verdict_line(title: str, found: Separability) -> str:
-    """One line for the terminal: "SGDW: separable, tilt 0.02 (−0.12 to 0.15), …"."""
-    if found.verdict == "cannot tell":
-        return f"{title}: cannot tell, {found.reason}"
+    """One line for the terminal: "SGDW: separable, tilt 0.02 (−0.12 to 0.15), …".
+
+    Where no statistic decided, the reason in the place of the numbers.
+    """
+    if found.rule in (None, "order"):
+        return f"{title}: {found.verdict}, {found.reason}"
     return (
         f"{title}: {found.verdict}, tilt {with_interval(found.tilt)}, one-at-a-time tuning costs "
         f"{difference(found.regret, found.units)}"
@@ -274,13 +277,25 @@ def law_line(found: Law) -> str:
 def how_lambda_goes(found: Separability) -> list[str]:
     """What a verdict lets say of λ where α changes: the law, or that it moves all the same.
 
-    Nothing where there is no verdict: such advice would stand beside "no advice". Nor where the
-    drift lets λ stay though they are coupled: by a bend, or by an order that no drift shows.
+    Nothing where there is no verdict: such advice would stand beside "no advice". Nor where they
+    are coupled by a bend, which no line describes, or though the drift lets λ stay. Where the
+    order of the best λ decided, a drift that does not go that way says nothing.
     """
     stays = found.verdict == "coupled" and "λ" in found.law.allowed
-    if stays or found.verdict == "cannot tell":
+    if found.verdict == "cannot tell":
+        return []
+    if found.slope is not None and not _goes_along(found.drift, found.slope):
+        way = "smaller" if found.slope < 0 else "larger"
+        alone = f"b = {number(found.slope, 1)} by the best cells alone, no interval"
+        return [f"Raise α: look for a {way} λ ({alone})."]
+    if stays or (found.verdict == "coupled" and found.rule == "interaction"):
         return []
     return [line for line in (law_line(found.law), moves_yet(found)) if line]
+
+
+def _goes_along(drift: Estimate, slope: float) -> bool:
+    """Whether the whole interval of a drift is as steep as coupled, in the way of a slope."""
+    return drift.lies_beyond(TILTED) and drift.value * slope > 0
 
 
 def moves_yet(found: Separability) -> str:

@@ -45,7 +45,7 @@ def _estimate(name: str, estimate: Estimate) -> Iterator[tuple[str, object]]:
 
 
 def _facts(found: Separability) -> Iterator[tuple[str, object]]:
-    yield from (("verdict", found.verdict), ("reason", found.reason))
+    yield from (("verdict", found.verdict), ("reason", found.reason), ("rule", found.rule or ""))
     for name in STATISTICS:
         yield from _estimate(name, getattr(found, name))
     for name in ("best", "cells", "seeds", "noise"):

@@ -13,10 +13,10 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
-from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, samples
+from landscape_study.landscapes.statistics.separability import TAU, checked_surface, samples
 from landscape_study.landscapes.statistics.surface import Floats, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
-from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 TOP = 10  # best cells of which the shared ones are counted
 UNITLESS = ("tilt", "drift", "interaction")  # statistics whose differences are given

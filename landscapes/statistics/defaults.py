@@ -22,10 +22,9 @@ from landscape_study.landscapes.statistics.bootstrap import (
     draw,
 )
 from landscape_study.landscapes.statistics.interpolation import panel_surface
-from landscape_study.landscapes.statistics.separability import SPAN
 from landscape_study.landscapes.statistics.surface import Floats, Surface, surface
 from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 TORCH = 0.01  # weight_decay of torch.optim.AdamW where nothing is said
 

@@ -32,9 +32,8 @@ from landscape_study.landscapes.statistics.surface import (
     surface,
 )
 from landscape_study.landscapes.statistics.units import Units, units
-from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
+from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
-SPAN = 12 * MATTERS  # points above the best trial from which all are equally bad
 DRAWS = 16 * KEPT
 MOST_TRIALS = 150  # beyond it some are left out: time grows with the cube
 CELLS = 280  # about, of the grid

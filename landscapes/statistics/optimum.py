@@ -12,10 +12,10 @@ import pandas as pd
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
-from landscape_study.landscapes.statistics.separability import SPAN, TAU, checked_surface, used
+from landscape_study.landscapes.statistics.separability import TAU, checked_surface, used
 from landscape_study.landscapes.statistics.surface import Floats
 from landscape_study.study.pairs.schedules import WarmRestarts
-from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Panel
 
 

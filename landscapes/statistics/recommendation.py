@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
 from landscape_study.landscapes.statistics.interpolation import interpolated
-from landscape_study.landscapes.statistics.separability import SPAN
 from landscape_study.landscapes.statistics.units import PERCENT, Units
+from landscape_study.study.spec.metric import SPAN
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,9 @@ from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
+from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
-SPAN = 12 * TAU  # points of error above the best; what is worse counts as this bad
 TILTED = 0.5  # |tilt| from which a basin counts as diagonal
 BENT = 0.5  # interaction from which a basin that costs regret counts as bent
 FEWEST_VALUES = 3  # of α, and of positive λ
@@ -71,6 +70,20 @@ JUDGED = ("tilt", "interaction", "regret")  # what verdicts follow from
 COSTS = ("regret", "worst_regret")  # in points; the others have no unit
 
 Verdict = Literal["coupled", "separable", "cannot tell"]
+Rule = Literal["tilt", "regret", "interaction", "order"]  # what decided: a statistic, or the order
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """A verdict and what it follows from."""
+
+    verdict: Verdict
+    reason: str  # a clause
+    rule: Rule | None = None  # None where there is no verdict
+    slope: float | None = None  # of the best cells, where their order decided
+
+
+_cannot_tell = partial(_Judgement, "cannot tell")
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,13 @@ class Separability:
     noise: float  # in the metric's unit, standard error of a cell's mean; NaN where unknown
     tau: float  # likewise, as used: what matters, or the noise where that is larger
     units: Units = PERCENT
+    rule: Rule | None = None
+    """What decided: the interval of a statistic, or the order of the best λ; None: nothing."""
+    slope: float | None = None
+    """Octaves of λ per octave of α, of the best cells alone, where their order decided.
+
+    It has no interval: only its sign is told by the order.
+    """
     otherwise: tuple[tuple[float, Verdict], ...] = ()
     """Half and double of what matters, where it was derived, and the verdict is another then."""
 
@@ -140,12 +160,12 @@ def separability(
     seen = checked_surface(frame, metric, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate() for name, one in drawn.items()}
-    verdict, reason = _judge(seen, found, *used(seen, span, tau))
+    judgement = _judge(seen, found, *used(seen, span, tau))
     size, (cells, seeds, best) = seen.units.size, seen.observed
     judged = partial(_verdict, seen, span, tau, seed)
     return Separability(
-        verdict=verdict,
-        reason=reason,
+        verdict=judgement.verdict,
+        reason=judgement.reason,
         **{name: one.times(size if name in COSTS else 1) for name, one in found.items()},
         best=seen.units.value(best),
         cells=cells,
@@ -153,7 +173,9 @@ def separability(
         noise=seen.noise * size,
         tau=used(seen, span, tau)[1] * size,
         units=seen.units,
-        otherwise=tuple(_otherwise(seen.units, verdict, judged, replicates)),
+        rule=judgement.rule,
+        slope=judgement.slope,
+        otherwise=tuple(_otherwise(seen.units, judgement.verdict, judged, replicates)),
     )
 
 
@@ -179,7 +201,7 @@ def _verdict(
     seen = seen.counted_in(units)
     drawn = samples(seen, span, tau, replicates, seed, JUDGED)
     found = {name: one.estimate() for name, one in drawn.items()}
-    return _judge(seen, found, *used(seen, span, tau))[0]
+    return _judge(seen, found, *used(seen, span, tau)).verdict
 
 
 def panel_separability(panel: PanelData) -> Separability:
@@ -237,39 +259,40 @@ def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
     return span * raised / tau, raised
 
 
-def _judge(
-    seen: Surface, found: dict[str, Estimate], span: float, tau: float
-) -> tuple[Verdict, str]:
-    """The verdict and its reason.
+def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -> _Judgement:
+    """The verdict and what it follows from.
 
     A flat surface is no obstacle to "coupled": noise alone hardly ever puts the whole interval
     of a tilt beyond the bound, and so diagonals under much noise are told far more often.
     """
     tilt, regret = found["tilt"], found["regret"]
     if obstacle := _too_small(seen) or _unfinished(seen):
-        return "cannot tell", obstacle
+        return _cannot_tell(obstacle)
     obstacle = _obstacle(seen, tilt, span, tau)
     if not obstacle:
         if tilt.lies_beyond(TILTED):
             way = "falling" if tilt.value < 0 else "rising"
-            return "coupled", f"the good cells lie on a {way} diagonal"
+            return _Judgement("coupled", f"the good cells lie on a {way} diagonal", "tilt")
         if regret.low > tau:
             told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
-            return "coupled", f"tuning one at a time costs more than {told} on average"
+            why = f"tuning one at a time costs more than {told} on average"
+            return _Judgement("coupled", why, "regret")
         obstacle = _unmoved(seen, span)
     if obstacle:
         slope = math.nan if seen.is_interpolated else steady_move(seen)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
-            return "coupled", f"as α grows, the best λ {way} and never moves back"
-        return "cannot tell", obstacle
+            why = f"as α grows, the best λ {way} and never moves back"
+            return _Judgement("coupled", why, "order", slope)
+        return _cannot_tell(obstacle)
     if found["interaction"].low > BENT and regret.low > 0:
-        return "coupled", "the best λ changes with α, though along no straight line"
+        why = "the best λ changes with α, though along no straight line"
+        return _Judgement("coupled", why, "interaction")
     if tilt.lies_within(TILTED):
-        return "separable", "in the basin the best λ hardly depends on α"
+        return _Judgement("separable", "in the basin the best λ hardly depends on α", "tilt")
     if seen.is_interpolated:
-        return "cannot tell", "what was tried allows a diagonal as well as none: run more trials"
-    return "cannot tell", "the noise allows a diagonal as well as none: more seeds would tell"
+        return _cannot_tell("what was tried allows a diagonal as well as none: run more trials")
+    return _cannot_tell("the noise allows a diagonal as well as none: more seeds would tell")
 
 
 def _too_small(seen: Surface) -> str | None:

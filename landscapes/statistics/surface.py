@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from landscape_study.landscapes.statistics.units import PERCENT, Units, costs, units
+from landscape_study.landscapes.statistics.units import PERCENT, Units, units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
@@ -199,7 +199,7 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
 
 def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
     """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped."""
-    cost = costs(_numbers(frame, metric.name), metric)
+    cost = metric.sign * _numbers(frame, metric.name)
     cost[np.isinf(cost)] = np.inf
     for column in ("diverged", "clipped"):
         if column in frame:

@@ -84,7 +84,7 @@ class Units:
         return f"all cells have the same {self.metric.noun}, {told}, which tells nothing"
 
     def points(self, costs: Floats) -> Floats:
-        """Costs (see `costs`) as points."""
+        """Costs, values so that less is better (see `Landscape.cost`), as points."""
         return costs / self.size
 
     def value(self, points: float) -> float:
@@ -93,11 +93,6 @@ class Units:
 
 
 PERCENT = Units(TEST_ERROR)
-
-
-def costs(values: Floats, metric: Metric) -> Floats:
-    """Values of a metric so that less is better: negated where more is."""
-    return values if metric.sign > 0 else -values
 
 
 def units(values: Floats, metric: Metric) -> Units:

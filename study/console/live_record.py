@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 if TYPE_CHECKING:
     from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import CellMean, PanelProgress
 
-SPAN = 12  # times what matters, from the best cell to the end of the colours
 WIDE = 1.2  # times the spread of the better half of the cells: the same where nobody said
 
 RowCol = tuple[int, int]
@@ -77,7 +76,7 @@ def _scale(panels: Sequence[LivePanel], metric: Metric) -> tuple[float, float]:
     best, median, last = costs[0], costs[(len(costs) - 1) // 2], costs[-1]
     span = WIDE * (median - best or last - best) or 1.0
     if metric.matters is not None:
-        span = SPAN * metric.matters
+        span = SPAN / MATTERS * metric.matters
     return metric.sign * best, metric.sign * (best + span)
 
 

@@ -83,6 +83,7 @@ def telling_digits(matters: float) -> int:
 
 
 MATTERS = 0.25  # points of percent
+SPAN = 12 * MATTERS  # points from the best value to where all are equally bad
 TEST_ERROR = Metric("test_error", "test error", unit="%", matters=MATTERS)
 TOP5_ERROR = Metric("top5_error", "Top-5 test error", unit="%", matters=MATTERS)
 

@@ -12,6 +12,7 @@ from matplotlib.colors import Colormap, Normalize, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import FAINT, INK
 from landscape_study.landscapes.reading.landscape import RowCol
@@ -28,7 +29,9 @@ SMALL = 0.7  # times as large as a trial, one that was pruned
 SIZE = 5.0  # points, of a trial where there are few
 FEW = 40  # trials; where there are more, they are smaller
 RING = 1.8  # times as large, the circles of the best ones
-PALE = 0.35  # how strong the colour of the legend's patch is
+UNKNOWN: dict[str, Any] = {"facecolor": "0.78", "edgecolor": "0.5", "hatch": "...."}
+VEIL = to_rgb(UNKNOWN["facecolor"])  # over the surface; no colour of a map, unlike white
+HATCHED = 0.1  # what is less sure has dots
 
 
 def draw_interpolation(
@@ -38,8 +41,8 @@ def draw_interpolation(
 
     Crosses (gid diverged) are trials that diverged.
 
-    The surface fades to white with its standard deviation. Returns the trials, whose colours are
-    those of their own values.
+    The surface fades to a dotted grey (gid unknown) with its standard deviation. Returns the
+    trials, whose colours are those of their own values.
     """
     shown = record.between
     if shown is None:
@@ -49,7 +52,7 @@ def draw_interpolation(
         colours = cmap(norm(np.clip(shown.values, -1e300, 1e300)))[..., :3]
         sure = np.array(shown.sure)[..., None]
         ax.imshow(
-            sure * colours + (1 - sure),
+            sure * colours + (1 - sure) * VEIL,
             extent=(left, right, bottom, top),
             origin="lower",
             interpolation="bicubic",
@@ -72,12 +75,32 @@ def draw_interpolation(
         zorder=1.5,
         gid="error",
     )
+    if shown.values:
+        _draw_unknown(shown, ax)
     if record.pruned:
         places = _places(record, record.pruned)
         ax.plot(*places, **PRUNED, markersize=SMALL * size, zorder=1.4, gid="pruned")
     if record.diverged:
         ax.plot(*_places(record, record.diverged), **CROSS, markersize=size, gid="diverged")
     return points
+
+
+def _draw_unknown(shown: Between, ax: Axes) -> None:
+    """Dots where the surface is not known."""
+    sure = np.array(shown.sure)
+    if sure.min() > HATCHED or min(sure.shape) < 2:
+        return
+    left, right, bottom, top = shown.box
+    rows, columns = sure.shape
+    dots = ax.contourf(
+        np.linspace(left, right, columns),
+        np.linspace(bottom, top, rows),
+        sure,
+        levels=[-1.0, HATCHED],
+        colors="none",
+        hatches=[UNKNOWN["hatch"]],
+    )
+    dots.set(edgecolor=UNKNOWN["edgecolor"], linewidth=0, gid="unknown")
 
 
 def point_size(trials: int) -> float:
@@ -114,13 +137,8 @@ def interpolation_handles(records: Sequence[HeatmapRecord], cmap: Colormap) -> l
             f"{shown.point:.2g} {one.metric.differences}".rstrip() for one, shown in scattered
         }
         enough = units.pop() if len(units) == 1 else "4 times what matters"
-        handles.append(
-            Patch(
-                facecolor=(*middle, PALE),
-                edgecolor=FAINT,
-                label=f"interpolated (white: ±{enough} or more)",
-            )
-        )
+        handles.append(Patch(facecolor=middle, edgecolor=FAINT, label="interpolated"))
+        handles.append(Patch(**UNKNOWN, linewidth=0, label=f"unknown (±{enough} or more)"))
     if any(one.pruned for one, _ in scattered):
         handles.append(Line2D([], [], **PRUNED, markersize=SMALL * SIZE, label="pruned"))
     if any(one.diverged for one, _ in scattered):

@@ -18,13 +18,12 @@ from landscape_study.landscapes.figures.style import alpha_title, lambda_title, 
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
-from landscape_study.landscapes.statistics.units import Units, units
+from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
-from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
-SPAN = 12  # times what matters, from the best cell to the end of the colours
 GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
 ROWS = 4  # of axes on a page of paper
@@ -249,12 +248,7 @@ def color_scale(
 
 def usual_span(landscapes: Sequence[Landscape]) -> float:
     """How far from the best the colours go where nobody says, in the metric's unit."""
-    return SPAN * _units(landscapes).matters
-
-
-def _units(landscapes: Sequence[Landscape]) -> Units:
-    """The units that landscapes of one metric have together."""
-    return units(np.concatenate([one.cost.ravel() for one in landscapes]), landscapes[0].metric)
+    return SPAN * joint_units(landscapes).size
 
 
 def best_value(landscapes: Sequence[Landscape]) -> float | None:
@@ -320,7 +314,7 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
 
 def value_phrase(landscape: Landscape, cell: RowCol) -> str:
     """The value of a cell with its standard error and unit: "2.31 ± 0.12 %"."""
-    digits, stderr = _units([landscape]).digits, landscape.stderr[cell]
+    digits, stderr = joint_units([landscape]).digits, landscape.stderr[cell]
     spread = f" ± {stderr:.{digits}f}" if np.isfinite(stderr) else ""
     return f"{landscape.error[cell]:.{digits}f}{spread} {landscape.metric.unit}".rstrip()
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_study.landscapes.reading.foreign.asked import OPTIONS, Asked, UnclearError, each_of
-from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
+from landscape_study.landscapes.reading.foreign.metric_column import (
+    metric_of,
+    percent_hint,
+    value_column,
+)
 from landscape_study.landscapes.reading.foreign.row_filter import equal_to
 from landscape_study.landscapes.reading.foreign.run_columns import (
     constant_in_runs,
@@ -56,22 +60,24 @@ class Columns:
     epoch: str | None  # of the surest name; or as the user says
     run: str | None  # names the run of a row, and several rows are of one
     others: tuple[str, ...]  # that vary too, as far as they look like settings
+    hint: str = ""  # what else the user may want to say of the metric
 
     @property
     def said(self) -> str:
         """What was understood, in a line."""
-        goal = "less" if self.metric.sign > 0 else "more"
+        goal = "less is better" if self.metric.sign > 0 else "more is better"
+        goal += ", in percent" if self.metric.unit == "%" else ""
         parts = [
             f"α = {self.alpha}",
             f"λ = {self.lambda_}",
-            f"metric = {self.value} ({goal} is better)",
+            f"metric = {self.value} ({goal})",
         ]
         parts += [f"seed = {self.seed}"] if self.seed else []
         parts += [f"panels by {' and '.join(self.panels)}"] if self.panels else []
         left = (
             f"; not looked at, though they vary: {', '.join(self.others)}" if self.others else ""
         )
-        return ", ".join(parts) + left
+        return ", ".join(parts) + left + (f"; {self.hint}" if self.hint else "")
 
 
 def find_columns(table: Table, asked: Asked) -> Columns:
@@ -95,11 +101,12 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     epoch = asked.fidelity or epoch_column(table, known)
     run = run_column(table, known | {epoch})
     known |= {state, diverged, epoch, run}
+    metric = metric_of(table, value, asked.goal, asked.matters)
     return Columns(
         alpha=alpha,
         lambda_=lambda_,
         value=value,
-        metric=metric_of(table, value, asked.goal, asked.matters),
+        metric=metric,
         seed=seed,
         panels=panels,
         state=state,
@@ -107,6 +114,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         epoch=epoch,
         run=run,
         others=_others(table, known),
+        hint=percent_hint(table, metric),
     )
 
 

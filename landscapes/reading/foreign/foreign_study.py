@@ -78,7 +78,7 @@ def _one_metric(sweep: Sweep) -> Metric:
     metrics = list(dict.fromkeys(one.metric for one in sweep.panels))
     if len(metrics) > 1:
         raise UsageError(
-            f"the files are of {' and '.join(metric.title for metric in metrics)}: look at one "
+            f"the files are of {' and '.join(metric.label for metric in metrics)}: look at one "
             "metric at a time, or name its column with --metric"
         )
     return metrics[0]

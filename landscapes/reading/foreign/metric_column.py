@@ -11,6 +11,7 @@ import numpy as np
 
 from landscape_study.landscapes.reading.foreign.asked import UnclearError, each_of
 from landscape_study.landscapes.reading.foreign.row_filter import equal_to
+from landscape_study.landscapes.reading.foreign.run_states import sentinels
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     EITHER,
     EXTREMES,
@@ -20,6 +21,7 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     NEGATED,
     SPLITS,
     STUDIES,
+    TOPS,
     TRAINING,
     UNCLEAR,
     is_called,
@@ -27,15 +29,19 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
     is_metric_name,
     is_seed_name,
     is_setting_name,
+    is_share_name,
     listed,
+    may_be_share_name,
     plain,
     words,
 )
-from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import Floats, Goal, Table
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 from landscape_study.study.spec.metric import MATTERS, METRICS, Metric
 
+FEW = 0.1  # of the values: so many may be mistakes
+ROUNDING = 1e-3  # by which a share may exceed 1
 OWN = {"study", "panel", "pair", "alpha", "lambda", "state", "diverged_epoch"}
 
 
@@ -131,10 +137,12 @@ def _none(table: Table, taken: Sequence[str]) -> UsageError:
 def guessed_goal(title: str) -> Goal | None:
     """Which way is better, by the words of a metric's name; None if they do not agree.
 
-    What is negated is turned round: neg_log_loss is to be maximized.
+    What is negated is turned round: neg_log_loss is to be maximized. Of top5_error the latter word
+    decides.
     """
     found = words(title)
-    less, more = bool(found & LESS), bool(found & MORE)
+    less = bool(found & LESS)
+    more = bool(found & (MORE - TOPS if less else MORE))
     if less == more or found & UNCLEAR:
         return None
     return "minimize" if less != bool(found & NEGATED) else "maximize"
@@ -184,7 +192,10 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
 
 
 def _is_percent(table: Table, column: str, title: str) -> bool:
-    """Whether a metric is in percent: its cells say so, or its name, unless they are shares.
+    """Whether a metric is in percent: its cells say so, or its name and its values.
+
+    A name that says so ("err (%)") is believed unless all values could be shares; one of what is
+    a share of something, an accuracy, where they could not be.
 
     Raises:
         UsageError: some cells say so, and others do not.
@@ -197,6 +208,29 @@ def _is_percent(table: Table, column: str, title: str) -> bool:
         )
     if True in found.percent:
         return True
-    values = found.numbers[np.isfinite(found.numbers)]
-    is_share = values.size and np.abs(values).max() <= 1  # whatever it is called
-    return not is_share and re.search(r"%|percent|pct", title.lower()) is not None
+    if re.search(r"%|percent|pct", title.lower()):
+        values = found.numbers[np.isfinite(found.numbers)]
+        return not (values.size and np.abs(values).max() <= 1)
+    return is_share_name(title) and _could_be_percent(found.numbers)
+
+
+def _could_be_percent(values: Floats) -> bool:
+    """Whether values are too large for shares, and not for percentages; failures left out."""
+    known = np.isfinite(values)
+    known[known] = ~sentinels(values[known])[0]
+    values = values[known]
+    within = values.size > 0 and bool(values.min() >= 0 and values.max() <= 100)
+    return within and bool(np.quantile(values, 1 - FEW) > 1 + ROUNDING)
+
+
+def percent_hint(table: Table, metric: Metric) -> str:
+    """How to say that an error is in percent, which may be one; "" of any other metric.
+
+    Args:
+        table: with a column of the metric's name.
+        metric: as it is understood.
+    """
+    unclear = not metric.unit and metric.matters is None and may_be_share_name(metric.title)
+    if not unclear or not _could_be_percent(table.columns[metric.name].numbers):
+        return ""
+    return f"if {metric.title} is in percent, --matters {MATTERS} judges it so"

@@ -6,7 +6,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap import (
+    draw_heatmap,
+    plot_heatmap,
+    plot_heatmaps,
+)
 from landscape_study.landscapes.figures.heatmaps.heatmap_between import SIDE, between
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     heatmap_record,
@@ -130,7 +134,7 @@ class TestDrawing:
         (crosses,) = artists(ax, "diverged")
         assert len(crosses.get_xdata()) == 4
 
-    def test_surface_fades_to_white(self, drawn):
+    def test_surface_fades_to_grey(self, drawn):
         ax = plot_heatmap(drawn, ax=plt.figure().add_subplot())
         (surface,) = artists(ax, "surface")
         shown = heatmap_record(drawn).between
@@ -139,7 +143,25 @@ class TestDrawing:
         low, high = heatmap_record(drawn).scale
         shares = np.clip((np.array(shown.values) - low) / (high - low), 0, 1)
         plain = colormap("mako")(shares)[..., :3]
-        np.testing.assert_allclose(1 - colours, sure[..., None] * (1 - plain), atol=1e-6)
+        grey = np.array(to_rgba("0.78")[:3])
+        np.testing.assert_allclose(colours - grey, sure[..., None] * (plain - grey), atol=1e-6)
+
+    def test_where_it_is_not_known_there_are_dots(self, drawn):
+        frame = frame_of_design(Design(25, slope=0.0)).assign(diverged=False)
+        hole = (frame["alpha"] > 1) & (frame["lambda"] > 1)
+        record = heatmap_record(landscape_of(frame[~hole]))
+        shown = record.between
+        for level, there in ((0.0, True), (0.5, False)):
+            sure = tuple(tuple(max(one, level) for one in row) for row in shown.sure)
+            one = replace(record, between=replace(shown, sure=sure))
+            dots = artists(draw_heatmap(one, plt.figure().add_subplot()), "unknown")
+            assert bool(dots) is there
+            assert all("." in dots[0].hatches[0] for _ in dots)
+
+    def test_no_colour_of_the_map_looks_like_the_unknown(self):
+        """Apart by colour where equally light: in red, green and blue."""
+        colours = colormap("mako")(np.linspace(0, 1, 256))[:, :3]
+        assert np.abs(colours - 0.78).max(axis=1).min() > 0.1
 
     def test_best_is_starred_and_ten_are_circled(self, drawn):
         ax = plot_heatmap(drawn, ax=plt.figure().add_subplot())
@@ -154,7 +176,8 @@ class TestDrawing:
         point = heatmap_record(drawn).between.point
         assert told == [
             "trial",
-            f"interpolated (white: ±{point:.2g} or more)",
+            "interpolated",
+            f"unknown (±{point:.2g} or more)",
             "diverged (any seed)",
             "10 best trials",
             "best trial",

@@ -218,6 +218,27 @@ def test_captions_name_what_is_drawn(store: Store, seeds: int):
     assert "tuning λ at one α, then α at that λ" in text
 
 
+@pytest.mark.parametrize(
+    ("good", "says"),
+    [
+        (12, "Circles: the 10 best cells; star: the best one; colour: "),
+        (4, "Circles: the 4 best cells; star: the best one; colour: "),
+        (1, "Star: the best cell; colour: "),
+        (0, "Colour: "),
+    ],
+)
+def test_a_heatmap_has_no_more_circles_than_good_cells(store: Store, good: int, says: str):
+    study = valley_study(seeds=1, pairs=("adamw",))
+    places: dict[object, int] = {}
+
+    def error(panel: str, cell) -> float:
+        return valley_error(panel, cell) if places.setdefault(cell, len(places)) < good else nan
+
+    fill(store, study, error)
+    text = write_report(store, "valley", store.folder / "valley.md", kind="md").read_text("utf-8")
+    assert says in text
+
+
 def test_best_errors_without_regularization(store: Store):
     """The best error is that of any cell; the difference of the best ones leaves λ = 0 out."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 
@@ -15,6 +16,8 @@ from landscape_study.study.spec.metric import Metric
 from tests.landscapes.surfaces import frame_of, valley
 
 LOSS = Metric("loss", "loss")
+SMALLER = "Raise α: look for a smaller λ (b = −1.0 by the best cells alone, no interval)."
+LARGER = "Raise α: look for a larger λ (b = 0.8 by the best cells alone, no interval)."
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,50 @@ class TestWhatFollows:
         one = judged(found, "coupled", 0.0)
         assert phrases.how_lambda_goes(one) == []
         assert "Double α" not in "\n".join(told(("p", one)))
+
+    @pytest.mark.parametrize(
+        ("slope", "drift", "line"),
+        [
+            (
+                -1.0,
+                (-0.23, -0.3, -0.15),
+                SMALLER,
+            ),
+            (
+                0.8,
+                (-0.23, -0.3, -0.15),
+                LARGER,
+            ),
+            (
+                0.8,
+                (-0.9, -1.0, -0.8),
+                LARGER,
+            ),
+            (
+                -1.0,
+                (-0.5, -1.2, 0.2),
+                SMALLER,
+            ),
+            (
+                -1.0,
+                (nan, nan, nan),
+                SMALLER,
+            ),
+            (-1.0, (-0.98, -1.1, -0.9), "Double α: halve λ (b = −0.98"),
+        ],
+    )
+    def test_where_the_order_decided_no_other_drift_advises(self, found, slope, drift, line):
+        one = replace(
+            judged(found, "coupled", 0.0), rule="order", slope=slope, drift=Estimate(*drift)
+        )
+        (told_line,) = phrases.how_lambda_goes(one)
+        assert told_line.startswith(line)
+        assert phrases.verdict_line("p", one) == "p: coupled, because"
+
+    @pytest.mark.parametrize("drift", [-0.5, -1.0])
+    def test_a_bend_has_no_law(self, found, drift):
+        one = replace(judged(found, "coupled", drift), rule="interaction")
+        assert phrases.how_lambda_goes(one) == []
 
     @pytest.mark.parametrize("verdict", ["coupled", "cannot tell"])
     def test_the_table_gives_the_reason(self, found, verdict):

@@ -19,13 +19,11 @@ import pandas as pd
 
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.separability import (
-    SPAN,
     TAU,
     Separability,
     separability,
 )
-from landscape_study.landscapes.statistics.units import costs
-from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.metric import SPAN, Metric
 
 LOSS = Metric("loss", "loss")
 COUNTED = ("tilt", "drift", "interaction", "product", "regret", "worst_regret")
@@ -97,7 +95,7 @@ def simulate(setting: Setting, repeats: int, replicates: int = 250) -> list[Sepa
 def true_values(setting: Setting, found: Separability) -> dict[str, float]:
     """The statistics of the bowl without noise, in the units and with the τ of a sample."""
     loss, x, y = bowl(setting)
-    points = found.units.points(costs(seen(setting, loss), LOSS))
+    points = found.units.points(seen(setting, loss))
     tau = found.units.points(np.array(found.tau)).item()
     span = SPAN * tau / TAU
     size = found.units.size

@@ -19,12 +19,11 @@ import pandas as pd
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.interpolation import panel_surface
 from landscape_study.landscapes.statistics.separability import (
-    SPAN,
     TAU,
     Separability,
     separability,
 )
-from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.metric import SPAN, Metric
 
 LOSS = Metric("loss", "loss")
 LOW, HIGH = np.array([-7.0, -8.0]), np.array([6.0, 8.0])  # octaves of α and λ from the best

@@ -9,11 +9,11 @@ import pytest
 
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.separability import (
-    SPAN,
     TILTED,
     Separability,
     separability,
 )
+from landscape_study.study.spec.metric import SPAN
 from tests.landscapes.statistics.coverage import SETTINGS, held, oblique
 from tests.landscapes.statistics.coverage import simulate as simulate_setting
 from tests.landscapes.surfaces import OCTAVES, frame_of, valley

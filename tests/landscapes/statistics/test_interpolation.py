@@ -19,13 +19,12 @@ from landscape_study.landscapes.statistics.interpolation import (
 )
 from landscape_study.landscapes.statistics.recommendation import recommend, tuning_paths
 from landscape_study.landscapes.statistics.separability import (
-    SPAN,
     panel_separability,
     separability,
 )
 from landscape_study.landscapes.statistics.surface import surface
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.metric import SPAN, Metric
 from tests.landscapes.scattered import scattered_landscape
 from tests.landscapes.statistics.scattered_coverage import (
     LOSS,

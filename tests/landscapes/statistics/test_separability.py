@@ -345,11 +345,16 @@ def check(found: Separability) -> None:
     diagonal = tilt.low >= 0.5 or tilt.high <= -0.5
     if found.verdict == "coupled":
         bend = found.interaction.low > 0.5 and regret.low > 0
-        ordered = found.reason.endswith("and never moves back")  # see `steady_move`
-        assert diagonal or regret.low > found.tau or bend or ordered
+        held = {"tilt": diagonal, "regret": regret.low > found.tau, "interaction": bend}
+        held["order"] = abs(found.slope or 0) >= 0.5  # see `steady_move`
+        assert held[found.rule]
     elif found.verdict == "separable":
         assert -0.5 < tilt.low <= tilt.high < 0.5
         assert not regret.low > found.tau
+        assert found.rule == "tilt"
+    else:
+        assert found.rule is None
+    assert (found.slope is None) == (found.rule != "order")
     if found.cells < 9:
         assert found.verdict == "cannot tell"
         assert math.isnan(tilt.value)

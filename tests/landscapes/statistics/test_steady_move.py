@@ -16,12 +16,20 @@ LOSS = Metric("test_error", "loss")
 
 
 def coarse(
-    slope: float, count: int = 5, *, along: float = 3.0, seeds: int = 3, seed: int = 0, step=2.0
+    slope: float,
+    count: int = 5,
+    *,
+    along: float = 3.0,
+    across: float = 0.8,
+    off: float = -0.2,
+    seeds: int = 3,
+    seed: int = 0,
+    step: float = 2.0,
 ):
     """A frame of losses on a grid of steps of two octaves, a bowl narrower than these."""
     x = step * (np.arange(count) - (count - 1) / 2)
     depth = np.exp(
-        -0.5 * (x[:, None] / along) ** 2 - 0.5 * ((x + 0.2 - slope * x[:, None]) / 0.8) ** 2
+        -0.5 * (x[:, None] / along) ** 2 - 0.5 * ((x - off - slope * x[:, None]) / across) ** 2
     )
     noise = 0.025 * np.random.default_rng(seed).normal(size=(seeds, count, count))
     return frame_of(1.2 - depth + noise, x, x)
@@ -50,12 +58,27 @@ class TestVerdict:
                 "coupled",
                 f"as α grows, the best λ {way} and never moves back",
             )
+            assert found.rule == "order"
+            assert (found.slope or 0) * slope > 0
 
     @pytest.mark.parametrize("along", [3.0, 12.0])
     def test_upright_valleys_are_never_coupled(self, along):
         for seed in range(10):
             found = separability(coarse(0.0, along=along, seed=seed), LOSS, replicates=50)
             assert found.verdict != "coupled"
+
+    @pytest.mark.parametrize(
+        ("slope", "along", "truth"), [(0.0, 3.33, "separable"), (-0.1, 6.0, "coupled")]
+    )
+    def test_one_best_lambda_at_every_alpha_shows_nothing(self, slope, along, truth):
+        """On wide steps the two valleys look the same."""
+        valley = {"slope": slope, "along": along, "across": 0.4, "off": 0.0}
+        wide = coarse(count=5, **valley)
+        best = wide.groupby(["alpha", "lambda"])["test_error"].mean().unstack().idxmin(axis=1)
+        assert best.nunique() == 1
+        assert separability(wide, LOSS, replicates=50).verdict == "cannot tell"
+        fine = coarse(count=41, step=0.25, **valley)
+        assert separability(fine, LOSS, replicates=50).verdict == truth
 
     def test_a_lucky_cell_makes_no_diagonal(self):
         frame = coarse(0.0, seeds=1)

@@ -39,6 +39,13 @@ MORE = {
     *("acc1", "acc5", "top1", "top5", "ssim", "return", "fitness"),
     *("ap", "ap50", "ap75", "map50", "map75", "map95"),
 }
+TOPS = {"top1", "top5"}  # accuracies, unless something else is said to be counted
+SHARES = {  # of these none exceeds 1, unless it is in percent
+    *("acc", "accuracy", "acc1", "acc5", "top1", "top5", "f1", "auc", "auroc", "precision"),
+    *("recall", "iou", "miou", "dice", "map", "ap", "ap50", "ap75", "map50", "map75", "map95"),
+}
+ERRORS = {"err", "error", "errors"}
+DISTANCES = {"squared", "square", "sq", "absolute", "abs", "l1", "l2"}  # errors without a bound
 NEGATED = {"neg", "negative", "minus"}
 UNCLEAR = {"drop", "gap", "change", "improvement", "gain", "delta", "diff", "difference"}
 EITHER = {"value", "values", "objective", "metric"}  # which way is better must be said
@@ -152,6 +159,20 @@ def is_setting_name(column: str) -> bool:
 def is_metric_name(column: str) -> bool:
     """Whether a column could be a metric by its name."""
     return bool(words(column) & (LESS | MORE | EITHER))
+
+
+def is_share_name(column: str) -> bool:
+    """Whether a metric is a share by its name: an accuracy, an error rate, a Top-5."""
+    found = words(column)
+    rate = bool(found & ERRORS) and "rate" in found
+    otherwise = found & (UNCLEAR | NEGATED | DISTANCES | (LESS - ERRORS))
+    return not otherwise and (rate or bool(found & SHARES))
+
+
+def may_be_share_name(column: str) -> bool:
+    """Whether a metric may be a share by its name, "val_error", and may be a distance."""
+    found = words(column)
+    return bool(found & ERRORS) and not found & (UNCLEAR | NEGATED | DISTANCES | (LESS - ERRORS))
 
 
 def is_seed_name(column: str) -> bool:

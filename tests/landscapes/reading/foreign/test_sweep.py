@@ -449,6 +449,8 @@ def test_python_takes_a_file_for_a_name(write):
         ("neg_val_loss", "maximize"),
         ("val_loss", "minimize"),
         ("val_acc", "maximize"),
+        ("top5_err", "minimize"),
+        ("Top-1 accuracy", "maximize"),
         ("accuracy_drop", None),
         ("loss_improvement", None),
         ("loss_vs_accuracy", None),
@@ -499,6 +501,66 @@ def test_a_percent_sign_in_the_cells_is_the_unit(write, name, write_value, goal)
     rows = [[a, w, write_value(loss)] for a, w, loss in rows_of(0.0)]
     metric = only(read_sweep([write("s.csv", ["lr", "wd", name], rows)])).metric
     assert (metric.unit, metric.goal, metric.matters) == ("%", goal, 0.25)
+
+
+def values_of(write, name: str, low: float, high: float, *more: float, **asked: Any) -> Sweep:
+    """A sweep whose metric lies between two values; a few more stand in the first cells."""
+    rows, values = rows_of(0.0), np.linspace(low, high, len(rows_of(0.0)))
+    values[: len(more)] = more
+    table = [[a, w, value] for (a, w, _), value in zip(rows, values, strict=True)]
+    return read_sweep([write("s.csv", ["lr", "wd", name], table)], Asked(**asked))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_percent"),
+    [
+        ("val_acc", (60, 92), True),
+        ("eval/top1", (0.1, 76), True),  # chance of a thousand classes
+        ("f1_score", (20, 100), True),
+        ("error_rate", (3, 100), True),
+        ("top5_err", (0.4, 9), True),
+        ("val_acc", (60, 92, -1, -1, 2147483647.0), True),  # of runs that failed
+        ("val_acc", (0.6, 0.92), False),
+        ("val_acc", (0.6, 1.0000001), False),
+        ("val_acc", (0.6, 0.92, 71), False),  # a typing error
+        ("val_acc", (60, 120), False),  # whatever that is
+        ("top1_loss", (2, 9), False),
+        ("val_error", (3, 80), False),
+        ("word_error_cost", (3, 80), False),
+    ],
+)
+def test_what_is_a_share_by_its_name_and_exceeds_1_is_in_percent(write, name, values, is_percent):
+    read = values_of(write, name, *values)
+    unit = ("%", 0.25) if is_percent else ("", None)
+    assert (only(read).metric.unit, only(read).metric.matters) == unit
+    assert ("is better, in percent)" in read.said[0]) == is_percent
+
+
+@pytest.mark.parametrize(
+    ("name", "high", "asked", "hint"),
+    [
+        ("val_error", 80, {}, True),
+        ("val_error", 80, {"matters": 0.25}, False),
+        ("val_error", 0.8, {}, False),
+        ("val_error", 800, {}, False),
+        ("mean_squared_error", 80, {}, False),
+        ("val_loss", 80, {}, False),
+    ],
+)
+def test_an_error_that_may_be_in_percent_is_told_how_to_say_so(write, name, high, asked, hint):
+    (line,) = values_of(write, name, 0.01 * high, high, **asked).said
+    assert line.endswith(f"; if {name} is in percent, --matters 0.25 judges it so") == hint
+
+
+def test_an_accuracy_in_percent_is_judged_as_the_error_is(write):
+    found = []
+    for name, sign in (("accuracy", -1), ("error_pct", 1)):
+        rows = [[a, w, 50 + sign * 10 * loss] for a, w, loss in rows_of(-1.0)]
+        panel = only(read_sweep([write("s.csv", ["lr", "wd", name], rows)]))
+        found.append(panel_separability(panel))
+    accuracy, error = found
+    assert (accuracy.verdict, accuracy.tau) == (error.verdict, error.tau)
+    assert accuracy.regret.value == pytest.approx(error.regret.value)
 
 
 def test_a_percent_sign_in_some_cells_only_is_told(write):
