@@ -92,10 +92,11 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     read = read_folder(Path(path), asked.wanted) if is_folder else read_file(path, asked.wanted)
     table = selected(without_matrix(read), asked.where)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
+    understood = runs.columns.said
     rows, said = rows_of(runs)
     rows, columns, told = _with_panels(runs.table, runs.columns, rows)
     panels, also = _panels(runs.table, columns, rows)
-    lines = (columns.said, *runs.said, *told, *said, *also)
+    lines = (understood, *runs.said, *told, *said, *also)
     return Sweep(
         tuple(panels),
         tuple(f"{table.name}: {line}" for line in lines),
@@ -124,7 +125,8 @@ def _with_panels(
     names = panel_names(table, more.panels)[rows.index]
     if (count := len(set(names))) > MOST_PANELS:
         raise _too_many_panels(table, more.panels, count)
-    told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"
+    too = " too" if columns.panels else ""
+    told = f"panels by {' and '.join(extra)}{too}, since cells stand several times without it"
     return rows.assign(panel=names), more, [told]
 
 
