@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from landscape_study.landscapes.reading.foreign.asked import OPTIONS, Asked, UnclearError, each_of
-from landscape_study.landscapes.reading.foreign.metric_column import metric_of, value_column
+from landscape_study.landscapes.reading.foreign.metric_column import (
+    PERCENT,
+    metric_of,
+    value_column,
+)
 from landscape_study.landscapes.reading.foreign.row_filter import equal_to
 from landscape_study.landscapes.reading.foreign.run_columns import (
     constant_in_runs,
@@ -56,22 +61,27 @@ class Columns:
     epoch: str | None  # of the surest name; or as the user says
     run: str | None  # names the run of a row, and several rows are of one
     others: tuple[str, ...]  # that vary too, as far as they look like settings
+    says_goal: str = ""  # what says which way is better: the "study", where it does
 
     @property
     def said(self) -> str:
         """What was understood, in a line."""
-        goal = "less" if self.metric.sign > 0 else "more"
-        parts = [
-            f"α = {self.alpha}",
-            f"λ = {self.lambda_}",
-            f"metric = {self.value} ({goal} is better)",
-        ]
+        parts = [f"α = {self.alpha}", f"λ = {self.lambda_}", f"metric = {self._metric_said}"]
         parts += [f"seed = {self.seed}"] if self.seed else []
         parts += [f"panels by {' and '.join(self.panels)}"] if self.panels else []
         left = (
             f"; not looked at, though they vary: {', '.join(self.others)}" if self.others else ""
         )
         return ", ".join(parts) + left
+
+    @property
+    def _metric_said(self) -> str:
+        """The metric as the file calls it, which way is better, and who says so."""
+        goal = "less is better" if self.metric.sign > 0 else "more is better"
+        goal += f", as the {self.says_goal} says" if self.says_goal else ""
+        is_named = self.metric.title not in (self.value, re.sub(PERCENT, "", self.value))
+        named = f"{printable(self.metric.title)}, in column {self.value}"
+        return f"{named if is_named else self.value} ({goal})"
 
 
 def find_columns(table: Table, asked: Asked) -> Columns:
@@ -107,6 +117,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         epoch=epoch,
         run=run,
         others=_others(table, known),
+        says_goal="" if asked.goal or value not in table.goals else "study",
     )
 
 

@@ -42,7 +42,7 @@ def read_foreign(
     Args:
         files: their panels are its panels.
         columns: which column is what, as far as it shall not be guessed.
-        name: of the study; that of the first file if None.
+        name: of the study; as the file calls it, or that of the first file, if None.
 
     Raises:
         UsageError: a file that cannot be read or understood, or files of several metrics.
@@ -56,7 +56,7 @@ def read_foreign(
     frame = seeds.numbered(frame)
     study = Study.from_dict(
         {
-            "name": name or _plain(Path(files[0]).stem, "sweep"),
+            "name": name or _plain(sweep.study or Path(files[0]).stem, "sweep"),
             "task": IMPORTED,
             "seeds": sorted(set(frame["seed"].tolist())),
             "metric": _short(metric),

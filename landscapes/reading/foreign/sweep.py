@@ -26,7 +26,7 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
     one_row_a_run,
     telling_apart,
 )
-from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
+from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of, study_name
 from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
@@ -48,12 +48,14 @@ class Sweep:
     Attributes:
         panels: a landscape each.
         said: what was understood, in lines.
+        study: the name of the only study that a file is of, where it says so.
         curves: where the files have them: panel, seed, alpha, lambda, epoch, and metrics by the
             names of their columns; a row an epoch of a run.
     """
 
     panels: tuple[PanelData, ...]
     said: tuple[str, ...]
+    study: str | None = None  # what the file calls it, where that is one
     curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CURVES)))
 
 
@@ -83,6 +85,7 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
     return Sweep(
         tuple(one for sweep in named for one in sweep.panels),
         tuple(line for sweep in named for line in sweep.said),
+        named[0].study if len(named) == 1 else None,
         pd.concat(curves, ignore_index=True) if curves else named[0].curves,
     )
 
@@ -91,6 +94,7 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     is_folder = "://" not in str(path) and Path(path).is_dir()
     read = read_folder(Path(path), asked.wanted) if is_folder else read_file(path, asked.wanted)
     table = selected(without_matrix(read), asked.where)
+    study = study_name(table)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
     understood = runs.columns.said
     rows, said = rows_of(runs)
@@ -99,7 +103,8 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     lines = (understood, *runs.said, *told, *said, *also)
     return Sweep(
         tuple(panels),
-        tuple(f"{table.name}: {line}" for line in lines),
+        tuple(f"{read.name}: {line}" for line in lines),
+        study,
         _curves(runs, [one.cells for one in panels]),
     )
 
