@@ -172,10 +172,13 @@ def _require_optuna(connection: Connection, database: Database) -> None:
     missing = [table for table in TABLES if table not in there]
     if missing:
         known = {"runs", "experiments"} <= there  # of MLflow
-        remedy = "mlflow.search_runs().to_csv(…)" if known else "trials_dataframe().to_csv(…)"
+        remedy = "write the table with its results into a .csv file, and name that"
+        if known:
+            remedy = "export its runs, as mlflow.search_runs().to_csv(…)"
+        elif len(missing) < len(TABLES):
+            remedy = "export its trials from Optuna, as trials_dataframe().to_csv(…)"
         raise UsageError(
-            f"{database.name}: no database of Optuna's (no table {missing[0]}): export its runs, "
-            f"as {remedy}"
+            f"{database.name}: no database of Optuna's (no table {missing[0]}): {remedy}"
         )
 
 

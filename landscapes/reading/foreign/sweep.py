@@ -49,6 +49,7 @@ class Sweep:
         panels: a landscape each.
         said: what was understood, in lines.
         study: the name of the only study that a file is of, where it says so.
+        counted: what the epochs of curves are in the files, by the names of columns.
         curves: where the files have them: panel, seed, alpha, lambda, epoch, and metrics by the
             names of their columns; a row an epoch of a run.
     """
@@ -56,6 +57,7 @@ class Sweep:
     panels: tuple[PanelData, ...]
     said: tuple[str, ...]
     study: str | None = None  # what the file calls it, where that is one
+    counted: str = "epoch"
     curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CURVES)))
 
 
@@ -86,6 +88,7 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
         tuple(one for sweep in named for one in sweep.panels),
         tuple(line for sweep in named for line in sweep.said),
         named[0].study if len(named) == 1 else None,
+        " or ".join(dict.fromkeys(one.counted for one in named if len(one.curves))) or "epoch",
         pd.concat(curves, ignore_index=True) if curves else named[0].curves,
     )
 
@@ -105,6 +108,7 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
         tuple(panels),
         tuple(f"{read.name}: {line}" for line in lines),
         study,
+        runs.table.counted,
         _curves(runs, [one.cells for one in panels]),
     )
 

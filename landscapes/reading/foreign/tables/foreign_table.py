@@ -199,6 +199,7 @@ class Table:
     places: Places
     goals: Mapping[str, Column] = field(default_factory=dict)  # by metric, where the file says it
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
+    counted: str = "epoch"  # what the epochs of curves are in the file
 
     @property
     def size(self) -> int:

@@ -45,7 +45,9 @@ def read_optuna(store: str) -> Table:
     names = _setting_names(trials)
     builder.add_records((trial.number, _row(study, trial, names)) for study, trial in trials)
     table = builder.table(name)
-    return replace(table, goals=_goals(trials), steps=_steps([trial for _, trial in trials]))
+    return replace(
+        table, goals=_goals(trials), steps=_steps([trial for _, trial in trials]), counted="step"
+    )
 
 
 def _setting_names(trials: Sequence[tuple[ForeignStudy, ForeignTrial]]) -> dict[str, str]:

@@ -203,8 +203,9 @@ def logged(path: Path) -> Path:
 def test_a_point_where_the_metric_was_measured(tmp_path: Path):
     results = read_foreign([str(logged(tmp_path / "s.csv"))], Asked(metric="val/loss"))
     first = results.curve_frame.iloc[:2]
-    assert first["step"].tolist() == [1, 3]
+    assert first["counted_epoch"].tolist() == [1, 3]
     assert first["epoch"].tolist() == [1, 2]
+    assert curves_frame(results, "s")["epoch"].tolist() == 4 * [1, 3]
     assert first["train_loss"].tolist() == pytest.approx([1, 1 / 3])  # called "loss" there
     places = ["panel", "seed", "alpha", "lambda"]
     curves = curves_frame(results, "s")[places].drop_duplicates()

@@ -310,7 +310,7 @@ def test_other_databases_are_told_apart(tmp_path: Path):
     with pytest.raises(UsageError, match=r"as mlflow.search_runs\(\).to_csv"):
         read_sweep([tmp_path / "ml.db"])
     execute(tmp_path / "any.db", "CREATE TABLE a (x)")
-    with pytest.raises(UsageError, match=r"no database of Optuna's \(no table studies\)"):
+    with pytest.raises(UsageError, match=r"no table studies\): write the table with its"):
         read_sweep([tmp_path / "any.db"])
     with pytest.raises(UsageError, match=r"none.db: cannot be read \(No such file"):
         read_sweep([tmp_path / "none.db"])

@@ -93,7 +93,8 @@ class TestVerdicts:
         assert (panel.metric.title, panel.metric.goal) == ("macro_f1", "maximize")
         assert int(panel.landscape.n.min()) == 3
         assert panel_separability(panel).verdict == "separable"
-        assert "metric = macro_f1, in column metric_value (more is better), seed = seed" in sweep.said[0]
+        metric = "metric = macro_f1, in column metric_value (more is better)"
+        assert f"{metric}, seed = seed" in sweep.said[0]
 
     @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
     def test_of_trials_that_lie_scattered(self, write, slope, verdict):
