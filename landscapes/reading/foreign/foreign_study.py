@@ -50,7 +50,7 @@ def read_foreign(
     """
     sweep = read_sweep(files, columns)
     metric = _one_metric(sweep)
-    names = _names([one.name for one in sweep.panels])
+    names = panel_names([one.name for one in sweep.panels])
     frames = [_runs(one, names[one.name]) for one in sweep.panels]
     frame = pd.concat(frames, ignore_index=True)
     seeds = _Seeds(frame)
@@ -99,7 +99,7 @@ def column_name(name: object) -> str:
     return plain[-LONGEST_NAME:].lstrip("_.")
 
 
-def _names(titles: Sequence[str]) -> dict[str, str]:
+def panel_names(titles: Sequence[str]) -> dict[str, str]:
     """Names of panels by what the files call them: with plain characters, each another."""
     return _each_another(titles, lambda title: _plain(title, "panel"))
 

@@ -99,10 +99,10 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     table = selected(without_matrix(read), asked.where)
     study = study_name(table)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
-    understood = runs.columns.said
     rows, said = rows_of(runs)
     rows, columns, told = _with_panels(runs.table, runs.columns, rows)
     panels, also = _panels(runs.table, columns, rows)
+    understood = replace(columns, panels=runs.columns.panels).said
     lines = (understood, *runs.said, *told, *said, *also)
     return Sweep(
         tuple(panels),

@@ -171,6 +171,7 @@ class TestWhatTellsApart:
         assert [one.name for one in sweep.panels] == ["width=64", "width=128"]
         assert "panels by width, since cells stand several times without it" in sweep.said[1]
         assert "panels by" not in sweep.said[0]
+        assert "not looked at" not in sweep.said[0]
 
     def test_two_settings(self, tmp_path: Path, frame):
         rows = [frame.assign(width=w, data=d) for w in (64, 128) for d in ("a", "b")]
