@@ -43,6 +43,7 @@ from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
+from landscape_study.study.quantities import format_roughly
 from landscape_study.study.spec.metric import MATTERS, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
@@ -254,7 +255,9 @@ def _judge(
             way = "falling" if tilt.value < 0 else "rising"
             return "coupled", f"the good cells lie on a {way} diagonal"
         if regret.low > tau:
-            told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
+            told = (
+                f"{format_roughly(tau * seen.units.size)} {seen.units.metric.differences}".strip()
+            )
             return "coupled", f"tuning one at a time costs more than {told} on average"
         obstacle = _unmoved(seen, span)
     if obstacle:
