@@ -51,13 +51,16 @@ def check(name: str | None, store: str) -> None:
 
     Says what to do about what is not; exits with 1 if anything is wrong.
     """
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
     from landscape_study.study.store.checking import check
 
-    opened = Store(store)
-    names = [name] if name else opened.names()
+    with no_results(name):
+        opened = Store(store)
+        names = [name] if name else opened.names()
+        findings = list(check(opened, names))
     faults = 0
-    for finding in check(opened, names):
+    for finding in findings:
         click.echo(printable_lines(f"{finding.what}\n  {finding.remedy}"))
         faults += finding.is_fault
     cells = sum(map(opened.count, names))
@@ -88,17 +91,21 @@ def merge(into: str, source: str, names: tuple[str, ...], accept_source: bool) -
       landscape merge postgresql+psycopg://me@server/landscapes results/landscapes.db
     """  # noqa: D301
     from landscape_study.study.console.lines import merged_line
+    from landscape_study.study.errors import StoreError
     from landscape_study.study.spec.command_line import command_line
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
     from landscape_study.study.store.merging import merge
 
-    there = Store(source)
+    with no_results(source, StoreError):
+        there = Store(source)
     for name in names:
         there.study(name)  # or else INTO is not made
     if not there.names():
         click.echo(f"{there.name} holds no study: nothing is taken")
         return
-    here = Store(into, create=True)
+    with no_results(into, StoreError):
+        here = Store(into, create=True)
     for merged in merge(here, there, names, accept_source=accept_source):
         study = here.study(merged.study)
         resume = command_line("resume", study, here.display_url)

@@ -13,7 +13,6 @@ from landscape_study.commands.output import (
     print_failures,
     print_status,
     save_figure,
-    study_named,
     terminal,
     understood,
 )
@@ -37,9 +36,10 @@ if TYPE_CHECKING:
 def status(name: str | None, store: str) -> None:
     """Show how far study NAME is, who trains it and what failed; by default every study."""
     from landscape_study.study.console.text_tables import print_table, workers_table
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
 
-    with study_named(name):
+    with no_results(name):
         opened, console = Store(store), terminal()
         chosen = opened.study(name) if name else None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from landscape_study.study.errors import LandscapeError, MissingStoreError, UsageError
+from landscape_study.study.errors import LandscapeError
 from landscape_study.study.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -55,22 +55,6 @@ def looked_at(
         for line in results.said:
             click.echo(line)
         yield results, name
-
-
-@contextmanager
-def study_named(name: str | None) -> Iterator[None]:
-    """Look for a study; where there is none, say so if its name is that of a file of results."""
-    try:
-        yield
-    except (UsageError, MissingStoreError) as e:
-        from landscape_study.landscapes.reading.foreign.tables.table_files import holds_results
-
-        if name is None or not holds_results(name):
-            raise
-        raise UsageError(
-            f"{name} is no study, but results of training elsewhere: store them as one with "
-            "`landscape import`, or look at them with report, plot, compare, show or export"
-        ) from e
 
 
 def each_study(store: Store, show: Callable[[Study], None]) -> None:

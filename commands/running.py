@@ -14,7 +14,6 @@ from landscape_study.commands.output import (
     print_findings,
     print_status,
     save_figure,
-    study_named,
     terminal,
 )
 from landscape_study.commands.shared_options import (
@@ -96,15 +95,17 @@ def run(
       landscape run --task train.py:train --alpha '[1, 2]' --lambda '[0, 1]' --metric loss
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
+    from landscape_study.study.errors import SpecError
     from landscape_study.study.planning.queued_plan import plan_queue
     from landscape_study.study.planning.request import Changes, asked_study
     from landscape_study.study.running.training_run import put
     from landscape_study.study.spec.extension import Further
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
 
     if queue and settings.dask is not None:
         raise click.UsageError("--queue trains nothing: leave out --dask")
-    with study_named(words[0] if len(words) == 1 else None):
+    with no_results(words[0] if len(words) == 1 else None, SpecError):
         asked = asked_study(words, Changes(**changes))
     if queue and not dry_run:
         queued = plan_queue(asked, settings)
@@ -144,9 +145,10 @@ def resume(
     """
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
 
-    with study_named(name):
+    with no_results(name):
         opened = Store(store)
         study = resumed_study(opened, name, task, trust_command=trust_command)
     if retry_failed:
@@ -200,9 +202,10 @@ def worker(
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.running.training_run import join
     from landscape_study.study.spec.command_line import command_line
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
 
-    with study_named(name):
+    with no_results(name):
         opened = Store(store)
         stored_task = opened.study(name).task if trust_task else task
         stored = resumed_study(opened, name, stored_task, trust_command=trust_command)
@@ -263,9 +266,10 @@ def extend(
     from landscape_study.landscapes.extending import NOTHING_BEYOND, sides_line, sides_to_extend
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further, extended_study
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
 
-    with study_named(name):
+    with no_results(name):
         opened = Store(store)
         stored = resumed_study(opened, name, task, trust_command=trust_command)
     beyond = sides_to_extend(opened, name, panels, sides)

@@ -115,12 +115,14 @@ def _tried(
     words: tuple[str, ...], changes: dict[str, Any], store: str, *, trust_command: bool
 ) -> tuple[Study, Study]:
     """The study of which a cell is tried, where options may narrow its grid; and all of it."""
+    from landscape_study.study.errors import SpecError
     from landscape_study.study.planning.request import (
         Changes,
         asked_study,
         changed_study,
         resumed_study,
     )
+    from landscape_study.study.spec.results_files import no_results
     from landscape_study.study.store import Store
     from landscape_study.study.store.prior_state import holds
 
@@ -132,7 +134,8 @@ def _tried(
         )
         rest = {"task": None}
         return changed_study(stored, Changes(**vars(narrowed) | rest)), stored
-    study = asked_study(words, narrowed)
+    with no_results(words[0] if len(words) == 1 else None, SpecError):
+        study = asked_study(words, narrowed)
     if not single or not words or len(words) > 1:
         return study, study
     return study, asked_study(words, Changes(**changes | dict.fromkeys(single)))

@@ -46,6 +46,7 @@ from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.presets import PRESETS, load_preset
+from landscape_study.study.spec.results_files import no_results
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import StoreLike, address, opened
 from landscape_study.study.store.prior_state import holds
@@ -324,7 +325,7 @@ def extend(
     """
     further = Further(auto_extend, steps, names_of(panels), names_of(sides))
     settings, told = settings or RunSettings(), study_calls.audience(quiet=quiet)
-    with opened(store) as there:
+    with no_results(name), opened(store) as there:
 
         def train(grown: Study, left: int = 0) -> None:
             study_calls.train(grown, there, settings, told)

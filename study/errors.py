@@ -16,6 +16,10 @@ class UsageError(LandscapeError):
     exit_code = 2
 
 
+class MissingStudyError(UsageError):
+    """There is no study of this name."""
+
+
 class SpecError(UsageError):
     """A study, panel, grid, pair or schedule that cannot be."""
 

@@ -20,6 +20,11 @@ def format_number(value: float, digits: int | None = None) -> str:
     return (told.replace("-", "−", 1) if told[:1] == "-" else told).replace("inf", "∞")
 
 
+def format_roughly(value: float) -> str:
+    """A number in two significant digits, without powers of ten where it is whole: "120000"."""
+    return format_number(float(f"{value:.2g}"))
+
+
 def format_seconds(seconds: float) -> str:
     """A duration as a person says it: 42 s, 3 min 5 s, 2 h 10 min."""
     whole = round(seconds)

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from landscape_study.study.console.terminal_audience import TerminalAudience
-from landscape_study.study.errors import UsageError
+from landscape_study.study.errors import SpecError, StoreError, UsageError
 from landscape_study.study.objectives.objective import named
 from landscape_study.study.planning.queued_plan import plan_queue
 from landscape_study.study.planning.request import (
@@ -31,6 +31,7 @@ from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running import training_run
 from landscape_study.study.running.audience import Audience
 from landscape_study.study.spec.presets import DEFAULT
+from landscape_study.study.spec.results_files import no_results
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import (
     PanelProgress,
@@ -78,7 +79,8 @@ def run(
     >>> [(panel.finished, panel.total) for panel in status("mine", store="mine.db")]
     [(4, 4)]
     """
-    asked = _asked(study, asked_changes(**changes))
+    with no_results(study, SpecError):
+        asked = _asked(study, asked_changes(**changes))
     return train(asked, store, settings or RunSettings(), audience(quiet=quiet), queue=queue)
 
 
@@ -140,7 +142,7 @@ def resume(
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
     """
-    with opened(store) as there:
+    with no_results(name), opened(store) as there:
         study = resumed_study(there, name, named(task), trust_command=trust_command)
         if retry_failed:
             there.retry_failed(study.name)
@@ -172,7 +174,7 @@ def worker(
         settings: where and how to train.
     """
     settings, told = settings or RunSettings(), audience(quiet=quiet)
-    with opened(store) as there:
+    with no_results(name), opened(store) as there:
         study = resumed_study(there, name, named(task), trust_command=trust_command)
         plan = training_run.planned(study, settings, there.url, told)
         stay = stay and cells is None
@@ -181,7 +183,7 @@ def worker(
 
 def status(name: str, *, store: StoreLike = None) -> list[PanelProgress]:
     """How far each panel of a study is, in its order."""
-    with opened(store) as there:
+    with no_results(name), opened(store) as there:
         return there.progress(name)
 
 
@@ -193,7 +195,7 @@ def check(name: str | None = None, *, store: StoreLike = None) -> list[checking.
     >>> check(store="whole.db")
     []
     """
-    with opened(store) as there:
+    with no_results(name), opened(store) as there:
         return list(checking.check(there, [name] if name else there.names()))
 
 
@@ -217,13 +219,13 @@ def merge(
     >>> [(merged.study, merged.taken) for merged in merge("all.db", "here.db")]
     [('one', 1)]
     """
-    with opened(source) as there:
+    with no_results(source, StoreError), opened(source) as there:
         names = names_of(studies) or there.names()
         for name in names:
             there.study(name)  # or else `into` is not made
         if not names:
             return []
-        with opened(into, create=True) as here:
+        with no_results(into, StoreError), opened(into, create=True) as here:
             return list(merging.merge(here, there, names, accept_source=accept_source))
 
 

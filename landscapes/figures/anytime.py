@@ -89,14 +89,14 @@ def draw_anytime(record: AnytimeRecord) -> Figure:
     with paper_fonts(record.width):
         figure, axes = subplots(layout, len(record.axes))
         for one, ax in zip(record.axes, axes, strict=True):
-            _draw_axes(one, record.restarts, ax)
+            _draw_axes(one, record.restarts, record.x_title, ax)
         add_words(figure, record.headline, _legend(record))
         alarm(label for legend in figure.legends for label in legend.get_texts())
         fit_height(figure, axes, layout)
     return figure
 
 
-def _draw_axes(record: AnytimeAxes, restarts: Sequence[int], ax: Axes) -> None:
+def _draw_axes(record: AnytimeAxes, restarts: Sequence[float], x_title: str, ax: Axes) -> None:
     for epoch in restarts:
         ax.axvline(epoch, color=FAINT, linewidth=0.6, zorder=0, gid="restart")
     pairs = _pairs(record.lines)
@@ -109,7 +109,7 @@ def _draw_axes(record: AnytimeAxes, restarts: Sequence[int], ax: Axes) -> None:
         ax.set_ylim(*record.y_range)
     (log_axis if record.log else value_axis)(ax.yaxis)
     ax.set_xlim(left=0)
-    ax.set_xlabel("epoch", fontsize=TEXT)
+    ax.set_xlabel(x_title, fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.tick_params(which="both", labelsize=TICK)

@@ -20,6 +20,7 @@ from landscape_study.landscapes.figures.best_runs import (
 from landscape_study.landscapes.figures.curves import require_recorded
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import choose_columns
 from landscape_study.landscapes.figures.sizes import paper_width
+from landscape_study.landscapes.reading.curve_counter import EPOCH, counter, counter_title
 from landscape_study.landscapes.reading.curve_metrics import measured_elsewhere
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import Run, anytime_sentences
@@ -36,13 +37,13 @@ class Line:
     label: str  # the panel, its final value and where
     pair: str
     restarts: bool
-    epochs: tuple[int, ...]  # [E]
+    epochs: tuple[float, ...]  # [E] or what else the curves count
     mean: tuple[float, ...]  # [E]
     stderr: tuple[float, ...]  # [E] standard error over seeds; 0 for one seed
-    ends: tuple[int, ...]  # epochs of the solutions: ends of cycles, or of the run
+    ends: tuple[float, ...]  # epochs of the solutions: ends of cycles, or of the run
 
     @property
-    def solutions(self) -> list[tuple[int, float]]:
+    def solutions(self) -> list[tuple[float, float]]:
         """Epochs of the solutions that have a value, with their values."""
         known = dict(zip(self.epochs, self.mean, strict=True))
         return [(end, known[end]) for end in self.ends if end in known]
@@ -63,10 +64,11 @@ class AnytimeRecord:
     """What an anytime figure shows: one axes per metric, side by side."""
 
     axes: tuple[AnytimeAxes, ...]
-    restarts: tuple[int, ...]  # epochs after which some run restarts
+    restarts: tuple[float, ...]  # epochs after which some run restarts
     headline: tuple[str, ...]  # what is missing, and what restarts gain
     columns: int
     width: float | None = None  # inches of the figure
+    x_title: str = EPOCH  # what the curves count
 
     @property
     def rows(self) -> int:
@@ -90,7 +92,7 @@ def anytime_record(
     inches = None if width is None else paper_width(width)
     found = [(best, best.run) for best in best_runs(panels, curves)]
     restarts = {end.epoch for _, run in found if run.restarts for end in run.ends}
-    last = max((best.curves["epoch"].max() for best, _ in found), default=0)
+    last = max((best.curves[counter(curves)].max() for best, _ in found), default=0)
     return AnytimeRecord(
         axes=tuple(_axes(metric, found) for metric in shown),
         restarts=tuple(sorted(epoch for epoch in restarts if epoch < last)),
@@ -101,6 +103,7 @@ def anytime_record(
         ),
         columns=min(columns or choose_columns(len(shown), inches, legend=ROOM), len(shown)),
         width=inches,
+        x_title=counter_title(curves),
     )
 
 

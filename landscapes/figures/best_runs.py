@@ -47,14 +47,14 @@ class Best:
         """Its solutions: the values at the ends of its cycles, or at its own end."""
         curve, schedule = self.curve(self.data.metric), self.panel.schedule
         last = curve.epochs[-1] if curve.epochs else self.panel.epochs or 1
-        whole = schedule.ends(last)
+        whole = (last,) if self.panel.is_labelled else schedule.ends(int(last))
         return Run(
             title=self.data.title,
             pair=self.panel.pair,
             schedule=schedule.label,
             restarts=schedule.kind == "restarts",
             seeds=self._seeds,
-            ends=self._ends(curve, whole or (schedule.solution(last),)),
+            ends=self._ends(curve, whole or (schedule.solution(int(last)),)),
             epochs=curve.epochs,
             curve=curve.mean,
             cut=not whole,
@@ -65,7 +65,7 @@ class Best:
     def _seeds(self) -> int:
         return int(self.data.landscape.n[self.place])
 
-    def _ends(self, curve: Curve, epochs: Sequence[int]) -> tuple[End, ...]:
+    def _ends(self, curve: Curve, epochs: Sequence[float]) -> tuple[End, ...]:
         """The solutions after these epochs; the final value where there is no curve of them."""
         known = dict(zip(curve.epochs, zip(curve.mean, curve.stderr, strict=True), strict=True))
         ends = [(epoch, *known[epoch]) for epoch in epochs if epoch in known]

@@ -27,6 +27,7 @@ from landscape_study.landscapes.figures.style import (
     ticks,
     value_axis,
 )
+from landscape_study.landscapes.reading.curve_counter import EPOCH, counter, counter_title
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, TOP5, TOP5_CLASSES, Metric
@@ -53,7 +54,7 @@ class Curve:
     """One cell's learning curve; it ends before the first epoch that some seed has no value of."""
 
     label: str
-    epochs: tuple[int, ...]  # [E]
+    epochs: tuple[float, ...]  # [E] or what else the curves count
     mean: tuple[float, ...]  # [E] over seeds
     stderr: tuple[float, ...]  # [E] standard error over seeds; 0 for one seed
     diverged: bool  # whether it ends early
@@ -66,6 +67,7 @@ class CurvesRecord:
     curves: tuple[Curve, ...]
     y_title: str
     log: bool  # whether the y axis is logarithmic
+    x_title: str = EPOCH  # what the curves count
     doubt: str = ""  # that the witness of a panel disagrees
 
 
@@ -127,7 +129,7 @@ def curves_record(
             raise UsageError(_unknown_cell(cell, sorted(known)))
         for panel in panels:
             own = rows[rows["panel"] == panel]
-            last = int(curves.loc[curves["panel"] == panel, "epoch"].max())
+            last = float(curves.loc[curves["panel"] == panel, counter(curves)].max())
             name = marked(panel, panel in doubtful)
             label = (f"{name}, " if len(panels) > 1 else "") + cell_label(cell, grid)
             if not own.empty:
@@ -141,6 +143,7 @@ def curves_record(
         curves=tuple(drawn),
         y_title=metric.label,
         log=is_logarithmic(metric, (value for curve in drawn for value in curve.mean)),
+        x_title=counter_title(curves),
         doubt=f"{MARK} {DOUBT}" if doubtful else "",
     )
 
@@ -223,13 +226,18 @@ def _unknown_cell(cell: Cell, known: Sequence[Cell]) -> str:
     )
 
 
-def _curve(rows: pd.DataFrame, metric: str, label: str, last: int) -> Curve:
+def _curve(rows: pd.DataFrame, metric: str, label: str, last: float) -> Curve:
     """Average the seeds of a cell, up to the first epoch that one of them has no value of.
 
     Epochs that were evaluated for no seed are left out, so that a metric may be sparse.
-    `last` is the epoch that a full curve ends with.
+    `last` is the epoch that a full curve ends with. Where seeds were logged at different steps,
+    the first point of each is averaged with the first of the others, and so on, at their median.
     """
-    wide = rows.pivot_table(metric, "epoch", "seed", aggfunc="mean", dropna=False)  # [E, S]
+    name = counter(rows)
+    ordered = rows.sort_values(["seed", name], kind="stable")
+    number = ordered.groupby("seed").cumcount()
+    ordered = ordered.assign(**{name: ordered[name].groupby(number).transform("median")})
+    wide = ordered.pivot_table(metric, name, "seed", aggfunc="mean", dropna=False)  # [E, S]
     values = wide.to_numpy(dtype=float)
     finite = np.isfinite(values)
     some = finite.any(axis=1)
@@ -242,7 +250,7 @@ def _curve(rows: pd.DataFrame, metric: str, label: str, last: int) -> Curve:
         epochs=tuple(epochs.tolist()),
         mean=tuple(values.mean(axis=1).tolist()),
         stderr=tuple(stderr.tolist()),
-        diverged=epochs.size == 0 or int(epochs[-1]) < last,
+        diverged=epochs.size == 0 or float(epochs[-1]) < last,
     )
 
 
@@ -264,7 +272,7 @@ def draw_curves(record: CurvesRecord, ax: Axes) -> Axes:
         ax.set_yscale("log")
     else:
         value_axis(ax.yaxis)
-    ax.set_xlabel("epoch", fontsize=TEXT)
+    ax.set_xlabel(record.x_title, fontsize=TEXT)
     ax.set_ylabel(record.y_title, fontsize=TEXT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     ax.tick_params(which="both", labelsize=TICK)

@@ -217,7 +217,7 @@ def _finish(record: GeneralizationRecord, axes: Sequence[Axes]) -> None:
         ax.tick_params(which="both", labelsize=TICK)
         ax.spines[["top", "right"]].set_visible(False)
     for ax in (training, test):
-        ax.set_xlabel("epoch", fontsize=TEXT)
+        ax.set_xlabel(record.x_title, fontsize=TEXT)
         ax.set_xlim(left=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     factor.set_xlabel(record.factor_title, fontsize=TEXT)

@@ -19,6 +19,7 @@ from landscape_study.landscapes.figures.best_runs import best_runs, best_sentenc
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import decimal, lambda_title, ticks
+from landscape_study.landscapes.reading.curve_counter import EPOCH, counter, counter_title
 from landscape_study.landscapes.reading.foreign.tables.column_names import training_loss
 from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
@@ -83,6 +84,7 @@ class GeneralizationRecord:
     width: float | None = None  # inches of the figure
     metric: Metric = TEST_ERROR
     log: bool = True  # whether axes of the training loss are logarithmic: none is below 0
+    x_title: str = EPOCH  # what the curves count
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -136,6 +138,7 @@ def generalization_record(
         width=inches,
         metric=units.metric,
         log=log,
+        x_title=counter_title(curves),
     )
 
 
@@ -152,8 +155,8 @@ def _with_training_losses(
         other = training_loss([str(one) for one in curves.columns if one != name], metric)
         curves = curves.assign(**{name: math.nan if other is None else curves[other]})
     run = ["panel", "alpha", "lambda", "seed"]
-    known = curves[curves[name].notna()].reindex(columns=[*run, "epoch", name])
-    last = known.sort_values("epoch").drop_duplicates(run, keep="last")
+    known = curves[curves[name].notna()].reindex(columns=[*run, counter(curves), name])
+    last = known.sort_values(counter(curves)).drop_duplicates(run, keep="last")
     return [_with_last_loss(one, last) for one in panels], curves
 
 

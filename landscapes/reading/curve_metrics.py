@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from landscape_study.landscapes.reading.foreign.foreign_study import STEP
+from landscape_study.landscapes.reading.curve_counter import counter
 from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.frames import CURVE_COLUMNS
 from landscape_study.study.spec.metric import Metric
@@ -15,5 +15,5 @@ def measured_elsewhere(curves: pd.DataFrame) -> dict[str, Metric]:
     return {
         name: Metric(name, name, goal=guessed_goal(name) or "minimize")
         for name in map(str, curves.columns)
-        if name not in (*CURVE_COLUMNS, STEP)
+        if name not in (*CURVE_COLUMNS, counter(curves))
     }

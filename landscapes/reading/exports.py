@@ -9,26 +9,30 @@ from typing import Literal, get_args
 import pandas as pd
 
 from landscape_study.landscapes.reading.cube import SUFFIX, write_cube
+from landscape_study.landscapes.reading.foreign.foreign_study import column_name, panel_names
+from landscape_study.landscapes.reading.foreign.tables.foreign_table import FORMULAS
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError
+from landscape_study.study.spec.study import Study
 
 What = Literal["cells", "curves", "wandb"]
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins with one
 STATES = {"finished": "finished", "failed": "failed", "pruned": "pruned"}  # all else is running
 
 
 def wandb_frame(results: Results, name: str) -> pd.DataFrame:
     """The cells of a study as a table of Weights & Biases has a sweep, one row a run.
 
-    Columns: Name, State, Group (the panel), optimizer (the panel), lr, weight_decay, seed,
-    epochs where they are known, and the metric, NaN where it diverged.
+    Columns: Name, State, Group (the panel), optimizer (the panel), lr, weight_decay, seed, epochs
+    where they are known, and the metric, NaN where it diverged. What came from files is called
+    there as it was in them: panels in the column optimizer, and the metric.
 
     Raises:
         UsageError: there is no such study.
     """
-    cells, metric = cells_frame(results, name), results.study(name).metric.name
+    cells, study = cells_frame(results, name), results.study(name)
+    metric = study.metric.name
     value = cells[metric].astype(object).where(cells[metric].notna(), None)
     run = cells["panel"] + "-seed" + cells["seed"].astype(str) + "-" + cells.index.astype(str)
     return pd.DataFrame(
@@ -36,14 +40,28 @@ def wandb_frame(results: Results, name: str) -> pd.DataFrame:
             "Name": run,
             "State": cells["state"].map(STATES).fillna("running"),
             "Group": cells["panel"],
-            "optimizer": cells["panel"],
+            "optimizer": cells["panel"].replace(_labels(study)),
             "lr": cells["alpha"],
             "weight_decay": cells["lambda"],
             "seed": cells["seed"],
             **({"epochs": cells["epochs"]} if cells["epochs"].notna().any() else {}),
-            metric: value.mask(cells["diverged"], "NaN"),
+            _metric_label(study): value.mask(cells["diverged"], "NaN"),
         }
     )
+
+
+def _labels(study: Study) -> dict[str, str]:
+    """What files call the panels, by name; nothing where that would be read as other panels."""
+    labels = [panel.pair for panel in study.panels if panel.is_imported]
+    names, own = panel_names(labels), [panel.name for panel in study.panels]
+    return dict(zip(own, labels, strict=True)) if list(names.values()) == own else {}
+
+
+def _metric_label(study: Study) -> str:
+    """What the file calls the metric, if that is read as its name; else the name."""
+    metric = study.metric
+    called = metric.label if metric.unit == "%" else metric.title
+    return called if study.is_imported and column_name(called) == metric.name else metric.name
 
 
 FRAMES: dict[What, Callable[[Results, str], pd.DataFrame]] = {

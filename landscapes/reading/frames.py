@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.curve_counter import with_counter
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.stored_cells import belonging
@@ -81,7 +82,8 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
 def curves_frame(store: Results, name: str) -> pd.DataFrame:
     """The curves of all finished cells, one row per cell and epoch.
 
-    Columns: study, panel, seed, alpha, lambda, epoch (from 1), train_loss, test_loss,
+    Columns: study, panel, seed, alpha, lambda, epoch (from 1; of files what they count, by its
+    own name and numbers, such as step), train_loss, test_loss,
     test_error and top5_error (percent; the latter NaN for tasks of few classes), doubtful (whether
     the witness of its panel disagrees), then what was measured elsewhere. Losses are NaN from the
     epoch of divergence on.
@@ -105,7 +107,7 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
     own = sorted(str(column) for column in wide if column not in CURVE_COLUMNS)
     wide = wide.reindex(columns=[*CURVE_COLUMNS, *own])
-    return _in_panel_order(wide, study)
+    return _in_panel_order(with_counter(wide) if study.is_imported else wide, study)
 
 
 def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -153,8 +155,10 @@ def _panel_facts(study: Study) -> pd.DataFrame:
 
 
 def _in_panel_order(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Rows by panel in the study's order, then seed, α, λ, epoch."""
+    """Rows by panel in the study's order, then seed, α, λ; epochs in the order they have."""
     order = {panel.name: i for i, panel in enumerate(study.panels)}
-    keys = [key for key in ("seed", "alpha", "lambda", "epoch") if key in frame]
-    ranked = frame.assign(_panel=frame["panel"].map(order)).sort_values(["_panel", *keys])
+    keys = [key for key in ("seed", "alpha", "lambda") if key in frame]
+    ranked = frame.assign(_panel=frame["panel"].map(order)).sort_values(
+        ["_panel", *keys], kind="stable"
+    )
     return ranked.drop(columns="_panel").reset_index(drop=True)

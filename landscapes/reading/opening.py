@@ -12,10 +12,10 @@ from landscape_study.landscapes.reading.cube import SUFFIX, read_own_cube
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
-from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.panel import NAME
+from landscape_study.study.spec.results_files import is_table_file
 from landscape_study.study.store import StoreLike, address, opened
 from landscape_study.study.store.prior_state import holds
 from landscape_study.study.validation import names_of

@@ -267,7 +267,8 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
             svg=svg(figure),
             alt=(
                 f"Learning curves of the {len(best)} best cells of {panel.title}: {metric.title} "
-                f"by epoch, ending at {panel.separability.units.told(first)} for the best."
+                f"by {record.x_title}, ending at {panel.separability.units.told(first)} for the "
+                "best."
             ),
             caption=(
                 f"{phrases.first_upper(metric.title)} of the {len(best)} best "

@@ -11,7 +11,7 @@ from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
 from landscape_study.landscapes.statistics.units import PERCENT, Units
-from landscape_study.study.quantities import format_number
+from landscape_study.study.quantities import format_number, format_roughly
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import Metric
 
@@ -241,7 +241,7 @@ def taken(units: Units) -> str:
 
 def what_matters(units: Units) -> str:
     """The difference that matters in two digits, with its unit: "0.0047 nats"."""
-    return f"{units.matters:.2g} {units.metric.differences}".rstrip()
+    return f"{format_roughly(units.matters)} {units.metric.differences}".rstrip()
 
 
 def hinges(found: Separability) -> str:

@@ -22,7 +22,7 @@ ONE_SEED = "One seed: how far noise alone would move these numbers is not known.
 class End:
     """A solution: the end of a cycle, or of a run without restarts."""
 
-    epoch: int
+    epoch: float  # or what else the curve counts
     value: float  # of the metric, mean over seeds
     stderr: float | None = None  # likewise; None for one seed
 
@@ -38,7 +38,7 @@ class Run:
     seeds: int
     ends: tuple[End, ...]  # ascending in epochs, at least one
     curve: tuple[float, ...] = ()  # value by epoch
-    epochs: tuple[int, ...] = ()  # of the curve; 1, 2, 3, … if empty
+    epochs: tuple[float, ...] = ()  # of the curve; 1, 2, 3, … if empty
     cut: bool = False  # whether the budget ends before the first cycle does
     units: Units = PERCENT
 
@@ -121,7 +121,7 @@ def _leads(run: Run, rival: Run) -> str:
     return one * bool(ends and rival.curve)
 
 
-def _first(run: Run, value: float) -> int | None:
+def _first(run: Run, value: float) -> float | None:
     """The first epoch (from 1) after which a run is as good."""
     goal = run.cost(value)
     known = zip(run.epochs or range(1, len(run.curve) + 1), run.curve, strict=True)
@@ -145,7 +145,7 @@ def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:
     return f"{run.title} against {whose} trained just as long: {'; '.join(parts)}." * bool(parts)
 
 
-def _earlier(epoch: int, goal: int) -> str:
+def _earlier(epoch: float, goal: float) -> str:
     """How two epochs compare: "2.3 times earlier"."""
     if epoch == goal:
         return "where both end"

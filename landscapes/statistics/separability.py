@@ -43,6 +43,7 @@ from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
+from landscape_study.study.quantities import format_roughly
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
@@ -274,8 +275,8 @@ def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -
             way = "falling" if tilt.value < 0 else "rising"
             return _Judgement("coupled", f"the good cells lie on a {way} diagonal", "tilt")
         if regret.low > tau:
-            told = f"{tau * seen.units.size:.2g} {seen.units.metric.differences}".strip()
-            why = f"tuning one at a time costs more than {told} on average"
+            told = f"{format_roughly(tau * seen.units.size)} {seen.units.metric.differences}"
+            why = f"tuning one at a time costs more than {told.strip()} on average"
             return _Judgement("coupled", why, "regret")
         obstacle = _unmoved(seen, span)
     if obstacle:

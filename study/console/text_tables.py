@@ -87,19 +87,21 @@ def status_table(
 ) -> Table:
     """One row per panel: cells by state, value of the best cell, time summed over workers.
 
-    Panels whose witness disagrees are marked.
+    Of what was trained elsewhere, no time is known. Panels whose witness disagrees are marked.
     """
     doubtful = {witness.panel for witness in witnesses if not witness.agrees}
     seeds = f"{len(study.seeds)} seed" + "s" * (len(study.seeds) > 1)
     table = Table(title=f"study {study.name} · task {study.task} · {seeds}", **TABLE)
     metric = study.metric
     what = f"{metric.best_word} {metric.title}"
-    table.caption = f"best: {what} of one cell and seed; time: summed over workers"
+    timed = not study.is_imported
+    table.caption = f"best: {what} of one cell and seed"
+    table.caption += "; time: summed over workers" * timed
     table.add_column("panel")
     pruned = ["pruned"] if any(p.pruned for p in progress) else []
     for column in (
         *("cells", "finished", "running", "open", "diverged", "failed", *pruned),
-        *(f"best {metric.unit}".rstrip(), "time"),
+        *(f"best {metric.unit}".rstrip(), *(["time"] * timed)),
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for p in progress:
@@ -110,7 +112,7 @@ def status_table(
         if p.best is not None and math.isfinite(p.best):  # else all have diverged
             best = metric.number(p.best)
         name = marked(p.panel, p.panel in doubtful)
-        table.add_row(name, *map(str, counts), best, f"{p.seconds:.0f} s")
+        table.add_row(name, *map(str, counts), best, *([f"{p.seconds:.0f} s"] * timed))
     return table
 
 

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.errors import MissingStudyError, SpecError
 from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
@@ -289,7 +289,7 @@ class Store:
         row = connection.execute(query).mappings().first()
         if row is None:
             known = ", ".join(connection.scalars(sa.select(_study.c.name))) or "none yet"
-            raise UsageError(f"{self.name}: no study '{name}': it holds {known}")
+            raise MissingStudyError(f"{self.name}: no study '{name}': it holds {known}")
         return row
 
     # ---- runs ---------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ class ForeignTrial:
     number: int
     state: str
     values: dict[int, Any] = field(default_factory=dict)  # by objective
-    settings: dict[str, Any] = field(default_factory=dict)  # params_…, user_attrs_…
+    settings: dict[str, Any] = field(default_factory=dict)  # by the names of its parameters
+    attributes: dict[str, Any] = field(default_factory=dict)  # that its user set
     steps: dict[int, Any] = field(default_factory=dict)  # intermediate values
 
 
@@ -107,10 +108,10 @@ def _fill(connection: Connection, database: Database, known: dict[int, ForeignTr
     """Give the trials what belongs to them."""
     for trial, name, value, text in _rows(connection, database, "trial_params"):
         if trial in known:
-            known[trial].settings[f"params_{printable(str(name))}"] = _param(value, text)
+            known[trial].settings[printable(str(name))] = _param(value, text)
     for trial, key, text in _rows(connection, database, "trial_user_attributes"):
         if trial in known:
-            known[trial].settings[f"user_attrs_{printable(str(key))}"] = json.loads(text)
+            known[trial].attributes[printable(str(key))] = json.loads(text)
     for trial, objective, value, kind in _rows(connection, database, "trial_values"):
         if trial in known:
             known[trial].values[objective] = _value(value, kind)
@@ -171,10 +172,13 @@ def _require_optuna(connection: Connection, database: Database) -> None:
     missing = [table for table in TABLES if table not in there]
     if missing:
         known = {"runs", "experiments"} <= there  # of MLflow
-        remedy = "mlflow.search_runs().to_csv(…)" if known else "trials_dataframe().to_csv(…)"
+        remedy = "write the table with its results into a .csv file, and name that"
+        if known:
+            remedy = "export its runs, as mlflow.search_runs().to_csv(…)"
+        elif len(missing) < len(TABLES):
+            remedy = "export its trials from Optuna, as trials_dataframe().to_csv(…)"
         raise UsageError(
-            f"{database.name}: no database of Optuna's (no table {missing[0]}): export its runs, "
-            f"as {remedy}"
+            f"{database.name}: no database of Optuna's (no table {missing[0]}): {remedy}"
         )
 
 

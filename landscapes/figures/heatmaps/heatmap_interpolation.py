@@ -16,6 +16,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
 from landscape_study.landscapes.figures.style import FAINT, INK
 from landscape_study.landscapes.reading.landscape import RowCol
+from landscape_study.study.quantities import format_roughly
 
 CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "color": "0.35", "markeredgewidth": 1}
 PRUNED: dict[str, Any] = {
@@ -134,7 +135,8 @@ def interpolation_handles(records: Sequence[HeatmapRecord], cmap: Colormap) -> l
     ]
     if any(shown.values for _, shown in scattered):
         units = {
-            f"{shown.point:.2g} {one.metric.differences}".rstrip() for one, shown in scattered
+            f"{format_roughly(shown.point)} {one.metric.differences}".rstrip()
+            for one, shown in scattered
         }
         enough = units.pop() if len(units) == 1 else "4 times what matters"
         handles.append(Patch(facecolor=middle, edgecolor=FAINT, label="interpolated"))

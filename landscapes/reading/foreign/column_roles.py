@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from landscape_study.landscapes.reading.foreign.asked import OPTIONS, Asked, UnclearError, each_of
 from landscape_study.landscapes.reading.foreign.metric_column import (
+    PERCENT,
     metric_of,
     percent_hint,
     value_column,
@@ -61,23 +63,28 @@ class Columns:
     run: str | None  # names the run of a row, and several rows are of one
     others: tuple[str, ...]  # that vary too, as far as they look like settings
     hint: str = ""  # what else the user may want to say of the metric
+    says_goal: str = ""  # what says which way is better: the "study", where it does
 
     @property
     def said(self) -> str:
         """What was understood, in a line."""
-        goal = "less is better" if self.metric.sign > 0 else "more is better"
-        goal += ", in percent" if self.metric.unit == "%" else ""
-        parts = [
-            f"α = {self.alpha}",
-            f"λ = {self.lambda_}",
-            f"metric = {self.value} ({goal})",
-        ]
+        parts = [f"α = {self.alpha}", f"λ = {self.lambda_}", f"metric = {self._metric_said}"]
         parts += [f"seed = {self.seed}"] if self.seed else []
         parts += [f"panels by {' and '.join(self.panels)}"] if self.panels else []
         left = (
             f"; not looked at, though they vary: {', '.join(self.others)}" if self.others else ""
         )
         return ", ".join(parts) + left + (f"; {self.hint}" if self.hint else "")
+
+    @property
+    def _metric_said(self) -> str:
+        """The metric as the file calls it, which way is better, and who says so."""
+        goal = "less is better" if self.metric.sign > 0 else "more is better"
+        goal += ", in percent" if self.metric.unit == "%" else ""
+        goal += f", as the {self.says_goal} says" if self.says_goal else ""
+        is_named = self.metric.title not in (self.value, re.sub(PERCENT, "", self.value))
+        named = f"{printable(self.metric.title)}, in column {self.value}"
+        return f"{named if is_named else self.value} ({goal})"
 
 
 def find_columns(table: Table, asked: Asked) -> Columns:
@@ -115,6 +122,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         run=run,
         others=_others(table, known),
         hint=percent_hint(table, metric),
+        says_goal="" if asked.goal or value not in table.goals else "study",
     )
 
 

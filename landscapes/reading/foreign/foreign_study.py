@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.curve_counter import COUNTED, EPOCH
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     TRAIN_LOSS,
+    plain,
     training_loss,
 )
 from landscape_study.landscapes.reading.panels import PanelData
@@ -24,7 +26,6 @@ from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import LONGEST_NAME, Metric
 from landscape_study.study.spec.study import IMPORTED, Panel, Study
 
-STEP = "step"  # of curves: what the file counted
 LONGEST = 100  # characters of a name that a file gave
 MOST_SEEDS = 1000  # more than these are no seeds that cells share
 TAKEN = {
@@ -42,21 +43,21 @@ def read_foreign(
     Args:
         files: their panels are its panels.
         columns: which column is what, as far as it shall not be guessed.
-        name: of the study; that of the first file if None.
+        name: of the study; as the file calls it, or that of the first file, if None.
 
     Raises:
         UsageError: a file that cannot be read or understood, or files of several metrics.
     """
     sweep = read_sweep(files, columns)
     metric = _one_metric(sweep)
-    names = _names([one.name for one in sweep.panels])
+    names = panel_names([one.name for one in sweep.panels])
     frames = [_runs(one, names[one.name]) for one in sweep.panels]
     frame = pd.concat(frames, ignore_index=True)
     seeds = _Seeds(frame)
     frame = seeds.numbered(frame)
     study = Study.from_dict(
         {
-            "name": name or _plain(Path(files[0]).stem, "sweep"),
+            "name": name or _plain(sweep.study or Path(files[0]).stem, "sweep"),
             "task": IMPORTED,
             "seeds": sorted(set(frame["seed"].tolist())),
             "metric": _short(metric),
@@ -92,11 +93,13 @@ def _short(metric: Metric) -> Metric:
 def column_name(name: object) -> str:
     """A name for a measurement: "val/loss" is val_loss."""
     plain = re.sub(r"[^A-Za-z0-9_.]+", "_", str(name)).strip("_.") or "value_measured"
+    if plain.startswith(COUNTED):
+        plain = f"measured_{plain}"
     plain = f"{plain}_measured" if plain in TAKEN else plain
     return plain[-LONGEST_NAME:].lstrip("_.")
 
 
-def _names(titles: Sequence[str]) -> dict[str, str]:
+def panel_names(titles: Sequence[str]) -> dict[str, str]:
     """Names of panels by what the files call them: with plain characters, each another."""
     return _each_another(titles, lambda title: _plain(title, "panel"))
 
@@ -181,13 +184,20 @@ def _curves(sweep: Sweep, names: dict[str, str], seeds: _Seeds) -> pd.DataFrame:
     training = training_loss(own.values(), column_name(sweep.panels[0].metric.name))
     own = {column: TRAIN_LOSS if name == training else name for column, name in own.items()}
     curves = curves.rename(columns=own)
-    curves = _counted(curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True))
+    curves = curves.sort_values([*PLACE, "epoch"], kind="stable", ignore_index=True)
+    curves = _counted(curves, _counter_name(sweep.counted, own.values()))
     return seeds.numbered(curves.assign(panel=curves["panel"].map(names)))
 
 
-def _counted(curves: pd.DataFrame) -> pd.DataFrame:
-    """Curves whose epochs are counted from 1; what the file counted is their STEP then."""
+def _counter_name(called: str, measured: Collection[str]) -> str:
+    """What the file counts, under a name that no other column of curves has."""
+    name = EPOCH if plain(called) in ("epoch", "epochs") else column_name(called)
+    return f"{name}_counted" if name in measured or name in PLACE else name
+
+
+def _counted(curves: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Curves whose epochs are counted from 1; what the file counted otherwise is one more."""
     count = curves.groupby(list(PLACE)).cumcount() + 1
-    if (curves["epoch"] == count).all():
+    if name == EPOCH and (curves["epoch"] == count).all():
         return curves
-    return curves.assign(**{STEP: curves["epoch"].astype(float)}, epoch=count)
+    return curves.assign(**{f"{COUNTED}{name}": curves["epoch"].astype(float)}, epoch=count)

@@ -44,6 +44,8 @@ FEW = 0.1  # of the values: so many may be mistakes
 ROUNDING = 1e-3  # by which a share may exceed 1
 OWN = {"study", "panel", "pair", "alpha", "lambda", "state", "diverged_epoch"}
 
+PERCENT = r"\s*\(%\)"  # the unit within a name
+
 
 def is_own(table: Table) -> bool:
     """Whether it is a table of cells that `landscape export` wrote."""
@@ -187,7 +189,7 @@ def metric_of(table: Table, column: str, goal: Goal | None, matters: float | Non
         )
     unit = "%" if _is_percent(table, column, title) else ""
     matters = matters or (MATTERS if unit else None)
-    title = re.sub(r"\s*\(%\)", "", title)
+    title = re.sub(PERCENT, "", title)
     return Metric(column, title, unit=unit, goal=goal, matters=matters)
 
 

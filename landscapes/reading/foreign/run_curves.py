@@ -58,7 +58,8 @@ def one_row_a_run(table: Table, columns: Columns, asked: Asked) -> Runs:
     said = (
         f"{columns.epoch}: {table.size} rows of {len(kept)} runs, the {asked.keep} of each counts"
     )
-    runs = replace(table.take(kept), steps=_steps(table, columns, key[order], order))
+    steps = _steps(table, columns, key[order], order)
+    runs = replace(table.take(kept), steps=steps, counted=columns.epoch)
     return Runs(runs, columns, short, (said, *told))
 
 

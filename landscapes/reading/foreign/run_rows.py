@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bool
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
 
+NAMELESS = "no-name-"  # begins the name of a study that Optuna made up
 LEAVE_OUT = "leave such rows out with --where"
 TRUE = ("1", "true", "yes")  # in small letters
 
@@ -80,15 +81,27 @@ def _placed(
     return frame[there & ~again], said
 
 
+def study_name(table: Table) -> str | None:
+    """What the only study of a table is called; None where it says nothing, or of several.
+
+    Names that Optuna made up for want of one count as none.
+    """
+    column = next((name for name in table.columns if is_called(name, STUDIES)), None)
+    found = table.columns[column].distinct() if column else []
+    is_named = len(found) == 1 and not found[0].startswith(NAMELESS)
+    return printable(found[0]) if is_named else None
+
+
 def panel_names(table: Table, columns: Sequence[str]) -> np.ndarray:
     """The name of each row's panel, [N]: the optimizer; "width=512" of other settings."""
+    otherwise = study_name(table) or table.name
     if not columns:
-        return np.full(table.size, table.name, dtype=object)
+        return np.full(table.size, otherwise, dtype=object)
     keys = table.keys(columns)
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     some = table.take(first)
     parts = [_part_names(some, name) for name in columns]
-    names = [", ".join(filter(None, part)) or table.name for part in zip(*parts, strict=True)]
+    names = [", ".join(filter(None, part)) or otherwise for part in zip(*parts, strict=True)]
     return np.array(names, dtype=object)[inverse]
 
 

@@ -26,7 +26,7 @@ from landscape_study.landscapes.reading.foreign.run_curves import (
     one_row_a_run,
     telling_apart,
 )
-from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of
+from landscape_study.landscapes.reading.foreign.run_rows import panel_names, rows_of, study_name
 from landscape_study.landscapes.reading.foreign.tables.column_names import is_metric_name
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.matrices import without_matrix
@@ -48,12 +48,16 @@ class Sweep:
     Attributes:
         panels: a landscape each.
         said: what was understood, in lines.
+        study: the name of the only study that a file is of, where it says so.
+        counted: what the epochs of curves are in the files, by the names of columns.
         curves: where the files have them: panel, seed, alpha, lambda, epoch, and metrics by the
             names of their columns; a row an epoch of a run.
     """
 
     panels: tuple[PanelData, ...]
     said: tuple[str, ...]
+    study: str | None = None  # what the file calls it, where that is one
+    counted: str = "epoch"
     curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(CURVES)))
 
 
@@ -83,6 +87,8 @@ def read_sweep(paths: Sequence[Path | str], asked: Asked | None = None) -> Sweep
     return Sweep(
         tuple(one for sweep in named for one in sweep.panels),
         tuple(line for sweep in named for line in sweep.said),
+        named[0].study if len(named) == 1 else None,
+        " or ".join(dict.fromkeys(one.counted for one in named if len(one.curves))) or "epoch",
         pd.concat(curves, ignore_index=True) if curves else named[0].curves,
     )
 
@@ -91,14 +97,18 @@ def _one_file(path: Path | str, asked: Asked) -> Sweep:
     is_folder = "://" not in str(path) and Path(path).is_dir()
     read = read_folder(Path(path), asked.wanted) if is_folder else read_file(path, asked.wanted)
     table = selected(without_matrix(read), asked.where)
+    study = study_name(table)
     runs = one_row_a_run(table, find_columns(table, asked), asked)
     rows, said = rows_of(runs)
     rows, columns, told = _with_panels(runs.table, runs.columns, rows)
     panels, also = _panels(runs.table, columns, rows)
-    lines = (columns.said, *runs.said, *told, *said, *also)
+    understood = replace(columns, panels=runs.columns.panels).said
+    lines = (understood, *runs.said, *told, *said, *also)
     return Sweep(
         tuple(panels),
-        tuple(f"{table.name}: {line}" for line in lines),
+        tuple(f"{read.name}: {line}" for line in lines),
+        study,
+        runs.table.counted,
         _curves(runs, [one.cells for one in panels]),
     )
 
@@ -124,7 +134,8 @@ def _with_panels(
     names = panel_names(table, more.panels)[rows.index]
     if (count := len(set(names))) > MOST_PANELS:
         raise _too_many_panels(table, more.panels, count)
-    told = f"panels by {' and '.join(extra)} too, since cells stand several times without it"
+    too = " too" if columns.panels else ""
+    told = f"panels by {' and '.join(extra)}{too}, since cells stand several times without it"
     return rows.assign(panel=names), more, [told]
 
 

@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 
-from landscape_study.study.errors import UsageError
+from landscape_study.study.errors import MissingStudyError
 from landscape_study.study.spec.study import Study
 
 DEFAULT = "digits-fig2"
@@ -47,7 +47,7 @@ def load_preset(name: str) -> Study:
         UsageError: there is none.
     """
     if name not in PRESETS:
-        raise UsageError(
+        raise MissingStudyError(
             f"unknown preset '{name}': choose one of {', '.join(PRESETS)}, "
             "or name a study file ending in .toml"
         )

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from landscape_study.study.quantities import format_number
+from landscape_study.study.quantities import format_number, format_roughly
 from landscape_study.study.spec.metric import TEST_ERROR, TOP5_ERROR, Metric, telling_digits
 
 ACCURACY = Metric("accuracy", "accuracy", goal="maximize")
@@ -68,3 +68,17 @@ def test_digits_tell_what_matters(matters, digits):
 )
 def test_numbers_have_a_real_minus_sign(value, digits, said):
     assert format_number(value, digits) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.25, "0.25"),
+        (0.0784, "0.078"),
+        (1234.0, "1200"),
+        (123456.0, "120000"),
+        (1.26e-5, "1.3e-05"),
+    ],
+)
+def test_what_matters_is_told_in_two_digits_as_people_write_them(value: float, told: str):
+    assert format_roughly(value) == told

@@ -27,6 +27,7 @@ DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 NOT_A_NUMBER = re.compile(r"(?i)[-+]?(nan\(.*\)|1\.#(qnan|snan|ind)\d*)")  # as C writes it
 NOTHING = {"", "none", "null", "na", "n/a", "#n/a", "<na>", "-", "--"}  # in small letters
 NUMBER, EMPTY = -1, -2  # codes of what is no text
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins with one
 LONGEST = 200  # characters of a text that are kept
 
 
@@ -139,7 +140,7 @@ class PackedColumn:
             try:
                 read = number(value)
             except ValueError:
-                codes[i] = texts.setdefault(str(value)[:LONGEST], len(texts))
+                codes[i] = texts.setdefault(_unmarked(str(value))[:LONGEST], len(texts))
             else:
                 if read is None:
                     codes[i] = EMPTY
@@ -199,6 +200,7 @@ class Table:
     places: Places
     goals: Mapping[str, Column] = field(default_factory=dict)  # by metric, where the file says it
     steps: pd.DataFrame | None = None  # row, epoch, and metrics: of curves beside the rows
+    counted: str = "epoch"  # what the epochs of curves are in the file
 
     @property
     def size(self) -> int:
@@ -279,6 +281,11 @@ def number(value: Value) -> float | None:
     if isinstance(value, str) and "_" in value:  # Python takes them, nobody means them
         raise ValueError(f"{printable(value)!r} is no number")
     return read
+
+
+def _unmarked(text: str) -> str:
+    """A text without the apostrophe that keeps spreadsheets from running it."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULAS) else text
 
 
 def _text(value: float) -> str:

@@ -28,19 +28,14 @@ from landscape_study.landscapes.reading.foreign.tables.name_settings import sett
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import flat
 from landscape_study.landscapes.reading.foreign.tables.settings_files import load_settings
 from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, Wanted
-from landscape_study.landscapes.reading.foreign.tables.table_files import (
-    DATABASES,
-    PACKED,
-    SUFFIXES,
-    read_file,
-    suffix,
-)
+from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 from landscape_study.landscapes.reading.foreign.tables.trainer_runs import (
     is_trainer_run,
     read_trainer_run,
 )
 from landscape_study.study.errors import UsageError
 from landscape_study.study.printable import printable
+from landscape_study.study.spec.results_files import DATABASES, PACKED, SUFFIXES, suffix
 
 MOST_FILES = 200_000
 SETTINGS = ("params", "config", "hparams", "args", "settings", "hyperparameters", "options")

@@ -1,4 +1,4 @@
-"""Files and folders of results: which there are, and how each is opened."""
+"""Files of results: how each kind is opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -24,48 +23,19 @@ from landscape_study.landscapes.reading.foreign.tables.json_records import (
 from landscape_study.landscapes.reading.foreign.tables.optuna_studies import read_optuna
 from landscape_study.landscapes.reading.foreign.tables.table_builder import TableBuilder, Wanted
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.results_files import (
+    CUBES,
+    DATABASES,
+    LINES,
+    PACKED,
+    PARQUET,
+    SEPARATED,
+    SUFFIXES,
+    suffix,
+)
 
-SEPARATED = (".csv", ".tsv", ".txt", ".dat")
-JSON, LINES = (".json",), (".jsonl", ".ndjson")
-PARQUET, CUBES = (".parquet", ".pq"), (".nc", ".nc4", ".netcdf", ".h5netcdf")
-DATABASES = (".db", ".sqlite", ".sqlite3")
-TEXTS = (*SEPARATED, *JSON, *LINES)
-SUFFIXES = (*TEXTS, *PARQUET, *CUBES, *DATABASES)
-PACKED = ".gz"  # after the suffix of a text
-MOST_LOOKED = 10_000  # files of a folder, to see whether it holds results
 LOOKED_AT = 64 * 1024  # bytes of a text, to see how it is written
 LARGE = 64 * 1024**2  # bytes of a file of which only what may matter is kept
-
-
-def is_table_file(name: str) -> bool:
-    """Whether a name means a file or folder of results, there or not, and no study.
-
-    It does if it ends like such a file, is the URL of a database, holds a separator of folders,
-    or is a folder that holds such files.
-    """
-    ends = suffix(Path(name)) in SUFFIXES
-    return ends or "/" in name or os.sep in name or _holds_files(Path(name))
-
-
-def holds_results(name: str) -> bool:
-    """Whether a file or folder of results is there; a database may as well be one of studies."""
-    path = Path(name)
-    is_kind = suffix(path) in SUFFIXES and suffix(path) not in DATABASES
-    return (is_kind and path.is_file()) or _holds_files(path)
-
-
-def _holds_files(folder: Path) -> bool:
-    """Whether files of results lie in a folder, as far as a short look shows."""
-    looked = islice(
-        ((at, name) for at, _, names in os.walk(folder) for name in names), MOST_LOOKED
-    )
-    return any(suffix(Path(name)) in (*TEXTS, *PARQUET, *CUBES) for _, name in looked)
-
-
-def suffix(path: Path) -> str:
-    """How a file's name ends, in small letters; without the end of a packed one."""
-    lower = path.with_name(path.name.lower()) if path.name else path
-    return Path(lower.stem).suffix if lower.suffix == PACKED else lower.suffix
 
 
 def read_file(path: Path | str, wanted: Wanted | None = None, *, single: bool = False) -> Table:

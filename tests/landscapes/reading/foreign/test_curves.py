@@ -169,7 +169,9 @@ class TestWhatTellsApart:
         rows.to_csv(tmp_path / "s.csv", index=False)
         sweep = read(tmp_path / "s.csv")
         assert [one.name for one in sweep.panels] == ["width=64", "width=128"]
-        assert "panels by width too, since cells stand several times without it" in sweep.said[1]
+        assert "panels by width, since cells stand several times without it" in sweep.said[1]
+        assert "panels by" not in sweep.said[0]
+        assert "not looked at" not in sweep.said[0]
 
     def test_two_settings(self, tmp_path: Path, frame):
         rows = [frame.assign(width=w, data=d) for w in (64, 128) for d in ("a", "b")]
@@ -202,8 +204,9 @@ def logged(path: Path) -> Path:
 def test_a_point_where_the_metric_was_measured(tmp_path: Path):
     results = read_foreign([str(logged(tmp_path / "s.csv"))], Asked(metric="val/loss"))
     first = results.curve_frame.iloc[:2]
-    assert first["step"].tolist() == [1, 3]
+    assert first["counted_epoch"].tolist() == [1, 3]
     assert first["epoch"].tolist() == [1, 2]
+    assert curves_frame(results, "s")["epoch"].tolist() == 4 * [1, 3]
     assert first["train_loss"].tolist() == pytest.approx([1, 1 / 3])  # called "loss" there
     places = ["panel", "seed", "alpha", "lambda"]
     curves = curves_frame(results, "s")[places].drop_duplicates()

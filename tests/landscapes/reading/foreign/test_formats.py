@@ -19,9 +19,10 @@ from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables import table_builder, table_files
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Table
 from landscape_study.landscapes.reading.foreign.tables.nested_cells import nested
-from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file, read_file
+from landscape_study.landscapes.reading.foreign.tables.table_files import read_file
 from landscape_study.landscapes.reading.opening import read_results
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.results_files import is_table_file
 from tests.landscapes.reading.foreign.conftest import ALPHAS, LAMBDAS, loss
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from landscape_study.cli import main
 from landscape_study.landscapes.reading.foreign.asked import Asked, UnclearError
+from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.study.errors import LandscapeError, StoreError, UsageError
 from landscape_study.study.store import Store
@@ -181,8 +182,60 @@ def test_objectives_have_names_and_directions(tmp_path: Path):
 @NAMED
 def test_one_objective_bears_its_name(tmp_path: Path):
     objectives(tmp_path / "x.db", "maximize", names=["quality"])
-    (panel,) = read_sweep([tmp_path / "x.db"]).panels
+    sweep = read_sweep([tmp_path / "x.db"])
+    (panel,) = sweep.panels
     assert (panel.metric.name, panel.metric.title) == ("value", "quality")
+    assert sweep.said[0] == (
+        "x: α = lr, λ = wd, metric = quality, in column value (more is better, as the study says)"
+    )
+
+
+def test_without_names_the_direction_is_told_as_the_study_says(path: Path):
+    sweep = read_sweep([path])
+    assert sweep.said[0].startswith(
+        "sweep: α = lr, λ = weight_decay, metric = value (less is better, as the study says), "
+    )
+    said = read_sweep([path], Asked(goal="maximize")).said[0]
+    assert "metric = value (more is better)," in said
+
+
+def test_parameters_have_their_own_names_and_may_be_named_as_in_an_export(path: Path):
+    by_own = read_sweep([path], Asked(alpha="lr", lambda_="weight_decay"))
+    by_export = read_sweep([path], Asked(alpha="params_lr", lambda_="params_weight_decay"))
+    assert by_own.panels[0].landscape == by_export.panels[0].landscape
+    assert by_own.said == by_export.said
+    some = read_sweep([path], Asked(where="params_lr >= 0.01")).panels[0].cells
+    assert 0 < len(some) < 12
+    assert some["alpha"].min() >= 0.01
+
+
+def test_a_parameter_that_would_read_as_something_else_keeps_its_prefix(path: Path):
+    """As Optuna exports it: `state`, a metric's name, or that of an attribute."""
+    for old, new in (("lr", "state"), ("weight_decay", "reg_loss")):
+        execute(path, f"UPDATE trial_params SET param_name = '{new}' WHERE param_name = '{old}'")
+    sweep = read_sweep([path], Asked(alpha="params_state", lambda_="params_reg_loss"))
+    assert sweep.said[0].startswith("sweep: α = params_state, λ = params_reg_loss, metric = value")
+
+
+def test_a_single_study_bears_its_name(path: Path):
+    execute(path, "UPDATE trial_params SET param_value = 0 WHERE param_name = 'optimizer'")
+    execute(path, "DELETE FROM trial_params WHERE param_name = 'optimizer'")
+    execute(path, "UPDATE studies SET study_name = 'my sweep'")
+    study = read_foreign([str(path)]).spec
+    assert study.name == "my-sweep"
+    assert [panel.pair for panel in study.panels] == ["my sweep"]
+    assert read_foreign([str(path)], name="other").spec.name == "other"
+
+
+def test_a_name_that_optuna_made_up_is_none(path: Path):
+    execute(path, "UPDATE studies SET study_name = 'no-name-0d9d6a2c'")
+    assert read_foreign([str(path)]).spec.name == "sweep"
+
+
+def test_of_several_studies_one_that_is_chosen_bears_its_name(two_ways: Path):
+    execute(two_ways, "UPDATE study_directions SET direction = 'MINIMIZE'")
+    assert read_foreign([str(two_ways)]).spec.name == "two"
+    assert read_foreign([str(two_ways)], Asked(where="study_name == 'b'")).spec.name == "b"
 
 
 def test_too_many_studies_are_named(tmp_path: Path, path: Path):
@@ -257,7 +310,7 @@ def test_other_databases_are_told_apart(tmp_path: Path):
     with pytest.raises(UsageError, match=r"as mlflow.search_runs\(\).to_csv"):
         read_sweep([tmp_path / "ml.db"])
     execute(tmp_path / "any.db", "CREATE TABLE a (x)")
-    with pytest.raises(UsageError, match=r"no database of Optuna's \(no table studies\)"):
+    with pytest.raises(UsageError, match=r"no table studies\): write the table with its"):
         read_sweep([tmp_path / "any.db"])
     with pytest.raises(UsageError, match=r"none.db: cannot be read \(No such file"):
         read_sweep([tmp_path / "none.db"])

@@ -22,9 +22,9 @@ from landscape_study.landscapes.reading.foreign.asked import Asked, UnclearError
 from landscape_study.landscapes.reading.foreign.metric_column import guessed_goal
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import number
-from landscape_study.landscapes.reading.foreign.tables.table_files import is_table_file
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.results_files import is_table_file
 
 OCTAVES = [0.1 * 2.0**-k for k in range(9)]
 LAMBDAS = [0.01 * 2.0**-k for k in range(9)]
@@ -93,7 +93,8 @@ class TestVerdicts:
         assert (panel.metric.title, panel.metric.goal) == ("macro_f1", "maximize")
         assert int(panel.landscape.n.min()) == 3
         assert panel_separability(panel).verdict == "separable"
-        assert "metric = metric_value (more is better), seed = seed" in sweep.said[0]
+        metric = "metric = macro_f1, in column metric_value (more is better)"
+        assert f"{metric}, seed = seed" in sweep.said[0]
 
     @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
     def test_of_trials_that_lie_scattered(self, write, slope, verdict):
