@@ -22,7 +22,13 @@ from landscape_study.study.objectives.function_process import FunctionHost
 from landscape_study.study.objectives.function_run import FunctionCell
 from landscape_study.study.objectives.kept_folders import LOG, ROOM, begin, settle
 from landscape_study.study.objectives.measurements import Measurements
-from landscape_study.study.objectives.process import Ended, attend, end_leftovers, run_process
+from landscape_study.study.objectives.process import (
+    Ended,
+    Limits,
+    attend,
+    end_leftovers,
+    run_process,
+)
 from landscape_study.study.objectives.reports import Reports
 from landscape_study.study.objectives.slot import slot_environment
 from landscape_study.study.planning.objective_plan import identify_objective
@@ -151,7 +157,7 @@ class ObjectiveRuns:
     def _record(self, claim: Claim, folder: Path, ended: Ended, found: Found) -> None:
         """Record what became of a claim's run, and keep or remove its folder."""
         job, store = self.job, self.store
-        reason = why_failed(ended, found)
+        reason = why_failed(ended, found, job.limits)
         if reason is None:
             store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
             settle(folder, keep=job.kept is not None, room=job.kept or 0)
@@ -259,12 +265,13 @@ def _was_killed(ended: Ended) -> bool:
     return ended.code == -signal.SIGKILL and ended.stopped is None
 
 
-def why_failed(ended: Ended, found: Found) -> str | None:
-    """Why a run has no result; None if it has one."""
+def why_failed(ended: Ended, found: Found, limits: Limits) -> str | None:
+    """Why a run within these limits has no result; None if it has one."""
     if ended.stopped == "timeout":
-        return f"it took longer than its time, {ended.seconds:.0f} s"
+        return f"it took longer than its time, {limits.seconds:g} s"
     if ended.stopped == "memory":
-        return f"it took more than its memory, {ended.memory / 1024**3:.2f} GB"
+        allowed = (limits.memory or 0) / 1024**3
+        return f"it took more than its memory, {ended.memory / 1024**3:.2f} of {allowed:g} GB"
     if ended.code == -signal.SIGKILL:
         seen = f"{ended.memory / 1024**3:.2f} GB seen"
         return f"it was killed {TRIES} times, as for lack of memory ({seen})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
@@ -36,7 +35,8 @@ class TrialCell:
         numbers: others that it gave, the last of each.
         points: of its curves.
         seconds: that it took.
-        memory: bytes that it and its children were seen to have at most, or may take.
+        memory: bytes that it and its children were seen to have at most, or may take; 0 for one
+            that was too short to be seen.
         log: its last lines, if it failed.
         hints: what may be wrong, or could be better.
     """
@@ -95,7 +95,7 @@ def _objective_trial(
         raise KeyboardInterrupt from None
     except OSError as e:
         raise TrainingError(f"it cannot be started: {e}") from e
-    why = why_failed(ended, found)
+    why = why_failed(ended, found, settings.limits)
     metric = study.metric.name
     return TrialCell(
         value=None if why else found.value,
@@ -103,19 +103,10 @@ def _objective_trial(
         numbers={name: one for name, one in found.last.items() if name != metric},
         points=found.count,
         seconds=ended.seconds,
-        memory=max(ended.memory, _most_memory()),
+        memory=ended.memory,
         log=tuple(failure_parts(failure_words("", ended.tail))[1]) if why else (),
         hints=tuple(_hints(study, found.count)),
     )
-
-
-def _most_memory() -> int:
-    """Bytes of the largest of this process's children that have ended; 0 where nobody says."""
-    if sys.platform != "linux":
-        return 0
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def _hints(study: Study, points: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -103,6 +104,15 @@ def test_the_cell_in_the_middle_is_tried_or_the_one_that_is_named():
     assert "α = 0.5, λ = 0.3\nloss: 0.3\nother numbers: acc 0.75\n" in named
     assert "one value and no curve: print such a line after each epoch" in named
     assert "the whole study" not in named
+
+
+def test_memory_is_that_of_the_cell_and_not_of_what_started_it(folder: Path):
+    """What is forked begins with the pages of its parent, and the kernel remembers that."""
+    words = ["sh", "-c", "sleep 0.1; echo {alpha} {lambda} > {result}; echo 3 > {result}"]
+    output = landscape("try", *GRID, "--metric", "loss", "--", *words).output
+    said = re.search(r"curve: 1 point; took 0\.\d+ s, (\S+) MB\n", output)
+    assert said
+    assert float(said[1]) < 20
 
 
 def test_a_metric_that_is_misspelt():
