@@ -36,6 +36,7 @@ from landscape_study.study.records.failure_words import failure_parts, failure_w
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.running.job import ObjectiveJob, Pulse
+from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.placeholders import Filling, filled
 from landscape_study.study.store import Claim, Store
 
@@ -114,10 +115,10 @@ class ObjectiveRuns:
         """
         study = self.job.study
         if self.job.function is None:
-            here = f"{self.store.name}: a worker on {socket.gethostname()}"
             with chdir(self.job.cwd or "."):  # a worker of a cluster is elsewhere
                 found = identify_objective(study)
-            require_same(self.job.identity, found, study.name, study.task, here)
+            here = socket.gethostname()
+            require_same(self.job.identity, found, study, self.store.name, here)
 
     def train(self, claim: Claim) -> None:
         """Run the objective for the one cell of a claim, and record what became of it.
@@ -299,6 +300,6 @@ def _give_up(
         _, said = failure_parts(failure_words(reason, tail))
         raise TrainingError(
             "\n    ".join([f"study '{job.study.name}': {reason}", *said])
-            + f"\nthe first {failed} cells all failed: mend that, then resume with "
-            f"--retry-failed; whole logs are in {job.folder}"
+            + f"\nthe first {failed} cells all failed; whole logs are in {job.folder}: mend that, "
+            f"then\n  {retry_line(job.study, store.name)}"
         )

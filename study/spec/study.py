@@ -336,6 +336,11 @@ class Study(Frozen):
         return self.function or self.command is not None
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether its function was handed over in Python, so that no command can name it."""
+        return self.task.startswith("__main__:")
+
+    @property
     def training(self) -> str:
         """What trains its cells, for people to read."""
         kind = "Function" if self.function else "Task"
