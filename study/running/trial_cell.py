@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
@@ -116,13 +117,19 @@ def _hints(study: Study, points: int) -> list[str]:
         remedy = f": did you mean {meant}?" if meant else ""
         hints.append(f"there is no file {word} here{remedy}")
     if command and len(study.seeds) > 1 and not any("{seed}" in word for word in command):
-        hints.append(
-            "the command has no {seed}: unless it reads LANDSCAPE_SEED, all seeds give the same"
-        )
+        hints.append(_unheard("seed", "seeds"))
+    panels = {panel.pair for panel in study.panels}
+    if command and len(panels) > 1 and not re.search(r"\{(pair|panel)\}", " ".join(command)):
+        hints.append(_unheard("pair", "panels of the same grid"))
     if points == 1:
         how = "print such a line" if command else "call run.report(epoch, …)"
         hints.append(f"one value and no curve: {how} after each epoch to see learning curves")
     return hints
+
+
+def _unheard(name: str, all_: str) -> str:
+    variable = f"LANDSCAPE_{name.upper()}"
+    return f"the command has no {{{name}}}: unless it reads {variable}, all {all_} give the same"
 
 
 def _task_trial(

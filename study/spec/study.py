@@ -246,6 +246,16 @@ class Study(Frozen):
             data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
         return data
 
+    @field_validator("command", mode="before")
+    @classmethod
+    def _separate_words(cls, command: Any) -> Any:
+        if isinstance(command, str):
+            raise ValueError(
+                f"no shell takes {command!r} apart: write its words, as in "
+                '["python", "train.py", "--lr", "{alpha}", "--wd", "{lambda}"]'
+            )
+        return command
+
     @field_validator("command")
     @classmethod
     def _runnable(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:

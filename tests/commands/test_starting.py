@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from landscape_study.cli import main
+from landscape_study.commands.running import run
+from landscape_study.commands.starting import try_
+from landscape_study.study.planning.request import Changes
 from landscape_study.study.spec.study import Study
 
 pytestmark = pytest.mark.slow
@@ -129,6 +134,23 @@ def test_a_file_that_is_misspelt():
 def test_a_cell_that_fails_shows_its_log():
     output = tried("--alpha", "2", "--lambda", "1", "--metric", "loss", expected=1)
     assert "failed: it ended with exit code 1\n    too fast\n" in output
+
+
+def test_what_the_command_does_not_hear_of_is_told():
+    """Options are those of `run`, so that one word of its line is changed."""
+    more = ["--pair", "mine", "--pair", "other", "--seeds", "2", "--maximize", "--name", "n"]
+    output = tried(*GRID, *more, "--metric", "loss")
+    assert "mine, seed 0, α = 0.2" in output
+    assert "no {seed}: unless it reads LANDSCAPE_SEED, all seeds give the same" in output
+    assert "no {pair}: unless it reads LANDSCAPE_PAIR, all panels of the same grid give" in output
+    assert "the whole study: 16 cells" in output
+
+
+def test_try_takes_what_says_what_run_trains():
+    def named(command: click.Command) -> set[str]:
+        return {option.name or "" for option in command.params}
+
+    assert {field.name for field in fields(Changes)} <= named(try_) & named(run)
 
 
 def test_a_placeholder_that_is_misspelt():

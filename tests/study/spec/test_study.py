@@ -809,6 +809,7 @@ def test_a_function_that_cannot_be_is_refused(fields: dict, message: str):
     ("fields", "message"),
     [
         ({"command": []}, "command: no command: give the words of one"),
+        ({"command": "a {alpha}"}, "command: no shell takes 'a {alpha}' apart: write its words"),
         ({"command": ["a", "{alpha}"]}, "command: the command has no {lambda}"),
         (
             {"command": ["a", "{lambda} {alpah}"]},
