@@ -192,7 +192,8 @@ def _with_task(study: Study, task: str, changes: Changes) -> Study:
         raise UsageError(f"--metric: say what {task} returns, as in --metric val_loss")
     own = {"task": plain_name(task), "function": by_function, "command": None, "pattern": None}
     name = changes.name or _task_name(task)
-    return study.change(name=name, batch_size=None, **own).change_panels(epochs=None)
+    panels = [panel.changed({"epochs": None}) for panel in study.panels]
+    return study.change(name=name, batch_size=None, panels=panels, **own)
 
 
 def _require_no_budget(study: Study, changes: Changes) -> None:

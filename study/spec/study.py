@@ -154,7 +154,7 @@ class Panel(Frozen):
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
         whole = {"design"} if self.design == "grid" else set()
-        unknown = {"schedule", "normalized"} if self.is_imported else set()
+        unknown = {"schedule", "normalized"} if self.is_labelled else set()
         table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
         return table | {
             "alpha": self.grid.alpha.to_toml(),
@@ -328,6 +328,25 @@ class Study(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _objective_decides_itself(self) -> Study:
+        """Nothing is asked of an objective that it would never hear of."""
+        asked = {
+            "batch_size": self.batch_size is not None,
+            "options": self.options != Options(),
+            "epochs": any(panel.epochs is not None for panel in self.panels),
+            "schedule": any(panel.schedule != Cosine() for panel in self.panels),
+            "normalized": any(panel.normalized for panel in self.panels),
+        }
+        found = [name for name, is_asked in asked.items() if is_asked]
+        if self.has_objective and found:
+            kind = FUNCTION if self.function else COMMAND
+            raise ValueError(
+                f"{', '.join(found)}: the {kind} decides that itself: leave it out, or put it "
+                f"into the {kind}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
         asked = (panel.grid.size for panel in self.panels if not panel.is_imported)  # unbuilt
         cells = len(self.seeds) * sum(asked)
@@ -389,6 +408,7 @@ class Study(Frozen):
     def to_toml(self) -> str:
         """The study as TOML: `from_toml` gives an equal study."""
         unknown = set(_OF_TRAINING) if self.is_imported else set()
+        unknown |= {"options"} if self.has_objective else set()
         unknown |= set() if self.function else {"function"}
         table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]
