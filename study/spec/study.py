@@ -43,7 +43,7 @@ from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import DESIGNS, Design
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
-from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
+from landscape_study.study.spec.metric import METRICS, TAKEN, TEST_ERROR, Metric, filled, written
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
@@ -324,6 +324,15 @@ class Study(Frozen):
             raise ValueError(
                 f"'{self.task}' is no function of yours: name it as task = "
                 '"package.module:name" or "FILE.py:name"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _metric_has_a_column(self) -> Study:
+        if self.metric.name in TAKEN and not self.is_imported:
+            raise ValueError(
+                f"metric: '{self.metric.name}' is another column of all tables: give what is "
+                f"measured another name, as {self.metric.name}_measured"
             )
         return self
 

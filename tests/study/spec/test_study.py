@@ -844,6 +844,13 @@ def test_what_an_objective_would_never_hear_of_is_refused(kind: str, asked: dict
         Study.from_dict(own[kind] | CELLS | asked, "x")
 
 
+@pytest.mark.parametrize("name", ["alpha", "state", "seconds", "epoch"])
+def test_a_metric_that_would_be_another_column_is_refused(name: str):
+    told = f"metric: '{name}' is another column of all tables: .* as {name}_measured"
+    with pytest.raises(SpecError, match=told):
+        Study.from_dict(FUNCTION | CELLS | {"metric": name}, "x")
+
+
 @pytest.mark.parametrize("kind", ["function", "command"])
 def test_the_file_of_an_objective_says_nothing_of_training_that_is_not_known(kind: str):
     own = {"function": FUNCTION, "command": {"name": "x", "command": COMMAND, "metric": "m"}}
