@@ -154,6 +154,44 @@ class Shown:
     no_plot: bool = False
 
 
+STUDY = (
+    click.option("--name", help="Call the study this.  [default: as the preset or file says]"),
+    click.option(
+        "--task",
+        help="Train this task: a built-in one, or yours: FILE.py:name or package.module:name.",
+    ),
+    click.option(
+        "--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly."
+    ),
+    click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds."),
+    click.option("--epochs", type=int, help="Budget of every panel."),
+    click.option("--batch-size", type=int, help="Batch size."),
+    click.option(
+        "--schedule",
+        help="Schedule of every panel: cosine, linear, step, constant, inverse-sqrt, wsd, or a "
+        "table such as '{ kind = \"cosine\", warmup = 0.05 }'.",
+    ),
+    click.option(
+        "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
+    ),
+    click.option("--lambda", "lambda_", help="Regularization factors, written likewise."),
+    click.option("--metric", help="What the landscape is of: test_error, test_loss, …"),
+    click.option("--maximize", "goal", flag_value="maximize", help="More of it is better."),
+    click.option(
+        "--matters",
+        type=click.FloatRange(min=0, min_open=True),
+        help="The difference of the metric below which you would not care.",
+    ),
+)
+
+
+def study_options(command: Command) -> Command:
+    """Add the options that say what is trained, as `planning.request.Changes` names them."""
+    for option in reversed(STUDY):  # the last one added stands first in the help
+        command = option(command)
+    return command
+
+
 TRAINING = {
     "no_plot": click.option("--no-plot", is_flag=True, help="Draw no figure at the end."),
     "rounds": click.option(

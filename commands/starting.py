@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from landscape_study.commands.shared_options import store_option, training_options, trust_option
+from landscape_study.commands.shared_options import (
+    store_option,
+    study_options,
+    training_options,
+    trust_option,
+)
 
 if TYPE_CHECKING:
     from landscape_study.study.planning.settings import RunSettings
@@ -62,11 +67,7 @@ def new(kind: str, file: Path, force: bool) -> None:
 
 @click.command("try")
 @click.argument("words", metavar="[FILE | NAME | -- COMMAND...]", nargs=-1)
-@click.option("--task", help="Of this task or function: package.module:name, or FILE.py:name.")
-@click.option("--pair", "pairs", multiple=True, help="Of this pair's panel.")
-@click.option("--alpha", help="A learning rate, or several, of which the middle one is tried.")
-@click.option("--lambda", "lambda_", help="A regularization factor, or several.")
-@click.option("--metric", help="What the landscape is of.")
+@study_options
 @trust_option
 @store_option
 @training_options("device", "workers", "per_gpu", "engine", "timeout", "memory")

@@ -100,7 +100,7 @@ def write_cube(results: Results, name: str, path: Path) -> Path:
         UsageError: as `cube`.
         StoreError: the file cannot be written.
     """
-    whole = cube(results, name)
+    whole = _without_slashes(cube(results, name))
     packed = {variable: {"zlib": True} for variable in whole.data_vars}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def read_own_cube(path: Path, name: str | None = None) -> FileResults | None:
         with xr.open_dataset(path, engine="h5netcdf") as file:
             if file.attrs.get("format") != FORMAT:
                 return None
-            whole = file.load()
+            whole = _with_slashes(file.load())
     except (ImportError, *DAMAGED):
         return None  # which whoever reads files of other programs will tell
     try:
@@ -134,6 +134,25 @@ def read_own_cube(path: Path, name: str | None = None) -> FileResults | None:
         raise UsageError(f"{path}: is damaged ({first_line(e)}): export it again") from e
     said = f"{path}: the study {spec.name}, {len(frame)} cells, as it was exported"
     return FileResults(spec, frame, curves, (said,), (str(path),), Asked())
+
+
+def _without_slashes(whole: xr.Dataset) -> xr.Dataset:
+    """The cube under names that NetCDF takes: val/loss is val_loss, and says so in long_name."""
+    names: dict[str, str] = {}
+    for name in map(str, whole.data_vars):
+        if "/" in name:
+            plain = name.replace("/", "_")
+            while plain in whole or plain in names.values():
+                plain += "_"
+            names[name] = plain
+            whole[name].attrs["long_name"] = name
+    return whole.rename(names)
+
+
+def _with_slashes(whole: xr.Dataset) -> xr.Dataset:
+    """The cube under its own names."""
+    said = {name: str(one.attrs.get("long_name", "")) for name, one in whole.data_vars.items()}
+    return whole.rename({name: own for name, own in said.items() if "/" in own})
 
 
 def _spread(cells: pd.DataFrame, axes: _Axes, column: str, fill: float = np.nan) -> Any:

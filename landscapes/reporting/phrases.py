@@ -44,8 +44,9 @@ MOVES = (
 
 
 def first_upper(phrase: str) -> str:
-    """The phrase as a sentence begins: "validation NLL" → "Validation NLL"."""
-    return phrase[:1].upper() + phrase[1:]
+    """The phrase as a sentence begins: "validation NLL" → "Validation NLL"; val_loss stays."""
+    is_name = "_" in phrase.partition(" ")[0]
+    return phrase if is_name else phrase[:1].upper() + phrase[1:]
 
 
 def lost(metric: Metric) -> str:

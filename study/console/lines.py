@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NUMBERS = 12  # that are shown of a cell beside its metric
 FAILURES = 20  # failed cells that are listed
+SHORT = 9.5  # seconds below which a duration has two digits
 LOGS = 3  # of them, those with the last lines of their logs
 
 
@@ -73,11 +74,15 @@ def trial_lines(study: Study, place: tuple[str, float, float], trial: TrialCell)
         shown = [f"{name} {one:.6g}" for name, one in sorted(trial.numbers.items())]
         more = f", … ({len(shown) - NUMBERS} more)" if len(shown) > NUMBERS else ""
         yield f"other numbers: {', '.join(shown[:NUMBERS])}{more}"
-    yield (
-        f"curve: {trial.points} point{'s' * (trial.points != 1)}; took "
-        f"{format_seconds(trial.seconds)}, {format_bytes(trial.memory)}"
-    )
+    memory = f", {format_bytes(trial.memory)}" if trial.memory else ""
+    points = f"{trial.points} point{'s' * (trial.points != 1)}"
+    yield f"curve: {points}; took {_brief(trial.seconds)}{memory}"
     yield from (f"mind: {hint}" for hint in trial.hints)
+
+
+def _brief(seconds: float) -> str:
+    """A duration, of seconds with two digits."""
+    return f"{seconds:.2g} s" if seconds < SHORT else format_seconds(seconds)
 
 
 def whole_line(plan: AnyPlan, cells: int, seconds: float) -> str:
@@ -85,7 +90,7 @@ def whole_line(plan: AnyPlan, cells: int, seconds: float) -> str:
     workers = len(plan.layout.devices)
     return (
         f"the whole study: {cells} cells on {workers} worker{'s' * (workers > 1)}, about "
-        f"{format_seconds(seconds)}"
+        f"{_brief(seconds)}"
     )
 
 

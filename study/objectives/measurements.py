@@ -40,6 +40,8 @@ class Measurements:
         self.every = 1  # of so many points, one is kept
         self.kept: list[tuple[float, dict[str, float]]] = []  # places and points, but the last
         self.names: set[str] = set()  # that were seen, to say which was meant
+        self._written = _written_otherwise(metric)
+        self._missed: str | None = None  # what a pattern would find
 
     def read_line(self, line: str) -> None:
         """Take in a line of output; what tells nothing is passed over."""
@@ -53,6 +55,8 @@ class Measurements:
             number = written_number(found.group(1) if self.pattern.groups else found.group(0))
             if number is not None:
                 self._add({self.metric: number})
+        elif self._missed is None and (found := self._written.search(line)):
+            self._missed = found.group(1)
 
     def read_result(self, path: Path) -> None:
         """Take in a result file, if there is one: JSON, a record a line, or a number alone."""
@@ -104,6 +108,9 @@ class Measurements:
     def lacking(self) -> str:
         """That the metric was never given, and which name may be meant."""
         else_ = f"it printed no JSON line with '{self.metric}'"
+        if self._missed is not None and not self.names:
+            pattern = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", self._missed)
+            return f"{else_}; in a study file, pattern = '{pattern}(\\S+)' finds it in its lines"
         return lacking(self.metric, self.names, "printed", else_)
 
     def curves(self) -> dict[str, np.ndarray]:
@@ -114,6 +121,12 @@ class Measurements:
         What a line calls its epoch or step is the curve `step`, unless it counts from 1.
         """
         return curves_of(dict([*self.kept, self._placed()] if self.count else []))
+
+
+def _written_otherwise(metric: str) -> re.Pattern[str]:
+    """Finds a metric that no JSON holds, as in "Val loss: 0.3"; its group is what precedes it."""
+    words = "[ _-]".join(map(re.escape, re.split("[ _-]", metric)))
+    return re.compile(rf"\b({words}\s?[=:]?\s?)[-+.\d]", re.IGNORECASE)
 
 
 def curves_of(points: Mapping[float, Mapping[str, float]]) -> dict[str, np.ndarray]:

@@ -18,7 +18,8 @@ from landscape_study.study.objectives import family
 from landscape_study.study.objectives.family import Family, adopting
 from landscape_study.study.objectives.guardian import MARK, end_marked, guardian
 
-LOOK = 0.1  # seconds between looks at its limits
+FIRST_LOOK = 0.01  # seconds until the first look at its limits: what is short is seen too
+LOOK = 0.1  # seconds between later ones
 LARGEST_LOG = 4 * 1024**2  # bytes of output that are kept: what comes after is in `tail`
 LONGEST_LINE = 1024**2  # bytes; what is longer is cut into several
 TAIL = 20  # last lines
@@ -39,7 +40,7 @@ class Ended:
     Attributes:
         code: its exit code; minus the number of a signal that ended it.
         stopped: why it was ended from here: "timeout" or "memory"; None if it was not.
-        seconds: that it took.
+        seconds: that it took, without the ending of what it left.
         memory: most bytes that it and its children were seen to have.
         tail: the last lines of its output.
     """
@@ -127,17 +128,19 @@ def attend(
             from when on it adopts.
     """
     assert process.stdout is not None
-    began, stopped = time.monotonic(), None
+    began, stopped, pause = time.monotonic(), None, FIRST_LOOK
     guardian().watch(str(log.parent), process.pid)
     with adopting():
         reader = _Reader(process.stdout, log, on_line)
         all_of_it = Family(process, {*before, guardian().process.pid})
         try:
             with _ending(process) as ends_within:
-                while stopped is None and not ends_within(LOOK):
+                while stopped is None and not ends_within(pause):
+                    pause = min(LOOK, 2 * pause)
                     on_look()
                     memory = all_of_it.memory(limits.memory)
                     stopped = _beyond(limits, time.monotonic() - began, memory)
+            seconds = time.monotonic() - began
         finally:
             all_of_it.end()
             guardian().forget()
@@ -145,7 +148,7 @@ def attend(
     return Ended(
         code=process.wait(),
         stopped=stopped,
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         memory=all_of_it.most,
         tail=tuple(reader.tail),
     )

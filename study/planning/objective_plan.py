@@ -20,11 +20,12 @@ from landscape_study.study.planning.layout import Layout, choose_devices
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.placeholders import SCRIPTS
 from landscape_study.study.spec.study import COMMAND, FUNCTION, Cell, Study
 
 LARGEST_SOURCE = 16 * 1024**2  # bytes of a file that is looked at
 SOURCES = (  # what a run may write, as .csv or .log, is none
-    *(".py", ".ipynb", ".sh", ".bash", ".r", ".jl", ".m", ".js", ".ts", ".lua", ".pl", ".rb"),
+    *SCRIPTS,
     *(".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf", ".gin"),
 )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from landscape_study.study.errors import UsageError
 from landscape_study.study.objectives.objective import is_objective, named
 from landscape_study.study.spec.metric import filled
-from landscape_study.study.spec.placeholders import PLACEHOLDER
+from landscape_study.study.spec.placeholders import PLACEHOLDER, SCRIPTS, name_of
 from landscape_study.study.spec.presets import DEFAULT, load_preset
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import load_task
@@ -63,9 +63,19 @@ def named_study(source: str) -> Study:
     """The study of a preset's name or a study file's path.
 
     Raises:
-        UsageError: there is no such preset.
+        UsageError: there is no such preset, or it is a script or function.
         SpecError: the file cannot be read, or holds no valid study.
     """
+    if is_user_task(source):
+        raise UsageError(
+            f"'{source}' is no study: a task or function of yours is named by --task {source}"
+        )
+    if Path(source).suffix.lower() in SCRIPTS:
+        name_it = f", or name a function of it, --task {source}:NAME"
+        raise UsageError(
+            f"'{source}' is a script, no study: put the command that calls it after --, with "
+            "{alpha} and {lambda} in it" + (name_it if source.endswith(".py") else "")
+        )
     is_file = source.endswith(".toml") or "/" in source
     return study_of_file(Path(source)) if is_file else load_preset(source)
 
@@ -97,8 +107,7 @@ def asked_study(words: Sequence[str], changes: Changes) -> Study:
         TaskError: a task of the user's own is not there.
     """
     if len(words) > 1 or any(PLACEHOLDER.search(word) for word in words):
-        script = next((Path(word).stem for word in words[1:] if Path(word).suffix), words[0])
-        own = {"name": Path(script).name, "command": list(words)}
+        own = {"name": name_of(words), "command": list(words)}
         return objective_study(own, "command", changes)
     if not words and changes.task is not None and is_objective(changes.task):
         return function_study(changes.task, changes)
@@ -136,7 +145,9 @@ def objective_study(own: dict[str, Any], kind: str, changes: Changes) -> Study:
     }
     panels = {"panel": [{"pair": pair} for pair in names_of(changes.pairs)]}
     metric = {"metric": _written_metric(changes.metric)}
-    study = Study.from_dict(own | axes | metric | (panels if changes.pairs else {}), f"the {kind}")
+    study = Study.from_dict(
+        own | axes | metric | (panels if changes.pairs else {}), "the command line"
+    )
     return changed_study(study, replace(changes, pairs=(), alpha=None, lambda_=None, metric=None))
 
 
@@ -181,7 +192,8 @@ def _with_task(study: Study, task: str, changes: Changes) -> Study:
         raise UsageError(f"--metric: say what {task} returns, as in --metric val_loss")
     own = {"task": plain_name(task), "function": by_function, "command": None, "pattern": None}
     name = changes.name or _task_name(task)
-    return study.change(name=name, batch_size=None, **own).change_panels(epochs=None)
+    panels = [panel.changed({"epochs": None}) for panel in study.panels]
+    return study.change(name=name, batch_size=None, panels=panels, **own)
 
 
 def _require_no_budget(study: Study, changes: Changes) -> None:

@@ -27,6 +27,7 @@ from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
 from landscape_study.study.running.pools import Pool, Processes
+from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
 from landscape_study.study.store.presence import Presence
@@ -67,7 +68,7 @@ def run(
         TrainingError: a worker failed, workers keep dying, or every cell failed.
     """
     name = plan.study.name
-    require_same(store.identity(name), plan.identity, name, plan.study.task, store.name)
+    require_same(store.identity(name), plan.identity, plan.study, store.name)
     store.release_dead(name)
     if not store.is_open(name):
         return
@@ -93,7 +94,7 @@ def run(
     _end(store, name, run_id, on_progress)
     if stay:
         require_settled(store, job.study)
-        require_any(store, name)
+        require_any(store, job.study)
 
 
 def _job(
@@ -165,19 +166,19 @@ def require_settled(store: Store, study: Study) -> None:
         )
 
 
-def require_any(store: Store, name: str) -> None:
-    """Check that some cell has a result.
+def require_any(store: Store, study: Study) -> None:
+    """Check that some cell of the study has a result.
 
     Raises:
         TrainingError: all were given up.
     """
-    failures = store.failures(name)
+    failures, name = store.failures(study.name), study.name
     if failures and not store.has_finished(name):
         why, _ = failure_parts(failures[-1].reason)
         raise TrainingError(
             f"study '{name}': all {len(failures)} cells failed, the last since {why}; "
-            f"`landscape status {shlex.quote(name)}` says more: mend that, then resume with "
-            "--retry-failed"
+            f"`landscape status {shlex.quote(name)}` says more: mend that, then\n"
+            f"  {retry_line(study, store.name)}"
         )
 
 

@@ -22,7 +22,13 @@ from landscape_study.study.objectives.function_process import FunctionHost
 from landscape_study.study.objectives.function_run import FunctionCell
 from landscape_study.study.objectives.kept_folders import LOG, ROOM, begin, settle
 from landscape_study.study.objectives.measurements import Measurements
-from landscape_study.study.objectives.process import Ended, attend, end_leftovers, run_process
+from landscape_study.study.objectives.process import (
+    Ended,
+    Limits,
+    attend,
+    end_leftovers,
+    run_process,
+)
 from landscape_study.study.objectives.reports import Reports
 from landscape_study.study.objectives.slot import slot_environment
 from landscape_study.study.planning.objective_plan import identify_objective
@@ -30,6 +36,7 @@ from landscape_study.study.records.failure_words import failure_parts, failure_w
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.running.job import ObjectiveJob, Pulse
+from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.placeholders import Filling, filled
 from landscape_study.study.store import Claim, Store
 
@@ -108,10 +115,10 @@ class ObjectiveRuns:
         """
         study = self.job.study
         if self.job.function is None:
-            here = f"{self.store.name}: a worker on {socket.gethostname()}"
             with chdir(self.job.cwd or "."):  # a worker of a cluster is elsewhere
                 found = identify_objective(study)
-            require_same(self.job.identity, found, study.name, study.task, here)
+            here = socket.gethostname()
+            require_same(self.job.identity, found, study, self.store.name, here)
 
     def train(self, claim: Claim) -> None:
         """Run the objective for the one cell of a claim, and record what became of it.
@@ -151,7 +158,7 @@ class ObjectiveRuns:
     def _record(self, claim: Claim, folder: Path, ended: Ended, found: Found) -> None:
         """Record what became of a claim's run, and keep or remove its folder."""
         job, store = self.job, self.store
-        reason = why_failed(ended, found)
+        reason = why_failed(ended, found, job.limits)
         if reason is None:
             store.record_run(claim, _outcome(ended, found, job), job.study.metric.name)
             settle(folder, keep=job.kept is not None, room=job.kept or 0)
@@ -259,12 +266,13 @@ def _was_killed(ended: Ended) -> bool:
     return ended.code == -signal.SIGKILL and ended.stopped is None
 
 
-def why_failed(ended: Ended, found: Found) -> str | None:
-    """Why a run has no result; None if it has one."""
+def why_failed(ended: Ended, found: Found, limits: Limits) -> str | None:
+    """Why a run within these limits has no result; None if it has one."""
     if ended.stopped == "timeout":
-        return f"it took longer than its time, {ended.seconds:.0f} s"
+        return f"it took longer than its time, {limits.seconds:g} s"
     if ended.stopped == "memory":
-        return f"it took more than its memory, {ended.memory / 1024**3:.2f} GB"
+        allowed = (limits.memory or 0) / 1024**3
+        return f"it took more than its memory, {ended.memory / 1024**3:.2f} of {allowed:g} GB"
     if ended.code == -signal.SIGKILL:
         seen = f"{ended.memory / 1024**3:.2f} GB seen"
         return f"it was killed {TRIES} times, as for lack of memory ({seen})"
@@ -292,6 +300,6 @@ def _give_up(
         _, said = failure_parts(failure_words(reason, tail))
         raise TrainingError(
             "\n    ".join([f"study '{job.study.name}': {reason}", *said])
-            + f"\nthe first {failed} cells all failed: mend that, then resume with "
-            f"--retry-failed; whole logs are in {job.folder}"
+            + f"\nthe first {failed} cells all failed; whole logs are in {job.folder}: mend that, "
+            f"then\n  {retry_line(job.study, store.name)}"
         )

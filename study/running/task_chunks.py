@@ -46,9 +46,8 @@ class TaskChunks:
         self.raised = 0  # claims in a row whose training raised an exception
         task = load_task(job.study.task)
         data = load_data(task)
-        here = f"{store.name}: a worker on {socket.gethostname()}"
         found = identify(job.study.task, task, data)
-        require_same(job.identity, found, job.study.name, job.study.task, here)
+        require_same(job.identity, found, job.study, store.name, socket.gethostname())
         self.training: Callable[..., Outcome] = partial(
             train_chunk,
             task,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
@@ -36,7 +36,8 @@ class TrialCell:
         numbers: others that it gave, the last of each.
         points: of its curves.
         seconds: that it took.
-        memory: bytes that it and its children were seen to have at most, or may take.
+        memory: bytes that it and its children were seen to have at most, or may take; 0 for one
+            that was too short to be seen.
         log: its last lines, if it failed.
         hints: what may be wrong, or could be better.
     """
@@ -95,7 +96,7 @@ def _objective_trial(
         raise KeyboardInterrupt from None
     except OSError as e:
         raise TrainingError(f"it cannot be started: {e}") from e
-    why = why_failed(ended, found)
+    why = why_failed(ended, found, settings.limits)
     metric = study.metric.name
     return TrialCell(
         value=None if why else found.value,
@@ -103,19 +104,10 @@ def _objective_trial(
         numbers={name: one for name, one in found.last.items() if name != metric},
         points=found.count,
         seconds=ended.seconds,
-        memory=max(ended.memory, _most_memory()),
+        memory=ended.memory,
         log=tuple(failure_parts(failure_words("", ended.tail))[1]) if why else (),
         hints=tuple(_hints(study, found.count)),
     )
-
-
-def _most_memory() -> int:
-    """Bytes of the largest of this process's children that have ended; 0 where nobody says."""
-    if sys.platform != "linux":
-        return 0
-    import resource
-
-    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def _hints(study: Study, points: int) -> list[str]:
@@ -125,13 +117,19 @@ def _hints(study: Study, points: int) -> list[str]:
         remedy = f": did you mean {meant}?" if meant else ""
         hints.append(f"there is no file {word} here{remedy}")
     if command and len(study.seeds) > 1 and not any("{seed}" in word for word in command):
-        hints.append(
-            "the command has no {seed}: unless it reads LANDSCAPE_SEED, all seeds give the same"
-        )
+        hints.append(_unheard("seed", "seeds"))
+    panels = {panel.pair for panel in study.panels}
+    if command and len(panels) > 1 and not re.search(r"\{(pair|panel)\}", " ".join(command)):
+        hints.append(_unheard("pair", "panels of the same grid"))
     if points == 1:
         how = "print such a line" if command else "call run.report(epoch, …)"
         hints.append(f"one value and no curve: {how} after each epoch to see learning curves")
     return hints
+
+
+def _unheard(name: str, all_: str) -> str:
+    variable = f"LANDSCAPE_{name.upper()}"
+    return f"the command has no {{{name}}}: unless it reads {variable}, all {all_} give the same"
 
 
 def _task_trial(

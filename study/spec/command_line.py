@@ -24,6 +24,20 @@ def command_line(verb: str, study: Study, store: str, *options: str) -> str:
     return shell_words(words)
 
 
+def retry_line(study: Study, store: str) -> str:
+    """What tries its failed cells again, once the user mended what they failed of.
+
+    Args:
+        store: the database as a user names it.
+    """
+    if study.is_handed_over:
+        settings = "settings=RunSettings(accept_source=True)"
+        return f"resume('{study.name}', task=…, retry_failed=True, {settings})"
+    is_own = study.command is not None or ":" in study.task
+    mended = ("--accept-source",) if is_own else ()
+    return command_line("resume", study, store, "--retry-failed", *mended)
+
+
 def shell_words(words: Iterable[str]) -> str:
     """Words as they are typed into a shell: quoted where need be, as people would."""
     return " ".join(map(_shell_word, words))

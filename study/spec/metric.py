@@ -11,6 +11,11 @@ from pydantic import ConfigDict, Field
 from landscape_study.study.quantities import format_number
 
 LONGEST_NAME = 32  # characters: databases and frames name columns by it
+TAKEN = {
+    *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
+    *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
+    *("doubtful", "epoch"),
+}  # other columns of frames
 
 
 @dataclass(frozen=True)

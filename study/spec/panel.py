@@ -132,7 +132,7 @@ class Panel(Frozen):
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
         whole = {"design"} if self.design == "grid" else set()
-        unknown = {"schedule", "normalized"} if self.is_imported else set()
+        unknown = {"schedule", "normalized"} if self.is_labelled else set()
         table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
         return table | {
             "alpha": self.grid.alpha.to_toml(),

@@ -6,11 +6,13 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
 NEEDED = ("alpha", "lambda")
 NAMES = (*NEEDED, "seed", "pair", "panel", "folder", "result")
+SCRIPTS = (".py", ".ipynb", ".sh", ".bash", ".r", ".jl", ".m", ".js", ".ts", ".lua", ".pl", ".rb")
 PREFIX = "LANDSCAPE_"  # of the environment variables
 
 
@@ -54,6 +56,29 @@ class Filling:
         return {f"{PREFIX}{name.upper()}": text for name, text in self.words.items()}
 
 
+def is_file_name(word: str) -> bool:
+    """Whether a word of a command looks like a file's name, which has a suffix.
+
+    >>> is_file_name("code/train.py"), is_file_name("print(1.5)"), is_file_name("{alpha}.txt")
+    (True, False, False)
+    """
+    return re.fullmatch(r"[\w./~][\w./~+-]*\.[A-Za-z]\w*", word) is not None
+
+
+def name_of(command: Sequence[str]) -> str:
+    """What a study of a command is called where nobody says: as its script, or its program.
+
+    >>> name_of(["python", "code/train.py", "{alpha}"]), name_of(["python", "-m", "own.train"])
+    ('train', 'train')
+    >>> name_of(["./try 2.sh", "{alpha}"]), name_of(["sh", "-c", "echo 0.5; echo {alpha}"])
+    ('try-2', 'sh')
+    """
+    after_m = [word.rpartition(".")[2] for m, word in pairwise(command) if m == "-m"]
+    scripts = [Path(word).stem for word in command[1:] if is_file_name(word)]
+    name = [*after_m, *scripts, Path(command[0]).stem][0]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-._+") or "command"
+
+
 def wrong_with(command: Sequence[str]) -> str | None:
     """What is wrong with a command: nothing to call, a placeholder misspelt or missing."""
     if not command or not command[0].strip():
@@ -81,8 +106,7 @@ def missing_files(command: Sequence[str], folder: Path) -> list[tuple[str, str |
     found = []
     for word in command[1:]:
         path = folder / word
-        is_name = re.fullmatch(r"[^-\s][^\s]*\.[A-Za-z]\w*", word) and not PLACEHOLDER.search(word)
-        if is_name and not path.exists():
+        if is_file_name(word) and not path.exists():
             there = [one.name for one in path.parent.glob(f"*{path.suffix}")]
             close = difflib.get_close_matches(path.name, there, 1, 0.5)
             found.append((word, str(Path(word).parent / close[0]) if close else None))

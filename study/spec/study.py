@@ -37,9 +37,10 @@ from pydantic import (
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
-from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric, filled, written
+from landscape_study.study.spec.metric import METRICS, TAKEN, TEST_ERROR, Metric, filled, written
 from landscape_study.study.spec.panel import MOST_EXAMPLES, Panel, checked_name
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
@@ -150,6 +151,16 @@ class Study(Frozen):
             data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
         return data
 
+    @field_validator("command", mode="before")
+    @classmethod
+    def _separate_words(cls, command: Any) -> Any:
+        if isinstance(command, str):
+            raise ValueError(
+                f"no shell takes {command!r} apart: write its words, as in "
+                '["python", "train.py", "--lr", "{alpha}", "--wd", "{lambda}"]'
+            )
+        return command
+
     @field_validator("command")
     @classmethod
     def _runnable(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -222,6 +233,34 @@ class Study(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _metric_has_a_column(self) -> Study:
+        if self.metric.name in TAKEN and not self.is_imported:
+            raise ValueError(
+                f"metric: '{self.metric.name}' is another column of all tables: give what is "
+                f"measured another name, as {self.metric.name}_measured"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _objective_decides_itself(self) -> Study:
+        """Nothing is asked of an objective that it would never hear of."""
+        asked = {
+            "batch_size": any(p.batch_size is not None for p in (self, *self.panels)),
+            "options": self.options != Options() or any(panel.options for panel in self.panels),
+            "epochs": any(panel.epochs is not None for panel in self.panels),
+            "schedule": any(panel.schedule != Cosine() for panel in self.panels),
+            "normalized": any(panel.normalized for panel in self.panels),
+        }
+        found = [name for name, is_asked in asked.items() if is_asked]
+        if self.has_objective and found:
+            kind = FUNCTION if self.function else COMMAND
+            raise ValueError(
+                f"{', '.join(found)}: the {kind} decides that itself: leave it out, or put it "
+                f"into the {kind}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
         asked = (panel.grid.size for panel in self.panels if not panel.is_imported)  # unbuilt
         cells = len(self.seeds) * sum(asked)
@@ -238,6 +277,11 @@ class Study(Frozen):
     def has_objective(self) -> bool:
         """Whether a command or function of the user's own trains its cells, one by one."""
         return self.function or self.command is not None
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether its function was handed over in Python, so that no command can name it."""
+        return self.task.startswith("__main__:")
 
     @property
     def training(self) -> str:
@@ -278,6 +322,7 @@ class Study(Frozen):
     def to_toml(self) -> str:
         """The study as TOML: `from_toml` gives an equal study."""
         unknown = set(_OF_TRAINING) if self.is_imported else set()
+        unknown |= {"options"} if self.has_objective else set()
         unknown |= set() if self.function else {"function"}
         table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]

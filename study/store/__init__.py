@@ -219,7 +219,7 @@ class Store:
             return inserted.inserted_primary_key[0], study  # type: ignore[index]
         merged = self._parse_spec(row).merge(study, self.name)
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
-        require_same(stored, identity, study.name, study.task, self.name)
+        require_same(stored, identity, study, self.name)
         by_id = _study.c.study_id == row["study_id"]
         values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}

@@ -631,8 +631,8 @@ BAD_REQUESTS = {
         "schedule, restarts, t_0: Input should be greater than or equal to 1, found 0",
     ),
     "schedule kind": (
-        ["run", "--schedule", '{ kind = "linear" }'],
-        "unknown schedule 'linear': choose one of constant",
+        ["run", "--schedule", '{ kind = "poly" }'],
+        "unknown schedule 'poly': choose one of constant",
     ),
     "schedule table": (
         ["run", "--schedule", "{ kind = restarts }"],

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from landscape_study.cli import main
+from landscape_study.commands.running import run
+from landscape_study.commands.starting import try_
+from landscape_study.study.planning.request import Changes
 from landscape_study.study.spec.study import Study
 
 pytestmark = pytest.mark.slow
@@ -105,6 +111,15 @@ def test_the_cell_in_the_middle_is_tried_or_the_one_that_is_named():
     assert "the whole study" not in named
 
 
+def test_memory_is_that_of_the_cell_and_not_of_what_started_it(folder: Path):
+    """What is forked begins with the pages of its parent, and the kernel remembers that."""
+    words = ["sh", "-c", "sleep 0.1; echo {alpha} {lambda} > {result}; echo 3 > {result}"]
+    output = landscape("try", *GRID, "--metric", "loss", "--", *words).output
+    said = re.search(r"curve: 1 point; took 0\.\d+ s, (\S+) MB\n", output)
+    assert said
+    assert float(said[1]) < 20
+
+
 def test_a_metric_that_is_misspelt():
     output = tried(*GRID, "--metric", "val_loss", expected=1)
     assert "failed: it printed no 'val_loss', but 'val_los'\n" in output
@@ -119,6 +134,23 @@ def test_a_file_that_is_misspelt():
 def test_a_cell_that_fails_shows_its_log():
     output = tried("--alpha", "2", "--lambda", "1", "--metric", "loss", expected=1)
     assert "failed: it ended with exit code 1\n    too fast\n" in output
+
+
+def test_what_the_command_does_not_hear_of_is_told():
+    """Options are those of `run`, so that one word of its line is changed."""
+    more = ["--pair", "mine", "--pair", "other", "--seeds", "2", "--maximize", "--name", "n"]
+    output = tried(*GRID, *more, "--metric", "loss")
+    assert "mine, seed 0, α = 0.2" in output
+    assert "no {seed}: unless it reads LANDSCAPE_SEED, all seeds give the same" in output
+    assert "no {pair}: unless it reads LANDSCAPE_PAIR, all panels of the same grid give" in output
+    assert "the whole study: 16 cells" in output
+
+
+def test_try_takes_what_says_what_run_trains():
+    def named(command: click.Command) -> set[str]:
+        return {option.name or "" for option in command.params}
+
+    assert {field.name for field in fields(Changes)} <= named(try_) & named(run)
 
 
 def test_a_placeholder_that_is_misspelt():

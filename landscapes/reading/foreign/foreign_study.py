@@ -23,16 +23,11 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.grid import Grid
-from landscape_study.study.spec.metric import LONGEST_NAME, Metric
+from landscape_study.study.spec.metric import LONGEST_NAME, TAKEN, Metric
 from landscape_study.study.spec.study import IMPORTED, Panel, Study
 
 LONGEST = 100  # characters of a name that a file gave
 MOST_SEEDS = 1000  # more than these are no seeds that cells share
-TAKEN = {
-    *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
-    *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
-    *("doubtful", "epoch"),
-}  # other columns of our frames
 
 
 def read_foreign(

@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker
+from landscape_study.study.spec.metric import METRICS, TAKEN
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from tests.conftest import make_outcome, make_study
@@ -165,3 +166,7 @@ def test_frames_are_tidy_in_pandas_types(store: Store, small_study: Study):
     assert pd.api.types.is_integer_dtype(frame["diverged_epoch"])
     for column in ("alpha", "lambda", "test_error", "test_loss", "train_loss", "seconds"):
         assert frame[column].dtype == float
+
+
+def test_no_metric_may_bear_the_name_of_another_column():
+    assert {*CELL_COLUMNS, *CURVE_COLUMNS} - METRICS.keys() == TAKEN

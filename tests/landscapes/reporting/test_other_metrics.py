@@ -285,6 +285,7 @@ class TestPhrases:
         assert phrases.verdicts_note(IN_PERCENT).startswith("Accuracy in percent, ±")
         assert "the best accuracy may" in phrases.verdicts_note(IN_PERCENT)
         assert phrases.first_upper("validation NLL") == "Validation NLL"
+        assert phrases.first_upper("val_loss, ±") == "val_loss, ±"
 
     @pytest.mark.parametrize(
         ("other", "values", "apart", "moved"),

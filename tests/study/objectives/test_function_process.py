@@ -144,11 +144,17 @@ for epoch in range(600):
 """
 
 
+def has_reported(folder: Path) -> bool:
+    """Whether the run has looked several times whether to stop."""
+    reports = folder / "run-0.5" / "reports.jsonl"
+    return reports.exists() and reports.read_text().count("report") > 3
+
+
 def test_who_looks_whether_to_stop_may_end_by_itself(runs, tmp_path: Path):
     one = runs(LISTENS)
 
     def look() -> None:
-        if (tmp_path / "run-0.5" / "reports.jsonl").read_text().count("report") > 3:
+        if has_reported(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -163,10 +169,12 @@ def test_whoever_is_told_to_stop_from_outside_ends_as_if_by_the_signal(runs, tmp
     one = runs(LISTENS)
 
     def look() -> None:
-        for child in psutil.Process(one.host.process.pid).children():
-            child.send_signal(signal.SIGTERM)
+        if has_reported(tmp_path):
+            for child in psutil.Process(one.host.process.pid).children():
+                child.send_signal(signal.SIGTERM)
 
     ended, reports = one.run(on_look=look)
+    assert (tmp_path / "run-0.5" / "kept").exists()
     assert (ended.code, ended.stopped, reports.value) == (-signal.SIGTERM, None, None)
 
 

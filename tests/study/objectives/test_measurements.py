@@ -111,9 +111,25 @@ def test_a_result_file(tmp_path: Path, text: str):
     ("lines", "said"),
     [
         ([], "it printed no JSON line with 'val_loss'"),
+        (
+            ["epoch 1 Val loss (mean)= 3", "epoch 1: Val loss = 3.5", "val_loss: 4"],
+            "it printed no JSON line with 'val_loss'; in a study file, pattern = "
+            "'Val loss = (\\S+)' finds it in its lines",
+        ),
         (['{"loss": 1, "x": 2}'], "it printed no 'val_loss', but 'loss'"),
         ([json.dumps({"q": 1})], "it printed no 'val_loss', only q"),
     ],
 )
 def test_what_is_lacking_is_told(lines: list[str], said: str):
     assert read(lines).lacking == said
+
+
+def test_the_pattern_that_is_told_finds_it():
+    """Also of a metric whose name means something in patterns."""
+    line = "mAP50(B): 0.25"
+    found = Measurements("mAP50(B)")
+    found.read_line(line)
+    pattern = found.lacking.split("'")[3]
+    again = Measurements("mAP50(B)", pattern)
+    again.read_line(line)
+    assert again.value == 0.25

@@ -175,3 +175,23 @@ def test_a_function_without_a_mark_is_taken_for_a_task(own_training: Path):
     assert not study.function
     with pytest.raises(TaskError, match=r"or mark a function .* @landscape_study\.objective"):
         load_task(study.task)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("train.py", r"'train\.py' is a script, no study: .* after --, .* --task train\.py:NAME"),
+        ("./train.sh", r"'\./train\.sh' is a script, no study: .*\{lambda\} in it$"),
+        ("train.py:train", r"'train\.py:train' is no study: .* by --task train\.py:train"),
+    ],
+)
+def test_what_is_no_study_but_a_training_is_told_how_it_becomes_one(source: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        named_study(source)
+
+
+def test_what_is_wrong_with_a_command_is_told_once():
+    with pytest.raises(
+        SpecError, match=r"^the command line: command: \{alhpa\} is no placeholder"
+    ):
+        asked_study(("a", "{alhpa}", "{lambda}"), Changes(**GRID))

@@ -14,31 +14,61 @@ from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.running import task_chunks
 from landscape_study.study.running.worker import work
-from landscape_study.study.spec.study import Cell
+from landscape_study.study.spec.command_line import retry_line
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.tasks.task import Data, TaskProtocol
 from tests.study.running.test_worker import make_job
 
 ONE = Identity("data", "source")
+GRID = {"name": "small", "alpha": [0.1], "lambda": [0.0], "metric": "loss"}
+OWN = Study.from_dict(GRID | {"task": "a:b", "function": True}, "here")
+COMMAND = Study.from_dict(GRID | {"command": ["a", "{alpha}", "{lambda}"]}, "here")
+HANDED = Study.from_dict(GRID | {"task": "__main__:train", "function": True}, "here")
 
 
 def test_what_is_the_same_passes():
-    require_same(ONE, ONE, "small", "a:b", "here")
-    require_same(Identity("data"), ONE, "small", "a:b", "here")  # of an older database
-    require_same(Identity("data"), Identity("data"), "small", "digits", "here")
+    require_same(ONE, ONE, OWN, "here.db")
+    require_same(Identity("data"), ONE, OWN, "here.db")  # of an older database
+    require_same(Identity("data"), Identity("data"), OWN, "here.db")
 
 
 def test_other_data_are_told_with_what_may_be_the_reason():
     with pytest.raises(StudyMismatchError) as caught:
-        require_same(ONE, replace(ONE, fingerprint="other"), "small", "a:b", "here")
+        require_same(ONE, replace(ONE, fingerprint="other"), OWN, "here.db")
     told = str(caught.value)
-    assert told.startswith("here: task 'a:b' has other data or another network than when study")
+    assert told.startswith("here.db: task 'a:b' has other data or another network than when study")
     assert "its data() differs from call to call" in told
 
 
-def test_another_source_is_told_with_the_remedy():
-    with pytest.raises(StudyMismatchError, match=r"the source .* --accept-source"):
-        require_same(ONE, replace(ONE, source="other"), "small", "a:b", "here")
+@pytest.mark.parametrize(
+    ("study", "what", "remedy"),
+    [
+        (OWN, "task 'a:b'", "landscape resume small --accept-source --task a:b --store here.db"),
+        (
+            COMMAND,
+            "its command",
+            "landscape resume small --accept-source --trust-command --store here.db",
+        ),
+        (HANDED, "task '__main__:train'", "settings=RunSettings(accept_source=True)"),
+    ],
+)
+def test_another_source_is_told_with_the_whole_remedy(study: Study, what: str, remedy: str):
+    with pytest.raises(StudyMismatchError) as caught:
+        require_same(ONE, replace(ONE, source="other"), study, "here.db", "host")
+    told = str(caught.value)
+    assert told.startswith(f"here.db: a worker on host: the source of {what} is not what it was")
+    assert remedy in told
+
+
+def test_what_is_mended_is_tried_again_by_one_command():
+    assert retry_line(COMMAND, "here.db") == (
+        "landscape resume small --retry-failed --accept-source --trust-command --store here.db"
+    )
+    assert retry_line(HANDED, "here.db").startswith("resume('small', task=…, retry_failed=True, ")
+    builtin = Study.from_dict(GRID | {"task": "digits", "panel": [{"pair": "adam"}]}, "here")
+    again = "landscape resume small --retry-failed --store here.db"
+    assert retry_line(builtin, "here.db") == again
 
 
 def together(cells: Sequence[Cell]) -> list[Sequence[Cell]]:

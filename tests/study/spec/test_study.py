@@ -848,6 +848,7 @@ def test_a_function_that_cannot_be_is_refused(fields: dict, message: str):
     ("fields", "message"),
     [
         ({"command": []}, "command: no command: give the words of one"),
+        ({"command": "a {alpha}"}, "command: no shell takes 'a {alpha}' apart: write its words"),
         ({"command": ["a", "{alpha}"]}, "command: the command has no {lambda}"),
         (
             {"command": ["a", "{lambda} {alpah}"]},
@@ -861,6 +862,42 @@ def test_a_command_that_cannot_be_is_refused(fields: dict, message: str):
     written = {"name": "x", "command": COMMAND, "metric": "m", "alpha": [1.0], "lambda": [0.0]}
     with pytest.raises(SpecError, match=re.escape(message)):
         Study.from_dict(written | fields, "x")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"batch_size": 32},
+        {"options": {"momentum": 0.5}},
+        {"epochs": 30},
+        {"schedule": "step"},
+        {"normalized": True},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+@pytest.mark.parametrize("kind", ["function", "command"])
+def test_what_an_objective_would_never_hear_of_is_refused(kind: str, asked: dict):
+    own = {"function": FUNCTION, "command": {"name": "x", "command": COMMAND, "metric": "m"}}
+    (name,) = asked
+    with pytest.raises(SpecError, match=f"x: {name}: the {kind} decides that itself: leave it"):
+        Study.from_dict(own[kind] | CELLS | asked, "x")
+
+
+@pytest.mark.parametrize("name", ["alpha", "state", "seconds", "epoch"])
+def test_a_metric_that_would_be_another_column_is_refused(name: str):
+    told = f"metric: '{name}' is another column of all tables: .* as {name}_measured"
+    with pytest.raises(SpecError, match=told):
+        Study.from_dict(FUNCTION | CELLS | {"metric": name}, "x")
+
+
+@pytest.mark.parametrize("kind", ["function", "command"])
+def test_the_file_of_an_objective_says_nothing_of_training_that_is_not_known(kind: str):
+    own = {"function": FUNCTION, "command": {"name": "x", "command": COMMAND, "metric": "m"}}
+    asked = Study.from_dict(own[kind] | CELLS, "x")
+    written = asked.to_toml()
+    assert Study.from_toml(written, "x") == asked
+    for word in ("momentum", "schedule", "cosine", "normalized", "precision"):
+        assert word not in written
 
 
 def test_former_versions_called_the_metric_error():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from landscape_study.landscapes.reading.cube import _with_slashes, _without_slashes
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.sweep import read_sweep
 from landscape_study.study.errors import UsageError
@@ -62,3 +63,12 @@ def test_without_xarray_the_extra_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "xarray", None)
     with pytest.raises(UsageError, match=r"pip install 'landscape-study\[xarray\]'"):
         read_sweep([tmp_path / "c.nc"])
+
+
+def test_names_with_slashes_go_through_a_file(tmp_path: Path):
+    own = xr.Dataset({name: ("x", [k]) for k, name in enumerate(["val/loss", "val_loss", "a"])})
+    kept = own.copy(deep=True)
+    _without_slashes(own).to_netcdf(tmp_path / "c.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "c.nc", engine="h5netcdf") as file:
+        assert set(file.data_vars) == {"val_loss", "val_loss_", "a"}
+        assert _with_slashes(file.load()).equals(kept)
