@@ -245,7 +245,7 @@ class Study(Frozen):
     def _objective_decides_itself(self) -> Study:
         """Nothing is asked of an objective that it would never hear of."""
         asked = {
-            "batch_size": any(p.batch_size is not None for p in (self, *self.panels)),
+            "batch_size": self.batch_size or any(panel.batch_size for panel in self.panels),
             "options": self.options != Options() or any(panel.options for panel in self.panels),
             "epochs": any(panel.epochs is not None for panel in self.panels),
             "schedule": any(panel.schedule != Cosine() for panel in self.panels),
