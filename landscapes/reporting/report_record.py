@@ -37,9 +37,9 @@ from landscape_study.landscapes.statistics.surface import BASIN
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.command_line import shell_words
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.shell_words import shell_words
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import PanelProgress
 

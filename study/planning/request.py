@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -278,7 +277,7 @@ def resumed_study(
         )
     if study.command is not None and not trust_command:
         raise UsageError(
-            f"study '{study.name}' runs a command of your own, {shlex.join(study.command)}: to "
+            f"study '{study.name}' runs a command of your own, {study.training}: to "
             "run what a database says, add --trust-command"
         )
     if is_user_task(study.task) and (task is None or plain_name(task) != study.task):

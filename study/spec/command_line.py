@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable
-
+from landscape_study.study.spec.shell_words import shell_words
 from landscape_study.study.spec.study import Study
 
 
@@ -36,14 +34,3 @@ def retry_line(study: Study, store: str) -> str:
     is_own = study.command is not None or ":" in study.task
     mended = ("--accept-source",) if is_own else ()
     return command_line("resume", study, store, "--retry-failed", *mended)
-
-
-def shell_words(words: Iterable[str]) -> str:
-    """Words as they are typed into a shell: quoted where need be, as people would."""
-    return " ".join(map(_shell_word, words))
-
-
-def _shell_word(word: str) -> str:
-    """A word in double quotes where it holds single ones, and nothing that acts within double."""
-    plain = "'" in word and not set(word) & set('"$`\\!')
-    return f'"{word}"' if plain else shlex.quote(word)

@@ -15,7 +15,7 @@ from landscape_study.study.errors import (
     UsageError,
 )
 from landscape_study.study.printable import printable
-from landscape_study.study.spec.command_line import shell_words
+from landscape_study.study.spec.shell_words import shell_words
 
 SEPARATED = (".csv", ".tsv", ".txt", ".dat")
 JSON, LINES = (".json",), (".jsonl", ".ndjson")

@@ -20,7 +20,6 @@ A study file reads as a person thinks of it:
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +42,7 @@ from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import METRICS, TAKEN, TEST_ERROR, Metric, filled, written
 from landscape_study.study.spec.panel import MOST_EXAMPLES, Panel, checked_name
 from landscape_study.study.spec.placeholders import wrong_with
+from landscape_study.study.spec.shell_words import shell_words
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
 __all__ = ["Axis", "Cell", "Grid", "Panel", "Study"]
@@ -287,7 +287,7 @@ class Study(Frozen):
     def training(self) -> str:
         """What trains its cells, for people to read."""
         kind = "Function" if self.function else "Task"
-        return f"{kind} {self.task}" if self.command is None else shlex.join(self.command)
+        return f"{kind} {self.task}" if self.command is None else shell_words(self.command)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], where: str) -> Study:

@@ -13,7 +13,7 @@ from landscape_study.landscapes.reading.foreign.row_filter import condition, kno
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Goal, Table
 from landscape_study.landscapes.reading.foreign.tables.table_builder import Wanted
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.command_line import shell_words
+from landscape_study.study.spec.shell_words import shell_words
 
 COLUMNS = ("alpha", "lambda_", "metric", "seed", "panel", "fidelity")  # that may be named
 OPTIONS = {"lambda_": "--lambda", "panel": "--panels-by"}  # called otherwise than here
