@@ -176,6 +176,11 @@ STUDY = (
     ),
     click.option("--lambda", "lambda_", help="Regularization factors, written likewise."),
     click.option("--metric", help="What the landscape is of: test_error, test_loss, …"),
+    click.option(
+        "--pattern",
+        metavar="REGEX",
+        help="Finds the metric in what a command prints, in its group: 'loss=(\\S+)'.",
+    ),
     click.option("--maximize", "goal", flag_value="maximize", help="More of it is better."),
     click.option(
         "--matters",

@@ -110,7 +110,7 @@ class Measurements:
         else_ = f"it printed no JSON line with '{self.metric}'"
         if self._missed is not None and not self.names:
             pattern = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", self._missed)
-            return f"{else_}; in a study file, pattern = '{pattern}(\\S+)' finds it in its lines"
+            return f"{else_}; --pattern '{pattern}(\\S+)' finds it in its lines"
         return lacking(self.metric, self.names, "printed", else_)
 
     def curves(self) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ class Changes:
     lambda_: Any = None
     metric: Any = None  # its name, or a table as in a study file
     goal: str | None = None  # minimize or maximize it
+    pattern: str | None = None  # finds the metric in what a command prints
     matters: float | None = None  # the difference of it below which a user would not care
 
 
@@ -171,6 +172,7 @@ def changed_study(study: Study, changes: Changes) -> Study:
             panel_changes[key] = parse_value(axis, f"--{key} {axis}") if is_text else axis
     study = study.change_panels(**panel_changes)
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
+    fields |= {"pattern": changes.pattern}
     study = study.change(**{key: value for key, value in fields.items() if value is not None})
     study = _measure(study, changes)
     _require_short_names(study)

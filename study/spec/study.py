@@ -233,6 +233,15 @@ class Study(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _pattern_of_a_command(self) -> Study:
+        if self.pattern is not None and self.command is None:
+            raise ValueError(
+                "pattern: it finds the metric in what a command prints, and there is no command: "
+                "leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _metric_has_a_column(self) -> Study:
         if self.metric.name in TAKEN and not self.is_imported:
             raise ValueError(

@@ -113,8 +113,8 @@ def test_a_result_file(tmp_path: Path, text: str):
         ([], "it printed no JSON line with 'val_loss'"),
         (
             ["epoch 1 Val loss (mean)= 3", "epoch 1: Val loss = 3.5", "val_loss: 4"],
-            "it printed no JSON line with 'val_loss'; in a study file, pattern = "
-            "'Val loss = (\\S+)' finds it in its lines",
+            "it printed no JSON line with 'val_loss'; --pattern 'Val loss = (\\S+)' finds it in "
+            "its lines",
         ),
         (['{"loss": 1, "x": 2}'], "it printed no 'val_loss', but 'loss'"),
         ([json.dumps({"q": 1})], "it printed no 'val_loss', only q"),

@@ -190,6 +190,15 @@ def test_what_is_no_study_but_a_training_is_told_how_it_becomes_one(source: str,
         named_study(source)
 
 
+def test_a_pattern_is_of_a_command():
+    words, pattern = ("python", "{alpha}", "{lambda}"), r"loss=(\S+)"
+    assert asked_study(words, Changes(pattern=pattern, **GRID)).pattern == pattern
+    with pytest.raises(SpecError, match="pattern: it finds the metric in what a command prints"):
+        asked_study(("digits-fig2",), Changes(pattern=pattern))
+    with pytest.raises(SpecError, match="has 2 groups: put the number in one"):
+        asked_study(words, Changes(pattern="(a)(b)", **GRID))
+
+
 def test_what_is_wrong_with_a_command_is_told_once():
     with pytest.raises(
         SpecError, match=r"^the command line: command: \{alhpa\} is no placeholder"
