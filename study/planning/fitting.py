@@ -8,12 +8,12 @@ import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
-from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES, metrics_of
+from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Study
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, TaskProtocol
+from landscape_study.study.tasks.task import Data, TaskProtocol, metrics_of
 
 NAMED = 8  # parameters that a message names
 
@@ -62,7 +62,7 @@ def _require_parameters(
 
 def _require_metrics(study: Study, task: TaskProtocol) -> None:
     """Check, before anything is trained, that the task has what the study wants recorded."""
-    recorded = metrics_of(task.classes)
+    recorded = metrics_of(task)
     wanted = {"metric": (study.metric.name,), "figure.metrics": study.figure.metrics}
     for field, metrics in wanted.items():
         for metric in metrics:

@@ -17,10 +17,9 @@ class Outcome:
     """What K trained cells gave.
 
     Attributes:
-        curves: per metric of `metrics_of`, float32 [K, E], one value an epoch: `train_loss` is
-            the mean over the epoch's batches, `test_loss`, `test_error` and `top5_error` (percent)
-            are taken after it. From the epoch of divergence on, losses are NaN and errors are at
-            chance level.
+        curves: per metric that the task records, float32 [K, E], one value an epoch: `train_loss`
+            is the mean over the epoch's batches, the others are taken after it. From the epoch of
+            divergence on, errors in percent are at chance level, and all that has none is NaN.
         diverged_epoch: [K], the epoch (from 1) in which a cell's loss or parameters became
             non-finite; 0 where they never did.
         seconds: wall time of the whole chunk.

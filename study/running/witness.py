@@ -25,7 +25,6 @@ from landscape_study.study.errors import LandscapeError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.metric import metrics_of
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.tasks.randomness import seeded
@@ -237,7 +236,7 @@ def difference(recorded: Curves, found: Curves, moved: Curves, examples: int) ->
     """
     epochs = len(found["train_loss"])
     for epoch in range(epochs):
-        for metric in sorted(found, key=metrics_of(100).index):
+        for metric in found:
             ours, plain, rounded = (c[metric] for c in (recorded, found, moved))
             floor = 100 * EXAMPLES_FLOOR / examples if metric.endswith("error") else 0.0
             if _differs(ours, plain, rounded, epoch, floor):

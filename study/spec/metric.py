@@ -101,14 +101,9 @@ METRICS: dict[str, Metric] = {
         TOP5_ERROR,
     )
 }
-RECORDED = ("train_loss", "test_loss", "test_error")  # of every task
+RECORDED = ("train_loss", "test_loss", "test_error")  # of every task of classification
 TOP5 = TOP5_ERROR.name  # besides, of tasks with more than TOP5_CLASSES classes
 TOP5_CLASSES = 10
-
-
-def metrics_of(classes: int) -> tuple[str, ...]:
-    """The names of the metrics that are recorded for a task of so many classes."""
-    return (*RECORDED, TOP5) if classes > TOP5_CLASSES else RECORDED
 
 
 def filled(written: Any) -> Any:

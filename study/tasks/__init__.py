@@ -1,7 +1,8 @@
 """The tasks: what is trained. Built-in ones by name, the user's own by import path.
 
-`own_code` finds what is the user's own, tasks and functions alike. It imports the records.
-Training, agreement, planning and running import `load_task` and the protocol of a task.
+`own_code` finds what is the user's own, tasks and functions alike. It imports the records
+and the spec's metrics. Training, agreement, planning and running import `load_task` and the
+protocol of a task.
 """
 
 from __future__ import annotations

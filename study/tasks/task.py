@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 
 from landscape_study.study.errors import TaskError
 from landscape_study.study.records.identity import Identity
+from landscape_study.study.spec.metric import METRICS, Metric
 from landscape_study.study.tasks import is_user_task
+from landscape_study.study.tasks.measures import Measure, classification
 from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded
 from landscape_study.study.tasks.source import source_digest
 
@@ -196,9 +199,21 @@ def normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor
     return in_precision(task.normalize(inputs), dtype)
 
 
-def chance_error(task: TaskProtocol, guesses: int = 1) -> float:
-    """Test error of guessing so many classes, in percent: what diverged cells are given."""
-    return 100 * (1 - guesses / task.classes)
+def measures_of(task: TaskProtocol) -> tuple[Measure, ...]:
+    """What is measured of the task's cells in tests, in the order in which it is recorded."""
+    loss = Measure(METRICS["test_loss"], partial(_total_loss, task))
+    return (loss, *classification(task.classes))
+
+
+def _total_loss(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss of each of the B examples, where it is their mean."""
+    return task.loss(outputs, targets) * len(targets)
+
+
+def metrics_of(task: TaskProtocol) -> dict[str, Metric]:
+    """What is recorded of the task's cells, by name."""
+    measured = {measure.name: measure.metric for measure in measures_of(task)}
+    return {"train_loss": METRICS["train_loss"]} | measured
 
 
 def require_task(task: object, name: str) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.spec.metric import TEST_ERROR, TOP5, Metric, metrics_of
+from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.randomness import (
     AUGMENTATION,
@@ -36,7 +36,7 @@ from landscape_study.study.tasks.randomness import (
 from landscape_study.study.tasks.task import (
     Data,
     TaskProtocol,
-    chance_error,
+    measures_of,
     no_augmentation,
     normalized,
     own_copy,
@@ -394,7 +394,7 @@ def evaluation_slices(examples: int, batch_size: int) -> list[slice]:
 def evaluate(
     engine: Engine, data: Data, batch_size: int, on_step: Callable[[], None] = lambda: None
 ) -> Tensors:
-    """Test metrics of every cell by name, each [K]: mean loss, and errors in percent.
+    """What the task measures of every cell, by name, each [K]: means over the test examples.
 
     `on_step` is called before each slice; what it raises ends the evaluation.
     """
@@ -408,8 +408,7 @@ def evaluate(
         for metric, value in engine.scores(inputs, targets).items():
             value = value.to(engine.assignment.dtype)
             totals[metric] = totals[metric] + value if metric in totals else value
-    percent = {metric: 100.0 if metric.endswith("error") else 1.0 for metric in totals}
-    return {m: percent[m] * total / len(data.test_targets) for m, total in totals.items()}
+    return {metric: total / len(data.test_targets) for metric, total in totals.items()}
 
 
 class _Recorder:
@@ -421,9 +420,9 @@ class _Recorder:
     """
 
     def __init__(self, cells: int, epochs: int, task: TaskProtocol) -> None:
-        self.chance = {"test_error": chance_error(task), TOP5: chance_error(task, 5)}
-        metrics = metrics_of(task.classes)
-        self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in metrics}
+        self.chance: dict[str, float | None] = {"train_loss": None}
+        self.chance |= {measure.name: measure.chance for measure in measures_of(task)}
+        self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in self.chance}
         self.diverged_epoch = np.zeros(cells, np.int64)
 
     def add(self, epoch: int, values: Tensors, finite: Tensor) -> None:
@@ -436,7 +435,8 @@ class _Recorder:
         alive = self.diverged_epoch == 0
         for metric, curve in self.curves.items():
             curve[alive, epoch] = values[metric].cpu().numpy()[alive]
-            curve[~alive, epoch:] = self.chance.get(metric, np.nan)
+            chance = self.chance[metric]
+            curve[~alive, epoch:] = np.nan if chance is None else chance
 
     def state(self) -> State:
         """What was found so far."""

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.spec.metric import metrics_of
 from landscape_study.study.spec.study import Cell, Panel
-from landscape_study.study.tasks.task import Task, dense
+from landscape_study.study.tasks.task import Task, dense, metrics_of
 from tests.study.references import plain_training
 
 # A larger ε than usual: Adam makes less of the rounding of small gradients.
@@ -49,7 +48,7 @@ def assert_equals_plain_loop(
         torch.testing.assert_close(trained.theta[k], plain.theta, rtol=0, atol=1e-12)
         for name, buffer in plain.network.named_buffers():
             torch.testing.assert_close(trained.buffers[name][k], dense(buffer), rtol=0, atol=1e-12)
-        for metric in metrics_of(task.classes):
+        for metric in metrics_of(task):
             np.testing.assert_allclose(
                 trained.outcome.curves[metric][k], plain.curves[metric], rtol=1e-7, atol=1e-12
             )

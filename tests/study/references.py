@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.spec.metric import metrics_of
 from landscape_study.study.spec.study import Cell, Panel
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Data, Task, metrics_of
 
 Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)
 
@@ -153,7 +152,7 @@ def plain_training(
         own = replace(task, loss=copy.deepcopy(task.loss), augment=copy.deepcopy(task.augment))
         if isinstance(own.loss, nn.Module):
             _precise(own.loss, like.dtype)
-        curves: dict[str, list[float]] = {metric: [] for metric in metrics_of(task.classes)}
+        curves: dict[str, list[float]] = {metric: [] for metric in metrics_of(task)}
         for epoch in range(panel.epochs):
             network.train()
             total = 0.0

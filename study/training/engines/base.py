@@ -1,6 +1,6 @@
 """What every engine does: train the cells of a chunk step by step, and test them.
 
-Letters: K cells of the chunk, B batch, C classes.
+Letters: K cells of the chunk, B batch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.spec.metric import TOP5, metrics_of
 from landscape_study.study.spec.study import Cell
-from landscape_study.study.tasks.task import TaskProtocol
+from landscape_study.study.tasks.task import TaskProtocol, measures_of
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -88,7 +87,7 @@ class Engine(ABC):
         self.assignment = assignment
         self.task, self.options = assignment.task, assignment.options
         self.programs = programs or Programs()
-        self.metrics = metrics_of(self.task.classes)[1:]
+        self.measures = measures_of(self.task)
 
     @abstractmethod
     def train(self, training: bool) -> None:
@@ -114,7 +113,7 @@ class Engine(ABC):
 
     @abstractmethod
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:
-        """Per test metric its sum over the batch, [K]; errors are counts."""
+        """Per measure of the task its sum over the batch, [K]."""
 
     @abstractmethod
     def parameters(self) -> Tensors:
@@ -140,17 +139,6 @@ class Engine(ABC):
     def part(cls, state: State, cells: Sequence[int]) -> State:
         """A state as it would be had only some of the cells been trained; one cell is all."""
         return state
-
-    def sums(self, outputs: Tensor, losses: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        """Per test metric its sum over the batch, [K], of outputs [K, B, C] and losses [K]."""
-        found = {
-            "test_loss": losses * len(targets),
-            "test_error": (outputs.argmax(dim=-1) != targets).sum(dim=-1),
-        }
-        if TOP5 in self.metrics:
-            five = outputs.topk(5, dim=-1).indices
-            found[TOP5] = (five != targets[:, None]).all(dim=-1).sum(dim=-1)
-        return tuple(found[metric] for metric in self.metrics)
 
     def laid_out(self, inputs: Tensor) -> Tensor:
         """A batch as it is to lie in memory."""

@@ -115,9 +115,7 @@ class Referee(Engine):
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
         with self._drawing():
             outputs = self._outputs(inputs)
-        losses = self.task.loss(outputs, targets).reshape(1)
-        sums = self.sums(outputs[None], losses, targets)
-        return dict(zip(self.metrics, sums, strict=True))
+        return {one.name: one.total(outputs, targets).reshape(1) for one in self.measures}
 
     def _outputs(self, inputs: Tensor) -> Tensor:
         with self.autocast():

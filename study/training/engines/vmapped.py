@@ -35,7 +35,7 @@ class VmapEngine(StackedEngine):
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
         e = self.ensemble
         found = self.stacked_scores(e.theta, inputs, targets, *e.buffers.values())
-        return dict(zip(self.metrics, found, strict=True))
+        return {measure.name: one for measure, one in zip(self.measures, found, strict=True)}
 
     def stacked_gradient(
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
@@ -64,10 +64,10 @@ class VmapEngine(StackedEngine):
     def stacked_scores(
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
     ) -> tuple[Tensor, ...]:
-        """Per test metric its sum over the batch, [K], at `theta` [K, P]."""
+        """Per measure of the task its sum over the batch, [K], at `theta` [K, P]."""
         named = dict(zip(self.ensemble.buffers, buffers, strict=True))
         outputs = vmap(self.cell_outputs, in_dims=(0, 0, None), randomness="same")(
             self.ensemble.parameters(theta), named, inputs
         )
-        losses = vmap(self.task.loss, in_dims=(0, None))(outputs, targets)
-        return self.sums(outputs, losses, targets)
+        totals = (vmap(measure.total, in_dims=(0, None)) for measure in self.measures)
+        return tuple(total(outputs, targets) for total in totals)

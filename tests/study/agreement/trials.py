@@ -18,7 +18,7 @@ def tried(
     task: Task, *engines: str, options: Options = DOUBLE, pairs: Sequence[str] = ("sgd", "adamw")
 ) -> dict[str, Finding]:
     """What is found of each engine, as before a study of the task."""
-    data = check_task(task, task.batch_size, getattr(torch, options.precision))
+    data = check_task(task, [(task.batch_size, 1)], getattr(torch, options.precision))
     subject = Subject(task, excerpt(data))
     reference = Reference(subject, options)
     return {engine: find(engine, subject, pairs, options, reference) for engine in engines}

@@ -24,11 +24,10 @@ from landscape_study.study.spec.metric import (
     TOP5,
     TOP5_ERROR,
     filled,
-    metrics_of,
 )
 from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.store import Store, optuna_study_name
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.task import Data, metrics_of
 from landscape_study.study.training import chunk
 from landscape_study.study.training.engines import ENGINES, Assignment
 from tests.conftest import make_study
@@ -77,7 +76,7 @@ def test_diverged_cells_have_the_chance_level_of_each_error(make_panel, train):
 
 @pytest.mark.parametrize(("classes", "recorded"), [(2, False), (10, False), (11, True)])
 def test_top_5_needs_more_than_10_classes(classes, recorded):
-    assert (TOP5 in metrics_of(classes)) is recorded
+    assert (TOP5 in metrics_of(replace(many_classes, classes=classes))) is recorded
 
 
 # From the study to its figure
