@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from landscape_study.study.objectives.objective import objective
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.grid import Axis, Grid
+    from landscape_study.study.spec.metric import Metric
     from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import Store
     from landscape_study.study.study_calls import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         status,
         worker,
     )
+    from landscape_study.study.tasks.measures import Measure
     from landscape_study.study.tasks.task import Data, Task
 
 __getattr__, __dir__, _ = lazy_loader.attach(
@@ -34,8 +36,10 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "objectives.objective": ["objective"],
         "planning.settings": ["RunSettings"],
         "spec.grid": ["Axis", "Grid"],
+        "spec.metric": ["Metric"],
         "spec.study": ["Panel", "Study"],
         "store": ["Store"],
+        "tasks.measures": ["Measure"],
         "tasks.task": ["Data", "Task"],
     },
 )
@@ -45,6 +49,8 @@ __all__ = [
     "Data",
     "Grid",
     "LandscapeError",
+    "Measure",
+    "Metric",
     "Panel",
     "RunSettings",
     "Store",

@@ -21,7 +21,14 @@ from landscape_study.study.agreement.permission import BELIEVED, Permission
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.task import Data, TaskProtocol, as_precise, normalized, own_copy
+from landscape_study.study.tasks.task import (
+    Data,
+    TaskProtocol,
+    as_precise,
+    in_precision,
+    normalized,
+    own_copy,
+)
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.chunk import evaluation_slices, train_chunk
 from landscape_study.study.training.engines import ENGINES, Programs, native
@@ -96,7 +103,8 @@ def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
     inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
     formulas = OwnFormulas() if traced else nullcontext()
     with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
-        task.loss(network(inputs), data.train_targets[:examples])
+        targets = in_precision(data.train_targets[:examples], setting.dtype)
+        task.loss(network(inputs), targets)
     activations = sum(size for place, size in saved.items() if place not in parameters)
     of_batch = activations * setting.at_once // examples
     return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch

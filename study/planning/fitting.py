@@ -8,14 +8,20 @@ import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
-from landscape_study.study.spec.metric import METRICS, TOP5_CLASSES
+from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
 from landscape_study.study.spec.panel import Panel
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Figure, Study
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, TaskProtocol, metrics_of
+from landscape_study.study.tasks.task import Data, TaskProtocol, main_metric, metrics_of
 
 NAMED = 8  # parameters that a message names
+
+
+def resolved(study: Study, task: TaskProtocol) -> Study:
+    """The study with what it leaves to the task: batch size, budget, metric."""
+    metrics = [main_metric(task), *metrics_of(task).values()]
+    return study.resolve(batch_size=task.batch_size, epochs=task.epochs, metrics=metrics)
 
 
 def fitting_data(study: Study, task: TaskProtocol) -> Data:
@@ -63,18 +69,17 @@ def _require_parameters(
 def _require_metrics(study: Study, task: TaskProtocol) -> None:
     """Check, before anything is trained, that the task has what the study wants recorded."""
     recorded = metrics_of(task)
-    wanted = {"metric": (study.metric.name,), "figure.metrics": study.figure.metrics}
-    for field, metrics in wanted.items():
-        for metric in metrics:
-            if metric not in METRICS:
+    drawn = () if study.figure.metrics == Figure().metrics else study.figure.metrics
+    for field, metrics in {"metric": (study.metric.name,), "figure.metrics": drawn}.items():
+        for metric in (one for one in metrics if one not in recorded):
+            if metric != TOP5 or task.classes is None:
                 raise UsageError(
                     f"study '{study.name}': {field} = \"{metric}\" is not recorded: choose one of "
                     f"{', '.join(recorded)}"
                 )
-            if metric not in recorded:
-                raise UsageError(
-                    f"study '{study.name}': {field} = \"{metric}\" needs more than "
-                    f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
-                    'that has more, or a study file that says "test_error" instead; '
-                    "`landscape show` prints a preset's"
-                )
+            raise UsageError(
+                f"study '{study.name}': {field} = \"{metric}\" needs more than "
+                f"{TOP5_CLASSES} classes, task '{study.task}' has {task.classes}: take a task "
+                'that has more, or a study file that says "test_error" instead; '
+                "`landscape show` prints a preset's"
+            )

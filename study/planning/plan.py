@@ -16,7 +16,7 @@ from landscape_study.study.planning.cost import (
     compiled_libraries,
     gpu_cell_bytes,
 )
-from landscape_study.study.planning.fitting import fitting_data
+from landscape_study.study.planning.fitting import fitting_data, resolved
 from landscape_study.study.planning.layout import (
     CHUNK,
     REFEREE_CHUNK,
@@ -117,7 +117,7 @@ def make_plan(
     started = time.perf_counter()
     workers, chunk, engine = settings.workers, settings.chunk, settings.engine
     task = load_task(study.task)
-    study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+    study = resolved(study, task)
     data = fitting_data(study, task)
     loading = time.perf_counter() - started
     identity = identify(study.task, task, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from landscape_study.study.planning.fitting import fitting_data
+from landscape_study.study.planning.fitting import fitting_data, resolved
 from landscape_study.study.planning.layout import CHUNK, REFEREE_CHUNK, panel_chunks
 from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.planning.settings import RunSettings
@@ -37,7 +37,7 @@ def plan_queue(study: Study, settings: RunSettings) -> QueuedPlan:
     if study.has_objective:
         return QueuedPlan(study, identify_objective(study), chunk=1)
     task = load_task(study.task)
-    study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+    study = resolved(study, task)
     data = fitting_data(study, task)
     usual = CHUNK["cuda" if settings.device == "cuda" else "cpu"]
     most = REFEREE_CHUNK if settings.engine == "referee" else usual

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.objectives.objective import is_objective, named
-from landscape_study.study.spec.metric import filled
+from landscape_study.study.spec.metric import Metric, filled
 from landscape_study.study.spec.placeholders import PLACEHOLDER, SCRIPTS, name_of
 from landscape_study.study.spec.presets import DEFAULT, load_preset
 from landscape_study.study.spec.study import Panel, Study
@@ -192,6 +192,8 @@ def _with_task(study: Study, task: str, changes: Changes) -> Study:
     if by_function and not study.function and changes.metric is None:
         raise UsageError(f"--metric: say what {task} returns, as in --metric val_loss")
     own = {"task": plain_name(task), "function": by_function, "command": None, "pattern": None}
+    if by_function:
+        own["metric"] = _written_metric(changes.metric or study.metric)
     name = changes.name or _task_name(task)
     panels = [panel.changed({"epochs": None}) for panel in study.panels]
     return study.change(name=name, batch_size=None, panels=panels, **own)
@@ -215,11 +217,21 @@ def _measure(study: Study, changes: Changes) -> Study:
     """The study with what is asked of its metric."""
     own = {"goal": changes.goal, "matters": changes.matters}
     asked = {key: value for key, value in own.items() if value is not None}
-    metric = changes.metric if changes.metric is not None else study.metric
-    metric = _written_metric(metric)
+    if changes.metric is None and not asked:
+        return study
+    metric = _written_metric(_metric_of(study) if changes.metric is None else changes.metric)
     if asked:
         metric = (metric if isinstance(metric, dict) else asdict(metric)) | asked
     return study.change(metric=metric)
+
+
+def _metric_of(study: Study) -> Metric:
+    """What the study is of: where it names no metric, the first one of a task of the user's."""
+    if study.names_metric or study.is_imported or not is_user_task(study.task):
+        return study.metric
+    from landscape_study.study.tasks.task import main_metric
+
+    return main_metric(load_task(study.task))
 
 
 def _written_metric(metric: Any) -> Any:
@@ -249,8 +261,9 @@ def resolved_preset(name: str) -> Study:
     study = load_preset(name)
     if all(panel.epochs for panel in study.panels):
         return study  # tasks are slow to import
-    task = load_task(study.task)
-    return study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+    from landscape_study.study.planning.fitting import resolved
+
+    return resolved(study, load_task(study.task))
 
 
 def resumed_study(

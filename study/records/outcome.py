@@ -20,8 +20,8 @@ class Outcome:
         curves: per metric that the task records, float32 [K, E], one value an epoch: `train_loss`
             is the mean over the epoch's batches, the others are taken after it. From the epoch of
             divergence on, errors in percent are at chance level, and all that has none is NaN.
-        diverged_epoch: [K], the epoch (from 1) in which a cell's loss or parameters became
-            non-finite; 0 where they never did.
+        diverged_epoch: [K], the epoch (from 1) in which a cell's loss, parameters or what else is
+            measured became non-finite; 0 where they never did.
         seconds: wall time of the whole chunk.
         solution: the epoch (from 1) whose values count; None for the last one.
         metric: what is the cells' value.

@@ -25,6 +25,7 @@ from landscape_study.study.errors import LandscapeError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.metric import LOSSES, METRICS
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.tasks.randomness import seeded
@@ -40,7 +41,7 @@ REACH_SECONDS = 0.5  # no longer than this
 FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
 LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
 FLOOR = 5e-3  # relative, below which nothing differs
-EXAMPLES_FLOOR = 3  # test examples, below which no error differs
+EXAMPLES_FLOOR = 3  # test examples, below which nothing but losses differs
 
 Curves = dict[str, np.ndarray]  # per metric, [E]
 
@@ -238,13 +239,24 @@ def difference(recorded: Curves, found: Curves, moved: Curves, examples: int) ->
     for epoch in range(epochs):
         for metric in found:
             ours, plain, rounded = (c[metric] for c in (recorded, found, moved))
-            floor = 100 * EXAMPLES_FLOOR / examples if metric.endswith("error") else 0.0
+            floor = _scale(metric, plain) * EXAMPLES_FLOOR / examples
             if _differs(ours, plain, rounded, epoch, floor):
                 return (
                     f"{metric.replace('_', ' ')} after epoch {epoch + 1}: "
                     f"{ours[epoch]:.4g} recorded, {plain[epoch]:.4g} by the plain loop"
                 )
     return ""
+
+
+def _scale(metric: str, curve: np.ndarray) -> float:
+    """What one example may change of a metric, times the examples; losses change smoothly.
+
+    Of a metric of the user's own nobody knows: as much as its largest value.
+    """
+    if metric in LOSSES:
+        return 0.0
+    largest = 100.0 if metric in METRICS else np.nanmax(np.abs(curve), initial=0.0)
+    return float(largest)
 
 
 def _differs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -101,7 +101,8 @@ METRICS: dict[str, Metric] = {
         TOP5_ERROR,
     )
 }
-RECORDED = ("train_loss", "test_loss", "test_error")  # of every task of classification
+LOSSES = ("train_loss", "test_loss")  # recorded of every task
+RECORDED = (*LOSSES, "test_error")  # of every task of classification
 TOP5 = TOP5_ERROR.name  # besides, of tasks with more than TOP5_CLASSES classes
 TOP5_CLASSES = 10
 
@@ -120,6 +121,13 @@ def filled(written: Any) -> Any:
         return table  # and be told what is wrong with it
     known = METRICS.get(name)
     return ({"title": name} if known is None else asdict(known)) | table
+
+
+def completed(metric: Metric, known: Metric) -> Metric:
+    """What was said of a metric, and the rest as who takes it knows it by this name."""
+    by_name = asdict(Metric(**filled(metric.name)))
+    said = {key: value for key, value in asdict(metric).items() if value != by_name[key]}
+    return replace(known, **said)
 
 
 def written(metric: Metric) -> str | dict[str, Any]:

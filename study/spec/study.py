@@ -20,6 +20,8 @@ A study file reads as a person thinks of it:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +41,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
-from landscape_study.study.spec.metric import METRICS, TAKEN, TEST_ERROR, Metric, filled, written
+from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
 from landscape_study.study.spec.panel import MOST_EXAMPLES, Panel, checked_name
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.spec.shell_words import shell_words
@@ -66,10 +68,12 @@ class Figure(Frozen):
 
     @field_validator("metrics")
     @classmethod
-    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [metric for metric in metrics if metric not in METRICS]
-        if unknown or not metrics or len(set(metrics)) < len(metrics):
-            raise ValueError(f"{list(metrics)}: give some of {', '.join(METRICS)}, each once")
+    def _distinct_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        if not metrics or len(set(metrics)) < len(metrics):
+            raise ValueError(
+                f"{list(metrics)}: give names of metrics that are recorded, such as test_loss, "
+                "each once"
+            )
         return metrics
 
 
@@ -288,6 +292,11 @@ class Study(Frozen):
         return self.function or self.command is not None
 
     @property
+    def names_metric(self) -> bool:
+        """Whether it says what is measured; else the task does (see `resolve`)."""
+        return "metric" in self.model_fields_set
+
+    @property
     def is_handed_over(self) -> bool:
         """Whether its function was handed over in Python, so that no command can name it."""
         return self.task.startswith("__main__:")
@@ -333,6 +342,7 @@ class Study(Frozen):
         unknown = set(_OF_TRAINING) if self.is_imported else set()
         unknown |= {"options"} if self.has_objective else set()
         unknown |= set() if self.function else {"function"}
+        unknown |= set() if self.names_metric else {"metric"}
         table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]
         return tomli_w.dumps(table)
@@ -364,16 +374,27 @@ class Study(Frozen):
         unknown = changes.keys() - type(self).model_fields.keys()
         if unknown:
             raise TypeError(f"a study has no {', '.join(sorted(unknown))}")
-        return self.from_dict(dict(self) | changes, f"study '{self.name}'")
+        said = {field: getattr(self, field) for field in self.model_fields_set}
+        return self.from_dict(said | changes, f"study '{self.name}'")
 
     def change_panels(self, **changes: Any) -> Study:
         """A validated copy with some fields of every panel replaced."""
         return self.change(panels=[panel.changed(changes) for panel in self.panels])
 
-    def resolve(self, *, batch_size: int, epochs: int) -> Study:
-        """Fill what the study leaves to the task: its batch size and budget."""
+    def resolve(
+        self, *, batch_size: int, epochs: int, metrics: Sequence[Metric] = (TEST_ERROR,)
+    ) -> Study:
+        """Fill what the study leaves to the task: its batch size, its budget, its metric.
+
+        Args:
+            metrics: what the task records. The first one becomes the study's where it names none;
+                of one that it names, unit, title and goal are taken over.
+        """
         panels = [dict(p) | {"epochs": p.epochs or epochs} for p in self.panels]
-        return self.change(batch_size=self.batch_size or batch_size, panels=panels)
+        known = {metric.name: metric for metric in metrics}
+        named = self.metric if self.names_metric else metrics[0]
+        metric = completed(named, known.get(named.name, named))
+        return self.change(batch_size=self.batch_size or batch_size, panels=panels, metric=metric)
 
     def merge(self, asked: Study, where: str) -> Study:
         """This stored study, grown by what `asked` adds: panels, seeds, grid values.
@@ -401,8 +422,12 @@ class Study(Frozen):
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
         # Who says nothing of what matters leaves it as it was.
-        says_nothing = asked.metric == Metric(**filled(asked.metric.name))
-        shown = {"figure": asked.figure, "metric": self.metric if says_nothing else asked.metric}
+        metric = asked.metric
+        if metric == Metric(**filled(metric.name)):
+            metric = self.metric
+        elif metric.matters is None:
+            metric = replace(metric, matters=self.metric.matters)
+        shown = {"figure": asked.figure, "metric": metric}
         return self.change(panels=tuple(panels.values()), seeds=seeds, **shown)
 
     def _require_same(self, label: str, stored: object, asked: object, where: str) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
-from landscape_study.study.spec.metric import RECORDED
+from landscape_study.study.spec.metric import LOSSES
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
@@ -184,7 +184,7 @@ def _values_of(study: Study) -> sa.Subquery:
 
 def _curves_of(study: Study) -> sa.Subquery:
     """How many curves each trial has, and how many of them are needed, cut, how long."""
-    known = _curve.c.metric.in_({*RECORDED, study.metric.name})
+    known = _curve.c.metric.in_({*LOSSES, study.metric.name})
     cut = sa.func.length(_curve.c.data) != FLOAT.size * _curve.c.n
     return (
         sa.select(
@@ -259,7 +259,7 @@ def _torn_curves(row: RowMapping) -> str | None:
 
 def _torn_training(row: RowMapping, epochs: int | None, metric: str) -> str | None:
     """What is wrong with the curves of a training over so many epochs."""
-    if (row["known_curves"] or 0) < len({*RECORDED, metric}):
+    if (row["known_curves"] or 0) < len({*LOSSES, metric}):
         return "without all of their curves"
     if row["cut_curves"] or not row["shortest"] == row["longest"] == epochs:
         return "with a curve that is cut"

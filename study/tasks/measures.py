@@ -5,13 +5,21 @@ Letters: B examples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
-from landscape_study.study.spec.metric import TEST_ERROR, TOP5_CLASSES, TOP5_ERROR, Metric
+from landscape_study.study.errors import TaskError
+from landscape_study.study.spec.metric import (
+    LONGEST_NAME,
+    TAKEN,
+    TEST_ERROR,
+    TOP5_CLASSES,
+    TOP5_ERROR,
+    Metric,
+)
 
 
 @dataclass(frozen=True)
@@ -59,3 +67,41 @@ def missed(outputs: Tensor, targets: Tensor, guesses: int) -> Tensor:
 def chance_error(classes: int, guesses: int = 1) -> float:
     """Test error of guessing so many classes, in percent: what diverged cells are given."""
     return 100 * (1 - guesses / classes)
+
+
+def require_measures(metrics: object, taken: Collection[str], where: str) -> None:
+    """Check what a task gives as its metrics.
+
+    Args:
+        taken: names of what is recorded of the task besides.
+        where: names the task in errors.
+
+    Raises:
+        TaskError: they are no measures, or cannot be told apart.
+    """
+    given = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
+    for one in given:
+        if not isinstance(one, Measure) or not isinstance(one.metric, Metric):
+            raise TaskError(
+                f"{where}: metrics hold a {type(one).__name__}; expected a tuple of "
+                'landscape_study.Measure, as in (Measure(Metric("mae", "error"), function),)'
+            )
+    measures = [one for one in given if isinstance(one, Measure)]
+    names = [measure.name for measure in measures]
+    for measure in measures:
+        found = _wrong_with(measure.metric, {*taken, *TAKEN}, names)
+        if found:
+            raise TaskError(f"{where}: metric '{measure.name}' {found}")
+
+
+def _wrong_with(metric: Metric, taken: Collection[str], names: list[str]) -> str:
+    """What is wrong with a metric's name or goal; "" if nothing."""
+    if not 1 <= len(metric.name) <= LONGEST_NAME:
+        return f"has a name of {len(metric.name)} characters: give one of 1 to {LONGEST_NAME}"
+    if metric.name in taken:
+        return f"is called as another column of all tables: call it {metric.name}_measured, say"
+    if names.count(metric.name) > 1:
+        return "stands there twice: give each a name of its own"
+    if metric.goal not in ("minimize", "maximize"):
+        return f'has the goal "{metric.goal}": give "minimize" or "maximize"'
+    return ""

@@ -1,21 +1,23 @@
 """Try a task before anything is trained: what it gives, and whether that can mean what it should.
 
-Letters: B examples, C classes.
+Letters: B examples, C classes. What is said of classes holds for classification alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from landscape_study.study.errors import LandscapeError, TaskError
+from landscape_study.study.errors import TaskError
+from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
 from landscape_study.study.tasks.randomness import seeded
+from landscape_study.study.tasks.sums import require_sums
 from landscape_study.study.tasks.task import (
     CHECKED,
     Data,
@@ -29,7 +31,6 @@ from landscape_study.study.tasks.task import (
     widened,
 )
 
-T = TypeVar("T")
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -51,7 +52,7 @@ def check_task(
         TaskError: wrong types, shapes, labels or outputs, with what was expected; or a network
             or loss of which something would not be trained as its author means it.
     """
-    data = _attempt(task, "data()", partial(load_data, task))
+    data = attempt(task, "data()", partial(load_data, task))
     _check_data(task, data)
     with seeded(0):
         network = _checked_network(task, dtype)
@@ -76,21 +77,21 @@ def _checked_network(task: TaskProtocol, dtype: torch.dtype) -> nn.Module:
 def _made(task: TaskProtocol) -> nn.Module:
     """A network from the first seed."""
     with seeded(0):
-        return _attempt(task, "network()", task.network)
+        return attempt(task, "network()", task.network)
 
 
 def _require_module(task: TaskProtocol, network: object) -> None:
     kind = type(network).__name__
     if not isinstance(network, nn.Module):
-        raise TaskError(_wrong(task, "network()", kind, "a torch.nn.Module"))
+        raise TaskError(wrong(task, "network()", kind, "a torch.nn.Module"))
     for part in network.modules():
         if isinstance(part, torch.jit.ScriptModule):
             found = "a scripted module, whose parameters cannot be those of many cells"
-            raise TaskError(_wrong(task, "network()", found, "the module itself, not scripted"))
+            raise TaskError(wrong(task, "network()", found, "the module itself, not scripted"))
         if isinstance(part, WRAPPERS):
             found = f"a network wrapped in {type(part).__name__}"
             expected = "the module itself: the tool spreads the work over devices"
-            raise TaskError(_wrong(task, "network()", found, expected))
+            raise TaskError(wrong(task, "network()", found, expected))
 
 
 def _require_parameters(task: TaskProtocol, network: nn.Module, dtype: torch.dtype) -> None:
@@ -100,11 +101,11 @@ def _require_parameters(task: TaskProtocol, network: nn.Module, dtype: torch.dty
     if lazy:
         found = f"tensors without a shape ({', '.join(lazy)})"
         expected = "sizes for the lazy layers, or a network that was called once"
-        raise TaskError(_wrong(task, "network()", found, expected))
+        raise TaskError(wrong(task, "network()", found, expected))
     _require_apart(task, network)
     trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     if not trained:
-        raise TaskError(_wrong(task, "network()", "nothing to train", "some parameters"))
+        raise TaskError(wrong(task, "network()", "nothing to train", "some parameters"))
     precision = str(dtype).removeprefix("torch.")
     for name, p in trained:
         if widened(p, dtype).dtype != in_precision(p, dtype).dtype:
@@ -112,7 +113,7 @@ def _require_parameters(task: TaskProtocol, network: nn.Module, dtype: torch.dty
             found = f"parameter '{name}' in {kind}, while the study trains in {precision}"
             expected = 'float32 parameters, and options = { precision = "float64" } or '
             expected += "{ bf16 = true } in the study file where another precision is wanted"
-            raise TaskError(_wrong(task, "network()", found, expected))
+            raise TaskError(wrong(task, "network()", found, expected))
 
 
 def _require_apart(task: TaskProtocol, network: nn.Module) -> None:
@@ -127,7 +128,7 @@ def _require_apart(task: TaskProtocol, network: nn.Module) -> None:
         if place and place in owners and _is_trained(network, owners[place], name):
             found = f"'{name}' in the memory of '{owners[place]}', a parameter"
             expected = "tensors apart; to tie two layers, assign the parameter itself: b.weight = "
-            raise TaskError(_wrong(task, "network()", found, f"{expected}a.weight"))
+            raise TaskError(wrong(task, "network()", found, f"{expected}a.weight"))
         owners.setdefault(place, name)
 
 
@@ -141,16 +142,16 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
     """Two calls under the same seed give two networks that are equal and share nothing."""
     if one is other:
         found = "the same object at every call"
-        raise TaskError(_wrong(task, "network()", found, "a new network, or a deepcopy of it"))
+        raise TaskError(wrong(task, "network()", found, "a new network, or a deepcopy of it"))
     ours, theirs = one.state_dict(), other.state_dict()
     if ours.keys() != theirs.keys():
         found = "networks of other parts when it was called twice under the same seed"
-        raise TaskError(_wrong(task, "network()", found, "the same network"))
+        raise TaskError(wrong(task, "network()", found, "the same network"))
     trained = {name for name, p in one.named_parameters() if p.requires_grad}
     for name in (name for name in ours if name in trained):
         if ours[name].numel() and ours[name].data_ptr() == theirs[name].data_ptr():
             found = f"networks that share '{name}', so that training one would change the others"
-            raise TaskError(_wrong(task, "network()", found, "a new network, or a deepcopy of it"))
+            raise TaskError(wrong(task, "network()", found, "a new network, or a deepcopy of it"))
     for name, tensor in ours.items():
         if isinstance(tensor, Tensor) and not same_values(tensor, theirs[name]):
             found = f"other values of '{name}' when it was called twice under the same seed"
@@ -158,7 +159,7 @@ def _require_repeated(task: TaskProtocol, one: nn.Module, other: nn.Module) -> N
                 "the same start: random numbers of torch, numpy.random or random, whose seed the "
                 "tool sets, not of a generator without a seed, and no count of its calls"
             )
-            raise TaskError(_wrong(task, "network()", found, expected))
+            raise TaskError(wrong(task, "network()", found, expected))
 
 
 def _check_training(
@@ -189,11 +190,38 @@ def _loss(
     """Of the first examples, as a batch of that size."""
     inputs = _augmented(task, data.train_inputs[:size].clone(), dtype)
     outputs = _outputs(task, network, inputs, f"the network on a batch of {size}", dtype)
-    call = partial(task.loss, outputs, data.train_targets[:size].clone())
-    loss = _attempt(task, f"loss(){_precisely(dtype)}", call)
+    targets = in_precision(data.train_targets[:size].clone(), dtype)
+    loss = attempt(task, f"loss(){_precisely(dtype)}", partial(_called, task, outputs, targets))
     if not isinstance(loss, Tensor) or loss.shape != ():
-        raise TaskError(_wrong(task, "loss()", _shape(loss), "a scalar, the batch's mean"))
+        raise TaskError(wrong(task, "loss()", shape_of(loss), "a scalar, the batch's mean"))
+    if task.classes is None and not loss.isfinite():
+        found = f"{loss.item()} for outputs {_shape(outputs)} and targets {_shape(targets)}"
+        raise TaskError(wrong(task, "loss()", found, "a finite number of an untrained network"))
     return loss
+
+
+def _called(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> Tensor:
+    """The loss.
+
+    Raises:
+        ValueError: outputs and targets that it does not take; or that it takes, as torch's
+            regression losses warn, by holding each output against each target.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Using a target size")
+        try:
+            return task.loss(outputs, targets)
+        except Exception as e:
+            if task.classes is not None:
+                raise
+            shapes = f"outputs {_shape(outputs)} and targets {_shape(targets)}"
+            what = "they have other shapes" if isinstance(e, UserWarning) else str(e)
+            raise ValueError(f"{shapes}: {what}: give targets as the loss takes them") from e
+
+
+def _shape(tensor: Tensor) -> str:
+    """As "[32, 3] (float32)"."""
+    return f"{list(tensor.shape)} ({str(tensor.dtype).removeprefix('torch.')})"
 
 
 def _check_testing(task: TaskProtocol, network: nn.Module, data: Data, dtype: torch.dtype) -> None:
@@ -201,21 +229,28 @@ def _check_testing(task: TaskProtocol, network: nn.Module, data: Data, dtype: to
     with torch.no_grad():
         inputs = _normalized(task, data.test_inputs[:CHECKED].clone(), dtype)
         label = f"the network in eval mode on a batch of {len(inputs)}"
-        _outputs(task, network, inputs, label, dtype)
+        outputs = _outputs(task, network, inputs, label, dtype)
+        targets = in_precision(data.test_targets[:CHECKED], dtype)
+        own = tuple(getattr(task, "metrics", ()))
+        require_sums(task, own, outputs, targets)
 
 
 def _outputs(
     task: TaskProtocol, network: nn.Module, inputs: Tensor, label: str, dtype: torch.dtype
 ) -> Tensor:
-    size = len(inputs)
-    outputs = _attempt(task, f"{label}{_precisely(dtype)}", partial(network, inputs))
+    size, scores = len(inputs), f"[{len(inputs)}, {task.classes or '…'}]"
+    outputs = attempt(task, f"{label}{_precisely(dtype)}", partial(network, inputs))
     if not isinstance(outputs, Tensor):
         found = f"a {type(outputs).__name__}, no tensor"
-        expected = f"the class scores alone, [{size}, {task.classes}]: return a module that "
-        raise TaskError(_wrong(task, label, found, expected + "picks them out"))
-    if outputs.shape != (size, task.classes):
-        expected = f"outputs of shape [{size}, {task.classes}] (batch, classes)"
-        raise TaskError(_wrong(task, label, _shape(outputs), expected))
+        what = "outputs" if task.classes is None else "class scores"
+        expected = f"the {what} alone, {scores}: return a module that picks them out"
+        raise TaskError(wrong(task, label, found, expected))
+    if task.classes is None and outputs.shape[:1] != (size,):
+        expected = f"outputs with the examples first, {scores}: turn them in the network, as by "
+        raise TaskError(wrong(task, label, shape_of(outputs), expected + "outputs.movedim(1, 0)"))
+    if task.classes is not None and outputs.shape != (size, task.classes):
+        expected = f"outputs of shape {scores} (batch, classes)"
+        raise TaskError(wrong(task, label, shape_of(outputs), expected))
     return outputs
 
 
@@ -260,68 +295,63 @@ def _leaves(loss: Tensor) -> Iterator[Tensor]:
 def _augmented(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor:
     """A training batch as the network would get it."""
     batch = _normalized(task, inputs, dtype)
-    augmented = _attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
+    augmented = attempt(task, "augment()", partial(task.augment, batch, torch.Generator()))
     if not isinstance(augmented, Tensor) or augmented.shape[:1] != inputs.shape[:1]:
         expected = f"a tensor of {len(inputs)} examples, as many as went in"
-        raise TaskError(_wrong(task, "augment()", _shape(augmented), expected))
+        raise TaskError(wrong(task, "augment()", shape_of(augmented), expected))
     return augmented
 
 
 def _normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor:
-    batch = _attempt(task, "normalize()", partial(task.normalize, inputs))
+    batch = attempt(task, "normalize()", partial(task.normalize, inputs))
     if not isinstance(batch, Tensor) or batch.shape[:1] != inputs.shape[:1]:
         expected = f"a tensor of {len(inputs)} examples, as many as went in"
-        raise TaskError(_wrong(task, "normalize()", _shape(batch), expected))
+        raise TaskError(wrong(task, "normalize()", shape_of(batch), expected))
     return in_precision(batch, dtype)
 
 
 def _check_data(task: TaskProtocol, data: Data) -> None:
     if not isinstance(data, Data):
-        raise TaskError(_wrong(task, "data()", type(data).__name__, "a landscape_study.Data"))
+        raise TaskError(wrong(task, "data()", type(data).__name__, "a landscape_study.Data"))
     for field in fields(data):
         value = getattr(data, field.name)
         if not isinstance(value, Tensor):
             label = f"data(): {field.name}"
-            raise TaskError(_wrong(task, label, type(value).__name__, "a torch.Tensor"))
+            raise TaskError(wrong(task, label, type(value).__name__, "a torch.Tensor"))
     for part in ("train", "test"):
         inputs, targets = getattr(data, f"{part}_inputs"), getattr(data, f"{part}_targets")
-        label = f"data(): {part}_targets"
-        if targets.dtype != torch.int64 or targets.ndim != 1:
-            found = f"{targets.dtype} of shape {list(targets.shape)}"
-            raise TaskError(_wrong(task, label, found, "class numbers: int64 of shape [B]"))
-        if inputs.ndim == 0:
-            label = f"data(): {part}_inputs"
-            raise TaskError(_wrong(task, label, "a single number", "examples: shape [B, …]"))
+        if task.classes is not None:
+            _require_class_numbers(task, targets, f"data(): {part}_targets")
+        for kind, tensor in (("inputs", inputs), ("targets", targets)):
+            if tensor.ndim == 0:
+                label = f"data(): {part}_{kind}"
+                raise TaskError(wrong(task, label, "a single number", "examples: shape [B, …]"))
         if len(inputs) != len(targets) or len(targets) == 0:
             found = f"{len(inputs)} inputs and {len(targets)} targets"
-            raise TaskError(_wrong(task, label, found, "as many inputs as targets, and some"))
-        low, high = int(targets.min()), int(targets.max())
-        if low < 0 or high >= task.classes:
-            found, expected = f"classes {low} to {high}", f"classes 0 to {task.classes - 1}"
-            raise TaskError(_wrong(task, label, found, expected))
-    if data.train_inputs.shape[1:] != data.test_inputs.shape[1:]:
-        found = f"{_shape(data.train_inputs)} to train on, {_shape(data.test_inputs)} to test on"
-        raise TaskError(_wrong(task, "data()", found, "examples of one shape"))
+            label = f"data(): {part}_targets"
+            raise TaskError(wrong(task, label, found, "as many inputs as targets, and some"))
+        if task.classes is not None:
+            _require_classes(task, task.classes, targets, f"data(): {part}_targets")
+    for kind, what in (("inputs", "examples"), ("targets", "targets")):
+        to_train, to_test = (getattr(data, f"{part}_{kind}") for part in ("train", "test"))
+        if to_train.shape[1:] != to_test.shape[1:]:
+            found = f"{shape_of(to_train)} to train on, {shape_of(to_test)} to test on"
+            raise TaskError(wrong(task, "data()", found, f"{what} of one shape"))
 
 
-def _attempt(task: TaskProtocol, label: str, call: Callable[[], T]) -> T:
-    try:
-        return call()
-    except LandscapeError:
-        raise  # it says itself what is wrong: data that are not there
-    except (Exception, SystemExit) as e:  # whatever the user's code raises
-        raise TaskError(f"task '{task.name}': {label} failed: {type(e).__name__}: {e}") from e
+def _require_class_numbers(task: TaskProtocol, targets: Tensor, label: str) -> None:
+    if targets.dtype != torch.int64 or targets.ndim != 1:
+        found = f"{targets.dtype} of shape {list(targets.shape)}"
+        expected = "class numbers: int64 of shape [B]; or a task without classes"
+        raise TaskError(wrong(task, label, found, expected))
+
+
+def _require_classes(task: TaskProtocol, classes: int, targets: Tensor, label: str) -> None:
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= classes:
+        found, expected = f"classes {low} to {high}", f"classes 0 to {classes - 1}"
+        raise TaskError(wrong(task, label, found, expected))
 
 
 def _precisely(dtype: torch.dtype) -> str:
     return "" if dtype == torch.float32 else f" in {str(dtype).removeprefix('torch.')}"
-
-
-def _wrong(task: TaskProtocol, label: str, found: str, expected: str) -> str:
-    return f"task '{task.name}': {label} gave {found}; expected {expected}"
-
-
-def _shape(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {list(value.shape)}"
-    return type(value).__name__

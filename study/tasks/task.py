@@ -1,6 +1,6 @@
-"""What a task is: data, network, loss, batch size.
+"""What a task is: data, network, loss, what is measured, batch size.
 
-Letters: B examples, C classes; an example's shape is the task's own.
+Letters: B examples, C classes; the shapes of an example and of its target are the task's own.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from landscape_study.study.errors import TaskError
 from landscape_study.study.records.identity import Identity
-from landscape_study.study.spec.metric import METRICS, Metric
+from landscape_study.study.spec.metric import LOSSES, METRICS, TEST_ERROR, Metric
 from landscape_study.study.tasks import is_user_task
-from landscape_study.study.tasks.measures import Measure, classification
+from landscape_study.study.tasks.measures import Measure, classification, require_measures
 from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded
 from landscape_study.study.tasks.source import source_digest
 
@@ -30,7 +30,11 @@ WIDE = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 @dataclass(frozen=True)
 class Data:
-    """Inputs [B, …] and class numbers [B] (int64, 0 to C − 1) to train on and to test on."""
+    """Inputs [B, …] and targets [B, …] to train on and to test on.
+
+    Targets are what the loss takes. Of classification they are class numbers [B] (int64, 0 to
+    C − 1); else numbers, class maps, several labels an example, whatever has B rows.
+    """
 
     train_inputs: Tensor
     train_targets: Tensor
@@ -38,7 +42,7 @@ class Data:
     test_targets: Tensor
 
     def to(self, device: str | torch.device, dtype: torch.dtype) -> Data:
-        """A copy on `device`, floating-point inputs as `dtype`, complex ones as pairs of it."""
+        """A copy on `device`, floating-point numbers as `dtype`, complex ones as pairs of it."""
 
         def move(tensor: Tensor) -> Tensor:
             return in_precision(tensor, dtype).to(device, copy=True)
@@ -55,8 +59,8 @@ class TaskProtocol(Protocol):
         ...
 
     @property
-    def classes(self) -> int:
-        """C."""
+    def classes(self) -> int | None:
+        """C; None where examples are not classified."""
         ...
 
     @property
@@ -82,7 +86,10 @@ class TaskProtocol(Protocol):
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Scalar loss of outputs [B, C] against targets [B], the mean over the batch."""
+        """Scalar loss of outputs [B, …] against targets [B, …], the mean over the batch.
+
+        Outputs of classification are the class scores, [B, C].
+        """
         ...
 
     def normalize(self, inputs: Tensor) -> Tensor:
@@ -112,24 +119,40 @@ def no_augmentation(inputs: Tensor, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Task:
-    """A task put together from plain functions; see `TaskProtocol` for what each must do."""
+    """A task put together from plain functions; see `TaskProtocol` for what each must do.
+
+    Attributes:
+        classes: C, where examples are classified: then test errors are recorded.
+        epochs: default budget.
+        metrics: what else is measured in tests. The first one is what a study is of that names
+            none; without any that is the test error of classification, else the test loss.
+
+    Raises:
+        TypeError: without batch size or epochs.
+    """
 
     name: str
     network: Callable[[], nn.Module]
     data: Callable[[], Data]
-    classes: int
-    batch_size: int
-    epochs: int  # default budget
+    classes: int | None = None
+    batch_size: int = 0  # 0: none given
+    epochs: int = 0
     loss: Callable[[Tensor, Tensor], Tensor] = nn.functional.cross_entropy
     normalize: Callable[[Tensor], Tensor] = as_stored
     augment: Callable[[Tensor, torch.Generator], Tensor] = no_augmentation
+    metrics: tuple[Measure, ...] = ()
+
+    def __post_init__(self) -> None:
+        lacking = [field for field in ("batch_size", "epochs") if not getattr(self, field)]
+        if lacking:
+            raise TypeError(f"task '{self.name}' lacks {' and '.join(lacking)}: give a number")
 
 
 def own_copy(task: TaskProtocol, device: str, dtype: torch.dtype) -> TaskProtocol:
     """The task as one training has it for itself: loss and augmentation may keep state.
 
-    A loss that is a module lies on `device`, its floating-point tensors as `dtype`. Tasks of
-    another class than `Task` are shared as they are: their methods keep no state.
+    Losses and metrics that are modules lie on `device`, what is single precision as `dtype`. Tasks
+    of another class than `Task` are shared as they are: their methods keep no state.
     """
     if not isinstance(task, Task):
         return task
@@ -138,9 +161,11 @@ def own_copy(task: TaskProtocol, device: str, dtype: torch.dtype) -> TaskProtoco
         loss=_copied(task.loss),
         normalize=_copied(task.normalize),
         augment=_copied(task.augment),
+        metrics=tuple(replace(one, total=_copied(one.total)) for one in task.metrics),
     )
-    if isinstance(own.loss, nn.Module):
-        own.loss._apply(lambda tensor: widened(tensor, dtype).to(device))
+    for function in (own.loss, *(measure.total for measure in own.metrics)):
+        if isinstance(function, nn.Module):
+            function._apply(lambda tensor: widened(tensor, dtype).to(device))
     return own
 
 
@@ -202,7 +227,13 @@ def normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tensor
 def measures_of(task: TaskProtocol) -> tuple[Measure, ...]:
     """What is measured of the task's cells in tests, in the order in which it is recorded."""
     loss = Measure(METRICS["test_loss"], partial(_total_loss, task))
-    return (loss, *classification(task.classes))
+    errors = () if task.classes is None else classification(task.classes)
+    return (loss, *errors, *_own_metrics(task))
+
+
+def _own_metrics(task: object) -> tuple[Measure, ...]:
+    """Of the user's own; objects of another class than `Task` need have none."""
+    return tuple(getattr(task, "metrics", ()))
 
 
 def _total_loss(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -214,6 +245,13 @@ def metrics_of(task: TaskProtocol) -> dict[str, Metric]:
     """What is recorded of the task's cells, by name."""
     measured = {measure.name: measure.metric for measure in measures_of(task)}
     return {"train_loss": METRICS["train_loss"]} | measured
+
+
+def main_metric(task: TaskProtocol) -> Metric:
+    """What a study of the task is of that names no metric."""
+    for measure in _own_metrics(task):
+        return measure.metric
+    return METRICS["test_loss"] if task.classes is None else TEST_ERROR
 
 
 def require_task(task: object, name: str) -> None:
@@ -231,6 +269,10 @@ def require_task(task: object, name: str) -> None:
             f"{', '.join(missing)}: build it with landscape_study.Task; or mark a function that "
             "trains one cell with @landscape_study.objective"
         )
+    classes = getattr(task, "classes")  # noqa: B009
+    errors = () if classes is None else classification(classes)
+    taken = {*LOSSES, *(measure.name for measure in errors)}
+    require_measures(getattr(task, "metrics", ()), taken, f"task '{name}'")
 
 
 def identify(name: str, task: TaskProtocol, data: Data) -> Identity:

@@ -429,8 +429,9 @@ class _Recorder:
         """Take the metrics after an epoch, each [K], and whether the parameters are finite."""
         # In the curves' precision: a float64 loss of 1e200 would be recorded as infinite.
         values = {metric: value.float() for metric, value in values.items()}
-        losses = values["train_loss"].isfinite() & values["test_loss"].isfinite()
-        newly = (self.diverged_epoch == 0) & ~(losses & finite).cpu().numpy()
+        for value in values.values():
+            finite = finite & value.isfinite()
+        newly = (self.diverged_epoch == 0) & ~finite.cpu().numpy()
         self.diverged_epoch[newly] = epoch + 1
         alive = self.diverged_epoch == 0
         for metric, curve in self.curves.items():

@@ -205,6 +205,11 @@ def _test(task: Task, network: nn.Module, data: Data, curves: dict[str, list[flo
         like = next(network.parameters())
     outputs = network(_as_network_takes(task, data.test_inputs.clone(), like))
     curves["test_loss"].append(task.loss(outputs, data.test_targets).item())
+    for measure in task.metrics:
+        mean = measure.total(outputs, data.test_targets).item() / len(data.test_targets)
+        curves[measure.name].append(mean)
+    if task.classes is None:
+        return
     ranked = outputs.argsort(dim=1, descending=True)
     hits = ranked == data.test_targets[:, None]
     curves["test_error"].append(100 * (1 - hits[:, 0].double().mean().item()))
