@@ -33,6 +33,7 @@ from landscape_study.study.training.engines import ENGINES, native
 from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.store.test_store import create, train_all
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 BRANCHING = "tests.study.user_tasks:branching"
 
 
@@ -87,6 +88,34 @@ def test_run_trains_draws_and_a_second_run_does_nothing(tmp_path: Path):
     assert "8 cells, 8 of them finished" in second.output
     assert Store(str(path)).cells("small") == before
     assert len(Store(str(path)).runs("small")) == 1
+
+
+@pytest.mark.slow
+def test_a_regression_is_reported_in_its_own_unit(tmp_path: Path):
+    store = "--store", tmp_path / "r.db"
+    grid = "--alpha", "[0.02, 0.1]", "--lambda", "[0, 0.1]", "--pair", "adamw", "--epochs", 3
+    settings = "--workers", 1, "--engine", "vmap", "--seeds", 1, "--no-plot"
+    run = "run", "--task", EXAMPLES / "regression.py:diabetes", *grid, *settings, *store
+    found = landscape(*run).output
+    assert re.search(r"witness of adamw: agrees, [\d.e-]+ points of progression", found)
+    cells = Store(str(store[1])).cells("diabetes")
+    assert all(40 < row["value"] < 90 for row in cells)
+    page = tmp_path / "r.html"
+    assert landscape("report", "diabetes", "-o", page, *store).exit_code == 0
+    text = page.read_text("utf-8")
+    assert "points of progression" in text
+    assert "mean absolute error" in text
+    metrics = "--kind", "anytime", "--metric", "mae", "--metric", "test_loss"
+    drawn = landscape("plot", "diabetes", *metrics, "-o", tmp_path / "a.png", *store)
+    assert drawn.exit_code == 0
+    assert "all is well" in landscape("check", *store).output
+    refused = landscape(*run, "--name", "other", "--metric", "test_error")
+    assert refused.exit_code == 2
+    assert 'metric = "test_error" is not recorded: choose one of train_loss, test_loss, mae' in (
+        " ".join(refused.output.split())
+    )
+    matters = landscape(*run, "--name", "third", "--matters", 2, "--dry-run")
+    assert matters.exit_code == 0, matters.output
 
 
 def test_dry_run_prints_cells_chunks_memory_and_time_and_writes_nothing(tmp_path: Path):
