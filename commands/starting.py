@@ -102,7 +102,7 @@ def try_(
     panel = plan.study.panels[0]
     cell = middle_cell(panel)
     trial = try_cell(plan, panel, cell, settings)
-    for line in trial_lines(study, (panel.name, cell.alpha, cell.lambda_), trial):
+    for line in trial_lines(plan.study, (panel.name, cell.alpha, cell.lambda_), trial):
         click.echo(line)
     if trial.value is None:
         raise SystemExit(1)

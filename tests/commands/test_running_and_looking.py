@@ -114,8 +114,13 @@ def test_a_regression_is_reported_in_its_own_unit(tmp_path: Path):
     assert 'metric = "test_error" is not recorded: choose one of train_loss, test_loss, mae' in (
         " ".join(refused.output.split())
     )
-    matters = landscape(*run, "--name", "third", "--matters", 2, "--dry-run")
-    assert matters.exit_code == 0, matters.output
+
+
+@pytest.mark.long
+def test_one_cell_of_a_regression_is_tried_in_its_own_metric(tmp_path: Path):
+    task = "--task", EXAMPLES / "regression.py:diabetes", "--alpha", 0.1, "--lambda", 0.01
+    settings = "--matters", 2, "--engine", "vmap", "--workers", 1, "--store", tmp_path / "t.db"
+    assert re.search(r"^mae: \d+\.\d+$", landscape("try", *task, *settings).output, re.MULTILINE)
 
 
 def test_dry_run_prints_cells_chunks_memory_and_time_and_writes_nothing(tmp_path: Path):
