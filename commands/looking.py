@@ -118,7 +118,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
 @click.option(
     "--top",
     type=click.IntRange(min=0),
-    help="How many of the best cells to circle, and to look for on the border.  [default: 10]",
+    help="How many of the best cells to circle, and to look for on the border.  "
+    "[default: 10, or the best quarter of few]",
 )
 @click.option("--contours", is_flag=True, help="Draw lines of equal values.")
 @click.option(

@@ -14,7 +14,6 @@ from scipy.special import stdtrit
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, draw_heatmap
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
-    TOP,
     HeatmapRecord,
     color_scale,
     doubt_phrases,
@@ -94,7 +93,7 @@ def plot_comparison(
     *,
     span: float | None = None,
     cmap: str | Colormap = CMAP,
-    top: int = TOP,
+    top: int | None = None,
 ) -> Figure:
     """Draw two landscapes on one colour scale, and beside them other − one.
 
@@ -108,7 +107,7 @@ def plot_comparison(
 
 
 def comparison_record(
-    one: Landscape, other: Landscape, *, span: float | None = None, top: int = TOP
+    one: Landscape, other: Landscape, *, span: float | None = None, top: int | None = None
 ) -> ComparisonRecord:
     """Say what `plot_comparison` draws."""
     scale = color_scale([one, other], span=span)

@@ -15,7 +15,6 @@ from matplotlib.colors import Colormap, to_hex
 from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP
 from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
-    TOP,
     HeatmapRecord,
     heatmaps_record,
     value_phrase,
@@ -46,7 +45,7 @@ def interactive_heatmap(
     span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
-    top: int = TOP,
+    top: int | None = None,
 ) -> Figure:
     """Draw a landscape to hover over; arguments as of `figures.heatmaps.heatmap.plot_heatmap`."""
     return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
@@ -59,7 +58,7 @@ def interactive_heatmaps(
     span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
-    top: int = TOP,
+    top: int | None = None,
 ) -> Figure:
     """Draw landscapes as `heatmap.plot_heatmaps` does, each cell telling its numbers.
 

@@ -14,7 +14,6 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatm
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     CONTOURS,
-    TOP,
     choose_columns,
 )
 from landscape_study.landscapes.figures.schedule_figure import plot_schedules
@@ -82,7 +81,7 @@ def study_figure(
         span: how far from the best heatmaps and slices show values, in the metric's unit (points
             of error); 12 times what matters if None.
         cmap: colour map of heatmaps.
-        top: how many best cells of a heatmap to circle.
+        top: how many best cells of a heatmap to circle; ten, or the best quarter of few, if None.
         contours: how much worse than the best the lines of equal values on heatmaps are, in the
             metric's unit; True for some.
         reference: a published figure, whose panels of the same pairs are drawn below heatmaps,
@@ -134,7 +133,7 @@ def study_figure(
         columns=columns,
         span=span,
         cmap=cmap or CMAP,
-        top=TOP if top is None else top,
+        top=top,
         contours=usual_contours(shown) if contours is True else contours or (),
         reference=reference,
         relative=own.relative or reference is not None,  # errors of another task

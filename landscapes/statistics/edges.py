@@ -54,6 +54,16 @@ class Edge:
         return f"{best} at the {last} {positive}λ of the grid: better ones may lie beyond"
 
 
+def usual_top(landscape: Landscape) -> int:
+    """How many best cells mean something: ten, or the best quarter of few, but always one."""
+    return min(TOP, _quarter(landscape))
+
+
+def _quarter(landscape: Landscape) -> int:
+    """How many cells are the best quarter of those that finished, but always one."""
+    return max(len(top_cells(landscape, landscape.error.size)) // 4, 1)
+
+
 def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
     """The borders on which some of the `top` best cells lie, the most crowded first.
 
@@ -70,8 +80,7 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
     """
     if not landscape.n.all() or landscape.doubtful:
         return ()
-    ranked = top_cells(landscape, landscape.error.size)
-    best = ranked[: min(top, max(len(ranked) // 4, 1))]
+    best = top_cells(landscape, min(top, _quarter(landscape)))
     found = []
     for name in SIDES:
         axis, _, side = name.partition("-")

@@ -46,7 +46,6 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_labels import (
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
-    TOP,
     HeatmapRecord,
     HeatmapsRecord,
     heatmap_record,
@@ -100,7 +99,7 @@ def plot_heatmap(
     span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
-    top: int = TOP,
+    top: int | None = None,
     contours: Sequence[float] = (),
     cbar: bool = True,
 ) -> Axes:
@@ -119,7 +118,7 @@ def plot_heatmap(
             matters if None (3 points of error).
         scale: values of the metric at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
-        top: how many cells to circle.
+        top: how many cells to circle; ten, or the best quarter of few, if None.
         contours: points above the best cell at which to draw lines of equal error.
         cbar: whether to add a colour bar.
     """
@@ -134,7 +133,7 @@ def plot_heatmaps(
     span: float | None = None,
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
-    top: int = TOP,
+    top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
     relative: bool = False,
@@ -149,7 +148,7 @@ def plot_heatmaps(
             what matters if None (3 points of error).
         scale: values of the metric at the ends of the colours, instead of best to best + span.
         cmap: name of a colour map, or the map itself; "jet" is the paper's.
-        top: how many cells of each landscape to circle.
+        top: how many cells of each landscape to circle; ten, or the best quarter of few, if None.
         contours: points above the best cell of all at which to draw lines of equal error.
         reference: a published figure whose best cells are marked where a grid holds them; a key
             of `reference.REFERENCES`.

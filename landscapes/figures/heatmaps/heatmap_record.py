@@ -17,7 +17,7 @@ from landscape_study.landscapes.figures.sizes import fitting_columns, paper_widt
 from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
-from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
+from landscape_study.landscapes.statistics.edges import TOP, Edge, edges, usual_top
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
@@ -103,7 +103,7 @@ def heatmap_record(
     *,
     span: float | None = None,
     scale: tuple[float, float] | None = None,
-    top: int = TOP,
+    top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
 ) -> HeatmapRecord:
@@ -124,11 +124,11 @@ def heatmap_record(
         error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
         missing=() if shown else tuple(cell for cell in cells if not drawn[cell]),
         diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
-        circled=tuple(top_cells(landscape, top)),
+        circled=tuple(top_cells(landscape, usual_top(landscape) if top is None else top)),
         scale=color_scale([landscape], span=span, scale=scale),
         label=error_label([landscape]),
         contours=contour_levels([landscape], contours),
-        edges=edges(landscape, top),
+        edges=edges(landscape, TOP if top is None else top),
         reference=_reference_places(landscape, reference) if reference else (),
         doubtful=landscape.doubtful,
         metric=landscape.metric,
@@ -143,7 +143,7 @@ def heatmaps_record(
     columns: int | None = None,
     span: float | None = None,
     scale: tuple[float, float] | None = None,
-    top: int = TOP,
+    top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
     relative: bool = False,

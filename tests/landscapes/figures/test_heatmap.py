@@ -340,8 +340,10 @@ class TestHeatmaps:
         plain = make([[4, 5, 6]])
         ugly = replace(plain, error=np.array([[4, 90, nan]]), diverged=np.array([[0, 1, 0]]))
         (legend,) = plot_heatmaps([plain]).legends
+        assert texts(legend.get_texts()) == ["best cell"]
+        (legend,) = plot_heatmaps([plain], top=3).legends
         assert texts(legend.get_texts()) == ["3 best cells", "best cell"]
-        (legend,) = plot_heatmaps([plain, ugly]).legends
+        (legend,) = plot_heatmaps([plain, ugly], top=3).legends
         assert texts(legend.get_texts())[2:] == ["diverged (any seed)", "not finished"]
 
     @pytest.mark.parametrize(
