@@ -15,7 +15,7 @@ from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
 from landscape_study.study.tasks.measures import Measure
 from landscape_study.study.tasks.task import TaskProtocol
 
-ROUNDING = 1e4  # units of rounding, relative to the parts of a sum, that are no difference
+ROUNDING = 1e3  # units of rounding, relative to the parts of a sum, that are no difference
 REMEDY = (
     "the sum over the examples, as (outputs - targets).abs().mean(dim=1).sum(): the tests' slices "
     "are added up; what is no mean over examples, as R² or the root of a mean, is not recorded"
@@ -25,7 +25,7 @@ REMEDY = (
 def require_sums(
     task: TaskProtocol, measures: tuple[Measure, ...], outputs: Tensor, targets: Tensor
 ) -> None:
-    """Check what measures give for outputs [B, …] and targets [B, …], whole and in halves.
+    """Check what measures give for outputs [B, …] and targets [B, …], whole and in pairs.
 
     Raises:
         TaskError: no finite scalar, or no sum.
@@ -44,30 +44,24 @@ def require_sums(
 def _require_sum(
     task: TaskProtocol, measure: Measure, outputs: Tensor, targets: Tensor, made_up: bool = False
 ) -> None:
-    """Whether the total is that of two halves.
+    """Whether the total is that of pairs of examples, added up; one pair may be a triple.
 
     Args:
         made_up: the outputs are not the network's: a function need not take them.
     """
-    half = len(outputs) // 2
-    if half == 0:
-        return
-    parts = [slice(None), slice(None, half), slice(half, None)]
+    pairs = max(1, len(outputs) // 2)
+    parts = zip(outputs.tensor_split(pairs), targets.tensor_split(pairs), strict=True)
     try:
-        whole, *halves = (
-            _scalar(task, measure, outputs[some], targets[some]).double() for some in parts
-        )
+        whole = _scalar(task, measure, outputs, targets).double()
+        totals = torch.stack([_scalar(task, measure, *part).double() for part in parts])
     except TaskError:
         if made_up:
             return
         raise
-    total = halves[0] + halves[1]
     unit = torch.finfo(outputs.dtype).eps if outputs.is_floating_point() else 0.0
-    allowed = ROUNDING * unit * (whole.abs() + halves[0].abs() + halves[1].abs())
-    if bool((whole - total).abs() > allowed):
-        found = f"{float(whole):.6g} for {len(outputs)} examples, but {float(halves[0]):.6g} and "
-        found += f"{float(halves[1]):.6g} for their halves"
-        raise TaskError(wrong(task, _label(measure), found, REMEDY))
+    if bool((whole - totals.sum()).abs() > ROUNDING * unit * totals.abs().sum()):
+        found = f"{float(whole):.6g} for {len(outputs)} examples, but {float(totals.sum()):.6g} "
+        raise TaskError(wrong(task, _label(measure), found + "for their pairs, added up", REMEDY))
 
 
 def _scalar(task: TaskProtocol, measure: Measure, outputs: Tensor, targets: Tensor) -> Tensor:

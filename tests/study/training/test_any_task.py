@@ -144,7 +144,10 @@ def flat_targets() -> Data:
 
 SUM = r"; expected .*the sum over the examples, as \(outputs - targets\)"
 REFUSED = {
-    "R² is no sum": (measured(r_squared), "metric 'mae' gave .* but .* for their halves" + SUM),
+    "R² is no sum": (
+        measured(r_squared),
+        "metric 'mae' gave .* but .* for their pairs, added up" + SUM,
+    ),
     "a mean": (measured(lambda o, t: (o - t).abs().mean()), "metric 'mae' gave .*" + SUM),
     "a mean of hits that an untrained network never has": (
         replace(
@@ -153,7 +156,11 @@ REFUSED = {
             data=lambda: split(drawn(6), torch.full((40, 3), 20.0)),
             loss=functional.mse_loss,
         ),
-        "metric 'mae' gave 1 for 17 examples, but 1 and 1 for their halves" + SUM,
+        "metric 'mae' gave 1 for 17 examples, but 8 for their pairs, added up" + SUM,
+    ),
+    "the root of a mean": (
+        measured(lambda o, t: len(t) * (o - t).square().mean().sqrt()),
+        "metric 'mae' gave .* but .* for their pairs, added up" + SUM,
     ),
     "a number an example": (
         measured(lambda o, t: (o - t).abs().mean(dim=1)),
@@ -236,9 +243,21 @@ def test_tasks_of_any_kind_pass(task, precision):
     assert check_task(task, [(5, 1), (5, 2)], precision) is not None
 
 
-def test_signed_sums_pass():
-    signed = measured(lambda o, t: (o - t).sum())
-    assert check_task(signed, [(5, 1)]) is not None
+def test_signed_sums_pass_and_counts_and_objects_of_other_classes():
+    for total in (lambda o, t: (o - t).sum(), lambda o, t: (o > t).any(dim=1).sum()):
+        assert check_task(measured(total), [(5, 1)]) is not None
+
+    class Own:
+        name, classes, batch_size, epochs = "own", None, 5, 3
+
+        def __getattr__(self, name: str) -> object:
+            if name == "metrics":
+                raise AttributeError(name)
+            return getattr(regression, name)
+
+    require_task(Own(), "own")
+    assert check_task(Own(), [(5, 1)]) is not None  # type: ignore[arg-type]
+    assert [*metrics_of(Own())] == [*LOSSES]  # type: ignore[arg-type]
 
 
 NAMES = {
