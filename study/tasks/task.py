@@ -258,7 +258,7 @@ def require_task(task: object, name: str) -> None:
     """Check that `task` has all that a task must have.
 
     Raises:
-        TaskError: naming what is missing.
+        TaskError: naming what is missing, or wrong with its classes or metrics.
     """
     numbers, functions = ("classes", "batch_size", "epochs"), ("network", "data", "loss")
     wanted = ("name", *numbers, *functions, "normalize", "augment")
@@ -270,6 +270,11 @@ def require_task(task: object, name: str) -> None:
             "trains one cell with @landscape_study.objective"
         )
     classes = getattr(task, "classes")  # noqa: B009
+    if classes is not None and not (hasattr(classes, "__index__") and classes > 0):
+        raise TaskError(
+            f"task '{name}': classes = {classes!r}; expected how many there are, or None where "
+            "examples are not classified"
+        )
     errors = () if classes is None else classification(classes)
     taken = {*LOSSES, *(measure.name for measure in errors)}
     require_measures(getattr(task, "metrics", ()), taken, f"task '{name}'")

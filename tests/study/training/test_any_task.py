@@ -286,6 +286,13 @@ def test_metrics_are_measures_each_of_its_own_name_with_a_goal():
         require_measures((Measure(wrong, absolute),), (), "task 'x'")
 
 
+@pytest.mark.parametrize("classes", [0, -1, "3", 2.5])
+def test_classes_are_counted(classes):
+    require_task(of(classes=np.int64(3)), "x")
+    with pytest.raises(TaskError, match=f"task 'x': classes = {classes!r}; expected how many"):
+        require_task(of(classes=classes), "x")
+
+
 def test_a_task_without_batch_size_or_epochs_is_told():
     with pytest.raises(TypeError, match="task 'x' lacks batch_size and epochs: give a number"):
         Task("x", partial(two_layers, 2), numbers)
