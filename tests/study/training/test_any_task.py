@@ -35,11 +35,16 @@ from tests.study.chunks import CELLS, assert_equals_plain_loop
 # Training
 
 
+def trainings():
+    """Every task by every engine; compiled, which takes long, the sequences alone."""
+    for name in EVERY:
+        for engine in ("vmap", "captured", "referee"):
+            yield pytest.param(EVERY[name], engine, id=f"{name}-{engine}")
+    yield pytest.param(EVERY["language"], "compiled", id="compiled", marks=pytest.mark.long)
+
+
 @pytest.mark.arithmetic
-@pytest.mark.parametrize(
-    "engine", ["vmap", "captured", "referee", pytest.param("compiled", marks=pytest.mark.long)]
-)
-@pytest.mark.parametrize("task", EVERY.values(), ids=EVERY)
+@pytest.mark.parametrize(("task", "engine"), list(trainings()))
 def test_every_engine_equals_plain_loops(task, engine, make_panel, train):
     panel = make_panel("adamw")
     trained = train(task, panel, engine=engine)

@@ -110,7 +110,7 @@ def habits():
         for pair in ("sgd", "adamw-torch"):
             yield pytest.param(habit, pair, "vmap")
             yield pytest.param(habit, pair, "referee")
-            yield pytest.param(habit, pair, "captured", marks=pytest.mark.slow)
+        yield pytest.param(habit, "adamw-torch", "captured", marks=pytest.mark.slow)
     yield pytest.param("all of them", "adamw-torch", "compiled", marks=pytest.mark.long)
 
 
