@@ -139,10 +139,17 @@ def scores_swapped(go: Around, engine: StackedEngine, *batch: Any) -> Tensors:
 
 
 def targets_shuffled(
-    go: Around, engine: StackedEngine, outputs: Tensor, losses: Tensor, targets: Tensor
+    go: Around,
+    engine: StackedEngine,
+    theta: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    *buffers: Tensor,
 ) -> tuple[Tensor, ...]:
-    found: tuple[Tensor, ...] = go(outputs, losses, targets.flip(0))
-    return found
+    """The loss is right, and nothing else."""
+    loss, *_ = go(theta, inputs, targets, *buffers)
+    _, *others = go(theta, inputs, targets.flip(0), *buffers)
+    return (loss, *others)
 
 
 # ---- formulas of the captured engine ------------------------------------------------------------
@@ -201,7 +208,7 @@ PASSES = {
     "bfloat16 in single precision": Fault(engine_with(rounded_in_single_precision, "called")),
     "losses of two cells swapped": Fault(engine_with(losses_swapped)),
     "scores of two cells swapped": Fault(engine_with(scores_swapped, "scores")),
-    "error against shuffled targets": Fault(engine_with(targets_shuffled, "sums")),
+    "error against shuffled targets": Fault(engine_with(targets_shuffled, "stacked_scores")),
     "own norm: biased variance": Fault(partial(own_batch_norm, biased_variance), engines=CAPTURED),
     "own norm: ε forgotten": Fault(partial(own_batch_norm, without_eps), engines=CAPTURED),
     "own norm: gradient lacks the means": Fault(

@@ -93,6 +93,11 @@ def conv_net():
     )
 
 
+def flat_net():
+    """Of images [2, 5, 5]."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(50, CLASSES))
+
+
 def dropout_mlp():
     return nn.Sequential(
         nn.Linear(6, 16), nn.Dropout(0.5), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, CLASSES)

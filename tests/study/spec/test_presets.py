@@ -136,7 +136,7 @@ def shrunk(study: Study) -> Study:
 @pytest.mark.parametrize("name", [n for n in PRESETS if load_preset(n).task in LAPTOP])
 def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     study = shrunk(load_preset(name))
-    plan = make_plan(study, RunSettings(device="cpu", workers=1))
+    plan = make_plan(study, RunSettings(device="cpu", workers=1, engine="vmap"))
     store = Store(str(tmp_path / "x.db"), create=True)
     store.create(plan.study, plan.identity, plan.chunks)
     run(plan, store)
