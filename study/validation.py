@@ -22,6 +22,24 @@ class Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_na
     """
 
 
+def without_unused(
+    model: BaseModel, table: dict[str, Any], unused: Mapping[str, object]
+) -> dict[str, Any]:
+    """What was dumped of a model, as before it had the fields that it makes no use of.
+
+    Args:
+        model: whose table it is.
+        unused: by the field's name, the value that is no use; only where it is the default too.
+    """
+    fields = type(model).model_fields
+    idle = {
+        name
+        for name, nothing in unused.items()
+        if name in fields and getattr(model, name) == fields[name].default == nothing
+    }
+    return {name: value for name, value in table.items() if name not in idle}
+
+
 def names_of(value: Sequence[str] | str) -> tuple[str, ...]:
     """Several names, or a single one as a string; each once."""
     return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))

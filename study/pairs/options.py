@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from landscape_study.study.validation import Frozen
+from landscape_study.study.validation import Frozen, without_unused
 
 
 def _patterns(value: Any) -> Any:
@@ -53,12 +53,9 @@ class Options(Frozen):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not made use of, as before there was any of it."""
-        table: dict[str, Any] = dump(self)
-        fields = type(self).model_fields
-        for key in ("no_decay", "clip_norm", "accumulate"):
-            if key in table and getattr(self, key) == fields[key].default:
-                del table[key]
-        return table
+        return without_unused(
+            self, dump(self), {"no_decay": (), "clip_norm": math.inf, "accumulate": 1}
+        )
 
     @model_validator(mode="after")
     def _roundings_of_float32(self) -> Options:

@@ -23,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from landscape_study.study.validation import without_unused
+
 _WHOLE = 1e-9  # epochs: 0.3 * 100 may lie a hair above 30, where epoch 30 has begun already
 
 
@@ -78,12 +80,7 @@ class _Schedule(BaseModel, frozen=True, strict=True, extra="forbid"):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without a warmup or floor that is 0 by default, as before there were any."""
-        table: dict[str, Any] = dump(self)
-        fields = type(self).model_fields
-        for key in ("warmup", "floor"):
-            if key in table and table[key] == fields[key].default == 0:
-                del table[key]
-        return table
+        return without_unused(self, dump(self), {"warmup": 0, "floor": 0})
 
 
 class _Annealed(_Schedule):

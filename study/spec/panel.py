@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     Field,
@@ -29,7 +30,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
 
-def checked_name(name: str) -> str:
+def _checked_name(name: str) -> str:
     """The name, if it is one.
 
     Raises:
@@ -38,6 +39,9 @@ def checked_name(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no name: use {NAME_RULE}")
     return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
 
 
 def _schedule_by_name(value: Any) -> Any:
@@ -54,7 +58,7 @@ def _schedule_by_name(value: Any) -> Any:
 class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
-    name: str = ""  # the pair's name where none is given
+    name: Name = ""  # the pair's name where none is given
     by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
     design: Design = "grid"  # which cells of the grid
     pair: str
@@ -76,11 +80,6 @@ class Panel(Frozen):
             if axes:
                 data["grid"] = axes
         return data
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        return checked_name(name)
 
     @field_validator("pair")
     @classmethod

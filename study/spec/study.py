@@ -42,7 +42,7 @@ from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
-from landscape_study.study.spec.panel import MOST_EXAMPLES, Panel, checked_name
+from landscape_study.study.spec.panel import MOST_EXAMPLES, Name, Panel
 from landscape_study.study.spec.placeholders import wrong_with
 from landscape_study.study.spec.shell_words import shell_words
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
@@ -119,7 +119,7 @@ _INHERITED = ("schedule", "epochs", "normalized", "alpha", "lambda")
 class Study(Frozen):
     """A name, a task, seeds and one or more panels."""
 
-    name: str
+    name: Name
     task: str
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, lt=2**32)], ...],
@@ -185,11 +185,6 @@ class Study(Frozen):
                     f"'{pattern}' has {groups} groups: put the number in one, as in 'loss=(\\S+)'"
                 )
         return pattern
-
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        return checked_name(name)
 
     @field_validator("task")
     @classmethod

@@ -45,11 +45,6 @@ def _text() -> str:
     return "\n".join(topics[name] for name in sorted(topics))
 
 
-def as_text(classes: Tensor) -> str:
-    """The characters of class numbers [T]."""
-    return "".join(ALPHABET[number] for number in classes.tolist())
-
-
 def next_character(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy of scores [B, T, V] against what comes next, [B, T]; nats."""
     return cross_entropy(outputs.flatten(0, 1), targets.flatten())

@@ -9,10 +9,10 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 from landscape_study.study.tasks.chars import (
+    ALPHABET,
     CLASSES,
     LENGTH,
     STRETCH,
-    as_text,
     bits,
     chars,
     chars_data,
@@ -20,6 +20,11 @@ from landscape_study.study.tasks.chars import (
 )
 from landscape_study.study.tasks.task import Data
 from landscape_study.study.training.chunk import train_chunk
+
+
+def as_text(classes):
+    """The characters of class numbers [T]."""
+    return "".join(ALPHABET[number] for number in classes.tolist())
 
 
 def test_each_target_is_the_next_character_of_the_text():
