@@ -80,6 +80,8 @@ def try_(
 ) -> None:
     """Run one cell of a study, and say what came of it and what all of it would cost.
 
+    Of a task, also how it is trained and how fast, and what keeps it from being trained faster.
+
     It is the cell in the middle of the grid, or the one that --alpha and --lambda name. Nothing
     is stored. NAME may be a preset, or a study in the database.
 
@@ -88,7 +90,9 @@ def try_(
       landscape try my-study.toml
       landscape try --alpha 0.1 --lambda 0.01 --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
-    from landscape_study.study.console.lines import trial_lines, whole_line
+    from landscape_study.study.console.lines import engine_lines, trial_lines, whole_line
+    from landscape_study.study.planning.engine_report import engine_report
+    from landscape_study.study.planning.plan import Plan
     from landscape_study.study.running.training_run import planned
     from landscape_study.study.running.trial_cell import (
         middle_cell,
@@ -106,9 +110,12 @@ def try_(
         click.echo(line)
     if trial.value is None:
         raise SystemExit(1)
+    if whole is not study:
+        plan = planned(whole, settings, store)
+    if isinstance(plan, Plan):
+        for line in engine_lines(engine_report(plan)):
+            click.echo(line)
     if whole_cells(whole) > 1:
-        if whole is not study:
-            plan = planned(whole, settings, store)
         click.echo(whole_line(plan, whole_cells(whole), whole_seconds(plan, trial)))
 
 

@@ -14,6 +14,7 @@ from landscape_study.study.records.witness_record import DOUBT, MARK, marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 if TYPE_CHECKING:
+    from landscape_study.study.planning.engine_report import EngineReport
     from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
@@ -92,6 +93,19 @@ def whole_line(plan: AnyPlan, cells: int, seconds: float) -> str:
         f"the whole study: {cells} cells on {workers} worker{'s' * (workers > 1)}, about "
         f"{_brief(seconds)}"
     )
+
+
+def engine_lines(report: EngineReport) -> Iterator[str]:
+    """How a task is trained, how fast, and what to change so that it would be trained faster."""
+    by = "the plain loop" if report.engine == "referee" else f"engine {report.engine}"
+    cells = f"{report.together} cells together" if report.together > 1 else "one cell at a time"
+    times = "" if report.times is None else f", {report.times:.1f} × as fast as the plain loop"
+    memory = f"{format_bytes(report.memory)} a worker beside PyTorch itself"
+    yield f"trained by {by}, {cells}: {1e3 * report.step:.2g} ms a cell and step{times}; {memory}"
+    if report.obstacle is not None:
+        yield f"engine {report.obstacle.engine} does not train it: {report.obstacle.why}"
+        if report.obstacle.remedy is not None:
+            yield f"to change: {report.obstacle.remedy}"
 
 
 def choice_lines(plan: Plan) -> Iterator[str]:

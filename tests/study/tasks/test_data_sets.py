@@ -11,7 +11,8 @@ import torch
 
 from landscape_study.study.errors import DataError, UsageError
 from landscape_study.study.tasks import TASKS, load_task
-from landscape_study.study.tasks.cifar import cifar10_data, cifar100_data
+from landscape_study.study.tasks.builtin.cifar import cifar10_data, cifar100_data
+from landscape_study.study.tasks.builtin.imagenet32 import imagenet32_data
 from landscape_study.study.tasks.data_folder import (
     DATA_FOLDER,
     data_command,
@@ -25,7 +26,6 @@ from landscape_study.study.tasks.data_sets import (
     PIXELS,
     find_data_set,
 )
-from landscape_study.study.tasks.imagenet32 import imagenet32_data
 from landscape_study.study.tasks.networks.shake_shake import shake_shake_26
 from tests.study.tasks.archives import (
     SMALL_CIFAR10,

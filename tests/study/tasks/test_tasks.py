@@ -1,7 +1,6 @@
 import importlib.util
 import re
 import sys
-from collections import Counter
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,8 @@ from torch import nn
 
 from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks import TASKS, is_user_task, load_task
-from landscape_study.study.tasks.digits import _scikit_learns_digits, digits, digits_data
+from landscape_study.study.tasks.builtin.diabetes import MIDDLE, SCALE, diabetes, diabetes_data
+from landscape_study.study.tasks.builtin.digits import digits, digits_data
 from landscape_study.study.tasks.measures import chance_error
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.own_code import plain_name
@@ -25,22 +25,47 @@ FIRST_TRAIN_LABELS = [6, 6, 6, 2, 5, 6, 6, 2, 2, 1]
 FIRST_TEST_LABELS = [5, 1, 5, 8, 8, 5, 5, 1, 6, 4]
 TRAIN_LABEL_COUNTS = [47, 51, 49, 57, 48, 52, 47, 52, 53, 44]
 
+# A regression
+
+
+def test_diabetes_patients_are_scikit_learns_and_none_is_lost():
+    from sklearn.datasets import load_diabetes
+
+    data = diabetes_data()
+    assert (len(data.train_inputs), len(data.test_inputs)) == (300, 142)
+    numbers, progression = load_diabetes(return_X_y=True, scaled=False)
+    order = np.random.default_rng(0).permutation(len(progression))
+    targets = torch.cat([data.train_targets, data.test_targets]).squeeze(1)
+    assert np.allclose(targets * SCALE + MIDDLE, progression[order], atol=1e-4)
+    first = numbers[order[:300]]
+    wanted = (numbers[order] - first.mean(axis=0)) / first.std(axis=0)
+    assert np.allclose(torch.cat([data.train_inputs, data.test_inputs]), wanted, atol=1e-5)
+
+
+def test_the_error_of_diabetes_is_in_points_of_progression():
+    outputs, targets = torch.zeros(4, 1), torch.tensor([[1.0], [-1.0], [0.5], [0.0]])
+    (measure,) = diabetes.metrics
+    assert measure.total(outputs, targets) == SCALE * 2.5
+    assert measure.metric.unit == "points of progression"
+
+
 # The embedded default
 
 
-def test_digits_are_read_as_scikit_learn_reads_them():
+def test_digits_are_scikit_learns_500_and_1297_and_none_is_lost():
     from sklearn.datasets import load_digits
 
-    for ours, theirs in zip(_scikit_learns_digits(), load_digits(return_X_y=True), strict=True):
-        assert np.array_equal(ours, theirs)
-
-
-def test_digits_splits_500_and_1297_and_loses_none():
     data = digits_data()
     assert data.train_inputs.shape == (500, 64)
     assert data.test_inputs.shape == (1297, 64)
-    together = torch.cat([data.train_targets, data.test_targets]).tolist()
-    assert Counter(together) == Counter(_scikit_learns_digits()[1].tolist())
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    targets = torch.cat([data.train_targets, data.test_targets])
+    assert targets.tolist() == labels[order].tolist()
+    first = pixels[order[:500]]
+    deviation = np.where(first.std(axis=0) > 0, first.std(axis=0), 1)
+    wanted = (pixels[order] - first.mean(axis=0)) / deviation
+    assert np.allclose(torch.cat([data.train_inputs, data.test_inputs]), wanted, atol=1e-6)
 
 
 def test_the_digits_split_is_fixed():
@@ -98,7 +123,8 @@ def test_digits_trains_as_the_design_says():
 def test_every_task_of_the_registry_loads_and_passes_its_check(name):
     task = load_task(name)
     assert task.name == name
-    assert check_task(task, [(task.batch_size, 1)]).train_targets.dtype == torch.int64
+    data = check_task(task, [(task.batch_size, 1)])
+    assert (data.train_targets.dtype == torch.int64) == (name != "diabetes")
 
 
 @pytest.mark.parametrize(

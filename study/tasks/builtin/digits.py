@@ -1,12 +1,11 @@
 """scikit-learn's handwritten digits: the embedded default task, no download needed."""
 
 import functools
-import importlib.util
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from landscape_study.study.tasks.builtin.scikit_learn import shipped_table
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.task import Data, Task
 
@@ -21,7 +20,8 @@ def digits_data() -> Data:
     Each pixel is standardized by its mean and deviation over the 500 training digits; pixels
     that never vary there are only centred.
     """
-    pixels, labels = _scikit_learns_digits()
+    table = shipped_table("digits.csv.gz", "digits", delimiter=",")
+    pixels, labels = table[:, :-1], table[:, -1].astype(int)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     train, test = order[:TRAIN_EXAMPLES], order[TRAIN_EXAMPLES:]
     mean, deviation = pixels[train].mean(axis=0), pixels[train].std(axis=0)
@@ -29,16 +29,6 @@ def digits_data() -> Data:
     inputs = torch.tensor(standardized, dtype=torch.float32)
     targets = torch.tensor(labels, dtype=torch.int64)
     return Data(inputs[train], targets[train], inputs[test], targets[test])
-
-
-def _scikit_learns_digits() -> tuple[np.ndarray, np.ndarray]:
-    """What `sklearn.datasets.load_digits` reads, without a second and a half of its imports."""
-    package = importlib.util.find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise ImportError("scikit-learn is not installed: the task 'digits' reads its data")
-    path = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    table = np.loadtxt(path, delimiter=",")
-    return table[:, :-1], table[:, -1].astype(int)
 
 
 digits = Task(
