@@ -9,12 +9,14 @@ the schedule's η and the study file are used.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import joblib
@@ -26,7 +28,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store import optuna_study_name
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.task import TaskProtocol
+from landscape_study.study.tasks.task import Task
 
 BUSY_TIMEOUT = 60  # seconds that SQLite waits for another process
 PROBE_STEPS = 24  # of the probe for channels-last, at most
@@ -46,7 +48,7 @@ class Care:
             return tensor
         return tensor.contiguous(memory_format=torch.channels_last)
 
-    def network(self, task: TaskProtocol) -> nn.Module:
+    def network(self, task: Task) -> nn.Module:
         """A new network in its memory format."""
         network = task.network()
         if self.channels_last:
@@ -56,7 +58,7 @@ class Care:
 
 def make_optimizer(
     pair: str,
-    parameters: Iterable[nn.Parameter],
+    network: nn.Module,
     alpha: float,
     lambda_: float,
     options: Options,
@@ -69,28 +71,42 @@ def make_optimizer(
     - `sgdw`: the same without weight_decay; `train` takes the decay η·λ·θ before each step.
     - `adam`: Adam(lr=α, weight_decay=λ), exactly the paper's.
     - `adamw`: AdamW(lr=α, weight_decay=λ/α), since torch multiplies its factor by α.
+    - `adamw-torch`: AdamW(lr=α, weight_decay=λ).
     """
+    decayed, spared = decay_groups(network, options)
     betas, momentum = (options.beta1, options.beta2), options.momentum
+
+    def groups(decay: float) -> list[dict[str, Any]]:
+        return [{"params": decayed, "weight_decay": decay}, {"params": spared}]
+
     match pair:
         case "sgd":
-            return torch.optim.SGD(
-                parameters, lr=alpha, momentum=momentum, weight_decay=lambda_, fused=fused
-            )
+            return torch.optim.SGD(groups(lambda_), lr=alpha, momentum=momentum, fused=fused)
         case "sgdw":
-            return torch.optim.SGD(parameters, lr=alpha, momentum=momentum, fused=fused)
+            return torch.optim.SGD(groups(0), lr=alpha, momentum=momentum, fused=fused)
         case "adam":
-            return torch.optim.Adam(
-                parameters, alpha, betas, options.eps, weight_decay=lambda_, fused=fused
-            )
-        case "adamw":
+            return torch.optim.Adam(groups(lambda_), alpha, betas, options.eps, fused=fused)
+        case "adamw" | "adamw-torch":
+            decay = lambda_ / alpha if pair == "adamw" else lambda_
             return torch.optim.AdamW(
-                parameters, alpha, betas, options.eps, weight_decay=lambda_ / alpha, fused=fused
+                groups(decay), alpha, betas, options.eps, weight_decay=0, fused=fused
             )
     raise click.UsageError(f"pair '{pair}' has no counterpart in torch.optim here")
 
 
+def decay_groups(
+    network: nn.Module, options: Options
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The parameters that decay, and those whose names say that they do not."""
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for name, p in network.named_parameters():
+        patterns = (*options.no_decay, *(f"*.{pattern}" for pattern in options.no_decay))
+        groups[any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)].append(p)
+    return groups
+
+
 def train(
-    task: TaskProtocol,
+    task: Task,
     panel: Panel,
     alpha: float,
     lambda_: float,
@@ -100,7 +116,7 @@ def train(
     options: Options,
     care: Care = Care(),
 ) -> dict[str, list[float]]:
-    """Train one cell; its curves, one value an epoch, errors in percent.
+    """Train one cell; its curves, one value an epoch, errors in percent or the task's own unit.
 
     In-memory tensors and a shuffled index instead of a DataLoader, which would be slower.
     """
@@ -110,11 +126,11 @@ def train(
     torch.manual_seed(seed)
     network = care.network(task)
     parameters = list(network.parameters())
-    optimizer = make_optimizer(panel.pair, parameters, alpha, lambda_, options, care.fused)
+    optimizer = make_optimizer(panel.pair, network, alpha, lambda_, options, care.fused)
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: panel.schedule.eta(step / per_epoch, epochs)
     )
-    curves: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "test_error": []}
+    curves: dict[str, list[float]] = {"train_loss": [], "test_loss": [], "value": []}
     for _ in range(epochs):
         network.train()
         loss_sum = 0.0
@@ -123,14 +139,15 @@ def train(
             outputs = network(care.format(data.train_inputs[indices]))
             loss = task.loss(outputs, data.train_targets[indices])
             loss.backward()
+            if math.isfinite(options.clip_norm):
+                nn.utils.clip_grad_norm_(parameters, options.clip_norm)
             if panel.pair == "sgdw":
                 decay(parameters, scheduler.get_last_lr()[0] / alpha * lambda_)
             optimizer.step()
             scheduler.step()
             loss_sum += loss.item() * len(indices)
         inputs = care.format(data.test_inputs)
-        test_loss, test_error = evaluate(task, network, inputs, data.test_targets)
-        last = loss_sum / examples, test_loss, test_error
+        last = loss_sum / examples, *evaluate(task, network, inputs, data.test_targets)
         for curve, value in zip(curves.values(), last, strict=True):
             curve.append(value)
     return curves
@@ -145,19 +162,19 @@ def decay(parameters: Iterable[nn.Parameter], share: float | Tensor) -> None:
 
 @torch.no_grad()
 def evaluate(
-    task: TaskProtocol, network: nn.Module, inputs: Tensor, targets: Tensor
+    task: Task, network: nn.Module, inputs: Tensor, targets: Tensor
 ) -> tuple[float, float]:
-    """Test loss and test error in percent."""
+    """Test loss; and the task's own metric, or else the test error in percent."""
     network.eval()
     outputs = network(inputs)
-    wrong = (outputs.argmax(dim=-1) != targets).float().mean()
-    return task.loss(outputs, targets).item(), 100 * wrong.item()
+    loss = task.loss(outputs, targets).item()
+    for measure in task.metrics:
+        return loss, measure.total(outputs, targets).item() / len(targets)
+    return loss, 100 * (outputs.argmax(dim=-1) != targets).float().mean().item()
 
 
-def objective(
-    trial: optuna.Trial, study: Study, task: TaskProtocol, panel: Panel, care: Care
-) -> float:
-    """Train the cell that the trial names; its final test error in percent.
+def objective(trial: optuna.Trial, study: Study, task: Task, panel: Panel, care: Care) -> float:
+    """Train the cell that the trial names; the final value of the task's metric.
 
     The curves go into one user attribute: reported epoch by epoch, each value would be a
     transaction of its own.
@@ -175,7 +192,7 @@ def objective(
     )
     trial.set_user_attr("curves", curves)
     trial.set_user_attr("train_loss", curves["train_loss"][-1])
-    return curves["test_error"][-1]
+    return curves["value"][-1]
 
 
 def optimize_share(study: Study, url: str, share: int, shares: int, care: Care) -> None:
@@ -243,7 +260,7 @@ def channels_last_pays(study: Study) -> bool | None:
     return last < plain
 
 
-def _step_seconds(task: TaskProtocol, care: Care) -> float:
+def _step_seconds(task: Task, care: Care) -> float:
     """The fastest of a few training steps."""
     data = task.data()
     network = care.network(task)

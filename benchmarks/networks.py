@@ -21,6 +21,8 @@ class Network:
         asked: how many times more cells a second the tool shall do than each of these rows.
         metric: by whose median over the cells the rows must agree.
         tolerance: how far these medians may lie apart: points of error, or the loss's unit.
+        ensemble: whether the hand-written ensemble trains it too: it knows neither clipping nor
+            decay groups.
         engine: what the tool itself chooses for a study of usual size; None to let it choose.
     """
 
@@ -30,6 +32,7 @@ class Network:
     metric: Literal["test_error", "train_loss"] = "test_error"
     tolerance: float = 1.0
     engine: str | None = "compiled"
+    ensemble: bool = True
 
     def study(self, *, quick: bool = False) -> Study:
         """Its study, the task's batch size filled in; `quick`: one epoch of two cells a pair."""
@@ -61,5 +64,13 @@ NETWORKS = {
         Network("mnist1d", "ConvNet 1D", _asked(8, 4, 3.5), tolerance=6.0),
         Network("mnist5k", "ConvNet 2D with BN", _asked(3, 2, 1.5)),
         Network("resnet26", "ResNet 26 2x32d", metric="train_loss", tolerance=0.2, engine=None),
+    )
+}
+
+# Whose examples are no images, nor vectors: not among those of the limit and of the GPU.
+LANGUAGE_MODELS = {
+    "chars": Network(
+        *("chars", "GPT of `chars`", {"loop": 3.0, "loop-parallel": 3.0}),
+        **{"metric": "train_loss", "tolerance": 0.2, "ensemble": False},
     )
 }

@@ -36,7 +36,11 @@ def measure(network: Network, settings: Settings) -> Facts:
     study, processes = network.study(quick=settings.quick), usable_cores()
     channels_last = channels_last_pays(study)
     engine = None if settings.quick else network.engine  # compiling takes longer than all else
-    rows = make_rows(processes, channels_last=bool(channels_last), engine=engine)
+    rows = [
+        row
+        for row in make_rows(processes, channels_last=bool(channels_last), engine=engine)
+        if network.ensemble or row.name != "ensemble"
+    ]
     warm_up(study.task)
     if engine == "compiled":  # once per task and machine; see the part `overheads`
         train(rows[-1].command, study.change_panels(epochs=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 from benchmarks import loop
 from benchmarks.loop import Care
 from benchmarks.measure import read_trials
-from benchmarks.networks import NETWORKS
+from benchmarks.networks import LANGUAGE_MODELS, NETWORKS
 
+from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.tasks import load_task
+from landscape_study.study.training.chunk import train_chunk
 
 CHEAP = NETWORKS["digits"].study(quick=True)
 BEST = {"sgd": (0.1, 0.01), "sgdw": (0.1, 0.001), "adam": (0.01, 0.01), "adamw": (0.01, 0.001)}
@@ -49,7 +52,30 @@ def test_the_loop_learns(pair: str, care: Care):
         care=care,
     )
     assert {len(curve) for curve in curves.values()} == {4}
-    assert curves["test_error"][-1] < 20  # percent; chance is 90
+    assert curves["value"][-1] < 20  # percent; chance is 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", ["adam", "adamw", "adamw-torch"])
+def test_the_loop_learns_as_the_tool_with_the_habits_of_today(pair: str):
+    """Other batches, the same measure: the loss of a language model after as many steps."""
+    study, task = LANGUAGE_MODELS["chars"].study().change_panels(epochs=1), load_task("chars")
+    panel = study.panel(pair)
+    cell = panel.cells()[7]
+    how = {"seed": 0, "batch_size": 8, "options": study.options}
+    curves = loop.train(task, panel, cell.alpha, cell.lambda_, **how)
+    ours = train_chunk(task, task.data(), panel, [cell], **how).curves
+    assert curves["value"][-1] == pytest.approx(curves["test_loss"][-1] / math.log(2), rel=1e-4)
+    assert curves["value"][-1] == pytest.approx(ours["test_bits"][0, -1], abs=0.15)
+
+
+def test_what_does_not_decay_is_a_group_of_its_own():
+    network, options = load_task("chars").network(), LANGUAGE_MODELS["chars"].study().options
+    decayed, spared = loop.decay_groups(network, options)
+    mine = decaying({n: p.ndim for n, p in network.named_parameters()}, options)
+    every = list(network.parameters())
+    assert [any(p is q for q in decayed) for p in every] == mine
+    assert len(decayed) + len(spared) == len(every)
 
 
 @pytest.mark.arithmetic

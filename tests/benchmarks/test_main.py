@@ -11,7 +11,7 @@ import click
 import pytest
 from benchmarks.__main__ import PARTS, chosen, main
 from benchmarks.measure import REPOSITORY, BenchmarkError
-from benchmarks.networks import NETWORKS
+from benchmarks.networks import LANGUAGE_MODELS, NETWORKS
 from benchmarks.results import RESULTS, Settings, read, record
 from click.testing import CliRunner
 
@@ -40,7 +40,9 @@ def keys(facts: Any) -> Iterator[str]:
 def test_parts_are_chosen_by_name_and_kept_in_order():
     assert chosen(()) == list(PARTS)
     assert chosen(("fig2", "limit")) == ["limit", "fig2"]
-    assert chosen(("throughput",)) == [f"throughput-{name}" for name in NETWORKS]
+    assert chosen(("throughput",)) == [
+        f"throughput-{name}" for name in (*NETWORKS, *LANGUAGE_MODELS)
+    ]
     with pytest.raises(click.UsageError, match="no part 'nothing'"):
         chosen(("nothing",))
 

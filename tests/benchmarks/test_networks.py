@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from benchmarks import untested
-from benchmarks.networks import FOLDER, NETWORKS
+from benchmarks.networks import FOLDER, LANGUAGE_MODELS, NETWORKS
 from benchmarks.rows import make_rows
 from benchmarks.tasks import made_up_images, mlp1d, resnet26
 from torch import nn
@@ -28,7 +28,7 @@ def test_every_network_has_a_study_of_the_four_pairs(name: str):
 
 
 def test_every_study_file_is_measured():
-    assert {path.stem for path in FOLDER.glob("*.toml")} == set(NETWORKS)
+    assert {path.stem for path in FOLDER.glob("*.toml")} == {*NETWORKS, *LANGUAGE_MODELS}
 
 
 def test_the_cells_of_digits_are_a_part_of_the_preset():
@@ -38,6 +38,15 @@ def test_the_cells_of_digits_are_a_part_of_the_preset():
         assert set(panel.cells()) <= set(whole.grid.cells())
         assert len(panel.cells()) == 44
         assert panel.settings() == whole.settings() | {"epochs": 40}
+
+
+def test_the_cells_of_chars_are_a_part_of_the_preset():
+    preset, study = load_preset("chars-fig2"), LANGUAGE_MODELS["chars"].study()
+    assert study.options == preset.options
+    for panel in study.panels:
+        whole = preset.panel(panel.name)
+        assert set(panel.cells()) <= set(whole.grid.cells())
+        assert panel.settings() == whole.settings() | {"epochs": 3}
 
 
 def test_the_tasks_are_right():
