@@ -25,7 +25,8 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store import optuna_study_name
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.task import Data, TaskProtocol
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import TaskProtocol
 
 SAME_BATCH = (0, 0, None, None)  # parameters and buffers of each cell, one batch for all
 EVALUATED = 500  # test examples at once: all of them, times K, take memory and are slower

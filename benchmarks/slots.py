@@ -17,8 +17,10 @@ from joblib.externals.loky import ProcessPoolExecutor
 from benchmarks import card
 from benchmarks.measure import BenchmarkError
 from benchmarks.synthetic import SYNTHETIC
+from landscape_study.study.tasks.data.examples import even_slices
 from landscape_study.study.training.arithmetic import worker_arithmetic
-from landscape_study.study.training.chunk import evaluation_slices, train_chunk
+from landscape_study.study.training.batches import slice_size
+from landscape_study.study.training.chunk import train_chunk
 
 STEPS = 10  # of an epoch of these trainings; after each the host waits for the card, as always
 EPOCHS = 3000  # more than there is time for
@@ -74,7 +76,7 @@ def work(job: Job) -> list[float]:
     setting = network.setting(job.device, job.arithmetic, quick=job.quick, steps=STEPS)
     data, options, (panel,) = setting.data, setting.study.options, setting.study.panels
     train, test = len(data.train_targets), len(data.test_targets)
-    tests = len(evaluation_slices(test, setting.batch_size))
+    tests = len(even_slices(test, slice_size(setting.batch_size)))
     clock = _Clock(job, math.ceil(train / setting.batch_size) + tests)
     try:
         with worker_arithmetic(job.device, setting.threads, tf32=options.tf32):

@@ -14,7 +14,7 @@ from landscape_study.study.planning.cost import Setting
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.data.tensors import Data
 
 CLASSES = 10
 QUICK = 4  # examples of a batch; two batches are trained and two tested

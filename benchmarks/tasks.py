@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.shake_shake import IMAGE, shake_shake_26
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 CLASSES = 10
 IMAGES = 32  # to train on; half as many to test on

@@ -6,7 +6,8 @@ What they take less than the tasks themselves is what evaluation costs.
 import dataclasses
 
 from landscape_study.study.tasks import TASKS, load_task
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task
 
 
 def __getattr__(name: str) -> Task:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
         status,
         worker,
     )
+    from landscape_study.study.tasks.data.streams import Streams
+    from landscape_study.study.tasks.data.tensors import Data
     from landscape_study.study.tasks.measures import Measure
-    from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -40,7 +42,9 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "spec.study": ["Panel", "Study"],
         "store": ["Store"],
         "tasks.measures": ["Measure"],
-        "tasks.task": ["Data", "Task"],
+        "tasks.data.streams": ["Streams"],
+        "tasks.data.tensors": ["Data"],
+        "tasks.task": ["Task"],
     },
 )
 
@@ -54,6 +58,7 @@ __all__ = [
     "Panel",
     "RunSettings",
     "Store",
+    "Streams",
     "Study",
     "Task",
     "check",

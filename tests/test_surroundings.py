@@ -23,7 +23,8 @@ PARTS = ("study", "landscapes", "commands", "cli", "src")  # of the tool
 TASK = """
 import torch
 from torch import nn
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task
 
 def data():
     inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))

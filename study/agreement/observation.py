@@ -17,8 +17,10 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.study import Cell, Panel
+from landscape_study.study.tasks.data.examples import TaskData
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.task import Data, TaskProtocol
+from landscape_study.study.tasks.task import TaskProtocol
 from landscape_study.study.training.checkpoint import State
 from landscape_study.study.training.chunk import Training, begun
 from landscape_study.study.training.engines import Programs, Referee
@@ -110,18 +112,9 @@ class Observation:
         return all(bool(values.isfinite().all()) for values in losses)
 
 
-def excerpt(data: Data) -> Data:
-    """A few examples, spread over all of them."""
-
-    def few(tensor: Tensor, most: int) -> Tensor:
-        return tensor[torch.linspace(0, len(tensor) - 1, min(most, len(tensor))).long()]
-
-    return Data(
-        few(data.train_inputs, TRAIN_EXAMPLES),
-        few(data.train_targets, TRAIN_EXAMPLES),
-        few(data.test_inputs, TEST_EXAMPLES),
-        few(data.test_targets, TEST_EXAMPLES),
-    )
+def excerpt(data: TaskData) -> Data:
+    """A few examples."""
+    return Data(*data.train.sample(TRAIN_EXAMPLES), *data.test.sample(TEST_EXAMPLES))
 
 
 def observe(

@@ -18,8 +18,9 @@ from landscape_study.study.agreement.finding import Finding, Reference, find
 from landscape_study.study.agreement.observation import Subject, excerpt
 from landscape_study.study.environment import cache
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.source import source_digest
-from landscape_study.study.tasks.task import Data, TaskProtocol
+from landscape_study.study.tasks.task import TaskProtocol
 from landscape_study.study.training.engines import ENGINES, native
 
 STEPS = 120  # and test batches, of about six observations: what a trial takes
@@ -70,7 +71,7 @@ class Tried:
         self,
         name: str,
         task: TaskProtocol,
-        data: Data,
+        data: TaskData,
         pairs: Sequence[str],
         options: Options,
         fingerprint: str,

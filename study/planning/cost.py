@@ -5,7 +5,6 @@ Letters: K cells of a chunk, B examples of a batch.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,17 +19,13 @@ from torch.fx import GraphModule
 from landscape_study.study.agreement.permission import BELIEVED, Permission
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.tasks.data.examples import TaskData, even_slices
+from landscape_study.study.tasks.data.tensors import Data, in_precision
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.task import (
-    Data,
-    TaskProtocol,
-    as_precise,
-    in_precision,
-    normalized,
-    own_copy,
-)
+from landscape_study.study.tasks.task import TaskProtocol, as_precise, normalized, own_copy
 from landscape_study.study.training.arithmetic import worker_arithmetic
-from landscape_study.study.training.chunk import evaluation_slices, train_chunk
+from landscape_study.study.training.batches import slice_size
+from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import ENGINES, Programs, native
 from landscape_study.study.training.engines.base import Libraries
 from landscape_study.study.training.engines.formulas import OwnFormulas
@@ -53,7 +48,7 @@ class Setting:
 
     study: Study  # resolved
     task: TaskProtocol
-    data: Data
+    data: TaskData
     device: str
     threads: int  # of a worker on a CPU
     permission: Permission = BELIEVED
@@ -72,7 +67,7 @@ class Setting:
     def batch_size(self) -> int:
         """Examples of the largest batch, B."""
         wanted = max(self.study.batch_size_of(panel) for panel in self.study.panels)
-        return min(wanted, len(self.data.train_targets))
+        return min(wanted, self.data.train.count)
 
     @property
     def at_once(self) -> int:
@@ -100,11 +95,11 @@ def cell_bytes(setting: Setting, *, traced: bool = False) -> int:
         return tensor
 
     examples = min(MEMORY_EXAMPLES, setting.at_once)
-    inputs = normalized(task, data.train_inputs[:examples].clone(), setting.dtype)
+    inputs, targets = data.train.sample(examples)
+    inputs = normalized(task, inputs, setting.dtype)
     formulas = OwnFormulas() if traced else nullcontext()
     with saved_tensors_hooks(keep, lambda tensor: tensor), formulas:
-        targets = in_precision(data.train_targets[:examples], setting.dtype)
-        task.loss(network(inputs), targets)
+        task.loss(network(inputs), in_precision(targets, setting.dtype))
     activations = sum(size for place, size in saved.items() if place not in parameters)
     of_batch = activations * setting.at_once // examples
     return PARAMETER_COPIES * sum(parameters.values()) + 2 * of_batch
@@ -119,8 +114,8 @@ class Pace:
 
     def epoch(self, setting: Setting) -> float:
         """An epoch of training, and the test after it."""
-        steps = math.ceil(len(setting.data.train_targets) / setting.batch_size)
-        return steps * self.step + len(setting.data.test_targets) * self.test
+        steps = setting.data.train.steps(setting.batch_size)
+        return steps * self.step + setting.data.test.count * self.test
 
 
 @dataclass(frozen=True)
@@ -166,7 +161,7 @@ def _probe_sizes(cells: int, examples: int) -> Iterator[tuple[int, int]]:
 def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     """Train so many cells for a few steps on batches of so many examples."""
     # Whole batches only: a last partial one would be the fastest.
-    steps = min(PROBE_STEPS, len(setting.data.train_targets) // examples)
+    steps = min(PROBE_STEPS, setting.data.train.count // examples)
     data, size = _excerpt(setting, examples, steps, 2)
     moments: list[float] = []
 
@@ -207,7 +202,7 @@ def compiled_libraries(setting: Setting, cells: int) -> Libraries:
     return {key: name for key, name in names.items() if native.is_compiled(name)}
 
 
-def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -> Outcome:
+def _train(setting: Setting, data: TaskData, panel: Panel, cells: int, **how: Any) -> Outcome:
     """Train so many cells of the panel, as a worker would."""
     study, grid = setting.study, panel.cells()
     with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
@@ -225,16 +220,10 @@ def _train(setting: Setting, data: Data, panel: Panel, cells: int, **how: Any) -
 
 def _excerpt(setting: Setting, examples: int, steps: int, tests: int) -> tuple[Data, int]:
     """Data of so many steps and test slices, or fewer; and how large a test slice is."""
-    data, every = setting.data, len(setting.data.test_targets)
-    size = evaluation_slices(every, examples)[0].stop
-    train, test = steps * examples, size * min(tests, every // size)
-    few = Data(
-        data.train_inputs[:train],
-        data.train_targets[:train],
-        data.test_inputs[:test],
-        data.test_targets[:test],
-    )
-    return few, size
+    train, test = setting.data.train, setting.data.test
+    size = even_slices(test.count, slice_size(examples))[0].stop
+    tested = size * min(tests, test.count // size)
+    return Data(*train.sample(steps * examples), *test.sample(tested)), size
 
 
 def gpu_cell_bytes(setting: Setting, engine: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -11,9 +11,10 @@ from landscape_study.study.pairs.decay_groups import unmatched
 from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Figure, Study
+from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, TaskProtocol, main_metric, metrics_of
+from landscape_study.study.tasks.task import TaskProtocol, main_metric, metrics_of
 
 NAMED = 8  # parameters that a message names
 
@@ -24,14 +25,18 @@ def resolved(study: Study, task: TaskProtocol) -> Study:
     return study.resolve(batch_size=task.batch_size, epochs=task.epochs, metrics=metrics)
 
 
-def fitting_data(study: Study, task: TaskProtocol) -> Data:
+def fitting_data(
+    study: Study, task: TaskProtocol, tell: Callable[[str], None] = lambda message: None
+) -> TaskData:
     """The task's data, if the study can be trained on it.
 
     Args:
         study: resolved.
+        tell: called with a word when something takes longer.
 
     Raises:
         TaskError: the task is wrong.
+        DataError: its data cannot be read.
         UsageError: it lacks what the study asks for.
     """
     dtype = getattr(torch, study.options.precision)
@@ -43,12 +48,27 @@ def fitting_data(study: Study, task: TaskProtocol) -> Data:
                 f"parts of a batch of {batch_size}: give no more than it has examples"
             )
     parts = {(batch_size, options.accumulate) for batch_size, options in kinds}
-    data = check_task(task, sorted(parts), dtype)
+    data = check_task(task, sorted(parts), dtype, tell)
+    _require_own_batches(study, data)
     _require_metrics(study, task)
     for (_, options), panel in kinds.items():
         if options.no_decay:
             _require_parameters(study, panel, options.no_decay, task)
     return data
+
+
+def _require_own_batches(study: Study, data: TaskData) -> None:
+    """Check that nobody asks for other batches than a loader gives."""
+    own = data.train.own_batch
+    for panel in study.panels:
+        wanted = study.batch_size_of(panel)
+        if own is not None and wanted != own:
+            raise UsageError(
+                f"study '{study.name}', panel '{panel.name}': batch size {wanted}, but the loader "
+                f"of task '{study.task}' gives batches of {own}: ask for {own}, in the task or in "
+                "the study, or let the loader give others; of a data set with a length, any batch "
+                "size can be had"
+            )
 
 
 def _require_parameters(

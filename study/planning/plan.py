@@ -32,9 +32,10 @@ from landscape_study.study.spec.engine_names import engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
 from landscape_study.study.tasks import is_user_task, load_task
+from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.own_code import in_this_folder
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.task import Data, TaskProtocol, identify
+from landscape_study.study.tasks.task import TaskProtocol, identify
 from landscape_study.study.training.engines import ENGINES
 from landscape_study.study.training.engines.base import Libraries
 
@@ -47,7 +48,7 @@ class Plan:
 
     study: Study  # resolved: epochs and batch size are numbers
     task: TaskProtocol
-    data: Data
+    data: TaskData
     identity: Identity  # of the task as it is here
     layout: Layout
     choice: probing.Choice  # of the engine
@@ -120,7 +121,7 @@ def make_plan(
     workers, chunk, engine = settings.workers, settings.chunk, settings.engine
     task = load_task(study.task)
     study = resolved(study, task)
-    data = fitting_data(study, task)
+    data = fitting_data(study, task, tell)
     loading = time.perf_counter() - started
     identity = identify(study.task, task, data)
     alone = Setting(study, task, data, "cpu", threads=1)
@@ -170,7 +171,7 @@ def _parameters(task: TaskProtocol) -> int:
 
 
 def _permission(
-    study: Study, task: TaskProtocol, data: Data, hash_: str, watch: Watch
+    study: Study, task: TaskProtocol, data: TaskData, hash_: str, watch: Watch
 ) -> Permission:
     """A user's own task is tried; the built-in ones were, by the tests."""
     if not is_user_task(study.task):

@@ -137,7 +137,7 @@ def _witness(
 ) -> Witness:
     """Train the cell again for as many epochs as the time allows, and compare."""
     options, device = plan.study.options, plan.layout.devices[0]
-    steps = 2 * math.ceil(len(plan.data.train_targets) / plan.study.batch_size_of(panel))
+    steps = 2 * plan.data.train.steps(plan.study.batch_size_of(panel))
     with (
         watch(f"training a witness of panel {panel.name}", steps) as advance,
         worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
@@ -146,7 +146,7 @@ def _witness(
         epochs = len(found["train_loss"])
         unit = rounding_unit(options)
         moved = _train(plan, panel, recorded, unit, math.inf, epochs, advance)
-    why = difference(recorded.curves, found, moved, len(plan.data.test_targets))
+    why = difference(recorded.curves, found, moved, plan.data.test.count)
     error = plan.study.metric.name
     last = float(found[error][-1])
     return Witness(

@@ -15,13 +15,18 @@ import numpy as np
 import torch
 
 State = dict[str, Any]
-AUGMENTATION, DATA = 2, 3  # purposes; 0 is the order of the examples, 1 the generator of augment()
+AUGMENTATION, DATA, LOADING = 2, 3, 4  # purposes; 0 is the order of examples, 1 augment()'s own
 
 
-def derived_seed(seed: int, purpose: int) -> int:
-    """A seed for one purpose, independent of the others'; below 2**63."""
-    state = np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)
+def derived_seed(seed: int, *purpose: int) -> int:
+    """A seed for one purpose, or part of one, independent of the others'; below 2**63."""
+    state = np.random.SeedSequence([seed, *purpose]).generate_state(1, np.uint64)
     return int(state[0] >> 1)
+
+
+def library_seed(seed: int, *purpose: int) -> int:
+    """The same, below 2**31: every library takes it."""
+    return derived_seed(seed, *purpose) >> 32
 
 
 @contextmanager
@@ -71,8 +76,8 @@ def set_random_state(state: State, device: str = "cpu") -> None:
 class Stream:
     """The generators of one purpose, which go on where they were each time they are entered."""
 
-    def __init__(self, seed: int, purpose: int) -> None:
-        with seeded(derived_seed(seed, purpose)):
+    def __init__(self, seed: int, *purpose: int) -> None:
+        with seeded(derived_seed(seed, *purpose)):
             self.state = random_state()
 
     @contextmanager

@@ -6,7 +6,7 @@ Letters: B examples, C classes. What is said of classes holds for classification
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields
 from functools import partial
 
@@ -16,18 +16,17 @@ from torch.nn.parameter import is_lazy
 
 from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
+from landscape_study.study.tasks.data.examples import TaskData
+from landscape_study.study.tasks.data.tensors import Data, in_precision, same_values
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.sums import require_sums
 from landscape_study.study.tasks.task import (
     CHECKED,
-    Data,
     TaskProtocol,
     as_precise,
-    in_precision,
     load_data,
     memory_of,
     own_copy,
-    same_values,
     widened,
 )
 
@@ -38,30 +37,33 @@ def check_task(
     task: TaskProtocol,
     batches: Collection[tuple[int, int]],
     dtype: torch.dtype = torch.float32,
-) -> Data:
+    tell: Callable[[str], None] = lambda message: None,
+) -> TaskData:
     """Load the data and try a few batches, so that a wrong task fails before it is trained.
 
     Args:
         batches: their sizes, and in how many parts each is passed.
         dtype: the precision of the study.
+        tell: called with a word when something takes longer.
 
     Returns:
         The data, on the CPU as the task gives it.
 
     Raises:
+        DataError: data that cannot be read.
         TaskError: wrong types, shapes, labels or outputs, with what was expected; or a network
             or loss of which something would not be trained as its author means it.
     """
-    data = attempt(task, "data()", partial(load_data, task))
-    _check_data(task, data)
+    data = attempt(task, "data()", partial(load_data, task, tell))
+    few = _checked_data(task, data)
     with seeded(0):
         network = _checked_network(task, dtype)
         own = own_copy(task, "cpu", dtype)
         for size, parts in batches:
-            full, last = min(size, len(data.train_inputs)), len(data.train_inputs) % size
+            full, last = min(size, data.train.count), data.train.count % size
             sizes = _largest_part(full, parts), _smallest_part(last or full, parts)
-            _check_training(own, network, data, sizes, dtype)
-        _check_testing(own, network, data, dtype)
+            _check_training(own, network, few, sizes, dtype)
+        _check_testing(own, network, few, dtype)
     return data
 
 
@@ -310,9 +312,17 @@ def _normalized(task: TaskProtocol, inputs: Tensor, dtype: torch.dtype) -> Tenso
     return in_precision(batch, dtype)
 
 
-def _check_data(task: TaskProtocol, data: Data) -> None:
+def _checked_data(task: TaskProtocol, data: TaskData) -> Data:
+    """A few examples of the data; of tensors in memory, all are looked at."""
+    if isinstance(data, Data):
+        _check_data(task, data)
+    few = Data(*data.train.sample(CHECKED), *data.test.sample(CHECKED))
     if not isinstance(data, Data):
-        raise TaskError(wrong(task, "data()", type(data).__name__, "a landscape_study.Data"))
+        _check_data(task, few)
+    return few
+
+
+def _check_data(task: TaskProtocol, data: Data) -> None:
     for field in fields(data):
         value = getattr(data, field.name)
         if not isinstance(value, Tensor):

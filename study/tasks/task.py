@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -19,35 +19,15 @@ from landscape_study.study.errors import TaskError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.metric import LOSSES, METRICS, TEST_ERROR, Metric
 from landscape_study.study.tasks import is_user_task
+from landscape_study.study.tasks.data.examples import TaskData
+from landscape_study.study.tasks.data.opening import GivenData, opened
+from landscape_study.study.tasks.data.tensors import in_precision, same_values
 from landscape_study.study.tasks.measures import Measure, classification, require_measures
 from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded
 from landscape_study.study.tasks.source import source_digest
 
 F = TypeVar("F")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right
-WIDE = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-
-
-@dataclass(frozen=True)
-class Data:
-    """Inputs [B, …] and targets [B, …] to train on and to test on.
-
-    Targets are what the loss takes. Of classification they are class numbers [B] (int64, 0 to
-    C − 1); else numbers, class maps, several labels an example, whatever has B rows.
-    """
-
-    train_inputs: Tensor
-    train_targets: Tensor
-    test_inputs: Tensor
-    test_targets: Tensor
-
-    def to(self, device: str | torch.device, dtype: torch.dtype) -> Data:
-        """A copy on `device`, floating-point numbers as `dtype`, complex ones as pairs of it."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return in_precision(tensor, dtype).to(device, copy=True)
-
-        return Data(*(move(getattr(self, field.name)) for field in fields(self)))
 
 
 class TaskProtocol(Protocol):
@@ -81,8 +61,8 @@ class TaskProtocol(Protocol):
         """
         ...
 
-    def data(self) -> Data:
-        """The tensors; the same values at every call."""
+    def data(self) -> GivenData:
+        """A `Data`, `Streams` or a pair of data sets; the same values at every call."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -122,18 +102,20 @@ class Task:
     """A task put together from plain functions; see `TaskProtocol` for what each must do.
 
     Attributes:
+        data: gives tensors in memory as `Data`, or what is read while it is trained on as
+            `Streams`; a pair (train, test) stands for `Streams(train, test)`.
         classes: C, where examples are classified: then test errors are recorded.
         epochs: default budget.
         metrics: what else is measured in tests. The first one is what a study is of that names
             none; without any that is the test error of classification, else the test loss.
 
     Raises:
-        TypeError: without batch size or epochs.
+        TypeError: without batch size or epochs, or with data that are no function.
     """
 
     name: str
     network: Callable[[], nn.Module]
-    data: Callable[[], Data]
+    data: Callable[[], GivenData]
     classes: int | None = None
     batch_size: int = 0  # 0: none given
     epochs: int = 0
@@ -146,6 +128,11 @@ class Task:
         lacking = [field for field in ("batch_size", "epochs") if not getattr(self, field)]
         if lacking:
             raise TypeError(f"task '{self.name}' lacks {' and '.join(lacking)}: give a number")
+        if not callable(self.data):
+            raise TypeError(
+                f"task '{self.name}': data is a {type(self.data).__name__}, no function: write "
+                "data=lambda: …, so that each worker makes its own"
+            )
 
 
 def own_copy(task: TaskProtocol, device: str, dtype: torch.dtype) -> TaskProtocol:
@@ -177,17 +164,6 @@ def _copied(function: F) -> F:
         return function
 
 
-def same_values(a: Tensor, b: Tensor) -> bool:
-    """Whether all values are equal, NaN to NaN."""
-    a, b = dense(a), dense(b)
-    return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
-
-
-def dense(tensor: Tensor) -> Tensor:
-    """The tensor with all of its values in rows, where it holds them otherwise: sparse ones."""
-    return tensor if tensor.layout == torch.strided else tensor.to_dense()
-
-
 def memory_of(tensor: Tensor) -> int:
     """Where its values lie; 0 if it has none, or they lie in several places, as of sparse ones."""
     if tensor.layout != torch.strided or not tensor.numel():
@@ -195,17 +171,19 @@ def memory_of(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def load_data(task: TaskProtocol) -> Data:
-    """The task's data; what it draws at random is the same in every process."""
+def load_data(task: TaskProtocol, tell: Callable[[str], None] = lambda message: None) -> TaskData:
+    """The task's data; what it draws at random is the same in every process.
+
+    Args:
+        tell: called with a word when they have to be counted.
+
+    Raises:
+        TaskError: they are no data, or come otherwise each time.
+        DataError: they cannot be read.
+    """
     with seeded(derived_seed(0, DATA)):
-        return task.data()
-
-
-def in_precision(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Floating-point numbers as `dtype`, complex ones as pairs of it; others as they are."""
-    if tensor.is_complex():
-        return tensor.to(WIDE[dtype])
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+        given = task.data()
+    return opened(given, task.name, task.classes, tell)
 
 
 def widened(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -280,23 +258,30 @@ def require_task(task: object, name: str) -> None:
     require_measures(getattr(task, "metrics", ()), taken, f"task '{name}'")
 
 
-def identify(name: str, task: TaskProtocol, data: Data) -> Identity:
+def identify(name: str, task: TaskProtocol, data: TaskData) -> Identity:
     """What the task called `name` is known by, with the data that it gave."""
     source = source_digest(name) if is_user_task(name) else None
     return Identity(fingerprint(task, data), source)
 
 
-def fingerprint(task: TaskProtocol, data: Data) -> str:
+def fingerprint(task: TaskProtocol, data: TaskData) -> str:
     """A hash of the data, as stored and normalized, and of the network's names and shapes.
 
+    Of data that are read while they are trained on, some examples stand for all, and their number.
     Results are kept under it, so that a task whose data or network has changed since is
     noticed and not mixed with what was trained before.
     """
     digest = hashlib.sha256()
-    tensors: dict[str, Tensor] = {field.name: getattr(data, field.name) for field in fields(data)}
-    batch = data.train_inputs[:CHECKED].clone()
+    sides = {"train": data.train, "test": data.test}
+    tensors: dict[str, Tensor] = {
+        f"{side}_{what}": tensor
+        for side, examples in sides.items()
+        for what, tensor in examples.identifying().items()
+    }
+    stored = tensors["train_inputs"][:CHECKED]
+    batch = stored.clone()
     normal = task.normalize(batch)
-    if normal is not batch or not same_values(batch, data.train_inputs[:CHECKED]):
+    if normal is not batch or not same_values(batch, stored):
         tensors["normalized"] = normal
     for name, tensor in tensors.items():
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

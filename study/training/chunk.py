@@ -11,7 +11,6 @@ rounding.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -25,43 +24,21 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell, Panel
-from landscape_study.study.tasks.randomness import (
-    AUGMENTATION,
-    Stream,
-    derived_seed,
-    random_state,
-    seeded,
-    set_random_state,
-)
-from landscape_study.study.tasks.task import (
-    Data,
-    TaskProtocol,
-    measures_of,
-    no_augmentation,
-    normalized,
-    own_copy,
-)
+from landscape_study.study.tasks.data.examples import TaskData
+from landscape_study.study.tasks.randomness import random_state, seeded, set_random_state
+from landscape_study.study.tasks.task import TaskProtocol, measures_of, own_copy
+from landscape_study.study.training.batches import Batches, evaluate
 from landscape_study.study.training.checkpoint import Checkpoint, Recalled, State, fits
 from landscape_study.study.training.engines import ENGINES, Assignment, Engine, Programs
 from landscape_study.study.training.engines.base import Tensors, quiet_fallbacks
-from landscape_study.study.training.engines.python_state import object_state, set_object_state
 
 # Parts of a state whose form depends on the user's objects: attributes, buffers that grow.
 OF_THE_USERS = ("network", "loss", "augment", "normalize", "buffers")
-# Test examples held at once: with the cells of a usual chunk, larger slices leave a CPU's cache.
-TEST_SLICE = 192
-# Nor more than so many training batches: without gradients they take less memory.
-TEST_BATCHES = 4
-
-
-def _stream(seed: int, purpose: int) -> torch.Generator:
-    """A generator on the CPU, independent for each seed and purpose."""
-    return torch.Generator().manual_seed(derived_seed(seed, purpose))
 
 
 def train_chunk(
     task: TaskProtocol,
-    data: Data,
+    data: TaskData,
     panel: Panel,
     cells: Sequence[Cell],
     *,
@@ -208,7 +185,7 @@ def _part(engine: type[Engine], state: State, cells: Sequence[int]) -> State:
 
 def begun(
     task: TaskProtocol,
-    data: Data,
+    data: TaskData,
     panel: Panel,
     cells: Sequence[Cell],
     *,
@@ -251,12 +228,13 @@ class Training:
     """
 
     def __init__(
-        self, engine: Engine, data: Data, panel: Panel, batch_size: int, seed: int
+        self, engine: Engine, data: TaskData, panel: Panel, batch_size: int, seed: int
     ) -> None:
         self.engine, self.panel, self.epochs = engine, panel, panel.epochs or 0
         assignment = engine.assignment
         self.device = assignment.device
-        self.batches = _Batches(engine.task, data, batch_size, seed, assignment.dtype)
+        self.batches = Batches(engine.task, data.train, batch_size, seed, assignment.dtype)
+        self.test_examples = data.test
         cells = len(assignment.cells)
         self.recorder = _Recorder(cells, self.epochs, engine.task)
         self.loss_sum = torch.zeros(cells, dtype=assignment.dtype, device=self.device)
@@ -273,7 +251,7 @@ class Training:
         """What is left of this epoch's steps, one at a time."""
         if self.step == 0:
             self.engine.train(True)
-        for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step):
+        for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step, on_step):
             on_step()
             eta, scale = self.panel.schedule.eta(t, self.epochs), self._lambda_scale(t)
             examples = len(targets)
@@ -286,12 +264,12 @@ class Training:
         if not self.panel.normalized:
             return 1.0
         cycle = self.panel.schedule.cycle(t, self.epochs)
-        return normalizer(self.batches.size, self.batches.examples, cycle)
+        return normalizer(self.batches.size, self.batches.examples.count, cycle)
 
     def test(self, on_step: Callable[[], None] = lambda: None) -> Tensors:
         """End the epoch: test all cells, and record the metrics, which it returns, each [K]."""
-        values = {"train_loss": self.loss_sum / self.batches.examples}
-        values |= evaluate(self.engine, self.batches.data, self.batches.size, on_step)
+        values = {"train_loss": self.loss_sum / self.batches.examples.count}
+        values |= evaluate(self.engine, self.test_examples, self.batches.size, on_step)
         self.recorder.add(self.epoch, values, self.engine.finite())
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
@@ -321,94 +299,6 @@ class Training:
         self.batches.restore(state["batches"])
         self.recorder.restore(state["recorder"])
         set_random_state(state["random"], self.device)
-
-
-class _Batches:
-    """The training batches of each epoch: shuffled, the last partial one kept.
-
-    Each is a copy of its own: whoever gets it may change it.
-    """
-
-    def __init__(
-        self, task: TaskProtocol, data: Data, size: int, seed: int, dtype: torch.dtype
-    ) -> None:
-        self.task, self.data, self.size, self.dtype = task, data, size, dtype
-        self.examples = len(data.train_targets)
-        self.per_epoch = math.ceil(self.examples / size)
-        self.order = _stream(seed, 0)
-        self.augmentation = _stream(seed, 1)
-        self.others = Stream(seed, AUGMENTATION)  # of an augmentation that asks other generators
-        self.before = self.order.get_state()  # this epoch's order was drawn
-
-    def of_epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[float, Tensor, Tensor]]:
-        """Time t in epochs, inputs [B, …] and targets [B] of each batch from the `first` on."""
-        device = self.data.train_targets.device
-        self.before = self.order.get_state()
-        order = torch.randperm(self.examples, generator=self.order).to(device)
-        for i, indices in list(enumerate(order.split(self.size)))[first:]:
-            inputs = normalized(self.task, self.data.train_inputs[indices], self.dtype)
-            # Compiled code reads its inputs as they lay when it was traced.
-            inputs = self._augmented(inputs).contiguous()
-            yield epoch + i / self.per_epoch, inputs, self.data.train_targets[indices]
-
-    def _augmented(self, inputs: Tensor) -> Tensor:
-        if self.task.augment is no_augmentation:
-            return inputs
-        with self.others.entered():
-            return self.task.augment(inputs, self.augmentation)
-
-    def state(self) -> State:
-        """Of the streams, as they must be to give the rest of this epoch and those after it."""
-        return {
-            "order": self.before,
-            "augmentation": self.augmentation.get_state(),
-            "others": self.others.state,
-            "augment": object_state(self.task.augment),
-            "normalize": object_state(self.task.normalize),
-        }
-
-    def restore(self, state: State) -> None:
-        """Go on where that was the state."""
-        self.order.set_state(state["order"])
-        self.augmentation.set_state(state["augmentation"])
-        self.others.state = state["others"]
-        set_object_state(self.task.augment, state["augment"])
-        set_object_state(self.task.normalize, state["normalize"])
-
-
-def evaluation_slices(examples: int, batch_size: int) -> list[slice]:
-    """Which test examples are tested at once: nearly as many in each slice.
-
-    They do not depend on the chunk, and so no score does: where a network's outputs depend on
-    what else is in the batch, or a loss weighs its examples.
-    """
-    most = min(TEST_SLICE, TEST_BATCHES * batch_size)
-    size = math.ceil(examples / math.ceil(examples / most))
-    starts = list(range(0, examples, size))
-    if len(starts) > 1 and examples - starts[-1] <= size // 2:
-        del starts[-1]  # the last slice takes what is too little for one of its own
-    return [slice(a, b) for a, b in zip(starts, [*starts[1:], examples], strict=True)]
-
-
-@torch.no_grad()
-def evaluate(
-    engine: Engine, data: Data, batch_size: int, on_step: Callable[[], None] = lambda: None
-) -> Tensors:
-    """What the task measures of every cell, by name, each [K]: means over the test examples.
-
-    `on_step` is called before each slice; what it raises ends the evaluation.
-    """
-    engine.train(False)
-    totals: dict[str, Tensor] = {}
-    for some in evaluation_slices(len(data.test_targets), batch_size):
-        on_step()
-        # Copies, since a network may change its inputs in place.
-        inputs, targets = data.test_inputs[some].clone(), data.test_targets[some].clone()
-        inputs = normalized(engine.task, inputs, engine.assignment.dtype)
-        for metric, value in engine.scores(inputs, targets).items():
-            value = value.to(engine.assignment.dtype)
-            totals[metric] = totals[metric] + value if metric in totals else value
-    return {metric: total / len(data.test_targets) for metric, total in totals.items()}
 
 
 class _Recorder:

@@ -15,6 +15,7 @@ from unittest import mock
 from torch import Tensor
 
 from landscape_study.study.pairs.optimizer import PairOptimizer
+from landscape_study.study.tasks.data import tensors
 from landscape_study.study.training import chunk
 from landscape_study.study.training.chunk import Training
 from landscape_study.study.training.engines import Engine, Referee, stacked
@@ -80,7 +81,7 @@ def batches_with(change: Callable[[list[Batch]], list[Batch]]) -> Broken:
     def changed(go: Around, training: Training, *arguments: Any) -> Iterator[None]:
         original = training.batches.of_epoch
 
-        def of_epoch(epoch: int, first: int = 0) -> Iterator[Batch]:
+        def of_epoch(epoch: int, first: int = 0, on_skip: Any = None) -> Iterator[Batch]:
             return iter(change(list(original(epoch)))[first:])
 
         with mock.patch.object(training.batches, "of_epoch", of_epoch):
@@ -92,12 +93,12 @@ def batches_with(change: Callable[[list[Batch]], list[Batch]]) -> Broken:
 @contextmanager
 def last_slice_skipped() -> Iterator[None]:
     """Within it, fused engines are tested on all but the last slice."""
-    slices, evaluate = chunk.evaluation_slices, chunk.evaluate
+    slices, evaluate = tensors.even_slices, chunk.evaluate
 
     def fewer(engine: Engine, *arguments: Any) -> Any:
         if isinstance(engine, Referee):
             return evaluate(engine, *arguments)
-        with mock.patch.object(chunk, "evaluation_slices", lambda *a: slices(*a)[:-1]):
+        with mock.patch.object(tensors, "even_slices", lambda *a: slices(*a)[:-1]):
             return evaluate(engine, *arguments)
 
     with mock.patch.object(chunk, "evaluate", fewer):

@@ -20,8 +20,9 @@ from landscape_study.study.agreement.observation import Subject, excerpt
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.running.witness import Curves, difference, rounding_unit
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.task import Data, Task, own_copy
+from landscape_study.study.tasks.task import Task, own_copy
 from landscape_study.study.training.checkpoint import State
 from landscape_study.study.training.chunk import Training
 from landscape_study.study.training.engines import ENGINES, Assignment, Programs, Referee

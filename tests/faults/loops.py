@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from landscape_study.study.pairs.optimizer import PairOptimizer
-from landscape_study.study.training import chunk
+from landscape_study.study.tasks.data import tensors
+from landscape_study.study.training.batches import Batches
 from landscape_study.study.training.chunk import Training
 from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import (
@@ -109,8 +110,8 @@ def loop_forgets(around: Around) -> Fault:
 
 def fewer_slices() -> Any:
     """Within it, nobody is tested on the last slice."""
-    slices = chunk.evaluation_slices
-    return mock.patch.object(chunk, "evaluation_slices", lambda *a: slices(*a)[:-1])
+    slices = tensors.even_slices
+    return mock.patch.object(tensors, "even_slices", lambda *a: slices(*a)[:-1])
 
 
 def fewer_batches(go: Around, batches: Any, *arguments: Any) -> Any:
@@ -142,7 +143,7 @@ SHARED = {
         broken_method(PairOptimizer, "_corrections", correction_off_by_one), shared=True
     ),
     "shared: last batch skipped": Fault(
-        broken_method(chunk._Batches, "of_epoch", fewer_batches), shared=True
+        broken_method(Batches, "of_epoch", fewer_batches), shared=True
     ),
     "shared: last slice skipped": Fault(fewer_slices, shared=True),
 }

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from landscape_study.study.spec.study import Cell
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task
 
 WORDS, LENGTH, CLASSES = 7, 6, 3
 TRAIN, TEST = 61, 120  # in batches of 16, the last one has 13; two slices of 60

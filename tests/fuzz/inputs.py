@@ -26,8 +26,8 @@ from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.merging import merge
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data
 from tests.conftest import make_study
 from tests.crashes.damage import truth
 from tests.study.store.test_store import WITNESS, create, train_all

@@ -13,7 +13,8 @@ from torch import Tensor
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.study import Cell, Panel
-from landscape_study.study.tasks.task import Task, dense, metrics_of
+from landscape_study.study.tasks.data.tensors import dense
+from landscape_study.study.tasks.task import Task, metrics_of
 from tests.study.references import plain_training
 
 # A larger ε than usual: Adam makes less of the rounding of small gradients.

@@ -12,7 +12,8 @@ from torch import nn
 
 from landscape_study.study.spec.study import Axis, Grid, Panel
 from landscape_study.study.store import Store
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task
 from landscape_study.study.training import chunk
 from landscape_study.study.training.engines import ENGINES
 from tests.postgres import URL, fresh_database

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell, Panel
-from landscape_study.study.tasks.task import Data, Task, metrics_of
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task, metrics_of
 
 Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)
 

@@ -13,8 +13,9 @@ import torch
 from examples.spirals import spirals
 from torch import Tensor, nn
 
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.data_folder import data_folder
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 
 class _Act(nn.Module):

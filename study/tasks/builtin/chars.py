@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from landscape_study.study.spec.metric import Metric
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.measures import Measure
 from landscape_study.study.tasks.networks.gpt import GPT
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 LENGTH = 32  # T
 ALPHABET = "\n" + "".join(c for c in string.printable if c.isprintable())

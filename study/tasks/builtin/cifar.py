@@ -16,6 +16,7 @@ from torch import Tensor
 
 from landscape_study.study.errors import DataError
 from landscape_study.study.tasks.builtin.photographs import photographs_task
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.data_folder import data_command
 from landscape_study.study.tasks.data_sets import (
     CHANNELS,
@@ -25,7 +26,6 @@ from landscape_study.study.tasks.data_sets import (
     SIDE,
     DataSet,
 )
-from landscape_study.study.tasks.task import Data
 
 # On the scale of the pixels; CIFAR-100's are those of fb.resnet.torch, the paper's code base.
 CIFAR10_MEAN, CIFAR10_DEVIATION = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)

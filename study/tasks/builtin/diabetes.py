@@ -12,9 +12,10 @@ from torch.nn.functional import mse_loss
 
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.tasks.builtin.scikit_learn import shipped_table
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.measures import Measure
 from landscape_study.study.tasks.networks.mlp import bn_mlp
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 TRAIN_PATIENTS = 300
 SPLIT_SEED = 0

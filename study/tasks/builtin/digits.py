@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from landscape_study.study.tasks.builtin.scikit_learn import shipped_table
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.mlp import bn_mlp
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 TRAIN_EXAMPLES = 500
 SPLIT_SEED = 0

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from landscape_study.study.errors import DataError
 from landscape_study.study.tasks.builtin.photographs import photographs_task
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.data_sets import CHANNELS, IMAGENET32, PIXELS, SIDE
-from landscape_study.study.tasks.task import Data
 
 TRAIN_EXAMPLES, TEST_EXAMPLES, CLASSES = 1_281_167, 50_000, 1000
 MEAN, DEVIATION = (122.7, 116.65, 104.0), (255.0, 255.0, 255.0)  # on the scale of the pixels

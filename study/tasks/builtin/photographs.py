@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 from landscape_study.study.tasks.builtin.augmentation import flip_and_crop, normalize
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.shake_shake import shake_shake_26
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.task import Task
 
 Colour = tuple[float, float, float]  # red, green, blue
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.tasks.task import as_precise, dense
+from landscape_study.study.tasks.data.tensors import dense
+from landscape_study.study.tasks.task import as_precise
 from landscape_study.study.training.engines.base import (
     Assignment,
     Engine,

@@ -22,7 +22,7 @@ from landscape_study.study.agreement.observation import (
 )
 from landscape_study.study.errors import TaskError
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.data.tensors import Data
 from tests.study.agreement.trials import tried, why_not
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import (

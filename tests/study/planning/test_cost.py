@@ -24,7 +24,8 @@ from landscape_study.study.planning.cost import (
     measure,
 )
 from landscape_study.study.planning.cost import measure_by_growing as grow
-from landscape_study.study.tasks.task import Data, Task
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import Task
 from tests.conftest import make_outcome, make_study
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.user_tasks import branching

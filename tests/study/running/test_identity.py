@@ -17,7 +17,8 @@ from landscape_study.study.running.worker import work
 from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
-from landscape_study.study.tasks.task import Data, TaskProtocol
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import TaskProtocol
 from tests.study.running.test_worker import make_job
 
 ONE = Identity("data", "source")

@@ -18,7 +18,7 @@ from landscape_study.study.tasks.builtin.chars import (
     chars_data,
     next_character,
 )
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.training.chunk import train_chunk
 
 

@@ -12,13 +12,13 @@ from torch.func import grad, vmap
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.shake_shake import (
     Block,
     ShakeShake,
     Shortcut,
     shake_shake_26,
 )
-from landscape_study.study.tasks.task import Data
 from landscape_study.study.training.engines import ENGINES, Assignment
 from tests.study.chunks import DOUBLE, assert_equals_plain_loop
 from tests.study.networks import shake_shake_net

@@ -15,7 +15,7 @@ from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks import load_task
 from landscape_study.study.tasks.builtin.mnist1d import mnist1d_data
 from landscape_study.study.tasks.builtin.mnist5k import mnist5k_data
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.training.chunk import train_chunk
 
 pytestmark = pytest.mark.slow

@@ -13,11 +13,12 @@ from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks import TASKS, is_user_task, load_task
 from landscape_study.study.tasks.builtin.diabetes import MIDDLE, SCALE, diabetes, diabetes_data
 from landscape_study.study.tasks.builtin.digits import digits, digits_data
+from landscape_study.study.tasks.data.tensors import Data, same_values
 from landscape_study.study.tasks.measures import chance_error
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.own_code import plain_name
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, Task, fingerprint, same_values
+from landscape_study.study.tasks.task import Task, fingerprint
 from tests.study.conftest import CLASSES, tiny_data
 
 # Of the fixed split: were it to move, results kept in databases would mean something else.
@@ -290,7 +291,7 @@ def raises(*_):
 WRONG_TASKS = {
     "data raises": ({"data": raises}, "data() failed: RuntimeError: no luck"),
     "data of another type": (
-        {"data": lambda: (1, 2)},
+        {"data": lambda: (1, 2, 3)},
         "data() gave tuple; expected a landscape_study.Data",
     ),
     "targets no class numbers": (

@@ -12,9 +12,10 @@ from torch.nn import functional
 from landscape_study.study.errors import TaskError
 from landscape_study.study.spec.metric import LOSSES, Metric
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.measures import Measure, require_measures
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, Task, main_metric, metrics_of, require_task
+from landscape_study.study.tasks.task import Task, main_metric, metrics_of, require_task
 from tests.study.agreement.trials import why_not
 from tests.study.any_tasks import (
     EVERY,
@@ -55,7 +56,7 @@ def test_every_engine_equals_plain_loops(task, engine, make_panel, train):
 @pytest.mark.arithmetic
 def test_what_is_measured_is_the_mean_over_all_test_examples(make_panel, train, monkeypatch):
     """By a formula of its own, whatever the slices of the test set are."""
-    monkeypatch.setattr("landscape_study.study.training.chunk.TEST_SLICE", 4)
+    monkeypatch.setattr("landscape_study.study.training.batches.TEST_SLICE", 4)
     panel = make_panel("sgd")
     trained = train(regression, panel)
     network = two_layers(2).double()

@@ -18,9 +18,11 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.data.examples import even_slices
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.mlp import bn_mlp
-from landscape_study.study.tasks.task import Data
-from landscape_study.study.training import chunk
+from landscape_study.study.training import batches, chunk
+from landscape_study.study.training.batches import slice_size
 from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
 from tests.study.networks import (
@@ -272,7 +274,7 @@ def test_evaluation_in_slices_is_the_mean_over_all_examples(
 ):
     task, panel = make_task(batch_norm_mlp), make_panel("sgd")
     whole = train(task, panel).outcome
-    monkeypatch.setattr(chunk, "TEST_SLICE", 3)  # 17 examples
+    monkeypatch.setattr(batches, "TEST_SLICE", 3)  # 17 examples
     sliced = train(task, panel).outcome
     np.testing.assert_array_equal(whole.curves["test_error"], sliced.curves["test_error"])
     np.testing.assert_allclose(whole.curves["test_loss"], sliced.curves["test_loss"], rtol=1e-6)
@@ -354,16 +356,16 @@ def test_training_leaves_the_data_as_they_are(make_task, make_panel, train):
     ],
 )
 def test_slices_are_of_nearly_one_size_whatever_the_chunk(examples, batch_size, sizes):
-    found = [part.stop - part.start for part in chunk.evaluation_slices(examples, batch_size)]
+    found = [part.stop - part.start for part in even_slices(examples, slice_size(batch_size))]
     assert Counter(found) == sizes
 
 
 @hypothetically(st.integers(1, 3000), st.integers(1, 300))
 def test_slices_hold_every_test_example_once_and_none_alone(examples, batch_size):
-    slices = chunk.evaluation_slices(examples, batch_size)
+    slices = even_slices(examples, slice_size(batch_size))
     assert [i for part in slices for i in range(examples)[part]] == list(range(examples))
     sizes = [part.stop - part.start for part in slices]
-    assert max(sizes) <= 1.5 * min(chunk.TEST_SLICE, chunk.TEST_BATCHES * batch_size)
+    assert max(sizes) <= 1.5 * min(batches.TEST_SLICE, batches.TEST_BATCHES * batch_size)
     assert min(sizes) >= max(sizes) / 2 - 1
     assert min(sizes) > 1 or examples == 1 or max(sizes) <= 2
 

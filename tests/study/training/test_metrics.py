@@ -27,8 +27,9 @@ from landscape_study.study.spec.metric import (
 )
 from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.store import Store, optuna_study_name
-from landscape_study.study.tasks.task import Data, metrics_of
-from landscape_study.study.training import chunk
+from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.task import metrics_of
+from landscape_study.study.training import batches
 from landscape_study.study.training.engines import ENGINES, Assignment
 from tests.conftest import make_study
 from tests.study.chunks import CELLS, assert_equals_plain_loop
@@ -59,8 +60,8 @@ def test_top_5_is_a_hit_among_five(monkeypatch):
     task = replace(many_classes, network=lambda: network)
     engine = ENGINES["vmap"](Assignment(task, "sgd", [Cell(1, 0), Cell(2, 0)]))
     for most in (1, 3, 4):
-        monkeypatch.setattr(chunk, "TEST_SLICE", most)
-        found = chunk.evaluate(engine, data, 10)
+        monkeypatch.setattr(batches, "TEST_SLICE", most)
+        found = batches.evaluate(engine, data.test, 10)
         assert found["test_error"].tolist() == [75, 75]
         assert found[TOP5].tolist() == [50, 50]
 

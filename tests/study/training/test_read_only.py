@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import Data, Task, fingerprint, load_data
+from landscape_study.study.tasks.task import Task, fingerprint, load_data
 from landscape_study.study.training.chunk import train_chunk
 from tests.study.agreement.trials import tried
 from tests.study.chunks import BATCH, CELLS, DOUBLE

@@ -1,0 +1,147 @@
+"""What items and batches must be: pairs of tensors, all of one form.
+
+Letters: B examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landscape_study.study.errors import first_line
+from landscape_study.study.tasks.data.examples import Batch
+
+Columns = tuple[str, str] | None  # of inputs and of targets, where there are columns
+NAMED = 8  # columns that a message names
+PADDING = "give all the same shape: pad sequences to one length in the data set"
+
+
+class FormError(Exception):
+    """What is no item or batch as it should be; says what was found, and what was expected."""
+
+
+def pair_of(given: object, columns: Columns) -> tuple[Any, Any]:
+    """The inputs and targets of a batch, or of an item.
+
+    Raises:
+        FormError: it is no pair, or has no such columns.
+    """
+    if isinstance(given, Mapping):
+        names = ", ".join(f"'{name}'" for name in [*given][:NAMED])
+        if columns is None:
+            raise FormError(
+                f"a dict of {names}; name the column of the inputs and that of the targets: "
+                'Streams(…, inputs="…", targets="…")'
+            )
+        lacking = [name for name in columns if name not in given]
+        if lacking:
+            raise FormError(f"a dict of {names}; expected a column '{lacking[0]}'")
+        return given[columns[0]], given[columns[1]]
+    if columns is not None:
+        raise FormError(f"{kind(given)}; expected a dict with the columns {' and '.join(columns)}")
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
+        raise FormError(f"{kind(given)}; {expected}")
+    return given[0], given[1]
+
+
+def tensor_of(value: object, what: str) -> Tensor:
+    """Numbers, arrays and nested lists of numbers as a tensor.
+
+    Raises:
+        FormError: it is none of these.
+    """
+    if isinstance(value, Tensor):
+        return value
+    numbers = "expected a tensor, an array or numbers"
+    try:
+        if isinstance(value, np.ndarray | np.generic):
+            return torch.from_numpy(np.array(value))  # a copy: it may be read-only
+        if isinstance(value, list | tuple | bool | int | float) and not _holds_tensors(value):
+            return torch.tensor(value)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise FormError(f"{what} that are {kind(value)} ({first_line(e)}); {PADDING}") from e
+    if isinstance(value, list | tuple):
+        numbers += "; of a Hugging Face data set, .with_format('torch') gives these"
+    raise FormError(f"{what} that are {kind(value)}; {numbers}")
+
+
+def _holds_tensors(value: object) -> bool:
+    """Whether a list does, which `torch.tensor` would take for a list of numbers."""
+    return isinstance(value, list | tuple) and any(isinstance(one, Tensor) for one in value)
+
+
+def kind(value: object) -> str:
+    """What it is, in a message."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    if isinstance(value, tuple | list):
+        held = f" of {type(value[0]).__name__}" if len(value) else ""
+        return f"a {type(value).__name__} of length {len(value)}{held}"
+    return f"a {type(value).__name__}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an example of a side looks like: its shape and type, and that of its target."""
+
+    inputs: tuple[list[int], torch.dtype]
+    targets: tuple[list[int], torch.dtype]
+    classes: int | None = None
+
+    @classmethod
+    def of(cls, batch: Batch, classes: int | None) -> Form:
+        """As in this batch."""
+        inputs, targets = batch
+        return cls(_of_example(inputs), _of_example(targets), classes)
+
+    def require(self, batch: Batch) -> None:
+        """Check that a batch is of this form.
+
+        Raises:
+            FormError: it is not, with what differs.
+        """
+        require_examples(batch)
+        for what, tensor, own in zip(
+            ("inputs", "targets"), batch, (self.inputs, self.targets), strict=True
+        ):
+            if _of_example(tensor) != own:
+                found, expected = _told(_of_example(tensor)), _told(own)
+                raise FormError(
+                    f"{what} of {found} an example; expected {expected}, as at first: {PADDING}"
+                )
+        if self.classes is not None and self.targets == ([], torch.int64):
+            low, high = int(batch[1].min()), int(batch[1].max())
+            if low < 0 or high >= self.classes:
+                raise FormError(f"classes {low} to {high}; expected 0 to {self.classes - 1}")
+
+
+def require_examples(batch: Batch) -> None:
+    """Check that a batch has as many inputs as targets, and some.
+
+    Raises:
+        FormError: it has not.
+    """
+    inputs, targets = batch
+    if not inputs.ndim or not targets.ndim:
+        raise FormError(
+            "a single example; expected batches, inputs [B, …] and targets [B, …]: put it into a "
+            "torch.utils.data.DataLoader with a batch_size, or .batch() a Hugging Face stream"
+        )
+    if len(inputs) != len(targets) or not len(targets):
+        found = f"{len(inputs)} inputs and {len(targets)} targets"
+        raise FormError(f"{found}; expected as many inputs as targets, and some")
+
+
+def _of_example(tensor: Tensor) -> tuple[list[int], torch.dtype]:
+    return list(tensor.shape[1:]), tensor.dtype
+
+
+def _told(of_example: tuple[list[int], torch.dtype]) -> str:
+    shape, dtype = of_example
+    return f"shape {shape} ({str(dtype).removeprefix('torch.')})"

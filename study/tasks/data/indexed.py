@@ -1,0 +1,200 @@
+"""Examples of a data set whose items are had by their number: fetched batch by batch.
+
+The batches of an epoch are those that tensors in memory would give. What fetching an item draws at
+random depends on the epoch and the batch alone: so it is the same whoever fetches it, how many
+processes do, and where a training that was interrupted goes on.
+
+Letters: B examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+
+from landscape_study.study.errors import DataError, TaskError, first_line
+from landscape_study.study.tasks.data.examples import (
+    Batch,
+    Epoch,
+    even_slices,
+    spread,
+    whole_steps,
+)
+from landscape_study.study.tasks.data.form import (
+    PADDING,
+    Columns,
+    Form,
+    FormError,
+    pair_of,
+    tensor_of,
+)
+from landscape_study.study.tasks.data.tensors import moved, same_values
+from landscape_study.study.tasks.randomness import derived_seed, seeded
+
+STILL = 0  # seed of what is fetched for tests and to look at
+TWICE = 8  # items that are fetched twice, to see whether they are the same
+KNOWN_BY = 64  # items that a data set is known by
+
+Key = tuple[int, Sequence[int]]  # the seed of a batch, and its items
+T = TypeVar("T")
+
+
+class Indexed:
+    """Examples of a data set that has a length. See `Examples`.
+
+    Args:
+        data_set: the user's: items by number, one by one or, by `__getitems__`, several at once.
+        columns: of its items.
+        label: what messages call it.
+        classes: C, where targets are class numbers.
+        workers: processes that fetch items ahead.
+
+    Raises:
+        TaskError: it is empty, or its items are not the same each time.
+        DataError: an item cannot be fetched, or is none.
+    """
+
+    own_batch: int | None = None
+
+    def __init__(
+        self, data_set: Any, columns: Columns, label: str, classes: int | None, workers: int
+    ) -> None:
+        self.fetcher = _Fetcher(data_set, columns)
+        self.label, self.workers = label, workers
+        self.place: tuple[str | torch.device, torch.dtype] | None = None
+        self.form: Form | None = None
+        self.count = len(data_set)
+        if self.count == 0:
+            raise TaskError(f"{label} is an empty data set; expected some examples")
+        once, again = self.sample(TWICE), self.sample(TWICE)
+        if not all(map(same_values, once, again)):
+            raise TaskError(
+                f"{label}: items are not the same when fetched twice under the same seed: draw "
+                "from torch, numpy.random or random, whose seeds the tool sets, not from a "
+                "generator of its own"
+            )
+        self.form = Form.of(once, classes)
+        self.form.require(once)
+
+    def to(self, device: str | torch.device, dtype: torch.dtype) -> Indexed:
+        """The same, whose batches lie on `device`, floating-point numbers as `dtype`."""
+        placed = copy(self)
+        placed.place = device, dtype
+        return placed
+
+    def steps(self, size: int) -> int:  # noqa: D102
+        return whole_steps(self.count, size)
+
+    def shuffled(self, epoch: Epoch, size: int, first: int = 0) -> Iterator[Batch]:  # noqa: D102
+        parts = torch.randperm(self.count, generator=epoch.order).split(size)
+        keys = [(derived_seed(epoch.seed, i), part.tolist()) for i, part in enumerate(parts)]
+        yield from self._fetched(keys[first:], f"epoch {epoch.number + 1}, batch", first)
+
+    def in_order(self, most: int) -> Iterator[Batch]:  # noqa: D102
+        parts = even_slices(self.count, most)
+        keys: list[Key] = [
+            (derived_seed(STILL, i), range(part.start, part.stop)) for i, part in enumerate(parts)
+        ]
+        yield from self._fetched(keys, "a test, batch")
+
+    def sample(self, count: int) -> Batch:  # noqa: D102
+        indices = spread(count, self.count).tolist()
+        return self._checked(self.fetcher[STILL, indices], "some items")
+
+    def identifying(self) -> dict[str, Tensor]:  # noqa: D102
+        inputs, targets = self.sample(KNOWN_BY)
+        return {"inputs": inputs, "targets": targets, "count": torch.tensor(self.count)}
+
+    def _fetched(self, keys: list[Key], when: str, first: int = 0) -> Iterator[Batch]:
+        """The batches of these keys, in their order, fetched ahead where there are workers."""
+        loader = DataLoader(
+            self.fetcher,
+            sampler=keys,
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            generator=torch.Generator(),  # else it draws from the training's
+        )
+        batches = iter(loader)
+        for i in range(first, first + len(keys)):
+            where = f"{when} {i + 1}"
+            try:
+                found = next(batches)
+            except Exception as e:  # a worker that died
+                raise DataError(f"{self.label}, {where}: {type(e).__name__}: {e}") from e
+            yield self._placed(self._checked(found, where))
+
+    def _checked(self, found: Batch | _Failure, where: str) -> Batch:
+        if isinstance(found, _Failure):
+            raise DataError(f"{self.label}, {where}: {found.what}") from found.cause
+        if self.form is not None:
+            try:
+                self.form.require(found)
+            except FormError as e:
+                raise DataError(f"{self.label}, {where}: {e}") from None
+        return found
+
+    def _placed(self, batch: Batch) -> Batch:
+        """What was fetched belongs to nobody, but items may be views of what the user holds."""
+        if self.place is None:
+            return batch
+        inputs, targets = (moved(tensor, *self.place) for tensor in batch)
+        return inputs, targets
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A batch that could not be fetched.
+
+    Attributes:
+        what: was raised, or wrong, for a message.
+        cause: what was raised, unless in another process.
+    """
+
+    what: str
+    cause: BaseException | None = None
+
+
+class _Fetcher(Dataset[Batch | _Failure]):
+    """Batches of a data set by their keys, whatever process asks."""
+
+    def __init__(self, data_set: Any, columns: Columns) -> None:
+        self.data_set, self.columns = data_set, columns
+
+    def __getitem__(self, key: Key) -> Batch | _Failure:
+        seed, indices = key
+        with seeded(seed):
+            try:
+                items = [self._pair(item) for item in self._items(indices)]
+            except FormError as e:
+                return _Failure(f"an item is {e}")
+            except (Exception, SystemExit) as e:  # whatever the user's code raises
+                here = get_worker_info() is None
+                return _Failure(f"{type(e).__name__}: {first_line(e)}", e if here else None)
+        try:
+            inputs, targets = default_collate(items)
+        except (TypeError, ValueError, RuntimeError) as e:
+            return _Failure(f"its items make no batch ({first_line(e)}); {PADDING}")
+        return inputs, targets
+
+    def _items(self, indices: Sequence[int]) -> Sequence[object]:
+        """As torch's DataLoader fetches them."""
+        several = getattr(self.data_set, "__getitems__", None)
+        found = several(list(indices)) if several else [self.data_set[i] for i in indices]
+        if len(found) != len(indices):
+            raise FormError(f"lacking: {len(found)} came where {len(indices)} were asked for")
+        return found
+
+    def _pair(self, item: object) -> tuple[Tensor, Tensor]:
+        inputs, targets = pair_of(item, self.columns)
+        return tensor_of(inputs, "inputs"), tensor_of(targets, "targets")
+
+
+def _as_it_is(batch: T) -> T:
+    return batch
