@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from landscape_study.study.tasks.data.streams import Streams
     from landscape_study.study.tasks.data.tensors import Data
     from landscape_study.study.tasks.measures import Measure
-from landscape_study.study.tasks.task import Task
+    from landscape_study.study.tasks.task import Task
+    from landscape_study.study.tasks.task_from import task_from
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -45,6 +46,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "tasks.data.streams": ["Streams"],
         "tasks.data.tensors": ["Data"],
         "tasks.task": ["Task"],
+        "tasks.task_from": ["task_from"],
     },
 )
 
@@ -68,5 +70,6 @@ __all__ = [
     "resume",
     "run",
     "status",
+    "task_from",
     "worker",
 ]

@@ -27,6 +27,12 @@ settings.load_profile("untimed")
 SPIRALS = "examples.spirals:spirals"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores: tests wait for processes and leases a quarter of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process waits for another at the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)

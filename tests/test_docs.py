@@ -16,6 +16,8 @@ from landscape_study.landscapes.statistics.separability import separability
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.presets import PRESETS
 from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks.refusals import check_task
 from tests.study.networks_of_users import REFUSED, TRAINED
 
 ROOT = Path(__file__).parent.parent
@@ -133,10 +135,19 @@ def test_the_tables_of_findings_are_those_of_the_reference_studies():
         assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
 
 
+def test_the_task_of_ten_lines_is_one(tmp_path: Path):
+    code, _ = blocks("python")
+    (tmp_path / "ten_lines.py").write_text(code, "utf-8")
+    task = load_task(f"{tmp_path / 'ten_lines.py'}:mine")
+    data = check_task(task, [(task.batch_size, 1)])
+    assert data.train.count + data.test.count == 1797
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+
+
 @pytest.mark.long
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
+    _, code = blocks("python")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["adamw"].title == "AdamW"  # type: ignore[attr-defined]

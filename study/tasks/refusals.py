@@ -246,6 +246,8 @@ def _outputs(
         found = f"a {type(outputs).__name__}, no tensor"
         what = "outputs" if task.classes is None else "class scores"
         expected = f"the {what} alone, {scores}: return a module that picks them out"
+        if hasattr(outputs, "keys") or hasattr(outputs, "_fields"):
+            expected += ', or name them: task_from(…, output="logits")'
         raise TaskError(wrong(task, label, found, expected))
     if task.classes is None and outputs.shape[:1] != (size,):
         expected = f"outputs with the examples first, {scores}: turn them in the network, as by "

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from landscape_study.study.spec.metric import Metric
-from landscape_study.study.tasks.builtin.scikit_learn import shipped_table
+from landscape_study.study.tasks.builtin.shipped_tables import shipped_table
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.measures import Measure
 from landscape_study.study.tasks.networks.mlp import bn_mlp

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import torch
 
-from landscape_study.study.tasks.builtin.scikit_learn import shipped_table
+from landscape_study.study.tasks.builtin.shipped_tables import shipped_table
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.mlp import bn_mlp
 from landscape_study.study.tasks.task import Task

@@ -16,7 +16,8 @@ from torch import Tensor
 from landscape_study.study.errors import first_line
 from landscape_study.study.tasks.data.examples import Batch
 
-Columns = tuple[str, str] | None  # of inputs and of targets, where there are columns
+Names = str | tuple[str, ...]  # of one column, or of several that make one tensor
+Columns = tuple[Names, str] | None  # of inputs and of targets, where there are columns
 NAMED = 8  # columns that a message names
 PADDING = "give all the same shape: pad sequences to one length in the data set"
 
@@ -25,8 +26,10 @@ class FormError(Exception):
     """What is no item or batch as it should be; says what was found, and what was expected."""
 
 
-def pair_of(given: object, columns: Columns) -> tuple[Any, Any]:
+def pair_of(given: object, columns: Columns, dim: int = 0) -> tuple[Any, Any]:
     """The inputs and targets of a batch, or of an item.
+
+    Several columns of inputs are stacked along a new dimension `dim`: 0 of an item, 1 of a batch.
 
     Raises:
         FormError: it is no pair, or has no such columns.
@@ -38,16 +41,32 @@ def pair_of(given: object, columns: Columns) -> tuple[Any, Any]:
                 f"a dict of {names}; name the column of the inputs and that of the targets: "
                 'Streams(…, inputs="…", targets="…")'
             )
-        lacking = [name for name in columns if name not in given]
+        wanted, targets = columns
+        several = (wanted,) if isinstance(wanted, str) else wanted
+        lacking = [name for name in (*several, targets) if name not in given]
         if lacking:
             raise FormError(f"a dict of {names}; expected a column '{lacking[0]}'")
-        return given[columns[0]], given[columns[1]]
+        if isinstance(wanted, str):
+            return given[wanted], given[targets]
+        return _stacked(given, wanted, dim), given[targets]
     if columns is not None:
-        raise FormError(f"{kind(given)}; expected a dict with the columns {' and '.join(columns)}")
+        raise FormError(f"{kind(given)}; expected a dict, whose columns Streams names")
     if not isinstance(given, tuple | list) or len(given) != 2:
         expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
         raise FormError(f"{kind(given)}; {expected}")
     return given[0], given[1]
+
+
+def _stacked(given: Mapping[str, object], names: tuple[str, ...], dim: int) -> Tensor:
+    """Columns of one shape and type as one tensor."""
+    columns = [tensor_of(given[name], f"column '{name}'") for name in names]
+    forms = [_told((list(column.shape), column.dtype)) for column in columns]
+    if len(set(forms)) > 1:
+        found = " and ".join(
+            f"'{name}' of {form}" for name, form in zip(names, forms, strict=True)
+        )
+        raise FormError(f"columns {found}; expected all inputs of one shape and type")
+    return torch.stack(columns, dim)
 
 
 def tensor_of(value: object, what: str) -> Tensor:

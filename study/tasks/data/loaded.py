@@ -148,7 +148,7 @@ class Loaded:
 
     def _batch(self, given: object, where: str) -> Batch:
         try:
-            inputs, targets = pair_of(given, self.columns)
+            inputs, targets = pair_of(given, self.columns, dim=1)
             batch = tensor_of(inputs, "inputs"), tensor_of(targets, "targets")
             require_examples(batch)
             if self.form is not None:

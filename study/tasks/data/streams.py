@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from landscape_study.study.tasks.data.form import Names
 from landscape_study.study.tasks.data.indexed import Indexed
 from landscape_study.study.tasks.data.loaded import Loaded
 
@@ -33,7 +34,8 @@ class Streams:
     Attributes:
         train: what to train on.
         test: what to test on.
-        inputs: the column of the inputs, where there are columns.
+        inputs: the column of the inputs, where there are columns; several of one shape and type
+            are stacked, [B, columns, …].
         targets: that of the targets.
         workers: processes that fetch items ahead, for each worker of a run; they change no
             result. A loader has its own.
@@ -44,7 +46,7 @@ class Streams:
 
     train: Any
     test: Any
-    inputs: str | None = None
+    inputs: Names | None = None
     targets: str | None = None
     workers: int = 0
 
