@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from landscape_study.study.tasks.data.streams import Streams
     from landscape_study.study.tasks.data.tensors import Data
     from landscape_study.study.tasks.measures import Measure
-from landscape_study.study.tasks.task import Task
+    from landscape_study.study.tasks.task import Task
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,

@@ -112,8 +112,10 @@ class Form:
         ):
             if _of_example(tensor) != own:
                 found, expected = _told(_of_example(tensor)), _told(own)
+                same_shape = list(tensor.shape[1:]) == own[0]
+                remedy = "give all the same type" if same_shape else PADDING
                 raise FormError(
-                    f"{what} of {found} an example; expected {expected}, as at first: {PADDING}"
+                    f"{what} of {found} an example; expected {expected}, as at first: {remedy}"
                 )
         if self.classes is not None and self.targets == ([], torch.int64):
             low, high = int(batch[1].min()), int(batch[1].max())
