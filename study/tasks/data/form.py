@@ -31,6 +31,8 @@ def pair_of(given: object, columns: Columns) -> tuple[Any, Any]:
     Raises:
         FormError: it is no pair, or has no such columns.
     """
+    if columns is None and isinstance(given, tuple | list) and len(given) == 2:
+        return given[0], given[1]
     if isinstance(given, Mapping):
         names = ", ".join(f"'{name}'" for name in [*given][:NAMED])
         if columns is None:
@@ -44,10 +46,8 @@ def pair_of(given: object, columns: Columns) -> tuple[Any, Any]:
         return given[columns[0]], given[columns[1]]
     if columns is not None:
         raise FormError(f"{kind(given)}; expected a dict with the columns {' and '.join(columns)}")
-    if not isinstance(given, tuple | list) or len(given) != 2:
-        expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
-        raise FormError(f"{kind(given)}; {expected}")
-    return given[0], given[1]
+    expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
+    raise FormError(f"{kind(given)}; {expected}")
 
 
 def tensor_of(value: object, what: str) -> Tensor:
