@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -67,7 +68,9 @@ class Processes:
     def start(self, job: Job, device: str) -> Future[bool]:
         """Start a worker that hears no Ctrl-C: the parent decides what that means."""
         with _ignoring_signals():  # loky's own helper processes too
-            executor = ProcessPoolExecutor(max_workers=1, env=SPINNING | os.environ)
+            executor = ProcessPoolExecutor(
+                max_workers=1, env=SPINNING | os.environ, initializer=_as_python_starts_processes
+            )
             future: Future[bool] = executor.submit(work, job, device)
         self.executors[future] = executor
         return future
@@ -96,6 +99,11 @@ class Processes:
         wait(self.executors, GRACE + SLACK)
         for executor in self.executors.values():
             executor.shutdown(wait=False, kill_workers=True)
+
+
+def _as_python_starts_processes() -> None:
+    """Loky's own way, which it leaves to its workers, cannot start those of torch's loaders."""
+    multiprocessing.set_start_method(None, force=True)
 
 
 class Cluster:

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import torch
 
-from landscape_study.study.errors import LandscapeError, LeaseLostError, TrainingError, first_line
+from landscape_study.study.errors import (
+    DataError,
+    LandscapeError,
+    LeaseLostError,
+    TrainingError,
+    first_line,
+)
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.running.job import Pulse, TaskJob
@@ -63,6 +69,7 @@ class TaskChunks:
 
         Raises:
             TrainingError: the user's code raises an exception whatever the cell.
+            DataError: what is trained on cannot be read to the end.
         """
         job, store = self.job, self.store
         panel, cells = job.study.panel(claim.panel), filled_up(claim.cells, job)
@@ -75,6 +82,9 @@ class TaskChunks:
                 checkpoint.remove()
         except LeaseLostError:
             pass  # another worker has the chunk, or the run is over; look what is next
+        except DataError:
+            store.release(claim)  # no cell is to blame: all of them are trained on the same data
+            raise
         except LandscapeError:
             raise  # the database fails, and says so itself; the lease will expire
         except (Exception, SystemExit, KeyboardInterrupt) as e:  # Ctrl-C does not reach a worker

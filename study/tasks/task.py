@@ -20,7 +20,7 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.metric import LOSSES, METRICS, TEST_ERROR, Metric
 from landscape_study.study.tasks import is_user_task
 from landscape_study.study.tasks.data.examples import TaskData
-from landscape_study.study.tasks.data.opening import GivenData, opened
+from landscape_study.study.tasks.data.given_data import GivenData, opened
 from landscape_study.study.tasks.data.tensors import in_precision, same_values
 from landscape_study.study.tasks.measures import Measure, classification, require_measures
 from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded

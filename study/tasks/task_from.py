@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks.data.form import Names
-from landscape_study.study.tasks.data.opening import GivenData
+from landscape_study.study.tasks.data.given_data import GivenData
 from landscape_study.study.tasks.data.streams import Streams
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.measures import Measure

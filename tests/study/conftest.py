@@ -13,7 +13,7 @@ from torch import nn
 from landscape_study.study.spec.study import Axis, Grid, Panel
 from landscape_study.study.store import Store
 from landscape_study.study.tasks.data.tensors import Data
-from landscape_study.study.tasks.task import Task
+from landscape_study.study.tasks.task import Task, load_data
 from landscape_study.study.training import chunk
 from landscape_study.study.training.engines import ENGINES
 from tests.postgres import URL, fresh_database
@@ -125,7 +125,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trained]:
                 super().__init__(*args)
                 engines.append(self)
 
-        data = task.data().to(more.get("device", "cpu"), getattr(torch, options.precision))
+        data = load_data(task).to(more.get("device", "cpu"), getattr(torch, options.precision))
         settings = {"seed": seed, "batch_size": batch_size, "options": options}
         with monkeypatch.context() as patched:
             patched.setitem(ENGINES, name, Kept)

@@ -34,6 +34,8 @@ def pair_of(given: object, columns: Columns, dim: int = 0) -> tuple[Any, Any]:
     Raises:
         FormError: it is no pair, or has no such columns.
     """
+    if columns is None and isinstance(given, tuple | list) and len(given) == 2:
+        return given[0], given[1]
     if isinstance(given, Mapping):
         names = ", ".join(f"'{name}'" for name in [*given][:NAMED])
         if columns is None:
@@ -42,19 +44,23 @@ def pair_of(given: object, columns: Columns, dim: int = 0) -> tuple[Any, Any]:
                 'Streams(…, inputs="…", targets="…")'
             )
         wanted, targets = columns
-        several = (wanted,) if isinstance(wanted, str) else wanted
-        lacking = [name for name in (*several, targets) if name not in given]
+        lacking = [name for name in _names(columns) if name not in given]
         if lacking:
             raise FormError(f"a dict of {names}; expected a column '{lacking[0]}'")
         if isinstance(wanted, str):
             return given[wanted], given[targets]
         return _stacked(given, wanted, dim), given[targets]
     if columns is not None:
-        raise FormError(f"{kind(given)}; expected a dict, whose columns Streams names")
-    if not isinstance(given, tuple | list) or len(given) != 2:
-        expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
-        raise FormError(f"{kind(given)}; {expected}")
-    return given[0], given[1]
+        names = " and ".join(_names(columns))
+        raise FormError(f"{kind(given)}; expected a dict with the columns {names}")
+    expected = "expected a pair: inputs and targets; or a dict, whose columns Streams names"
+    raise FormError(f"{kind(given)}; {expected}")
+
+
+def _names(columns: tuple[Names, str]) -> tuple[str, ...]:
+    """Of all columns."""
+    inputs, targets = columns
+    return (inputs, targets) if isinstance(inputs, str) else (*inputs, targets)
 
 
 def _stacked(given: Mapping[str, object], names: tuple[str, ...], dim: int) -> Tensor:
@@ -131,8 +137,10 @@ class Form:
         ):
             if _of_example(tensor) != own:
                 found, expected = _told(_of_example(tensor)), _told(own)
+                same_shape = list(tensor.shape[1:]) == own[0]
+                remedy = "give all the same type" if same_shape else PADDING
                 raise FormError(
-                    f"{what} of {found} an example; expected {expected}, as at first: {PADDING}"
+                    f"{what} of {found} an example; expected {expected}, as at first: {remedy}"
                 )
         if self.classes is not None and self.targets == ([], torch.int64):
             low, high = int(batch[1].min()), int(batch[1].max())

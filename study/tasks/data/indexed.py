@@ -94,14 +94,14 @@ class Indexed:
     def shuffled(self, epoch: Epoch, size: int, first: int = 0) -> Iterator[Batch]:  # noqa: D102
         parts = torch.randperm(self.count, generator=epoch.order).split(size)
         keys = [(derived_seed(epoch.seed, i), part.tolist()) for i, part in enumerate(parts)]
-        yield from self._fetched(keys[first:], f"epoch {epoch.number + 1}, batch", first)
+        yield from self._fetched(keys[first:], f"epoch {epoch.number + 1}, ", first)
 
     def in_order(self, most: int) -> Iterator[Batch]:  # noqa: D102
         parts = even_slices(self.count, most)
         keys: list[Key] = [
             (derived_seed(STILL, i), range(part.start, part.stop)) for i, part in enumerate(parts)
         ]
-        yield from self._fetched(keys, "a test, batch")
+        yield from self._fetched(keys, "a test, ")
 
     def sample(self, count: int) -> Batch:  # noqa: D102
         indices = spread(count, self.count).tolist()
@@ -121,12 +121,13 @@ class Indexed:
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # else it draws from the training's
         )
-        batches = iter(loader)
+        batches: Iterator[Batch | _Failure] | None = None
         for i in range(first, first + len(keys)):
-            where = f"{when} {i + 1}"
+            where = f"{when}batch {i + 1}"
             try:
+                batches = batches or iter(loader)
                 found = next(batches)
-            except Exception as e:  # a worker that died
+            except Exception as e:  # a worker that died, or cannot be
                 raise DataError(f"{self.label}, {where}: {type(e).__name__}: {e}") from e
             yield self._placed(self._checked(found, where))
 
@@ -173,7 +174,7 @@ class _Fetcher(Dataset[Batch | _Failure]):
             try:
                 items = [self._pair(item) for item in self._items(indices)]
             except FormError as e:
-                return _Failure(f"an item is {e}")
+                return _Failure(f"an item: {e}")
             except (Exception, SystemExit) as e:  # whatever the user's code raises
                 here = get_worker_info() is None
                 return _Failure(f"{type(e).__name__}: {first_line(e)}", e if here else None)
@@ -188,7 +189,7 @@ class _Fetcher(Dataset[Batch | _Failure]):
         several = getattr(self.data_set, "__getitems__", None)
         found = several(list(indices)) if several else [self.data_set[i] for i in indices]
         if len(found) != len(indices):
-            raise FormError(f"lacking: {len(found)} came where {len(indices)} were asked for")
+            raise FormError(f"{len(found)} of them; expected {len(indices)}, one for each number")
         return found
 
     def _pair(self, item: object) -> tuple[Tensor, Tensor]:

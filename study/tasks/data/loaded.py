@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from landscape_study.study.errors import DataError, TaskError
+from landscape_study.study.errors import DataError, TaskError, first_line
 from landscape_study.study.tasks.data.examples import Batch, Epoch, even_slices
 from landscape_study.study.tasks.data.form import (
     Columns,
@@ -59,11 +59,11 @@ class Loaded:
     ) -> None:
         self.given, self.columns, self.label = given, columns, label
         self.place: tuple[str | torch.device, torch.dtype] | None = None
-        self.form: Form | None = None
-        self.some = list(islice(self._read(STILL, "at first"), TWICE))
+        self.form: Form | None = None  # of the first batch
+        self.classes = classes
+        self.some = list(islice(self._read(STILL), TWICE))
         if not self.some:
             raise TaskError(f"{label} is an empty loader; expected some batches")
-        self.form = Form.of(self.some[0], classes)
         self._require_repeated()
         self.count, self.batches, self.own_batch = self._length(tell)
 
@@ -77,14 +77,14 @@ class Loaded:
         return self.batches
 
     def shuffled(self, epoch: Epoch, size: int, first: int = 0) -> Iterator[Batch]:  # noqa: D102
-        for i, batch in enumerate(self._whole(epoch.seed, f"epoch {epoch.number + 1}")):
+        for i, batch in enumerate(self._whole(epoch.seed, f"epoch {epoch.number + 1}, ")):
             if i < first:
                 epoch.on_skip()
             else:
                 yield self._placed(batch)
 
     def in_order(self, most: int) -> Iterator[Batch]:  # noqa: D102
-        for inputs, targets in self._whole(STILL, "a test"):
+        for inputs, targets in self._whole(STILL, "a test, "):
             for some in even_slices(len(targets), most):
                 yield self._placed((inputs[some], targets[some]))
 
@@ -102,7 +102,7 @@ class Loaded:
 
     def _enough(self, count: int) -> Iterator[Batch]:
         """The first batches, until there are so many examples."""
-        for batch in self._read(STILL, "at first"):
+        for batch in self._read(STILL):
             yield batch
             count -= len(batch[1])
             if count <= 0:
@@ -120,18 +120,16 @@ class Loaded:
             more = batches > self.batches
             found = "more batches" if more else f"{examples} examples in {batches} batches"
             raise DataError(
-                f"{self.label}, {when}: {found}; expected {self.count} in {self.batches}, as "
-                f"many in every epoch: {ANEW}"
+                f"{self.label}, {when}the end: {found}; expected {self.count} in {self.batches}, "
+                f"as in every epoch: {ANEW}"
             )
 
-    def _read(self, seed: int, when: str) -> Iterator[Batch]:
+    def _read(self, seed: int, when: str = "") -> Iterator[Batch]:
         """The batches from a seed, from random numbers of their own."""
         stream, number = Stream(seed, LOADING), 1
-        batches = self._called(
-            stream, lambda: iter(_begun(self.given, seed)), f"{when}, the start"
-        )
+        batches = self._called(stream, lambda: iter(_begun(self.given, seed)), f"{when}the start")
         while True:
-            where = f"{when}, batch {number}"
+            where = f"{when}batch {number}"
             given = self._called(stream, lambda: next(batches, END), where)
             if given is END:
                 return
@@ -144,22 +142,22 @@ class Loaded:
             with stream.entered():
                 return call()
         except (Exception, SystemExit) as e:
-            raise DataError(f"{self.label}, {where}: {type(e).__name__}: {e}") from e
+            raise DataError(f"{self.label}, {where}: {_raised(e)}") from e
 
     def _batch(self, given: object, where: str) -> Batch:
         try:
             inputs, targets = pair_of(given, self.columns, dim=1)
             batch = tensor_of(inputs, "inputs"), tensor_of(targets, "targets")
             require_examples(batch)
-            if self.form is not None:
-                self.form.require(batch)
+            self.form = self.form or Form.of(batch, self.classes)
+            self.form.require(batch)
         except FormError as e:
             raise DataError(f"{self.label}, {where}: {e}") from None
         return batch
 
     def _require_repeated(self) -> None:
         """Check that the first batches come again from the same seed."""
-        again = list(islice(self._read(STILL, "when it was begun again"), TWICE))
+        again = list(islice(self._read(STILL, "begun again, "), TWICE))
         if not again:
             raise TaskError(
                 f"{self.label} gave nothing when it was begun again: it can be gone through only "
@@ -180,7 +178,7 @@ class Loaded:
         if known is not None:
             return known
         tell(f"{self.label}: counting its examples once, since it does not say how many there are")
-        sizes = [len(targets) for _, targets in self._read(STILL, "when it was counted")]
+        sizes = [len(targets) for _, targets in self._read(STILL, "counted, ")]
         tell(f"{self.label}: {sum(sizes):,} examples in {len(sizes):,} batches")
         own = getattr(self.given, "batch_size", None)
         return sum(sizes), len(sizes), own if isinstance(own, int) else max(sizes)
@@ -224,6 +222,13 @@ def _said_length(loader: Any, some: Sequence[Batch]) -> tuple[int, int, int] | N
     count = batches * size if loader.drop_last else count
     said = [min(size, count - i * size) for i in range(len(some))]
     return (count, batches, size) if said == [len(targets) for _, targets in some] else None
+
+
+def _raised(e: BaseException) -> str:
+    """What was raised, in one line; of another process torch tells the traceback."""
+    if "Original Traceback" in str(e):
+        return str(e).strip().splitlines()[-1]
+    return f"{type(e).__name__}: {first_line(e)}"
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:
