@@ -214,10 +214,11 @@ def plot(
 )
 @click.option(
     "--what",
-    type=click.Choice(["cells", "curves", "wandb"]),
+    type=click.Choice(["cells", "curves", "mechanism", "wandb"]),
     default="cells",
     show_default=True,
-    help="Of a table: a row per cell, a row per cell and epoch, or a row per run as Weights & "
+    help="Of a table: a row per cell; a row per cell and epoch, of what was measured or of what "
+    "happened inside (norms of weights, gradients and steps); or a row per run as Weights & "
     "Biases has them.",
 )
 @columns_options()

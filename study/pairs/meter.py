@@ -80,7 +80,7 @@ class Meter:
             squares += vectors.norm(dim=1).double() ** 2
 
     def taken(self) -> dict[str, Tensor]:
-        """What the epoch was, by name of `MECHANISM` but for the weights, each [K]; begins anew."""
+        """What the epoch was, by name of `MECHANISM` but for the weights, [K]; begins anew."""
         gradient, update = (self.squares / self.measured).sqrt()
         found = {"gradient_norm": gradient, "update_norm": update}
         if self.clipped is not None:

@@ -326,9 +326,7 @@ WRONG = {
         theta=state["training"]["engine"]["theta"].float()
     ),
     "no curves": lambda state: state["training"]["recorder"].update(curves={}),
-    "nothing of what happened inside": lambda state: state["training"]["recorder"].pop(
-        "mechanism"
-    ),
+    "nothing of what is inside": lambda state: state["training"]["recorder"].pop("mechanism"),
     "steps that nobody measured": lambda state: state["training"]["engine"]["optimizer"].pop(
         "meter"
     ),
