@@ -105,18 +105,19 @@ def mechanism_record(
         width: of a paper, in inches or by name.
 
     Raises:
-        UsageError: nothing was recorded of any of them, or an impossible option.
+        UsageError: cells have finished, of none of which it was recorded; or an impossible option.
     """
     if not panels:
         raise UsageError("no panels to draw: name at least one")
     if columns is not None and columns < 1:
         raise UsageError(f"columns = {columns}: a figure needs at least 1")
     ended = [_ended(one, inside) for one in panels]
-    if not any(len(frame) for frame in ended):
+    is_there = any((one.landscape.n > 0).any() for one in panels)
+    if is_there and not any(len(frame) for frame in ended):
         raise UsageError(
             f"{', '.join(one.name for one in panels)}: nothing is recorded of what happened "
-            "inside, as of what was trained elsewhere, by a former version, or not yet: draw "
-            "another kind of figure"
+            "inside, as of what was trained elsewhere or by a former version: draw another kind "
+            "of figure"
         )
     bases = [heatmap_record(one.landscape, top=top, over=over) for one in panels]
     found = [
@@ -126,7 +127,7 @@ def mechanism_record(
     rows = [
         _row(quantity, panels, bases, values)
         for quantity, values in zip(QUANTITIES, found, strict=True)
-        if any(values)
+        if any(values) or quantity.scale is None
     ]
     inches = None if width is None else paper_width(width)
     columns = min(columns or _columns(len(panels), inches), len(panels))
@@ -154,7 +155,7 @@ def _values(
 
     Of what spans powers of ten, it is the mean of the logarithm.
     """
-    values = quantity.of(frame)
+    values = quantity.of(frame).astype(float)
     known = np.isfinite(values) & ((values > 0) | (quantity.scale is not None))
     value = values[known] if quantity.scale is not None else np.log(values[known])
     rows = frame[known].assign(inside=value, diverged=False)
@@ -202,13 +203,15 @@ def _missing(one: PanelData, values: Sequence[tuple[RowCol, float]]) -> tuple[Ro
 
 def _scale(values: Sequence[float]) -> tuple[float, float]:
     """Ends of the colours: a few cells that are about to diverge lie beyond them."""
-    low, high = np.quantile(values, EDGES).tolist()
+    low, high = np.quantile(values, EDGES).tolist() if values else (1.0, 1.0)
     middle = math.sqrt(low * high)
     return min(low, middle / LEAST), max(high, middle * LEAST)
 
 
 def _summary(one: PanelData, quantity: Quantity, values: dict[RowCol, float]) -> tuple[str, ...]:
     """What it is in the best cell, or why there is nothing."""
+    if not (one.landscape.n > 0).any():
+        return ("nothing finished yet",)
     if not values:
         return ("not recorded",) if quantity.scale is None else ("nothing is clipped",)
     best = [cell for cell in top_cells(one.landscape, 1) if cell in values]
