@@ -82,7 +82,7 @@ def test_values_are_those_of_the_last_epoch_means_of_logarithms_over_seeds():
     assert weights.heatmaps[0].summary == ("6", "in the best cell")
     low, high = weights.heatmaps[0].scale
     assert 6 < low < 20 < high < 6e5
-    assert updates.heatmaps[0].scale == (0.1, 0.2)
+    assert updates.heatmaps[0].scale == pytest.approx((0.1, 0.2))
 
 
 def test_under_restarts_they_are_those_of_the_last_whole_cycle():

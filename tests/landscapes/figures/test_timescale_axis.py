@@ -28,7 +28,8 @@ def shown(timescale=TILTED, errors=ERRORS, alpha=ALPHA, lambda_=LAMBDA, **rest):
 def epochs_at(one, x):
     """What the axis says at x, by two of its ticks."""
     ticks = one.ticks[:2]
-    values = [float(label.replace("10³", "1000")) for label in one.labels[:2]]
+    written = [label.replace("·10³", "e3").replace("10³", "1e3") for label in one.labels[:2]]
+    values = [float(label) for label in written]
     slope = math.log2(values[1] / values[0]) / (ticks[1] - ticks[0])
     return values[0] * 2 ** (slope * (x - ticks[0]))
 
