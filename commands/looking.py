@@ -131,8 +131,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     "--kind",
     type=click.Choice(FIGURE_KINDS),
     help="slices: the metric against λ, a line for each α; generalization: against decay and "
-    "training loss; anytime: the best runs by epoch; schedule: η by epoch.  [default: as the "
-    "study says]",
+    "training loss; anytime: the best runs by epoch; schedule: η by epoch; mechanism: norms of "
+    "weights, gradients and steps.  [default: as the study says]",
 )
 @click.option(
     "--metric",
@@ -141,6 +141,12 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     help=f"What anytime figures show: {', '.join(METRICS)}, or the study's own metric; may be "
     "repeated. Of a file: the column of the metric, and others to show.  [default: as the study "
     "says]",
+)
+@click.option(
+    "--over",
+    type=click.Choice(["lambda", "timescale"]),
+    help="What heatmaps have to the right: λ, or how many epochs the weights remember: "
+    "1/(α·λ·steps of an epoch) where α multiplies the decay.  [default: lambda]",
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
@@ -214,10 +220,11 @@ def plot(
 )
 @click.option(
     "--what",
-    type=click.Choice(["cells", "curves", "wandb"]),
+    type=click.Choice(["cells", "curves", "mechanism", "wandb"]),
     default="cells",
     show_default=True,
-    help="Of a table: a row per cell, a row per cell and epoch, or a row per run as Weights & "
+    help="Of a table: a row per cell; a row per cell and epoch, of what was measured or of what "
+    "happened inside (norms of weights, gradients and steps); or a row per run as Weights & "
     "Biases has them.",
 )
 @columns_options()

@@ -30,7 +30,7 @@ from landscape_study.landscapes.reading.cube import cube as whole_cube
 from landscape_study.landscapes.reading.exports import What, write_export
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import store_results
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, mechanism_frame
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.opening import read_results, results_of
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
@@ -108,6 +108,19 @@ def curves(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.D
     """
     with _looked_at(store, name, asked) as (results, study):
         return curves_frame(results, study)
+
+
+def mechanism(store: StoreLike, name: Named, *, asked: Asked | None = None) -> pd.DataFrame:
+    """What happened inside of all finished cells, one row per cell and epoch.
+
+    Norms of weights, gradients and steps, and the share of clipped steps; for the columns see
+    `reading.frames.mechanism_frame`. No rows where nothing was recorded.
+
+    >>> mechanism("mine.db", "mine")["weight_norm"].gt(0).all()
+    True
+    """
+    with _looked_at(store, name, asked) as (results, study):
+        return mechanism_frame(results, study)
 
 
 def plot(
@@ -231,7 +244,8 @@ def export(
         store: the database.
         name: of the study, or of files.
         path: of a table, .csv or .parquet; or of a NetCDF cube of everything, .nc.
-        what: of the table: cells, curves, or wandb for a row a run as Weights & Biases has them.
+        what: of the table: cells, curves, mechanism (what happened inside, by epoch), or wandb for
+            a row a run as Weights & Biases has them.
         asked: which column of a file is what.
 
     >>> export("mine.db", "mine", "cells.csv").name

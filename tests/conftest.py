@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from platformdirs import user_cache_path
 
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import RECORDED
@@ -148,7 +149,8 @@ def make_outcome(cells: int, epochs: int = 3, *, start: float = 0.0) -> Outcome:
     last = start + np.arange(cells, dtype=np.float32)[:, None]
     curve = last + np.arange(epochs - 1, -1, -1, dtype=np.float32)
     curves = {metric: curve.copy() for metric in RECORDED}
-    return Outcome(curves, np.zeros(cells, np.int64), seconds=1.5)
+    mechanism = {name: curve + np.float32(0.1 * (i + 1)) for i, name in enumerate(MECHANISM)}
+    return Outcome(curves, np.zeros(cells, np.int64), seconds=1.5, mechanism=mechanism)
 
 
 def pairs_of_two(cells: list[Cell]) -> list[list[Cell]]:

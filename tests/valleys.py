@@ -10,12 +10,13 @@ import numpy as np
 
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
-from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.records.provenance import TRAINING_EXAMPLES, Worker, provenance
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
 
 EPOCHS = 6
+EXAMPLES = 500
 Error = Callable[[str, Cell], float]  # panel, cell → percent after the last epoch; NaN diverges
 
 
@@ -65,7 +66,8 @@ def fill(
     width = len(study.panels[0].grid.lambda_.values)
     rows = partial(_rows, width)
     store.create(study, Identity("valley"), rows)
-    run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
+    facts = provenance(["cpu"], "vmap") | {TRAINING_EXAMPLES: EXAMPLES}
+    run_id = store.start_run(study.name, facts)
     rng = np.random.default_rng(0)
     while chunks is None or chunks > 0:
         claim = store.claim(study.name, Worker(), run_id)
@@ -84,4 +86,19 @@ def _outcome(claim: Claim, error: Error, noise: float, rng: np.random.Generator)
     curves = {metric: curve.copy() for metric in RECORDED}
     for metric in ("train_loss", "test_loss"):
         curves[metric][diverged, 2:] = np.nan
-    return Outcome(curves, np.where(diverged, 3, 0), seconds=0.5)
+    return Outcome(
+        curves, np.where(diverged, 3, 0), seconds=0.5, mechanism=_mechanism(claim, diverged)
+    )
+
+
+def _mechanism(claim: Claim, diverged: np.ndarray) -> dict[str, np.ndarray]:
+    """Norms that follow from α and λ; nothing is clipped."""
+    alpha, lambda_ = (
+        np.array([getattr(cell, name) for cell in claim.cells]) for name in ("alpha", "lambda_")
+    )
+    weights = 10 / (1 + 1000 * lambda_)
+    found = {"weight_norm": weights, "gradient_norm": 1 / weights, "update_norm": alpha * weights}
+    found = {name: np.repeat(values[:, None], EPOCHS, axis=1) for name, values in found.items()}
+    for curve in found.values():
+        curve[diverged, 2:] = np.nan
+    return {name: curve.astype(np.float32) for name, curve in found.items()}

@@ -14,12 +14,14 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatm
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     CONTOURS,
+    Over,
     choose_columns,
 )
+from landscape_study.landscapes.figures.mechanism import plot_mechanism
 from landscape_study.landscapes.figures.schedule_figure import plot_schedules
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.slices import plot_slices_figure
-from landscape_study.landscapes.reading.frames import curves_frame
+from landscape_study.landscapes.reading.frames import curves_frame, mechanism_frame
 from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
@@ -34,11 +36,12 @@ from landscape_study.study.validation import names_of
 DEFAULT = FigureSpec().metrics  # of anytime figures of which nobody says what they show
 WIDEST = 4  # heatmaps that stand above those of a reference
 OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, which all have
-    "heatmaps": ("span", "cmap", "top", "contours", "reference"),
+    "heatmaps": ("span", "cmap", "top", "contours", "reference", "over"),
     "slices": ("span", "top"),  # the best cells that are looked for on the border
     "generalization": (),
     "anytime": ("metric",),
     "schedule": (),
+    "mechanism": ("cmap", "top", "over"),
 }
 
 
@@ -68,6 +71,7 @@ def study_figure(
     contours: Sequence[float] | bool = (),
     reference: str | None = None,
     metric: Sequence[str] | str = (),
+    over: Over | None = None,
     width: float | str | None = None,
 ) -> Figure:
     """The figure of a study, finished or not.
@@ -88,6 +92,7 @@ def study_figure(
             and whose best cells are marked in ours; colours then begin at each panel's own best.
         metric: what an anytime figure shows; what the study says if empty, or its own metric
             where it does not say.
+        over: what the axis of heatmaps to the right is: λ if None, or the timescale of the decay.
         width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
@@ -103,7 +108,7 @@ def study_figure(
     own = study.figure if kind in (None, study.figure.kind) else FigureSpec(kind=kind)
     contours = contours if isinstance(contours, bool) else tuple(contours)
     panels, metric = names_of(panels), names_of(metric)
-    given = {"span": span, "cmap": cmap, "top": top, "reference": reference}
+    given = {"span": span, "cmap": cmap, "top": top, "reference": reference, "over": over}
     require_options(own.kind, **given, contours=contours or (), metric=metric)
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
     if own.kind == "schedule" and any(panel.is_labelled for panel in study.panels):
@@ -119,6 +124,17 @@ def study_figure(
         frame = curves_frame(store, name)
         shown_metrics = metric or (None if own.metrics == DEFAULT else own.metrics)
         return plot_anytime(chosen, frame, metrics=shown_metrics, columns=columns, width=width)
+    if own.kind == "mechanism":
+        inside = mechanism_frame(store, name)
+        return plot_mechanism(
+            chosen,
+            inside,
+            columns=columns,
+            top=top,
+            over=over or "lambda",
+            cmap=cmap,
+            width=width,
+        )
     shown = [one.landscape for one in chosen]
     if own.kind == "slices":
         _require_lines(shown, is_asked=kind is not None)
@@ -138,6 +154,7 @@ def study_figure(
         reference=reference,
         relative=own.relative or reference is not None,  # errors of another task
         width=width,
+        over=over or "lambda",
     )
 
 

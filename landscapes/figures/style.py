@@ -197,6 +197,11 @@ def log_axis(axis: MplAxis) -> None:
     Call it when the limits are known: 2 and 5 are written where there is room for them.
     """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    log_ticks(axis)
+
+
+def log_ticks(axis: MplAxis) -> None:
+    """Write the numbers of `log_axis` on an axis that is logarithmic already."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0,)))
     axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))

@@ -11,12 +11,12 @@ import pandas as pd
 from landscape_study.landscapes.reading.cube import SUFFIX, write_cube
 from landscape_study.landscapes.reading.foreign.foreign_study import column_name, panel_names
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import FORMULAS
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
+from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, mechanism_frame
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.spec.study import Study
 
-What = Literal["cells", "curves", "wandb"]
+What = Literal["cells", "curves", "mechanism", "wandb"]
 
 STATES = {"finished": "finished", "failed": "failed", "pruned": "pruned"}  # all else is running
 
@@ -67,6 +67,7 @@ def _metric_label(study: Study) -> str:
 FRAMES: dict[What, Callable[[Results, str], pd.DataFrame]] = {
     "cells": cells_frame,
     "curves": curves_frame,
+    "mechanism": mechanism_frame,
     "wandb": wandb_frame,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.curve_counter import with_counter
 from landscape_study.landscapes.reading.study_results import Results
+from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.stored_cells import belonging
 
@@ -29,6 +32,7 @@ CELL_COLUMNS = (
     "diverged",
     "diverged_epoch",
     "clipped",
+    "timescale",
     "seconds",
     "trial",
     "attempts",
@@ -56,7 +60,9 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     (finished, running, pruned, failed, open), test_error or what else is the study's metric (NaN
     unless finished or pruned; if diverged, errors in percent are at chance level, all else is
     NaN), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from 1,
-    else missing), clipped (the truth is at least this bad: pruned), seconds (worker time), trial
+    else missing), clipped (the truth is at least this bad: pruned), timescale
+    (epochs that the weights remember, see `pairs.timescale`; infinite for λ = 0, NaN where it is
+    not known: trained elsewhere, or by a former version), seconds (worker time), trial
     (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
     Under warm restarts, values are those at the end of the last whole cycle, and what diverges
     after it does not count as diverged.
@@ -75,6 +81,7 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     frame["diverged_epoch"] = epoch.where(epoch > 0)
     frame["clipped"] = frame["state"] == "pruned"
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
+    frame["timescale"] = _timescales(frame, store, study)
     frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
     return _in_panel_order(frame, study)[_columns(CELL_COLUMNS, study)]
 
@@ -95,19 +102,45 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
     rows = _of_grids(study, store.curves(name))
     if not rows:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
-    lengths = [len(row["values"]) for row in rows]
-    identity = ["panel", "seed", "alpha", "lambda"]
-    frame = pd.DataFrame(
-        {key: np.repeat([row[key] for row in rows], lengths) for key in [*identity, "metric"]}
-    )
-    frame["epoch"] = np.concatenate([np.arange(1, n + 1) for n in lengths])
-    frame["value"] = np.concatenate([row["values"] for row in rows])
-    wide = frame.set_index([*identity, "epoch", "metric"])["value"].unstack("metric")
-    wide = wide.reset_index().rename_axis(columns=None).assign(study=name)
+    wide = _by_epoch(rows, "metric").assign(study=name)
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
     own = sorted(str(column) for column in wide if column not in CURVE_COLUMNS)
     wide = wide.reindex(columns=[*CURVE_COLUMNS, *own])
     return _in_panel_order(with_counter(wide) if study.is_imported else wide, study)
+
+
+def mechanism_frame(store: Results, name: str) -> pd.DataFrame:
+    """What happened inside of all finished cells, one row per cell and epoch.
+
+    Columns: study, panel, seed, alpha, lambda, epoch (from 1), weight_norm, gradient_norm,
+    update_norm, clipped_share (see `pairs.meter`; NaN where nothing was clipped), doubtful
+    (whether the witness of its panel disagrees). NaN from the epoch of divergence on. Without
+    rows where nothing was recorded: trained elsewhere, or by a former version.
+
+    Raises:
+        UsageError: the database holds no such study.
+    """
+    study = store.study(name)
+    rows = _of_grids(study, store.mechanism(name))
+    columns = ["study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful"]
+    if not rows:
+        return pd.DataFrame(columns=columns)
+    wide = _by_epoch(rows, "quantity").assign(study=name)
+    wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
+    return _in_panel_order(wide.reindex(columns=columns), study)
+
+
+def _by_epoch(rows: list[dict[str, Any]], kind: str) -> pd.DataFrame:
+    """Curves as a frame of a row per cell and epoch, and a column for each `kind` of them."""
+    lengths = [len(row["values"]) for row in rows]
+    identity = ["panel", "seed", "alpha", "lambda"]
+    frame = pd.DataFrame(
+        {key: np.repeat([row[key] for row in rows], lengths) for key in [*identity, kind]}
+    )
+    frame["epoch"] = np.concatenate([np.arange(1, n + 1) for n in lengths])
+    frame["value"] = np.concatenate([row["values"] for row in rows])
+    wide = frame.set_index([*identity, "epoch", kind])["value"].unstack(kind)
+    return wide.reset_index().rename_axis(columns=None)
 
 
 def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,13 +163,25 @@ def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
 def _stored(columns: tuple[str, ...]) -> list[str]:
     """The columns that come from the store's cells as they are there."""
     of_panel = {"study", "pair", "schedule", "epochs", "normalized", "doubtful"}
-    derived = {"test_error", "diverged", "clipped"}
+    derived = {"test_error", "diverged", "clipped", "timescale"}
     return [c for c in columns if c not in of_panel | derived]
 
 
 def _doubtful(store: Results, name: str) -> list[str]:
     """The panels whose witness disagrees."""
     return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
+
+
+def _timescales(frame: pd.DataFrame, store: Results, study: Study) -> list[float]:
+    """Of each row, epochs."""
+    examples = training_examples(store, study)
+    known = {panel.name: panel_timescale(study, panel, examples) for panel in study.panels}
+    return [
+        math.nan if (own := known[panel]) is None else own.epochs(alpha, lambda_)
+        for panel, alpha, lambda_ in zip(
+            frame["panel"], frame["alpha"], frame["lambda"], strict=True
+        )
+    ]
 
 
 def _panel_facts(study: Study) -> pd.DataFrame:

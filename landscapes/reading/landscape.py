@@ -15,6 +15,7 @@ import pandas as pd
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.records.witness_record import marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Grid, Panel
@@ -52,6 +53,7 @@ class Landscape:
     doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
     is_scattered: bool = False  # whether its cells are no grid's, see `are_scattered`
     pruned: tuple[Pruned, ...] = ()
+    timescale: Timescale | None = None  # of its decay; None where it is not known
 
     @property
     def cost(self) -> Floats:
@@ -82,7 +84,12 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) -> Landscape:
+def landscape(
+    cells: pd.DataFrame,
+    panel: Panel,
+    metric: Metric = TEST_ERROR,
+    timescale: Timescale | None = None,
+) -> Landscape:
     """Build the landscape of `panel` from the frame of cells (see `reading.frames`).
 
     The grid is the panel's: its cells without a finished row are missing, and rows that lie
@@ -94,6 +101,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
             ignored.
         panel: names the rows, and says which grid and pair they are of.
         metric: what was measured.
+        timescale: of the decay of its cells, if it is known.
 
     Raises:
         UsageError: several studies have cells of this panel in the frame.
@@ -118,6 +126,7 @@ def landscape(cells: pd.DataFrame, panel: Panel, metric: Metric = TEST_ERROR) ->
         doubtful=doubtful,
         is_scattered=are_scattered(own["alpha"], own["lambda"]),
         pruned=pruned_cells(own, panel.grid, metric),
+        timescale=timescale,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.study_results import Results
+from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.metric import Metric
@@ -52,11 +53,11 @@ def study_panels(store: Results, name: str, panels: Sequence[str] = ()) -> list[
     """
     study = store.study(name)
     chosen = [study.panel(panel) for panel in names_of(panels)] or study.panels
-    cells = cells_frame(store, name)
+    cells, examples = cells_frame(store, name), training_examples(store, study)
     return [
         PanelData(
             panel.name,
-            landscape(cells, panel, study.metric),
+            landscape(cells, panel, study.metric, panel_timescale(study, panel, examples)),
             cells[cells["panel"] == panel.name],
             panel,
         )

@@ -37,6 +37,9 @@ class Results(Protocol):
     def curves(self, name: str) -> list[dict[str, Any]]:
         """Its curves, one row per cell and metric."""
 
+    def mechanism(self, name: str) -> list[dict[str, Any]]:
+        """What happened inside of its cells, one row per cell and quantity."""
+
     def progress(self, name: str) -> list[PanelProgress]:
         """How far each of its panels is."""
 

@@ -22,10 +22,12 @@ from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.reporting.verdict_tables import (
     comparison_table,
+    explanations_table,
     moves_table,
     verdict_table,
 )
 from landscape_study.landscapes.statistics.comparison import compare_panels
+from landscape_study.landscapes.statistics.explanation import explanations
 from landscape_study.landscapes.statistics.optimum import moves
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
@@ -52,7 +54,7 @@ def compared(store: Results, request: Request) -> list[tuple[PanelData, PanelDat
 
 
 def comparison_tables(store: Results, request: Request) -> list[Table]:
-    """Verdicts and differences; of a whole study also how the optimum moves.
+    """Verdicts and differences; of a whole study also how the optimum moves, and what explains it.
 
     Raises:
         UsageError: no such study or reference, a reference without any of the study's pairs, or
@@ -67,8 +69,12 @@ def comparison_tables(store: Results, request: Request) -> list[Table]:
     if pairings:
         found = [(f"{a.label} →\n{b.label}", compare_panels(a, b)) for a, b in pairings]
         tables.append(comparison_table(found))
-    moved = moves(own)
-    return [*tables, moves_table(moved)] if moved else tables
+    moved, explained = moves(own), explanations(own)
+    if moved:
+        tables.append(moves_table(moved))
+    if explained:
+        tables.append(explanations_table(explained))
+    return tables
 
 
 def _mind(one: PanelData) -> list[str]:

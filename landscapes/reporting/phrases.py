@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison
+from landscape_study.landscapes.statistics.explanation import Candidate, Explanation
 from landscape_study.landscapes.statistics.law import Law
 from landscape_study.landscapes.statistics.separability import BENT, TILTED, Separability
 from landscape_study.landscapes.statistics.units import PERCENT, Units
@@ -36,6 +37,11 @@ GLOSSARY = {
     "together: mean over the α to start from, and the worst of them",
 }
 
+EXPLAINED = (
+    "How far the best value of λ, of α·λ and of the timescale of the decay (epochs that the "
+    "weights remember) moves over the α of good rows and over the panels of a pair: root mean "
+    "square, in octaves. What explains the landscape stays."
+)
 MOVES = (
     "Octaves from the middle of the first basin to that of the second: 1 means twice the value. "
     "Normalized λ takes the budget T out: λ = λ_norm·√(b/(B·T)) with batch size b and B training "
@@ -324,6 +330,43 @@ def described(found: Separability) -> str:
     if found.product.high < 0:
         return f"λ describes the landscape better than α·λ does ({told})."
     return f"The noise leaves open whether λ or α·λ describes the landscape better ({told})."
+
+
+def explained(found: Explanation) -> str:
+    """Which of λ, α·λ and the timescale explains the landscapes of a pair, or that it is open."""
+    moves = "; ".join(map(_moves, found.candidates))
+    return " ".join([f"{explained_briefly(found)} ({moves}).", *_hints(found)])
+
+
+def explained_briefly(found: Explanation) -> str:
+    """The same without numbers and hints, and without an end."""
+    count = len(found.panels)
+    where = found.title if count == 1 else f"{found.title}, {count} panels"
+    if not found.is_told:
+        return f"{where}: it cannot be told whether {' or '.join(found.best)} explains it best"
+    told = " and ".join(found.best)
+    how = " explains" if len(found.best) == 1 else ", which are the same here, explain"
+    return f"{where}: {told}{how} best where good cells lie"
+
+
+def _moves(one: Candidate) -> str:
+    """How far the best value of a candidate moves."""
+    parts = [f"{number(one.within.value)} from α to α"]
+    if not math.isnan(one.between.value):
+        parts.append(f"{number(one.between.value)} from panel to panel")
+    return f"{one.name} moves by {with_interval(one.spread)} octaves: {', '.join(parts)}"
+
+
+def _hints(found: Explanation) -> list[str]:
+    """What was left out, and what would tell more."""
+    hints = [f"{name} is left out: {why}." for name, why in found.left_out]
+    if len(found.same) > 1 and set(found.best) >= set(found.same):
+        told = " and ".join(found.same)
+        hints.append(
+            f"Only panels of other batch sizes (or other data) tell {told} apart: within one they "
+            "differ by a constant."
+        )
+    return hints
 
 
 def untuned(costs: Sequence[tuple[str, Estimate]], units: Units) -> str:

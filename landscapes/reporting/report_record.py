@@ -24,6 +24,7 @@ from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
 from landscape_study.landscapes.statistics.defaults import default_cost, defaults
 from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
+from landscape_study.landscapes.statistics.explanation import Explanation, explanations
 from landscape_study.landscapes.statistics.optimum import Move, moves
 from landscape_study.landscapes.statistics.recommendation import (
     Recommendation,
@@ -229,6 +230,7 @@ class Report:
     asks_how_coupled: bool  # whether verdicts on α × λ are asked for
     pairings: tuple[Pairing, ...]
     moves: tuple[Move, ...]
+    explanations: tuple[Explanation, ...]
     doubts: tuple[str, ...]  # which panels are not what a plain loop gives
     warnings: tuple[str, ...]
     failed: tuple[FailedCell, ...]  # some of those that were given up
@@ -279,6 +281,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
             for one, other in (alike(chosen) if coupling else ())
         ),
         moves=tuple(moves(chosen)) if coupling else (),
+        explanations=tuple(explanations(chosen)) if coupling else (),
         doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
         failed=_failed(store, study, [one.panel.name for one in reports]),

@@ -10,6 +10,7 @@ from rich.table import Table
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison
+from landscape_study.landscapes.statistics.explanation import Explanation
 from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
 from landscape_study.study.spec.metric import Metric
@@ -130,6 +131,19 @@ def moves_table(found: Sequence[Move]) -> Table:
         numbers = (move.alpha, move.raw_lambda, move.normalized_lambda)
         table.add_row(f"{move.origin} → {move.panel}", *map(_cell, numbers))
     table.caption = "how the middle of the basin moves, in octaves: 1 is twice the value"
+    return table
+
+
+def explanations_table(found: Sequence[Explanation]) -> Table:
+    """One row per pair: how far the best value of each candidate moves, in octaves."""
+    names = dict.fromkeys(name for one in found for name in one.names)
+    table = _table("pair", *names)
+    for one in found:
+        spreads = {candidate.name: _cell(candidate.spread) for candidate in one.candidates}
+        table.add_row(one.title, *(spreads.get(name, phrases.UNKNOWN) for name in names))
+    lines = [phrases.explained_briefly(one) for one in found]
+    meaning = "how far the best value moves over α and panels, in octaves: what explains stays"
+    table.caption = "\n".join([meaning, *lines])
     return table
 
 

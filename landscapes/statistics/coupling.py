@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from landscape_study.landscapes.statistics.surface import BASIN, Floats, Mask
 
+LEAST_ROWS = 3  # good ones, that a line is drawn through
 ONE_LINE = 1e-9  # square octaves: a basin with less spread along an axis is a line
 
 
@@ -64,16 +65,26 @@ def drift(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> Fl
     intervals twice as wide, since noise moves it by whole cells. NaN where fewer than three
     rows are good enough.
     """
+    place, good = row_middles(error, y, span=span, tau=tau)
+    k = good * widths(x)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        dx = x - ((k * x).sum(axis=-1) / k.sum(axis=-1))[..., None]
+        slope = (k * dx * place).sum(axis=-1) / (k * dx * dx).sum(axis=-1)
+    return np.where(good.sum(axis=-1) >= LEAST_ROWS, slope, np.nan)
+
+
+def row_middles(error: Floats, y: Floats, *, span: float, tau: float) -> tuple[Floats, Mask]:
+    """The best log2 λ of each row, [..., A], 0 where the row is bad; and which are good, [..., A].
+
+    See `drift`.
+    """
     lowest = _min(error, axis=-1)  # [..., A]
     excess = error - np.where(np.isfinite(lowest), lowest, 0.0)[..., None]
     w = _membership(excess, span, tau) * widths(y)
     good = lowest < _best(error)[..., 0] + BASIN
-    k = good * widths(x)
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.where(good, (w * y).sum(axis=-1) / w.sum(axis=-1), 0.0)
-        dx = x - ((k * x).sum(axis=-1) / k.sum(axis=-1))[..., None]
-        slope = (k * dx * place).sum(axis=-1) / (k * dx * dx).sum(axis=-1)
-    return np.where(good.sum(axis=-1) >= 3, slope, np.nan)
+    return place, good
 
 
 def interaction(error: Floats, *, span: float) -> Floats:

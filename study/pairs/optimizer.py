@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
@@ -38,6 +39,7 @@ class PairOptimizer:
     Attributes:
         moments: of the rule, each [K, P].
         steps: how many steps each parameter of the network has done.
+        meter: what its steps were like.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class PairOptimizer:
             self.lambda_ = self.lambda_ * self._columns(decays)
         self.steps = [0] * len(self.widths)
         self.clip_norm = options.clip_norm
+        self.meter = Meter(theta, clips=not math.isinf(options.clip_norm))
         self._run = program(self._update)
 
     def step(
@@ -80,9 +83,25 @@ class PairOptimizer:
             lambda_scale: turns a normalized λ into the λ of this step (see `normalizer`).
             present: which parameters of the network have a gradient; None for all of them.
         """
+        clip = self._clip(g)
+        before = self.theta.clone() if self.meter.is_due else None
+        self._move(g, eta, lambda_scale, present, clip)
+        self.meter.count(*clip)
+        if before is not None:
+            self.meter.measure(g, before.sub_(self.theta))
+
+    def _move(
+        self,
+        g: Tensor,
+        eta: float,
+        lambda_scale: float,
+        present: Sequence[bool] | None,
+        clip: Sequence[Tensor],
+    ) -> None:
+        """θ and the moments after the step, of those parameters that have a gradient."""
         moved = [True] * len(self.widths) if present is None else present
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
-        rate, clip = eta * self.alpha, self._clip(g)
+        rate = eta * self.alpha
         decay = self.placement.multiplied(lambda_scale * self.lambda_, eta, rate)
         if all(moved) and len(set(self.steps)) == 1:
             more = (*self.moments, *self._corrections(self.steps[0]))
@@ -110,13 +129,18 @@ class PairOptimizer:
 
     def state(self) -> dict[str, Any]:
         """What steps depend on, beside θ, on the CPU."""
-        return {"moments": [moment.cpu() for moment in self.moments], "steps": self.steps}
+        return {
+            "moments": [moment.cpu() for moment in self.moments],
+            "steps": self.steps,
+            "meter": self.meter.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where that was the state."""
         for moment, value in zip(self.moments, state["moments"], strict=True):
             moment.copy_(value)
         self.steps = list(state["steps"])
+        self.meter.restore(state["meter"])
 
     def _clip(self, g: Tensor) -> list[Tensor]:
         """What shortens each cell's `g`, [K, 1], as torch's clip_grad_norm_; nothing if not asked.

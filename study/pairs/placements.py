@@ -13,10 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from typing import Any, Literal
 
 PlacementName = Literal["l2", "decoupled", "scaled"]
 
@@ -28,12 +25,12 @@ class Placement:
     Attributes:
         about: what happens, in a phrase.
         in_gradient: whether it joins the gradient; else θ loses it.
-        multiplied: λ [K, 1 or P] as it stands before θ, of η and of η·α [K, 1].
+        multiplied: λ [K, 1 or P], or a number, as it stands before θ, of η and of η·α [K, 1].
     """
 
     about: str
     in_gradient: bool
-    multiplied: Callable[[Tensor, float, Tensor], Tensor]
+    multiplied: Callable[[Any, float, Any], Any]
 
 
 PLACEMENTS: dict[PlacementName, Placement] = {

@@ -49,6 +49,11 @@ class Rule(Protocol):
         """
         ...
 
+    @property
+    def gain(self) -> float:
+        """How many times η·α·g θ loses in the end for one gradient g, apart from its scaling."""
+        ...
+
 
 class SGD:
     """SGD with momentum β1 (Algorithm 1, lines 6 to 9): m = β1·m + η_t·α·g."""
@@ -66,6 +71,11 @@ class SGD:
     ) -> Tensor:
         (m,) = moments
         return m.mul_(self.beta1).addcmul_(g, rate)
+
+    @property
+    def gain(self) -> float:
+        """1 + β1 + β1² + …: momentum repeats it."""
+        return 1 / (1 - self.beta1)
 
 
 class Adam:
@@ -88,6 +98,11 @@ class Adam:
         v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         denominator = v.sqrt().div_(of_v).add_(self.eps)
         return (m / denominator).mul_(rate / of_m)
+
+    @property
+    def gain(self) -> float:
+        """1: its m is a mean of gradients; that √v̂ divides it is left out."""
+        return 1.0
 
 
 RULES: dict[str, type[Rule]] = {"sgd": SGD, "adam": Adam}

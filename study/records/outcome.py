@@ -5,7 +5,7 @@ Letters: K cells of the chunk, E epochs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Outcome:
         seconds: wall time of the whole chunk.
         solution: the epoch (from 1) whose values count; None for the last one.
         metric: what is the cells' value.
+        mechanism: per quantity of `pairs.meter.MECHANISM`, float32 [K, E]: what happened inside,
+            one value an epoch; NaN from the epoch of divergence on. Empty where nobody looked.
     """
 
     curves: dict[str, np.ndarray]
@@ -32,6 +34,7 @@ class Outcome:
     seconds: float
     solution: int | None = None
     metric: Metric = TEST_ERROR
+    mechanism: dict[str, np.ndarray] = field(default_factory=dict)
 
     def final(self, metric: str) -> np.ndarray:
         """The metric after the epoch that counts, [K]."""
@@ -39,8 +42,16 @@ class Outcome:
 
     def first(self, cells: int) -> Outcome:
         """Of the first cells only."""
-        curves = {metric: curve[:cells] for metric, curve in self.curves.items()}
-        return replace(self, curves=curves, diverged_epoch=self.diverged_epoch[:cells])
+        curves, mechanism = (
+            {name: curve[:cells] for name, curve in some.items()}
+            for some in (self.curves, self.mechanism)
+        )
+        return replace(
+            self,
+            curves=curves,
+            mechanism=mechanism,
+            diverged_epoch=self.diverged_epoch[:cells],
+        )
 
     def lost_epoch(self) -> np.ndarray:
         """`diverged_epoch` of the cells whose value that spoilt, else 0, [K].

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 STARTTIME = 19  # of the fields behind the name in /proc/PID/stat, as in proc(5)
+TRAINING_EXAMPLES = "training_examples"  # how many there are: a fact of a run that trains a task
 PACKAGES = ("landscape-study", "torch", "optuna", "numpy", "sqlalchemy")
 
 

@@ -24,7 +24,7 @@ from landscape_study.study.planning.plan import AS_FAST_AS_POSSIBLE, Plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.identity import require_same
-from landscape_study.study.records.provenance import provenance
+from landscape_study.study.records.provenance import TRAINING_EXAMPLES, provenance
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
 from landscape_study.study.running.pools import Pool, Processes
 from landscape_study.study.spec.command_line import retry_line
@@ -75,8 +75,10 @@ def run(
     remove_settled(store.checkpoints, store.open_cells())
     threads = plan.layout.threads if pool is None else None
     facts = provenance(list(plan.layout.devices), plan.engine)
-    width = plan.width if isinstance(plan, Plan) else 1
-    run_id = store.start_run(name, facts | {"threads": threads, "width": width})
+    facts |= {"threads": threads, "width": 1}
+    if isinstance(plan, Plan):
+        facts |= {"width": plan.width, TRAINING_EXAMPLES: plan.data.train.count}
+    run_id = store.start_run(name, facts)
     presence = Presence(store, run_id)
     job = _job(plan, store, run_id, settings, stay=stay, cells=cells)
     crew = _Crew(job, pool or Processes(), plan.layout.devices)

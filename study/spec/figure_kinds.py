@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule"]
+FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule", "mechanism"]
 
 FIGURE_KINDS: dict[FigureKind, str] = {  # {metric} is what is measured: "error", "accuracy"
     "heatmaps": "{metric} over α × λ, with the best cells circled.",
@@ -13,5 +13,6 @@ FIGURE_KINDS: dict[FigureKind, str] = {  # {metric} is what is measured: "error"
     "against training loss.",
     "anytime": "the best cell of each panel by epoch; markers are the ends of cycles or runs.",
     "schedule": "the multiplier η by epoch.",
+    "mechanism": "norms of weights, gradients and steps over α × λ, with the best cells circled.",
 }
-OVER_GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices")  # figures of α × λ
+OVER_GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices", "mechanism")  # figures of α × λ

@@ -14,7 +14,7 @@ LONGEST_NAME = 32  # characters: databases and frames name columns by it
 TAKEN = {
     *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
     *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
-    *("doubtful", "epoch"),
+    *("doubtful", "epoch", "timescale"),
 }  # other columns of frames
 
 

@@ -490,6 +490,13 @@ class Store:
         """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E]."""
         return self._read(name, queries.curves)
 
+    def mechanism(self, name: str) -> list[dict[str, Any]]:
+        """What happened inside of all finished cells, as far as it was recorded.
+
+        Rows: panel, seed, alpha, lambda, quantity (of `pairs.meter.MECHANISM`), values [E].
+        """
+        return self._read(name, queries.mechanism)
+
     def read_study(self, name: str, query: Callable[[Connection, Study], T]) -> T:
         """Run a query with the study as it is in the very snapshot that the query reads.
 

@@ -24,6 +24,7 @@ from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.seals import cell_seal, curve_seal, holds, witness_seal
+from landscape_study.study.store.tables import MECHANISM_CURVES
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
@@ -268,6 +269,21 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
     """The curves of all finished cells, one row per cell and metric."""
+    return _curves(connection, name, _curve.c.metric.not_in(MECHANISM_CURVES))
+
+
+def mechanism(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """What happened inside of all finished cells, one row per cell and quantity."""
+    return [
+        {key: value for key, value in row.items() if key != "metric"}
+        | {"quantity": MECHANISM_CURVES[row["metric"]]}
+        for row in _curves(connection, name, _curve.c.metric.in_(MECHANISM_CURVES))
+    ]
+
+
+def _curves(
+    connection: Connection, name: str, some: sa.ColumnElement[bool]
+) -> list[dict[str, Any]]:
     query = (
         sa.select(
             *_identity(),
@@ -276,7 +292,7 @@ def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .join(_curve, _curve.c.trial_id == _cell.c.trial_id)
-        .where(_study.c.name == name)
+        .where(_study.c.name == name, some)
         .order_by(*_identity(), _curve.c.metric)
     )
     found = []

@@ -26,6 +26,7 @@ from landscape_study.study.store.optuna_tables import (
 )
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.seals import Place, cell_seal, curve_seal, witness_seal
+from landscape_study.study.store.tables import MECHANISM_CURVES
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import curve_table as _curve
 from landscape_study.study.store.tables import study_table as _study
@@ -51,7 +52,7 @@ class Result:
         train_loss: at the epoch that counts; None where it diverged. `test_loss` likewise.
         diverged_epoch: from 1; 0 where it did not; UNKNOWN_EPOCH where nobody knows when.
         seconds: of its chunk's wall time, its share; None where it was not trained here.
-        curves: float32 [E] per metric.
+        curves: float32 [E] per metric, and of what happened inside as it is stored.
     """
 
     place: Place
@@ -74,6 +75,11 @@ def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
     """What became of each of the K cells of a chunk."""
     lost = outcome.lost_epoch()
     metric = outcome.metric
+    stored = outcome.curves | {
+        name: outcome.mechanism[quantity]
+        for name, quantity in MECHANISM_CURVES.items()
+        if quantity in outcome.mechanism
+    }
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
     return [
         Result(
@@ -84,7 +90,7 @@ def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
             test_loss=_finite_or_none(finals["test_loss"][k]),
             diverged_epoch=int(lost[k]),
             seconds=outcome.seconds / len(places),
-            curves={metric: curve[k] for metric, curve in outcome.curves.items()},
+            curves={metric: curve[k] for metric, curve in stored.items()},
         )
         for k, place in enumerate(places)
     ]

@@ -8,6 +8,7 @@ curves.
 
 import sqlalchemy as sa
 
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
 SCHEMA_VERSION = 6
@@ -100,6 +101,9 @@ curve_table = sa.Table(
     sa.Column("data", Bytes, nullable=False),  # n little-endian float32
     sa.Column("seal", Words(16)),  # see `seals`; null: older
 )
+
+# What happened inside of cells is stored as curves too, by names that no metric has.
+MECHANISM_CURVES = {f"mechanism/{quantity}": quantity for quantity in MECHANISM}
 
 witness_table = sa.Table(  # a cell trained again by the plain loop
     "landscape_witness",

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.meter import measured_steps
 from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
@@ -172,14 +173,10 @@ class _Kept:
 
 def _part(engine: type[Engine], state: State, cells: Sequence[int]) -> State:
     """The state of a training, of some of the cells that it trains together."""
-    recorder = state["recorder"]
     return state | {
         "engine": engine.part(state["engine"], cells),
         "loss_sum": state["loss_sum"][cells],
-        "recorder": {
-            "curves": {metric: curve[cells] for metric, curve in recorder["curves"].items()},
-            "diverged_epoch": recorder["diverged_epoch"][cells],
-        },
+        "recorder": _Recorder.part(state["recorder"], cells),
     }
 
 
@@ -208,14 +205,19 @@ def begun(
 
 def _outcome(parts: Sequence[State], panel: Panel, metric: Metric, seconds: float) -> Outcome:
     """Of what the recorders of each part of the chunk found."""
-    metrics = parts[0]["curves"]
     return Outcome(
-        {m: np.concatenate([part["curves"][m].numpy() for part in parts]) for m in metrics},
+        _together([part["curves"] for part in parts]),
         np.concatenate([part["diverged_epoch"].numpy() for part in parts]),
         seconds,
         solution=panel.schedule.solution(panel.epochs or 0),
         metric=metric,
+        mechanism=_together([part["mechanism"] for part in parts]),
     )
+
+
+def _together(parts: Sequence[Tensors]) -> dict[str, np.ndarray]:
+    """Curves by name of all cells, [K, E], from those of each part of the chunk."""
+    return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
 
 class Training:
@@ -236,7 +238,9 @@ class Training:
         self.batches = Batches(engine.task, data.train, batch_size, seed, assignment.dtype)
         self.test_examples = data.test
         cells = len(assignment.cells)
-        self.recorder = _Recorder(cells, self.epochs, engine.task)
+        self.meter = engine.optimizer.meter
+        self.meter.due = measured_steps(self.batches.per_epoch)
+        self.recorder = _Recorder(cells, self.epochs, engine.task, self.meter.quantities)
         self.loss_sum = torch.zeros(cells, dtype=assignment.dtype, device=self.device)
         self.epoch = self.step = 0
 
@@ -269,8 +273,9 @@ class Training:
     def test(self, on_step: Callable[[], None] = lambda: None) -> Tensors:
         """End the epoch: test all cells, and record the metrics, which it returns, each [K]."""
         values = {"train_loss": self.loss_sum / self.batches.examples.count}
+        mechanism = {"weight_norm": self.engine.weight_norm(), **self.meter.taken()}
         values |= evaluate(self.engine, self.test_examples, self.batches.size, on_step)
-        self.recorder.add(self.epoch, values, self.engine.finite())
+        self.recorder.add(self.epoch, values, self.engine.finite(), mechanism)
         self.loss_sum.zero_()
         self.epoch, self.step = self.epoch + 1, 0
         return values
@@ -306,17 +311,23 @@ class _Recorder:
 
     Attributes:
         curves: per metric, float32 [K, E]; as in `Outcome`.
+        mechanism: per quantity, likewise.
         diverged_epoch: [K]; as in `Outcome`.
     """
 
-    def __init__(self, cells: int, epochs: int, task: TaskProtocol) -> None:
+    def __init__(
+        self, cells: int, epochs: int, task: TaskProtocol, quantities: Sequence[str]
+    ) -> None:
         self.chance: dict[str, float | None] = {"train_loss": None}
         self.chance |= {measure.name: measure.chance for measure in measures_of(task)}
-        self.curves = {m: np.full((cells, epochs), np.nan, np.float32) for m in self.chance}
+        self.curves, self.mechanism = (
+            {name: np.full((cells, epochs), np.nan, np.float32) for name in names}
+            for names in (self.chance, quantities)
+        )
         self.diverged_epoch = np.zeros(cells, np.int64)
 
-    def add(self, epoch: int, values: Tensors, finite: Tensor) -> None:
-        """Take the metrics after an epoch, each [K], and whether the parameters are finite."""
+    def add(self, epoch: int, values: Tensors, finite: Tensor, mechanism: Tensors) -> None:
+        """Take what an epoch ended with, each [K]; `finite`: whether the parameters are."""
         # In the curves' precision: a float64 loss of 1e200 would be recorded as infinite.
         values = {metric: value.float() for metric, value in values.items()}
         for value in values.values():
@@ -328,16 +339,32 @@ class _Recorder:
             curve[alive, epoch] = values[metric].cpu().numpy()[alive]
             chance = self.chance[metric]
             curve[~alive, epoch:] = np.nan if chance is None else chance
+        for quantity, curve in self.mechanism.items():
+            curve[alive, epoch] = mechanism[quantity].float().cpu().numpy()[alive]
 
     def state(self) -> State:
         """What was found so far."""
-        curves = {metric: torch.from_numpy(curve) for metric, curve in self.curves.items()}
-        return {"curves": curves, "diverged_epoch": torch.from_numpy(self.diverged_epoch)}
+        return {
+            "curves": {name: torch.from_numpy(curve) for name, curve in self.curves.items()},
+            "mechanism": {name: torch.from_numpy(curve) for name, curve in self.mechanism.items()},
+            "diverged_epoch": torch.from_numpy(self.diverged_epoch),
+        }
+
+    @staticmethod
+    def part(state: State, cells: Sequence[int]) -> State:
+        """A state as it would be of some of the cells."""
+        return {
+            "curves": {name: curve[cells] for name, curve in state["curves"].items()},
+            "mechanism": {name: curve[cells] for name, curve in state["mechanism"].items()},
+            "diverged_epoch": state["diverged_epoch"][cells],
+        }
 
     def restore(self, state: State) -> None:
         """Go on where that was the state."""
-        for metric, curve in self.curves.items():
-            curve[:] = state["curves"][metric].numpy()
+        for name, curve in self.curves.items():
+            curve[:] = state["curves"][name].numpy()
+        for name, curve in self.mechanism.items():
+            curve[:] = state["mechanism"][name].numpy()
         self.diverged_epoch[:] = state["diverged_epoch"].numpy()
 
     def all_diverged(self) -> bool:

@@ -434,7 +434,7 @@ def test_plot_of_a_half_done_study(half_done: Path):
     assert result.output.splitlines()[-1] == f"figure: {half_done.with_name('small.png')}"
 
 
-@pytest.mark.parametrize(("what", "rows"), [("cells", 12), ("curves", 36)])
+@pytest.mark.parametrize(("what", "rows"), [("cells", 12), ("curves", 36), ("mechanism", 36)])
 def test_export_writes_tables_that_read_back_alike(filled: Path, what: str, rows: int):
     csv, parquet = filled.with_suffix(".csv"), filled.with_suffix(".parquet")
     for output in (csv, parquet):
@@ -442,7 +442,25 @@ def test_export_writes_tables_that_read_back_alike(filled: Path, what: str, rows
         assert result.output == f"{output}: {rows} rows\n"
     one, other = pd.read_csv(csv), pd.read_parquet(parquet)
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
-    assert one["test_error"].min() == 0.0
+    assert one["weight_norm" if what == "mechanism" else "test_error"].min() < 0.2
+
+
+def test_plot_of_what_happened_inside(filled: Path):
+    result = landscape("plot", "small", "--kind", "mechanism", "--store", filled)
+    assert result.output.splitlines()[-1] == f"figure: {filled.with_name('small-mechanism.png')}"
+    result = landscape("plot", "small", "--kind", "mechanism", "--contours", "--store", filled)
+    assert result.exit_code == 2
+    assert "mechanism figures have no --contours: leave it out" in result.output
+
+
+@pytest.mark.parametrize("kind", ["heatmaps", "mechanism"])
+def test_plot_over_a_timescale_that_no_run_tells(filled: Path, kind: str):
+    over = ("--kind", kind, "--over", "timescale")
+    result = landscape("plot", "small", *over, "--store", filled)
+    assert result.exit_code == 2
+    assert "panel 'sgd': how long its weights remember is not known" in result.output
+    result = landscape("plot", "small", "--kind", "slices", *over[2:], "--store", filled)
+    assert "slices have no --over: leave it out" in result.output
 
 
 def test_a_figure_that_cannot_be_written(filled: Path, tmp_path: Path):

@@ -3,6 +3,7 @@
 Letters: K cells, P parameters.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,12 +16,13 @@ from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.data.tensors import dense
 from landscape_study.study.tasks.task import Task, metrics_of
-from tests.study.references import plain_training
+from tests.study.references import PlainRun, plain_training
 
 # A larger ε than usual: Adam makes less of the rounding of small gradients.
 DOUBLE = Options(precision="float64", eps=1e-4)
 CELLS = [Cell(0.05, 0.0), Cell(0.05, 0.1), Cell(0.02, 0.01), Cell(0.002, 0.3)]
 BATCH = 5
+MEASURED = (2,)  # of the 5 steps of an epoch that 23 examples make
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,36 @@ def assert_equals_plain_loop(
             np.testing.assert_allclose(
                 trained.outcome.curves[metric][k], plain.curves[metric], rtol=1e-7, atol=1e-12
             )
+        inside = plain_mechanism(plain, MEASURED, clips=not math.isinf(options.clip_norm))
+        assert trained.outcome.mechanism.keys() == inside.keys()
+        for quantity, curve in inside.items():
+            np.testing.assert_allclose(
+                trained.outcome.mechanism[quantity][k], curve, rtol=1e-7, atol=1e-12
+            )
+
+
+def plain_mechanism(
+    plain: PlainRun, measured: Sequence[int], *, clips: bool
+) -> dict[str, np.ndarray]:
+    """What happened inside of a plain loop, by quantity, [E], of these steps of each epoch."""
+    some = [[steps[i] for i in measured] for steps in plain.steps]
+    found = {
+        "weight_norm": np.array(plain.weights),
+        "gradient_norm": _root_mean_square([[step.gradient for step in steps] for steps in some]),
+        "update_norm": _root_mean_square([[step.update for step in steps] for steps in some]),
+    }
+    shares = [[step.is_clipped for step in steps] for steps in plain.steps]
+    return found | ({"clipped_share": np.mean(shares, axis=1)} if clips else {})
+
+
+def _root_mean_square(norms: Sequence[Sequence[float]]) -> np.ndarray:
+    return np.sqrt(np.mean(np.square(norms), axis=1))
 
 
 def assert_same_outcome(a: Outcome, b: Outcome) -> None:
     """Equal to the bit, NaN included."""
-    assert a.curves.keys() == b.curves.keys()
-    for metric in a.curves:
-        np.testing.assert_array_equal(a.curves[metric], b.curves[metric])
+    for one, other in ((a.curves, b.curves), (a.mechanism, b.mechanism)):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
     np.testing.assert_array_equal(a.diverged_epoch, b.diverged_epoch)

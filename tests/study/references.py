@@ -109,11 +109,27 @@ REFERENCES: dict[str, Callable[[list[Group], float, Options], Step]] = {
 
 
 @dataclass(frozen=True)
+class PlainStep:
+    """What one step was like, by torch's own norms."""
+
+    gradient: float  # before clipping
+    update: float  # of what it changed the parameters by
+    is_clipped: bool
+
+
+@dataclass(frozen=True)
 class PlainRun:
-    """One network after training, and its curves (one value an epoch)."""
+    """One network after training, and its curves (one value an epoch).
+
+    Attributes:
+        steps: of each epoch, what each step was like.
+        weights: norm of all trained parameters after each epoch.
+    """
 
     network: nn.Module
     curves: dict[str, list[float]]
+    steps: list[list[PlainStep]]
+    weights: list[float]
 
     @property
     def theta(self) -> Tensor:
@@ -154,9 +170,13 @@ def plain_training(
         if isinstance(own.loss, nn.Module):
             _precise(own.loss, like.dtype)
         curves: dict[str, list[float]] = {metric: [] for metric in metrics_of(task)}
+        steps: list[list[PlainStep]] = []
+        weights: list[float] = []
+        trained = [p for p in network.parameters() if p.requires_grad]
         for epoch in range(panel.epochs):
             network.train()
             total = 0.0
+            steps.append([])
             for t, indices in _batches(len(data.train_targets), batch_size, epoch, order):
                 inputs = _as_network_takes(task, data.train_inputs[indices], like)
                 inputs = own.augment(inputs, augmentation)
@@ -167,13 +187,22 @@ def plain_training(
                     loss = own.loss(network(some), wanted) * len(wanted) / len(indices)
                     loss.backward()
                     losses.append(loss.item())
-                if options.clip_norm < math.inf:
-                    nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
+                # Without a bound, it clips nothing, and gives the norm.
+                norm = nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm).item()
+                before = [p.detach().clone() for p in trained]
                 step(panel.schedule.eta(t, panel.epochs), lambda_scale(t))
+                moved = [p.detach() - old for p, old in zip(trained, before, strict=True)]
+                steps[-1].append(PlainStep(norm, _norm(moved), norm > options.clip_norm - 1e-6))
                 total += sum(losses) * len(indices)
+            weights.append(_norm(trained))
             curves["train_loss"].append(total / len(data.train_targets))
             _test(own, network, data, curves)
-    return PlainRun(network, curves)
+    return PlainRun(network, curves, steps, weights)
+
+
+def _norm(parts: list[Tensor]) -> float:
+    """Of all numbers together; a complex one has its absolute value."""
+    return nn.utils.get_total_norm([part.detach() for part in parts]).item()
 
 
 def _precise(module: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -20,7 +20,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -48,6 +48,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     HeatmapRecord,
     HeatmapsRecord,
+    Over,
     heatmap_record,
     heatmaps_record,
 )
@@ -59,7 +60,7 @@ from landscape_study.landscapes.figures.sizes import (
     subplots,
 )
 from landscape_study.landscapes.figures.style import FAINT, INK, colormap
-from landscape_study.landscapes.reading.landscape import Landscape, RowCol
+from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.study.spec.metric import TEST_ERROR
 
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
@@ -102,6 +103,7 @@ def plot_heatmap(
     top: int | None = None,
     contours: Sequence[float] = (),
     cbar: bool = True,
+    over: Over = "lambda",
 ) -> Axes:
     """Draw a landscape: α upwards, λ to the right, colour the test error.
 
@@ -121,8 +123,14 @@ def plot_heatmap(
         top: how many cells to circle; ten, or the best quarter of few, if None.
         contours: points above the best cell at which to draw lines of equal error.
         cbar: whether to add a colour bar.
+        over: what the axis to the right is: λ, or the timescale of the decay in epochs.
+
+    Raises:
+        UsageError: impossible span, scale, contours, or a timescale that is not known.
     """
-    record = heatmap_record(landscape, span=span, scale=scale, top=top, contours=contours)
+    record = heatmap_record(
+        landscape, span=span, scale=scale, top=top, contours=contours, over=over
+    )
     return draw_heatmap(record, plt.gca() if ax is None else ax, cmap=cmap, cbar=cbar)
 
 
@@ -138,6 +146,7 @@ def plot_heatmaps(
     reference: str | None = None,
     relative: bool = False,
     width: float | str | None = None,
+    over: Over = "lambda",
 ) -> Figure:
     """Draw landscapes side by side, in reading order, on one colour scale.
 
@@ -156,9 +165,11 @@ def plot_heatmaps(
             landscapes of different tasks.
         width: inches of the whole figure, or "column" or "page" of a paper, with fonts to suit;
             sized by the number of cells if None.
+        over: what the axis to the right is: λ, or the timescale of the decay in epochs.
 
     Raises:
-        UsageError: no landscapes, or impossible columns, span, scale, contours or width.
+        UsageError: no landscapes, impossible columns, span, scale, contours or width, or a
+            timescale that is not known.
     """
     record = heatmaps_record(
         tuple(landscapes),
@@ -170,6 +181,7 @@ def plot_heatmaps(
         reference=reference,
         relative=relative,
         width=width,
+        over=over,
     )
     return draw_heatmaps(record, cmap=cmap)
 
@@ -181,7 +193,8 @@ def draw_heatmap(
 
     There are contours only where a level lies between errors.
     """
-    colours, norm = colormap(cmap, record.metric), Normalize(*record.scale)
+    colours = colormap(cmap, record.metric)
+    norm = (LogNorm if record.log else Normalize)(*record.scale)
     if record.between is None:
         errors: ScalarMappable = _draw_cells(record, ax, colours, norm)
     else:
@@ -204,7 +217,7 @@ def _draw_cells(
 ) -> PolyCollection:
     """Draw the cells of a grid; returns those that have a colour."""
     errors = PolyCollection(
-        _boxes(record, [cell for cell, _ in record.error]),
+        [record.corners(cell) for cell, _ in record.error],
         array=np.clip([error for _, error in record.error], -1e300, 1e300),  # inf has no colour
         cmap=cmap,
         norm=norm,
@@ -213,14 +226,14 @@ def _draw_cells(
         gid="error",
     )
     missing = PolyCollection(
-        _boxes(record, record.missing, inset=0.06),
+        [record.corners(cell, inset=0.06) for cell in record.missing],
         facecolors="none",
         edgecolors=FAINT,
         linewidths=0.5,
         gid="missing",
     )
     diverged = PolyCollection(
-        _boxes(record, record.diverged),
+        [record.corners(cell) for cell in record.diverged],
         **DIVERGED,
         gid="diverged",
     )
@@ -247,7 +260,7 @@ def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Fig
         align_titles(axes, record.columns)
         metric = TEST_ERROR if record.relative else record.heatmaps[0].metric
         draw_colorbar(_colors(record, axes[0], cmap), axes, record.label, metric)
-        add_legend(figure, _legend(record.heatmaps, colormap(cmap)))
+        add_legend(figure, heatmap_legend(record.heatmaps, colormap(cmap)))
         fit_height(figure, axes, layout)
     return figure
 
@@ -258,18 +271,6 @@ def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMap
         return ax.collections[0]
     low, high = record.heatmaps[0].scale
     return ScalarMappable(Normalize(0, high - low), colormap(cmap))
-
-
-def _boxes(
-    record: HeatmapRecord, cells: Iterable[RowCol], inset: float = 0.0
-) -> list[list[tuple[float, float]]]:
-    """Return the corners of each cell."""
-    boxes = []
-    for row, col in cells:
-        x, y = record.left(col) + inset, row + inset
-        side = 1 - 2 * inset
-        boxes.append([(x, y), (x + side, y), (x + side, y + side), (x, y + side)])
-    return boxes
 
 
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
@@ -293,7 +294,7 @@ def _circle(size: float) -> dict[str, Any]:
     return CIRCLE | {"markeredgewidth": 1.2 * scale, "path_effects": [outline]}
 
 
-def _legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
+def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
     handles: list[Artist] = interpolation_handles(heatmaps, cmap)
     circled = max(len(heatmap.circled) for heatmap in heatmaps)

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_slant import INFINITE, Slant
 from landscape_study.landscapes.figures.style import INK, TICK, points
-from landscape_study.landscapes.reading.landscape import Floats
+from landscape_study.landscapes.reading.landscape import Floats, RowCol
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 _OUTLINE = patheffects.withStroke(linewidth=2.0, foreground=INK)  # legible on every colour
@@ -49,14 +50,38 @@ def _lattice(record: HeatmapRecord) -> tuple[Floats, Floats, np.ma.MaskedArray[A
         left, right, bottom, top = shown.box
         rows, columns = good.shape
         return np.linspace(left, right, columns), np.linspace(bottom, top, rows), good
+    if record.slant is not None:
+        return _slanted(record, record.slant)
     first = int(record.zero_apart)
-    error = np.full((len(record.y_labels), len(record.x_labels)), np.nan)
+    error = _of_cells(record, len(record.x_labels))
+    x, y = (np.array(places) for places in record.ticks)
+    return x[first:], y, np.ma.masked_invalid(error[:, first:])
+
+
+def _slanted(
+    record: HeatmapRecord, shown: Slant
+) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
+    """Of cells over their timescale; x and y are those of each, [A, L]."""
+    first = int(shown.labels[-1] == INFINITE)
+    error = _of_cells(record, len(shown.left[0]))
+    centers = [[shown.center(cell) for cell in row] for row in _cells(error)]
+    x, y = np.moveaxis(np.array(centers), -1, 0)
+    return x[:, first:], y[:, first:], np.ma.masked_invalid(error[:, first:])
+
+
+def _cells(error: Floats) -> list[list[RowCol]]:
+    rows, columns = error.shape
+    return [[(row, col) for col in range(columns)] for row in range(rows)]
+
+
+def _of_cells(record: HeatmapRecord, columns: int) -> Floats:
+    """Values [A, L] of the cells that did not diverge; NaN elsewhere."""
+    error = np.full((record.rows, columns), np.nan)
     for cell, value in record.error:
         error[cell] = value
     for cell in record.diverged:
         error[cell] = np.nan
-    x, y = (np.array(places) for places in record.ticks)
-    return x[first:], y, np.ma.masked_invalid(error[:, first:])
+    return error
 
 
 def contour_handle(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
@@ -28,10 +29,10 @@ HEADS = {
 def draw_edges(record: HeatmapRecord, ax: Axes) -> None:
     """Draw the edges of `record`: one line of markers a side, its name as gid."""
     for edge in record.edges:
-        marker, (right, up) = HEADS[edge.name]
+        marker, (right, up) = _head(record, edge)
         away = POINTS / 2 / 72
         shift = ScaledTranslation(right * away, up * away, ax.figure.dpi_scale_trans)
-        x, y = zip(*(_foot(record, edge, cell) for cell in edge.cells), strict=True)
+        x, y = zip(*(_foot(record, cell, (right, up)) for cell in edge.cells), strict=True)
         ax.plot(
             x,
             y,
@@ -46,8 +47,28 @@ def draw_edges(record: HeatmapRecord, ax: Axes) -> None:
         )
 
 
-def _foot(record: HeatmapRecord, edge: Edge, cell: tuple[int, int]) -> tuple[float, float]:
+def _head(record: HeatmapRecord, edge: Edge) -> tuple[str, tuple[int, int]]:
+    """The marker of an edge, and where it points; over the timescale a larger λ is to the left."""
+    axis, side = edge.name.split("-")
+    if record.slant is not None and axis == "lambda":
+        side = {"low": "high", "high": "low"}[side]
+    return HEADS[f"{axis}-{side}"]
+
+
+def _foot(
+    record: HeatmapRecord, cell: tuple[int, int], direction: tuple[int, int]
+) -> tuple[float, float]:
     """Where on the border the arrowhead of a cell stands: x, y."""
-    x, y = record.center(cell)
-    _, (right, up) = HEADS[edge.name]
-    return x + right / 2, y + up / 2
+    right, up = direction
+    if record.between is not None:
+        x, y = record.center(cell)
+        return x + right / 2, y + up / 2
+    low_left, low_right, high_right, high_left = record.corners(cell)
+    sides = {
+        (-1, 0): (low_left, high_left),
+        (1, 0): (low_right, high_right),
+        (0, -1): (low_left, low_right),
+        (0, 1): (high_left, high_right),
+    }
+    x, y = np.mean(sides[direction], axis=0).tolist()
+    return x, y

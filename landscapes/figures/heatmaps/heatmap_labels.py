@@ -10,9 +10,19 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
-from landscape_study.landscapes.figures.style import ALARM, INK, TEXT, TICK, TITLE, alarm, points
+from landscape_study.landscapes.figures.style import (
+    ALARM,
+    INK,
+    TEXT,
+    TICK,
+    TITLE,
+    alarm,
+    log_ticks,
+    points,
+)
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 
@@ -58,8 +68,9 @@ def make_room(record: HeatmapRecord, ax: Axes) -> None:
 def draw_ticks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw a tick per value; labels turn, and then thin out, where they would overlap."""
     x_ticks, y_ticks = record.ticks
+    is_continuous = record.between is not None or record.slant is not None
     width, height = (
-        size * float(np.diff(places).min(initial=np.inf if record.between else 1.0))
+        size * float(np.diff(places).min(initial=np.inf if is_continuous else 1.0))
         for size, places in zip(cell_size(ax), record.ticks, strict=True)
     )
     letter = points(TICK)
@@ -134,14 +145,28 @@ def _wrapped(title: str, letters: int) -> str:
 
 
 def draw_colorbar(
-    errors: ScalarMappable, axes: Sequence[Axes], label: str, metric: Metric = TEST_ERROR
+    errors: ScalarMappable,
+    axes: Sequence[Axes],
+    label: str,
+    metric: Metric = TEST_ERROR,
+    *,
+    open_end: bool = True,
 ) -> None:
-    """Draw a colour bar whose arrows say where values go on beyond it; errors do so above."""
+    """Draw a colour bar whose arrows say where values go on beyond it; errors do so above.
+
+    Args:
+        errors: what has the colours.
+        axes: beside which it stands.
+        label: its title.
+        metric: what it is of.
+        open_end: whether an error may always be larger.
+    """
     low, high = errors.get_clim()
     values = [np.asarray(ax.collections[0].get_array()) for ax in axes]
     below = any(np.min(value, initial=np.inf) < low for value in values)
-    above = metric.sign > 0 or any(np.max(value, initial=-np.inf) > high for value in values)
-    ends = "both" if below and above else "max" if above else "min"
+    beyond = any(np.max(value, initial=-np.inf) > high for value in values)
+    above = beyond or (open_end and metric.sign > 0)
+    ends = "both" if below and above else "max" if above else "min" if below else "neither"
     bar = axes[0].figure.colorbar(
         errors,
         ax=axes if len(axes) > 1 else axes[0],  # beside a list of axes, tight_layout cannot work
@@ -153,7 +178,9 @@ def draw_colorbar(
     boxes = [ax.get_window_extent() for ax in axes]
     inches = (max(box.y1 for box in boxes) - min(box.y0 for box in boxes)) / axes[0].figure.dpi
     bar.set_label(_broken(label, inches), fontsize=TEXT)
-    bar.ax.tick_params(labelsize=points(TICK), length=2, width=0.6)
+    if isinstance(errors.norm, LogNorm):
+        log_ticks(bar.ax.yaxis)
+    bar.ax.tick_params(which="both", labelsize=points(TICK), length=2, width=0.6)
     bar.outline.set_visible(False)
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between, between
+from landscape_study.landscapes.figures.heatmaps.heatmap_slant import TITLE as TIMESCALE_TITLE
+from landscape_study.landscapes.figures.heatmaps.heatmap_slant import Corners, Slant, slant
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
@@ -23,6 +26,8 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
+
+Over = Literal["lambda", "timescale"]  # what the axis to the right is
 
 GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
@@ -55,6 +60,8 @@ class HeatmapRecord:
     metric: Metric = TEST_ERROR
     between: Between | None = None  # of a scattered landscape, whose axes are continuous
     pruned: tuple[RowCol, ...] = ()  # of a scattered landscape; of a grid they are missing
+    slant: Slant | None = None  # where cells lie over their timescale; None over λ
+    log: bool = False  # whether colours go by the logarithm
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -62,6 +69,8 @@ class HeatmapRecord:
 
     def center(self, cell: RowCol | tuple[float, float]) -> tuple[float, float]:
         """Return the middle of a cell, or a place between cells: x, y."""
+        if self.slant is not None:
+            return self.slant.center(cell)
         if self.between is not None:
             return self.between.x.place(cell[1]), self.between.y.place(cell[0])
         return self.left(cell[1]) + 0.5, cell[0] + 0.5
@@ -69,6 +78,8 @@ class HeatmapRecord:
     @property
     def size(self) -> tuple[float, float]:
         """How long the axes are, in columns and rows."""
+        if self.slant is not None:
+            return self.slant.length, float(len(self.y_labels))
         if self.between is not None:
             return self.between.x.length, self.between.y.length
         return self.left(len(self.x_labels)), float(len(self.y_labels))
@@ -78,8 +89,23 @@ class HeatmapRecord:
         """Where the labels of x and of y stand."""
         if self.between is not None:
             return self.between.x.ticks, self.between.y.ticks
-        columns, rows = range(len(self.x_labels)), range(len(self.y_labels))
-        return tuple(self.center((0, col))[0] for col in columns), tuple(row + 0.5 for row in rows)
+        columns, rows = range(len(self.x_labels)), tuple(row + 0.5 for row in range(self.rows))
+        if self.slant is not None:
+            return self.slant.ticks, rows
+        return tuple(self.center((0, col))[0] for col in columns), rows
+
+    @property
+    def rows(self) -> int:
+        """Values of α, where they are a grid's."""
+        return len(self.y_labels)
+
+    def corners(self, cell: RowCol, inset: float = 0.0) -> Corners:
+        """Those of a cell of a grid, from the lower left one around it."""
+        if self.slant is not None:
+            return self.slant.corners(cell, inset)
+        row, col = cell
+        x, y, side = self.left(col) + inset, row + inset, 1 - 2 * inset
+        return (x, y), (x + side, y), (x + side, y + side), (x, y + side)
 
 
 @dataclass(frozen=True)
@@ -106,21 +132,26 @@ def heatmap_record(
     top: int | None = None,
     contours: Sequence[float] = (),
     reference: str | None = None,
+    over: Over = "lambda",
 ) -> HeatmapRecord:
     """Say what `plot_heatmap` draws; best cells of a `reference` where the grid holds them."""
+    if over not in get_args(Over):
+        raise UsageError(f"over = '{over}': choose one of {', '.join(get_args(Over))}")
+    slanted = slant(landscape) if over == "timescale" else None
     cells = list(np.ndindex(landscape.error.shape))
     drawn = ~np.isnan(landscape.error)
     shown = between(landscape) if landscape.is_scattered else None
     lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.lambda_, landscape.alpha)
     x_labels = shown.x.labels if shown else ticks(lambda_).labels
+    x_title = lambda_title(lambda_, landscape.pair, landscape.normalized)
     return HeatmapRecord(
         title=landscape.title,
         summary=summary(landscape),
-        x_title=lambda_title(lambda_, landscape.pair, landscape.normalized),
-        x_labels=x_labels,
+        x_title=x_title if slanted is None else TIMESCALE_TITLE,
+        x_labels=x_labels if slanted is None else slanted.labels,
         y_title=alpha_title(alpha),
         y_labels=shown.y.labels if shown else ticks(alpha).labels,
-        zero_apart=x_labels[0] == "0" and len(x_labels) > 1,
+        zero_apart=slanted is None and x_labels[0] == "0" and len(x_labels) > 1,
         error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
         missing=() if shown else tuple(cell for cell in cells if not drawn[cell]),
         diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
@@ -134,6 +165,7 @@ def heatmap_record(
         metric=landscape.metric,
         between=shown,
         pruned=tuple(one.cell for one in landscape.pruned) if shown else (),
+        slant=slanted,
     )
 
 
@@ -148,6 +180,7 @@ def heatmaps_record(
     reference: str | None = None,
     relative: bool = False,
     width: float | str | None = None,
+    over: Over = "lambda",
 ) -> HeatmapsRecord:
     """Say what `plot_heatmaps` draws; equal axis titles stand once per row or column."""
     if not landscapes:
@@ -163,7 +196,13 @@ def heatmaps_record(
         scale = color_scale(landscapes, span=span, scale=scale)
     records = [
         heatmap_record(
-            landscape, span=span, scale=scale, top=top, contours=contours, reference=reference
+            landscape,
+            span=span,
+            scale=scale,
+            top=top,
+            contours=contours,
+            reference=reference,
+            over=over,
         )
         for landscape in landscapes
     ]

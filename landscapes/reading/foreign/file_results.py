@@ -95,6 +95,11 @@ class FileResults:
                     rows.append({**at, "metric": metric, "values": values})
         return rows
 
+    def mechanism(self, name: str) -> list[dict[str, Any]]:
+        """Nothing: what happened inside, files do not say."""
+        self.study(name)
+        return []
+
     def progress(self, name: str) -> list[PanelProgress]:
         """How many runs each panel has, and what became of them."""
         return [self._progress(panel.name) for panel in self.study(name).panels]

@@ -15,6 +15,7 @@ from warnings import catch_warnings, filterwarnings
 import torch
 from torch import Tensor
 
+from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.task import TaskProtocol, measures_of
@@ -78,7 +79,12 @@ class Engine(ABC):
 
     It draws its random numbers from the generators of torch, numpy and Python, in the same order
     as a plain loop over one network does.
+
+    Attributes:
+        optimizer: of the assignment's pair; does the steps, and measures them.
     """
+
+    optimizer: PairOptimizer
 
     traced = False  # whether each new number of cells costs time
     together = True  # whether it trains many cells at once; else it is given one cell
@@ -126,6 +132,10 @@ class Engine(ABC):
     @abstractmethod
     def finite(self) -> Tensor:
         """Whether all parameters of each cell are finite, [K]."""
+
+    @abstractmethod
+    def weight_norm(self) -> Tensor:
+        """‖θ‖ of all trained parameters of each cell, [K]."""
 
     @abstractmethod
     def state(self) -> State:

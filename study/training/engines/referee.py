@@ -146,6 +146,9 @@ class Referee(Engine):
         sums = [as_real(p.detach()).sum() for n, p in self.named.items() if n in self.trained]
         return torch.stack(sums).sum().isfinite().reshape(1)
 
+    def weight_norm(self) -> Tensor:  # noqa: D102
+        return torch.stack([p.norm() for p in self.parameters().values()]).norm().reshape(1)
+
     def state(self) -> State:  # noqa: D102
         return {
             "parameters": {name: p.detach().cpu() for name, p in self.named.items()},

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from landscape_study.study.pairs.decay_groups import decaying
+from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.optimizer import PairOptimizer, TensorFunction
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.training.engines.base import (
@@ -37,7 +38,6 @@ class StackedEngine(Engine):
 
     Attributes:
         ensemble: their parameters and buffers.
-        optimizer: of the assignment's pair.
     """
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
@@ -122,6 +122,9 @@ class StackedEngine(Engine):
     def finite(self) -> Tensor:  # noqa: D102
         return self.ensemble.theta.sum(dim=1).isfinite()
 
+    def weight_norm(self) -> Tensor:  # noqa: D102
+        return self.ensemble.theta.norm(dim=1)
+
     def state(self) -> State:  # noqa: D102
         return {
             "theta": self.ensemble.theta.cpu(),
@@ -134,10 +137,11 @@ class StackedEngine(Engine):
     @classmethod
     def part(cls, state: State, cells: Sequence[int]) -> State:  # noqa: D102
         moments = [moment[cells] for moment in state["optimizer"]["moments"]]
+        meter = Meter.part(state["optimizer"]["meter"], cells)
         return state | {
             "theta": state["theta"][cells],
             "buffers": {name: buffer[cells] for name, buffer in state["buffers"].items()},
-            "optimizer": state["optimizer"] | {"moments": moments},
+            "optimizer": state["optimizer"] | {"moments": moments, "meter": meter},
         }
 
     def restore(self, state: State) -> None:  # noqa: D102

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 def kind_of(figure) -> str:
     """Which kind of figure this is, by its first axes."""
     ax = figure.axes[0]
+    if ax.get_gid() == "weight norm ‖θ‖":
+        return "mechanism"
     if ax.get_gid() == "training":
         return "generalization"
     if ax.get_ylabel() == "η":

@@ -15,11 +15,13 @@ from landscape_study.landscapes.reading.frames import (
     CURVE_COLUMNS,
     cells_frame,
     curves_frame,
+    mechanism_frame,
 )
 from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.study.errors import SpecError, UsageError
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.records.identity import Identity
-from landscape_study.study.records.provenance import Worker
+from landscape_study.study.records.provenance import TRAINING_EXAMPLES, Worker
 from landscape_study.study.spec.metric import METRICS, TAKEN
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
@@ -170,3 +172,73 @@ def test_frames_are_tidy_in_pandas_types(store: Store, small_study: Study):
 
 def test_no_metric_may_bear_the_name_of_another_column():
     assert {*CELL_COLUMNS, *CURVE_COLUMNS} - METRICS.keys() == TAKEN
+
+
+def test_what_happened_inside_is_one_row_per_cell_and_epoch(store: Store, small_study: Study):
+    train_all(store, small_study)
+    frame = mechanism_frame(store, "small")
+    place = ["study", "panel", "seed", "alpha", "lambda", "epoch"]
+    assert list(frame.columns) == [*place, *MECHANISM, "doubtful"]
+    assert len(frame) == 12 * 3
+    assert not frame.duplicated(place).any()
+    curves = curves_frame(store, "small")
+    assert list(curves.columns) == list(CURVE_COLUMNS)
+    pd.testing.assert_frame_equal(frame[place], curves[place])
+    expected = curves["test_error"] + np.float32(0.1)
+    np.testing.assert_allclose(frame["weight_norm"], expected, rtol=1e-6)
+
+
+def test_of_what_a_former_version_recorded_nothing_inside_is_known(store: Store):
+    create(store, make_study())
+    claim = store.claim("small", Worker(), store.start_run("small", {}))
+    assert claim is not None
+    store.record(claim, replace(make_outcome(2), mechanism={}))
+    frame = mechanism_frame(store, "small")
+    assert frame.empty
+    assert set(MECHANISM) < set(frame.columns)
+    assert cells_frame(store, "small")["timescale"].isna().all()
+    with pytest.raises(UsageError, match="nothing is recorded of what happened inside"):
+        study_figure(store, "small", kind="mechanism")
+
+
+def test_cells_say_how_long_their_weights_remember(store: Store):
+    """500 examples in batches of 50 and 20: steps of 10 and 25 an epoch."""
+    pairs = ("sgd", "adamw", "adamw-torch")
+    study = make_study(pairs=pairs, alphas=(0.1, 0.2), lambdas=(0.0, 0.5))
+    small = study.panels[2].changed({"name": "small-batches", "batch_size": 20})
+    study = study.change(panels=[*study.panels, small], batch_size=50)
+    create(store, study)
+    store.start_run("small", {TRAINING_EXAMPLES: 500})
+    frame = cells_frame(store, "small")
+    assert np.isinf(frame.loc[frame["lambda"] == 0, "timescale"]).all()
+    found = frame[frame["lambda"] == 0.5].set_index(["panel", "alpha"])["timescale"].to_dict()
+    assert found == pytest.approx(
+        {
+            ("sgd", 0.1): 0.1 / (0.1 * 0.5 * 10),  # momentum 0.9
+            ("sgd", 0.2): 0.1 / (0.2 * 0.5 * 10),
+            ("adamw", 0.1): 1 / (0.5 * 10),
+            ("adamw", 0.2): 1 / (0.5 * 10),
+            ("adamw-torch", 0.1): 1 / (0.1 * 0.5 * 10),
+            ("adamw-torch", 0.2): 1 / (0.2 * 0.5 * 10),
+            ("small-batches", 0.1): 1 / (0.1 * 0.5 * 25),
+            ("small-batches", 0.2): 1 / (0.2 * 0.5 * 25),
+        }
+    )
+
+
+def test_the_timescale_of_a_normalized_lambda_is_that_of_the_last_whole_cycle(store: Store):
+    """Cycles of 1, 2 and 4 epochs; λ = λ_norm·√(b/(B·T)) of the one that ends at epoch 3."""
+    study = make_study(pairs=("adamw",), epochs=5, alphas=(0.1,), lambdas=(0.5,))
+    schedule = {"kind": "restarts", "t_0": 1}
+    study = study.change_panels(schedule=schedule, normalized=True).change(batch_size=50)
+    create(store, study)
+    store.start_run("small", {TRAINING_EXAMPLES: 500})
+    lambda_ = 0.5 * np.sqrt(50 / (500 * 2))
+    assert cells_frame(store, "small")["timescale"].tolist() == pytest.approx([1 / (lambda_ * 10)])
+
+
+@pytest.mark.parametrize("facts", [{}, {TRAINING_EXAMPLES: "many"}, {TRAINING_EXAMPLES: 0}])
+def test_where_no_run_says_how_many_examples_there_are_no_timescale_is_known(store, facts):
+    create(store, make_study())
+    store.start_run("small", facts)
+    assert cells_frame(store, "small")["timescale"].isna().all()

@@ -45,7 +45,8 @@ def results(store: Store) -> list[dict[str, object]]:
         {key: value for key, value in row.items() if key != "trial"}
         for row in store.cells("small")
     ]
-    return cells + [row | {"values": row["values"].tolist()} for row in store.curves("small")]
+    curves = [*store.curves("small"), *store.mechanism("small")]
+    return cells + [row | {"values": row["values"].tolist()} for row in curves]
 
 
 def merged(into: Store, source: Store, *names: str) -> Merged:

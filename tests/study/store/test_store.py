@@ -34,6 +34,7 @@ from landscape_study.study.errors import (
     StudyMismatchError,
     UsageError,
 )
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
@@ -635,6 +636,45 @@ class TestRecord:
         contour = figure.data[0]
         assert np.isfinite(np.asarray(contour.z, float)).sum() == 6
 
+    def test_what_happened_inside_comes_back_apart_from_the_curves(self, store: Store):
+        study = make_study(epochs=3, alphas=(0.1,), lambdas=(0.0, 0.1), pairs=("sgd",))
+        claim = store.claim("small", Worker(), begin(store, study))
+        assert claim is not None
+        outcome = make_outcome(2)
+        outcome.mechanism["update_norm"][1, 1:] = np.nan  # as of what diverged
+        outcome.mechanism["gradient_norm"][0, 2] = np.inf
+        store.record(claim, outcome)
+        assert {row["metric"] for row in store.curves("small")} == set(RECORDED)
+        rows = store.mechanism("small")
+        assert len(rows) == 2 * len(MECHANISM)
+        for row in rows:
+            k = (0.0, 0.1).index(row["lambda"])
+            expected = outcome.mechanism[row["quantity"]][k]
+            np.testing.assert_array_equal(row["values"], expected, strict=True)
+        assert [f.what for f in check(store, ["small"])] == []
+
+    def test_where_nothing_inside_was_recorded_there_is_nothing(self, store: Store):
+        study = make_study(alphas=(0.1,), lambdas=(0.0,), pairs=("sgd",))
+        claim = store.claim("small", Worker(), begin(store, study))
+        assert claim is not None
+        store.record(claim, replace(make_outcome(1), mechanism={}))
+        assert store.mechanism("small") == []
+        assert [f.what for f in check(store, ["small"])] == []
+
+    def test_a_norm_that_was_changed_is_not_shown(self, store: Store, small_study: Study):
+        train_all(store, small_study)
+        of_weights = "metric = 'mechanism/weight_norm'"
+        store.database.write(
+            lambda c: c.exec_driver_sql(
+                "UPDATE landscape_curve SET data = (SELECT data FROM landscape_curve WHERE "
+                f"metric = 'mechanism/update_norm' LIMIT 1) WHERE {of_weights}"
+            )
+        )
+        store.curves("small")
+        with pytest.raises(StoreError, match="were changed since they were recorded"):
+            store.mechanism("small")
+        assert any("changed since" in fault.what for fault in check(store, ["small"]))
+
     def test_long_curves_are_whole_here_and_thinned_for_optuna(self, store: Store):
         study = make_study(epochs=103, alphas=(0.1,), lambdas=(0.0,), pairs=("sgd",))
         claim = store.claim("small", Worker(), begin(store, study))
@@ -978,6 +1018,7 @@ class TestBadDatabases:
             assert [row["value"] for row in rows][:2] == [0.0, 1.0]
             assert [row["values"].tolist() for row in upgraded.curves("small")][:1] == [[2, 1, 0]]
             assert upgraded.means("small")[0].error == 0.0
+            assert upgraded.mechanism("small") == []
 
     def test_where_it_cannot_be_written_it_is_read_as_it_is(
         self, before: Path, monkeypatch: pytest.MonkeyPatch

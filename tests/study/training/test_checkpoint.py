@@ -310,8 +310,10 @@ def test_what_is_split_goes_on_from_the_checkpoint_of_the_whole(
     )
     per_cell = 3 * (STEPS + 1)
     assert len(steps) < per_cell * (1 if engine != "referee" else len(cells)) or mine == [3]
-    for metric, curve in whole.outcome.curves.items():
-        assert np.allclose(part.outcome.curves[metric], curve[mine], rtol=1e-6), metric
+    for name in ("curves", "mechanism"):
+        parts, wholes = getattr(part.outcome, name), getattr(whole.outcome, name)
+        for metric, curve in wholes.items():
+            assert np.allclose(parts[metric], curve[mine], rtol=1e-6), metric
 
 
 WRONG = {
@@ -324,6 +326,10 @@ WRONG = {
         theta=state["training"]["engine"]["theta"].float()
     ),
     "no curves": lambda state: state["training"]["recorder"].update(curves={}),
+    "nothing of what is inside": lambda state: state["training"]["recorder"].pop("mechanism"),
+    "steps that nobody measured": lambda state: state["training"]["engine"]["optimizer"].pop(
+        "meter"
+    ),
     "random numbers of nobody": lambda state: state["training"]["random"].update(
         torch=torch.zeros(3, dtype=torch.uint8)
     ),

@@ -1,0 +1,131 @@
+"""Where the cells of a grid lie over the timescale of the decay, instead of over λ.
+
+The timescale is scale/(α^power·λ), so that each row of a grid stands shifted against the one below
+it where α multiplies the decay: cells are parallelograms, which tile as the rectangles do, and
+lie mirrored. λ = 0, whose timescale is infinite, stands apart on the right.
+
+Shapes: A values of α (rows), L of λ (columns), both ascending.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from landscape_study.landscapes.figures.style import decimal
+from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol
+from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.timescale import Timescale
+from landscape_study.study.spec.grid import Axis
+
+TITLE = "timescale of the decay (epochs)"
+GAP = 0.35  # columns between the others and λ = 0
+CLOSE = 0.7  # columns before that gap, where no tick stands
+INFINITE = "∞"
+TICKS = 8  # at most
+EVERY = (1, 3)  # of a decade, where powers of ten are few
+
+Corners = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Slant:
+    """Where cells lie, in columns and rows: a column is the usual step of λ.
+
+    Attributes:
+        left: of each cell at its lower and at its upper side, [A][L]; `right` likewise.
+        ticks: on the axis, and what stands there.
+        length: of the axis.
+    """
+
+    left: tuple[tuple[tuple[float, float], ...], ...]
+    right: tuple[tuple[tuple[float, float], ...], ...]
+    ticks: tuple[float, ...]
+    labels: tuple[str, ...]
+    length: float
+
+    def corners(self, cell: RowCol, inset: float = 0.0) -> Corners:
+        """Of a cell, from the lower left one around it."""
+        row, col = cell
+        (a, b), (c, d) = self.left[row][col], self.right[row][col]
+        low, high = row + inset, row + 1 - inset
+        return (a + inset, low), (c - inset, low), (d - inset, high), (b + inset, high)
+
+    def center(self, place: tuple[float, float]) -> tuple[float, float]:
+        """The middle of a cell, or a place between cells: x, y."""
+        middles = np.mean([self.left, self.right], axis=(0, 3))
+        row, col = place
+        columns = np.arange(middles.shape[1])
+        of_rows = [float(np.interp(col, columns, middle)) for middle in middles]
+        return float(np.interp(row, np.arange(len(of_rows)), of_rows)), row + 0.5
+
+
+def slant(landscape: Landscape) -> Slant:
+    """Say where the cells of a landscape lie over their timescale.
+
+    Raises:
+        UsageError: the timescale is not known, or no cell has a finite one.
+    """
+    own = _required(landscape)
+    octaves = np.log2(landscape.lambda_.positive)
+    zeros = len(landscape.lambda_.values) - octaves.size
+    step = float(np.median(np.diff(octaves))) if octaves.size > 1 else 1.0
+    # Of the borders between cells, [A + 1, L + 1]: the larger λ, the further to the left.
+    places = -(own.power * _borders(landscape.alpha)[:, None] + _borders(landscape.lambda_)) / step
+    start, reach = float(places.min()), float(np.ptp(places))
+    apart = (reach + GAP, reach + GAP + 1)
+
+    def sides(row: int, shift: int) -> Corners:
+        borders = places[row : row + 2, shift : shift + octaves.size].T - start
+        zero = ((apart[1 - shift],) * 2,) * zeros
+        return zero + tuple((low, high) for low, high in borders.tolist())
+
+    def epochs(place: float) -> float:
+        return float(own.scale * 2 ** (step * (place + start)))
+
+    ticks = _round_values(epochs(0.0), epochs(reach - CLOSE * zeros))
+    at = [math.log2(value / own.scale) / step - start for value in ticks]
+    rows = range(len(landscape.alpha.values))
+    return Slant(
+        left=tuple(sides(row, 1) for row in rows),
+        right=tuple(sides(row, 0) for row in rows),
+        ticks=(*at, *[reach + GAP + 0.5] * zeros),
+        labels=(*map(decimal, ticks), *[INFINITE] * zeros),
+        length=reach + (GAP + 1) * zeros,
+    )
+
+
+def _required(landscape: Landscape) -> Timescale:
+    """Its timescale, if cells can be placed by it."""
+    where = f"panel '{landscape.panel or landscape.title}'"
+    if landscape.timescale is None:
+        raise UsageError(
+            f"{where}: how long its weights remember is not known, since it was trained elsewhere "
+            "or by a former version: draw it over λ"
+        )
+    if not landscape.lambda_.positive:
+        raise UsageError(f"{where}: all its λ are 0, without a timescale: draw it over λ")
+    return landscape.timescale
+
+
+def _borders(axis: Axis) -> Floats:
+    """log2 of what lies between the positive values of an axis, and beyond its ends."""
+    octaves = np.log2(axis.positive)
+    if octaves.size == 1:
+        return octaves[0] + np.array([-0.5, 0.5])
+    between = (octaves[1:] + octaves[:-1]) / 2
+    ends = 2 * octaves[[0, -1]] - between[[0, -1]]
+    return np.concatenate([ends[:1], between, ends[1:]])
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Round values from `low` to `high`: powers of ten and their triples, or powers alone."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in (EVERY, EVERY[:1]):
+        values = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        found = [value for value in values if low <= value <= high]
+        if len(found) <= TICKS:
+            return found
+    return found

@@ -1,0 +1,170 @@
+"""What explains a landscape: simulated ones, of which it is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from landscape_study.landscapes.reading.landscape import landscape
+from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.verdict_tables import explanations_table
+from landscape_study.landscapes.statistics.explanation import TIMESCALE, explanations
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.timescale import timescale
+from landscape_study.study.spec.study import Axis, Grid, Panel
+from tests.landscapes.surfaces import frame_of
+
+X, Y = np.arange(-4.0, 3.0), np.arange(-7.0, 8.0)  # log2 of α and λ, about a middle
+ALPHA, LAMBDA = 2.0**-7, 2.0**-4
+EXAMPLES = 6400
+Best = Callable[[np.ndarray, float], np.ndarray]  # of octaves of α and of steps: best ones of λ
+
+# What stays at the best λ: itself, α·λ, or 1/(α·λ·steps).
+TRUTHS: dict[str, Best] = {
+    "λ": lambda x, steps: 0 * x,
+    "α·λ": lambda x, steps: -x,
+    TIMESCALE: lambda x, steps: -x - steps,
+}
+
+
+def panel_of(
+    truth: Best, size: int, *, pair="adamw-torch", noise=0.05, seeds=3, known=True, epochs=6
+) -> PanelData:
+    """A panel of a batch size, whose error rises with the distance from the best λ."""
+    steps = EXAMPLES / size
+    place = truth(X, math.log2(steps / 100))[:, None]
+    error = 3 + 0.25 * (Y[None] - place) ** 2 + 0.02 * X[:, None] ** 2
+    dice = np.random.default_rng(size)
+    runs = error + noise * dice.standard_normal((seeds, *error.shape))
+    x, y = X + math.log2(ALPHA), Y + math.log2(LAMBDA)
+    name = f"{pair}-{size}"
+    facts = {"panel": name, "state": "finished", "diverged": False}
+    frame = frame_of(runs, x, y, **facts)
+    grid = Grid(alpha=Axis(values=2.0**x), lambda_=Axis(values=2.0**y))
+    panel = Panel(name=name, pair=pair, epochs=epochs, grid=grid, batch_size=size)
+    own = timescale(PAIRS[pair], Options(), int(steps)) if known else None
+    return PanelData(name, landscape(frame, panel, timescale=own), frame, panel)
+
+
+def explained(truth: str, sizes: Sequence[int] = (32, 64, 128), **more):
+    (found,) = explanations([panel_of(TRUTHS[truth], size, **more) for size in sizes])
+    return found
+
+
+@pytest.mark.parametrize("sizes", [(32, 128), (32, 64, 128)])
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_over_batch_sizes_the_truth_is_told(truth, sizes):
+    found = explained(truth, sizes)
+    assert found.best == (truth,)
+    assert found.is_told
+    assert found.same == ()
+    assert found.candidates[0].name == truth
+    steadiest = found.candidates[0].spread
+    assert steadiest.value < 0.15
+    assert all(one.spread.low > 0.3 for one in found.candidates[1:])
+    said = phrases.explained(found)
+    assert said.startswith(
+        f"AdamW (torch: λ scaled by α), {len(sizes)} panels: {truth} explains best where good "
+    )
+
+
+def test_how_far_each_moves_is_what_the_truth_makes_of_it():
+    """The timescale is kept over steps of 50, 100 and 200: α·λ moves by an octave a panel."""
+    found = {one.name: one for one in explained(TIMESCALE).candidates}
+    deviation = math.sqrt(2 / 3)  # of −1, 0, 1
+    assert found["α·λ"].within.value == pytest.approx(0, abs=0.1)
+    assert found["α·λ"].between.value == pytest.approx(deviation, abs=0.05)
+    assert found["α·λ"].between.low < deviation < found["α·λ"].between.high
+    assert found["λ"].within.value == pytest.approx(2, abs=0.05)  # of 7 octaves of α
+    assert found["λ"].spread.value == pytest.approx(math.hypot(2, deviation), abs=0.05)
+
+
+@pytest.mark.parametrize("truth", ["α·λ", TIMESCALE])
+def test_within_one_batch_size_the_timescale_is_the_product(truth):
+    found = explained(truth, (64,))
+    assert set(found.best) == set(found.same) == {"α·λ", TIMESCALE}
+    assert found.is_told
+    assert all(math.isnan(one.between.value) for one in found.candidates)
+    said = phrases.explained(found)
+    assert "which are the same here, explain best" in said
+    assert (
+        "Only panels of other batch sizes (or other data) tell α·λ and the timescale apart" in said
+    )
+
+
+def test_where_alpha_does_not_multiply_the_decay_the_timescale_is_that_of_lambda():
+    found = explained("λ", (64,), pair="adamw")
+    assert set(found.best) == set(found.same) == {"λ", TIMESCALE}
+    assert explained("λ", pair="adamw").best == ("λ",)
+    lambda_times_steps = [
+        panel_of(lambda x, steps: 0 * x - steps, size, pair="adamw") for size in (32, 64, 128)
+    ]
+    (found,) = explanations(lambda_times_steps)
+    assert found.best == (TIMESCALE,)
+
+
+def test_where_nothing_explains_it_no_candidate_is_named():
+    """Half of an octave an octave: λ and α·λ move alike."""
+    (found,) = explanations([panel_of(lambda x, steps: -x / 2, 64)])
+    assert set(found.best) == {"λ", "α·λ", TIMESCALE}
+    assert not found.is_told
+    assert "it cannot be told whether" in phrases.explained(found)
+
+
+def test_where_noise_hides_it_nothing_is_told():
+    found = explained(TIMESCALE, (60, 64), noise=1.0)
+    assert {"α·λ", TIMESCALE} <= set(found.best)
+    assert not found.is_told
+
+
+def test_without_a_timescale_two_candidates_are_left():
+    found = explained("α·λ", known=False)
+    assert found.names == ("λ", "α·λ")
+    assert found.best == ("α·λ",)
+    assert found.same == ()
+
+
+def test_panels_that_say_nothing_are_left_out_with_the_reason():
+    cut = panel_of(lambda x, steps: 0 * x + 7, 32)  # beyond the largest λ
+    whole = panel_of(TRUTHS["λ"], 128)
+    (found,) = explanations([cut, whole])
+    assert found.panels == ("adamw-torch-128",)
+    assert found.left_out == (("adamw-torch-32", "best cells lie on a border of λ"),)
+    assert "adamw-torch-32 is left out: best cells lie on a border of λ." in phrases.explained(
+        found
+    )
+    assert explanations([cut]) == []
+
+
+def test_only_panels_of_one_pair_and_schedule_are_held_together():
+    first, other = panel_of(TRUTHS["λ"], 32), panel_of(TRUTHS["α·λ"], 32, pair="sgd")
+    found = explanations([first, other])
+    assert [one.title for one in found] == ["AdamW (torch: λ scaled by α)", "SGD + L2"]
+    assert [one.names for one in found] == [("λ", "α·λ", TIMESCALE)] * 2
+
+
+def test_the_table_says_it_per_pair():
+    found = [explained("λ"), explained("α·λ", pair="sgd", known=False)]
+    table = explanations_table(found)
+    assert [column.header for column in table.columns] == ["pair", "λ", "α·λ", TIMESCALE]
+    assert list(table.columns[3].cells)[1] == "–"
+    assert "SGD + L2, 3 panels: α·λ explains best where good cells lie" in str(table.caption)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_noise_hardly_ever_names_another(truth):
+    """Of 40 studies of two panels with much noise, no more than one in twenty is told wrongly."""
+    wrong = told = 0
+    for k in range(40):
+        sizes = (32 + k, 128 + 4 * k)
+        found = explained(truth, sizes, noise=0.4)
+        told += found.is_told
+        wrong += found.is_told and found.best != (truth,)
+    assert wrong <= 2
+    assert told >= 20
