@@ -9,6 +9,7 @@ Letters: B examples.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ class Indexed:
         self.count = len(data_set)
         if self.count == 0:
             raise TaskError(f"{label} is an empty data set; expected some examples")
-        once, again = self.sample(TWICE), self.sample(TWICE)
+        once, began = self.sample(TWICE), time.perf_counter()
+        again = self.sample(TWICE)
+        self.reading = (time.perf_counter() - began) / len(again[1]) / max(1, workers)
         if not all(map(same_values, once, again)):
             raise TaskError(
                 f"{label}: items are not the same when fetched twice under the same seed: draw "
