@@ -118,6 +118,12 @@ class Pace:
         return steps * self.step + setting.data.test.count * self.test
 
 
+def reading_seconds(setting: Setting) -> float:
+    """In which the examples of an epoch and its test are read, once for all cells of a chunk."""
+    sides = (setting.data.train, setting.data.test)
+    return sum(examples.count * examples.reading for examples in sides)
+
+
 @dataclass(frozen=True)
 class Probe:
     """Some cells trained for a few steps."""

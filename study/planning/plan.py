@@ -15,6 +15,7 @@ from landscape_study.study.planning.cost import (
     cell_bytes,
     compiled_libraries,
     gpu_cell_bytes,
+    reading_seconds,
 )
 from landscape_study.study.planning.fitting import fitting_data, resolved
 from landscape_study.study.planning.layout import (
@@ -225,7 +226,10 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
     cell_epochs = plan.layout.busiest(plan.study, missing)
     if cell_epochs == 0:
         return 0.0
-    return cell_epochs * probing.pace(plan.setting, plan.choice).epoch(plan.setting)
+    together = plan.width if ENGINES[plan.engine].together else 1
+    reading = reading_seconds(plan.setting) / together
+    pace = probing.pace(plan.setting, plan.choice)
+    return cell_epochs * (pace.epoch(plan.setting) + reading)
 
 
 def _all_cells(study: Study) -> Missing:

@@ -46,6 +46,11 @@ class Examples(Protocol):
         """How many a batch has, where they come in batches already; None where any number may."""
         ...
 
+    @property
+    def reading(self) -> float:
+        """Seconds that one of them takes to be read, about; 0 where they lie in memory."""
+        ...
+
     def steps(self, size: int) -> int:
         """How many batches of `size` an epoch has."""
         ...

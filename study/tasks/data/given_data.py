@@ -71,7 +71,8 @@ def _opened(
         columns = streams.inputs, streams.targets
     if isinstance(given, Iterator):
         raise TaskError(f"{label} gave a {type(given).__name__}, whose end comes once; {ANEW}")
-    if isinstance(given, Tensor | Mapping | str | bytes):
+    tensors = isinstance(given, tuple) and any(isinstance(one, Tensor) for one in given)
+    if tensors or isinstance(given, Tensor | Mapping | str | bytes):
         raise TaskError(f"{label} gave {kind(given)}; expected {SIDE}")
     if _has_items(given):
         return Indexed(given, columns, label, classes, streams.workers)

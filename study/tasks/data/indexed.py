@@ -9,6 +9,7 @@ Letters: B examples.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
 
 from landscape_study.study.errors import DataError, TaskError, first_line
 from landscape_study.study.tasks.data.examples import (
@@ -34,7 +35,7 @@ from landscape_study.study.tasks.data.form import (
     pair_of,
     tensor_of,
 )
-from landscape_study.study.tasks.data.tensors import moved, same_values
+from landscape_study.study.tasks.data.tensors import in_precision, same_values
 from landscape_study.study.tasks.randomness import derived_seed, seeded
 
 STILL = 0  # seed of what is fetched for tests and to look at
@@ -72,7 +73,9 @@ class Indexed:
         self.count = len(data_set)
         if self.count == 0:
             raise TaskError(f"{label} is an empty data set; expected some examples")
-        once, again = self.sample(TWICE), self.sample(TWICE)
+        once, began = self.sample(TWICE), time.perf_counter()
+        again = self.sample(TWICE)
+        self.reading = (time.perf_counter() - began) / len(again[1]) / max(1, workers)
         if not all(map(same_values, once, again)):
             raise TaskError(
                 f"{label}: items are not the same when fetched twice under the same seed: draw "
@@ -93,15 +96,11 @@ class Indexed:
 
     def shuffled(self, epoch: Epoch, size: int, first: int = 0) -> Iterator[Batch]:  # noqa: D102
         parts = torch.randperm(self.count, generator=epoch.order).split(size)
-        keys = [(derived_seed(epoch.seed, i), part.tolist()) for i, part in enumerate(parts)]
-        yield from self._fetched(keys[first:], f"epoch {epoch.number + 1}, ", first)
+        yield from self._fetched(parts, epoch.seed, f"epoch {epoch.number + 1}, ", first)
 
     def in_order(self, most: int) -> Iterator[Batch]:  # noqa: D102
-        parts = even_slices(self.count, most)
-        keys: list[Key] = [
-            (derived_seed(STILL, i), range(part.start, part.stop)) for i, part in enumerate(parts)
-        ]
-        yield from self._fetched(keys, "a test, ")
+        parts = [torch.arange(some.start, some.stop) for some in even_slices(self.count, most)]
+        yield from self._fetched(parts, STILL, "a test, ")
 
     def sample(self, count: int) -> Batch:  # noqa: D102
         indices = spread(count, self.count).tolist()
@@ -111,8 +110,11 @@ class Indexed:
         inputs, targets = self.sample(KNOWN_BY)
         return {"inputs": inputs, "targets": targets, "count": torch.tensor(self.count)}
 
-    def _fetched(self, keys: list[Key], when: str, first: int = 0) -> Iterator[Batch]:
-        """The batches of these keys, in their order, fetched ahead where there are workers."""
+    def _fetched(
+        self, parts: Sequence[Tensor], seed: int, when: str, first: int = 0
+    ) -> Iterator[Batch]:
+        """The batches of these items from the `first` on, ahead where there are workers."""
+        keys = _Keys(parts, seed, first)
         loader = DataLoader(
             self.fetcher,
             sampler=keys,
@@ -122,7 +124,7 @@ class Indexed:
             generator=torch.Generator(),  # else it draws from the training's
         )
         batches: Iterator[Batch | _Failure] | None = None
-        for i in range(first, first + len(keys)):
+        for i in keys.left:
             where = f"{when}batch {i + 1}"
             try:
                 batches = batches or iter(loader)
@@ -142,10 +144,11 @@ class Indexed:
         return found
 
     def _placed(self, batch: Batch) -> Batch:
-        """What was fetched belongs to nobody, but items may be views of what the user holds."""
+        """Where and as it is wanted; it is a copy already, put together from items."""
         if self.place is None:
             return batch
-        inputs, targets = (moved(tensor, *self.place) for tensor in batch)
+        device, dtype = self.place
+        inputs, targets = (in_precision(tensor, dtype).to(device) for tensor in batch)
         return inputs, targets
 
 
@@ -160,6 +163,21 @@ class _Failure:
 
     what: str
     cause: BaseException | None = None
+
+
+class _Keys(Sampler[Key]):
+    """The keys of these batches from the `first` on, each made when it is asked for."""
+
+    def __init__(self, parts: Sequence[Tensor], seed: int, first: int) -> None:
+        self.parts, self.seed = parts, seed
+        self.left = range(first, len(parts))
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __iter__(self) -> Iterator[Key]:
+        for i in self.left:
+            yield derived_seed(self.seed, i), self.parts[i].tolist()
 
 
 class _Fetcher(Dataset[Batch | _Failure]):

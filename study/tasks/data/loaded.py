@@ -5,9 +5,10 @@ Letters: B examples.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from copy import copy
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ class Loaded:
         self.place: tuple[str | torch.device, torch.dtype] | None = None
         self.form: Form | None = None  # of the first batch
         self.classes = classes
+        self.reading = 0.0
         self.some = list(islice(self._read(STILL), TWICE))
         if not self.some:
             raise TaskError(f"{label} is an empty loader; expected some batches")
@@ -156,21 +158,25 @@ class Loaded:
         return batch
 
     def _require_repeated(self) -> None:
-        """Check that the first batches come again from the same seed."""
-        again = list(islice(self._read(STILL, "begun again, "), TWICE))
+        """Check that the first batches come again from the same seed, and how fast they do."""
+        again, moments = [], []
+        for batch in islice(self._read(STILL, "begun again, "), TWICE):
+            again.append(batch)
+            moments.append(time.perf_counter())
         if not again:
             raise TaskError(
                 f"{self.label} gave nothing when it was begun again: it can be gone through only "
                 f"once; {ANEW}"
             )
-        differs = len(again) != len(self.some)
-        for number, (once, twice) in enumerate(zip(self.some, again, strict=False), 1):
-            differs = differs or not all(map(same_values, once, twice))
-            if differs:
+        for number, (once, twice) in enumerate(zip_longest(self.some, again), 1):
+            if once is None or twice is None or not all(map(same_values, once, twice)):
                 raise TaskError(
                     f"{self.label}: batch {number} is not the same when it is read twice under "
                     f"the same seed: {UNSEEDED}"
                 )
+        if again[1:]:  # the first one takes what it takes to begin
+            later = sum(len(targets) for _, targets in again[1:])
+            self.reading = (moments[-1] - moments[0]) / later
 
     def _length(self, tell: Tell) -> tuple[int, int, int]:
         """Examples and batches of an epoch, and examples of a batch: by its word, or counted."""
@@ -178,7 +184,9 @@ class Loaded:
         if known is not None:
             return known
         tell(f"{self.label}: counting its examples once, since it does not say how many there are")
+        began = time.perf_counter()
         sizes = [len(targets) for _, targets in self._read(STILL, "counted, ")]
+        self.reading = (time.perf_counter() - began) / sum(sizes)
         tell(f"{self.label}: {sum(sizes):,} examples in {len(sizes):,} batches")
         own = getattr(self.given, "batch_size", None)
         return sum(sizes), len(sizes), own if isinstance(own, int) else max(sizes)

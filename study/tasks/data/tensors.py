@@ -29,6 +29,7 @@ class Held:
     inputs: Tensor
     targets: Tensor
     own_batch: int | None = None
+    reading: float = 0.0
 
     @property
     def count(self) -> int:  # noqa: D102

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +14,14 @@ from torch.utils.data import DataLoader
 
 from landscape_study import Data, Streams, Study
 from landscape_study.study.errors import DataError, StudyMismatchError, UsageError
-from landscape_study.study.planning.cost import Pace, Setting, cell_bytes
+from landscape_study.study.planning import plan as plan_module
+from landscape_study.study.planning.cost import Pace, Setting, cell_bytes, reading_seconds
 from landscape_study.study.planning.fitting import fitting_data
+from landscape_study.study.planning.layout import Layout
 from landscape_study.study.planning.plan import Plan, estimate_seconds, make_plan
+from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import pools, task_chunks
 from landscape_study.study.running.job import TaskJob
@@ -103,6 +109,39 @@ def test_tensors_and_a_data_set_of_them_cost_the_same(store: Store):
         setting = Setting(study_of(WAVES), task, load_data(task), "cpu", 1)
         costs.append((cell_bytes(setting), setting.batch_size, Pace(1.0, 0.1).epoch(setting)))
     assert costs[0] == costs[1]
+
+
+class SlowWaves(Waves):
+    """As from a slow disk."""
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        time.sleep(0.002)
+        return super().__getitem__(i)
+
+
+def slowly(seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for batch in shards(seed):
+        time.sleep(0.02)
+        yield batch
+
+
+@pytest.mark.parametrize("train", [SlowWaves(600), slowly], ids=["data set", "loader"])
+def test_what_reading_takes_counts_once_for_a_chunk(train: Any, monkeypatch: pytest.MonkeyPatch):
+    task = dataclasses.replace(waves, data=lambda: Streams(train, Waves(200)))
+    data = load_data(task)
+    setting = Setting(study_of(SHARDS), task, data, "cpu", 1)
+    assert 600 * 0.001 < reading_seconds(setting) < 600 * 0.01
+    held = Data(*data.train.sample(10), *data.test.sample(10))
+    assert reading_seconds(dataclasses.replace(setting, data=held)) == 0
+    monkeypatch.setattr(plan_module.probing, "pace", lambda *_: Pace(0.0, 0.0))
+    layout = Layout(("cpu",), 1, 2)
+    plan = Plan(
+        *(setting.study, task, data, Identity("")),
+        *(layout, Choice("vmap", 2), 0.0, 0, 0),
+    )
+    assert estimate_seconds(plan) == pytest.approx(2 * reading_seconds(setting))
+    alone = dataclasses.replace(plan, choice=Choice("referee", 2))
+    assert estimate_seconds(alone) == pytest.approx(4 * reading_seconds(setting))
 
 
 def failing(seed: int):

@@ -116,6 +116,10 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "data(): train gave a tensor of shape [23, 6]; expected a data set with a length, an "
         "iterable of batches, or a function of a seed that gives one; two tensors make a torch",
     ),
+    "two tensors": (
+        with_train(TRAIN),
+        "data(): train gave a tuple of length 2 of Tensor; expected a data set with a length",
+    ),
     "a number": (with_train(3), "data(): train gave a int; expected a data set with a length"),
     "no length": (with_train(Nameless()), "data(): train gave a Nameless; expected a data set wi"),
     "a generator": (
