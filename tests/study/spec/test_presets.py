@@ -16,7 +16,7 @@ from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.tasks import TASKS
 
-LAPTOP = ("digits", "mnist1d", "mnist5k")
+LAPTOP = ("digits", "mnist1d", "mnist5k", "chars")
 FIGURES = ("fig1", "fig2", "fig3", "fig4", *(f"supp{i}" for i in range(1, 7)))
 
 
