@@ -90,8 +90,9 @@ def task_from(
 
 
 def _name_of(network: Any) -> str:
-    found = type(network) if isinstance(network, nn.Module) else network
-    return str(getattr(found, "__name__", type(found).__name__)).strip("<>").lower()
+    made = getattr(network, "func", network)  # of a functools.partial
+    name = str(getattr(made, "__name__", type(made).__name__))
+    return "task" if name == "<lambda>" else name.lower()
 
 
 @dataclass(frozen=True)

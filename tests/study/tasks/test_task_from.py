@@ -1,5 +1,6 @@
 """A task in a few lines, from a network and data sets as people have them."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,7 +120,8 @@ def test_a_task_is_called_as_its_network():
     assert task_from(Net, sets, **BUDGET).name == "net"
     assert task_from(network, sets, **BUDGET).name == "network"
     assert task_from(network(), sets, **BUDGET).name == "sequential"
-    assert task_from(lambda: network(), sets, **BUDGET).name == "lambda"
+    assert task_from(partial(network), sets, **BUDGET).name == "network"
+    assert task_from(lambda: network(), sets, **BUDGET).name == "task"
     assert task_from(network, sets, name="mine", **BUDGET).name == "mine"
 
 
