@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from landscape_study.study.errors import DataError, TaskError, first_line
+from landscape_study.study.errors import DataError, TaskError
 from landscape_study.study.tasks.data.examples import Batch, Epoch, even_slices
 from landscape_study.study.tasks.data.form import (
     Columns,
     Form,
     FormError,
     pair_of,
+    raised,
     require_examples,
     tensor_of,
 )
@@ -144,7 +145,7 @@ class Loaded:
             with stream.entered():
                 return call()
         except (Exception, SystemExit) as e:
-            raise DataError(f"{self.label}, {where}: {_raised(e)}") from e
+            raise DataError(f"{self.label}, {where}: {raised(e)}") from e
 
     def _batch(self, given: object, where: str) -> Batch:
         try:
@@ -230,13 +231,6 @@ def _said_length(loader: Any, some: Sequence[Batch]) -> tuple[int, int, int] | N
     count = batches * size if loader.drop_last else count
     said = [min(size, count - i * size) for i in range(len(some))]
     return (count, batches, size) if said == [len(targets) for _, targets in some] else None
-
-
-def _raised(e: BaseException) -> str:
-    """What was raised, in one line; of another process torch tells the traceback."""
-    if "Original Traceback" in str(e):
-        return str(e).strip().splitlines()[-1]
-    return f"{type(e).__name__}: {first_line(e)}"
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

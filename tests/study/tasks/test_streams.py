@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from landscape_study import Data, Streams
 from landscape_study.study.errors import DataError, LandscapeError
 from landscape_study.study.tasks.data.examples import Epoch
+from landscape_study.study.tasks.data.form import raised
 from landscape_study.study.tasks.data.indexed import Indexed
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Task, fingerprint, load_data
@@ -211,8 +212,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "lists of tensors": (
         with_train(Batched([(list(xs), ys) for xs, ys in batches(TRAIN)])),
-        "inputs that are a list of length 5 of Tensor; expected a tensor, an array or numbers; of "
-        "a Hugging Face data set, .with_format('torch') gives these",
+        "inputs that are a list of length 5 of Tensor; expected a tensor, an array or numbers, as "
+        "transform=ToTensor() makes of images, and .with_format('torch') of Hugging Face's data",
     ),
     "fewer targets": (
         with_train(changed(1, lambda x, y: (x, y[1:]))),
@@ -274,6 +275,11 @@ def test_what_a_process_of_a_loader_raises_is_told_in_a_line(make_task):
     examples = Indexed(streams.train, None, "train", None, workers=1)
     with pytest.raises(DataError, match=r"train, epoch 1, batch \d: KeyError: 1$"):
         list(examples.shuffled(Epoch(0, 1, torch.Generator()), BATCH))
+
+
+def test_processes_that_a_cluster_forbids_are_told_with_a_remedy():
+    told = raised(AssertionError("daemonic processes are not allowed to have children"))
+    assert told.endswith("where DASK_DISTRIBUTED__WORKER__DAEMON=False was set for them")
 
 
 def test_columns_are_named_both_or_none():
