@@ -24,6 +24,10 @@ NUMBERS = (
     "expected a tensor, an array or numbers, as transform=ToTensor() makes of images, and "
     ".with_format('torch') of Hugging Face's data sets"
 )
+BATCHED = (
+    "of single examples make batches by a torch.utils.data.DataLoader with a batch_size, or by "
+    ".batch() of a Hugging Face stream"
+)
 DAEMONS = (
     "workers of a dask cluster can start those of loaders where DASK_DISTRIBUTED__WORKER__DAEMON="
     "False was set for them"
@@ -73,7 +77,8 @@ def tensor_of(value: object, what: str) -> Tensor:
         if isinstance(value, list | tuple | bool | int | float) and not _holds_tensors(value):
             return torch.tensor(value)
     except (TypeError, ValueError, RuntimeError) as e:
-        raise FormError(f"{what} that are {kind(value)} ({first_line(e)}); {PADDING}") from e
+        remedy = PADDING if "sequence of length" in str(e) else NUMBERS
+        raise FormError(f"{what} that are {kind(value)} ({first_line(e)}); {remedy}") from e
     raise FormError(f"{what} that are {kind(value)}; {NUMBERS}")
 
 
@@ -145,13 +150,10 @@ def require_examples(batch: Batch) -> None:
     """
     inputs, targets = batch
     if not inputs.ndim or not targets.ndim:
-        raise FormError(
-            "a single example; expected batches, inputs [B, …] and targets [B, …]: put it into a "
-            "torch.utils.data.DataLoader with a batch_size, or .batch() a Hugging Face stream"
-        )
+        raise FormError(f"a single example; expected inputs [B, …] and targets [B, …]; {BATCHED}")
     if len(inputs) != len(targets) or not len(targets):
         found = f"{len(inputs)} inputs and {len(targets)} targets"
-        raise FormError(f"{found}; expected as many inputs as targets, and some")
+        raise FormError(f"{found}; expected as many inputs as targets, and some; {BATCHED}")
 
 
 def _of_example(tensor: Tensor) -> tuple[list[int], torch.dtype]:

@@ -363,6 +363,13 @@ def test_a_dataloader_says_how_long_it_is(options, count, steps, make_task):
     assert sum(map(len, read(data))) == count
 
 
+def test_a_function_that_gives_a_dataloader_is_not_counted(make_task):
+    told: list[str] = []
+    task = make_task(mlp, data=LOADERS["function of a seed"])
+    data = load_data(task, told.append)
+    assert (data.train.count, data.train.own_batch, told) == (TRAIN, BATCH, [])
+
+
 def test_a_loader_whose_batches_are_not_what_it_says_is_counted(make_task):
     """Half of each batch is dropped as it is put together."""
 
