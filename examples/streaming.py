@@ -35,7 +35,7 @@ class Waves(Dataset[tuple[Tensor, int]]):
         dice, rhythm = torch.Generator().manual_seed(self.first + i), i % RHYTHMS
         phase = 2 * torch.pi * torch.rand((), generator=dice)
         angle = 2 * torch.pi * (rhythm + 2) * torch.arange(LENGTH) / LENGTH
-        return (angle + phase).sin() + 0.5 * torch.randn(LENGTH, generator=dice), rhythm
+        return (angle + phase).sin() + 0.9 * torch.randn(LENGTH, generator=dice), rhythm
 
 
 def shards(seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -21,6 +21,19 @@ Columns = tuple[Names, str] | None  # of inputs and of targets, where there are 
 NAMED = 8  # columns that a message names
 PADDING = "give all the same shape: pad sequences to one length in the data set"
 
+NUMBERS = (
+    "expected a tensor, an array or numbers, as transform=ToTensor() makes of images, and "
+    ".with_format('torch') of Hugging Face's data sets"
+)
+BATCHED = (
+    "of single examples make batches by a torch.utils.data.DataLoader with a batch_size, or by "
+    ".batch() of a Hugging Face stream"
+)
+DAEMONS = (
+    "workers of a dask cluster can start those of loaders where DASK_DISTRIBUTED__WORKER__DAEMON="
+    "False was set for them"
+)
+
 
 class FormError(Exception):
     """What is no item or batch as it should be; says what was found, and what was expected."""
@@ -83,22 +96,28 @@ def tensor_of(value: object, what: str) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
-    numbers = "expected a tensor, an array or numbers"
     try:
         if isinstance(value, np.ndarray | np.generic):
             return torch.from_numpy(np.array(value))  # a copy: it may be read-only
         if isinstance(value, list | tuple | bool | int | float) and not _holds_tensors(value):
             return torch.tensor(value)
     except (TypeError, ValueError, RuntimeError) as e:
-        raise FormError(f"{what} that are {kind(value)} ({first_line(e)}); {PADDING}") from e
-    if isinstance(value, list | tuple):
-        numbers += "; of a Hugging Face data set, .with_format('torch') gives these"
-    raise FormError(f"{what} that are {kind(value)}; {numbers}")
+        remedy = PADDING if "sequence of length" in str(e) else NUMBERS
+        raise FormError(f"{what} that are {kind(value)} ({first_line(e)}); {remedy}") from e
+    raise FormError(f"{what} that are {kind(value)}; {NUMBERS}")
 
 
 def _holds_tensors(value: object) -> bool:
     """Whether a list does, which `torch.tensor` would take for a list of numbers."""
     return isinstance(value, list | tuple) and any(isinstance(one, Tensor) for one in value)
+
+
+def raised(e: BaseException) -> str:
+    """What the user's code, or a process that reads ahead, raised, in one line."""
+    if "Original Traceback" in str(e):  # of another process torch tells all of it
+        return str(e).strip().splitlines()[-1]
+    told = f"{type(e).__name__}: {first_line(e)}"
+    return f"{told}: {DAEMONS}" if "daemonic processes" in told else told
 
 
 def kind(value: object) -> str:
@@ -156,13 +175,10 @@ def require_examples(batch: Batch) -> None:
     """
     inputs, targets = batch
     if not inputs.ndim or not targets.ndim:
-        raise FormError(
-            "a single example; expected batches, inputs [B, …] and targets [B, …]: put it into a "
-            "torch.utils.data.DataLoader with a batch_size, or .batch() a Hugging Face stream"
-        )
+        raise FormError(f"a single example; expected inputs [B, …] and targets [B, …]; {BATCHED}")
     if len(inputs) != len(targets) or not len(targets):
         found = f"{len(inputs)} inputs and {len(targets)} targets"
-        raise FormError(f"{found}; expected as many inputs as targets, and some")
+        raise FormError(f"{found}; expected as many inputs as targets, and some; {BATCHED}")
 
 
 def _of_example(tensor: Tensor) -> tuple[list[int], torch.dtype]:

@@ -33,6 +33,7 @@ from landscape_study.study.tasks.data.form import (
     Form,
     FormError,
     pair_of,
+    raised,
     tensor_of,
 )
 from landscape_study.study.tasks.data.tensors import in_precision, same_values
@@ -130,7 +131,7 @@ class Indexed:
                 batches = batches or iter(loader)
                 found = next(batches)
             except Exception as e:  # a worker that died, or cannot be
-                raise DataError(f"{self.label}, {where}: {type(e).__name__}: {e}") from e
+                raise DataError(f"{self.label}, {where}: {raised(e)}") from e
             yield self._placed(self._checked(found, where))
 
     def _checked(self, found: Batch | _Failure, where: str) -> Batch:
@@ -195,7 +196,7 @@ class _Fetcher(Dataset[Batch | _Failure]):
                 return _Failure(f"an item: {e}")
             except (Exception, SystemExit) as e:  # whatever the user's code raises
                 here = get_worker_info() is None
-                return _Failure(f"{type(e).__name__}: {first_line(e)}", e if here else None)
+                return _Failure(raised(e), e if here else None)
         try:
             inputs, targets = default_collate(items)
         except (TypeError, ValueError, RuntimeError) as e:

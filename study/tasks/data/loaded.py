@@ -6,8 +6,9 @@ Letters: B examples.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from copy import copy
+from functools import partial
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -15,13 +16,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from landscape_study.study.errors import DataError, TaskError, first_line
+from landscape_study.study.errors import DataError, TaskError
 from landscape_study.study.tasks.data.examples import Batch, Epoch, even_slices
 from landscape_study.study.tasks.data.form import (
     Columns,
     Form,
     FormError,
     pair_of,
+    raised,
     require_examples,
     tensor_of,
 )
@@ -144,7 +146,7 @@ class Loaded:
             with stream.entered():
                 return call()
         except (Exception, SystemExit) as e:
-            raise DataError(f"{self.label}, {where}: {_raised(e)}") from e
+            raise DataError(f"{self.label}, {where}: {raised(e)}") from e
 
     def _batch(self, given: object, where: str) -> Batch:
         try:
@@ -180,7 +182,9 @@ class Loaded:
 
     def _length(self, tell: Tell) -> tuple[int, int, int]:
         """Examples and batches of an epoch, and examples of a batch: by its word, or counted."""
-        known = _said_length(self.given, self.some)
+        begin = partial(_begun, self.given, STILL)
+        loader = self._called(Stream(STILL, LOADING), begin, "the start")
+        known = _said_length(loader, self.some)
         if known is not None:
             return known
         tell(f"{self.label}: counting its examples once, since it does not say how many there are")
@@ -188,7 +192,7 @@ class Loaded:
         sizes = [len(targets) for _, targets in self._read(STILL, "counted, ")]
         self.reading = (time.perf_counter() - began) / sum(sizes)
         tell(f"{self.label}: {sum(sizes):,} examples in {len(sizes):,} batches")
-        own = getattr(self.given, "batch_size", None)
+        own = getattr(loader, "batch_size", None)
         return sum(sizes), len(sizes), own if isinstance(own, int) else max(sizes)
 
     def _placed(self, batch: Batch) -> Batch:
@@ -201,7 +205,7 @@ class Loaded:
 
 def _begun(given: Any, seed: int) -> Any:
     """The user's loader, all that decides its order set from a seed."""
-    loader = given(seed) if callable(given) else given
+    loader = given if isinstance(given, Iterable) else given(seed)
     batching = getattr(loader, "batch_sampler", None)
     parts = (
         loader,
@@ -230,13 +234,6 @@ def _said_length(loader: Any, some: Sequence[Batch]) -> tuple[int, int, int] | N
     count = batches * size if loader.drop_last else count
     said = [min(size, count - i * size) for i in range(len(some))]
     return (count, batches, size) if said == [len(targets) for _, targets in some] else None
-
-
-def _raised(e: BaseException) -> str:
-    """What was raised, in one line; of another process torch tells the traceback."""
-    if "Original Traceback" in str(e):
-        return str(e).strip().splitlines()[-1]
-    return f"{type(e).__name__}: {first_line(e)}"
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from landscape_study import Data, Streams
-from landscape_study.study.errors import DataError, LandscapeError
+from landscape_study.study.errors import DataError, LandscapeError, TaskError
 from landscape_study.study.tasks.data.examples import Epoch
+from landscape_study.study.tasks.data.form import raised
 from landscape_study.study.tasks.data.indexed import Indexed
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Task, fingerprint, load_data
@@ -198,12 +199,16 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "single examples": (
         with_train(Single()),
-        "train, batch 1: a single example; expected batches, inputs [B, …] and targets [B, …]: "
-        "put it into a torch.utils.data.DataLoader with a batch_size, or .batch() a Hugging Face",
+        "train, batch 1: a single example; expected inputs [B, …] and targets [B, …]; of single "
+        "examples make batches by a torch.utils.data.DataLoader with a batch_size, or by .batch()",
     ),
     "a batch that is no pair": (
         with_train(changed(2, lambda x, y: x)),
         "train, batch 2: a tensor of shape [5, 6]; expected a pair: inputs and targets",
+    ),
+    "lists of text": (
+        with_train(Batched([(["a", "b"], [0, 1])])),
+        "train, batch 1: inputs that are a list of length 2 of str (too many dimensions 'str')",
     ),
     "columns of batches without names": (
         with_train(RowStream(*TRAIN)),
@@ -211,8 +216,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "lists of tensors": (
         with_train(Batched([(list(xs), ys) for xs, ys in batches(TRAIN)])),
-        "inputs that are a list of length 5 of Tensor; expected a tensor, an array or numbers; of "
-        "a Hugging Face data set, .with_format('torch') gives these",
+        "inputs that are a list of length 5 of Tensor; expected a tensor, an array or numbers, as "
+        "transform=ToTensor() makes of images, and .with_format('torch') of Hugging Face's data",
     ),
     "fewer targets": (
         with_train(changed(1, lambda x, y: (x, y[1:]))),
@@ -274,6 +279,19 @@ def test_what_a_process_of_a_loader_raises_is_told_in_a_line(make_task):
     examples = Indexed(streams.train, None, "train", None, workers=1)
     with pytest.raises(DataError, match=r"train, epoch 1, batch \d: KeyError: 1$"):
         list(examples.shuffled(Epoch(0, 1, torch.Generator()), BATCH))
+
+
+@pytest.mark.slow
+def test_processes_that_outlive_an_epoch_are_refused(make_task):
+    """Torch seeds them once, and its order of an epoch depends on those before."""
+    options = {"num_workers": 1, "persistent_workers": True}
+    with pytest.raises(TaskError, match=r"batch 1 is not the same .* leave persistent_workers ou"):
+        load_data(make_task(mlp, data=lambda: loaders(**options)))
+
+
+def test_processes_that_a_cluster_forbids_are_told_with_a_remedy():
+    told = raised(AssertionError("daemonic processes are not allowed to have children"))
+    assert told.endswith("where DASK_DISTRIBUTED__WORKER__DAEMON=False was set for them")
 
 
 def test_columns_are_named_both_or_none():

@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given as hypothetically
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from landscape_study import Streams
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.data.examples import Epoch
+from landscape_study.study.tasks.data.indexed import Indexed
+from landscape_study.study.tasks.data.loaded import Loaded
+from landscape_study.study.tasks.data.tensors import Held
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Task, load_data
 from tests.study.agreement.trials import why_not
@@ -86,7 +92,9 @@ def read(data: Any, epoch: int = 0, seed: int = 1, first: int = 0) -> list[list[
 # What it trains to
 
 
-@pytest.mark.parametrize("engine", ["vmap", "captured", "referee"])
+@pytest.mark.parametrize(
+    "engine", ["vmap", pytest.param("captured", marks=pytest.mark.slow), "referee"]
+)
 def test_a_data_set_trains_to_the_bits_of_its_tensors(engine, make_task, make_panel, train):
     """Normalized, augmented, with dropout, in parts of batches, batches of any size."""
     task = make_task(dropout_mlp, augment=noise, normalize=lambda inputs: 2 * inputs)
@@ -227,6 +235,28 @@ def test_batches_that_lie_in_rows_of_the_users_stay_as_they_are(make_task, make_
     assert torch.equal(test_pair[0], sides()[1][0])
 
 
+@hypothetically(st.integers(1, 40), st.integers(1, 50), st.integers(0, 5), st.integers(1, 50))
+@settings(max_examples=40, deadline=None)
+def test_however_many_there_are_a_data_set_gives_what_its_tensors_give(count, size, first, most):
+    inputs, targets = torch.arange(count).float()[:, None], torch.arange(count)
+    held = Held(inputs, targets)
+    pairs = Indexed(TensorDataset(inputs, targets), None, "train", None, workers=0)
+    loaded = Loaded(Batched(batches((inputs, targets), size)), None, "train", None, print)
+    assert held.steps(size) == pairs.steps(size) == loaded.steps(size)
+    orders = (torch.Generator().manual_seed(count) for _ in range(2))
+    ours, theirs = (
+        [pair[1].tolist() for pair in examples.shuffled(Epoch(0, 1, order), size, first)]
+        for examples, order in zip((held, pairs), orders, strict=True)
+    )
+    assert ours == theirs
+    for examples in (held, pairs, loaded):
+        tested = [pair[1].tolist() for pair in examples.in_order(most)]
+        assert [i for some in tested for i in some] == list(range(count))
+        assert max(map(len, tested)) <= 1.5 * most + 1
+        sample = examples.sample(most)[1].tolist()
+        assert len(set(sample)) == min(most, count)
+
+
 # Going on
 
 
@@ -331,6 +361,13 @@ def test_a_dataloader_says_how_long_it_is(options, count, steps, make_task):
     assert data.train.own_batch == options.get("batch_size", BATCH)
     assert [line for line in told if "train" in line] == []
     assert sum(map(len, read(data))) == count
+
+
+def test_a_function_that_gives_a_dataloader_is_not_counted(make_task):
+    told: list[str] = []
+    task = make_task(mlp, data=LOADERS["function of a seed"])
+    data = load_data(task, told.append)
+    assert (data.train.count, data.train.own_batch, told) == (TRAIN, BATCH, [])
 
 
 def test_a_loader_whose_batches_are_not_what_it_says_is_counted(make_task):
