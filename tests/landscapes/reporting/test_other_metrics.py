@@ -84,6 +84,7 @@ def report_of(other: Other):
         asks_how_coupled=True,
         pairings=(Pairing(one.title, two.title, compare_panels(one, two)),),
         moves=(),
+        explanations=(),
         doubts=(),
         warnings=(),
         failed=(),

@@ -68,6 +68,22 @@ def html(valley: Store) -> str:
     return write_report(valley, "valley", valley.folder / "valley.html").read_text("utf-8")
 
 
+def test_it_says_what_explains_each_pair(valley: Store, html: str):
+    """Within a panel the timescale is α·λ of the one, and λ of the other."""
+    coupled, separable = study_report(valley, "valley").explanations
+    assert (coupled.title, separable.title) == ("Adam + L2", "AdamW")
+    assert set(coupled.best) == {"α·λ", "the timescale"}
+    assert set(separable.best) == {"λ", "the timescale"}
+    said = " ".join(Page(html).text.split())
+    markdown = write_report(valley, "valley", valley.folder / "said.md", kind="md").read_text()
+    for found in (coupled, separable):
+        assert found.is_told
+        assert phrases.explained(found) in said
+        assert f"- {phrases.explained(found)}\n" in markdown
+    assert "What explains the landscape" in said
+    assert phrases.EXPLAINED in said
+
+
 def test_the_record_knows_what_the_valleys_are(valley: Store):
     report = study_report(valley, "valley")
     adam, adamw = report.panels
