@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from landscape_study.commands.output import terminal
 from landscape_study.commands.shared_options import (
     store_option,
     study_options,
@@ -91,27 +92,31 @@ def try_(
       landscape try --alpha 0.1 --lambda 0.01 --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
     from landscape_study.study.console.lines import engine_lines, trial_lines, whole_line
+    from landscape_study.study.console.terminal_audience import TerminalAudience
     from landscape_study.study.planning.engine_report import engine_report
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.running.training_run import planned
     from landscape_study.study.running.trial_cell import (
         middle_cell,
+        only,
         try_cell,
         whole_cells,
         whole_seconds,
     )
 
     study, whole = _tried(words, changes, store, trust_command=trust_command)
-    plan = planned(study, settings, store)
+    audience = TerminalAudience(terminal(), live=False)
+    cell = middle_cell(study.panels[0])
+    tried = study if study.has_objective else only(study, study.panels[0], cell)
+    plan = planned(tried, settings, store, audience)
     panel = plan.study.panels[0]
-    cell = middle_cell(panel)
     trial = try_cell(plan, panel, cell, settings)
     for line in trial_lines(plan.study, (panel.name, cell.alpha, cell.lambda_), trial):
         click.echo(line)
     if trial.value is None:
         raise SystemExit(1)
-    if whole is not study:
-        plan = planned(whole, settings, store)
+    if whole is not tried:
+        plan = planned(whole, settings, store, audience)
     if isinstance(plan, Plan):
         for line in engine_lines(engine_report(plan)):
             click.echo(line)

@@ -58,6 +58,12 @@ def middle_cell(panel: Panel) -> Cell:
     return Cell(alphas[len(alphas) // 2], lambdas[len(lambdas) // 2])
 
 
+def only(study: Study, panel: Panel, cell: Cell) -> Study:
+    """The study with one cell of one panel, and its first seed."""
+    axes = {"alpha": [cell.alpha], "lambda": [cell.lambda_]}
+    return study.change(seeds=[study.seeds[0]], panels=[panel.changed(axes)])
+
+
 def try_cell(plan: AnyPlan, panel: Panel, cell: Cell, settings: RunSettings) -> TrialCell:
     """Run one cell of a plan's study with its first seed, in a folder that is removed after it.
 
@@ -135,8 +141,7 @@ def _unheard(name: str, all_: str) -> str:
 def _task_trial(
     plan: Plan, panel: Panel, cell: Cell, settings: RunSettings, store: Store
 ) -> TrialCell:
-    axes = {"alpha": [cell.alpha], "lambda": [cell.lambda_]}
-    one = plan.study.change(seeds=[plan.study.seeds[0]], panels=[panel.changed(axes)])
+    one = only(plan.study, panel, cell)
     layout = replace(plan.layout, devices=plan.layout.devices[:1], chunk=1)
     alone = replace(plan, study=one, layout=layout, choice=replace(plan.choice, width=1))
     train(alone, store, replace(settings, witness=False))
