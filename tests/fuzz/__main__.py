@@ -20,7 +20,9 @@ from hypothesis.strategies import SearchStrategy
 from tests.fuzz.inputs import (
     changes,
     check_given,
+    check_sides,
     given_parts,
+    given_sides,
     make_database,
     read_database,
     read_study,
@@ -40,6 +42,7 @@ def main(minutes: float) -> None:
         _try(study_files(), read_study)
         _try(changes, partial(read_database, whole))
         _try(given_parts, check_given)
+        _try(given_sides, check_sides)
         rounds += 1
     click.echo(f"{rounds * ROUND} study files, as many changes of a database, as many tasks: held")
 

@@ -20,12 +20,14 @@ from examples.spirals import spirals
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from landscape_study.study.errors import LandscapeError, SpecError, TaskError
+from landscape_study import Streams
+from landscape_study.study.errors import DataError, LandscapeError, SpecError, TaskError
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.merging import merge
+from landscape_study.study.tasks.data.examples import Epoch
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.refusals import check_task
 from tests.conftest import make_study
@@ -185,3 +187,26 @@ def check_given(parts: dict[str, Any]) -> None:
         functions["network"] = lambda: _Giving(parts["outputs"])
     with suppress(TaskError):
         assert isinstance(check_task(replace(spirals, **functions), [(10, 1)]), Data)
+
+
+# ---- what a data set or a loader gives ----------------------------------------------------------
+
+ITEMS, BATCHES = (torch.ones(2), 1), (torch.ones(5, 2), torch.ones(5).long())
+RIGHT = st.sampled_from([[ITEMS] * 4, [BATCHES] * 3])
+PAIRS = st.tuples(st.sampled_from([ITEMS[0], BATCHES[0]]) | TENSORS, TENSORS | st.just(1))
+COLUMNS = st.fixed_dictionaries({"x": TENSORS | THINGS, "y": TENSORS | THINGS})
+SIDES = st.one_of(RIGHT, THINGS, st.lists(st.one_of(THINGS, PAIRS, COLUMNS), max_size=4))
+given_sides = st.tuples(SIDES, SIDES, st.booleans(), st.booleans())
+
+
+def check_sides(sides: tuple[Any, Any, bool, bool]) -> None:
+    """They are data that a task can be trained and tested on, or a message."""
+    train, test, as_loaders, named = sides
+    if as_loaders:
+        train, test = (lambda seed, side=side: iter(side) for side in (train, test))
+    columns = {"inputs": "x", "targets": "y"} if named else {}
+    task = replace(spirals, data=lambda: Streams(train, test, **columns))
+    with suppress(TaskError, DataError):
+        data, epoch = check_task(task, [(10, 1)]), Epoch(0, 1, torch.Generator())
+        assert sum(len(y) for _, y in data.train.shuffled(epoch, 3)) == data.train.count
+        assert sum(len(y) for _, y in data.test.in_order(2)) == data.test.count

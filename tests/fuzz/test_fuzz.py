@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from tests.fuzz.inputs import (
     changes,
     check_given,
+    check_sides,
     given_parts,
+    given_sides,
     make_database,
     read_database,
     read_study,
@@ -52,3 +54,10 @@ def test_databases(whole: Path, found: list[tuple[tuple[str, str], Any]]):
 @given(given_parts)
 def test_tasks(parts: dict[str, Any]):
     check_given(parts)
+
+
+@pytest.mark.filterwarnings("ignore")
+@few
+@given(given_sides)
+def test_sides(sides: tuple[Any, Any, bool, bool]):
+    check_sides(sides)
