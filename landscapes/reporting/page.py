@@ -43,7 +43,7 @@ from landscape_study.landscapes.reporting.report_record import PanelReport, Repo
 from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OVER_GRIDS
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS
 from landscape_study.study.spec.study import Axis, Cell, Study
 
 Format = Literal["html", "md"]
@@ -131,10 +131,11 @@ def render(
 def study_pictures(store: Results, study: Study, panels: Sequence[str]) -> list[Picture]:
     """The study's own figure, unless it shows what each panel's pictures show already."""
     kind = study.figure.kind
-    if kind in OVER_GRIDS:
+    if kind in OF_PANELS:
         return []
     what = phrases.first_upper(FIGURE_KINDS[kind].format(metric=study.metric.noun))
-    said = " ".join((what, *figure_lines(store, study.name, panels)))
+    lines = () if kind in OVER_GRIDS else figure_lines(store, study.name, panels)
+    said = " ".join((what, *lines))
     figure = study_figure(store, study.name, panels, width="page")
     alt = f"Figure of the whole study {study.name}: {what} Its caption gives the numbers."
     return [Picture(f"{study.name}-{kind}", svg(figure), alt=alt, caption=said)]

@@ -15,4 +15,5 @@ FIGURE_KINDS: dict[FigureKind, str] = {  # {metric} is what is measured: "error"
     "schedule": "the multiplier η by epoch.",
     "mechanism": "norms of weights, gradients and steps over α × λ, with the best cells circled.",
 }
+OF_PANELS: tuple[FigureKind, ...] = ("heatmaps", "slices")  # what reports show of each panel
 OVER_GRIDS: tuple[FigureKind, ...] = ("heatmaps", "slices", "mechanism")  # figures of α × λ

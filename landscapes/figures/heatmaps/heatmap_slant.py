@@ -105,6 +105,8 @@ def _required(landscape: Landscape) -> Timescale:
             f"{where}: how long its weights remember is not known, since it was trained elsewhere "
             "or by a former version: draw it over λ"
         )
+    if landscape.is_scattered:
+        raise UsageError(f"{where}: its trials lie scattered, in no rows: draw it over λ")
     if not landscape.lambda_.positive:
         raise UsageError(f"{where}: all its λ are 0, without a timescale: draw it over λ")
     return landscape.timescale

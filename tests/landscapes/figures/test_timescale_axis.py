@@ -147,6 +147,8 @@ def test_several_with_equal_titles_share_one():
 def test_what_has_no_timescale_is_refused():
     with pytest.raises(UsageError, match="panel 'far': how long its weights remember is not"):
         heatmap_record(replace(shown(None), panel="far"), over="timescale")
+    with pytest.raises(UsageError, match="its trials lie scattered, in no rows"):
+        heatmap_record(replace(shown(), is_scattered=True), over="timescale")
     only = shown(errors=[[3.0]], alpha=Axis(values=(0.1,)), lambda_=Axis(values=(0,)))
     with pytest.raises(UsageError, match="all its λ are 0, without a timescale"):
         heatmap_record(only, over="timescale")

@@ -312,6 +312,19 @@ def test_intervals_in_words():
     assert math.isnan(Estimate().low)
 
 
+def test_a_study_of_the_mechanism_has_its_figure_beside_the_verdicts(store: Store):
+    study = valley_study(seeds=1, pairs=("adamw",)).change(figure={"kind": "mechanism"})
+    fill(store, study)
+    text = write_report(store, "valley", store.folder / "x.md", kind="md").read_text("utf-8")
+    alternatives = re.findall(r"!\[([^\]]+)\]", text)
+    assert alternatives[0].startswith(
+        "Figure of the whole study valley: Norms of weights, gradients and steps over α × λ"
+    )
+    assert alternatives[1].startswith("Heatmap of AdamW")
+    assert (store.folder / "x" / "valley-mechanism.svg").exists()
+    assert "What explains the landscape" in text
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["anytime", "generalization", "schedule"])
 @pytest.mark.parametrize("form", ["html", "md"])

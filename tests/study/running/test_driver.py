@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from landscape_study.study.errors import StoreError, StudyMismatchError, TrainingError
+from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import driver
 from landscape_study.study.running.driver import run
@@ -54,6 +55,10 @@ def test_every_cell_is_trained_and_progress_reported(store: Store, small_study: 
     (noted,) = store.runs("small")
     assert noted["ended"] is not None
     assert noted["provenance"]["engine"] == "vmap"
+    assert noted["provenance"]["training_examples"] == len(plan.data.train_targets)
+    inside = store.mechanism("small")
+    assert {row["quantity"] for row in inside} == {*MECHANISM} - {"clipped_share"}
+    assert all((row["values"] > 0).all() for row in inside)
 
 
 def test_a_finished_study_starts_no_run(store: Store, small_study: Study):

@@ -596,8 +596,8 @@ WRONG_STUDIES = {
     "metric": ({"metric": 3}, "metric: Input should be a dictionary or an instance of Metric, f"),
     "figure kind": (
         {"figure": {"kind": "pie"}},
-        "figure, kind: Input should be 'heatmaps', 'slices', 'generalization', 'anytime' or "
-        "'schedule', found 'pie'",
+        "figure, kind: Input should be 'heatmaps', 'slices', 'generalization', 'anytime', "
+        "'schedule' or 'mechanism', found 'pie'",
     ),
     "figure columns": (
         {"figure": {"columns": 0}},
