@@ -167,6 +167,22 @@ def test_the_best_errors_under_each_schedule_are_those_of_the_reference_study():
         assert row in DOCUMENTS["docs/findings.md"]
 
 
+def test_the_best_losses_of_the_language_model_are_those_of_the_reference_study():
+    cells = pd.read_csv(ROOT / "results" / "reference" / "chars-fig2.csv")
+    for panel, own in cells.groupby("panel"):
+        table = own.groupby(["alpha", "lambda"])["test_bits"].agg(["mean", "sem"])
+        without = table.xs(0.0, level="lambda")
+        (alpha, lambda_), best = table["mean"].idxmin(), table.loc[table["mean"].idxmin()]
+        none = without.loc[without["mean"].idxmin()]
+        timescale = own.query("alpha == @alpha and `lambda` == @lambda_")["timescale"].iloc[0]
+        row = (
+            f"| `{panel}` | {best['mean']:.3f} ± {best['sem']:.3f} | α = {alpha:g}, "
+            f"λ = {lambda_:g} | {none['mean']:.3f} ± {none['sem']:.3f} | "
+        )
+        told = f"{timescale:.1f}" if timescale < 100 else f"{timescale:,.0f}"
+        assert row + f"{told} |" in DOCUMENTS["docs/findings.md"]
+
+
 def test_the_table_of_networks_says_what_the_tests_of_networks_do():
     _, text = DOCUMENTS["docs/networks.md"].split("## What is trained, and how")
     how = {"captured": "together, replayed", "vmap": "together", "referee": "plain loop"}

@@ -116,8 +116,7 @@ def draw_titles(record: Titled, ax: Axes) -> None:
     # narrower by what stands out, of which then more stands out, at every drawing.
     summary.set_in_layout(False)
     letters = max(int(room / (0.66 * points(TITLE))), 1)  # bold ones
-    title = textwrap.fill(record.title, letters, break_long_words=False, break_on_hyphens=False)
-    _set_title(ax, title, len(lines))
+    _set_title(ax, _balanced(record.title, letters), len(lines))
 
 
 def align_titles(axes: Sequence[Axes], columns: int) -> None:
@@ -136,6 +135,18 @@ def _set_title(ax: Axes, title: str, lines: int) -> None:
     """Set the main title, above a summary of so many lines."""
     pad = 6 + 1.4 * points(TEXT) * lines
     alarm([ax.set_title(title, loc="left", fontsize=TITLE, fontweight="bold", pad=pad)])
+
+
+def _balanced(title: str, letters: int) -> str:
+    """Break a panel's title into lines of at most so many letters, all about as long."""
+
+    def wrapped(width: int) -> list[str]:
+        return textwrap.wrap(title, width, break_long_words=False, break_on_hyphens=False)
+
+    fewest = len(wrapped(letters))
+    return "\n".join(
+        next(lines for w in range(1, letters + 1) if len(lines := wrapped(w)) <= fewest)
+    )
 
 
 def _wrapped(title: str, letters: int) -> str:
