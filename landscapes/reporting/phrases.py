@@ -357,9 +357,14 @@ def _moves(one: Candidate) -> str:
     return f"{one.name} moves by {with_interval(one.spread)} octaves: {', '.join(parts)}"
 
 
+def left_out(found: Explanation) -> list[str]:
+    """Which panels say nothing of it, and why."""
+    return [f"{name} is left out: {why}" for name, why in found.left_out]
+
+
 def _hints(found: Explanation) -> list[str]:
     """What was left out, and what would tell more."""
-    hints = [f"{name} is left out: {why}." for name, why in found.left_out]
+    hints = [f"{line}." for line in left_out(found)]
     if len(found.same) > 1 and set(found.best) >= set(found.same):
         told = " and ".join(found.same)
         hints.append(

@@ -141,7 +141,9 @@ def explanations_table(found: Sequence[Explanation]) -> Table:
     for one in found:
         spreads = {candidate.name: _cell(candidate.spread) for candidate in one.candidates}
         table.add_row(one.title, *(spreads.get(name, phrases.UNKNOWN) for name in names))
-    lines = [phrases.explained_briefly(one) for one in found]
+    lines = [
+        line for one in found for line in (phrases.explained_briefly(one), *phrases.left_out(one))
+    ]
     meaning = "how far the best value moves over α and panels, in octaves: what explains stays"
     table.caption = "\n".join([meaning, *lines])
     return table

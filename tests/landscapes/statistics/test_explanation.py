@@ -100,6 +100,7 @@ def test_panels_that_say_nothing_are_left_out_with_the_reason():
     assert "adamw-torch-32 is left out: best cells lie on a border of λ." in phrases.explained(
         found
     )
+    assert "is left out: best cells lie on a border" in str(explanations_table([found]).caption)
     assert explanations([cut]) == []
 
 
