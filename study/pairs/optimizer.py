@@ -88,7 +88,11 @@ class PairOptimizer:
         self._move(g, eta, lambda_scale, present, clip)
         self.meter.count(*clip)
         if before is not None:
-            self.meter.measure(g, before.sub_(self.theta))
+            moved = before.sub_(self.theta)
+            for part, there in zip(moved.split(self.widths, dim=1), present or (), strict=False):
+                if not there:
+                    part.zero_()  # it may be infinite, which has no difference
+            self.meter.measure(g, moved)
 
     def _move(
         self,

@@ -258,7 +258,7 @@ class TestTables:
         assert f"Adam + L2 ⚠: {DOUBT}." in figure_lines(doubted, name)
 
     def test_comparisons(self, doubted: Store, tmp_path: Path):
-        verdicts, differences = comparison_tables(doubted, Request("valley"))
+        verdicts, differences, _ = comparison_tables(doubted, Request("valley"))
         assert list(verdicts.columns[0].cells) == ["adam ⚠", "adamw"]
         assert str(verdicts.caption).endswith(f"\nadam ⚠: {DOUBT}")
         assert list(differences.columns[0].cells) == ["adam ⚠ →\nadamw"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from landscape_study.study.pairs.meter import MECHANISM, measured_steps
+from landscape_study.study.pairs.meter import AT_ONCE, MECHANISM, Meter, measured_steps
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.training import chunk
@@ -35,6 +35,20 @@ def test_of_many_steps_no_more_are_measured():
     assert len(measured) == 8
     assert set(np.diff(measured)) == {12_500}
     assert measured[0] == 6_250
+
+
+@pytest.mark.parametrize("steps", [1, AT_ONCE, AT_ONCE + 3, 2 * AT_ONCE])
+def test_clipped_steps_are_counted_whenever_they_are_asked_for(steps):
+    meter = Meter(torch.zeros(2, 3), clips=True)
+    for epoch in range(2):
+        for step in range(steps):
+            meter.count(torch.tensor([[1.0], [0.5 if step % 2 == epoch else 1.0]]))
+            if step == 1:
+                kept = meter.state()
+                meter = Meter(torch.zeros(2, 3), clips=True)
+                meter.restore(kept)
+        clipped = len(range(epoch, steps, 2))
+        assert meter.taken()["clipped_share"].tolist() == [0, clipped / steps]
 
 
 class WithScale(nn.Module):
