@@ -22,10 +22,7 @@ from tests.study.references import PlainRun, plain_training
 DOUBLE = Options(precision="float64", eps=1e-4)
 CELLS = [Cell(0.05, 0.0), Cell(0.05, 0.1), Cell(0.02, 0.01), Cell(0.002, 0.3)]
 BATCH = 5
-<<<<<<< HEAD
-=======
 FEW = 16  # steps of an epoch, below which it is the middle one that is measured
->>>>>>> 72c45a7b24e035eec8e95751f92dfb84bb9e8466
 
 
 @dataclass(frozen=True)
@@ -58,15 +55,10 @@ def assert_equals_plain_loop(
             np.testing.assert_allclose(
                 trained.outcome.curves[metric][k], plain.curves[metric], rtol=1e-7, atol=1e-12
             )
-<<<<<<< HEAD
-        middle = (len(plain.steps[0]) // 2,)  # of an epoch of so few steps one is measured
-        inside = plain_mechanism(plain, middle, clips=not math.isinf(options.clip_norm))
-=======
         steps = len(plain.steps[0])
         assert steps < FEW
         clips = not math.isinf(options.clip_norm)
         inside = plain_mechanism(plain, [steps // 2], clips=clips)
->>>>>>> 72c45a7b24e035eec8e95751f92dfb84bb9e8466
         assert trained.outcome.mechanism.keys() == inside.keys()
         for quantity, curve in inside.items():
             np.testing.assert_allclose(
