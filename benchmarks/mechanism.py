@@ -24,7 +24,7 @@ from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.task import Data
+from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import Programs
 from landscape_study.study.training.engines.stacked import StackedEngine

@@ -116,7 +116,7 @@ def mechanism(store: StoreLike, name: Named, *, asked: Asked | None = None) -> p
     Norms of weights, gradients and steps, and the share of clipped steps; for the columns see
     `reading.frames.mechanism_frame`. No rows where nothing was recorded.
 
-    >>> mechanism("mine.db", "mine")["weight_norm"].gt(0).all()
+    >>> bool(mechanism("mine.db", "mine")["weight_norm"].gt(0).all())
     True
     """
     with _looked_at(store, name, asked) as (results, study):

@@ -116,7 +116,8 @@ def evaluate(
     totals: dict[str, Tensor] = {}
     for inputs, targets in examples.in_order(slice_size(batch_size)):
         on_step()
-        inputs = normalized(engine.task, inputs, engine.assignment.dtype)
+        # Compiled code reads them as they lay when it was traced.
+        inputs = normalized(engine.task, inputs, engine.assignment.dtype).contiguous()
         for metric, value in engine.scores(inputs, targets).items():
             value = value.to(engine.assignment.dtype)
             totals[metric] = totals[metric] + value if metric in totals else value

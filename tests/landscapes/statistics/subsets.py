@@ -37,10 +37,13 @@ class Counts:
 
 
 def full_grids() -> dict[str, pd.DataFrame]:
-    """The landscape frames of full grids without λ = 0, by name."""
+    """The landscape frames of full grids of test errors, without λ = 0, by name."""
     frames = {one.name: one.cells for one in reference_panels("fig2")}
     for path in sorted(RESULTS.glob("*.csv")):
-        for name, cells in pd.read_csv(path).groupby("panel", sort=False):
+        study = pd.read_csv(path)
+        if "test_error" not in study:  # of another metric
+            continue
+        for name, cells in study.groupby("panel", sort=False):
             frames[f"{path.stem}/{name}"] = cells
     return {name: cells[cells["lambda"] > 0] for name, cells in frames.items()}
 

@@ -203,7 +203,7 @@ def test_of_a_whole_database_there_is_nothing_to_say(half_done: Store):
         ),
         (
             f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
-            "curves that belong to no cell: 3",
+            "curves that belong to no cell: 7",
         ),
         (
             f"DELETE FROM landscape_cell WHERE trial_id = {ONE}",
@@ -243,7 +243,7 @@ def test_each_fault_is_found(half_done: Store, statement: str, found: str):
         ),
         (
             f"UPDATE landscape_curve SET data = 'abc' WHERE trial_id = {ONE}",
-            "values of landscape_curve.data that are no curve: 3",
+            "values of landscape_curve.data that are no curve: 7",
         ),
         (
             f"UPDATE trials SET datetime_start = 'noon' WHERE trial_id = {ONE}",
