@@ -82,7 +82,6 @@ def trainings():
         yield pytest.param(name, "vmap", size)
         yield pytest.param(name, "referee", size)
     yield pytest.param("clipped", "captured", 1)
-    yield pytest.param("clipped", "compiled", 1, marks=pytest.mark.long)
 
 
 @pytest.fixture
