@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from landscape_study.study.planning.fitting import resolved
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.study import Study
 from landscape_study.study.tasks import load_task
@@ -37,8 +38,7 @@ class Network:
     def study(self, *, quick: bool = False) -> Study:
         """Its study, the task's batch size filled in; `quick`: one epoch of two cells a pair."""
         study = Study.from_file(FOLDER / f"{self.name}.toml")
-        task = load_task(study.task)
-        study = study.resolve(batch_size=task.batch_size, epochs=task.epochs)
+        study = resolved(study, load_task(study.task))
         if not quick:
             return study
         panels = tuple(p.model_copy(update={"grid": _corner(p.grid)}) for p in study.panels)
@@ -70,7 +70,7 @@ NETWORKS = {
 # Whose examples are no images, nor vectors: not among those of the limit and of the GPU.
 LANGUAGE_MODELS = {
     "chars": Network(
-        *("chars", "GPT of `chars`", {"loop": 3.0, "loop-parallel": 3.0}),
+        *("chars", "GPT of `chars`", {"loop": 3.0}),
         **{"metric": "train_loss", "tolerance": 0.2, "ensemble": False},
     )
 }
