@@ -13,14 +13,14 @@ import click
 
 from benchmarks import analysis, fig2, growth, limit, overheads, queue, throughput
 from benchmarks.measure import BenchmarkError, stop_when_terminated
-from benchmarks.networks import LANGUAGE_MODELS, NETWORKS
+from benchmarks.networks import EVERY
 from benchmarks.results import RESULTS, Part, Settings, record
 from benchmarks.tables import PAGE, render, update
 
 PARTS: dict[str, Part] = {  # `limit` reads what the tool reached in throughput
     **{
         f"throughput-{name}": functools.partial(throughput.measure, network)
-        for name, network in (NETWORKS | LANGUAGE_MODELS).items()
+        for name, network in EVERY.items()
     },
     "limit": limit.measure,
     "growth": growth.measure,

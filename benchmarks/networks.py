@@ -74,3 +74,4 @@ LANGUAGE_MODELS = {
         **{"metric": "train_loss", "tolerance": 0.2, "ensemble": False},
     )
 }
+EVERY = NETWORKS | LANGUAGE_MODELS

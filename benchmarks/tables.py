@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import REPOSITORY
-from benchmarks.networks import LANGUAGE_MODELS, NETWORKS
+from benchmarks.networks import EVERY
 from benchmarks.results import RESULTS, read
 from benchmarks.sections import SECTIONS, throughput_sections
 
@@ -36,8 +36,7 @@ def with_tables(text: str, results: Path) -> str:
 def render(results: Path, only: Sequence[str] | None = None) -> str:
     """The sections of all parts (or `only` some) that have been measured, as Markdown."""
     found = {}
-    networks = NETWORKS | LANGUAGE_MODELS
-    for name in (*(f"throughput-{network}" for network in networks), *SECTIONS):
+    for name in (*(f"throughput-{network}" for network in EVERY), *SECTIONS):
         facts = read(results, name) if only is None or name in only else None
         if facts is not None:
             found[name] = facts

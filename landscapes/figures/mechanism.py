@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from landscape_study.landscapes.figures.heatmaps.heatmap import draw_heatmap, heatmap_legend
+from landscape_study.landscapes.figures.heatmaps.heatmap import (
+    draw_heatmap,
+    heatmap_legend,
+    heatmaps_layout,
+)
 from landscape_study.landscapes.figures.heatmaps.heatmap_labels import align_titles, draw_colorbar
-from landscape_study.landscapes.figures.heatmaps.heatmap_record import BAR, Over
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import Over
 from landscape_study.landscapes.figures.mechanism_record import MechanismRecord, mechanism_record
 from landscape_study.landscapes.figures.sizes import (
     add_legend,
     fit_height,
-    make_layout,
     paper_fonts,
     subplots,
 )
@@ -66,16 +68,8 @@ def plot_mechanism(
 def draw_mechanism(record: MechanismRecord, *, cmap: str = CMAP) -> Figure:
     """Draw `record` into a figure of its own: axes with the titles of their quantities as gids."""
     every = [heatmap for row in record.rows for heatmap in row.heatmaps]
-    widest, highest = np.max([heatmap.size for heatmap in every], axis=0).tolist()
     count = record.blocks * len(record.rows)
-    layout = make_layout(
-        count,
-        record.columns,
-        screen=float(np.clip(0.28 * widest, 2.3, 3.3)),
-        aspect=highest / widest,
-        right=BAR,
-        width=record.width,
-    )
+    layout = heatmaps_layout(every, count, record.columns, record.width)
     with paper_fonts(record.width):
         figure, axes = subplots(layout, count * record.columns)
         drawn: list[Axes] = []

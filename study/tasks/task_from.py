@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,15 @@ def task_from(
     if not callable(network):
         kind = type(network).__name__
         raise TypeError(f"task_from: network is {kind}: give a module, its class or a function")
-    names = None if inputs is None or isinstance(inputs, str) else tuple(inputs)
-    make = _Copies(network) if isinstance(network, nn.Module) else network
+    columns = inputs if inputs is None or isinstance(inputs, str) else tuple(inputs)
+    names = columns if isinstance(columns, tuple) else None
+    make = partial(deepcopy, network) if isinstance(network, nn.Module) else network
     if names is not None or output is not None:
         make = _MakeNamed(make, names, output)
     return Task(
         name=name or _name_of(network),
         network=make,
-        data=_Sets(train, test, inputs if isinstance(inputs, str) else names, targets),
+        data=_Sets(train, test, columns, targets),
         classes=classes,
         batch_size=batch_size,
         epochs=epochs,
@@ -93,16 +95,6 @@ def _name_of(network: Any) -> str:
     made = getattr(network, "func", network)  # of a functools.partial
     name = str(getattr(made, "__name__", type(made).__name__))
     return "task" if name == "<lambda>" else name.lower()
-
-
-@dataclass(frozen=True)
-class _Copies:
-    """Copies of a network that is there already."""
-
-    network: nn.Module
-
-    def __call__(self) -> nn.Module:
-        return deepcopy(self.network)
 
 
 @dataclass(frozen=True)
@@ -165,11 +157,15 @@ class _Sets:
                 f"task_from: a {type(train).__name__} where a data set should be; expected inputs "
                 "with their targets: task_from(network, (x_train, y_train), (x_test, y_test), …)"
             )
-        held = [_held(side) for side in (train, test)]
-        if held[0] is not None and held[1] is not None and self.inputs is None:
-            return Data(*held[0], *held[1])
-        sides = _as_set(train), _as_set(test)
-        return Streams(*sides, self.inputs, self.targets)
+        held, tested = _held(train), _held(test)
+        if held is not None and tested is not None and self.inputs is None:
+            return Data(*held, *tested)
+        return Streams(
+            train if held is None else TensorDataset(*held),
+            test if tested is None else TensorDataset(*tested),
+            self.inputs,
+            self.targets,
+        )
 
 
 def _both(found: Any) -> tuple[Any, Any]:
@@ -214,9 +210,3 @@ def _tensor(values: Tensor | np.ndarray) -> Tensor:
         return values
     copied = torch.from_numpy(np.array(values))
     return copied.float() if copied.dtype == torch.float64 else copied
-
-
-def _as_set(side: Any) -> Any:
-    """A pair of arrays as a data set; whatever else as it is."""
-    held = _held(side)
-    return side if held is None else TensorDataset(*held)

@@ -53,6 +53,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     heatmaps_record,
 )
 from landscape_study.landscapes.figures.sizes import (
+    Layout,
     add_legend,
     fit_height,
     make_layout,
@@ -242,17 +243,24 @@ def _draw_cells(
     return errors
 
 
-def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
-    """Draw `record` into a figure of its own, with cells about square where that has room."""
-    widest, highest = np.max([heatmap.size for heatmap in record.heatmaps], axis=0).tolist()
-    layout = make_layout(
-        record.rows,
-        record.columns,
+def heatmaps_layout(
+    heatmaps: Sequence[HeatmapRecord], rows: int, columns: int, width: float | None
+) -> Layout:
+    """Axes for heatmaps, with cells about square where that has room."""
+    widest, highest = np.max([heatmap.size for heatmap in heatmaps], axis=0).tolist()
+    return make_layout(
+        rows,
+        columns,
         screen=float(np.clip(0.28 * widest, 2.3, 3.3)),
         aspect=highest / widest,
         right=BAR,
-        width=record.width,
+        width=width,
     )
+
+
+def draw_heatmaps(record: HeatmapsRecord, *, cmap: str | Colormap = CMAP) -> Figure:
+    """Draw `record` into a figure of its own."""
+    layout = heatmaps_layout(record.heatmaps, record.rows, record.columns, record.width)
     with paper_fonts(record.width):
         figure, axes = subplots(layout, len(record.heatmaps))
         for heatmap, ax in zip(record.heatmaps, axes, strict=True):
