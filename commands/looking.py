@@ -19,6 +19,7 @@ from landscape_study.commands.output import (
 from landscape_study.commands.shared_options import (
     columns_options,
     names_argument,
+    over_option,
     store_option,
 )
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
@@ -26,7 +27,7 @@ from landscape_study.study.spec.metric import METRICS
 
 if TYPE_CHECKING:
     from landscape_study.landscapes.reading.exports import What
-    from landscape_study.study.spec.figure_kinds import FigureKind
+    from landscape_study.study.spec.figure_kinds import FigureKind, Over
     from landscape_study.study.spec.study import Study
 
 
@@ -142,12 +143,7 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     "repeated. Of a file: the column of the metric, and others to show.  [default: as the study "
     "says]",
 )
-@click.option(
-    "--over",
-    type=click.Choice(["lambda", "timescale"]),
-    help="What heatmaps have to the right: λ, or how many epochs the weights remember: "
-    "1/(α·λ·steps of an epoch) where α multiplies the decay.  [default: lambda]",
-)
+@over_option(default="as the study says")
 @click.option("--columns", type=click.IntRange(min=1), help="Axes in a row.")
 @click.option(
     "--width",
@@ -307,6 +303,7 @@ def report(
     help="Also draw both and their difference into this .png, .pdf or .svg file; of a file, its "
     "heatmaps.",
 )
+@over_option(default="lambda")
 @columns_options()
 @store_option
 def compare(
@@ -315,6 +312,7 @@ def compare(
     other: str | None,
     reference: str | None,
     output: Path | None,
+    over: Over | None,
     asked: dict[str, Any],
     store: str,
 ) -> None:
@@ -350,9 +348,10 @@ def compare(
         chosen = dict(zip(("panel", "other"), rest, strict=False))
         request = Request(study, **chosen, reference=reference)
         if output is not None and files and not rest:
-            save_figure(study_figure(results, study, kind="heatmaps"), (output,))
+            save_figure(study_figure(results, study, kind="heatmaps", over=over), (output,))
         elif output is not None:
-            click.echo(f"figure: {save_comparison(results, request, output)}")
+            drawn = save_comparison(results, request, output, over=over or "lambda")
+            click.echo(f"figure: {drawn}")
         for table in comparison_tables(results, request):
             print_table(terminal(), table)
 

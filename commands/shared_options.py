@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
+from landscape_study.study.spec.figure_kinds import Over
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,6 +32,16 @@ trust_option = click.option(
     "--trust-command", is_flag=True, help="Run whatever command of its user's own the study names."
 )
 names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
+
+
+def over_option(*, default: str) -> Callable[[Command], Command]:
+    """Add --over; its help says what the `default` is."""
+    return click.option(
+        "--over",
+        type=click.Choice(get_args(Over)),
+        help="What heatmaps have to the right: λ, or how many epochs the weights remember: "
+        f"1/(α·λ·steps of an epoch) where α multiplies the decay.  [default: {default}]",
+    )
 
 
 ROWS = {

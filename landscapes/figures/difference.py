@@ -18,12 +18,14 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     color_scale,
     doubt_phrases,
     heatmap_record,
+    possible_over,
 )
 from landscape_study.landscapes.figures.style import INK, NotebookFigure
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 
@@ -84,6 +86,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         normalized=other.normalized,
         metric=one.metric,
         doubtful=one.doubtful or other.doubtful,
+        timescale=one.timescale if one.timescale == other.timescale else None,
     )
 
 
@@ -94,32 +97,40 @@ def plot_comparison(
     span: float | None = None,
     cmap: str | Colormap = CMAP,
     top: int | None = None,
+    over: Over = "lambda",
 ) -> Figure:
     """Draw two landscapes on one colour scale, and beside them other − one.
 
     Differences that their seeds' noise does not explain (95 %) carry a dot; with one seed there
-    is no telling, and none does.
+    is no telling, and none does. They are those of equal λ, also over the timescale of the decay
+    (`over`), and are drawn over λ where cells of equal λ have two timescales.
 
     Raises:
-        UsageError: the grids share no cell; an impossible span.
+        UsageError: the grids share no cell; an impossible span; a timescale that is not known.
     """
-    return draw_comparison(comparison_record(one, other, span=span, top=top), cmap=cmap)
+    record = comparison_record(one, other, span=span, top=top, over=over)
+    return draw_comparison(record, cmap=cmap)
 
 
 def comparison_record(
-    one: Landscape, other: Landscape, *, span: float | None = None, top: int | None = None
+    one: Landscape,
+    other: Landscape,
+    *,
+    span: float | None = None,
+    top: int | None = None,
+    over: Over = "lambda",
 ) -> ComparisonRecord:
     """Say what `plot_comparison` draws."""
     scale = color_scale([one, other], span=span)
     apart = difference(one, other)
     reach = scale[1] - scale[0]
-    record = heatmap_record(apart, scale=(-reach, reach), top=0)
+    record = heatmap_record(apart, scale=(-reach, reach), top=0, over=possible_over([apart], over))
     with np.errstate(invalid="ignore"):
         freedom = np.maximum(2 * (apart.n - 1), 1)  # of two means over n seeds each
         certain = np.abs(apart.error) > stdtrit(freedom, (1 + LEVEL) / 2) * apart.stderr
     return ComparisonRecord(
-        one=heatmap_record(one, scale=scale, top=top),
-        other=heatmap_record(other, scale=scale, top=top),
+        one=heatmap_record(one, scale=scale, top=top, over=over),
+        other=heatmap_record(other, scale=scale, top=top, over=over),
         difference=replace(
             record,
             summary=(*doubt_phrases(apart), *_summary(apart, certain)),

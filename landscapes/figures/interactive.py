@@ -23,6 +23,7 @@ from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, t
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_number
+from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import MATTERS, Metric, telling_digits
 from landscape_study.study.spec.study import Axis
 
@@ -46,9 +47,10 @@ def interactive_heatmap(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int | None = None,
+    over: Over = "lambda",
 ) -> Figure:
     """Draw a landscape to hover over; arguments as of `figures.heatmaps.heatmap.plot_heatmap`."""
-    return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top)
+    return interactive_heatmaps([landscape], span=span, scale=scale, cmap=cmap, top=top, over=over)
 
 
 def interactive_heatmaps(
@@ -59,6 +61,7 @@ def interactive_heatmaps(
     scale: tuple[float, float] | None = None,
     cmap: str | Colormap = CMAP,
     top: int | None = None,
+    over: Over = "lambda",
 ) -> Figure:
     """Draw landscapes as `heatmap.plot_heatmaps` does, each cell telling its numbers.
 
@@ -72,7 +75,7 @@ def interactive_heatmaps(
     """
     subplots = _plotly_subplots()
     drawn = tuple(landscapes)
-    record = heatmaps_record(drawn, columns=columns, span=span, scale=scale, top=top)
+    record = heatmaps_record(drawn, columns=columns, span=span, scale=scale, top=top, over=over)
     figure = subplots.make_subplots(
         rows=record.rows,
         cols=record.columns,
@@ -83,8 +86,10 @@ def interactive_heatmaps(
     explained: set[str] = set()  # trials and what became of them, once in the legend
     for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
         place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
-        cells = _scattered(landscape, heatmap) if heatmap.between else [_cells(landscape, heatmap)]
-        for trace in (*cells, *_marks(heatmap)):
+        if heatmap.slant:
+            for shape in _slanted_shapes(heatmap, cmap):
+                figure.add_shape(shape, **place)
+        for trace in (*_places(landscape, heatmap), *_marks(heatmap)):
             is_new = trace.name in EXPLAINED and heatmap.between and trace.name not in explained
             trace.showlegend = bool(is_new)
             explained |= {trace.name} if is_new else set()
@@ -132,6 +137,41 @@ def _colorscale(cmap: str | Colormap, metric: Metric) -> list[tuple[float, str]]
     """Sample a map of matplotlib as plotly wants it; turned round where more is better."""
     found = colormap(cmap, metric)
     return [(i / 32, to_hex(found(i / 32))) for i in range(33)]
+
+
+def _places(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
+    """What has a colour, and tells its numbers where one hovers."""
+    if record.between:
+        return _scattered(landscape, record)
+    return [(_slanted if record.slant else _cells)(landscape, record)]
+
+
+def _slanted(landscape: Landscape, record: HeatmapRecord) -> Any:
+    """Make a mark in each cell over its timescale, of its colour, which tells its numbers."""
+    marker = {
+        "color": [min(value, 1e6) for _, value in record.error],  # JSON has no inf
+        "coloraxis": "coloraxis",
+        "size": 0.6 * CELL,
+        "symbol": "square",
+    }
+    hover = [_hover(landscape, cell) for cell, _ in record.error]
+    return _told_marks("cells", record, [cell for cell, _ in record.error], marker, hover)
+
+
+def _slanted_shapes(record: HeatmapRecord, cmap: str | Colormap) -> list[dict[str, Any]]:
+    """Make the cells over their timescale, parallelograms below their marks."""
+    low, high = record.scale
+    colours = colormap(cmap, record.metric)
+    return [
+        {
+            "type": "path",
+            "path": "M " + " L ".join(f"{x:.4f} {y:.4f}" for x, y in record.corners(cell)) + " Z",
+            "fillcolor": to_hex(colours((min(value, 1e6) - low) / (high - low or 1.0))),
+            "line": {"color": "white", "width": 0.5},
+            "layer": "below",
+        }
+        for cell, value in record.error
+    ]
 
 
 def _cells(landscape: Landscape, record: HeatmapRecord) -> Any:

@@ -19,7 +19,6 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import (
     heatmaps_layout,
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_labels import align_titles, draw_colorbar
-from landscape_study.landscapes.figures.heatmaps.heatmap_record import Over
 from landscape_study.landscapes.figures.mechanism_record import MechanismRecord, mechanism_record
 from landscape_study.landscapes.figures.sizes import (
     add_legend,
@@ -29,6 +28,7 @@ from landscape_study.landscapes.figures.sizes import (
 )
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.study.spec.figure_kinds import Over
 
 CMAP = "viridis"  # perceptually uniform, not that of errors: neither end is better
 

@@ -12,7 +12,6 @@ import pandas as pd
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     HeatmapRecord,
-    Over,
     heatmap_record,
 )
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
@@ -20,6 +19,7 @@ from landscape_study.landscapes.reading.landscape import RowCol, grid_landscape,
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_roughly
+from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import Metric
 

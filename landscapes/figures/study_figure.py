@@ -14,8 +14,8 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatm
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     CONTOURS,
-    Over,
     choose_columns,
+    possible_over,
 )
 from landscape_study.landscapes.figures.mechanism import plot_mechanism
 from landscape_study.landscapes.figures.schedule_figure import plot_schedules
@@ -28,7 +28,7 @@ from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind, Over
 from landscape_study.study.spec.study import Figure as FigureSpec
 from landscape_study.study.spec.study import Study
 from landscape_study.study.validation import names_of
@@ -92,7 +92,8 @@ def study_figure(
             and whose best cells are marked in ours; colours then begin at each panel's own best.
         metric: what an anytime figure shows; what the study says if empty, or its own metric
             where it does not say.
-        over: what the axis of heatmaps to the right is: λ if None, or the timescale of the decay.
+        over: what the axis of heatmaps to the right is: λ, or the timescale of the decay; None for
+            what the study says.
         width: of a paper, in inches or by name; for the screen if None.
 
     Raises:
@@ -118,6 +119,8 @@ def study_figure(
     if own.kind == "schedule":
         return schedule_figure(study, panels, columns=columns, width=width)
     chosen = study_panels(store, name, panels)
+    shown = [one.landscape for one in chosen]
+    over = over or possible_over(shown, own.over)
     if own.kind == "generalization":
         return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
     if own.kind == "anytime":
@@ -131,11 +134,10 @@ def study_figure(
             inside,
             columns=columns,
             top=top,
-            over=over or "lambda",
+            over=over,
             cmap=cmap,
             width=width,
         )
-    shown = [one.landscape for one in chosen]
     if own.kind == "slices":
         _require_lines(shown, is_asked=kind is not None)
         return plot_slices_figure(shown, columns=columns, span=span, width=width)
@@ -154,7 +156,7 @@ def study_figure(
         reference=reference,
         relative=own.relative or reference is not None,  # errors of another task
         width=width,
-        over=over or "lambda",
+        over=over,
     )
 
 

@@ -31,6 +31,7 @@ from landscape_study.landscapes.statistics.explanation import explanations
 from landscape_study.landscapes.statistics.optimum import moves
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.figure_kinds import Over
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,20 @@ def _mind(one: PanelData) -> list[str]:
     ]
 
 
-def save_comparison(store: Results, request: Request, path: Path) -> Path:
+def save_comparison(
+    store: Results, request: Request, path: Path, *, over: Over = "lambda"
+) -> Path:
     """Draw two panels and their difference into a file; return its path.
 
     Raises:
-        UsageError: not two panels, or two that share no cell; besides, as `comparison_tables`.
+        UsageError: not two panels, two that share no cell, or a timescale that is not known;
+            besides, as `comparison_tables`.
         StoreError: the file cannot be written.
     """
     if request.panel is None:
         raise UsageError("a figure of a comparison needs two panels: name PANEL and OTHER")
     ((one, other),) = _pairings(store, request, [])
-    return save(plot_comparison(one.landscape, other.landscape), path)
+    return save(plot_comparison(one.landscape, other.landscape, over=over), path)
 
 
 def _pairings(

@@ -29,6 +29,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     HeatmapRecord,
     color_scale,
     heatmaps_record,
+    possible_over,
 )
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
@@ -43,7 +44,7 @@ from landscape_study.landscapes.reporting.report_record import PanelReport, Repo
 from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS
+from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS, Over
 from landscape_study.study.spec.study import Axis, Cell, Study
 
 Format = Literal["html", "md"]
@@ -149,9 +150,10 @@ def report_pictures(report: Report, curves: pd.DataFrame) -> list[list[Picture]]
     """
     relative = report.study.figure.relative
     scale = None if relative else color_scale([panel.landscape for panel in report.panels])
+    over = possible_over([panel.landscape for panel in report.panels], report.study.figure.over)
     return [
         [
-            *([_heatmap(panel, scale)] if _has_heatmap(panel, report.study) else []),
+            *([_heatmap(panel, scale, over)] if _has_heatmap(panel, report.study) else []),
             *_slices(panel),
             *_curves(panel, curves[curves["panel"] == panel.panel.name]),
         ]
@@ -165,9 +167,9 @@ def _has_heatmap(panel: PanelReport, study: Study) -> bool:
     return panel.has_grid or (several and study.figure.kind in OVER_GRIDS)
 
 
-def _heatmap(panel: PanelReport, scale: tuple[float, float] | None) -> Picture:
+def _heatmap(panel: PanelReport, scale: tuple[float, float] | None, over: Over) -> Picture:
     """The landscape, with three paths of one-at-a-time tuning."""
-    whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH)
+    whole = heatmaps_record([panel.landscape], scale=scale, width=WIDTH, over=over)
     figure, record = draw_heatmaps(whole), whole.heatmaps[0]
     ax = figure.axes[0]
     paths = typical_paths(panel.paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+Over = Literal["lambda", "timescale"]  # what the axis of heatmaps to the right is
 FigureKind = Literal["heatmaps", "slices", "generalization", "anytime", "schedule", "mechanism"]
 
 FIGURE_KINDS: dict[FigureKind, str] = {  # {metric} is what is measured: "error", "accuracy"

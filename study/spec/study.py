@@ -39,7 +39,7 @@ from pydantic import (
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
-from landscape_study.study.spec.figure_kinds import FigureKind
+from landscape_study.study.spec.figure_kinds import FigureKind, Over
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
 from landscape_study.study.spec.panel import MOST_EXAMPLES, Name, Panel
@@ -65,6 +65,7 @@ class Figure(Frozen):
     columns: int | None = Field(default=None, ge=1)  # axes in a row; None: by their number
     metrics: tuple[str, ...] = Field(default=("test_error",), strict=False)  # of anytime curves
     relative: bool = False  # whether the colours of each heatmap begin at its own best error
+    over: Over = "lambda"  # what heatmaps have to the right, where that is known
 
     @field_validator("metrics")
     @classmethod

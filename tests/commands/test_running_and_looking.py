@@ -21,7 +21,7 @@ from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.request import Changes, changed_study, named_study
 from landscape_study.study.planning.settings import RunSettings
-from landscape_study.study.records.provenance import Worker, provenance
+from landscape_study.study.records.provenance import TRAINING_EXAMPLES, Worker, provenance
 from landscape_study.study.running.driver import OnProgress
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
@@ -461,6 +461,19 @@ def test_plot_over_a_timescale_that_no_run_tells(filled: Path, kind: str):
     assert "panel 'sgd': how long its weights remember is not known" in result.output
     result = landscape("plot", "small", "--kind", "slices", *over[2:], "--store", filled)
     assert "slices have no --over: leave it out" in result.output
+
+
+def test_compare_over_a_timescale(filled: Path, tmp_path: Path):
+    drawn = ("sgd", "adamw", "-o", tmp_path / "both.svg", "--over", "timescale")
+    result = landscape("compare", "small", *drawn, "--store", filled)
+    assert result.exit_code == 2
+    assert "panel 'sgd': how long its weights remember is not known" in result.output
+    store = Store(str(filled))
+    store.start_run("small", {TRAINING_EXAMPLES: 500})
+    store.close()
+    result = landscape("compare", "small", *drawn, "--store", filled)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "both.svg").read_text(encoding="utf-8").count("timescale of the decay") == 2
 
 
 def test_a_figure_that_cannot_be_written(filled: Path, tmp_path: Path):

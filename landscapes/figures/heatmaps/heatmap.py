@@ -48,7 +48,6 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     BAR,
     HeatmapRecord,
     HeatmapsRecord,
-    Over,
     heatmap_record,
     heatmaps_record,
 )
@@ -62,6 +61,7 @@ from landscape_study.landscapes.figures.sizes import (
 )
 from landscape_study.landscapes.figures.style import FAINT, INK, colormap
 from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import TEST_ERROR
 
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's

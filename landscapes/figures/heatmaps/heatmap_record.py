@@ -9,13 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between, between
 from landscape_study.landscapes.figures.heatmaps.heatmap_slant import TITLE as TIMESCALE_TITLE
-from landscape_study.landscapes.figures.heatmaps.heatmap_slant import Corners, Slant, slant
+from landscape_study.landscapes.figures.heatmaps.heatmap_slant import (
+    Corners,
+    Slant,
+    slant,
+    slant_obstacle,
+)
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
 from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
@@ -24,10 +29,9 @@ from landscape_study.landscapes.statistics.edges import TOP, Edge, edges, usual_
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
-
-Over = Literal["lambda", "timescale"]  # what the axis to the right is
 
 GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
@@ -122,6 +126,11 @@ class HeatmapsRecord:
     def rows(self) -> int:
         """Rows of axes."""
         return -(-len(self.heatmaps) // self.columns)
+
+
+def possible_over(landscapes: Sequence[Landscape], wished: Over) -> Over:
+    """What a study wishes its heatmaps to have to the right; λ where one cannot have that."""
+    return "lambda" if any(map(slant_obstacle, landscapes)) else wished
 
 
 def heatmap_record(

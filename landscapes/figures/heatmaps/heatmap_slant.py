@@ -97,18 +97,26 @@ def slant(landscape: Landscape) -> Slant:
     )
 
 
-def _required(landscape: Landscape) -> Timescale:
-    """Its timescale, if cells can be placed by it."""
-    where = f"panel '{landscape.panel or landscape.title}'"
+def slant_obstacle(landscape: Landscape) -> str | None:
+    """Say why cells cannot be placed by their timescale, if so."""
     if landscape.timescale is None:
-        raise UsageError(
-            f"{where}: how long its weights remember is not known, since it was trained elsewhere "
-            "or by a former version: draw it over λ"
+        return (
+            "how long its weights remember is not known, since it was trained elsewhere or by a "
+            "former version"
         )
     if landscape.is_scattered:
-        raise UsageError(f"{where}: its trials lie scattered, in no rows: draw it over λ")
+        return "its trials lie scattered, in no rows"
     if not landscape.lambda_.positive:
-        raise UsageError(f"{where}: all its λ are 0, without a timescale: draw it over λ")
+        return "all its λ are 0, without a timescale"
+    return None
+
+
+def _required(landscape: Landscape) -> Timescale:
+    """Its timescale, if cells can be placed by it."""
+    if why := slant_obstacle(landscape):
+        name = landscape.panel or landscape.title
+        raise UsageError(f"panel '{name}': {why}: draw it over λ")
+    assert landscape.timescale is not None
     return landscape.timescale
 
 

@@ -12,6 +12,7 @@ from landscape_study.landscapes.figures.study_figure import (
     schedule_figure,
     study_figure,
 )
+from landscape_study.landscapes.reporting.page import write_report
 from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
@@ -43,6 +44,34 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     fill(opened, restart_study())
     fill(opened, restart_study("generalization").change(name="decays"))
     return opened
+
+
+def titles_of(figure) -> set[str]:
+    return {ax.get_xlabel() for ax in figure.axes} - {""}
+
+
+def test_the_axis_is_what_the_study_wishes_where_nobody_says(tmp_path: Path):
+    store = Store(str(tmp_path / "timed.db"), create=True)
+    fill(store, valley_study(seeds=1).change(figure={"over": "timescale"}))
+    over = {"timescale of the decay (epochs)"}
+    assert titles_of(study_figure(store, "valley")) == over
+    assert titles_of(study_figure(store, "valley", over="lambda")) != over
+    assert kind_of(study_figure(store, "valley", kind="slices")) == "slices"
+    page = tmp_path / "page.md"
+    write_report(store, "valley", page, kind="md")
+    heatmaps = [*tmp_path.rglob("*-heatmap.svg")]
+    assert len(heatmaps) == len(store.study("valley").panels)
+    assert all("timescale of the decay" in path.read_text() for path in heatmaps)
+
+
+def test_a_wish_that_cannot_be_had_is_left(tmp_path: Path):
+    store = Store(str(tmp_path / "untimed.db"), create=True)
+    study = valley_study(seeds=1).change(figure={"over": "timescale"})
+    alone = study.panels[0].changed({"name": "undecayed", "lambda": [0.0]})
+    fill(store, study.change(panels=[*study.panels, alone]))
+    assert "timescale of the decay (epochs)" not in titles_of(study_figure(store, "valley"))
+    with pytest.raises(UsageError, match="panel 'undecayed': all its λ are 0"):
+        study_figure(store, "valley", over="timescale")
 
 
 @pytest.mark.parametrize("kind", FIGURE_KINDS)

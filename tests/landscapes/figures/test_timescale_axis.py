@@ -7,10 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmap, plot_heatmaps
-from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
+from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
+from landscape_study.landscapes.figures.heatmaps.heatmap import CMAP, plot_heatmap, plot_heatmaps
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
+    heatmap_record,
+    possible_over,
+)
 from landscape_study.landscapes.figures.heatmaps.heatmap_slant import GAP, slant
+from landscape_study.landscapes.figures.interactive import interactive_heatmap
+from landscape_study.landscapes.figures.style import colormap
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.spec.study import Axis
@@ -142,6 +149,45 @@ def test_several_with_equal_titles_share_one():
     figure = plot_heatmaps([shown(), shown(UPRIGHT)], columns=1, over="timescale")
     figure.canvas.draw()
     assert [ax.get_xlabel() for ax in figure.axes[:2]] == ["", "timescale of the decay (epochs)"]
+
+
+def test_differences_lie_over_the_timescale_that_both_share():
+    same = comparison_record(shown(), shown(errors=ERRORS + 1), over="timescale")
+    assert same.difference.slant == same.one.slant == same.other.slant == slant(shown())
+    apart = comparison_record(shown(), shown(UPRIGHT), over="timescale")
+    assert (apart.one.slant, apart.other.slant) == (slant(shown()), slant(shown(UPRIGHT)))
+    assert apart.difference.slant is None  # cells of one λ, which have two timescales
+    figure = plot_comparison(shown(), shown(UPRIGHT), over="timescale")
+    titles = [ax.get_xlabel() for ax in figure.axes[:3]]
+    assert titles[:2] == ["timescale of the decay (epochs)"] * 2
+    assert titles[2].startswith("weight decay λ")
+
+
+def test_cells_to_hover_over_are_parallelograms_with_a_mark_each():
+    own = shown(diverged=[[0] * 5, [0] * 5, [0, 0, 0, 0, 1]])
+    figure, record = (
+        interactive_heatmap(own, over="timescale"),
+        heatmap_record(own, over="timescale"),
+    )
+    (cells,) = [trace for trace in figure.data if trace.name == "cells"]
+    assert len(cells.x) == len(figure.layout.shapes) == 15
+    np.testing.assert_allclose(
+        np.transpose([cells.x, cells.y]), [record.center(cell) for cell, _ in record.error]
+    )
+    first, *_, last = figure.layout.shapes
+    assert first.path.startswith("M ")
+    assert first.path.count(" L ") == 3
+    assert first.fillcolor == to_hex(colormap(CMAP)(0.0))  # the best cell
+    assert last.fillcolor == to_hex(colormap(CMAP)(1.0))
+    assert tuple(cells.customdata[0][:2]) == ("1/4 × 0.1 (0.025)", "0")
+    assert figure.layout.xaxis.title.text == "timescale of the decay (epochs)"
+    assert figure.layout.xaxis.ticktext[-1] == "∞"
+
+
+def test_what_a_study_wishes_is_done_where_all_can_have_it():
+    assert possible_over([shown(), shown(UPRIGHT)], "timescale") == "timescale"
+    assert possible_over([shown(), shown(None)], "timescale") == "lambda"
+    assert possible_over([shown()], "lambda") == "lambda"
 
 
 def test_what_has_no_timescale_is_refused():
