@@ -240,3 +240,20 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def show(spread: dict[str, float], form: Callable[[float], str]) -> str:
     """A spread as "median (min–max)"."""
     return f"{form(spread['median'])} ({form(spread['min'])}–{form(spread['max'])})"
+
+
+def added_share(seconds: Sequence[float], base: Sequence[float]) -> dict[str, float]:
+    """The share of the time that something adds: of the medians, and of the lower quartiles."""
+    return {
+        name: _quantile(seconds, share) / _quantile(base, share) - 1
+        for name, share in (("median", 0.5), ("lower quartile", 0.25))
+    }
+
+
+def _quantile(seconds: Sequence[float], share: float) -> float:
+    return sorted(seconds)[int(share * len(seconds))]
+
+
+def told_shares(found: dict[str, float]) -> str:
+    """Shares of `added_share` in words."""
+    return ", ".join(f"{100 * share:+.1f} % ({name})" for name, share in found.items())

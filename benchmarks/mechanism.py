@@ -19,7 +19,7 @@ from unittest.mock import patch
 import click
 import torch
 
-from benchmarks.measure import stop_when_terminated
+from benchmarks.measure import added_share, stop_when_terminated, told_shares
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
@@ -67,7 +67,7 @@ def unobserved() -> Iterator[None]:
 
 
 def cost(workload: Workload, engine: str, turns: int) -> dict[str, float]:
-    """The share of the time that looking inside adds: of medians, and of lower quartiles."""
+    """The share of the time that looking inside adds, by `added_share`."""
     train = _training(workload, engine)
     with unobserved():
         train()  # what is traced and compiled is so once
@@ -76,14 +76,7 @@ def cost(workload: Workload, engine: str, turns: int) -> dict[str, float]:
     for turn in range(turns):
         for observed in (True, False) if turn % 2 else (False, True):
             seconds[observed].append(_seconds(train, observed))
-    return {
-        name: _quantile(seconds[True], share) / _quantile(seconds[False], share) - 1
-        for name, share in (("median", 0.5), ("lower quartile", 0.25))
-    }
-
-
-def _quantile(seconds: list[float], share: float) -> float:
-    return sorted(seconds)[int(share * len(seconds))]
+    return added_share(seconds[True], seconds[False])
 
 
 def _seconds(train: Callable[[], object], observed: bool) -> float:
@@ -133,7 +126,7 @@ def main(engine: str, turns: int, tasks: tuple[str, ...], quick: bool) -> None:
     for workload in [Workload("digits", 2)] if quick else some:
         found = cost(workload, "vmap" if quick else engine, 2 if quick else turns)
         clips = ", clipped" if workload.options != PLAIN else ""
-        told = ", ".join(f"{100 * share:+.1f} % ({name})" for name, share in found.items())
+        told = told_shares(found)
         verdict = "" if quick else f": {'within' if found['median'] <= BOUND else 'beyond'} 3 %"
         click.echo(f"{workload.task}{clips}: {told}{verdict}")
 

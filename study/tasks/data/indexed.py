@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from landscape_study.study.errors import DataError, TaskError, first_line
 from landscape_study.study.tasks.data.examples import (
@@ -198,8 +198,8 @@ class _Fetcher(Dataset[Batch | _Failure]):
                 here = get_worker_info() is None
                 return _Failure(raised(e), e if here else None)
         try:
-            inputs, targets = default_collate(items)
-        except (TypeError, ValueError, RuntimeError) as e:
+            inputs, targets = (torch.stack(side) for side in zip(*items, strict=True))
+        except RuntimeError as e:
             return _Failure(f"its items make no batch ({first_line(e)}); {PADDING}")
         return inputs, targets
 
