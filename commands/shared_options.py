@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.spec.design import LEVEL, SAMPLERS
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.figure_kinds import Over
 
@@ -181,6 +182,23 @@ STUDY = (
         "--schedule",
         help="Schedule of every panel: cosine, linear, step, constant, inverse-sqrt, wsd, or a "
         "table such as '{ kind = \"cosine\", warmup = 0.05 }'.",
+    ),
+    click.option(
+        "--sampler",
+        help="Ask for cells between the ends of the axes, in the place of whole grids: "
+        f"{', '.join(SAMPLERS)}, or a sampler of Optuna's as package.module:Name.",
+    ),
+    click.option(
+        "--trials",
+        type=click.IntRange(min=1),
+        help="Trainings that --sampler may ask for in each panel, each seed of a cell one.",
+    ),
+    click.option(
+        "--until",
+        type=click.FloatRange(min=50, max=100, max_open=True),
+        metavar="PERCENT",
+        help="At which level a verdict must stand for --sampler verdict to stop before.  "
+        f"[default: {LEVEL:g}]",
     ),
     click.option(
         "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."

@@ -210,7 +210,7 @@ def compiled_libraries(setting: Setting, cells: int) -> Libraries:
 
 def _train(setting: Setting, data: TaskData, panel: Panel, cells: int, **how: Any) -> Outcome:
     """Train so many cells of the panel, as a worker would."""
-    study, grid = setting.study, panel.cells()
+    study, grid = setting.study, panel.grid.cells()
     with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
         return train_chunk(
             setting.task,

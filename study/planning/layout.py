@@ -38,7 +38,8 @@ class Layout:
 
     def width(self, study: Study) -> int:
         """Cells of a whole chunk."""
-        panels = (panel_chunks(panel.cells(), self.chunk) for panel in study.panels)
+        seeds = len(study.seeds)
+        panels = (panel_chunks(range(p.at_once(seeds)), self.chunk) for p in study.panels)
         return max(len(chunk) for chunks in panels for chunk in chunks)
 
     def busiest(self, study: Study, missing: Missing) -> int:

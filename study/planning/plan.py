@@ -133,7 +133,7 @@ def make_plan(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission
     )
     permission.finding("referee", setting.device)  # a task that does not repeat is refused
-    largest = max(len(panel.cells()) for panel in study.panels)
+    largest = max(panel.at_once(len(study.seeds)) for panel in study.panels)
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
     if engine is not None:
@@ -233,4 +233,5 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
 
 
 def _all_cells(study: Study) -> Missing:
-    return {p.name: [len(p.cells())] * len(study.seeds) for p in study.panels}
+    seeds = len(study.seeds)
+    return {p.name: [-(-p.trainings(seeds) // seeds)] * seeds for p in study.panels}

@@ -35,6 +35,10 @@ class Changes:
     epochs: int | None = None
     batch_size: int | None = None
     schedule: Any = None  # its name, or a table: text as in a study file, or a dict
+    design: Any = None  # "grid", or a table as in a study file
+    sampler: str | None = None  # asks for cells between the ends of the axes
+    trials: int | None = None  # trainings that it may ask for, in each panel
+    until: float | None = None  # percent; at which level a verdict must stand to stop before
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
     metric: Any = None  # its name, or a table as in a study file
@@ -166,6 +170,7 @@ def changed_study(study: Study, changes: Changes) -> Study:
         panel_changes["epochs"] = changes.epochs
     if changes.schedule is not None:
         panel_changes["schedule"] = _schedule(changes.schedule)
+    study = _sampled(study, changes)
     for key, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
         if axis is not None:
             is_text = isinstance(axis, str)
@@ -177,6 +182,32 @@ def changed_study(study: Study, changes: Changes) -> Study:
     study = _measure(study, changes)
     _require_short_names(study)
     return study
+
+
+def _sampled(study: Study, changes: Changes) -> Study:
+    """The study with what is asked of its designs.
+
+    Raises:
+        UsageError: a sampler without trials, or the reverse.
+    """
+    if changes.design is not None:
+        study = study.change_panels(design=changes.design)
+    own = {"sampler": changes.sampler, "trials": changes.trials, "until": changes.until}
+    asked = {key: value for key, value in own.items() if value is not None}
+    if not asked:
+        return study
+    panels = []
+    for panel in study.panels:
+        known = {} if panel.sampled is None else panel.sampled.model_dump(exclude_none=True)
+        if "sampler" in asked and asked["sampler"] != known.get("sampler"):
+            known.pop("until", None)  # of another sampler
+        lacking = {"sampler", "trials"} - {*known, *asked}
+        if lacking:
+            raise UsageError(
+                f"--{lacking.pop()}: a sampler needs both, as in --sampler tpe --trials 60"
+            )
+        panels.append(panel.changed({"design": known | asked}))
+    return study.change(panels=panels)
 
 
 def _with_task(study: Study, task: str, changes: Changes) -> Study:

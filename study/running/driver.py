@@ -159,7 +159,13 @@ def require_settled(store: Store, study: Study) -> None:
             for row in stranger.cells(study.name)
             if row["state"] in ("finished", "failed")
         }
+        is_open = stranger.is_open(study.name)
     wanted = set(places_of(study))
+    if is_open:
+        raise TrainingError(
+            f"{store.name}: cells of study '{study.name}' are still to be trained, though no "
+            "worker is left: resume"
+        )
     if missing := len(wanted - settled):
         raise TrainingError(
             f"{store.name}: {missing} of the {len(wanted)} cells of study '{study.name}' are not "

@@ -169,4 +169,4 @@ def whole_seconds(plan: AnyPlan, trial: TrialCell) -> float:
 
 def whole_cells(study: Study) -> int:
     """How many cells a study has, over all seeds."""
-    return len(study.seeds) * sum(len(panel.cells()) for panel in study.panels)
+    return sum(panel.trainings(len(study.seeds)) for panel in study.panels)

@@ -15,6 +15,7 @@ import torch
 
 from landscape_study.study.errors import LandscapeError, TrainingError
 from landscape_study.study.records.provenance import Worker
+from landscape_study.study.running.asking import Asker
 from landscape_study.study.running.job import (
     POLL,
     Job,
@@ -69,6 +70,7 @@ def _work(job: Job, device: str) -> bool:
 def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None]) -> bool:
     """Claim chunk after chunk until there is no more to do; False if the run is over before."""
     name, left = job.study.name, math.inf if job.cells is None else job.cells
+    asker = Asker(job, store)
     while store.is_running(job.run_id):
         claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
         if claim is not None:
@@ -76,6 +78,8 @@ def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None])
             left -= len(claim.cells)
             if left <= 0:
                 return True
+        elif asker.ask():
+            continue
         elif job.stay and store.is_open(name):  # others hold what is left; they may die
             stop_if_orphaned(job)
             time.sleep(POLL)

@@ -1,15 +1,70 @@
-"""Designs: which cells of its axes a panel has."""
+"""Designs: which cells a panel has: all of its grid, or those that a sampler asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from landscape_study.study.spec.grid import Cell, Grid
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
-Design = Literal["grid", "imported"]
+from landscape_study.study.validation import Frozen
 
-DESIGNS: dict[Design, Callable[[Grid], tuple[Cell, ...]]] = {
-    "grid": Grid.cells,  # every α with every λ
-    "imported": lambda grid: (),  # those that were trained elsewhere; none is asked for
-}
+MOST_TRIALS = 1_000_000  # more is a slip
+VERDICT = "verdict"
+SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
+OF_CODE = re.compile(
+    r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*"
+)  # module:Name or module.Name
+LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
+
+
+class Sampled(Frozen):
+    """The cells that a sampler asks for, between the ends of the panel's axes.
+
+    Attributes:
+        sampler: one of `SAMPLERS`, or the import path of a sampler of Optuna's.
+        trials: trainings that it may ask for, each seed of a cell one; those of an earlier grid
+            do not count.
+        zero: share of its cells whose λ is 0, where the axis of λ has 0.
+        seed: of the sampler.
+        until: percent; at which level the verdict must stand for it to stop asking before.
+    """
+
+    sampler: str
+    trials: int = Field(ge=1, le=MOST_TRIALS)
+    zero: float = Field(default=0.1, ge=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    until: float | None = Field(default=None, ge=50, lt=100)
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, sampler: str) -> str:
+        if sampler not in SAMPLERS and not OF_CODE.fullmatch(sampler):
+            raise ValueError(
+                f"unknown sampler '{sampler}': choose one of {', '.join(SAMPLERS)}, or name a "
+                "sampler of Optuna's as package.module:Name"
+            )
+        return sampler
+
+    @model_validator(mode="after")
+    def _stops_at_a_verdict(self) -> Sampled:
+        if self.until is not None and self.sampler != VERDICT:
+            raise ValueError(
+                f"until = {self.until:g}: the sampler '{self.sampler}' asks for all of its trials; "
+                f"leave it out, or take the sampler '{VERDICT}'"
+            )
+        return self
+
+
+def _by_name(value: Any) -> Any:
+    """Refuse what is neither a name nor a table, before pydantic says so once for each kind."""
+    if isinstance(value, dict):
+        return Sampled.model_validate(value)
+    if not isinstance(value, BaseModel) and value not in ("grid", "imported"):
+        raise ValueError(
+            f'{value!r} is no design: write "grid", or {{ sampler = "tpe", trials = 60 }}'
+        )
+    return value
+
+
+Design = Annotated[Literal["grid", "imported"] | Sampled, BeforeValidator(_by_name)]

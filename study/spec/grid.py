@@ -197,6 +197,15 @@ class Grid(Frozen):
         """Every cell, by ascending α, then ascending λ."""
         return tuple(Cell(a, el) for a in self.alpha.values for el in self.lambda_.values)
 
+    def spans(self, cell: Cell) -> bool:
+        """Whether a cell lies between the ends of the axes; λ = 0 only where the axis has it."""
+        alpha, lambda_ = self.alpha.values, self.lambda_.positive
+        if not alpha[0] <= cell.alpha <= alpha[-1]:
+            return False
+        if cell.lambda_ == 0:
+            return self.lambda_.values[0] == 0
+        return bool(lambda_) and lambda_[0] <= cell.lambda_ <= lambda_[-1]
+
     def union(self, other: Grid) -> Grid:
         """The smallest grid that holds the cells of both."""
         return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))

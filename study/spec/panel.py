@@ -18,13 +18,14 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import DESIGNS, Design
+from landscape_study.study.spec.design import Design, Sampled
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.validation import Frozen
 
 # More is a slip: it would be built before anybody could stop it.
 MOST_EPOCHS = 1_000_000
 MOST_EXAMPLES = 10**9  # of a batch
+ROUNDS = 8  # in which a sampler is asked for its trials, by one worker
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -60,7 +61,7 @@ class Panel(Frozen):
 
     name: Name = ""  # the pair's name where none is given
     by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
-    design: Design = "grid"  # which cells of the grid
+    design: Design = "grid"  # which cells of the grid, or within its axes
     pair: str
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
@@ -114,9 +115,31 @@ class Panel(Frozen):
         own |= {} if self.options is None else self.options.model_dump()
         return [f"{name} = {value}" for name, value in own.items() if value is not None]
 
+    @property
+    def sampled(self) -> Sampled | None:
+        """How its cells are asked for, one after the other; None where its grid says which."""
+        return self.design if isinstance(self.design, Sampled) else None
+
     def cells(self) -> tuple[Cell, ...]:
-        """The cells that the design asks for, by ascending α, then ascending λ."""
-        return DESIGNS[self.design](self.grid)
+        """The cells that are known from the beginning, by ascending α, then ascending λ."""
+        return self.grid.cells() if self.design == "grid" else ()
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether a cell may be the panel's: of its grid, or between the ends of its axes."""
+        if self.sampled:
+            return self.grid.spans(cell)
+        return cell.alpha in self.grid.alpha.values and cell.lambda_ in self.grid.lambda_.values
+
+    def at_once(self, seeds: int) -> int:
+        """How many cells there are to be trained together, with one seed.
+
+        A sampler that is asked for all at once learns nothing: it is asked in `ROUNDS` rounds.
+        """
+        return -(-self.sampled.trials // (ROUNDS * seeds)) if self.sampled else len(self.cells())
+
+    def trainings(self, seeds: int) -> int:
+        """How many trainings it has at most, under so many seeds; of a grid, all."""
+        return self.sampled.trials if self.sampled else seeds * len(self.cells())
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""

@@ -114,7 +114,7 @@ def _seeds_from_count(value: Any) -> Any:
 
 
 _OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
-_INHERITED = ("schedule", "epochs", "normalized", "alpha", "lambda")
+_INHERITED = ("schedule", "epochs", "normalized", "design", "alpha", "lambda")
 
 
 class Study(Frozen):
@@ -142,7 +142,7 @@ class Study(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:
-        """Hand the study's schedule, epochs, normalized, alpha and lambda to its panels."""
+        """Hand the study's schedule, epochs, normalized, design and axes to its panels."""
         if not isinstance(data, dict):
             return data
         data = _told_of_objective(data)
@@ -271,8 +271,12 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _not_too_many_cells(self) -> Study:
-        asked = (panel.grid.size for panel in self.panels if not panel.is_imported)  # unbuilt
-        cells = len(self.seeds) * sum(asked)
+        seeds = len(self.seeds)
+        cells = sum(
+            panel.sampled.trials if panel.sampled else seeds * panel.grid.size  # unbuilt
+            for panel in self.panels
+            if not panel.is_imported
+        )
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
         return self
@@ -413,7 +417,10 @@ class Study(Frozen):
                 for field, value in old.settings().items():
                     label = f"panel '{new.name}': {field}"
                     self._require_same(label, value, new.settings()[field], where)
-                self._require_same(f"panel '{new.name}': design", old.design, new.design, where)
+                if not new.sampled or old.is_imported:
+                    self._require_same(
+                        f"panel '{new.name}': design", old.design, new.design, where
+                    )
                 new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})

@@ -27,13 +27,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.errors import MissingStudyError, SpecError
+from landscape_study.study.records.asked import Answer, Known
 from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.study import Cell, Study
-from landscape_study.study.store import claims, queries, results, schema
+from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.store import asking, claims, queries, results, schema
 from landscape_study.study.store.claims import LEASE, Claim
 from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import (
@@ -193,21 +194,25 @@ class Store:
         """
 
         def work(connection: Connection) -> Created:
-            study_id, merged = self._save_study(connection, study, identity, accept_source)
+            study_id, merged, before = self._save_study(connection, study, identity, accept_source)
             new = 0
             remove_lost(connection)
             for seed in merged.seeds:
                 for panel in merged.panels:
                     new += add_cells(connection, study_id, merged, panel, seed, chunking)
-            total = sum(len(panel.cells()) for panel in merged.panels) * len(merged.seeds)
+            for panel in merged.panels:
+                if panel.sampled:
+                    anew = panel not in before
+                    asking.open_design(connection, study_id, panel, anew=anew)
+            total = sum(panel.trainings(len(merged.seeds)) for panel in merged.panels)
             return Created(merged, new, total)
 
         return self.database.write(work)
 
     def _save_study(
         self, connection: Connection, study: Study, identity: Identity, accept_source: bool
-    ) -> tuple[int, Study]:
-        """Insert or update the study's row; its id, and the study as it is stored now."""
+    ) -> tuple[int, Study, Sequence[Panel]]:
+        """Insert or update the study's row; its id, the study as it is now, its panels before."""
         # The first statement writes: it takes the lock under which the rest is decided.
         name_taken = _study.c.name == study.name
         connection.execute(_study.update().where(name_taken).values(name=study.name))
@@ -216,15 +221,16 @@ class Store:
             values = {"name": study.name, **sealed_row(study, identity.fingerprint)}
             values |= {"source": identity.source, "created": now()}
             inserted = connection.execute(_study.insert().values(values))
-            return inserted.inserted_primary_key[0], study  # type: ignore[index]
-        merged = self._parse_spec(row).merge(study, self.name)
+            return inserted.inserted_primary_key[0], study, ()  # type: ignore[index]
+        old = self._parse_spec(row)
+        merged = old.merge(study, self.name)
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
         require_same(stored, identity, study, self.name)
         by_id = _study.c.study_id == row["study_id"]
         values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}
         connection.execute(_study.update().where(by_id).values(values))
-        return row["study_id"], merged
+        return row["study_id"], merged, old.panels
 
     def _parse_spec(self, row: RowMapping) -> Study:
         where = f"{self.name}: study '{row['name']}'"
@@ -408,8 +414,10 @@ class Store:
         return self.database.write(lambda c: claims.retry_failed(c, name))
 
     def is_open(self, name: str) -> bool:
-        """Whether any chunk of the study is still to be trained, held or not."""
-        return self.database.read(lambda c: claims.is_open(c, name))
+        """Whether any chunk of the study is still to be trained, held or not, or may be added."""
+        return self.database.read(
+            lambda c: claims.is_open(c, name) or bool(asking.unsettled(c, name))
+        )
 
     def open_cells(self) -> set[tuple[str, str, int, Cell]]:
         """The cells of any study that are still to be trained: study, panel, seed, cell."""
@@ -430,6 +438,39 @@ class Store:
     def leases(self, run_id: int) -> dict[int, float]:
         """For how many seconds more the claims of the run's workers live, by process id."""
         return self.database.read(lambda c: claims.leases(c, run_id))
+
+    # ---- cells that a sampler asks for --------------------------------------------------------
+
+    def unsettled(self, name: str) -> tuple[str, ...]:
+        """The panels of the study of which a sampler may ask for more cells, in no order."""
+        return tuple(self.database.read(lambda c: asking.unsettled(c, name)))
+
+    def settled(self, name: str) -> dict[str, str]:
+        """Why nothing more is asked for, by panel of the study whose cells a sampler asks for."""
+        return self._read(name, asking.settled)
+
+    def known(self, name: str, panel: str) -> Known | None:
+        """What a sampler knows of a panel; None where nothing more is asked for."""
+        return self.read_study(name, lambda c, study: asking.known(c, study, panel))
+
+    def ask(self, study: Study, seen: Known, answer: Answer) -> bool:
+        """Add what a sampler wants, or note why it wants nothing more.
+
+        Args:
+            study: as it is stored.
+            seen: what the sampler knew.
+            answer: what it wants then.
+
+        Returns:
+            Whether nobody else asked meanwhile; else nothing was written.
+        """
+
+        def work(connection: Connection) -> bool:
+            if answer.settled is not None:
+                return asking.settle(connection, study, seen, answer.settled)
+            return asking.ask(connection, study, seen, answer.wishes)
+
+        return self.database.write(work)
 
     # ---- witnesses ----------------------------------------------------------------------------
 

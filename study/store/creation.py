@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution, distribution_to_json
@@ -106,6 +106,19 @@ def optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) 
     return study_id
 
 
+def _distributions(panel: Panel) -> Iterator[tuple[str, FloatDistribution]]:
+    """Of α and λ, as Optuna's samplers and plots take them."""
+    alpha, lambda_ = panel.grid.alpha.values, panel.grid.lambda_.values
+    yield "alpha", FloatDistribution(alpha[0], alpha[-1], log=True)
+    # A logarithmic distribution cannot hold 0, by which a grid may yet grow.
+    yield (
+        "lambda",
+        FloatDistribution(
+            lambda_[0], lambda_[-1], log=panel.sampled is not None and lambda_[0] > 0
+        ),
+    )
+
+
 def insert_cells(
     connection: Connection,
     panel: Panel,
@@ -127,12 +140,7 @@ def insert_cells(
         ],
     )
     trial_ids = inserted.scalars().all()
-    alpha, lambda_ = panel.grid.alpha.values, panel.grid.lambda_.values
-    distributions = {
-        "alpha": distribution_to_json(FloatDistribution(alpha[0], alpha[-1], log=True)),
-        # A logarithmic distribution cannot hold 0, by which the study may yet grow.
-        "lambda": distribution_to_json(FloatDistribution(lambda_[0], lambda_[-1])),
-    }
+    distributions = {name: distribution_to_json(one) for name, one in _distributions(panel)}
     values = [{"alpha": cell.alpha, "lambda": cell.lambda_} for cell in cells]
     connection.execute(
         parameter_table.insert(),

@@ -84,6 +84,15 @@ attribute_table = sa.Table(
     sa.Column("value_json", sa.Text),
 )
 
+sampler_table = sa.Table(  # what samplers remember
+    "trial_system_attributes",
+    metadata,
+    sa.Column("trial_system_attribute_id", Whole, primary_key=True),
+    sa.Column("trial_id", Whole),
+    sa.Column("key", Words(512)),
+    sa.Column("value_json", sa.Text),
+)
+
 parameter_table = sa.Table(
     "trial_params",
     metadata,

@@ -25,6 +25,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
         StudyMismatchError: the database holds a study of this name that differs.
     """
     settled: set[tuple[str, int, Cell]] = set()
+    of_samplers: dict[str, int] = {}  # trainings left
     with suppress(MissingStoreError), closing(Store(store)) as opened:
         if study.name in opened.names():
             study = opened.study(study.name).merge(study, opened.name)
@@ -33,9 +34,16 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
                 for row in opened.cells(study.name)
                 if row["state"] in ("finished", "failed")
             }
+            of_samplers = {
+                one.panel: one.total - one.finished - one.failed
+                for one in opened.progress(study.name)
+            }
+    seeds = len(study.seeds)
     return {
         panel.name: [
             sum((panel.name, seed, cell) not in settled for cell in panel.cells())
+            if panel.sampled is None
+            else -(-of_samplers.get(panel.name, panel.sampled.trials) // seeds)
             for seed in study.seeds
         ]
         for panel in study.panels

@@ -18,6 +18,7 @@ from landscape_study.study.errors import StoreError
 from landscape_study.study.printable import printable_facts
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
+from landscape_study.study.store.asking import unsettled
 from landscape_study.study.store.columns import where_known
 from landscape_study.study.store.database import now
 from landscape_study.study.store.optuna_tables import measured
@@ -31,6 +32,7 @@ from landscape_study.study.store.tables import curve_table as _curve
 from landscape_study.study.store.tables import study_table as _study
 from landscape_study.study.store.tables import witness_table as _witness
 
+COUNTS = ("total", "finished", "diverged", "failed", "pruned", "running")
 OF_ROW = ("witness_id", "study_id", "written")  # what a witness did not find
 _measured = measured.label("value")
 diverged = _cell.c.diverged_epoch != 0
@@ -38,7 +40,10 @@ diverged = _cell.c.diverged_epoch != 0
 
 @dataclass(frozen=True)
 class PanelProgress:
-    """How far a panel is, in cells over all seeds."""
+    """How far a panel is, in cells over all seeds.
+
+    Where a sampler asks for them, `total` counts those that it may still ask for.
+    """
 
     panel: str
     total: int
@@ -124,9 +129,14 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     better = min if study.metric.sign > 0 else max
     for row in _finished(connection, study.name):
         best[row["panel"]] = better(row["value"], best.get(row["panel"], row["value"]))
+    found = {row["panel"]: dict(row) for row in connection.execute(counts).mappings()}
+    for panel, asked in unsettled(connection, study.name).items():
+        row = found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
+        design = study.panel(panel).sampled
+        row["total"] += max(design.trials - asked, 0) if design else 0
     return [
-        PanelProgress(**row, best=best.get(row["panel"]), seconds=seconds[row["panel"]])
-        for row in connection.execute(counts).mappings()
+        PanelProgress(**row, best=best.get(panel), seconds=seconds[panel])
+        for panel, row in found.items()
     ]
 
 

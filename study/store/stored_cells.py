@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.spec.metric import LOSSES
-from landscape_study.study.spec.study import Panel, Study
+from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
 from landscape_study.study.store.optuna_tables import raw_measured
@@ -106,20 +106,12 @@ def places_of(study: Study) -> Iterator[Place]:
 
 
 def belonging(study: Study) -> Callable[[Place], bool]:
-    """Tells whether a cell is the study's: asked for, or trained elsewhere, on a panel's grid."""
-    asked, seeds = set(places_of(study)), set(study.seeds)
-    grids = {
-        one.name: (set(one.grid.alpha.values), set(one.grid.lambda_.values))
-        for one in study.panels
-        if one.is_imported
-    }
+    """Tells whether a cell is the study's: one that its panel asks for, or may hold."""
+    panels, seeds = {one.name: one for one in study.panels}, set(study.seeds)
 
     def belongs(place: Place) -> bool:
         panel, seed, alpha, lambda_ = place
-        if panel not in grids:
-            return place in asked
-        alphas, lambdas = grids[panel]
-        return seed in seeds and alpha in alphas and lambda_ in lambdas
+        return seed in seeds and panel in panels and panels[panel].holds(Cell(alpha, lambda_))
 
     return belongs
 

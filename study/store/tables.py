@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 metadata = sa.MetaData()
 
@@ -92,6 +92,15 @@ cell_table = sa.Table(
     sa.UniqueConstraint("optuna_study_id", "alpha", "lambda"),
 )
 
+design_table = sa.Table(  # a panel whose cells a sampler asks for; since 7
+    "landscape_design",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), primary_key=True),
+    sa.Column("panel", Words(255), primary_key=True),
+    sa.Column("asked", Whole, nullable=False, default=0),  # trainings, so far
+    sa.Column("settled", Words),  # why nothing more is asked for; null: more is
+)
+
 curve_table = sa.Table(
     "landscape_curve",
     metadata,
@@ -132,4 +141,4 @@ ADDED = (
     *(cell_table.c.seal, curve_table.c.seal, witness_table.c.seal),
 )
 FIRST = 1  # schema that can be upgraded
-READABLE = (3, 4, 5)  # older ones that hold all that readers need
+READABLE = (3, 4, 5, 6)  # older ones that hold all that readers need

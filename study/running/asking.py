@@ -1,0 +1,45 @@
+"""Asking samplers for more cells, where a worker finds none that it could claim."""
+
+from __future__ import annotations
+
+from landscape_study.study.records.asked import Known
+from landscape_study.study.running.job import Job, TaskJob
+from landscape_study.study.sampling import Sampler, load_sampler
+from landscape_study.study.spec.design import Sampled
+from landscape_study.study.store import Store
+
+
+class Asker:
+    """Asks for a chunk at a time, of the panel of which least is under way.
+
+    Args:
+        job: of the worker.
+        store: where the study is.
+    """
+
+    def __init__(self, job: Job, store: Store) -> None:
+        self.store, self.name = store, job.study.name
+        self.width = job.width if isinstance(job, TaskJob) else 1
+        self.samplers: dict[Sampled, Sampler] = {}
+
+    def ask(self) -> bool:
+        """Ask, if any panel wants more; whether there may be something to claim now."""
+        found = (self.store.known(self.name, panel) for panel in self.store.unsettled(self.name))
+        for known in sorted((one for one in found if one is not None), key=_under_way):
+            sampler = self._sampler(known)
+            answer = sampler.ask(known, self.width * len(known.seeds))
+            if answer.wishes or answer.settled:
+                self.store.ask(self.store.study(self.name), known, answer)
+                return True
+        return False
+
+    def _sampler(self, known: Known) -> Sampler:
+        design = known.panel.sampled
+        assert design is not None
+        if design not in self.samplers:
+            self.samplers[design] = load_sampler(design)
+        return self.samplers[design]
+
+
+def _under_way(known: Known) -> int:
+    return sum(trial.state == "open" for trial in known.trials)

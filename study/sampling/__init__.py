@@ -1,0 +1,70 @@
+"""Samplers: who asks for the next cells of a panel whose design is no whole grid.
+
+Optuna's, by name or import path, see `optuna_samplers`; and the tool's own, which looks for the
+verdict. That one reads landscapes, whose rooms stand above this one: so it is had by its import
+path too, as any other.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Protocol
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.records.asked import Answer, Known
+from landscape_study.study.spec.design import Sampled
+
+PLACES = {  # of the samplers that have a name
+    "random": "optuna.samplers:RandomSampler",
+    "qmc": "optuna.samplers:QMCSampler",
+    "tpe": "optuna.samplers:TPESampler",
+    "gp": "optuna.samplers:GPSampler",
+    "cmaes": "optuna.samplers:CmaEsSampler",
+    "verdict": "landscape_study.landscapes.sampling:VerdictSampler",
+}
+
+
+class Sampler(Protocol):
+    """Whoever asks for trainings."""
+
+    def __init__(self, design: Sampled) -> None: ...
+
+    def ask(self, known: Known, count: int) -> Answer:
+        """What to train next, at most `count` trainings; the same for the same knowledge.
+
+        Trainings that are open are under way: what they will give must be guessed.
+        """
+        ...
+
+
+def load_sampler(design: Sampled) -> Sampler:
+    """The sampler that a design names.
+
+    Raises:
+        UsageError: there is none of this name, or it is none.
+    """
+    place = PLACES.get(design.sampler, design.sampler)
+    found = _imported(place)
+    from landscape_study.study.sampling.optuna_samplers import OptunaSampler, is_optunas
+
+    if is_optunas(found):
+        return OptunaSampler(design, found)
+    if not hasattr(found, "ask"):
+        raise UsageError(
+            f"sampler '{design.sampler}': {place} is no sampler: name a subclass of "
+            "optuna.samplers.BaseSampler"
+        )
+    sampler: Sampler = found(design)
+    return sampler
+
+
+def _imported(place: str) -> Any:
+    """What an import path names."""
+    module, _, name = place.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as e:
+        raise UsageError(
+            f"sampler '{place}' cannot be imported ({e}): name it as package.module:Name, and "
+            "install what brings it"
+        ) from e

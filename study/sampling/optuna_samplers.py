@@ -1,0 +1,196 @@
+"""Optuna's samplers, asked for many cells at once while others are under way.
+
+A sampler is handed a study in memory that holds what was trained: each cell as a trial whose value
+is the mean over its seeds. What is under way counts as the worst value so far (the constant liar
+of Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010), which keeps the
+sampler from asking for the same place again. Its random numbers depend on how much was asked for
+before, and what it writes down with trials is stored with them: so a sampler that is asked again
+after a crash answers the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study as OptunaStudy
+
+from landscape_study.study.errors import TrainingError
+from landscape_study.study.records.asked import Answer, Known, Trial, Wish
+from landscape_study.study.spec.design import Sampled
+from landscape_study.study.spec.study import Cell
+
+OF_STUDY = "landscape:study"  # what a sampler wrote down with its study, not with a trial
+DIGITS = 4  # significant, of α and λ: more say nothing to anybody
+
+Distributions = dict[str, BaseDistribution]
+
+
+def is_optunas(found: object) -> bool:
+    """Whether something is a class of Optuna's samplers."""
+    return isinstance(found, type) and issubclass(found, BaseSampler)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A cell under all of its seeds."""
+
+    cell: Cell
+    values: tuple[float, ...]  # of those that are finished
+    is_open: bool
+    memory: Mapping[str, Any]
+
+
+class OptunaSampler:
+    """One of Optuna's samplers. See `Sampler`.
+
+    Args:
+        design: names it.
+        kind: its class.
+    """
+
+    def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
+        self.design, self.kind = design, kind
+
+    def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
+        left = self.design.trials - known.asked
+        if left <= 0:
+            return Answer(settled=f"all of its {self.design.trials} trials were asked for")
+        seeds = len(known.seeds)
+        places = max(1, min(count, left) // seeds)
+        first = known.asked // seeds
+        kinds = [_is_zero(known, self.design.zero, first + i) for i in range(places)]
+        asked = {zero: iter(self._asked(known, kinds.count(zero), zero=zero)) for zero in {*kinds}}
+        chosen = [next(asked[zero]) for zero in kinds]
+        wishes = [
+            Wish(cell, seed, memory if seed == known.seeds[0] else {})
+            for cell, memory in chosen
+            for seed in known.seeds
+        ]
+        return Answer(wishes[:left])
+
+    def _asked(self, known: Known, count: int, *, zero: bool) -> list[tuple[Cell, dict[str, Any]]]:
+        """So many cells, of λ = 0 or of others, and what the sampler remembers of them."""
+        alpha, lambda_ = known.panel.grid.alpha.values, known.panel.grid.lambda_.positive
+        distributions: Distributions = {"alpha": FloatDistribution(alpha[0], alpha[-1], log=True)}
+        if not zero:
+            distributions["lambda"] = FloatDistribution(lambda_[0], lambda_[-1], log=True)
+        places = [one for one in _places(known.trials) if (one.cell.lambda_ == 0) == zero]
+        with _quiet():
+            try:
+                return list(self._drawn(known, places, distributions, count))
+            except Exception as e:  # whatever a sampler raises
+                raise TrainingError(
+                    f"panel '{known.panel.name}': the sampler {self.design.sampler} failed: "
+                    f"{type(e).__name__}: {e}"
+                ) from e
+
+    def _drawn(
+        self,
+        known: Known,
+        places: Sequence[_Place],
+        distributions: Distributions,
+        count: int,
+    ) -> Iterator[tuple[Cell, dict[str, Any]]]:
+        seed = int(np.random.SeedSequence([self.design.seed, known.asked]).generate_state(1)[0])
+        takes_seed = "seed" in inspect.signature(self.kind).parameters
+        sampler = self.kind(**{"seed": seed} if takes_seed else {})  # type: ignore[call-arg]
+        study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
+        lie = _told(study, places, distributions, known.metric.sign)
+        for _ in range(count):
+            trial = study.ask(distributions)
+            cell = Cell(
+                _rounded(trial.params["alpha"], distributions["alpha"]),
+                _rounded(trial.params["lambda"], distributions["lambda"])
+                if "lambda" in distributions
+                else 0.0,
+            )
+            study.tell(trial, lie)
+            yield cell, _memory(study)
+
+
+def _is_zero(known: Known, share: float, number: int) -> bool:
+    """Whether λ is 0 in the cell of this number, from 0: as evenly as the share allows."""
+    lambda_ = known.panel.grid.lambda_
+    if lambda_.values[0] > 0:
+        return False
+    return not lambda_.positive or math.floor((number + 1) * share) > math.floor(number * share)
+
+
+def _places(trials: Iterable[Trial]) -> list[_Place]:
+    """Cells in the order in which they were first added, with what their seeds gave."""
+    by_cell: defaultdict[Cell, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_cell[trial.cell].append(trial)
+    return [
+        _Place(
+            cell,
+            tuple(one.value for one in own if one.value is not None),
+            any(one.state == "open" for one in own),
+            {key: value for one in own for key, value in one.memory.items()},
+        )
+        for cell, own in by_cell.items()
+    ]
+
+
+def _told(
+    study: OptunaStudy, places: Sequence[_Place], distributions: Distributions, sign: int
+) -> float:
+    """Tell a study what is known, and give what counts for the value of what is under way."""
+    values = {one.cell: sum(one.values) / len(one.values) for one in places if one.values}
+    finite = [value for value in values.values() if math.isfinite(value)] or [0.0]
+    worst = max(finite, key=lambda value: sign * value)
+    for place in places:
+        value = values.get(place.cell)
+        if value is None and not place.is_open:
+            continue  # given up
+        told = worst if value is None or not math.isfinite(value) else value
+        params = {"alpha": place.cell.alpha, "lambda": place.cell.lambda_}
+        memory = dict(place.memory)
+        for key, attribute in memory.pop(OF_STUDY, {}).items():
+            study._storage.set_study_system_attr(study._study_id, key, attribute)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: params[name] for name in distributions},
+                distributions=distributions,
+                value=told,
+                system_attrs=memory,
+            )
+        )
+    return worst
+
+
+def _memory(study: OptunaStudy) -> dict[str, Any]:
+    """What a sampler wrote down with the newest trial, and with its study."""
+    own = dict(study._storage.get_study_system_attrs(study._study_id))
+    newest = study.get_trials(deepcopy=False)[-1].system_attrs
+    return {**newest, **({OF_STUDY: own} if own else {})}
+
+
+def _rounded(value: float, within: BaseDistribution) -> float:
+    """A value in few digits, between the ends."""
+    assert isinstance(within, FloatDistribution)
+    return min(max(float(f"{value:.{DIGITS}g}"), within.low), within.high)
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Within it Optuna says nothing: of experiments, or of what it samples independently."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        self.level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def __exit__(self, *what: Any) -> None:
+        optuna.logging.set_verbosity(self.level)
+        super().__exit__(*what)

@@ -1,0 +1,193 @@
+"""Panels whose cells a sampler asks for: what it knows, how far it is, and what it asks for next.
+
+Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one transaction
+that is fenced by how much had been asked for when it looked: if another asked meanwhile, nothing
+is added, and it looks again. What was asked for is stored before it is trained, so that nothing of
+it is lost or doubled, whoever dies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from landscape_study.study.records.asked import Known, Trial, Wish
+from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.store.creation import AT_ONCE, insert_cells, optuna_study
+from landscape_study.study.store.optuna_tables import measured
+from landscape_study.study.store.optuna_tables import sampler_table as _sampler
+from landscape_study.study.store.optuna_tables import value_table as _value
+from landscape_study.study.store.tables import cell_table as _cell
+from landscape_study.study.store.tables import chunk_table as _chunk
+from landscape_study.study.store.tables import design_table as _design
+from landscape_study.study.store.tables import study_table as _study
+
+
+def open_design(connection: Connection, study_id: int, panel: Panel, *, anew: bool) -> None:
+    """Note that a sampler asks for the panel's cells, from here on or still.
+
+    Args:
+        anew: whether it is asked for otherwise than before, so that what was settled is not.
+    """
+    where = (_design.c.study_id == study_id) & (_design.c.panel == panel.name)
+    known = connection.scalar(sa.select(_design.c.asked).where(where))
+    if known is None:
+        connection.execute(_design.insert().values(study_id=study_id, panel=panel.name))
+    elif anew:
+        connection.execute(_design.update().where(where).values(settled=None))
+
+
+def unsettled(connection: Connection, name: str) -> dict[str, int]:
+    """How many trainings were asked for, by panel of the study of which more may be."""
+    query = (
+        sa.select(_design.c.panel, _design.c.asked)
+        .join(_study)
+        .where(_study.c.name == name, _design.c.settled.is_(None))
+    )
+    if not has_designs(connection):
+        return {}
+    return {row["panel"]: row["asked"] for row in connection.execute(query).mappings()}
+
+
+def settled(connection: Connection, name: str) -> dict[str, str]:
+    """Why nothing more is asked for, by panel of the study."""
+    query = (
+        sa.select(_design.c.panel, _design.c.settled)
+        .join(_study)
+        .where(_study.c.name == name, _design.c.settled.is_not(None))
+    )
+    if not has_designs(connection):
+        return {}
+    return {row["panel"]: row["settled"] for row in connection.execute(query).mappings()}
+
+
+def has_designs(connection: Connection) -> bool:
+    """Whether there is the table; not where an older schema could not be upgraded."""
+    return sa.inspect(connection).has_table(_design.name)
+
+
+def known(connection: Connection, study: Study, panel: str) -> Known | None:
+    """What a sampler knows of a panel; None where nothing more is asked for."""
+    asked = unsettled(connection, study.name).get(panel)
+    if asked is None:
+        return None
+    return Known(
+        panel=study.panel(panel),
+        metric=study.metric,
+        seeds=study.seeds,
+        trials=_trials(connection, study.name, panel),
+        asked=asked,
+    )
+
+
+def _trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
+    """The panel's trials, in the order in which they were added."""
+    query = (
+        sa.select(
+            *(_cell.c.trial_id, _chunk.c.seed, _chunk.c.state, _cell.c.alpha, _cell.c["lambda"]),
+            *(measured.label("value"), _cell.c.diverged_epoch),
+        )
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .join(_value, _value.c.trial_id == _cell.c.trial_id, isouter=True)
+        .where(_study.c.name == name, _chunk.c.panel == panel)
+        .order_by(_cell.c.trial_id)
+    )
+    rows = connection.execute(query).mappings().all()
+    memories = _memories(connection, [row["trial_id"] for row in rows])
+    return tuple(
+        Trial(
+            cell=Cell(row["alpha"], row["lambda"]),
+            seed=row["seed"],
+            state=_state(row["state"]),
+            value=row["value"] if row["state"] == "done" else None,
+            diverged=bool(row["diverged_epoch"]),
+            memory=memories[row["trial_id"]],
+        )
+        for row in rows
+    )
+
+
+def _state(of_chunk: str) -> Literal["finished", "open", "failed"]:
+    return "finished" if of_chunk == "done" else "open" if of_chunk == "open" else "failed"
+
+
+def _memories(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What samplers wrote down with trials, by trial."""
+    found: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for first in range(0, len(trial_ids), AT_ONCE):
+        some = trial_ids[first : first + AT_ONCE]
+        for row in connection.execute(
+            sa.select(_sampler).where(_sampler.c.trial_id.in_(some))
+        ).mappings():
+            found[row["trial_id"]][row["key"]] = json.loads(row["value_json"])
+    return found
+
+
+def ask(connection: Connection, study: Study, seen: Known, wishes: Sequence[Wish]) -> bool:
+    """Add trainings, those of a seed as a chunk; whether nobody else asked meanwhile.
+
+    What is there already counts as asked for, and is not added again.
+    """
+    study_id = _taken(connection, study, seen, asked=seen.asked + len(wishes))
+    if study_id is None:
+        return False
+    there = {(trial.cell, trial.seed) for trial in seen.trials}
+    by_seed: defaultdict[int, dict[Cell, Wish]] = defaultdict(dict)
+    for wish in wishes:
+        if (wish.cell, wish.seed) not in there:
+            by_seed[wish.seed].setdefault(wish.cell, wish)
+    for seed, new in by_seed.items():
+        _add_chunk(connection, study_id, study, seen.panel, seed, [*new.values()])
+    return True
+
+
+def settle(connection: Connection, study: Study, seen: Known, why: str) -> bool:
+    """Note why nothing more is asked for; whether nobody else asked meanwhile."""
+    return _taken(connection, study, seen, settled=why) is not None
+
+
+def _taken(connection: Connection, study: Study, seen: Known, **values: Any) -> int | None:
+    """Change the panel's design, if it is as it was seen; the id of its study, if so."""
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()
+    as_seen = (_design.c.panel == seen.panel.name) & (_design.c.asked == seen.asked)
+    change = (
+        _design.update()
+        .where(_design.c.study_id == study_id, as_seen, _design.c.settled.is_(None))
+        .values(**values)
+        .returning(_design.c.study_id)
+    )
+    return connection.scalar(change)
+
+
+def _add_chunk(
+    connection: Connection,
+    study_id: int,
+    study: Study,
+    panel: Panel,
+    seed: int,
+    wishes: Sequence[Wish],
+) -> None:
+    optuna_study_id = optuna_study(connection, study, panel, seed)
+    counted = sa.select(sa.func.count()).where(_cell.c.optuna_study_id == optuna_study_id)
+    chunk = _chunk.insert().values(study_id=study_id, panel=panel.name, seed=seed)
+    trial_ids = insert_cells(
+        connection,
+        panel,
+        optuna_study_id,
+        connection.execute(chunk).inserted_primary_key[0],  # type: ignore[index]
+        [wish.cell for wish in wishes],
+        connection.scalar(counted) or 0,
+    )
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        for trial_id, wish in zip(trial_ids, wishes, strict=True)
+        for key, value in wish.memory.items()
+    ]
+    if rows:
+        connection.execute(_sampler.insert(), rows)
