@@ -78,8 +78,8 @@ class Sample:
         shift = None if self.shift is None else self.shift * factor
         return Sample(self.value * factor, self.draws * factor, (bounds[0], bounds[1]), shift)
 
-    def estimate(self) -> Estimate:
-        """The value with its interval.
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        """The value with its interval, of this level.
 
         A replicate carries its noise on top of the surface's own. So a statistic that noise
         raises, such as anything with a minimum, is off by a bias b once in the value and twice
@@ -97,7 +97,7 @@ class Sample:
         enough = known.size and known.size >= (1 - MOST_UNDEFINED) * self.draws.size
         if math.isnan(self.value) or not enough:
             return Estimate(self.value)
-        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
         shift = self.shifted
         ends = min(low, low - shift, self.value), max(high, high - shift, self.value)
         return Estimate(self.value, *np.clip(ends, *self.bounds).tolist())

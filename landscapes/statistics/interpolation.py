@@ -19,7 +19,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from landscape_study.landscapes.reading.landscape import Landscape, are_scattered
-from landscape_study.landscapes.statistics.gaussian_process import KEPT, Trials, draw_surfaces
+from landscape_study.landscapes.statistics.gaussian_process import (
+    KEPT,
+    Posterior,
+    Trials,
+    draw_surfaces,
+)
 from landscape_study.landscapes.statistics.scattered_design import DIGITS, design_obstacle
 from landscape_study.landscapes.statistics.surface import (
     Floats,
@@ -143,9 +148,15 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
     Arguments and errors as of `surface`.
     """
-    frame, alpha, lambda_ = placed_rows(frame, metric)
+    placed, alpha, lambda_ = placed_rows(frame, metric)
     if not are_scattered(alpha, lambda_):
-        return surface(frame, span=span, metric=metric)
+        return surface(placed, span=span, metric=metric)
+    return _interpolated(_frame_table(frame, metric), span)
+
+
+def _frame_table(frame: pd.DataFrame, metric: Metric) -> _Table:
+    """The trials of a landscape frame with λ > 0."""
+    frame, alpha, lambda_ = placed_rows(frame, metric)
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
     runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
@@ -155,7 +166,67 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
         .groupby(["x", "y"], as_index=False)
         .agg(cost=("cost", "mean"), n=("cost", "size"), clipped=("clipped", "max"))
     )
-    return _interpolated(_table(trials.to_numpy(dtype=float), metric), span)
+    return _table(trials.to_numpy(dtype=float), metric)
+
+
+@dataclass(frozen=True, eq=False)
+class Foretold:
+    """What trials say of places, whether anything was tried there or not.
+
+    Attributes:
+        heights: draws [B, M], on the scale on which noise is even (see `_height`).
+        noise: standard deviation of a run at the best trial, in heights.
+        units: of the points.
+    """
+
+    heights: Floats
+    noise: float
+    units: Units
+
+    @property
+    def excess(self) -> Floats:
+        """The same as points above the best trial, [B, M]; inf from the span on."""
+        points = _excess(self.heights, SPAN)
+        return np.where(points < SPAN, points, np.inf)
+
+    @property
+    def noises(self) -> Floats:
+        """Standard deviation of a run at each place, in heights, [M]."""
+        middle = np.clip(_excess(np.median(self.heights, axis=0), SPAN), 0.0, SPAN)
+        return np.asarray(self.noise / np.sqrt(1 + middle / WARP))
+
+
+def foretell(
+    frame: pd.DataFrame, metric: Metric, places: Floats, count: int, rng: np.random.Generator
+) -> Foretold:
+    """Draw `count` surfaces, a multiple of KEPT, at places [M, 2] in octaves.
+
+    Args:
+        frame: a landscape frame with at least FEWEST usable trials; see `panel_surface`.
+        metric: what was measured.
+        places: log2 α and log2 λ.
+        count: of the draws.
+        rng: draws them.
+    """
+    table = _frame_table(frame, metric)
+    _, _, cost, _, clipped = table.columns
+    usable = np.isfinite(cost) & (clipped == 0)
+    scale = _units(table, places)
+
+    def drawn(scale: Units) -> Posterior:
+        lowest = float(scale.points(cost[usable].min()))
+        return draw_surfaces(_noisy_heights(table, scale, lowest, SPAN), places, count, rng)
+
+    known = drawn(scale)
+    raised = scale.above(_run_noise(known, SPAN))
+    if raised != scale:
+        scale, known = raised, drawn(raised)
+    return Foretold(known.draws, known.noise, scale)
+
+
+def _run_noise(known: Posterior, span: float) -> float:
+    """Of a run at the best trial, points."""
+    return float(known.noise * np.log1p(span / WARP) / RISE * WARP)
 
 
 def interpolated(landscape: Landscape) -> Interpolation:
@@ -236,21 +307,24 @@ def _units(table: _Table, places: Floats) -> Units:
 
 def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     """The surface of trials, in points of `plain`, with its draws."""
-    x, y, cost, n, clipped = table.columns
-    # Rounded, so that a metric in another unit gives the same draws to the last digit.
-    excess = np.clip(plain.units.points(cost) - plain.lowest, 0, span).round(9)
-    # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
-    certain = n * (1 + excess / WARP)
-    trials = Trials(np.column_stack([x, y]), _height(excess, span), certain)
-    trials = _thinned(_completed(trials, (clipped == 1) & (excess < span)))
+    trials = _noisy_heights(table, plain.units, plain.lowest, span)
     places = _places(plain.alpha, plain.lambda_)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
     draws = np.where(excesses < span, plain.lowest + excesses, np.inf)
-    noise = known.noise * np.log1p(span / WARP) / RISE * WARP  # of a run at the best trial
-    return replace(
-        plain, error=np.median(draws, axis=0), residuals=noise * PLUS_MINUS, draws=draws
-    )
+    residuals = _run_noise(known, span) * PLUS_MINUS
+    return replace(plain, error=np.median(draws, axis=0), residuals=residuals, draws=draws)
+
+
+def _noisy_heights(table: _Table, scale: Units, lowest: float, span: float) -> Trials:
+    """The trials as heights above the best one, `lowest` in points; few enough of them."""
+    x, y, cost, n, clipped = table.columns
+    # Rounded, so that a metric in another unit gives the same draws to the last digit.
+    excess = np.clip(scale.points(cost) - lowest, 0, span).round(9)
+    # In heights the noise of a run falls with √(1 + z/WARP), so that in points it grows with it.
+    certain = n * (1 + excess / WARP)
+    trials = Trials(np.column_stack([x, y]), _height(excess, span), certain)
+    return _thinned(_completed(trials, (clipped == 1) & (excess < span)))
 
 
 def _completed(trials: Trials, clipped: Mask) -> Trials:

@@ -30,6 +30,7 @@ import pandas as pd
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.bootstrap import (
+    LEVEL,
     REPLICATES,
     Estimate,
     Sample,
@@ -142,6 +143,7 @@ def separability(
     tau: float = TAU,
     replicates: int = REPLICATES,
     seed: int = 0,
+    level: float = LEVEL,
 ) -> Separability:
     """Measure how coupled α and λ are in one panel's landscape frame.
 
@@ -154,16 +156,17 @@ def separability(
         tau: points over which a cell's weight falls by e.
         replicates: of the bootstrap.
         seed: of the bootstrap: the same gives the same intervals.
+        level: of the intervals that the verdict follows from, 0 to 1.
 
     Raises:
         UsageError: a frame of several panels or without the columns; an impossible span or tau.
     """
     seen = checked_surface(frame, metric, span=span, tau=tau)
     drawn = samples(seen, span, tau, replicates, seed)
-    found = {name: one.estimate() for name, one in drawn.items()}
+    found = {name: one.estimate(level) for name, one in drawn.items()}
     judgement = _judge(seen, found, *used(seen, span, tau))
     size, (cells, seeds, best) = seen.units.size, seen.observed
-    judged = partial(_verdict, seen, span, tau, seed)
+    judged = partial(_verdict, seen, span, tau, seed, level)
     return Separability(
         verdict=judgement.verdict,
         reason=judgement.reason,
@@ -196,12 +199,18 @@ def _otherwise(
 
 
 def _verdict(
-    seen: Surface, span: float, tau: float, seed: int, units: Units, replicates: int
+    seen: Surface,
+    span: float,
+    tau: float,
+    seed: int,
+    level: float,
+    units: Units,
+    replicates: int,
 ) -> Verdict:
     """The verdict on a surface if points were those of `units`."""
     seen = seen.counted_in(units)
     drawn = samples(seen, span, tau, replicates, seed, JUDGED)
-    found = {name: one.estimate() for name, one in drawn.items()}
+    found = {name: one.estimate(level) for name, one in drawn.items()}
     return _judge(seen, found, *used(seen, span, tau)).verdict
 
 

@@ -20,7 +20,7 @@ PLACES = {  # of the samplers that have a name
     "tpe": "optuna.samplers:TPESampler",
     "gp": "optuna.samplers:GPSampler",
     "cmaes": "optuna.samplers:CmaEsSampler",
-    "verdict": "landscape_study.landscapes.sampling:VerdictSampler",
+    "verdict": "landscape_study.landscapes.sampling.verdict_sampler:VerdictSampler",
 }
 
 

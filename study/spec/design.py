@@ -12,9 +12,7 @@ from landscape_study.study.validation import Frozen
 MOST_TRIALS = 1_000_000  # more is a slip
 VERDICT = "verdict"
 SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
-OF_CODE = re.compile(
-    r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*"
-)  # module:Name or module.Name
+OF_CODE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*")  # package.module:Name
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
 
 
@@ -50,8 +48,8 @@ class Sampled(Frozen):
     def _stops_at_a_verdict(self) -> Sampled:
         if self.until is not None and self.sampler != VERDICT:
             raise ValueError(
-                f"until = {self.until:g}: the sampler '{self.sampler}' asks for all of its trials; "
-                f"leave it out, or take the sampler '{VERDICT}'"
+                f"until = {self.until:g}: the sampler '{self.sampler}' asks for all of its "
+                f"trials; leave it out, or take the sampler '{VERDICT}'"
             )
         return self
 

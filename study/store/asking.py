@@ -80,12 +80,12 @@ def known(connection: Connection, study: Study, panel: str) -> Known | None:
         panel=study.panel(panel),
         metric=study.metric,
         seeds=study.seeds,
-        trials=_trials(connection, study.name, panel),
+        trials=trials(connection, study.name, panel),
         asked=asked,
     )
 
 
-def _trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
+def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
     """The panel's trials, in the order in which they were added."""
     query = (
         sa.select(
@@ -137,14 +137,44 @@ def ask(connection: Connection, study: Study, seen: Known, wishes: Sequence[Wish
     study_id = _taken(connection, study, seen, asked=seen.asked + len(wishes))
     if study_id is None:
         return False
-    there = {(trial.cell, trial.seed) for trial in seen.trials}
+    _add(connection, study_id, study, seen.panel, wishes, seen.trials)
+    return True
+
+
+def take_over(connection: Connection, study: Study, panel: Panel, others: Sequence[Trial]) -> None:
+    """Add what another database has finished of a panel, to be taken from there.
+
+    It counts as asked for.
+    """
+    wishes = [Wish(o.cell, o.seed, o.memory) for o in others if o.state == "finished"]
+    where = (_study.c.name == study.name) & (_design.c.panel == panel.name)
+    # The first statement writes: it takes the lock under which the rest is decided.
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()
+    own = (_design.c.study_id == study_id) & (_design.c.panel == panel.name)
+    connection.execute(_design.update().where(own).values(asked=_design.c.asked))
+    found = connection.execute(sa.select(_design).join(_study).where(where)).mappings().one()
+    there = trials(connection, study.name, panel.name)
+    new = _add(connection, found["study_id"], study, panel, wishes, there)
+    connection.execute(_design.update().where(own).values(asked=_design.c.asked + new))
+
+
+def _add(
+    connection: Connection,
+    study_id: int,
+    study: Study,
+    panel: Panel,
+    wishes: Sequence[Wish],
+    there: Sequence[Trial],
+) -> int:
+    """Add those that are not there, in a chunk for each seed; how many they are."""
+    known = {(trial.cell, trial.seed) for trial in there}
     by_seed: defaultdict[int, dict[Cell, Wish]] = defaultdict(dict)
     for wish in wishes:
-        if (wish.cell, wish.seed) not in there:
+        if (wish.cell, wish.seed) not in known:
             by_seed[wish.seed].setdefault(wish.cell, wish)
     for seed, new in by_seed.items():
-        _add_chunk(connection, study_id, study, seen.panel, seed, [*new.values()])
-    return True
+        _add_chunk(connection, study_id, study, panel, seed, [*new.values()])
+    return sum(map(len, by_seed.values()))
 
 
 def settle(connection: Connection, study: Study, seen: Known, why: str) -> bool:

@@ -24,6 +24,7 @@ from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.printable import printable
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
+from landscape_study.study.store.asking import take_over, trials
 from landscape_study.study.store.columns import raw
 from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured
@@ -109,6 +110,10 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
     identity = source.identity(study.name)
     into.create(study, identity, lambda new: _evenly(new, most), accept_source=accept_source)
+    for panel in study.panels:
+        if panel.sampled:
+            others = source.database.read(partial(trials, name=name, panel=panel.name))
+            into.database.write(partial(take_over, study=study, panel=panel, others=others))
     _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))

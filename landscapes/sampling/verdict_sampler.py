@@ -1,0 +1,207 @@
+"""The sampler `verdict`: asks for what tells most whether α and λ are coupled, and then stops.
+
+It begins with cells that are spread over the grid of the panel's axes. Then it looks, as the
+report does, at what was trained: where the verdict stands, it stops. Else it draws surfaces from
+what is known (`statistics.gaussian_process`), each of which has a tilt, a regret and a best error,
+and asks for those trainings of the grid that tell most of these (`most_telling`): of new cells, or
+of cells with another seed where noise is what is not known.
+
+Shapes: A values of α, L positive values of λ, M = A·L cells, in this order; B draws.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+
+from landscape_study.landscapes.sampling.most_telling import Counts, most_telling
+from landscape_study.landscapes.statistics import coupling
+from landscape_study.landscapes.statistics.gaussian_process import KEPT
+from landscape_study.landscapes.statistics.interpolation import FEWEST, Foretold, foretell
+from landscape_study.landscapes.statistics.scattered_design import FEWEST_TRIALS
+from landscape_study.landscapes.statistics.separability import (
+    TAU,
+    TILTED,
+    Separability,
+    separability,
+)
+from landscape_study.landscapes.statistics.surface import Floats
+from landscape_study.study.records.asked import Answer, Known, Wish
+from landscape_study.study.spec.design import LEVEL, Sampled
+from landscape_study.study.spec.metric import SPAN
+from landscape_study.study.spec.study import Cell
+
+FIRST = 16  # trainings before anything is looked at
+DRAWS = 2 * KEPT
+# 1/g and 1/g² of the plastic number g: a sequence that fills the square evenly. Roberts, "The
+# Unreasonable Effectiveness of Quasirandom Sequences" (2018).
+STEPS = (0.7548776662466927, 0.5698402909980532)
+STEEP = 2.0  # of the curve by which tilts beyond their bound count as one
+MOST_MORE = 10  # times as many trainings: beyond it a number says nothing
+BEST = 0.5  # weight of the best error beside tilt and regret
+
+
+class VerdictSampler:
+    """Asks for what the verdict hangs on. See `study.sampling.Sampler`."""
+
+    def __init__(self, design: Sampled) -> None:
+        self.design = design
+
+    def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
+        seen, left = _Seen(known), self.design.trials - known.asked
+        found = seen.verdict((self.design.until or LEVEL) / 100)
+        if found is not None and found.verdict != "cannot tell":
+            return Answer(settled=f"the verdict stands: {found}")
+        if left <= 0:
+            spent = f"all of its {self.design.trials} trials were asked for"
+            return Answer(settled=_why_open(found, spent, known.asked))
+        if not seen.left.any():
+            spent = "every cell of its grid is trained under every seed"
+            return Answer(settled=_why_open(found, spent, known.asked))
+        rng = np.random.default_rng([self.design.seed, known.asked])
+        count = min(count, left)
+        zeros = seen.undecayed(self.design.zero, known.asked, count)
+        others = count - len(zeros)
+        if seen.usable < FEWEST or known.asked < FIRST:
+            return Answer([*zeros, *seen.spread(others, self.design.seed)])
+        return Answer([*zeros, *seen.telling(others, rng)])
+
+
+def _why_open(found: Separability | None, spent: str, asked: int) -> str:
+    """What is still open where nothing more can be asked for, and what it would cost."""
+    if found is None:
+        return f"{spent}, and too few of them ended well to say anything"
+    return f"{spent}, and the verdict is open: {found.reason}{_cost(found, asked)}"
+
+
+def _cost(found: Separability, asked: int) -> str:
+    """How many more trainings would bring the tilt's interval to one side of its bound.
+
+    Its width falls with the square root of their number.
+    """
+    tilt = found.tilt
+    if not tilt.has_interval:
+        return ""
+    half = max(tilt.high - tilt.value, tilt.value - tilt.low)
+    apart = abs(abs(tilt.value) - TILTED)
+    if half <= apart:
+        return ""
+    more = math.inf if apart == 0 else asked * ((half / apart) ** 2 - 1)
+    count = f"about {more:.0f}" if more <= MOST_MORE * asked else f"more than {MOST_MORE * asked}"
+    return f" ({count} further trainings would tell the tilt from {TILTED:g})"
+
+
+class _Seen:
+    """What is known of a panel, cell by cell of its grid.
+
+    Attributes:
+        frame: the finished trials, a landscape frame.
+        cells: those of the grid with λ > 0, M of them.
+        under_way: places among `cells` of the trials without a result yet.
+        left: under how many more seeds each may be trained, [M].
+    """
+
+    def __init__(self, known: Known) -> None:
+        self.known, grid = known, known.panel.grid
+        self.alpha, self.lambda_ = np.log2(grid.alpha.values), np.log2(grid.lambda_.positive)
+        self.cells = [Cell(a, el) for a in grid.alpha.values for el in grid.lambda_.positive]
+        self.used: dict[Cell, set[int]] = {}
+        for trial in known.trials:
+            self.used.setdefault(trial.cell, set()).add(trial.seed)
+        used = [len(self.used.get(cell, ())) for cell in self.cells]
+        self.left: Counts = len(known.seeds) - np.array(used, dtype=np.intp)
+        place = {cell: i for i, cell in enumerate(self.cells)}
+        waiting = (one.cell for one in known.trials if one.state == "open")
+        self.under_way = np.array([place[c] for c in waiting if c in place], dtype=np.intp)
+        rows = [
+            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged)
+            for one in known.trials
+            if one.state == "finished"
+        ]
+        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged"]
+        self.frame = pd.DataFrame(rows, columns=columns)
+
+    @property
+    def usable(self) -> int:
+        """How many trials with λ > 0 did not diverge."""
+        return int(((self.frame["lambda"] > 0) & ~self.frame["diverged"].astype(bool)).sum())
+
+    def verdict(self, level: float) -> Separability | None:
+        """What the finished trials say; None where they are too few to say anything."""
+        if self.usable < FEWEST_TRIALS:
+            return None
+        return separability(self.frame, self.known.metric, level=level)
+
+    def undecayed(self, share: float, asked: int, count: int) -> list[Wish]:
+        """Cells of λ = 0 among the next trainings, at the best α first."""
+        lambda_ = self.known.panel.grid.lambda_.values
+        if lambda_[0] > 0:
+            return []
+        wanted = int((asked + count) * share) - int(asked * share)
+        metric, frame = self.known.metric, self.frame
+        costs = (metric.sign * frame[metric.name]).groupby(frame["alpha"]).min()
+        by_cost = sorted(
+            self.known.panel.grid.alpha.values, key=lambda a: (costs.get(a, math.inf), a)
+        )
+        free = [Cell(a, 0.0) for a in by_cost if Cell(a, 0.0) not in self.used]
+        return [self._wish(cell) for cell in free[:wanted]]
+
+    def spread(self, count: int, seed: int) -> list[Wish]:
+        """Cells that fill the grid evenly, under the first seed; not those that are used."""
+        shift = np.random.default_rng(seed).uniform(size=2)
+        rows, columns = self.alpha.size, self.lambda_.size
+        chosen: dict[int, None] = {}
+        free = np.flatnonzero([cell not in self.used for cell in self.cells])
+        count = min(count, free.size)
+        numbers = itertools.count()
+        while len(chosen) < count:
+            across = (shift + (next(numbers) + 1) * np.array(STEPS)) % 1
+            row, column = (across * (rows, columns)).astype(int)
+            place = int(row * columns + column)
+            if self.cells[place] not in self.used:
+                chosen.setdefault(place)
+        return [self._wish(self.cells[place]) for place in chosen]
+
+    def telling(self, count: int, rng: np.random.Generator) -> list[Wish]:
+        """Those trainings that tell most of the verdict."""
+        places = np.stack(np.meshgrid(self.alpha, self.lambda_, indexing="ij"), -1).reshape(-1, 2)
+        known = foretell(self.frame, self.known.metric, places, DRAWS, rng)
+        chosen = most_telling(
+            known.heights,
+            self._targets(known),
+            known.noises,
+            self.left,
+            count,
+            self.under_way,
+        )
+        return [self._wish(self.cells[place]) for place in chosen]
+
+    def _targets(self, known: Foretold) -> Floats:
+        """Tilt, regret and best error of the draws, [B, 3], as far as they move a verdict."""
+        shape = (len(known.heights), self.alpha.size, self.lambda_.size)
+        errors = known.excess.reshape(shape)
+        tilt = coupling.tilt(errors, self.alpha, self.lambda_, span=SPAN, tau=TAU)
+        regret = coupling.regret(errors)
+        best = np.where(np.isfinite(errors), errors, SPAN).min(axis=(1, 2))
+        rows = [
+            np.tanh(STEEP * np.nan_to_num(tilt)),
+            np.log(np.nan_to_num(regret) + TAU / 2),
+            BEST * _even(best),
+        ]
+        return np.column_stack([_even(rows[0]), _even(rows[1]), rows[2]])
+
+    def _wish(self, cell: Cell) -> Wish:
+        """A training of a cell under the first seed that it was not trained with."""
+        used = self.used.setdefault(cell, set())
+        seed = next(seed for seed in self.known.seeds if seed not in used)
+        used.add(seed)
+        return Wish(cell, seed)
+
+
+def _even(numbers: Floats) -> Floats:
+    """Numbers in units of their standard deviation; zeros where they are all alike."""
+    deviation = numbers.std()
+    return (numbers - numbers.mean()) / deviation if deviation > 0 else np.zeros_like(numbers)

@@ -1,0 +1,133 @@
+"""The sampler that looks for the verdict: what it asks for, when it stops, and that it is right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from landscape_study.landscapes.sampling.verdict_sampler import FIRST
+from landscape_study.study.records.asked import Known, Trial
+from landscape_study.study.sampling import load_sampler
+from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.study import Cell, Study
+
+pytestmark = pytest.mark.slow
+NOISE = 0.15
+
+
+def sampled(trials: int = 100, seeds: int = 2, zero: bool = True, **design) -> Study:
+    return Study.from_dict(
+        {
+            "name": "sampled",
+            "task": "digits",
+            "seeds": seeds,
+            "alpha": {"base": 0.1, "log2": [-10, 0]},
+            "lambda": {"base": 0.01, "log2": [-8, 2], "zero": zero},
+            "design": {"sampler": "verdict", "trials": trials} | design,
+            "panel": [{"pair": "adamw"}],
+        },
+        "test",
+    )
+
+
+def valley(cell: Cell, seed: int, slope: float, scale: float = 1.0) -> float:
+    """An error in a valley whose best λ goes with α by so many octaves an octave."""
+    x = math.log2(cell.alpha / 0.1) + 5
+    y = math.log2(cell.lambda_ / 0.01) + 3 if cell.lambda_ else -9.0
+    away = y - slope * x
+    noise = np.random.default_rng([hash(cell) % 2**32, seed]).normal() * NOISE
+    return scale * (3.0 + 0.15 * x * x + 0.5 * away * away + noise)
+
+
+def known(study: Study, trials, asked: int) -> Known:
+    return Known(study.panels[0], study.metric, study.seeds, tuple(trials), asked)
+
+
+def run(study: Study, slope: float, count: int = 8, scale: float = 1.0):
+    """All trials, and why there were no more."""
+    trials: list[Trial] = []
+    asked = 0
+    while True:
+        sampler = load_sampler(study.panels[0].design)
+        answer = sampler.ask(known(study, trials, asked), count)
+        if answer.settled:
+            return trials, answer.settled
+        assert 0 < len(answer.wishes) <= count
+        trials += [
+            Trial(o.cell, o.seed, "finished", valley(o.cell, o.seed, slope, scale))
+            for o in answer.wishes
+        ]
+        asked += len(answer.wishes)
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
+def test_it_stops_when_the_verdict_stands(slope: float, verdict: str):
+    trials, why = run(sampled(), slope)
+    assert why.startswith(f"the verdict stands: {verdict}: ")
+    assert FIRST <= len(trials) < 80  # of 264
+    assert len({(one.cell, one.seed) for one in trials}) == len(trials)
+    assert {one.cell.lambda_ == 0 for one in trials} == {True, False}
+    assert all(one.cell in study_cells() for one in trials)
+
+
+def study_cells() -> set[Cell]:
+    return set(sampled().panels[0].grid.cells())
+
+
+def test_any_unit_gives_the_same_cells():
+    percent, _ = run(sampled(), -1.0)
+    study = sampled().change(metric=Metric("val_loss", unit="nats", matters=0.0025))
+    loss, _ = run(study, -1.0, scale=0.01)
+    assert [(one.cell, one.seed) for one in percent] == [(one.cell, one.seed) for one in loss]
+
+
+def test_the_same_knowledge_gives_the_same_answer():
+    study = sampled()
+    trials, _ = run(study, -1.0)
+    now = known(study, trials[:32], 32)
+    answers = [load_sampler(study.panels[0].design).ask(now, 8) for _ in range(2)]
+    assert answers[0] == answers[1]
+    other = load_sampler(sampled(seed=1).panels[0].design)
+    assert other.ask(known(study, [], 0), 8) != load_sampler(study.panels[0].design).ask(
+        known(study, [], 0), 8
+    )
+
+
+def test_at_the_end_of_its_trials_it_says_what_is_open():
+    _, why = run(sampled(trials=20), 0.0)
+    assert why.startswith("all of its 20 trials were asked for, and the verdict is open: ")
+
+
+def test_a_grid_that_is_trained_whole_is_the_end():
+    study = sampled(trials=400, seeds=1, zero=False)
+    flat = [
+        Trial(cell, 0, "finished", 3.0 + 0.01 * i)
+        for i, cell in enumerate(study_cells())
+        if cell.lambda_
+    ]
+    answer = load_sampler(study.panels[0].design).ask(known(study, flat, 0), 8)
+    assert answer.settled is not None
+    assert answer.settled.startswith("every cell of its grid is trained under every seed, and ")
+
+
+def test_what_is_under_way_is_not_asked_for_again():
+    study = sampled()
+    trials, _ = run(study, -1.0)
+    done = trials[:24]
+    first = load_sampler(study.panels[0].design).ask(known(study, done, 24), 4).wishes
+    waiting = [Trial(one.cell, one.seed, "open") for one in first]
+    second = load_sampler(study.panels[0].design).ask(known(study, [*done, *waiting], 28), 4)
+    assert not {(o.cell, o.seed) for o in first} & {(o.cell, o.seed) for o in second.wishes}
+
+
+def test_failed_and_diverged_trials_do_not_stop_it():
+    study = sampled()
+    bad = [Trial(cell, 0, "failed") for cell in list(study_cells())[:10]]
+    bad += [
+        Trial(cell, 0, "finished", math.inf, diverged=True) for cell in list(study_cells())[10:20]
+    ]
+    answer = load_sampler(study.panels[0].design).ask(known(study, bad, 20), 8)
+    assert len(answer.wishes) == 8
+    assert not {o.cell for o in bad} & {o.cell for o in answer.wishes if o.seed == 0}

@@ -1,0 +1,162 @@
+"""Optuna's samplers, asked for many cells at once, and again after a crash."""
+
+from __future__ import annotations
+
+import math
+
+import optuna
+import pytest
+
+from landscape_study.study.errors import TrainingError, UsageError
+from landscape_study.study.records.asked import Known, Trial
+from landscape_study.study.sampling import load_sampler
+from landscape_study.study.spec.design import SAMPLERS
+from landscape_study.study.spec.study import Cell, Study
+
+OPTUNAS = [name for name in SAMPLERS if name != "verdict"]
+BEST = (-5.0, -9.0)  # log2 α, log2 λ
+
+
+class LazySampler(optuna.samplers.BaseSampler):
+    """A user's own, which fails."""
+
+    def infer_relative_search_space(self, study, trial):
+        return {}
+
+    def sample_relative(self, study, trial, search_space):
+        return {}
+
+    def sample_independent(self, study, trial, name, distribution):
+        raise ValueError("nothing comes to mind")
+
+
+def sampled(sampler: str = "tpe", **rest) -> Study:
+    return Study.from_dict(
+        {
+            "name": "sampled",
+            "task": "digits",
+            "alpha": {"base": 0.1, "log2": [-8, 0]},
+            "lambda": {"base": 0.01, "log2": [-6, 2], "zero": True},
+            "design": {"sampler": sampler, "trials": 40},
+            "panel": [{"pair": "adamw"}],
+        }
+        | rest,
+        "test",
+    )
+
+
+def known(study: Study, trials=(), asked: int | None = None) -> Known:
+    asked = len(trials) if asked is None else asked
+    return Known(study.panels[0], study.metric, study.seeds, tuple(trials), asked)
+
+
+def bowl(cell: Cell) -> float:
+    if cell.lambda_ == 0:
+        return 20.0
+    x, y = math.log2(cell.alpha) - BEST[0], math.log2(cell.lambda_) - BEST[1]
+    return x * x + y * y / 4
+
+
+def finished(wishes, value=bowl) -> list[Trial]:
+    return [
+        Trial(one.cell, one.seed, "finished", value(one.cell), memory=one.memory) for one in wishes
+    ]
+
+
+def run(study: Study, count: int = 8, again: bool = False) -> list[Trial]:
+    """All trials of the study; `again` with each answer asked for twice."""
+    trials: list[Trial] = []
+    asked = 0
+    while True:
+        now = known(study, trials, asked)
+        answer = load_sampler(study.panels[0].design).ask(now, count)
+        if again:
+            assert load_sampler(study.panels[0].design).ask(now, count) == answer
+        if answer.settled:
+            return trials
+        trials += finished(answer.wishes)
+        asked += len(answer.wishes)
+
+
+@pytest.mark.parametrize("name", [*OPTUNAS, "optuna.samplers:NSGAIISampler"])
+def test_all_trials_are_asked_for_between_the_ends(name: str):
+    if name == "cmaes":
+        pytest.importorskip("cmaes")
+    study = sampled(name, design={"sampler": name, "trials": 20})
+    trials = run(study, again=True)
+    assert len(trials) == 20
+    assert all(study.panels[0].holds(one.cell) for one in trials)
+    assert sum(one.cell.lambda_ == 0 for one in trials) == 2  # a tenth
+    assert len({one.cell for one in trials}) > 15
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_what_is_learned_is_used(name: str):
+    study = sampled(name)
+    later = [bowl(one.cell) for one in run(study)[20:] if one.cell.lambda_ > 0]
+    blind = [bowl(one.cell) for one in run(sampled("random")) if one.cell.lambda_ > 0]
+    assert sorted(later)[len(later) // 2] < sorted(blind)[len(blind) // 2]
+
+
+def test_more_of_a_metric_may_be_better():
+    study = sampled("tpe", metric={"name": "accuracy", "goal": "maximize"})
+    trials: list[Trial] = []
+    for _ in range(5):
+        answer = load_sampler(study.panels[0].design).ask(known(study, trials), 8)
+        trials += finished(answer.wishes, lambda cell: -bowl(cell))
+    assert max(-bowl(one.cell) for one in trials) > -1.0
+
+
+def test_every_seed_of_a_cell_is_a_trial():
+    study = sampled("random", seeds=3, design={"sampler": "random", "trials": 14})
+    answer = load_sampler(study.panels[0].design).ask(known(study), 9)
+    assert [one.seed for one in answer.wishes] == [0, 1, 2] * 3
+    assert len({one.cell for one in answer.wishes}) == 3
+    trials = finished(answer.wishes)
+    rest = load_sampler(study.panels[0].design).ask(known(study, trials, 12), 9)
+    assert [one.seed for one in rest.wishes] == [0, 1]  # of 14
+    assert load_sampler(study.panels[0].design).ask(known(study, trials, 14), 9).settled == (
+        "all of its 14 trials were asked for"
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_share_of_undecayed_cells_is_what_is_stated(share: float):
+    study = sampled("random", design={"sampler": "random", "trials": 40, "zero": share})
+    undecayed = sum(one.cell.lambda_ == 0 for one in run(study, 7))
+    assert undecayed == round(40 * share)
+
+
+def test_an_axis_without_zero_has_no_undecayed_cells():
+    study = sampled("random", **{"lambda": {"base": 0.01, "log2": [-6, 2]}})
+    assert all(one.cell.lambda_ > 0 for one in run(study))
+
+
+def test_what_is_under_way_is_not_asked_for_again():
+    """Near the best place many are under way: the next ones lie elsewhere."""
+    study = sampled("gp")
+    trials = finished(load_sampler(study.panels[0].design).ask(known(study), 16).wishes)
+    near = load_sampler(study.panels[0].design).ask(known(study, trials), 1).wishes[0]
+    under_way = [*trials, Trial(near.cell, 0, "open")]
+    (other,) = load_sampler(study.panels[0].design).ask(known(study, under_way), 1).wishes
+    assert other.cell != near.cell
+
+
+def test_diverged_and_failed_trials_are_told_as_they_are():
+    study = sampled("tpe")
+    bad = [
+        Trial(Cell(0.1, 0.01), 0, "finished", math.inf, diverged=True),
+        Trial(Cell(0.05, 0.01), 0, "failed"),
+        Trial(Cell(0.025, 0.01), 0, "finished", 3.0),
+    ]
+    assert len(load_sampler(study.panels[0].design).ask(known(study, bad), 4).wishes) == 4
+
+
+def test_wrong_samplers_are_told():
+    with pytest.raises(UsageError, match="cannot be imported"):
+        load_sampler(sampled("nowhere.at.all:Sampler").panels[0].design)
+    with pytest.raises(UsageError, match="is no sampler: name a subclass of optuna"):
+        load_sampler(sampled("math:sqrt").panels[0].design)
+    own = sampled(f"{__name__}:LazySampler")
+    with pytest.raises(TrainingError, match="LazySampler failed: ValueError: nothing comes to"):
+        load_sampler(own.panels[0].design).ask(known(own), 1)
