@@ -84,6 +84,8 @@ def print_status(console: Console, study: Study, store: Store) -> None:
     noise = store.seed_noise(study.name) if witnesses else {}
     for line in witness_lines(study, witnesses, noise):
         print_plain(console, line)
+    for panel, why in store.settled(study.name).items():
+        print_plain(console, f"{panel}: {why}")
 
 
 def print_failures(study: Study, store: Store) -> None:

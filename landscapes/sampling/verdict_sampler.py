@@ -52,9 +52,11 @@ class VerdictSampler:
 
     def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
         seen, left = _Seen(known), self.design.trials - known.asked
-        found = seen.verdict((self.design.until or LEVEL) / 100)
+        level = self.design.until or LEVEL
+        found = seen.verdict(level / 100)
         if found is not None and found.verdict != "cannot tell":
-            return Answer(settled=f"the verdict stands: {found}")
+            trained = f"{len(seen.frame)} trainings"
+            return Answer(settled=f"the verdict stands at {level:g} % after {trained}: {found}")
         if left <= 0:
             spent = f"all of its {self.design.trials} trials were asked for"
             return Answer(settled=_why_open(found, spent, known.asked))

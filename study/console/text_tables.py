@@ -148,6 +148,8 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         open_cells = sum(missing[panel.name])
         chunks = sum(-(-count // layout.chunk) for count in missing[panel.name])
         size = " × ".join(map(str, shape))
+        if panel.sampled:
+            size = f"asked by {panel.sampled.sampler}"
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))

@@ -1,4 +1,4 @@
-"""The sampler that looks for the verdict: what it asks for, when it stops, and that it is right."""
+"""The sampler that looks for the verdict: what it asks for, when it stops, how right it is."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def run(study: Study, slope: float, count: int = 8, scale: float = 1.0):
 @pytest.mark.parametrize(("slope", "verdict"), [(-1.0, "coupled"), (0.0, "separable")])
 def test_it_stops_when_the_verdict_stands(slope: float, verdict: str):
     trials, why = run(sampled(), slope)
-    assert why.startswith(f"the verdict stands: {verdict}: ")
+    told = f"the verdict stands at 95 % after {len(trials)} trainings: {verdict}: "
+    assert why.startswith(told)
     assert FIRST <= len(trials) < 80  # of 264
     assert len({(one.cell, one.seed) for one in trials}) == len(trials)
     assert {one.cell.lambda_ == 0 for one in trials} == {True, False}
