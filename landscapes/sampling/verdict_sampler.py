@@ -53,7 +53,7 @@ class VerdictSampler:
     def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
         seen, left = _Seen(known), self.design.trials - known.asked
         level = self.design.until or LEVEL
-        found = seen.verdict(level / 100)
+        found = seen.verdict(_looked_often(level / 100, known.asked / self.design.trials))
         if found is not None and found.verdict != "cannot tell":
             trained = f"{len(seen.frame)} trainings"
             return Answer(settled=f"the verdict stands at {level:g} % after {trained}: {found}")
@@ -70,6 +70,15 @@ class VerdictSampler:
         if seen.usable < FEWEST or known.asked < FIRST:
             return Answer([*zeros, *seen.spread(others, self.design.seed)])
         return Answer([*zeros, *seen.telling(others, rng)])
+
+
+def _looked_often(level: float, spent: float) -> float:
+    """The level of intervals that are looked at again and again, so that in all it is `level`.
+
+    As much of what may be wrong is spent as of the trials. Lan & DeMets, "Discrete Sequential
+    Boundaries for Clinical Trials" (1983), with a linear spending function.
+    """
+    return 1 - (1 - level) * min(spent, 1.0)
 
 
 def _why_open(found: Separability | None, spent: str, asked: int) -> str:
