@@ -50,7 +50,7 @@ class VerdictSampler:
     def __init__(self, design: Sampled) -> None:
         self.design = design
 
-    def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
+    def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
         seen, left = _Seen(known), self.design.trials - known.asked
         level = self.design.until or LEVEL
         found = seen.verdict(_looked_often(level / 100, known.asked / self.design.trials))
@@ -64,7 +64,7 @@ class VerdictSampler:
             spent = "every cell of its grid is trained under every seed"
             return Answer(settled=_why_open(found, spent, known.asked))
         rng = np.random.default_rng([self.design.seed, known.asked])
-        count = min(count, left)
+        count = min(width, left)
         zeros = seen.undecayed(self.design.zero, known.asked, count)
         others = count - len(zeros)
         if seen.usable < FEWEST or known.asked < FIRST:

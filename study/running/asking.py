@@ -27,9 +27,9 @@ class Asker:
         found = (self.store.known(self.name, panel) for panel in self.store.unsettled(self.name))
         for known in sorted((one for one in found if one is not None), key=_under_way):
             sampler = self._sampler(known)
-            answer = sampler.ask(known, self.width * len(known.seeds))
+            answer = sampler.ask(known, self.width)
             if answer.wishes or answer.settled:
-                self.store.ask(self.store.study(self.name), known, answer)
+                self.store.ask(self.store.study(self.name), known, answer, self.width)
                 return True
         return False
 

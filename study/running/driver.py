@@ -200,7 +200,7 @@ def _supervise(crew: _Crew, store: Store, presence: Presence, on_progress: OnPro
         looking = time.monotonic() - began
         on_progress(progress)
         settled = sum(p.finished + p.failed for p in progress)
-        if settled == sum(p.total for p in progress):
+        if settled == sum(p.total for p in progress) and not store.unsettled(job.study.name):
             return  # whoever is still there does nothing of use: it hangs, say
         # By the wall clock, which goes on while the machine sleeps, but may be set.
         if abs(time.time() - beaten) > BEAT:

@@ -29,10 +29,14 @@ class Sampler(Protocol):
 
     def __init__(self, design: Sampled) -> None: ...
 
-    def ask(self, known: Known, count: int) -> Answer:
-        """What to train next, at most `count` trainings; the same for the same knowledge.
+    def ask(self, known: Known, width: int) -> Answer:
+        """What to train next; the same for the same knowledge.
 
         Trainings that are open are under way: what they will give must be guessed.
+
+        Args:
+            known: what is known.
+            width: how many cells are trained together, under one seed.
         """
         ...
 

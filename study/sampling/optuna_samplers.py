@@ -61,12 +61,12 @@ class OptunaSampler:
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
         self.design, self.kind = design, kind
 
-    def ask(self, known: Known, count: int) -> Answer:  # noqa: D102
+    def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
         left = self.design.trials - known.asked
         if left <= 0:
             return Answer(settled=f"all of its {self.design.trials} trials were asked for")
         seeds = len(known.seeds)
-        places = max(1, min(count, left) // seeds)
+        places = max(1, min(width, left // seeds))
         first = known.asked // seeds
         kinds = [_is_zero(known, self.design.zero, first + i) for i in range(places)]
         asked = {zero: iter(self._asked(known, kinds.count(zero), zero=zero)) for zero in {*kinds}}

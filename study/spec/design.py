@@ -13,6 +13,7 @@ MOST_TRIALS = 1_000_000  # more is a slip
 VERDICT = "verdict"
 SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
 OF_CODE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*")  # package.module:Name
+ROUNDS = 12  # in which a sampler is asked for its trials, if one worker asks
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
 
 
@@ -33,6 +34,14 @@ class Sampled(Frozen):
     zero: float = Field(default=0.1, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
     until: float | None = Field(default=None, ge=50, lt=100)
+
+    def at_once(self, seeds: int) -> int:
+        """How many cells, of one seed, to ask for at once: of all at once nothing is learned.
+
+        Optuna's samplers ask for each cell under every seed.
+        """
+        trainings = 1 if self.sampler == VERDICT else seeds
+        return -(-self.trials // (ROUNDS * trainings))
 
     @field_validator("sampler")
     @classmethod

@@ -25,7 +25,6 @@ from landscape_study.study.validation import Frozen
 # More is a slip: it would be built before anybody could stop it.
 MOST_EPOCHS = 1_000_000
 MOST_EXAMPLES = 10**9  # of a batch
-ROUNDS = 8  # in which a sampler is asked for its trials, by one worker
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
@@ -131,11 +130,8 @@ class Panel(Frozen):
         return cell.alpha in self.grid.alpha.values and cell.lambda_ in self.grid.lambda_.values
 
     def at_once(self, seeds: int) -> int:
-        """How many cells there are to be trained together, with one seed.
-
-        A sampler that is asked for all at once learns nothing: it is asked in `ROUNDS` rounds.
-        """
-        return -(-self.sampled.trials // (ROUNDS * seeds)) if self.sampled else len(self.cells())
+        """How many cells there are to be trained together, with one seed."""
+        return self.sampled.at_once(seeds) if self.sampled else len(self.cells())
 
     def trainings(self, seeds: int) -> int:
         """How many trainings it has at most, under so many seeds; of a grid, all."""

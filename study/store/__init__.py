@@ -453,13 +453,14 @@ class Store:
         """What a sampler knows of a panel; None where nothing more is asked for."""
         return self.read_study(name, lambda c, study: asking.known(c, study, panel))
 
-    def ask(self, study: Study, seen: Known, answer: Answer) -> bool:
+    def ask(self, study: Study, seen: Known, answer: Answer, width: int) -> bool:
         """Add what a sampler wants, or note why it wants nothing more.
 
         Args:
             study: as it is stored.
             seen: what the sampler knew.
             answer: what it wants then.
+            width: most cells of a chunk.
 
         Returns:
             Whether nobody else asked meanwhile; else nothing was written.
@@ -468,7 +469,7 @@ class Store:
         def work(connection: Connection) -> bool:
             if answer.settled is not None:
                 return asking.settle(connection, study, seen, answer.settled)
-            return asking.ask(connection, study, seen, answer.wishes)
+            return asking.ask(connection, study, seen, answer.wishes, width)
 
         return self.database.write(work)
 

@@ -129,15 +129,17 @@ def _memories(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dic
     return found
 
 
-def ask(connection: Connection, study: Study, seen: Known, wishes: Sequence[Wish]) -> bool:
-    """Add trainings, those of a seed as a chunk; whether nobody else asked meanwhile.
+def ask(
+    connection: Connection, study: Study, seen: Known, wishes: Sequence[Wish], width: int
+) -> bool:
+    """Add trainings, in chunks of one seed and at most `width` cells, if nobody asked meanwhile.
 
     What is there already counts as asked for, and is not added again.
     """
     study_id = _taken(connection, study, seen, asked=seen.asked + len(wishes))
     if study_id is None:
         return False
-    _add(connection, study_id, study, seen.panel, wishes, seen.trials)
+    _add(connection, study_id, study, seen.panel, wishes, seen.trials, width)
     return True
 
 
@@ -154,7 +156,7 @@ def take_over(connection: Connection, study: Study, panel: Panel, others: Sequen
     connection.execute(_design.update().where(own).values(asked=_design.c.asked))
     found = connection.execute(sa.select(_design).join(_study).where(where)).mappings().one()
     there = trials(connection, study.name, panel.name)
-    new = _add(connection, found["study_id"], study, panel, wishes, there)
+    new = _add(connection, found["study_id"], study, panel, wishes, there, AT_ONCE)
     connection.execute(_design.update().where(own).values(asked=_design.c.asked + new))
 
 
@@ -165,15 +167,18 @@ def _add(
     panel: Panel,
     wishes: Sequence[Wish],
     there: Sequence[Trial],
+    width: int,
 ) -> int:
-    """Add those that are not there, in a chunk for each seed; how many they are."""
+    """Add those that are not there, in chunks of one seed; how many they are."""
     known = {(trial.cell, trial.seed) for trial in there}
     by_seed: defaultdict[int, dict[Cell, Wish]] = defaultdict(dict)
     for wish in wishes:
         if (wish.cell, wish.seed) not in known:
             by_seed[wish.seed].setdefault(wish.cell, wish)
-    for seed, new in by_seed.items():
-        _add_chunk(connection, study_id, study, panel, seed, [*new.values()])
+    for seed, of_seed in by_seed.items():
+        new = [*of_seed.values()]
+        for first in range(0, len(new), width):
+            _add_chunk(connection, study_id, study, panel, seed, new[first : first + width])
     return sum(map(len, by_seed.values()))
 
 

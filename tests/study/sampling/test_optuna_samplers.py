@@ -109,13 +109,13 @@ def test_more_of_a_metric_may_be_better():
 
 def test_every_seed_of_a_cell_is_a_trial():
     study = sampled("random", seeds=3, design={"sampler": "random", "trials": 14})
-    answer = load_sampler(study.panels[0].design).ask(known(study), 9)
+    answer = load_sampler(study.panels[0].design).ask(known(study), 3)
     assert [one.seed for one in answer.wishes] == [0, 1, 2] * 3
     assert len({one.cell for one in answer.wishes}) == 3
     trials = finished(answer.wishes)
-    rest = load_sampler(study.panels[0].design).ask(known(study, trials, 12), 9)
+    rest = load_sampler(study.panels[0].design).ask(known(study, trials, 12), 3)
     assert [one.seed for one in rest.wishes] == [0, 1]  # of 14
-    assert load_sampler(study.panels[0].design).ask(known(study, trials, 14), 9).settled == (
+    assert load_sampler(study.panels[0].design).ask(known(study, trials, 14), 3).settled == (
         "all of its 14 trials were asked for"
     )
 

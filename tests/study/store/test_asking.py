@@ -46,7 +46,7 @@ def wishes(*alphas: float, seed: int = 0) -> tuple[Wish, ...]:
 
 
 def ask(store: Store, *asked: Wish, panel: str = "sgd") -> bool:
-    return store.ask(store.study("small"), known(store, panel), Answer(asked))
+    return store.ask(store.study("small"), known(store, panel), Answer(asked), width=8)
 
 
 def train(store: Store) -> int:
@@ -91,9 +91,9 @@ def test_what_is_asked_for_is_claimed_trained_and_known(store: Store):
 def test_who_asks_with_old_knowledge_adds_nothing(store: Store):
     create(store, sampled())
     old, study = known(store), store.study("small")
-    assert store.ask(study, old, Answer(wishes(0.06)))
-    assert not store.ask(study, old, Answer(wishes(0.07)))
-    assert not store.ask(study, old, Answer(settled="enough"))
+    assert store.ask(study, old, Answer(wishes(0.06)), 8)
+    assert not store.ask(study, old, Answer(wishes(0.07)), 8)
+    assert not store.ask(study, old, Answer(settled="enough"), 8)
     assert [one.cell.alpha for one in known(store).trials] == [0.06]
 
 
@@ -110,7 +110,7 @@ def test_a_settled_panel_is_open_no_longer(store: Store):
     study = store.study("small")
     for panel in ("sgd", "adamw"):
         assert store.is_open("small")
-        assert store.ask(study, known(store, panel), Answer(settled="it is clear"))
+        assert store.ask(study, known(store, panel), Answer(settled="it is clear"), 8)
     assert store.known("small", "sgd") is None
     assert not store.is_open("small")
     assert store.settled("small") == {"sgd": "it is clear", "adamw": "it is clear"}
@@ -121,7 +121,7 @@ def test_more_trials_open_it_again_and_the_same_study_does_not(store: Store):
     create(store, sampled())
     ask(store, *wishes(0.06))
     study = store.study("small")
-    store.ask(study, known(store), Answer(settled="enough"))
+    store.ask(study, known(store), Answer(settled="enough"), 8)
     create(store, sampled())
     assert "sgd" in store.settled("small")
     create(store, sampled(trials=12))
