@@ -60,6 +60,5 @@ def _told(surface: Floats, numbers: Floats, place: int, noise: float) -> tuple[F
     own = surface[:, place].copy()
     total = float((own**2).mean()) + noise
     part = 1 / (1 + np.sqrt(noise / total)) / total
-    return tuple(  # type: ignore[return-value]
-        one - part * np.outer(own, own @ one / len(own)) for one in (surface, numbers)
-    )
+    moved, other = (one - part * np.outer(own, own @ one / len(own)) for one in (surface, numbers))
+    return moved, other

@@ -103,7 +103,7 @@ class OptunaSampler:
     ) -> Iterator[tuple[Cell, dict[str, Any]]]:
         seed = int(np.random.SeedSequence([self.design.seed, known.asked]).generate_state(1)[0])
         takes_seed = "seed" in inspect.signature(self.kind).parameters
-        sampler = self.kind(**{"seed": seed} if takes_seed else {})  # type: ignore[call-arg]
+        sampler = self.kind(**{"seed": seed} if takes_seed else {})
         study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
         lie = _told(study, places, distributions, known.metric.sign)
         for _ in range(count):

@@ -131,9 +131,9 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
         best[row["panel"]] = better(row["value"], best.get(row["panel"], row["value"]))
     found = {row["panel"]: dict(row) for row in connection.execute(counts).mappings()}
     for panel, asked in unsettled(connection, study.name).items():
-        row = found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
+        counted = found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
         design = study.panel(panel).sampled
-        row["total"] += max(design.trials - asked, 0) if design else 0
+        counted["total"] += max(design.trials - asked, 0) if design else 0
     return [
         PanelProgress(**row, best=best.get(panel), seconds=seconds[panel])
         for panel, row in found.items()
