@@ -3,8 +3,8 @@
     python -m benchmarks.samplers [--repeats 50] [--only NAME] [--quick]
 
 Each repetition begins with other random numbers. `verdict` asks for the cells of the grid until it
-stops, or has half of the trainings. Each of the others then asks for as many, and what it asks for
-is answered by the nearest cell of the grid that it has not had. All are judged as the report judges
+stops, or has half of the trainings. Each of the others then asks for as many, and is answered by
+the nearest cell of the grid that it has not had. All are judged as the report judges
 (`landscapes.statistics.separability`), and against what the whole grid says.
 """
 
@@ -76,7 +76,7 @@ def _usable(cells: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """The cells with λ > 0 that have a result."""
     cells = cells[(cells["lambda"] > 0) & cells[metric.name].notna()]
     cells = cells.assign(
-        seed=cells["seed"] if "seed" in cells else 0,
+        seed=cells.get("seed", 0),
         diverged=cells["diverged"].isin([True]) if "diverged" in cells else False,
     )
     return cells[["alpha", "lambda", "seed", metric.name, "diverged"]].reset_index(drop=True)
