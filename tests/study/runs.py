@@ -12,6 +12,9 @@ import psutil
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.records.provenance import provenance
+from landscape_study.study.running.job import TaskJob
+from landscape_study.study.running.worker import work
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 
@@ -30,6 +33,24 @@ def planned(
     )
     store.create(plan.study, plan.identity, plan.chunks)
     return plan
+
+
+def train_here(plan: Plan, store: Store) -> None:
+    """Train what is open of a plan's study as its workers do, but in this process."""
+    name = plan.study.name
+    run_id = store.start_run(name, provenance(list(plan.layout.devices), plan.engine))
+    job = TaskJob(
+        store=store.url,
+        study=store.study(name),
+        identity=plan.identity,
+        run_id=run_id,
+        path=tuple(sys.path),
+        engine=plan.engine,
+        width=plan.width,
+        libraries=plan.libraries(),
+    )
+    assert work(job, "cpu")
+    store.end_run(run_id)
 
 
 def results(store: Store, name: str = "small") -> dict[tuple[object, ...], object]:
