@@ -1,6 +1,7 @@
 # Everything runs in .venv, made on first use with the versions and hashes of requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PYTEST := pytest --numprocesses auto --dist worksteal
 # By exact version: a range would pull the newest build with all its CUDA packages. It stands in no
 # lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.
@@ -21,9 +22,10 @@ setup: .venv/installed
 
 .venv/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(INSTALL) --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 lock:  ## renew requirements.lock with the newest versions that pyproject.toml allows

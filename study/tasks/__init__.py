@@ -48,7 +48,7 @@ TASKS: dict[str, TaskEntry] = {
     ),
     "chars": TaskEntry(
         "landscape_study.study.tasks.builtin.chars:chars",
-        "characters of Python's language reference, 24,576 and 8,192; a GPT of 33,000 weights",
+        "characters of Python's language reference, 12,288 and 4,096; a GPT of 33,000 weights",
     ),
     "diabetes": TaskEntry(
         "landscape_study.study.tasks.builtin.diabetes:diabetes",

@@ -46,7 +46,7 @@ def test_the_cells_of_chars_are_a_part_of_the_preset():
     for panel in study.panels:
         whole = preset.panel(panel.name)
         assert set(panel.cells()) <= set(whole.grid.cells())
-        assert panel.settings() == whole.settings() | {"epochs": 3}
+        assert panel.settings() == whole.settings() | {"epochs": 5}
 
 
 def test_the_tasks_are_right():

@@ -9,12 +9,12 @@ from landscape_study.landscapes.reference import reference_frame
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.plan import make_plan
 from landscape_study.study.planning.settings import RunSettings
-from landscape_study.study.running.driver import run
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 from landscape_study.study.tasks import TASKS
+from tests.study.runs import train_here
 
 LAPTOP = ("digits", "mnist1d", "mnist5k", "chars")
 FIGURES = ("fig1", "fig2", "fig3", "fig4", *(f"supp{i}" for i in range(1, 7)))
@@ -139,7 +139,7 @@ def test_from_an_empty_database_to_the_figure(name: str, tmp_path):
     plan = make_plan(study, RunSettings(device="cpu", workers=1, engine="vmap"))
     store = Store(str(tmp_path / "x.db"), create=True)
     store.create(plan.study, plan.identity, plan.chunks)
-    run(plan, store)
+    train_here(plan, store)
     assert all(progress.finished == progress.total for progress in store.progress(name))
     assert list(check(store, [name])) == []
     figure = study_figure(store, name)

@@ -41,7 +41,7 @@ def test_each_target_is_the_next_character_of_the_text():
 
 def test_what_is_tested_lies_in_stretches_of_its_own():
     data = chars_data()
-    assert len(data.test_inputs) * 3 == len(data.train_inputs) == 768
+    assert len(data.test_inputs) * 3 == len(data.train_inputs) == 384
     first = data.test_inputs[:STRETCH]
     joined = as_text(first.flatten())
     assert joined[1:] == as_text(data.test_targets[:STRETCH].flatten())[:-1]
