@@ -18,11 +18,13 @@ ORDER = (  # from the command line down
     "cli.py",
     "commands",
     "landscapes/landscape_calls.py",
-    *(f"landscapes/{room}" for room in ("reporting", "figures", "extending.py", "statistics")),
+    *(f"landscapes/{room}" for room in ("reporting", "figures", "extending.py", "sampling")),
+    "landscapes/statistics",
     *(f"landscapes/{room}" for room in ("reference", "reading")),
     "study/study_calls.py",
     *(f"study/{room}" for room in ("console", "running", "planning", "agreement", "training")),
     "study/objectives",
+    "study/sampling",
     *(f"study/{room}" for room in ("tasks", "store", "records", "spec", "pairs", "environment")),
 )
 

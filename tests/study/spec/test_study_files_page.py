@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import SCHEDULES, Schedule
+from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Figure, Study
@@ -52,6 +53,7 @@ PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | {"alpha": No
     [
         ("The study", defaults(Study)),
         ("A panel", PANEL),
+        ("A design", defaults(Sampled)),
         ("Options", defaults(Options)),
         ("A metric", METRIC),
         ("A figure", defaults(Figure)),
