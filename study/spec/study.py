@@ -400,8 +400,9 @@ class Study(Frozen):
         """This stored study, grown by what `asked` adds: panels, seeds, grid values.
 
         Panels that both have must agree in all that finished cells depend on; their grids
-        become the smallest grid that holds both. The study is drawn, and what matters of its
-        metric is, as `asked` says. `where` names the database in errors.
+        become the smallest grid that holds both, and a sampler may take the place of a grid. The
+        study is drawn, and what matters of its metric is, as `asked` says. `where` names the
+        database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
@@ -421,7 +422,8 @@ class Study(Frozen):
                     self._require_same(
                         f"panel '{new.name}': design", old.design, new.design, where
                     )
-                new = Panel(**(dict(old) | {"grid": old.grid.union(new.grid)}))
+                grown = {"grid": old.grid.union(new.grid), "design": new.design}
+                new = Panel(**(dict(old) | grown))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
         # Who says nothing of what matters leaves it as it was.

@@ -449,6 +449,10 @@ class Store:
         """Why nothing more is asked for, by panel of the study whose cells a sampler asks for."""
         return self._read(name, asking.settled)
 
+    def asked(self, name: str) -> dict[str, int]:
+        """How many trainings samplers asked for, by panel of the study that has one."""
+        return self._read(name, asking.asked)
+
     def known(self, name: str, panel: str) -> Known | None:
         """What a sampler knows of a panel; None where nothing more is asked for."""
         return self.read_study(name, lambda c, study: asking.known(c, study, panel))

@@ -66,6 +66,14 @@ def settled(connection: Connection, name: str) -> dict[str, str]:
     return {row["panel"]: row["settled"] for row in connection.execute(query).mappings()}
 
 
+def asked(connection: Connection, name: str) -> dict[str, int]:
+    """How many trainings were asked for, by panel of the study whose cells a sampler asks for."""
+    query = sa.select(_design.c.panel, _design.c.asked).join(_study).where(_study.c.name == name)
+    if not has_designs(connection):
+        return {}
+    return {row["panel"]: row["asked"] for row in connection.execute(query).mappings()}
+
+
 def has_designs(connection: Connection) -> bool:
     """Whether there is the table; not where an older schema could not be upgraded."""
     return sa.inspect(connection).has_table(_design.name)
@@ -73,15 +81,15 @@ def has_designs(connection: Connection) -> bool:
 
 def known(connection: Connection, study: Study, panel: str) -> Known | None:
     """What a sampler knows of a panel; None where nothing more is asked for."""
-    asked = unsettled(connection, study.name).get(panel)
-    if asked is None:
+    count = unsettled(connection, study.name).get(panel)
+    if count is None:
         return None
     return Known(
         panel=study.panel(panel),
         metric=study.metric,
         seeds=study.seeds,
         trials=trials(connection, study.name, panel),
-        asked=asked,
+        asked=count,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,29 +26,38 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
         StudyMismatchError: the database holds a study of this name that differs.
     """
     settled: set[tuple[str, int, Cell]] = set()
-    of_samplers: dict[str, int] = {}  # trainings left
+    asked_for = {panel.name: 0 for panel in study.panels if panel.sampled}
+    is_open: Counter[str] = Counter()
     with suppress(MissingStoreError), closing(Store(store)) as opened:
         if study.name in opened.names():
-            study = opened.study(study.name).merge(study, opened.name)
-            settled = {
-                (row["panel"], row["seed"], Cell(row["alpha"], row["lambda"]))
-                for row in opened.cells(study.name)
-                if row["state"] in ("finished", "failed")
-            }
-            of_samplers = {
-                one.panel: one.total - one.finished - one.failed
-                for one in opened.progress(study.name)
-            }
-    seeds = len(study.seeds)
+            before = opened.study(study.name)
+            study = before.merge(study, opened.name)
+            for row in opened.cells(study.name):
+                if row["state"] in ("finished", "failed"):
+                    settled.add((row["panel"], row["seed"], Cell(row["alpha"], row["lambda"])))
+                elif row["state"] != "pruned":
+                    is_open[row["panel"]] += 1
+            asked_for |= opened.asked(study.name)
+            for name in opened.settled(study.name):
+                if before.panel(name) == study.panel(name):
+                    asked_for[name] = study.panel(name).trainings(len(study.seeds))
     return {
         panel.name: [
             sum((panel.name, seed, cell) not in settled for cell in panel.cells())
-            if panel.sampled is None
-            else -(-of_samplers.get(panel.name, panel.sampled.trials) // seeds)
             for seed in study.seeds
         ]
+        if panel.sampled is None
+        else _shares(
+            is_open[panel.name] + max(panel.sampled.trials - asked_for[panel.name], 0),
+            len(study.seeds),
+        )
         for panel in study.panels
     }
+
+
+def _shares(trainings: int, seeds: int) -> list[int]:
+    """So many trainings over the seeds, as evenly as can be."""
+    return [len(range(seed, trainings, seeds)) for seed in range(seeds)]
 
 
 @dataclass(frozen=True)

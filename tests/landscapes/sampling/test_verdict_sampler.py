@@ -79,7 +79,9 @@ def study_cells() -> set[Cell]:
 
 def test_any_unit_gives_the_same_cells():
     percent, _ = run(sampled(), -1.0)
-    study = sampled().change(metric=Metric("val_loss", unit="nats", matters=0.0025))
+    study = sampled().change(
+        metric=Metric("val_loss", "validation loss", unit="nats", matters=0.0025)
+    )
     loss, _ = run(study, -1.0, scale=0.01)
     assert [(one.cell, one.seed) for one in percent] == [(one.cell, one.seed) for one in loss]
 

@@ -97,7 +97,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path):
     for child in descendants(process):
         child.kill()
     process.kill()
-    process.wait()
+    finish(process)
     with closing(Store(str(database))) as store:
         asked = {place[:4] for place in cells(store, "slow")}
         again = start_command(database, "--sampler", "random", "--trials", "24")
