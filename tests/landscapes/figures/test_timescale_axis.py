@@ -102,6 +102,14 @@ def test_a_single_lambda_and_a_single_alpha_have_cells_of_an_octave():
     assert one.center((0, 0))[0] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("lambda_", [0.1, 0.13, 0.2, 0.3, 0.45, 0.6, 0.85])
+def test_a_short_axis_has_ticks_too(lambda_):
+    axes = {"alpha": Axis(values=(0.1,)), "lambda_": Axis(values=(lambda_,))}
+    one = slant(shown(UPRIGHT, errors=[[3.0]], **axes))
+    assert 2 <= len(one.ticks) <= 4
+    assert all(0 <= tick <= one.length for tick in one.ticks)
+
+
 def test_a_long_axis_has_few_ticks():
     wide = Axis.log2(1.0, -40, 0)
     one = slant(shown(errors=np.ones((3, 41)), lambda_=wide))

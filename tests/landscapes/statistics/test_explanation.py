@@ -106,7 +106,7 @@ def test_panels_that_say_nothing_are_left_out_with_the_reason():
 
 @pytest.mark.parametrize("rise", [0.0, 0.25])
 def test_where_lambda_changes_nothing_it_explains_nothing(rise):
-    """The middle of all λ is the best of each α then, which would look like a best λ that stays."""
+    """The best λ of each α is the middle of all then, as if one and the same were best."""
     whole, reasons = panel_of(TRUTHS["α·λ"], 128), set()
     for draw in range(20):
         idle = panel_of(TRUTHS["λ"], 32, curve=0.0, rise=rise, draw=draw)
