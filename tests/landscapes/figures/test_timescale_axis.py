@@ -20,6 +20,7 @@ from landscape_study.landscapes.figures.interactive import interactive_heatmap
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.timescale import Timescale
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 from tests.landscapes.conftest import landscape_of
 
@@ -208,3 +209,13 @@ def test_what_has_no_timescale_is_refused():
         heatmap_record(only, over="timescale")
     with pytest.raises(UsageError, match="over = 'α': choose one of lambda, timescale"):
         heatmap_record(shown(), over="α")
+
+
+def test_a_long_title_of_the_colour_bar_is_broken_beside_few_rows():
+    long = Metric("mae", "mean absolute error", unit="points of progression")
+    alpha, lambda_ = (Axis(values=(0.001, 0.01, 0.1)) for _ in range(2))
+    error = np.arange(9.0).reshape(3, 3)
+    own = landscape_of(error, alpha=alpha, lambda_=lambda_, metric=long, timescale=TILTED)
+    figure = plot_heatmaps([own], over="timescale")
+    label = figure.axes[-1].get_ylabel()
+    assert label == "mean absolute error\n(points of progression)\n1 seed"
