@@ -29,7 +29,12 @@ from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
 from landscape_study.landscapes.statistics.coupling import LEAST_ROWS, row_middles, widths
 from landscape_study.landscapes.statistics.edges import edges
-from landscape_study.landscapes.statistics.separability import TAU, checked_surface, used
+from landscape_study.landscapes.statistics.separability import (
+    TAU,
+    checked_surface,
+    is_lambda_idle,
+    used,
+)
 from landscape_study.landscapes.statistics.surface import Floats
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.timescale import Timescale
@@ -155,6 +160,8 @@ def _rows(one: PanelData, replicates: int, seed: int) -> _Rows | str:
     if not len(noisy):
         return "its noise is unknown"
     span, tau = used(seen, SPAN, TAU)
+    if is_lambda_idle(seen, span):
+        return "in its basin λ changes nothing"
     every = np.concatenate([seen.error[None], noisy])
     places, good = row_middles(every, seen.lambda_, span=span, tau=tau)
     if good[0].sum() < LEAST_ROWS:

@@ -362,6 +362,14 @@ def _unmoved(seen: Surface, span: float) -> str | None:
     return None
 
 
+def is_lambda_idle(seen: Surface, span: float) -> bool:
+    """Whether λ changes nothing by more than noise where the good cells lie.
+
+    Then the best λ of each α is the middle of what was tried, whatever α is.
+    """
+    return _flat(seen, span) or _idle(seen, span, along=1)
+
+
 def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best

@@ -17,6 +17,7 @@ from landscape_study.study.errors import LandscapeError, TaskError
 OWN_NAME = "landscape_study"  # of this tool's package
 MARK = "__landscape_objective__"  # of what `@objective` decorates
 HERE = "__main__"  # the module of what no other process could import
+NAME_IT = "name a module that Python can import from the working directory, or FILE.py:name"
 
 _handed: dict[str, Callable[..., Any]] = {}  # functions of a notebook or a script, by name
 
@@ -125,7 +126,7 @@ def import_own(module_name: str, path: Path | None, name: str) -> ModuleType:
     except Exception as e:  # whatever the user's module raises while it is imported
         raise TaskError(
             f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
-            "name a module that Python can import from the working directory, or FILE.py:name"
+            + (NAME_IT if isinstance(e, ImportError) else "mend that")
         ) from e
 
 

@@ -67,11 +67,13 @@ def task_from(
         name: of the task; the network's, if none is given.
 
     Raises:
-        TypeError: `network` is neither a network nor a function.
+        TypeError: `network` is neither a network nor a function; one column without the other.
     """
     if not callable(network):
         kind = type(network).__name__
         raise TypeError(f"task_from: network is {kind}: give a module, its class or a function")
+    if (inputs is None) != (targets is None):
+        raise TypeError("task_from: inputs and targets name two columns: give both or none")
     columns = inputs if inputs is None or isinstance(inputs, str) else tuple(inputs)
     names = columns if isinstance(columns, tuple) else None
     make = partial(deepcopy, network) if isinstance(network, nn.Module) else network
@@ -157,6 +159,8 @@ class _Sets:
                 f"task_from: a {type(train).__name__} where a data set should be; expected inputs "
                 "with their targets: task_from(network, (x_train, y_train), (x_test, y_test), …)"
             )
+        for side, given in (("train", train), ("test", test)):
+            _require_arrays(side, given)
         held, tested = _held(train), _held(test)
         if held is not None and tested is not None and self.inputs is None:
             return Data(*held, *tested)
@@ -189,6 +193,30 @@ def _both(found: Any) -> tuple[Any, Any]:
         f"task_from: {type(found).__name__} where the data sets should be; expected {SETS}: name "
         "both sets, task_from(network, train, test, …)"
     )
+
+
+def _require_arrays(side: str, given: Any) -> None:
+    """Check a tuple of two, which is meant as inputs and targets: both arrays, of one length.
+
+    Raises:
+        TaskError: they are not; two pairs may be a data set of two items.
+    """
+    if not isinstance(given, tuple) or len(given) != 2:
+        return
+    if any(isinstance(one, tuple | Mapping) for one in given):
+        return
+    kinds = " and ".join(type(one).__name__ for one in given)
+    if not all(isinstance(one, Tensor | np.ndarray) and one.ndim for one in given):
+        raise TaskError(
+            f"task_from: {side} is a pair of {kinds}; expected inputs [B, …] and targets [B, …] "
+            "as arrays or tensors: numpy.asarray(x) makes one of a list or a table"
+        )
+    inputs, targets = given
+    if len(inputs) != len(targets):
+        raise TaskError(
+            f"task_from: {side} has {len(inputs)} inputs and {len(targets)} targets; expected as "
+            "many inputs as targets"
+        )
 
 
 def _held(side: Any) -> tuple[Tensor, Tensor] | None:

@@ -25,6 +25,8 @@ from landscape_study.landscapes.figures.style import (
 )
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
+OVERHANG = 1.4  # lengths of a colour bar that a line of its title may have: it may stand over
+
 
 class Titled(Protocol):
     """What the record of any figure of one landscape says above and beside it."""
@@ -196,6 +198,17 @@ def draw_colorbar(
 
 
 def _broken(title: str, inches: float) -> str:
-    """Break "test error (%), mean over 3 seeds" where so many inches are too short for it."""
-    long = 0.55 * points(TEXT) * len(title) > 72 * inches
-    return title.replace(", ", "\n") if long else title
+    """Break "test error (%), mean over 3 seeds" where so many inches are too short for it.
+
+    What is far too long even so has its unit in a line of its own.
+    """
+
+    def inches_of(line: str) -> float:
+        return 0.55 * points(TEXT) * len(line) / 72
+
+    if inches_of(title) <= inches:
+        return title
+    lines = title.split(", ")
+    if max(map(inches_of, lines)) > OVERHANG * inches:
+        lines = [line.replace(" (", "\n(") for line in lines]
+    return "\n".join(lines)

@@ -25,7 +25,9 @@ GAP = 0.35  # columns between the others and λ = 0
 CLOSE = 0.7  # columns before that gap, where no tick stands
 INFINITE = "∞"
 TICKS = 8  # at most
+FEWEST = 2  # ticks
 EVERY = (1, 3)  # of a decade, where powers of ten are few
+FINER = ((1, 2, 5), (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8))  # where these are, too
 
 Corners = tuple[tuple[float, float], ...]
 
@@ -131,11 +133,15 @@ def _borders(axis: Axis) -> Floats:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Round values from `low` to `high`: powers of ten and their triples, or powers alone."""
+    """Round values from `low` to `high`: powers of ten, their triples, or more on a short axis."""
+    usual, few, *many = (_multiples(one, low, high) for one in (EVERY, EVERY[:1], *FINER))
+    if len(usual) > TICKS:
+        return few
+    return next((found for found in (usual, *many) if len(found) >= FEWEST), many[-1])
+
+
+def _multiples(steps: tuple[float, ...], low: float, high: float) -> list[float]:
+    """Of powers of ten, those from `low` to `high`."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in (EVERY, EVERY[:1]):
-        values = [float(f"{step}e{decade}") for decade in decades for step in steps]
-        found = [value for value in values if low <= value <= high]
-        if len(found) <= TICKS:
-            return found
-    return found
+    values = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [value for value in values if low <= value <= high]

@@ -67,9 +67,12 @@ class Referee(Engine):
         )
 
     @torch.no_grad()
-    def shake(self, unit: float) -> None:
-        """Move each parameter up or down by this share of it: what rounding is held against."""
-        coins = torch.Generator().manual_seed(0)
+    def shake(self, unit: float, draw: int = 0) -> None:
+        """Move each parameter up or down by this share of it: what rounding is held against.
+
+        Which way is another in each `draw`.
+        """
+        coins = torch.Generator().manual_seed(draw)
         for numbers in self._numbers():
             if not numbers.is_floating_point():
                 continue

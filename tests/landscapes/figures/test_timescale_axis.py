@@ -20,6 +20,7 @@ from landscape_study.landscapes.figures.interactive import interactive_heatmap
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.timescale import Timescale
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
 from tests.landscapes.conftest import landscape_of
 
@@ -100,6 +101,14 @@ def test_a_single_lambda_and_a_single_alpha_have_cells_of_an_octave():
     one = slant(shown(errors=[[3.0]], alpha=Axis(values=(0.1,)), lambda_=Axis(values=(0.01,))))
     assert one.length == pytest.approx(2)
     assert one.center((0, 0))[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("lambda_", [0.1, 0.13, 0.2, 0.3, 0.45, 0.6, 0.85])
+def test_a_short_axis_has_ticks_too(lambda_):
+    axes = {"alpha": Axis(values=(0.1,)), "lambda_": Axis(values=(lambda_,))}
+    one = slant(shown(UPRIGHT, errors=[[3.0]], **axes))
+    assert 2 <= len(one.ticks) <= 4
+    assert all(0 <= tick <= one.length for tick in one.ticks)
 
 
 def test_a_long_axis_has_few_ticks():
@@ -200,3 +209,13 @@ def test_what_has_no_timescale_is_refused():
         heatmap_record(only, over="timescale")
     with pytest.raises(UsageError, match="over = 'α': choose one of lambda, timescale"):
         heatmap_record(shown(), over="α")
+
+
+def test_a_long_title_of_the_colour_bar_is_broken_beside_few_rows():
+    long = Metric("mae", "mean absolute error", unit="points of progression")
+    alpha, lambda_ = (Axis(values=(0.001, 0.01, 0.1)) for _ in range(2))
+    error = np.arange(9.0).reshape(3, 3)
+    own = landscape_of(error, alpha=alpha, lambda_=lambda_, metric=long, timescale=TILTED)
+    figure = plot_heatmaps([own], over="timescale")
+    label = figure.axes[-1].get_ylabel()
+    assert label == "mean absolute error\n(points of progression)\n1 seed"

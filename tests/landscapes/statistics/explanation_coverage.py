@@ -35,12 +35,25 @@ TRUTHS: dict[str, Best] = {
 
 
 def panel_of(
-    truth: Best, size: int, *, pair="adamw-torch", noise=0.05, seeds=3, known=True, draw=0
+    truth: Best,
+    size: int,
+    *,
+    pair="adamw-torch",
+    noise=0.05,
+    seeds=3,
+    known=True,
+    draw=0,
+    curve=0.25,
+    rise=0.02,
 ) -> PanelData:
-    """A panel of a batch size, whose error rises with the distance from the best λ."""
+    """A panel of a batch size, whose error rises with the distance from the best λ.
+
+    Args:
+        curve: points that an octave beside the best λ costs; `rise`: beside the best α.
+    """
     steps = EXAMPLES / size
     place = truth(X, math.log2(steps / 100))[:, None]
-    error = 3 + 0.25 * (Y[None] - place) ** 2 + 0.02 * X[:, None] ** 2
+    error = 3 + curve * (Y[None] - place) ** 2 + rise * X[:, None] ** 2
     dice = np.random.default_rng((size, draw))
     runs = error + noise * dice.standard_normal((seeds, *error.shape))
     x, y = X + math.log2(ALPHA), Y + math.log2(LAMBDA)

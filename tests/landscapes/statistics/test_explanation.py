@@ -104,6 +104,21 @@ def test_panels_that_say_nothing_are_left_out_with_the_reason():
     assert explanations([cut]) == []
 
 
+@pytest.mark.parametrize("rise", [0.0, 0.25])
+def test_where_lambda_changes_nothing_it_explains_nothing(rise):
+    """The best λ of each α is the middle of all then, as if one and the same were best."""
+    whole, reasons = panel_of(TRUTHS["α·λ"], 128), set()
+    for draw in range(20):
+        idle = panel_of(TRUTHS["λ"], 32, curve=0.0, rise=rise, draw=draw)
+        assert explanations([idle]) == []
+        (found,) = explanations([idle, whole])
+        reasons |= set(found.left_out)
+    assert reasons == {
+        ("adamw-torch-32", "best cells lie on a border of λ"),
+        ("adamw-torch-32", "in its basin λ changes nothing"),
+    }
+
+
 def test_only_panels_of_one_pair_and_schedule_are_held_together():
     first, other = panel_of(TRUTHS["λ"], 32), panel_of(TRUTHS["α·λ"], 32, pair="sgd")
     found = explanations([first, other])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from landscape_study.study.agreement.permission import no_watch
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.settings import RunSettings
@@ -18,6 +19,7 @@ from landscape_study.study.running.witness import (
     newly_done,
     rounding_unit,
 )
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.store.merging import merge
 from tests.conftest import make_study
@@ -198,6 +200,34 @@ PLAIN = curves(1.0, 0.5, 0.25)
 def test_what_differs_by_more_than_rounding_does(recorded, moved, why):
     found = difference(recorded, PLAIN, moved, examples=1000)
     assert found == why or (why and found.startswith(why))
+
+
+@pytest.mark.parametrize(
+    ("shaken", "tried", "agrees"),
+    [
+        ([curves(1.0, 0.5, 0.25)] * 4, 4, False),
+        ([curves(1.0, 0.5, 0.25), curves(1.0, 0.5, 0.2501), curves(1.0, 0.5, 0.251)], 3, True),
+        ([curves(1.0, 0.5, 0.251)], 1, True),
+        ([curves(1.0, 0.5, 0.25), curves(1.0, 0.5, np.nan)], 2, True),
+    ],
+)
+def test_start_weights_are_moved_several_ways_before_a_cell_is_said_to_differ(
+    done, monkeypatch: pytest.MonkeyPatch, shaken, tried: int, agrees: bool
+):
+    plan, _ = done
+    draws: list[int] = []
+
+    def train(plan, panel, recorded, unit, seconds, epochs, advance, draw=0):
+        if not unit:
+            return PLAIN
+        draws.append(draw)
+        return shaken[draw]
+
+    recorded = module.Recorded(0, Cell(0.1, 0.0), curves(1.0, 0.5, 0.26))
+    monkeypatch.setattr(module, "_train", train)
+    found = module._witness(plan, plan.study.panels[0], recorded, 1.0, no_watch)
+    assert draws == list(range(tried))
+    assert found.agrees is agrees
 
 
 def test_where_the_plain_loop_diverges_by_rounding_nothing_is_known():

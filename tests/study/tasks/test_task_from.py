@@ -4,6 +4,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -236,6 +237,18 @@ BAD = {
         lambda: task_from(network, *TRAIN, **BUDGET),
         "a ndarray where a data set",
     ),
+    "more inputs than targets": (
+        lambda: task_from(network, (TRAIN[0], TRAIN[1][:50]), TEST, **BUDGET),
+        "task_from: train has 60 inputs and 50 targets; expected as many",
+    ),
+    "lists": (
+        lambda: task_from(network, TRAIN, tuple(one.tolist() for one in TEST), **BUDGET),
+        r"test is a pair of list and list; expected inputs .* numpy.asarray\(x\)",
+    ),
+    "tables": (
+        lambda: task_from(network, (pd.DataFrame(TRAIN[0]), pd.Series(TRAIN[1])), TEST, **BUDGET),
+        "train is a pair of DataFrame and Series; expected inputs",
+    ),
     "one set": (
         lambda: task_from(network, tensors(TRAIN), **BUDGET),
         "task_from: TensorDataset where the data sets should be; expected a pair of data sets",
@@ -273,3 +286,9 @@ def test_what_is_no_task_is_told(name):
 def test_a_network_that_is_none_is_told():
     with pytest.raises(TypeError, match="network is dict: give a module"):
         task_from({}, TRAIN, TEST, **BUDGET)
+
+
+@pytest.mark.parametrize("column", [{"inputs": "x"}, {"targets": "label"}])
+def test_one_column_without_the_other_is_told(column):
+    with pytest.raises(TypeError, match="task_from: inputs and targets name two columns"):
+        task_from(network, Items(TRAIN), Items(TEST), **column, **BUDGET)

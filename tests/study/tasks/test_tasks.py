@@ -221,7 +221,7 @@ def test_a_user_task_may_be_named_by_its_file(folder):
         ("digit", "or name your own as package.module:name"),
         ("nowhere:task", "task 'nowhere:task': importing 'nowhere' failed (ModuleNotFoundError"),
         ("nowhere:task", "name a module that Python can import from the working directory"),
-        ("broken:task", "importing 'broken' failed (ZeroDivisionError: division by zero)"),
+        ("broken:task", "importing 'broken' failed (ZeroDivisionError: division by zero): mend"),
         ("unreadable:task", "importing 'unreadable' failed (SyntaxError"),
         ("mine:third", "'mine' has no 'third': it has first, second"),
         (
