@@ -24,7 +24,7 @@ from benchmarks.measure import stop_when_terminated
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.statistics.separability import separability
 from landscape_study.landscapes.statistics.units import units
-from landscape_study.study.records.asked import Known, Trial
+from landscape_study.study.records.wishes import Known, Trial
 from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.metric import TEST_ERROR, Metric

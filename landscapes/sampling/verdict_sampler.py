@@ -29,7 +29,7 @@ from landscape_study.landscapes.statistics.separability import (
     separability,
 )
 from landscape_study.landscapes.statistics.surface import Floats
-from landscape_study.study.records.asked import Answer, Known, Wish
+from landscape_study.study.records.wishes import Answer, Known, Wish
 from landscape_study.study.spec.design import LEVEL, Sampled
 from landscape_study.study.spec.metric import SPAN
 from landscape_study.study.spec.study import Cell

@@ -15,7 +15,7 @@ import torch
 
 from landscape_study.study.errors import LandscapeError, TrainingError
 from landscape_study.study.records.provenance import Worker
-from landscape_study.study.running.asking import Asker
+from landscape_study.study.running.asker import Asker
 from landscape_study.study.running.job import (
     POLL,
     Job,

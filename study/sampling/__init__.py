@@ -11,7 +11,7 @@ import importlib
 from typing import Any, Protocol
 
 from landscape_study.study.errors import UsageError
-from landscape_study.study.records.asked import Answer, Known
+from landscape_study.study.records.wishes import Answer, Known
 from landscape_study.study.spec.design import Sampled
 
 PLACES = {  # of the samplers that have a name

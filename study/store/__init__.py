@@ -27,11 +27,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.errors import MissingStudyError, SpecError
-from landscape_study.study.records.asked import Answer, Known
 from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.records.run_outcome import RunOutcome
+from landscape_study.study.records.wishes import Answer, Known
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import asking, claims, queries, results, schema

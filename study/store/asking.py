@@ -16,7 +16,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from landscape_study.study.records.asked import Known, Trial, Wish
+from landscape_study.study.records.wishes import Known, Trial, Wish
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store.creation import AT_ONCE, insert_cells, optuna_study
 from landscape_study.study.store.optuna_tables import measured

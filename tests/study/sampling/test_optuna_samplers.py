@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from landscape_study.study.errors import TrainingError, UsageError
-from landscape_study.study.records.asked import Known, Trial
+from landscape_study.study.records.wishes import Known, Trial
 from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.design import SAMPLERS
 from landscape_study.study.spec.study import Cell, Study

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from landscape_study.study.errors import StudyMismatchError
-from landscape_study.study.records.asked import Answer, Known, Wish
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker
+from landscape_study.study.records.wishes import Answer, Known, Wish
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landscape_study.study.records.asked import Known
+from landscape_study.study.records.wishes import Known
 from landscape_study.study.running.job import Job, TaskJob
 from landscape_study.study.sampling import Sampler, load_sampler
 from landscape_study.study.spec.design import Sampled
