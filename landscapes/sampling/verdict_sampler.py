@@ -161,12 +161,14 @@ class _Seen:
         return [self._wish(cell) for cell in free[:wanted]]
 
     def spread(self, count: int, seed: int) -> list[Wish]:
-        """Cells that fill the grid evenly, under the first seed; not those that are used."""
+        """Cells that fill the grid evenly, under the first seed; once all are used, any others."""
         shift = np.random.default_rng(seed).uniform(size=2)
         rows, columns = self.alpha.size, self.lambda_.size
         chosen: dict[int, None] = {}
-        free = np.flatnonzero([cell not in self.used for cell in self.cells])
-        count = min(count, free.size)
+        free = sum(cell not in self.used for cell in self.cells)
+        if not free:
+            return [self._wish(self.cells[place]) for place in np.flatnonzero(self.left)[:count]]
+        count = min(count, free)
         numbers = itertools.count()
         while len(chosen) < count:
             across = (shift + (next(numbers) + 1) * np.array(STEPS)) % 1

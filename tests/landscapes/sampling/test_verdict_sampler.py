@@ -125,6 +125,13 @@ def test_what_is_under_way_is_not_asked_for_again():
     assert not {(o.cell, o.seed) for o in first} & {(o.cell, o.seed) for o in second.wishes}
 
 
+def test_where_every_cell_failed_under_one_seed_it_tries_another():
+    study = sampled(trials=200, zero=False)
+    bad = [Trial(cell, 0, "failed") for cell in study.panels[0].grid.cells()]
+    answer = load_sampler(study.panels[0].design).ask(known(study, bad, len(bad)), 4)
+    assert [one.seed for one in answer.wishes] == [1] * 4
+
+
 def test_failed_and_diverged_trials_do_not_stop_it():
     study = sampled()
     bad = [Trial(cell, 0, "failed") for cell in list(study_cells())[:10]]
