@@ -89,9 +89,10 @@ class OptunaSampler:
             try:
                 return list(self._drawn(known, places, distributions, count))
             except Exception as e:  # whatever a sampler raises
+                remedy = ": pip install what it needs" if isinstance(e, ImportError) else ""
                 raise TrainingError(
                     f"panel '{known.panel.name}': the sampler {self.design.sampler} failed: "
-                    f"{type(e).__name__}: {e}"
+                    f"{type(e).__name__}: {e}{remedy}"
                 ) from e
 
     def _drawn(

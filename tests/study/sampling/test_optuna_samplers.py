@@ -17,6 +17,13 @@ OPTUNAS = [name for name in SAMPLERS if name != "verdict"]
 BEST = (-5.0, -9.0)  # log2 α, log2 λ
 
 
+class PoorSampler(optuna.samplers.RandomSampler):
+    """A user's own, which lacks a package."""
+
+    def sample_independent(self, study, trial, name, distribution):
+        raise ModuleNotFoundError("No module named 'cmaes'")
+
+
 class LazySampler(optuna.samplers.BaseSampler):
     """A user's own, which fails."""
 
@@ -157,6 +164,9 @@ def test_wrong_samplers_are_told():
         load_sampler(sampled("nowhere.at.all:Sampler").panels[0].design)
     with pytest.raises(UsageError, match="is no sampler: name a subclass of optuna"):
         load_sampler(sampled("math:sqrt").panels[0].design)
+    poor = sampled(f"{__name__}:PoorSampler")
+    with pytest.raises(TrainingError, match="No module named .*: pip install what it needs"):
+        load_sampler(poor.panels[0].design).ask(known(poor), 1)
     own = sampled(f"{__name__}:LazySampler")
     with pytest.raises(TrainingError, match="LazySampler failed: ValueError: nothing comes to"):
         load_sampler(own.panels[0].design).ask(known(own), 1)
