@@ -45,10 +45,10 @@ def test_the_outcome_is_judged_against_the_whole_landscape():
     assert np.isfinite(far)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_it_works_from_end_to_end():
     result = CliRunner().invoke(main, ["--quick"])
     assert result.exit_code == 0, result.output
-    assert "fig2/adamw: separable; verdict says so in" in result.output
-    for name in ("verdict", *OTHERS):
+    assert "fig2/sgdw: separable; verdict says so in" in result.output
+    for name in ("verdict", OTHERS[0]):
         assert f"\n{name} " in result.output

@@ -90,9 +90,7 @@ def test_the_cost_of_what_a_sampler_may_ask_for_is_foretold(store: Store):
 
 def test_killed_in_the_middle_it_goes_on(tmp_path: Path):
     database = tmp_path / "slow.db"
-    process = start_command(
-        database, *("--sampler", "random", "--trials", "24", "--workers", "2", "--chunk", "4")
-    )
+    process = start_command(database, *("--sampler", "random", "--trials", "12", "--workers", "2"))
     wait_for(lambda: running_cells(database))
     for child in descendants(process):
         child.kill()
@@ -100,21 +98,21 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path):
     finish(process)
     with closing(Store(str(database))) as store:
         asked = {place[:4] for place in cells(store, "slow")}
-        again = start_command(database, "--sampler", "random", "--trials", "24")
+        again = start_command(database, "--sampler", "random", "--trials", "12")
         assert finish(again) == 0
         after = cells(store, "slow")
-        assert len(after) == 24
+        assert len(after) == 12
         assert {state for *_, state in after} == {"finished"}
         assert asked <= {place[:4] for place in after}
 
 
 def test_interrupted_it_stops_and_resumes(tmp_path: Path):
     database = tmp_path / "slow.db"
-    asked = ("--sampler", "tpe", "--trials", "16", "--workers", "1")
+    asked = ("--sampler", "tpe", "--trials", "8", "--workers", "1")
     process = start_command(database, *asked)
     wait_for(lambda: running_cells(database))
     process.send_signal(signal.SIGINT)
     assert finish(process) == 130
     assert finish(start_command(database, *asked)) == 0
     with closing(Store(str(database))) as store:
-        assert len(cells(store, "slow")) == 16
+        assert len(cells(store, "slow")) == 8

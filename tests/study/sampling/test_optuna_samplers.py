@@ -89,17 +89,16 @@ def run(study: Study, count: int = 8, again: bool = False) -> list[Trial]:
 def test_all_trials_are_asked_for_between_the_ends(name: str):
     if name == "cmaes":
         pytest.importorskip("cmaes")
-    study = sampled(name, design={"sampler": name, "trials": 20})
-    trials = run(study, again=True)
-    assert len(trials) == 20
+    study = sampled(name, design={"sampler": name, "trials": 12, "zero": 0.25})
+    trials = run(study, 6, again=True)
+    assert len(trials) == 12
     assert all(study.panels[0].holds(one.cell) for one in trials)
-    assert sum(one.cell.lambda_ == 0 for one in trials) == 2  # a tenth
-    assert len({one.cell for one in trials}) > 15
+    assert sum(one.cell.lambda_ == 0 for one in trials) == 3
+    assert len({one.cell for one in trials}) > 9
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp"])
-def test_what_is_learned_is_used(name: str):
-    study = sampled(name)
+def test_what_is_learned_is_used():
+    study = sampled("tpe")
     later = [bowl(one.cell) for one in run(study)[20:] if one.cell.lambda_ > 0]
     blind = [bowl(one.cell) for one in run(sampled("random")) if one.cell.lambda_ > 0]
     assert sorted(later)[len(later) // 2] < sorted(blind)[len(blind) // 2]
@@ -142,7 +141,7 @@ def test_an_axis_without_zero_has_no_undecayed_cells():
 def test_what_is_under_way_is_not_asked_for_again():
     """Near the best place many are under way: the next ones lie elsewhere."""
     study = sampled("gp")
-    trials = finished(load_sampler(study.panels[0].design).ask(known(study), 16).wishes)
+    trials = finished(load_sampler(study.panels[0].design).ask(known(study), 12).wishes)
     near = load_sampler(study.panels[0].design).ask(known(study, trials), 1).wishes[0]
     under_way = [*trials, Trial(near.cell, 0, "open")]
     (other,) = load_sampler(study.panels[0].design).ask(known(study, under_way), 1).wishes
