@@ -159,7 +159,7 @@ def require_settled(store: Store, study: Study) -> None:
             for row in stranger.cells(study.name)
             if row["state"] in ("finished", "failed")
         }
-        is_open = stranger.is_open(study.name)
+        is_open = bool(stranger.unsettled(study.name))
     wanted = set(places_of(study))
     if is_open:
         raise TrainingError(

@@ -144,7 +144,7 @@ values = [
     0.001,
     0.01,
 ]
-','abc','def',1.79593321888898324969e+09,'25262fc4b4c1d62c');
+','abc',NULL,1.79593321888898324969e+09,'25262fc4b4c1d62c');
 CREATE TABLE landscape_witness (
 	witness_id INTEGER NOT NULL, 
 	study_id INTEGER NOT NULL, 
