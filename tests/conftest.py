@@ -30,8 +30,8 @@ SPIRALS = "examples.spirals:spirals"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than cores: tests wait for processes and leases a quarter of their time."""
-    return (os.cpu_count() or 1) + 2
+    """One more than cores: tests wait for processes and leases a quarter of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
