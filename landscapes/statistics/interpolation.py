@@ -151,12 +151,11 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
     placed, alpha, lambda_ = placed_rows(frame, metric)
     if not are_scattered(alpha, lambda_):
         return surface(placed, span=span, metric=metric)
-    return _interpolated(_frame_table(frame, metric), span)
+    return _interpolated(_placed_table(placed, alpha, lambda_, metric), span)
 
 
-def _frame_table(frame: pd.DataFrame, metric: Metric) -> _Table:
-    """The trials of a landscape frame with λ > 0."""
-    frame, alpha, lambda_ = placed_rows(frame, metric)
+def _placed_table(frame: pd.DataFrame, alpha: Floats, lambda_: Floats, metric: Metric) -> _Table:
+    """The trials of the rows that `placed_rows` gives."""
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
     runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
@@ -208,7 +207,7 @@ def foretell(
         count: of the draws.
         rng: draws them.
     """
-    table = _frame_table(frame, metric)
+    table = _placed_table(*placed_rows(frame, metric), metric)
     _, _, cost, _, clipped = table.columns
     usable = np.isfinite(cost) & (clipped == 0)
     scale = _units(table, places)

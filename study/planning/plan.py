@@ -31,7 +31,7 @@ from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.engine_names import engine_name
 from landscape_study.study.spec.study import Cell, Study
-from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells
+from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells, shares
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.own_code import in_this_folder
@@ -234,4 +234,4 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
 
 def _all_cells(study: Study) -> Missing:
     seeds = len(study.seeds)
-    return {p.name: [-(-p.trainings(seeds) // seeds)] * seeds for p in study.panels}
+    return {p.name: shares(p.trainings(seeds), seeds) for p in study.panels}

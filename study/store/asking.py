@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.records.wishes import Known, Trial, Wish
 from landscape_study.study.spec.study import Cell, Panel, Study
@@ -44,39 +44,26 @@ def open_design(connection: Connection, study_id: int, panel: Panel, *, anew: bo
 
 def unsettled(connection: Connection, name: str) -> dict[str, int]:
     """How many trainings were asked for, by panel of the study of which more may be."""
-    query = (
-        sa.select(_design.c.panel, _design.c.asked)
-        .join(_study)
-        .where(_study.c.name == name, _design.c.settled.is_(None))
-    )
-    if not has_designs(connection):
-        return {}
-    return {row["panel"]: row["asked"] for row in connection.execute(query).mappings()}
+    return {row["panel"]: row["asked"] for row in _rows(connection, name) if not row["settled"]}
 
 
 def settled(connection: Connection, name: str) -> dict[str, str]:
     """Why nothing more is asked for, by panel of the study."""
-    query = (
-        sa.select(_design.c.panel, _design.c.settled)
-        .join(_study)
-        .where(_study.c.name == name, _design.c.settled.is_not(None))
-    )
-    if not has_designs(connection):
-        return {}
-    return {row["panel"]: row["settled"] for row in connection.execute(query).mappings()}
+    return {row["panel"]: row["settled"] for row in _rows(connection, name) if row["settled"]}
 
 
 def asked(connection: Connection, name: str) -> dict[str, int]:
     """How many trainings were asked for, by panel of the study whose cells a sampler asks for."""
-    query = sa.select(_design.c.panel, _design.c.asked).join(_study).where(_study.c.name == name)
-    if not has_designs(connection):
-        return {}
-    return {row["panel"]: row["asked"] for row in connection.execute(query).mappings()}
+    return {row["panel"]: row["asked"] for row in _rows(connection, name)}
 
 
-def has_designs(connection: Connection) -> bool:
-    """Whether there is the table; not where an older schema could not be upgraded."""
-    return sa.inspect(connection).has_table(_design.name)
+def _rows(connection: Connection, name: str) -> Sequence[RowMapping]:
+    """The study's designs that ask; none where an older schema could not be upgraded."""
+    if not sa.inspect(connection).has_table(_design.name):
+        return []
+    columns = _design.c.panel, _design.c.asked, _design.c.settled
+    query = sa.select(*columns).join(_study).where(_study.c.name == name)
+    return connection.execute(query).mappings().all()
 
 
 def known(connection: Connection, study: Study, panel: str) -> Known | None:

@@ -47,7 +47,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
             for seed in study.seeds
         ]
         if panel.sampled is None
-        else _shares(
+        else shares(
             is_open[panel.name] + max(panel.sampled.trials - asked_for[panel.name], 0),
             len(study.seeds),
         )
@@ -55,7 +55,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     }
 
 
-def _shares(trainings: int, seeds: int) -> list[int]:
+def shares(trainings: int, seeds: int) -> list[int]:
     """So many trainings over the seeds, as evenly as can be."""
     return [len(range(seed, trainings, seeds)) for seed in range(seeds)]
 
