@@ -109,7 +109,7 @@ class _Seen:
     """What is known of a panel, cell by cell of its grid.
 
     Attributes:
-        frame: the finished trials, a landscape frame.
+        frame: the finished and pruned trials, a landscape frame.
         cells: those of the grid with λ > 0, M of them.
         under_way: places among `cells` of the trials without a result yet.
         left: under how many more seeds each may be trained, [M].
@@ -128,12 +128,13 @@ class _Seen:
         waiting = (one.cell for one in known.trials if one.state == "open")
         self.under_way = np.array([place[c] for c in waiting if c in place], dtype=np.intp)
         rows = [
-            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged)
+            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged, one.state)
             for one in known.trials
-            if one.state == "finished"
+            if one.state in ("finished", "pruned")
         ]
-        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged"]
+        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged", "state"]
         self.frame = pd.DataFrame(rows, columns=columns)
+        self.frame["clipped"] = self.frame["state"] == "pruned"
 
     @property
     def usable(self) -> int:
