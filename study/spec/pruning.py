@@ -37,7 +37,7 @@ class Pruning(Frozen):
 
     pruner: str
     keep: Share = KEEP
-    at: tuple[Share, ...] = Field(default=AT, strict=False, min_length=1)
+    at: tuple[Share, ...] = Field(default=AT, strict=False)
     arguments: Mapping[str, Any] = Field(default_factory=dict)
 
     @property
@@ -58,6 +58,8 @@ class Pruning(Frozen):
     @field_validator("at")
     @classmethod
     def _ascending(cls, at: tuple[float, ...]) -> tuple[float, ...]:
+        if not at:
+            raise ValueError("give at least one share of the budget, such as [0.5]")
         return tuple(sorted(set(at)))
 
     @model_validator(mode="after")
@@ -77,6 +79,11 @@ class Pruning(Frozen):
 
 
 def _by_name(value: Any) -> Any:
+    if not isinstance(value, str | dict | Pruning):
+        raise ValueError(
+            f'{value!r} says nothing of hopeless cells: write "halving", or '
+            '{ pruner = "halving", keep = 0.5 }'
+        )
     return {"pruner": value} if isinstance(value, str) else value
 
 
