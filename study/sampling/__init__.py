@@ -11,7 +11,7 @@ from typing import Protocol
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.wishes import Answer, Known
-from landscape_study.study.sampling.importing import imported
+from landscape_study.study.sampling.others_code import imported
 from landscape_study.study.spec.design import Sampled
 
 PLACES = {  # of the samplers that have a name

@@ -25,7 +25,7 @@ from optuna.study import Study as OptunaStudy
 
 from landscape_study.study.errors import TrainingError
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
-from landscape_study.study.sampling.importing import quiet
+from landscape_study.study.sampling.others_code import quiet
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.study import Cell
 

@@ -21,7 +21,7 @@ from optuna.trial import TrialState
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.standing import Course, Mask, Pruner, Standing
-from landscape_study.study.sampling.importing import imported, quiet
+from landscape_study.study.sampling.others_code import imported, quiet
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.pruning import HALVING, Pruning
 from landscape_study.study.spec.study import Cell, Panel

@@ -61,7 +61,7 @@ def test_finished_cells_do_not_depend_on_it():
     [
         (
             FILE.format('prune = "best"', ""),
-            "unknown pruner 'best': choose one of halving",
+            "unknown pruner 'best': choose one of surface",
         ),
         (FILE.format("prune = 0.5", ""), "0.5 says nothing of hopeless cells: write"),
         (
