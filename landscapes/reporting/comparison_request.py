@@ -80,10 +80,10 @@ def comparison_tables(store: Results, request: Request) -> list[Table]:
 
 def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
-    has_ended = one.cells["state"].isin(["finished", "pruned"])
-    finished, total = int(has_ended.sum()), len(one.cells)
-    doubt = [doubtful(one.label)] if one.landscape.doubtful else []
     imported = one.panel is not None and one.panel.is_imported
+    ended = ["finished"] if imported else ["finished", "pruned"]  # pruned here: as was asked for
+    finished, total = int(one.cells["state"].isin(ended).sum()), len(one.cells)
+    doubt = [doubtful(one.label)] if one.landscape.doubtful else []
     return [
         *doubt,
         *([unfinished(one.label, finished, total, imported=imported)] if finished < total else []),
