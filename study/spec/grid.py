@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from landscape_study.study.errors import SpecError
 from landscape_study.study.validation import Frozen
@@ -100,9 +109,15 @@ class Axis(Frozen):
         parts = (math.frexp(value) for value in self.positive)
         return tuple(math.log2(m / mantissa) + (k - exponent) for m, k in parts)
 
+    def own(self, value: float) -> float:
+        """The axis's own value that differs from `value` by rounding, if there is one."""
+        place = bisect(self.values, value)
+        near = (one for one in self.values[max(place - 1, 0) : place + 1] if same(one, value))
+        return next(near, value)
+
     def union(self, other: Axis) -> Axis:
         """All values of both, under this axis's base; its own where both differ by rounding."""
-        new = [value for value in other.values if not any(same(value, own) for own in self.values)]
+        new = [value for value in other.values if self.own(value) not in self.values]
         return Axis(values=(*self.values, *new), base=self.base)
 
     def extended(self, end: End, steps: int) -> Axis:
@@ -175,11 +190,28 @@ class Cell:
     lambda_: float
 
 
+def _from_pairs(value: Any) -> Any:
+    """Cells from pairs of α and λ, as they stand in a study file."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is no list of cells such as [[0.05, 0.001], [0.1, 0]]")
+    return tuple(one if isinstance(one, Cell) else _from_pair(one) for one in value)
+
+
+def _from_pair(value: Any) -> Cell:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    if not is_pair or any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
+        raise ValueError(f"{value!r} is no cell: give α and λ, such as [0.05, 0.001]")
+    return Cell(*(float(x) + 0.0 for x in value))
+
+
 class Grid(Frozen):
-    """The α × λ grid of a panel. α is positive; λ may be 0."""
+    """The α × λ grid of a panel, and cells beside it. α is positive; λ may be 0."""
 
     alpha: Axis
     lambda_: Axis = Field(alias="lambda")
+    extra: Annotated[tuple[Cell, ...], BeforeValidator(_from_pairs)] = Field(
+        default=(), alias="extra_cells", strict=False
+    )
 
     @field_validator("alpha")
     @classmethod
@@ -188,14 +220,77 @@ class Grid(Frozen):
             raise ValueError("0 is no learning rate: nothing would be trained; leave it out")
         return alpha
 
+    @field_validator("extra")
+    @classmethod
+    def _within(cls, extra: tuple[Cell, ...], info: ValidationInfo) -> tuple[Cell, ...]:
+        """Cells beside the grid lie between the ends of its axes, and keep to values of these."""
+        alpha, lambda_ = info.data.get("alpha"), info.data.get("lambda_")
+        if alpha is None or lambda_ is None:  # which are wrong themselves
+            return ()
+        for cell, times in Counter(extra).items():
+            if times > 1:
+                raise ValueError(f"{list(_pair(cell))} stands there more than once")
+        alphas, lambdas = unrounded(c.alpha for c in extra), unrounded(c.lambda_ for c in extra)
+        most = max(len(alpha.values) + len(alphas), len(lambda_.values) + len(lambdas))
+        if most > MOST_VALUES:
+            raise ValueError(
+                f"with the axes, these have {most} values of one kind, more than {MOST_VALUES}: "
+                "give fewer"
+            )
+        own = {
+            Cell(alpha.own(alphas[c.alpha]), lambda_.own(lambdas[c.lambda_])): None for c in extra
+        }
+        for cell in own:
+            if not cls(alpha=alpha, lambda_=lambda_).spans(cell):
+                raise ValueError(
+                    f"{list(_pair(cell))} lies beyond the axes: give cells between their ends, "
+                    "or make the axes longer"
+                )
+        return tuple(sorted(own))
+
     @property
     def size(self) -> int:
-        """How many cells there are."""
-        return len(self.alpha.values) * len(self.lambda_.values)
+        """How many cells there are, those beside the grid too."""
+        return len(self.alpha.values) * len(self.lambda_.values) + len(self.extra)
+
+    @property
+    def alone(self) -> Grid:
+        """The grid without the cells beside it."""
+        return Grid(alpha=self.alpha, lambda_=self.lambda_) if self.extra else self
+
+    @property
+    def lines(self) -> Grid:
+        """The smallest grid on which all cells lie, those beside this one too."""
+        own = {
+            "alpha": {cell.alpha for cell in self.extra}.difference(self.alpha.values),
+            "lambda": {cell.lambda_ for cell in self.extra}.difference(self.lambda_.values),
+        }
+        if not any(own.values()):
+            return self.alone
+        return Grid(
+            alpha=Axis(values=(*self.alpha.values, *own["alpha"]), base=self.alpha.base),
+            lambda_=Axis(values=(*self.lambda_.values, *own["lambda"]), base=self.lambda_.base),
+        )
 
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell, by ascending α, then ascending λ."""
-        return tuple(Cell(a, el) for a in self.alpha.values for el in self.lambda_.values)
+        """Every cell, by ascending α, then ascending λ; those beside the grid too."""
+        of_grid = {Cell(a, el) for a in self.alpha.values for el in self.lambda_.values}
+        return tuple(sorted(of_grid.union(self.extra)))
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is the grid's, or one of those beside it."""
+        on_grid = cell.alpha in self.alpha.values and cell.lambda_ in self.lambda_.values
+        return on_grid or cell in self.extra
+
+    def without_repeats(self) -> Grid:
+        """Without the cells beside the grid that are its own."""
+        bare = self.alone
+        new = tuple(cell for cell in self.extra if not bare.has(cell))
+        return self if new == self.extra else self.with_extra(new)
+
+    def with_extra(self, cells: Iterable[Cell]) -> Grid:
+        """The same grid with these cells beside it, each once."""
+        return Grid(alpha=self.alpha, lambda_=self.lambda_, extra=tuple(dict.fromkeys(cells)))
 
     def spans(self, cell: Cell) -> bool:
         """Whether a cell lies between the ends of the axes; λ = 0 only where the axis has it."""
@@ -207,8 +302,11 @@ class Grid(Frozen):
         return bool(lambda_) and lambda_[0] <= cell.lambda_ <= lambda_[-1]
 
     def union(self, other: Grid) -> Grid:
-        """The smallest grid that holds the cells of both."""
-        return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))
+        """The smallest grid that holds the cells of both, with those beside either."""
+        alpha, lambda_ = self.alpha.union(other.alpha), self.lambda_.union(other.lambda_)
+        lines = self.lines
+        new = (Cell(lines.alpha.own(c.alpha), lines.lambda_.own(c.lambda_)) for c in other.extra)
+        return Grid(alpha=alpha, lambda_=lambda_).with_extra((*self.extra, *new))
 
     def extended(self, side: str, steps: int) -> Grid:
         """With `steps` more values beyond one of `SIDES`.
@@ -224,6 +322,15 @@ class Grid(Frozen):
             longer = axis.extended("low" if end == "low" else "high", steps)
         except SpecError as e:
             raise SpecError(f"{side}: {e}") from e
-        if name == "alpha":
-            return Grid(alpha=longer, lambda_=self.lambda_)
-        return Grid(alpha=self.alpha, lambda_=longer)
+        axes = {"alpha": self.alpha, "lambda_": self.lambda_}
+        axes["alpha" if name == "alpha" else "lambda_"] = longer
+        return Grid(**axes, extra=self.extra)
+
+    def to_toml(self) -> dict[str, Any]:
+        """The keys of a study file that say which cells there are."""
+        beside = {"extra_cells": [list(_pair(cell)) for cell in self.extra]} if self.extra else {}
+        return {"alpha": self.alpha.to_toml(), "lambda": self.lambda_.to_toml()} | beside
+
+
+def _pair(cell: Cell) -> tuple[float, float]:
+    return cell.alpha, cell.lambda_
