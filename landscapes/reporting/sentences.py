@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landscape_study.landscapes.extending import study_edges
 from landscape_study.landscapes.figures.best_runs import (
     best_runs,
     best_sentences,
@@ -13,6 +12,7 @@ from landscape_study.landscapes.figures.best_runs import (
 )
 from landscape_study.landscapes.figures.generalization_record import generalization_sentences
 from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
+from landscape_study.landscapes.growing.extending import study_edges
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results

@@ -24,6 +24,8 @@ from landscape_study.study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
 MOST_VALUES = 1000  # of an axis
+STEP_OF_RANGE = 1 / 8  # as the step of a usual grid of nine values
+DIGITS = 4  # significant, of values that nobody wrote: more say nothing to anybody
 ROUNDING = 1e-9  # relative difference of two values that nobody means
 
 End = Literal["low", "high"]
@@ -120,10 +122,11 @@ class Axis(Frozen):
         new = [value for value in other.values if self.own(value) not in self.values]
         return Axis(values=(*self.values, *new), base=self.base)
 
-    def extended(self, end: End, steps: int) -> Axis:
+    def extended(self, end: End, steps: int, *, is_range: bool = False) -> Axis:
         """With `steps` more values beyond one end, in the ratio of the last two there.
 
-        A single value goes on in factors of two; 0 stays. Powers of two stay exact.
+        A single value goes on in factors of two; 0 stays. Powers of two stay exact. Of a range,
+        two values are its ends: it goes on by an eighth of its octaves.
 
         Raises:
             SpecError: no positive value to start from, or no sensible numbers left beyond.
@@ -132,13 +135,15 @@ class Axis(Frozen):
             raise SpecError("0 alone has no next value: give the axis a positive one first")
         values = self.positive if end == "high" else self.positive[::-1]
         last, before = values[-1], values[-2] if len(values) > 1 else None
-        if end == "high":
-            ratio = last / before if before else 2.0
-        else:
-            ratio = before / last if before else 2.0
+        ratio = 2.0
+        if before:
+            ratio = last / before if end == "high" else before / last
+        if is_range and len(values) == 2:
+            ratio **= STEP_OF_RANGE
         with suppress(OverflowError, ValidationError):
             powers = [ratio**k for k in range(1, steps + 1)]
             new = [last * power if end == "high" else last / power for power in powers]
+            new = [in_few_digits(value) for value in new] if is_range else new
             axis = Axis(values=(*self.values, *new), base=self.base)
             outermost = axis.exponents()[-1 if end == "high" else 0]
             if 0 not in new and abs(outermost) <= MAX_EXPONENT:
@@ -162,6 +167,11 @@ class Axis(Frozen):
 def same(a: float, b: float) -> bool:
     """Whether two values are one to whoever wrote them, as 0.3 and 3 × 0.1 are."""
     return math.isclose(a, b, rel_tol=ROUNDING)
+
+
+def in_few_digits(value: float) -> float:
+    """A value in `DIGITS` significant digits."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def unrounded(values: Iterable[float]) -> dict[float, float]:
@@ -308,8 +318,14 @@ class Grid(Frozen):
         new = (Cell(lines.alpha.own(c.alpha), lines.lambda_.own(c.lambda_)) for c in other.extra)
         return Grid(alpha=alpha, lambda_=lambda_).with_extra((*self.extra, *new))
 
-    def extended(self, side: str, steps: int) -> Grid:
-        """With `steps` more values beyond one of `SIDES`.
+    @property
+    def octaves(self) -> float:
+        """How much lies between the ends of the axes, each in octaves and one more."""
+        spans = (one.exponents() for one in (self.alpha, self.lambda_) if one.positive)
+        return math.prod(span[-1] - span[0] + 1 for span in spans)
+
+    def extended(self, side: str, steps: int, *, is_range: bool = False) -> Grid:
+        """With `steps` more values beyond one of `SIDES`; for a range see `Axis.extended`.
 
         Raises:
             SpecError: no such side, or nothing lies beyond it.
@@ -319,7 +335,7 @@ class Grid(Frozen):
         name, _, end = side.partition("-")
         axis = self.alpha if name == "alpha" else self.lambda_
         try:
-            longer = axis.extended("low" if end == "low" else "high", steps)
+            longer = axis.extended("low" if end == "low" else "high", steps, is_range=is_range)
         except SpecError as e:
             raise SpecError(f"{side}: {e}") from e
         axes = {"alpha": self.alpha, "lambda_": self.lambda_}

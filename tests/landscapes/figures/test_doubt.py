@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from landscape_study.cli import main
-from landscape_study.landscapes.extending import sides_to_extend
+from landscape_study.landscapes.growing.extending import sides_to_extend
 from landscape_study.landscapes.figures.anytime_record import anytime_record
 from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
