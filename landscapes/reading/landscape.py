@@ -76,6 +76,14 @@ class Landscape:
         return np.ones(self.error.shape, bool) if self.of_design is None else self.of_design
 
     @property
+    def on_grid(self) -> Mask:
+        """Which of [A, L] lie on the lines of the panel's grid; all where cells lie scattered."""
+        if self.panel_grid is None or self.is_scattered:
+            return np.ones(self.error.shape, bool)
+        rows = np.isin(self.alpha.values, self.panel_grid.alpha.values)
+        return rows[:, None] & np.isin(self.lambda_.values, self.panel_grid.lambda_.values)
+
+    @property
     def is_complete(self) -> bool:
         """Whether each of its cells has a result."""
         return bool((self.n > 0)[self.is_cell].all())

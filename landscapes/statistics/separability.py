@@ -12,6 +12,10 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 
+Of a refined grid, tilt and drift are read off all cells (see `statistics.filling`). The others
+compare single cells with the best one, which is the luckier the more there are around it: they are
+read off the grid alone.
+
 Of cells that lie scattered, the same is read off the surface between them, see
 `statistics.interpolation`; a design that cannot tell (`statistics.scattered_design`) says so.
 """
@@ -41,7 +45,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
 from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
 from landscape_study.landscapes.statistics.steady_move import steady_move
-from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
+from landscape_study.landscapes.statistics.surface import BASIN, Floats, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_roughly
@@ -246,17 +250,23 @@ def samples(
     """The statistics of a surface and of its replicates; NaN where it has too few cells."""
     if _too_small(seen):
         return {name: Sample(float("nan"), np.empty(0)) for name in names}
-    noisy = draw(seen, replicates, seed)
-    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
-    functions: dict[str, Statistic] = {
-        "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
-        "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
-        "interaction": partial(coupling.interaction, span=span),
-        "product": partial(coupling.product, x=x, y=y, span=span),
-        "regret": coupling.regret,
-        "worst_regret": coupling.worst_regret,
+    noisy, alone = draw(seen, replicates, seed), seen.of_grid
+    on_grid = noisy if seen.filling is None else seen.filling.of_grid(noisy)
+    span, tau = used(seen, span, tau)
+    basin = {"x": seen.alpha, "y": seen.lambda_, "span": span, "tau": tau}
+    functions: dict[str, tuple[Statistic, Surface, Floats]] = {
+        "tilt": (partial(coupling.tilt, **basin), seen, noisy),
+        "drift": (partial(coupling.drift, **basin), seen, noisy),
+        "interaction": (partial(coupling.interaction, span=span), alone, on_grid),
+        "product": (
+            partial(coupling.product, x=alone.alpha, y=alone.lambda_, span=span),
+            alone,
+            on_grid,
+        ),
+        "regret": (coupling.regret, alone, on_grid),
+        "worst_regret": (coupling.worst_regret, alone, on_grid),
     }
-    return {name: sample(functions[name], seen, noisy, STATISTICS[name]) for name in names}
+    return {name: sample(*functions[name], STATISTICS[name]) for name in names}
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
@@ -289,7 +299,7 @@ def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -
             return _Judgement("coupled", why, "regret")
         obstacle = _unmoved(seen, span)
     if obstacle:
-        slope = math.nan if seen.is_interpolated else steady_move(seen)
+        slope = math.nan if seen.is_interpolated else steady_move(seen.of_grid)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
             why = f"as α grows, the best λ {way} and never moves back"
