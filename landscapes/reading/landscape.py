@@ -76,12 +76,18 @@ class Landscape:
         return np.ones(self.error.shape, bool) if self.of_design is None else self.of_design
 
     @property
-    def on_grid(self) -> Mask:
-        """Which of [A, L] lie on the lines of the panel's grid; all where cells lie scattered."""
+    def grid(self) -> Grid:
+        """The grid whose values its axes are written by; its own where cells lie scattered."""
         if self.panel_grid is None or self.is_scattered:
-            return np.ones(self.error.shape, bool)
-        rows = np.isin(self.alpha.values, self.panel_grid.alpha.values)
-        return rows[:, None] & np.isin(self.lambda_.values, self.panel_grid.lambda_.values)
+            return Grid(alpha=self.alpha, lambda_=self.lambda_)
+        return self.panel_grid.alone
+
+    @property
+    def on_grid(self) -> Mask:
+        """Which of [A, L] lie on the lines of this grid."""
+        grid = self.grid
+        rows = np.isin(self.alpha.values, grid.alpha.values)
+        return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
 
     @property
     def is_complete(self) -> bool:

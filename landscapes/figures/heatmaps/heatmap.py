@@ -64,6 +64,7 @@ from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import TEST_ERROR
 
+SMALLEST = 0.6  # times as large as on a whole grid are circles at least: smaller ones overlap
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {
     "facecolor": "none",
@@ -284,6 +285,9 @@ def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMap
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
     size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    if record.refinement is not None:
+        smallest = min(map(record.refinement.size, record.circled), default=1.0)
+        size = max(size * max(smallest, SMALLEST), 3)
     if record.between is not None:
         size = min(size, RING * point_size(len(record.error)))
     if record.circled:

@@ -108,6 +108,8 @@ def slant_obstacle(landscape: Landscape) -> str | None:
         )
     if landscape.is_scattered:
         return "its trials lie scattered, in no rows"
+    if not landscape.on_grid.all():
+        return "its grid is refined in places"
     if not landscape.lambda_.positive:
         return "all its λ are 0, without a timescale"
     return None
