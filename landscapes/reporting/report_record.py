@@ -136,7 +136,7 @@ class PanelReport:
         reach = BASIN * units.size
         good = error.min(axis=1) < error.min() + reach
         cols = error.argmin(axis=1)[good]
-        names = ticks(self.landscape.lambda_).names
+        names = ticks(self.landscape.lambda_, self.landscape.grid.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
         unit = "point" if units.metric.unit == "%" else units.metric.unit
         within = f"{reach:.3g} {unit}".rstrip()
@@ -190,7 +190,8 @@ class PanelReport:
     def name(self, cell: tuple[int, int]) -> str:
         """A cell as a person says it: "α = 1/16, λ = 1/64"."""
         row, col = cell
-        alpha, lambda_ = ticks(self.landscape.alpha), ticks(self.landscape.lambda_)
+        own, grid = self.landscape, self.landscape.grid
+        alpha, lambda_ = ticks(own.alpha, grid.alpha), ticks(own.lambda_, grid.lambda_)
         return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
 
 

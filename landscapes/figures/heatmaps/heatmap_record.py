@@ -111,6 +111,10 @@ class HeatmapRecord:
         """Values of α, where they are a whole grid's."""
         return len(self.y_labels)
 
+    def side(self, cell: RowCol) -> float:
+        """How wide and high a cell is drawn."""
+        return 1.0 if self.refinement is None else self.refinement.size(cell)
+
     def corners(self, cell: RowCol, inset: float = 0.0) -> Corners:
         """Those of a cell of a grid, from the lower left one around it."""
         if self.slant is not None:
@@ -118,7 +122,7 @@ class HeatmapRecord:
         row, col = cell
         x, y, side = self.left(col) + inset, row + inset, 1 - 2 * inset
         if self.refinement is not None:
-            side *= self.refinement.size(cell)
+            side *= self.side(cell)
             x, y = (middle - side / 2 for middle in self.center(cell))
         return (x, y), (x + side, y), (x + side, y + side), (x, y + side)
 
