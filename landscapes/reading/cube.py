@@ -207,14 +207,14 @@ def _grid(panel: Panel, whole: xr.Dataset) -> Grid:
     """The grid of a panel, on which all cells lie that it has in the cube."""
     if not panel.sampled:
         return panel.grid
-    state = whole["state"].sel(panel=panel.name).transpose("alpha", "lambda", "seed").to_numpy()
-    rows, columns = (np.flatnonzero((state > 0).any(axis=axes)) for axes in ((1, 2), (0, 2)))
-    alphas, lambdas = (
-        whole[name].to_numpy()[at].tolist() for name, at in (("alpha", rows), ("lambda", columns))
-    )
-    if not alphas:
+    is_there = (whole["state"] > 0).sel(panel=panel.name)
+    if not is_there.any():
         return panel.grid
-    return panel.grid.alone.union(Grid(alpha=Axis(values=alphas), lambda_=Axis(values=lambdas)))
+    own = {
+        name: Axis(values=whole[name].to_numpy()[is_there.any(others).to_numpy()].tolist())
+        for name, others in (("alpha", ["lambda", "seed"]), ("lambda", ["alpha", "seed"]))
+    }
+    return panel.grid.alone.union(Grid(**own))
 
 
 def _cells(whole: xr.Dataset, spec: Study) -> pd.DataFrame:

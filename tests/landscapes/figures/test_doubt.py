@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from landscape_study.cli import main
-from landscape_study.landscapes.growing.extending import sides_to_extend
 from landscape_study.landscapes.figures.anytime_record import anytime_record
 from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
@@ -26,6 +25,7 @@ from landscape_study.landscapes.figures.interactive import interactive_heatmap
 from landscape_study.landscapes.figures.slices_record import slices_record
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.figures.style import ALARM, save
+from landscape_study.landscapes.growing.extending import sides_to_extend
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
