@@ -15,7 +15,7 @@ from landscape_study.study.spec.study import Study
 
 TOP = 10  # best cells looked at
 SAME = 1e-9  # octaves
-STRIP = 1 / 16  # of an axis's octaves: trials so near to its end lie on the border
+STRIP = 1 / 8  # of an axis's octaves: trials nearer to its end than a usual step are on the border
 
 
 @dataclass(frozen=True)
