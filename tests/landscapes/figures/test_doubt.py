@@ -26,6 +26,7 @@ from landscape_study.landscapes.figures.slices_record import slices_record
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.figures.style import ALARM, save
 from landscape_study.landscapes.growing.extending import sides_to_extend
+from landscape_study.landscapes.growing.refining import cells_to_refine
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
@@ -324,6 +325,9 @@ class TestCommands:
         code, shown = call(doubted, "extend", "valley", "--dry-run")
         assert code != 0
         assert f"panel 'adam' is {DOUBT}, so where the best cells lie is not known" in shown
+        with pytest.raises(UsageError, match=rf"'adam' is {DOUBT}.* or name another --panel"):
+            cells_to_refine(doubted, "valley")
+        assert cells_to_refine(doubted, "valley", ["adamw"])
         sides = sides_to_extend(doubted, "valley", ["adamw"])
         assert sides == sides_to_extend(plain, "valley", ["adamw"])
         assert sides_to_extend(doubted, "valley", ["adam"], ["alpha-low"]) == [
