@@ -39,6 +39,7 @@ from landscape_study.landscapes.reporting.page import Format, write_report
 from landscape_study.landscapes.reporting.report_record import PanelReport, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
 from landscape_study.landscapes.statistics.optimum import moves
+from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, Witness, marked
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.store import Store
