@@ -137,7 +137,16 @@ def _goes_on(axis: Axis, end: End) -> bool:
 
 def extend_command(edge: Edge, study: Study, store: str) -> str:
     """The command line that extends this side; `store` is the database's display URL."""
-    words = ["landscape", "extend", study.name, "--panel", edge.panel, "--side", edge.name]
+    return _command("extend", study, store, "--panel", edge.panel, "--side", edge.name)
+
+
+def refine_command(panel: str, study: Study, store: str) -> str:
+    """The command line that refines a panel around its best cells."""
+    return _command("refine", study, store, "--panel", panel)
+
+
+def _command(name: str, study: Study, store: str, *options: str) -> str:
+    words = ["landscape", name, study.name, *options]
     if ":" in study.task:  # user code is imported only where the command line names it
         words += ["--task", study.task]
     if study.command is not None:

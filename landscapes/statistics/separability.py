@@ -63,6 +63,11 @@ OTHER_MATTERS = (0.5, 2.0)  # times what matters, where nobody said: is the verd
 FEW_REPLICATES = 250
 IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
 
+TOO_NARROW = (
+    "the basin is no wider than a step of the grid: refine it around the best cell",
+    "the basin is a single line of cells: refine the grid around it",
+)
+
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
     "drift": (-np.inf, np.inf),
@@ -124,6 +129,11 @@ class Separability:
     def law(self) -> Law:
         """How the best λ goes with α."""
         return law(self.drift)
+
+    @property
+    def is_too_narrow(self) -> bool:
+        """Whether more cells around the best one would tell."""
+        return self.reason in TOO_NARROW
 
     @property
     def is_shown(self) -> bool:
@@ -352,11 +362,11 @@ def _obstacle(seen: Surface, tilt: Estimate, span: float, tau: float) -> str | N
         wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
         return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
-        return "the basin is no wider than a step of the grid: refine it around the best cell"
+        return TOO_NARROW[0]
     if not seen.residuals.size:
         return "one seed and too few good cells to know the noise: more seeds would tell"
     if not tilt.has_interval:
-        return "the basin is a single line of cells: refine the grid around it"
+        return TOO_NARROW[1]
     return None
 
 

@@ -10,6 +10,8 @@ import pytest
 from landscape_study.landscapes.growing.extending import go_beyond_borders, sides_to_extend
 from landscape_study.landscapes.growing.refining import cells_between, cells_to_refine
 from landscape_study.landscapes.reading.panels import study_landscapes
+from landscape_study.landscapes.reporting.report_record import study_report
+from landscape_study.landscapes.reporting.sentences import verdict_lines
 from landscape_study.landscapes.statistics.edges import edges
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.spec.extension import Further, extended_study, refined_study
@@ -279,3 +281,22 @@ def test_refining_again_and_again_comes_to_an_end(make):
         sizes.append(len(new))
         grid = grid.with_extra((*grid.extra, *new))
     assert sizes == [8] * 6 + [0] * 3
+
+
+@pytest.mark.slow
+def test_a_basin_that_is_too_narrow_is_told_with_the_command_that_refines_it(store: Store):
+    def spike(panel: str, cell: Cell) -> float:
+        x, y = (math.log2(one) for one in (cell.alpha / 0.012, (cell.lambda_ or 1e-6) / 0.0009))
+        return 2 + 1.5 * x * x + 4 * y * y
+
+    fill(store, valley_study(pairs=("adamw",)), spike)
+    command = f"landscape refine valley --panel adamw --store {store.display_url}"
+    line, below = verdict_lines(store, "valley")
+    assert line.startswith("adamw: cannot tell, the basin is no wider than a step of the grid")
+    assert below == f"  {command}"
+    told = "AdamW: the basin is no wider than a step of the grid: refine it around the best cell"
+    assert (told, command) in study_report(store, "valley").growth
+    refine(store, error=spike)
+    (line,) = verdict_lines(store, "valley")
+    assert line.startswith("adamw: separable")
+    assert study_report(store, "valley").growth == ()
