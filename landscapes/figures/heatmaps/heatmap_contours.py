@@ -67,6 +67,12 @@ def _refined(
 ) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
     """Of the cells of a refined grid, and between them where their lines cross."""
     x, y = np.array(shown.x.middles), np.array(shown.y.middles)
+    return x[first:], y, np.ma.masked_invalid(_filled(record, shown, first))
+
+
+def _filled(record: HeatmapRecord, shown: Refinement, first: int) -> Floats:
+    """Values [A, L] of a refined grid without its first columns, interpolated between cells."""
+    x, y = np.array(shown.x.middles), np.array(shown.y.middles)
     error = _of_cells(record, (y.size, x.size))
     cells = np.zeros(error.shape, dtype=bool)
     known = [*(cell for cell, _ in record.error), *record.missing, *record.diverged]
@@ -74,7 +80,7 @@ def _refined(
     on_grid = np.isin(y, shown.y.ticks)[:, None] & np.isin(x, shown.x.ticks)
     x, error, cells, on_grid = x[first:], error[:, first:], cells[:, first:], on_grid[:, first:]
     fill = filling(cells, cells & on_grid, y, x)
-    return x, y, np.ma.masked_invalid(error if fill is None else fill(error))
+    return error if fill is None else fill(error)
 
 
 def _slanted(
@@ -82,10 +88,14 @@ def _slanted(
 ) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
     """Of cells over their timescale; x and y are those of each, [A, L]."""
     first = int(shown.labels[-1] == INFINITE)
-    error = _of_cells(record, (record.rows, len(shown.left[0])))
+    error = _of_cells(record, (len(shown.left), len(shown.left[0])))
     centers = [[shown.center(cell) for cell in row] for row in _cells(error)]
     x, y = np.moveaxis(np.array(centers), -1, 0)
-    return x[:, first:], y[:, first:], np.ma.masked_invalid(error[:, first:])
+    if record.refinement is None:
+        error = error[:, first:]
+    else:
+        error = _filled(record, record.refinement, first)
+    return x[:, first:], y[:, first:], np.ma.masked_invalid(error)
 
 
 def _cells(error: Floats) -> list[list[RowCol]]:

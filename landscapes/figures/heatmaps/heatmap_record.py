@@ -98,13 +98,13 @@ class HeatmapRecord:
     @property
     def ticks(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Where the labels of x and of y stand."""
+        rows = tuple(row + 0.5 for row in range(self.rows))
+        if self.slant is not None:
+            return self.slant.ticks, rows
         places = self.between or self.refinement
         if places is not None:
             return places.x.ticks, places.y.ticks
-        columns, rows = range(len(self.x_labels)), tuple(row + 0.5 for row in range(self.rows))
-        if self.slant is not None:
-            return self.slant.ticks, rows
-        return tuple(self.center((0, col))[0] for col in columns), rows
+        return tuple(self.center((0, col))[0] for col in range(len(self.x_labels))), rows
 
     @property
     def rows(self) -> int:

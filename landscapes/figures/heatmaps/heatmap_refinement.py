@@ -20,19 +20,21 @@ OTHER = 1 / 4  # size of a cell that lies at no such step
 
 
 @dataclass(frozen=True)
-class Line:
+class Lines:
     """The places of an axis.
 
     Attributes:
         middles: of all values, in columns or rows.
         sizes: of their cells.
         ticks: middles of the values of the grid.
+        first: where the first positive value begins.
         length: of the axis.
     """
 
     middles: tuple[float, ...]
     sizes: tuple[float, ...]
     ticks: tuple[float, ...]
+    first: float
     length: float
 
     def place(self, index: float) -> float:
@@ -44,8 +46,8 @@ class Line:
 class Refinement:
     """Where the cells of a refined grid lie."""
 
-    x: Line  # of λ
-    y: Line  # of α
+    x: Lines  # of λ
+    y: Lines  # of α
 
     def size(self, cell: RowCol) -> float:
         """How wide and high a cell is."""
@@ -58,22 +60,23 @@ def refinement(landscape: Landscape) -> Refinement | None:
     if landscape.on_grid.all():
         return None
     return Refinement(
-        x=_line(landscape.lambda_, grid.lambda_), y=_line(landscape.alpha, grid.alpha)
+        x=lines(landscape.lambda_, grid.lambda_), y=lines(landscape.alpha, grid.alpha)
     )
 
 
-def _line(axis: Axis, grid: Axis) -> Line:
-    """Place the values of an axis, λ = 0 apart from the others."""
+def lines(axis: Axis, grid: Axis) -> Lines:
+    """Place the values of an axis between those of a grid, λ = 0 apart from the others."""
     zeros = len(grid.values) - len(grid.positive)
     gap = GAP if zeros and grid.positive else 0.0
     ticks = np.arange(len(grid.values)) + 0.5 + gap * (np.array(grid.values) > 0)
     steps = np.interp(
         np.log2(axis.positive), np.log2(grid.positive), np.arange(float(len(grid.positive)))
     )
-    return Line(
+    return Lines(
         middles=(0.5,) * zeros + tuple((steps + zeros + gap + 0.5).tolist()),
         sizes=(1.0,) * zeros + tuple(map(_size, steps.tolist())),
         ticks=tuple(ticks.tolist()),
+        first=zeros + gap,
         length=float(ticks[-1]) + 0.5,
     )
 

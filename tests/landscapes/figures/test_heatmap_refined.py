@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from landscape_study.landscapes.figures.difference import difference
 from landscape_study.landscapes.figures.heatmaps.heatmap import (
     draw_heatmap,
     plot_heatmap,
@@ -13,7 +16,6 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import (
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     heatmap_record,
-    possible_over,
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_refinement import (
     GAP,
@@ -25,7 +27,7 @@ from landscape_study.landscapes.figures.slices import plot_slices
 from landscape_study.landscapes.figures.slices_record import MOST, slices_record
 from landscape_study.landscapes.figures.style import ticks
 from landscape_study.landscapes.statistics.recommendation import recommend, tuning_paths
-from landscape_study.study.errors import UsageError
+from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.spec.grid import Axis, Cell
 from tests.landscapes.refined import GRID, bowl, refined_grid, refined_landscape
 
@@ -111,12 +113,58 @@ class TestRecord:
         assert "at α = 0.0177," in heatmap_record(refined_landscape(error=moved)).summary
         assert "at α = 1/4 × 0.1," in heatmap_record(refined_landscape()).summary
 
-    def test_over_the_timescale_it_is_not_drawn(self, field):
-        known = refined_landscape(GRID)
-        assert possible_over([field], "timescale") == "lambda"
-        with pytest.raises(UsageError, match=r"is not known|its grid is refined in places"):
-            heatmap_record(field, over="timescale")
-        assert possible_over([known], "lambda") == "lambda"
+
+class TestTimescale:
+    """Of 10/(α·λ) epochs: cells of the grid are where they are without the others."""
+
+    SCALE = Timescale(scale=10.0, power=1)
+
+    @pytest.fixture
+    def slanted(self, field):
+        return heatmap_record(replace(field, timescale=self.SCALE), over="timescale")
+
+    def test_cells_of_the_grid_stay(self, field, slanted):
+        whole = replace(refined_landscape(GRID), timescale=self.SCALE)
+        record = heatmap_record(whole, over="timescale")
+        for row, alpha in enumerate(GRID.alpha.values):
+            for col, lambda_ in enumerate(GRID.lambda_.values):
+                here = place(field, (alpha, lambda_))
+                assert slanted.corners(here) == pytest.approx(np.array(record.corners((row, col))))
+                assert slanted.center(here) == pytest.approx(record.center((row, col)))
+        assert (slanted.size, slanted.ticks) == (record.size, record.ticks)
+
+    def test_the_others_lie_between_them(self, field, slanted):
+        here, low, high = (
+            place(field, cell) for cell in ((0.01768, 0.001), (0.0125, 0.001), (0.025, 0.001))
+        )
+        middle = np.mean([slanted.center(low), slanted.center(high)], axis=0)
+        assert slanted.center(here) == pytest.approx(middle, abs=0.001)
+        a, b, c, d = np.array(slanted.corners(here))
+        assert (b - a, c - d) == (pytest.approx([0.5, 0]), pytest.approx([0.5, 0]))
+        assert c[1] - b[1] == pytest.approx(0.5)
+        assert c[0] - b[0] == pytest.approx(-0.5)  # half an octave more of α, half as long
+
+    def test_it_is_drawn_with_contours(self, slanted, tmp_path):
+        record = replace(slanted, contours=((0.6, 2.6),))
+        ax = draw_heatmap(record, plt.figure().gca())
+        assert artist(ax, "contours").get_paths()
+        ax.figure.savefig(tmp_path / "slanted.png")
+
+
+class TestDifference:
+    def test_cells_of_one_alone_have_none(self, field):
+        apart = difference(refined_landscape(GRID), field)
+        assert (apart.panel_grid, apart.of_design) == (GRID, None)
+        assert apart.error.shape == (5, 6)
+        assert apart.error == pytest.approx(0)
+
+    def test_of_two_refined_ones_what_both_have(self, field):
+        fewer = refined_landscape(GRID.with_extra(field.panel_grid.extra[:3]))
+        apart = difference(field, fewer)
+        assert np.isfinite(apart.error).sum() == apart.is_cell.sum() == 33
+        record = heatmap_record(apart, scale=(-1, 1), top=0)
+        assert record.missing == ()
+        assert {record.side(cell) for cell, _ in record.error} == {1.0, 0.5}
 
 
 def test_ticks_of_a_grid_stay_as_they_are_beside_other_values():
