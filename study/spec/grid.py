@@ -211,7 +211,10 @@ def _from_pair(value: Any) -> Cell:
     is_pair = isinstance(value, list | tuple) and len(value) == 2
     if not is_pair or any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
         raise ValueError(f"{value!r} is no cell: give α and λ, such as [0.05, 0.001]")
-    return Cell(*(float(x) + 0.0 for x in value))
+    try:
+        return Cell(*(float(x) + 0.0 for x in value))  # + 0.0 turns -0.0 into 0.0
+    except OverflowError as e:
+        raise ValueError("beyond any number: give α and λ, such as [0.05, 0.001]") from e
 
 
 class Grid(Frozen):

@@ -86,19 +86,19 @@ def slant(landscape: Landscape) -> Slant:
     zeros = len(grid.lambda_.values) - octaves.size
     step = float(np.median(np.diff(octaves))) if octaves.size > 1 else 1.0
     rows, columns = lines(landscape.alpha, grid.alpha), lines(landscape.lambda_, grid.lambda_)
-    half = np.minimum.outer(rows.sizes, columns.sizes) / 2
-    up = np.array(rows.middles)[:, None] + half * np.array([-1.0, 1.0])[:, None, None]
-    steps = np.array(columns.middles) - columns.first
-    across = steps[zeros:] + half[:, zeros:] * np.array([-1.0, 1.0])[:, None, None]
-    alphas, lambdas = _octave(grid.alpha, up[..., zeros:]), _octave(grid.lambda_, across)
-    # Of the corners of each cell, [left or right, lower or upper, A, L]: the larger λ, the
-    # further to the left.
-    places = -(own.power * alphas[None] + lambdas[::-1, None]) / step
+    half = np.minimum.outer(rows.sizes, columns.sizes) / 2  # of cells
+    ends = np.array([-1.0, 1.0])[:, None, None]
+    up = np.array(rows.middles)[:, None] + ends * half  # lower and upper side, [2, A, L]
+    across = np.array(columns.middles) - columns.first + ends * half
+    alphas, lambdas = _octaves(grid.alpha, up), _octaves(grid.lambda_, across)
+    # Left and right ends of both sides, [2, A, L, 2]: the larger λ, the further to the left.
+    places = -(own.power * np.moveaxis(alphas, 0, -1) + lambdas[::-1, ..., None]) / step
+    places = places[:, :, zeros:]
     start, reach = float(places.min()), float(np.ptp(places))
-    places = np.moveaxis(places - start, 1, -1)
-    apart = np.broadcast_to([[[reach + GAP]], [[reach + GAP + 1]]], (2, 1, 1))[..., None]
-    zero = np.broadcast_to(apart, (2, len(half), zeros, 2))
-    left, right = np.concatenate([zero, places], axis=2).tolist()
+
+    def placed(end: int) -> Places:
+        zero = ((reach + GAP + end,) * 2,) * zeros
+        return tuple(zero + tuple(map(tuple, row)) for row in (places[end] - start).tolist())
 
     def epochs(place: float) -> float:
         return float(own.scale * 2 ** (step * (place + start)))
@@ -106,20 +106,16 @@ def slant(landscape: Landscape) -> Slant:
     ticks = _round_values(epochs(0.0), epochs(reach - CLOSE * zeros))
     at = [math.log2(value / own.scale) / step - start for value in ticks]
     return Slant(
-        left=_table(left),
-        right=_table(right),
-        sides=_table(np.moveaxis(up, 0, -1).tolist()),
+        left=placed(0),
+        right=placed(1),
+        sides=tuple(tuple(map(tuple, row)) for row in np.moveaxis(up, 0, -1).tolist()),
         ticks=(*at, *[reach + GAP + 0.5] * zeros),
         labels=(*map(decimal, ticks), *[INFINITE] * zeros),
         length=reach + (GAP + 1) * zeros,
     )
 
 
-def _table(nested: list[list[list[float]]]) -> Places:
-    return tuple(tuple((a, b) for a, b in row) for row in nested)
-
-
-def _octave(axis: Axis, places: Floats) -> Floats:
+def _octaves(axis: Axis, places: Floats) -> Floats:
     """log2 of what lies at places, in steps from the lower border of the first positive value."""
     borders = _borders(axis)
     return np.asarray(np.interp(places, np.arange(borders.size), borders))

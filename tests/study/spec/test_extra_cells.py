@@ -81,6 +81,7 @@ def test_any_of_them_survive_the_file(pairs):
         ([0.15], "0.15 is no cell: give α and λ"),
         ([["a", 0.001]], "is no cell: give α and λ"),
         ([[0.15, True]], "is no cell: give α and λ"),
+        ([[10**400, 0.001]], "beyond any number: give α and λ"),
         ([[0.1 + i / 5000, 0.001] for i in range(1, 1000)], "more than 1000: give fewer"),
     ],
 )
