@@ -144,7 +144,8 @@ def _places(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
     if record.between:
         return _scattered(landscape, record)
     is_whole = record.slant is None and record.refinement is None
-    return [(_cells if is_whole else _cell_marks)(landscape, record)]
+    cells = (_cells if is_whole else _cell_marks)(landscape, record)
+    return [cells, *_pruned(landscape, record)]
 
 
 def _cell_marks(landscape: Landscape, record: HeatmapRecord) -> Any:
@@ -275,7 +276,7 @@ def _trials(
 
 
 def _pruned(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
-    """Make small hollow marks of trials that were pruned."""
+    """Make small hollow marks of cells or trials that were pruned."""
     if not record.pruned:
         return []
     marker = {"symbol": "circle-open", "size": 0.25 * CELL, "color": GREY}

@@ -22,7 +22,7 @@ def require_known_best(store: Store, name: str, panels: Collection[str], other: 
         UsageError: the panels are unfinished, or the witness of one disagrees.
     """
     own = [p for p in store.progress(name) if p.panel in panels]
-    finished, total = sum(p.finished for p in own), sum(p.total for p in own)
+    finished, total = sum(p.finished + p.pruned for p in own), sum(p.total for p in own)
     if finished < total:
         raise UsageError(
             f"study '{name}': {finished} of {total} cells are finished, so where the best ones "

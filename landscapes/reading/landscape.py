@@ -91,8 +91,11 @@ class Landscape:
 
     @property
     def is_complete(self) -> bool:
-        """Whether each of its cells has a result."""
-        return bool((self.n > 0)[self.is_cell].all())
+        """Whether each of its cells has a result, or was stopped as hopeless."""
+        is_known = self.n > 0
+        for one in self.pruned:
+            is_known[one.cell] = True
+        return bool(is_known[self.is_cell].all())
 
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))

@@ -14,6 +14,8 @@ from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 
+ENDED = ("finished", "pruned", "failed")  # states of cells that nobody trains
+
 
 def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     """How many cells a run of `study` would train, by panel, for each seed.
@@ -48,11 +50,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
                 for (own, _, cell), state in states.items()
             )
         missing[panel.name] = [
-            sum(
-                states.get((panel.name, seed, cell)) not in ("finished", "failed")
-                for cell in known
-            )
-            + share
+            sum(states.get((panel.name, seed, cell)) not in ENDED for cell in known) + share
             for seed, share in zip(study.seeds, shares(left, len(study.seeds)), strict=True)
         ]
     return missing

@@ -75,7 +75,7 @@ def _filled(record: HeatmapRecord, shown: Refinement, first: int) -> Floats:
     x, y = np.array(shown.x.middles), np.array(shown.y.middles)
     error = _of_cells(record, (y.size, x.size))
     cells = np.zeros(error.shape, dtype=bool)
-    known = [*(cell for cell, _ in record.error), *record.missing, *record.diverged]
+    known = [*(cell for cell, _ in record.error), *record.missing, *record.pruned]
     cells[tuple(np.transpose(known))] = True
     on_grid = np.isin(y, shown.y.ticks)[:, None] & np.isin(x, shown.x.ticks)
     x, error, cells, on_grid = x[first:], error[:, first:], cells[:, first:], on_grid[:, first:]

@@ -17,6 +17,7 @@ from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
+from landscape_study.study.spec.pruning import Pruning
 from landscape_study.study.spec.study import Figure, Study
 
 PAGE = (Path(__file__).parents[3] / "docs" / "study-files.md").read_text(encoding="utf-8")
@@ -55,6 +56,7 @@ PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | defaults(Gri
         ("The study", defaults(Study)),
         ("A panel", PANEL),
         ("A design", defaults(Sampled)),
+        ("What is pruned", defaults(Pruning)),
         ("Options", defaults(Options)),
         ("A metric", METRIC),
         ("A figure", defaults(Figure)),
