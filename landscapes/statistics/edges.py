@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+
+import numpy as np
 
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.study.errors import SpecError
@@ -15,7 +16,7 @@ from landscape_study.study.spec.study import Study
 
 TOP = 10  # best cells looked at
 SAME = 1e-9  # octaves
-STRIP = 1 / 8  # of an axis's octaves: trials nearer to its end than a usual step are on the border
+STRIP = 1 / 8  # of an axis's octaves: a usual step
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
     - Beyond the largest and smallest numbers (`Axis.extended`) nothing can be gained.
 
     Cells that lie scattered between the ends of a sampler's axes are on a border where they are
-    near to it; of what was trained elsewhere, nobody knows where the axes ended.
+    nearer to it than half a step of the axis, but no farther than a usual step; of what was
+    trained elsewhere, nobody knows where the axes ended.
     """
     scattered = landscape.is_scattered
     if not landscape.is_complete or landscape.doubtful or (scattered and not landscape.panel_grid):
@@ -115,14 +117,15 @@ def _border(landscape: Landscape, axis: str, side: str) -> Sequence[int]:
         ends = landscape.panel_grid.alpha if axis == "alpha" else landscape.panel_grid.lambda_
     if not _goes_on(ends, "high" if side == "high" else "low"):
         return ()
-    low, high = math.log2(ends.positive[0]), math.log2(ends.positive[-1])
-    wide = STRIP * (high - low) if landscape.is_scattered else SAME
+    octaves = np.log2(ends.positive if side == "high" else ends.positive[::-1])
+    wide = SAME
+    if landscape.is_scattered:
+        wide = min(
+            STRIP * abs(octaves[-1] - octaves[0]), abs(octaves[-1] - octaves[-2]) / 2 - SAME
+        )
     zeros = len(shown.values) - len(shown.positive)
-    away = (
-        high - math.log2(value) if side == "high" else math.log2(value) - low
-        for value in shown.positive
-    )
-    return [zeros + i for i, one in enumerate(away) if one <= wide]
+    away = np.abs(np.log2(shown.positive) - octaves[-1])
+    return [zeros + int(i) for i in np.flatnonzero(away <= wide)]
 
 
 def _goes_on(axis: Axis, end: End) -> bool:

@@ -236,7 +236,7 @@ class TestSamplers:
         grown = store.study("valley").panel("adam")
         assert grown.sampled is not None
         assert store.progress("valley")[0].finished == grown.sampled.trials > 40
-        assert grown.grid.alpha.values[-1] > 0.008
+        assert grown.grid.alpha.values[-1] > 0.007
         assert max(row["alpha"] for row in store.cells("valley")) > 0.006
 
     def test_while_trials_are_under_way_there_is_none(self, store: Store):

@@ -14,7 +14,13 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import (
     plot_heatmaps,
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
-from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
+from landscape_study.landscapes.reading.landscape import Pruned
+from landscape_study.landscapes.statistics.edges import (
+    Edge,
+    edges,
+    extend_command,
+    refine_command,
+)
 from landscape_study.study.spec.study import Axis, Grid
 from tests.valleys import valley_study
 
@@ -122,11 +128,24 @@ class TestScattered:
     def test_near_an_end(self, make):
         assert self.found(make, (150.0, 20.0), (140.0, 1.9)) == ["alpha-high", "lambda-low"]
 
+    def test_nearer_than_half_a_step_of_the_axis(self, make):
+        """As cells of a grid, which stand for as much."""
+        octaves = Grid(alpha=Axis.log2(1, 0, 8), lambda_=Axis.log2(1, 0, 8, zero=True))
+        assert self.found(make, (182.0, 20.0), grid=octaves) == ["alpha-high"]
+        assert self.found(make, (180.0, 20.0), (128.0, 16.0), grid=octaves) == []
+
     def test_not_near_one(self, make):
         assert self.found(make, (120.0, 20.0), (2.1, 30.0)) == []
 
     def test_of_what_was_trained_elsewhere_nobody_knows(self, make):
         assert self.found(make, (256.0, 20.0), grid=None) == []
+
+
+def test_pruned_cells_are_not_missing(make):
+    """They are no better than what they had reached."""
+    pruned = (Pruned((0, 0), 30.0, 1),)
+    axes = {"lambda_": Axis.log2(1, -6, 0)}
+    assert edges(make(grid_of(CORNER | {(0, 0): nan}), pruned=pruned, **axes)) != ()
 
 
 def test_diverged_cells_are_not_best(make):
@@ -184,6 +203,10 @@ def test_the_command_can_be_pasted_into_a_shell():
         *("--task", "my.module:task", "--store", "my results/a.db"),
     ]
     assert "--task" not in extend_command(edge, valley_study(), "a.db")
+    assert shlex.split(refine_command("adamw", study, "a.db")) == [
+        *("landscape", "refine", "valley", "--panel", "adamw", "--task", "my.module:task"),
+        *("--store", "a.db"),
+    ]
 
 
 def test_arrowheads_stand_outside_the_grid_beside_their_cells(make):
