@@ -84,7 +84,7 @@ def cells_between(landscape: Landscape, grid: Grid, top: int | None = None) -> t
         return found[np.isfinite(found).all(axis=1)] if len(found) else np.empty((0, 2))
 
     best = places(top_cells(landscape, landscape.error.size))[: top or usual_top(landscape)]
-    there = places(np.argwhere(landscape.is_cell).tolist())
+    there = places((row, col) for row, col in np.argwhere(landscape.is_cell).tolist())
     if not is_scattered:
         of_grid = np.stack(np.meshgrid(alpha.steps, lambda_.steps, indexing="ij"), axis=-1)
         there = np.concatenate([there, of_grid.reshape(-1, 2)])

@@ -118,7 +118,7 @@ class Landscape:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other, equal_nan=True)
     return bool(one == other)
 

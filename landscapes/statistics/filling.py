@@ -11,6 +11,7 @@ Shapes: A values of α, L positive values of λ, both ascending in log2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +59,9 @@ class Filling:
         self.along_alpha.fill(np.swapaxes(filled, -1, -2))  # a view
         return filled
 
-    def of_grid(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def of_grid(self, values: npt.NDArray[Kind]) -> npt.NDArray[Kind]:
         """The values of the grid alone, [..., A', L']."""
-        return values[..., self.rows, :][..., self.columns]
+        return np.asarray(values[..., self.rows, :][..., self.columns])
 
 
 def filling(cells: Mask, of_grid: Mask, x: Floats, y: Floats) -> Filling | None:
@@ -71,7 +73,7 @@ def filling(cells: Mask, of_grid: Mask, x: Floats, y: Floats) -> Filling | None:
         x: log2 α, [A].
         y: log2 λ, [L].
     """
-    rows, columns = of_grid.any(axis=1), of_grid.any(axis=0)
+    rows, columns = (np.asarray(of_grid.any(axis=axis)) for axis in (1, 0))
     ends = rows[[0, -1]].all() and columns[[0, -1]].all()
     if not ends or not of_grid[np.ix_(rows, columns)].all():
         return None

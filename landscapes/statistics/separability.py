@@ -45,7 +45,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
 from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
 from landscape_study.landscapes.statistics.steady_move import steady_move
-from landscape_study.landscapes.statistics.surface import BASIN, Floats, Mask, Surface
+from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_roughly
@@ -263,20 +263,20 @@ def samples(
     noisy, alone = draw(seen, replicates, seed), seen.of_grid
     on_grid = noisy if seen.filling is None else seen.filling.of_grid(noisy)
     span, tau = used(seen, span, tau)
-    basin = {"x": seen.alpha, "y": seen.lambda_, "span": span, "tau": tau}
-    functions: dict[str, tuple[Statistic, Surface, Floats]] = {
-        "tilt": (partial(coupling.tilt, **basin), seen, noisy),
-        "drift": (partial(coupling.drift, **basin), seen, noisy),
-        "interaction": (partial(coupling.interaction, span=span), alone, on_grid),
-        "product": (
-            partial(coupling.product, x=alone.alpha, y=alone.lambda_, span=span),
-            alone,
-            on_grid,
-        ),
-        "regret": (coupling.regret, alone, on_grid),
-        "worst_regret": (coupling.worst_regret, alone, on_grid),
+    (x, y), (of_grid_x, of_grid_y) = ((one.alpha, one.lambda_) for one in (seen, alone))
+    basin: dict[str, Statistic] = {
+        "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
+        "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
     }
-    return {name: sample(*functions[name], STATISTICS[name]) for name in names}
+    cells: dict[str, Statistic] = {
+        "interaction": partial(coupling.interaction, span=span),
+        "product": partial(coupling.product, x=of_grid_x, y=of_grid_y, span=span),
+        "regret": coupling.regret,
+        "worst_regret": coupling.worst_regret,
+    }
+    read = {name: (one, seen, noisy) for name, one in basin.items()}
+    read |= {name: (one, alone, on_grid) for name, one in cells.items()}
+    return {name: sample(*read[name], STATISTICS[name]) for name in names}
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:

@@ -283,8 +283,9 @@ def _residuals(
             return found
     found = _rough(error, excess < span, x, y)
     if fill is not None:
-        of_grid = fill.of_grid(error), fill.of_grid(excess < span)
-        found = np.concatenate([found, _rough(*of_grid, x[fill.rows], y[fill.columns])])
+        good = fill.of_grid(excess < span)
+        coarse = _rough(fill.of_grid(error), good, x[fill.rows], y[fill.columns])
+        found = np.concatenate([found, coarse])
     found = found * np.sqrt(n.max())
     return found if found.size >= FEWEST_RESIDUALS else np.empty(0)
 

@@ -164,7 +164,7 @@ def heatmap_record(
     slanted = slant(landscape) if over == "timescale" else None
     shown = between(landscape) if landscape.is_scattered else None
     refined = refinement(landscape)
-    cells: list[RowCol] = list(map(tuple, np.argwhere(landscape.is_cell).tolist()))
+    cells = [(row, col) for row, col in np.argwhere(landscape.is_cell).tolist()]
     if refined is not None:  # the smaller ones lie over the larger ones
         cells.sort(key=lambda cell: -refined.size(cell))
     drawn = ~np.isnan(landscape.error)

@@ -57,6 +57,8 @@ class TestRefined:
         assert (field.panel_grid, field.of_design) == (None, None)
         assert field.is_cell.all()
         assert field.on_grid.all()
+        assert field != refined_landscape()
+        assert refined_landscape() == refined_landscape()
 
 
 @pytest.mark.slow
