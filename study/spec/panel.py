@@ -139,6 +139,7 @@ class Panel(Frozen):
     def at_once(self, seeds: int) -> int:
         """How many cells there are to be trained together, with one seed."""
         known = len(self.cells())
+        known = self.prune.at_once(known) if self.prune else known
         return max(self.sampled.at_once(seeds), known) if self.sampled else known
 
     def trainings(self, seeds: int) -> int:
