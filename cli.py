@@ -75,6 +75,7 @@ for command in (
     running.resume,
     running.worker,
     running.extend,
+    running.refine,
     looking.status,
     looking.list_studies,
     looking.show,

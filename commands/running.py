@@ -1,4 +1,4 @@
-"""Commands that train: run, resume, worker, extend."""
+"""Commands that train: run, resume, worker, extend, refine."""
 
 from __future__ import annotations
 
@@ -233,14 +233,19 @@ def extend(
     """Extend the grids of study NAME beyond their border, and train the cells that are new.
 
     Best cells on the border mean that better ones may lie beyond it. The values added continue
-    the grid; cells that are finished are kept.
+    the grid; cells that are finished are kept. A sampler that asks for the cells gets trials in
+    proportion.
 
     \b
     Examples:
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
-    from landscape_study.landscapes.extending import NOTHING_BEYOND, sides_line, sides_to_extend
+    from landscape_study.landscapes.growing.extending import (
+        NOTHING_BEYOND,
+        sides_line,
+        sides_to_extend,
+    )
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further, extended_study
     from landscape_study.study.spec.results_files import no_results
@@ -253,14 +258,74 @@ def extend(
     if not beyond:
         click.echo(NOTHING_BEYOND.format(name=name))
         return
-    grown = extended_study(stored, beyond, steps)
     click.echo(f"extending {sides_line(beyond)}")
-    plan = _plan(grown, settings, store)
+    plan = _plan(extended_study(stored, beyond, steps), settings, store)
     if dry_run:
         _print_plan(plan, store)
         return
     further = Further(rounds, steps, panels, sides)
     _train_and_tell(plan, opened, further, settings, shown)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--panel", "panels", multiple=True, help="Only this panel; may be repeated.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="Around how many best cells.  [default: 10, or the best quarter of few]",
+)
+@click.option("--task", help="The name of the study's task or function, if it is your own.")
+@trust_option
+@store_option
+@training_options()
+@click.option("--dry-run", is_flag=True, help="Only print cells, chunks, memory and time.")
+def refine(
+    name: str,
+    panels: tuple[str, ...],
+    top: int | None,
+    task: str | None,
+    trust_command: bool,
+    store: str,
+    settings: RunSettings,
+    shown: Shown,
+    rounds: int,
+    dry_run: bool,
+) -> None:
+    """Add cells between the best ones of study NAME, and train them.
+
+    Around each of the best cells, the places half a step of the grid away in α, λ or both get a
+    cell; where a sampler asked for cells anywhere, those half an octave away. Refined again, a
+    study gets cells at half of that around its new best ones.
+
+    \b
+    Examples:
+      landscape refine digits-fig2
+      landscape refine digits-fig2 --panel adam --top 3 --dry-run
+    """  # noqa: D301
+    from landscape_study.landscapes.growing.refining import (
+        NOTHING_BETWEEN,
+        cells_to_refine,
+        refining_line,
+    )
+    from landscape_study.study.planning.request import resumed_study
+    from landscape_study.study.spec.extension import Further, refined_study
+    from landscape_study.study.spec.results_files import no_results
+    from landscape_study.study.store import Store
+
+    with no_results(name):
+        opened = Store(store)
+        stored = resumed_study(opened, name, task, trust_command=trust_command)
+    between = cells_to_refine(opened, name, panels, top)
+    if not between:
+        click.echo(NOTHING_BETWEEN.format(name=name))
+        return
+    click.echo(refining_line(between))
+    plan = _plan(refined_study(stored, between), settings, store)
+    if dry_run:
+        _print_plan(plan, store)
+        return
+    _train_and_tell(plan, opened, Further(rounds, panels=panels), settings, shown)
 
 
 def _print_plan(plan: AnyPlan, store: str) -> None:
@@ -284,7 +349,9 @@ def _train_and_tell(
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
     name, audience = plan.study.name, _audience(live=not shown.no_live)
     _train(plan, store, settings, audience, further.rounds)
-    from landscape_study.landscapes.extending import go_beyond_borders  # while nobody waits
+    from landscape_study.landscapes.growing.extending import (
+        go_beyond_borders,  # while nobody waits
+    )
 
     def train(grown: Study, left: int) -> None:
         _train(dataclasses.replace(plan, study=grown), store, settings, audience, left)

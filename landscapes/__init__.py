@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         load,
         mechanism,
         plot,
+        refine,
         report,
         verdicts,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "mechanism",
     "plot",
+    "refine",
     "report",
     "verdicts",
 ]

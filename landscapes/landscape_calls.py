@@ -19,13 +19,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from landscape_study.landscapes.extending import (
+from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.growing.extending import (
     NOTHING_BEYOND,
     go_beyond_borders,
     sides_line,
     sides_to_extend,
 )
-from landscape_study.landscapes.figures.study_figure import schedule_figure, study_figure
+from landscape_study.landscapes.growing.refining import (
+    NOTHING_BETWEEN,
+    cells_to_refine,
+    refining_line,
+)
 from landscape_study.landscapes.reading.cube import cube as whole_cube
 from landscape_study.landscapes.reading.exports import What, write_export
 from landscape_study.landscapes.reading.foreign.asked import Asked
@@ -43,7 +48,7 @@ from landscape_study.study import study_calls
 from landscape_study.study.objectives.objective import named
 from landscape_study.study.planning.request import resolved_preset, resumed_study
 from landscape_study.study.planning.settings import RunSettings
-from landscape_study.study.spec.extension import STEPS, Further, extended_study
+from landscape_study.study.spec.extension import STEPS, Further, extended_study, refined_study
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.results_files import no_results
@@ -352,3 +357,42 @@ def extend(
             told.tell(NOTHING_BEYOND.format(name=name))
         go_beyond_borders(there, name, further, train, told.tell)
         return there.study(name)
+
+
+def refine(
+    name: str,
+    *,
+    store: StoreLike = None,
+    panels: Sequence[str] | str = (),
+    top: int | None = None,
+    task: str | study_calls.Objective | None = None,
+    trust_command: bool = False,
+    quiet: bool = False,
+    settings: RunSettings | None = None,
+) -> Study:
+    """Add cells between the best ones of a study, and train them.
+
+    Args:
+        name: of the study.
+        store: the database.
+        panels: only these.
+        top: around how many best cells; as many as heatmaps circle if None.
+        task: names the study's task again, if it is the user's own; a function that was handed
+            over is handed over again.
+        trust_command: whether to run the command that the study names, if it does.
+        quiet: whether to show no progress; warnings come as Python's own.
+        settings: where and how to train.
+
+    >>> finer = refine("mine", store="mine.db", top=1, quiet=True)
+    >>> len(finer.panels[0].grid.extra) in (3, 5, 8)
+    True
+    """
+    settings, told = settings or RunSettings(), study_calls.audience(quiet=quiet)
+    with no_results(name), opened(store) as there:
+        stored = resumed_study(there, name, named(task), trust_command=trust_command)
+        between = cells_to_refine(there, name, names_of(panels), top)
+        if not between:
+            told.tell(NOTHING_BETWEEN.format(name=name))
+            return stored
+        told.tell(refining_line(between))
+        return study_calls.train(refined_study(stored, between), there, settings, told)

@@ -18,7 +18,7 @@ ORDER = (  # from the command line down
     "cli.py",
     "commands",
     "landscapes/landscape_calls.py",
-    *(f"landscapes/{room}" for room in ("reporting", "figures", "extending.py", "sampling")),
+    *(f"landscapes/{room}" for room in ("reporting", "figures", "growing", "sampling")),
     "landscapes/statistics",
     *(f"landscapes/{room}" for room in ("reference", "reading")),
     "study/study_calls.py",

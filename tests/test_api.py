@@ -184,6 +184,18 @@ def test_extending_says_what_grows(small: Path, capsys: pytest.CaptureFixture[st
     assert "extending adamw alpha-high" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_refining_says_what_is_new(small: Path, capsys: pytest.CaptureFixture[str]):
+    """Of one cell nothing; of two values of α what lies between them."""
+    ls.refine("one", store=small)
+    assert "nothing lies between the best cells" in capsys.readouterr().out
+    ls.extend("one", store=small, sides="alpha-high", steps=1, quiet=True)
+    study = ls.refine("one", store=small, panels="adamw")
+    assert "refining adamw by 1 cells" in capsys.readouterr().out
+    assert len(study.panels[0].grid.extra) == 1
+    assert [panel.finished for panel in ls.status("one", store=small)] == [3]
+
+
 def test_nothing_slow_is_imported_before_it_is_used():
     code = (
         "import sys, landscape_study as ls; dir(ls); "

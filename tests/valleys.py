@@ -11,6 +11,7 @@ import numpy as np
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, Worker, provenance
+from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
@@ -62,7 +63,10 @@ def fill(
     noise: float = 0.05,
     chunks: int | None = None,
 ) -> None:
-    """Create the study and record so many of its chunks (rows of a grid); all if None."""
+    """Create the study and record so many of its chunks (rows of a grid); all if None.
+
+    Samplers are asked until they want no more.
+    """
     width = len(study.panels[0].grid.lambda_.values)
     rows = partial(_rows, width)
     store.create(study, Identity("valley"), rows)
@@ -71,11 +75,24 @@ def fill(
     rng = np.random.default_rng(0)
     while chunks is None or chunks > 0:
         claim = store.claim(study.name, Worker(), run_id)
+        if claim is None and _asked(store, study.name, width):
+            continue
         if claim is None:
             break
         store.record(claim, _outcome(claim, error, noise, rng))
         chunks = None if chunks is None else chunks - 1
     store.end_run(run_id)
+
+
+def _asked(store: Store, name: str, width: int) -> bool:
+    """Ask samplers for more, if they want any."""
+    for panel in store.unsettled(name):
+        known = store.known(name, panel)
+        assert known is not None
+        assert known.panel.sampled is not None
+        answer = load_sampler(known.panel.sampled).ask(known, width)
+        store.ask(store.study(name), known, answer, width)
+    return bool(store.unsettled(name))
 
 
 def _outcome(claim: Claim, error: Error, noise: float, rng: np.random.Generator) -> Outcome:

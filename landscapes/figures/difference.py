@@ -27,7 +27,7 @@ from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import Metric
-from landscape_study.study.spec.study import Axis
+from landscape_study.study.spec.study import Axis, Grid
 
 NARROWEST = 5  # columns that an axes is wide at least, for the words above it
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
@@ -74,6 +74,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         )
     here, there = np.ix_(rows, cols), np.ix_(other_rows, other_cols)
     diverged = one.diverged[here] + other.diverged[there]
+    is_cell = one.is_cell[here] & other.is_cell[there]
     return Landscape(
         title=f"{other.title} − {one.title}",
         pair=other.pair,
@@ -87,7 +88,18 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         metric=one.metric,
         doubtful=one.doubtful or other.doubtful,
         timescale=one.timescale if one.timescale == other.timescale else None,
+        panel_grid=_shared_grid(one, other),
+        of_design=None if is_cell.all() else is_cell,
     )
+
+
+def _shared_grid(one: Landscape, other: Landscape) -> Grid | None:
+    """The grid between whose values cells of both may lie; None where both are whole ones."""
+    if one.panel_grid is None and other.panel_grid is None:
+        return None
+    alpha, rows, _ = _shared(one.grid.alpha, other.grid.alpha)
+    lambda_, cols, _ = _shared(one.grid.lambda_, other.grid.lambda_)
+    return Grid(alpha=alpha, lambda_=lambda_) if rows and cols else None
 
 
 def plot_comparison(

@@ -172,7 +172,8 @@ def _with_last_loss(one: PanelData, last: pd.DataFrame) -> PanelData:
 
 def _family(one: PanelData, curves: pd.DataFrame) -> Family:
     """The cells of a panel at the α of its best cell; of its first α where there is none."""
-    field, names = one.landscape, ticks(one.landscape.lambda_)
+    field = one.landscape
+    names = ticks(field.lambda_, field.grid.lambda_)
     row, alpha = _alpha(one)
     loss = _final_losses(one)[row]
     members = []
@@ -194,8 +195,8 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
         )
     some = "" if len(field.alpha.values) == 1 else ", its best one"
     return Family(
-        title=f"{one.title}, α = {ticks(field.alpha).names[row]}{some}",
-        lambda_title=lambda_title(field.lambda_, field.pair, field.normalized),
+        title=f"{one.title}, α = {ticks(field.alpha, field.grid.alpha).names[row]}{some}",
+        lambda_title=lambda_title(field.grid.lambda_, field.pair, field.normalized),
         members=tuple(members),
     )
 

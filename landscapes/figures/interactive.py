@@ -86,8 +86,8 @@ def interactive_heatmaps(
     explained: set[str] = set()  # trials and what became of them, once in the legend
     for i, (landscape, heatmap) in enumerate(zip(drawn, record.heatmaps, strict=True)):
         place = {"row": i // record.columns + 1, "col": i % record.columns + 1}
-        if heatmap.slant:
-            for shape in _slanted_shapes(heatmap, cmap):
+        if heatmap.slant or heatmap.refinement:
+            for shape in _shapes(heatmap, cmap):
                 figure.add_shape(shape, **place)
         for trace in (*_places(landscape, heatmap), *_marks(heatmap)):
             is_new = trace.name in EXPLAINED and heatmap.between and trace.name not in explained
@@ -143,24 +143,26 @@ def _places(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
     """What has a colour, and tells its numbers where one hovers."""
     if record.between:
         return _scattered(landscape, record)
-    cells = (_slanted if record.slant else _cells)(landscape, record)
+    is_whole = record.slant is None and record.refinement is None
+    cells = (_cells if is_whole else _cell_marks)(landscape, record)
     return [cells, *_pruned(landscape, record)]
 
 
-def _slanted(landscape: Landscape, record: HeatmapRecord) -> Any:
-    """Make a mark in each cell over its timescale, of its colour, which tells its numbers."""
+def _cell_marks(landscape: Landscape, record: HeatmapRecord) -> Any:
+    """Make a mark in each cell that is no column wide, of its colour, which tells its numbers."""
     marker = {
         "color": [min(value, 1e6) for _, value in record.error],  # JSON has no inf
         "coloraxis": "coloraxis",
-        "size": 0.6 * CELL,
+        "size": [0.6 * CELL * record.side(cell) for cell, _ in record.error],
+        "line": {"width": 0},
         "symbol": "square",
     }
     hover = [_hover(landscape, cell) for cell, _ in record.error]
     return _told_marks("cells", record, [cell for cell, _ in record.error], marker, hover)
 
 
-def _slanted_shapes(record: HeatmapRecord, cmap: str | Colormap) -> list[dict[str, Any]]:
-    """Make the cells over their timescale, parallelograms below their marks."""
+def _shapes(record: HeatmapRecord, cmap: str | Colormap) -> list[dict[str, Any]]:
+    """Make the cells over their timescale, or of a refined grid, below their marks."""
     low, high = record.scale
     colours = colormap(cmap, record.metric)
     return [
@@ -282,8 +284,8 @@ def _pruned(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
     least = "at least" if metric.sign > 0 else "at most"
     hover = [
         (
-            _value(landscape.alpha, one.cell[0]),
-            _value(landscape.lambda_, one.cell[1]),
+            _value(landscape.alpha, landscape.grid.alpha, one.cell[0]),
+            _value(landscape.lambda_, landscape.grid.lambda_, one.cell[1]),
             f"{metric.title} {least} {metric.told(one.value)}",
             "pruned",
         )
@@ -319,16 +321,16 @@ def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     n, diverged = int(landscape.n[cell]), int(landscape.diverged[cell])
     seeds = f"{n} seed{'s' * (n != 1)}" + (f", {diverged} diverged" if diverged else "")
     return (
-        _value(landscape.alpha, row),
-        _value(landscape.lambda_, col),
+        _value(landscape.alpha, landscape.grid.alpha, row),
+        _value(landscape.lambda_, landscape.grid.lambda_, col),
         f"{landscape.metric.title} {value_phrase(landscape, cell)}",
         seeds,
     )
 
 
-def _value(axis: Axis, i: int) -> str:
+def _value(axis: Axis, grid: Axis, i: int) -> str:
     """Write a value as the ticks do, and as a number: "1/64 × 0.1 (0.0015625)"."""
-    name, value = ticks(axis).names[i], decimal(axis.values[i], 6)
+    name, value = ticks(axis, grid).names[i], decimal(axis.values[i], 6)
     return name if name == value else f"{name} ({value})"
 
 

@@ -197,8 +197,8 @@ def _row(
 def _missing(one: PanelData, values: Sequence[tuple[RowCol, float]]) -> tuple[RowCol, ...]:
     """The cells that have no value; none where no cell has one, which words say."""
     known = dict(values)
-    cells = np.ndindex(one.landscape.n.shape) if known else ()
-    return tuple(cell for cell in cells if cell not in known)
+    cells = np.argwhere(one.landscape.is_cell).tolist() if known else ()
+    return tuple((row, col) for row, col in cells if (row, col) not in known)
 
 
 def _scale(values: Sequence[float]) -> tuple[float, float]:

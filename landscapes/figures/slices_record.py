@@ -19,8 +19,14 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     summary,
 )
 from landscape_study.landscapes.figures.sizes import paper_width
-from landscape_study.landscapes.figures.style import alpha_title, decimal, lambda_title, ticks
-from landscape_study.landscapes.reading.landscape import Floats, Landscape
+from landscape_study.landscapes.figures.style import (
+    Ticks,
+    alpha_title,
+    decimal,
+    lambda_title,
+    ticks,
+)
+from landscape_study.landscapes.reading.landscape import Floats, Ints, Landscape, Mask
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
@@ -93,16 +99,32 @@ class SlicesFigureRecord:
 
 
 @dataclass(frozen=True)
+class _Lines:
+    """The values of α or λ, one for each row or column of a view."""
+
+    axis: Axis
+    grid: Axis  # that of the landscape's grid
+    title: str
+
+    @property
+    def ticks(self) -> Ticks:
+        return ticks(self.axis, self.grid)
+
+    @property
+    def on_grid(self) -> Mask:
+        return np.isin(self.axis.values, self.grid.values)
+
+
+@dataclass(frozen=True)
 class _View:
     """A landscape seen as slices: one row each."""
 
-    rows: Axis
-    row_title: str
-    columns: Axis
-    column_title: str
-    error: Floats  # [rows, columns] values; NaN where missing or diverged
+    rows: _Lines
+    columns: _Lines
+    is_cell: Mask  # [rows, columns]
+    error: Floats  # likewise, values; NaN where missing or diverged
     stderr: Floats
-    lost: Floats  # seeds that diverged
+    lost: Ints  # seeds that diverged
     sign: int  # of the metric: −1 where more is better
 
 
@@ -119,20 +141,21 @@ def slices_record(
     view, room = _view(landscape, by), 0.05 * (high - low)
     y_range = (low - room, high) if view.sign > 0 else (low, high + room)
     worst = high if view.sign > 0 else -low
-    rows = _some_rows(view, worst) if values is None else _named_rows(view.rows, values, by)
-    labels, count = ticks(view.rows).labels, len(view.rows.values)
-    places = _places(view.columns)
-    zero = view.columns.values[0] == 0 and len(places) > 1
+    rows = _some_rows(view, worst) if values is None else _named_rows(view.rows.axis, values, by)
+    labels, count, columns = view.rows.ticks.labels, len(view.rows.axis.values), view.columns
+    places = _places(columns)
+    zero = columns.axis.values[0] == 0 and len(places) > 1
+    at = zip(places, columns.ticks.labels, columns.on_grid, strict=True)
     some = f", {len(rows)} of {count}" if len(rows) < count else ""
     return SlicesRecord(
         title=landscape.title,
         summary=summary(landscape),
-        x_title=view.column_title,
-        x_ticks=tuple(zip(places, ticks(view.columns).labels, strict=True)),
+        x_title=columns.title,
+        x_ticks=tuple((place, label) for place, label, on_grid in at if on_grid),
         gap=(places[0] + places[1]) / 2 if zero else None,
         y_title=error_label([landscape]),
         y_range=y_range,
-        legend_title=view.row_title + some,
+        legend_title=_short(view.rows.title) + some,
         slices=tuple(_slice(view, row, places, labels[row]) for row in rows),
         doubtful=landscape.doubtful,
         metric=landscape.metric,
@@ -169,17 +192,17 @@ def _view(landscape: Landscape, by: str) -> _View:
     """Turn the landscape so that each slice is a row."""
     if by not in BY:
         raise UsageError(f"by = '{by}': slices go by {' or '.join(BY)}")
-    alpha = landscape.alpha, alpha_title(landscape.alpha)
-    lambda_ = (
-        landscape.lambda_,
-        lambda_title(landscape.lambda_, landscape.pair, landscape.normalized),
-    )
+    grid, pair = landscape.grid, landscape.pair
+    alpha = _Lines(landscape.alpha, grid.alpha, alpha_title(grid.alpha))
+    title = lambda_title(grid.lambda_, pair, landscape.normalized)
+    lambda_ = _Lines(landscape.lambda_, grid.lambda_, title)
     error = np.where(landscape.diverged > 0, np.nan, landscape.error)
     error = np.where(np.isfinite(error), error, np.nan)
-    stderr, lost, sign = landscape.stderr, landscape.diverged.astype(float), landscape.metric.sign
+    stderr, lost, is_cell = landscape.stderr, landscape.diverged, landscape.is_cell
     if by == "alpha":
-        return _View(alpha[0], _short(alpha[1]), *lambda_, error, stderr, lost, sign)
-    return _View(lambda_[0], _short(lambda_[1]), *alpha, error.T, stderr.T, lost.T, sign)
+        return _View(alpha, lambda_, is_cell, error, stderr, lost, landscape.metric.sign)
+    tables = is_cell.T, error.T, stderr.T, lost.T
+    return _View(lambda_, alpha, *tables, landscape.metric.sign)
 
 
 def _short(title: str) -> str:
@@ -188,11 +211,12 @@ def _short(title: str) -> str:
     return title[title.index(letter) :]
 
 
-def _places(axis: Axis) -> list[float]:
+def _places(lines: _Lines) -> list[float]:
     """Return x of every value: log2, with 0 apart on the left."""
-    places = [math.log2(value) for value in axis.positive]
-    if axis.values[0] == 0:
-        step = min((b - a for a, b in pairwise(places)), default=1.0)
+    places = [math.log2(value) for value in lines.axis.positive]
+    if lines.axis.values[0] == 0:
+        of_grid = map(math.log2, lines.grid.positive)
+        step = min((b - a for a, b in pairwise(of_grid)), default=1.0)
         places.insert(0, places[0] - APART * step if places else 0.0)
     return places
 
@@ -200,14 +224,17 @@ def _places(axis: Axis) -> list[float]:
 def _some_rows(view: _View, worst: float) -> list[int]:
     """Choose at most `MOST` rows that come into the picture, the best one among them.
 
+    Of a refined grid they are rows of the grid, and the best one, which has few points perhaps.
     `worst` is the cost at the edge of the picture.
     """
     best = np.where(np.isnan(view.error), np.inf, view.sign * view.error).min(axis=1)
-    seen = [int(row) for row in np.flatnonzero(best <= worst)]
+    first = int(best.argmin())
+    kept = view.rows.on_grid
+    kept[first] = True
+    seen = [int(row) for row in np.flatnonzero(kept & (best <= worst))]
     if len(seen) <= MOST:
         return seen
     chosen = [seen[round(i)] for i in np.linspace(0, len(seen) - 1, MOST)]
-    first = int(best.argmin())
     if first not in chosen:
         chosen[min(range(MOST), key=lambda i: abs(chosen[i] - first))] = first
     return sorted(chosen)
@@ -233,23 +260,26 @@ def _slice(view: _View, row: int, places: list[float], label: str) -> Slice:
     """Gather the points of a row into unbroken runs."""
     runs: list[list[Point]] = [[]]
     ends: list[Point] = []
-    for column, x in enumerate(places):
+    columns = np.flatnonzero(view.is_cell[row])
+    for i, column in enumerate(columns):
         error = float(view.error[row, column])
-        if math.isnan(error) or (column == 1 and view.columns.values[0] == 0):
+        beside = columns[max(i - 1, 0) : i + 2]
+        after_zero = i == 1 and view.columns.axis.values[columns[0]] == 0
+        if math.isnan(error) or after_zero:
             runs.append([])
         if math.isnan(error):
             continue
         stderr = float(view.stderr[row, column])
-        point = Point(x, error, stderr if math.isfinite(stderr) else 0.0)
+        point = Point(places[column], error, stderr if math.isfinite(stderr) else 0.0)
         runs[-1].append(point)
-        if view.lost[row, max(column - 1, 0) : column + 2].any():
+        if view.lost[row, beside].any():
             ends.append(point)
     points = [point for run in runs for point in run]
     best = min(points, key=lambda point: view.sign * point.error, default=None)
     return Slice(
         label=label,
         row=row,
-        shade=row / max(len(view.rows.values) - 1, 1),
+        shade=row / max(len(view.rows.axis.values) - 1, 1),
         runs=tuple(tuple(run) for run in runs if run),
         ends=tuple(ends),
         best=best,

@@ -128,8 +128,20 @@ class Ticks:
     multiplier: float  # into the axis title
 
 
-def ticks(axis: Axis) -> Ticks:
-    """Write powers of two of the base where all values are such, else decimals."""
+def ticks(axis: Axis, grid: Axis | None = None) -> Ticks:
+    """Write powers of two of the base where all values are such, else decimals.
+
+    Those of a grid are written as without the values between them, which are decimals.
+    """
+    if grid is not None and grid.values != axis.values:
+        known = ticks(grid)
+        own = dict(zip(grid.values, zip(known.labels, known.names, strict=True), strict=True))
+        written = [
+            own.get(value, (decimal(value / known.multiplier), decimal(value)))
+            for value in axis.values
+        ]
+        labels, names = zip(*written, strict=True)
+        return Ticks(labels, names, known.multiplier)
     zero = ("0",) if axis.values[0] == 0 else ()
     exponents = [binary_exponent(value / axis.base) for value in axis.positive]
     powers = [k for k in exponents if k is not None]

@@ -24,7 +24,7 @@ from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import title
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError, first_line
-from landscape_study.study.spec.study import IMPORTED, Study
+from landscape_study.study.spec.study import IMPORTED, Axis, Grid, Panel, Study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -196,11 +196,25 @@ def _imported(study: Study, whole: xr.Dataset, name: str | None) -> Study:
     """The study as one that was trained elsewhere; its panels keep their names and titles."""
     titles = [str(one) for one in np.atleast_1d(whole.attrs["panel_titles"])]
     panels = [
-        {"name": one.name, "design": "imported", "pair": label, "grid": one.grid}
+        {"name": one.name, "design": "imported", "pair": label, "grid": _grid(one, whole)}
         for one, label in zip(study.panels, titles, strict=True)
     ]
     fields = {"name": name or study.name, "task": IMPORTED, "seeds": list(study.seeds)}
     return Study.from_dict(fields | {"metric": study.metric, "panels": panels}, "cube")
+
+
+def _grid(panel: Panel, whole: xr.Dataset) -> Grid:
+    """The grid of a panel, on which all cells lie that it has in the cube."""
+    if not panel.sampled:
+        return panel.grid
+    is_there = (whole["state"] > 0).sel(panel=panel.name)
+    if not is_there.any():
+        return panel.grid
+    own = {
+        name: Axis(values=whole[name].to_numpy()[is_there.any(others).to_numpy()].tolist())
+        for name, others in (("alpha", ["lambda", "seed"]), ("lambda", ["alpha", "seed"]))
+    }
+    return panel.grid.alone.union(Grid(**own))
 
 
 def _cells(whole: xr.Dataset, spec: Study) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from landscape_study.landscapes.reading.curve_counter import with_counter
+from landscape_study.landscapes.reading.panel_axes import are_beside
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.meter import MECHANISM
@@ -32,6 +33,7 @@ CELL_COLUMNS = (
     "diverged",
     "diverged_epoch",
     "clipped",
+    "extra",
     "timescale",
     "seconds",
     "trial",
@@ -60,7 +62,8 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     (finished, running, pruned, failed, open), test_error or what else is the study's metric (NaN
     unless finished or pruned; if diverged, errors in percent are at chance level, all else is
     NaN), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from 1,
-    else missing), clipped (the truth is at least this bad: pruned), timescale
+    else missing), clipped (the truth is at least this bad: pruned), extra (whether it lies beside
+    the grid, as `landscape refine` adds cells), timescale
     (epochs that the weights remember, see `pairs.timescale`; infinite for λ = 0, NaN where it is
     not known: trained elsewhere, or by a former version), seconds (worker time), trial
     (number in the Optuna study), attempts, doubtful (whether the witness of its panel disagrees).
@@ -80,6 +83,7 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     frame["diverged"] = (epoch != 0).fillna(False).astype(bool)
     frame["diverged_epoch"] = epoch.where(epoch > 0)
     frame["clipped"] = frame["state"] == "pruned"
+    frame["extra"] = _extra(frame, study)
     frame = frame.merge(_panel_facts(study), on="panel", how="left")
     frame["timescale"] = _timescales(frame, store, study)
     frame["doubtful"] = frame["panel"].isin(_doubtful(store, name))
@@ -163,13 +167,22 @@ def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
 def _stored(columns: tuple[str, ...]) -> list[str]:
     """The columns that come from the store's cells as they are there."""
     of_panel = {"study", "pair", "schedule", "epochs", "normalized", "doubtful"}
-    derived = {"test_error", "diverged", "clipped", "timescale"}
+    derived = {"test_error", "diverged", "clipped", "extra", "timescale"}
     return [c for c in columns if c not in of_panel | derived]
 
 
 def _doubtful(store: Results, name: str) -> list[str]:
     """The panels whose witness disagrees."""
     return [witness.panel for witness in store.witnesses(name) if not witness.agrees]
+
+
+def _extra(frame: pd.DataFrame, study: Study) -> pd.Series:
+    """Whether each row is of a cell beside the grid of its panel."""
+    found = pd.Series(False, index=frame.index)
+    for panel in study.panels:
+        own = frame[frame["panel"] == panel.name]
+        found[own.index] = are_beside(own, panel)
+    return found
 
 
 def _timescales(frame: pd.DataFrame, store: Results, study: Study) -> list[float]:

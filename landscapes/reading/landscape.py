@@ -13,6 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from landscape_study.landscapes.reading.panel_axes import (
+    are_beside,
+    cells_of,
+    on_few_lines,
+    panel_axes,
+    place,
+)
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.timescale import Timescale
@@ -22,6 +29,7 @@ from landscape_study.study.spec.study import Axis, Grid, Panel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 FILLED = 0.5  # share of a grid's cells from which a design is one
 RowCol = tuple[int, int]  # of a cell: its α and its λ, ascending from 0
 
@@ -52,6 +60,8 @@ class Landscape:
     metric: Metric = TEST_ERROR  # what was measured
     doubtful: bool = False  # whether the panel's witness disagrees; the title is marked then
     is_scattered: bool = False  # whether its cells are no grid's, see `are_scattered`
+    panel_grid: Grid | None = None  # where it has other cells than all of a grid
+    of_design: Mask | None = None  # [A, L] which cells it has or shall have; None: all
     pruned: tuple[Pruned, ...] = ()
     timescale: Timescale | None = None  # of its decay; None where it is not known
 
@@ -60,10 +70,39 @@ class Landscape:
         """The values so that less is better: negated where more is, [A, L]."""
         return self.metric.sign * self.error
 
+    @property
+    def is_cell(self) -> Mask:
+        """Which of [A, L] are cells of its design; nobody asked for the others."""
+        return np.ones(self.error.shape, bool) if self.of_design is None else self.of_design
+
+    @property
+    def grid(self) -> Grid:
+        """The grid whose values its axes are written by; its own where cells lie scattered."""
+        if self.panel_grid is None or self.is_scattered:
+            return Grid(alpha=self.alpha, lambda_=self.lambda_)
+        return self.panel_grid.alone
+
+    @property
+    def on_grid(self) -> Mask:
+        """Which of [A, L] lie on the lines of this grid."""
+        grid = self.grid
+        rows = np.isin(self.alpha.values, grid.alpha.values)
+        return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each of its cells has a result, or was stopped as hopeless."""
+        is_known = self.n > 0
+        for one in self.pruned:
+            is_known[one.cell] = True
+        return bool(is_known[self.is_cell].all())
+
     def __post_init__(self) -> None:
         shape = (len(self.alpha.values), len(self.lambda_.values))
-        for name in ("error", "stderr", "n", "diverged"):
+        for name in ("error", "stderr", "n", "diverged", "of_design"):
             array = getattr(self, name)
+            if array is None:
+                continue
             if array.shape != shape:
                 raise ValueError(f"{name} has shape {array.shape}, the grid has {shape}")
             array.setflags(write=False)
@@ -79,7 +118,7 @@ class Landscape:
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other, equal_nan=True)
     return bool(one == other)
 
@@ -92,8 +131,9 @@ def landscape(
 ) -> Landscape:
     """Build the landscape of `panel` from the frame of cells (see `reading.frames`).
 
-    The grid is the panel's: its cells without a finished row are missing, and rows that lie
-    off it are left out.
+    The axes have the values of the panel's grid and of the cells beside it: its cells without a
+    finished row are missing, and rows that lie off these are left out. Where a sampler asks for
+    cells, its values are there too; where these lie scattered, there are no others.
 
     Args:
         cells: one row per cell and seed: panel, alpha, lambda, seed, state, a column of the
@@ -115,17 +155,26 @@ def landscape(
             f"{', '.join(studies)}, expected one study: select its rows first"
         )
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
+    of_design = own[~are_beside(own, panel)]
+    is_scattered = are_scattered(of_design["alpha"], of_design["lambda"])
+    if panel.sampled:
+        own = on_few_lines(own)
+        rows = own.loc[rows.index]
+    grid = panel_axes(own, panel, is_scattered=is_scattered)
+    is_whole = not panel.sampled and not panel.grid.extra
     return grid_landscape(
         rows,
-        panel.grid,
+        grid,
         metric,
         title=marked(title(panel), doubtful),
         pair="" if panel.is_labelled else panel.pair,
         normalized=panel.normalized,
         panel=panel.name,
         doubtful=doubtful,
-        is_scattered=are_scattered(own["alpha"], own["lambda"]),
-        pruned=pruned_cells(own, panel.grid, metric),
+        is_scattered=is_scattered,
+        panel_grid=None if is_whole else panel.grid,
+        of_design=None if is_whole else cells_of(own, panel, grid),
+        pruned=pruned_cells(own, grid, metric),
         timescale=timescale,
     )
 
@@ -141,8 +190,8 @@ def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Prune
     known = cells[cells["state"].isin(["finished", "pruned"]) & cells[metric.name].notna()]
     places = pd.DataFrame(
         {
-            "row": _place(known["alpha"], grid.alpha),
-            "col": _place(known["lambda"], grid.lambda_),
+            "row": place(known["alpha"], grid.alpha),
+            "col": place(known["lambda"], grid.lambda_),
             "value": known[metric.name].to_numpy(dtype=float),
             "finished": known["state"].eq("finished").to_numpy(),
         }
@@ -170,7 +219,7 @@ def grid_landscape(
         **rest: other fields of a `Landscape`.
     """
     shape = (len(grid.alpha.values), len(grid.lambda_.values))
-    row, col = _place(rows["alpha"], grid.alpha), _place(rows["lambda"], grid.lambda_)
+    row, col = place(rows["alpha"], grid.alpha), place(rows["lambda"], grid.lambda_)
     on_grid = (row >= 0) & (col >= 0)
     flat = (row * shape[1] + col)[on_grid]
     errors = rows[metric.name].to_numpy(dtype=float)[on_grid]
@@ -236,18 +285,6 @@ def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:
     good = np.argwhere(np.isfinite(landscape.error) & (landscape.diverged == 0))
     ranked = sorted((float(landscape.cost[row, col]), row, col) for row, col in good.tolist())
     return [(row, col) for _, row, col in ranked[:count]]
-
-
-def _place(column: pd.Series, axis: Axis) -> Ints:
-    """Index on the axis of every value, [rows]; -1 for a value that is not on it."""
-    values = column.to_numpy(dtype=float)
-    on_axis = np.array(axis.values)
-    above = np.searchsorted(on_axis, values).clip(max=len(on_axis) - 1)
-    below = np.maximum(above - 1, 0)
-    nearest = np.where(values - on_axis[below] <= on_axis[above] - values, below, above)
-    # A database may hand a float back with its last digits rounded.
-    exact = np.isclose(on_axis[nearest], values, rtol=1e-9, atol=0.0)
-    return np.where(exact, nearest, -1).astype(np.int64)
 
 
 def _sums(flat: Ints, values: Floats, shape: tuple[int, int]) -> Floats:

@@ -194,8 +194,8 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None, over: Over) 
         svg=svg(figure),
         alt=(
             f"Heatmap of {panel.title}: {error}, α upwards from "
-            f"{_range(panel.landscape.alpha)}, λ to the right from "
-            f"{_range(panel.landscape.lambda_)}{best}. Verdict: {panel.separability}."
+            f"{_range(panel.landscape.grid.alpha)}, λ to the right from "
+            f"{_range(panel.landscape.grid.lambda_)}{best}. Verdict: {panel.separability}."
         ),
         caption=caption,
     )

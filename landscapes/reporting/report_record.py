@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
 from landscape_study.landscapes.statistics.defaults import default_cost, defaults
-from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
+from landscape_study.landscapes.statistics.edges import edges, extend_command, refine_command
 from landscape_study.landscapes.statistics.explanation import Explanation, explanations
 from landscape_study.landscapes.statistics.optimum import Move, moves
 from landscape_study.landscapes.statistics.recommendation import (
@@ -136,7 +136,7 @@ class PanelReport:
         reach = BASIN * units.size
         good = error.min(axis=1) < error.min() + reach
         cols = error.argmin(axis=1)[good]
-        names = ticks(self.landscape.lambda_).names
+        names = ticks(self.landscape.lambda_, self.landscape.grid.lambda_).names
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
         unit = "point" if units.metric.unit == "%" else units.metric.unit
         within = f"{reach:.3g} {unit}".rstrip()
@@ -190,7 +190,8 @@ class PanelReport:
     def name(self, cell: tuple[int, int]) -> str:
         """A cell as a person says it: "α = 1/16, λ = 1/64"."""
         row, col = cell
-        alpha, lambda_ = ticks(self.landscape.alpha), ticks(self.landscape.lambda_)
+        own, grid = self.landscape, self.landscape.grid
+        alpha, lambda_ = ticks(own.alpha, grid.alpha), ticks(own.lambda_, grid.lambda_)
         return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
 
 
@@ -234,7 +235,7 @@ class Report:
     doubts: tuple[str, ...]  # which panels are not what a plain loop gives
     warnings: tuple[str, ...]
     failed: tuple[FailedCell, ...]  # some of those that were given up
-    edges: tuple[tuple[str, str], ...]  # best cells on a border, the command that extends it
+    growth: tuple[tuple[str, str], ...]  # where more cells would tell, the command that adds them
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML; "" of what nobody can train here
     commands: tuple[tuple[str, str], ...]  # what it does, the command
@@ -285,11 +286,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
         doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
         failed=_failed(store, study, [one.panel.name for one in reports]),
-        edges=tuple(
-            (edge.sentence, _extend(edge, study, store.display_url))
-            for report in reports
-            for edge in edges(report.landscape)
-        ),
+        growth=tuple(_growth(study, reports, store.display_url)),
         runs=tuple(run_lines(store.runs(name))),
         spec="" if study.is_imported else study.to_toml(),
         commands=_commands(study, store),
@@ -362,9 +359,21 @@ def _warnings(
     return found
 
 
-def _extend(edge: Edge, study: Study, store: str) -> str:
-    """The command that extends the grid there; "" where nothing can be trained here."""
-    return "" if study.is_imported else extend_command(edge, study, store)
+def _growth(study: Study, reports: Sequence[PanelReport], store: str) -> Iterator[tuple[str, str]]:
+    """Best cells on a border, basins that are too narrow, and the commands that do something.
+
+    There are none where nothing can be trained here.
+    """
+
+    def here(command: str) -> str:
+        return "" if study.is_imported else command
+
+    for report in reports:
+        for edge in edges(report.landscape):
+            yield edge.sentence, here(extend_command(edge, study, store))
+        if report.separability.is_too_narrow:
+            told = f"{report.title}: {report.separability.reason}"
+            yield told, here(refine_command(report.panel.name, study, store))
 
 
 def _commands(study: Study, store: Results) -> tuple[tuple[str, str], ...]:

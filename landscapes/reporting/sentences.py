@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landscape_study.landscapes.extending import study_edges
 from landscape_study.landscapes.figures.best_runs import (
     best_runs,
     best_sentences,
@@ -13,11 +12,12 @@ from landscape_study.landscapes.figures.best_runs import (
 )
 from landscape_study.landscapes.figures.generalization_record import generalization_sentences
 from landscape_study.landscapes.figures.schedule_figure import schedule_sentences
+from landscape_study.landscapes.growing.extending import study_edges
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting.phrases import verdict_line
-from landscape_study.landscapes.statistics.edges import TOP, extend_command
+from landscape_study.landscapes.statistics.edges import TOP, extend_command, refine_command
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
@@ -26,12 +26,21 @@ from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 def verdict_lines(store: Results, name: str) -> list[str]:
     """How coupled each panel of a study is, one line a panel; none where it has no grids.
 
+    Where more cells around the best one would tell, the command that adds them comes below.
+
     Raises:
         UsageError: the database holds no such study.
     """
-    if store.study(name).figure.kind not in OVER_GRIDS:
+    study = store.study(name)
+    if study.figure.kind not in OVER_GRIDS:
         return []
-    return [verdict_line(one.label, panel_separability(one)) for one in study_panels(store, name)]
+    lines = []
+    for one in study_panels(store, name):
+        found = panel_separability(one)
+        lines.append(verdict_line(one.label, found))
+        if found.is_too_narrow and not study.is_imported:
+            lines.append(f"  {refine_command(one.name, study, store.display_url)}")
+    return lines
 
 
 def figure_lines(

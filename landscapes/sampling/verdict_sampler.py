@@ -4,7 +4,9 @@ It begins with cells that are spread over the grid of the panel's axes. Then it 
 report does, at what was trained: where the verdict stands, it stops. Else it draws surfaces from
 what is known (`statistics.gaussian_process`), each of which has a tilt, a regret and a best error,
 and asks for those trainings of the grid that tell most of these (`most_telling`): of new cells, or
-of cells with another seed where noise is what is not known.
+of cells with another seed where noise is what is not known. Where the verdict stands, but best
+cells lie on the outermost lines that were tried and the grid goes on beyond them, as after it was
+extended, it asks there first.
 
 Shapes: A values of α, L positive values of λ, M = A·L cells, in this order; B draws.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection
 from functools import partial
 
 import numpy as np
@@ -20,6 +23,7 @@ import pandas as pd
 
 from landscape_study.landscapes.sampling.most_telling import Counts, most_telling
 from landscape_study.landscapes.statistics import coupling
+from landscape_study.landscapes.statistics.edges import TOP
 from landscape_study.landscapes.statistics.gaussian_process import KEPT
 from landscape_study.landscapes.statistics.interpolation import FEWEST, Foretold, foretell
 from landscape_study.landscapes.statistics.scattered_design import FEWEST_TRIALS
@@ -55,7 +59,13 @@ class VerdictSampler:
         seen, left = _Seen(known), self.design.trials - known.asked
         level = self.design.until or LEVEL
         found = seen.verdict(_looked_often(level / 100, known.asked / self.design.trials))
-        if found is not None and found.verdict != "cannot tell":
+        stands = found is not None and found.verdict != "cannot tell"
+        if stands and left > 0 and (beyond := seen.beyond_best()):
+            if {*beyond} & {*seen.under_way.tolist()}:
+                return Answer()  # until that is known
+            seed, cells = seen.spread(min(width, left), self.design.seed, beyond)
+            return Answer([Wish(cell, seed) for cell in cells])
+        if stands:
             trained = f"{len(seen.frame)} trainings"
             return Answer(settled=f"the verdict stands at {level:g} % after {trained}: {found}")
         if left <= 0:
@@ -113,6 +123,7 @@ class _Seen:
     Attributes:
         frame: the finished and pruned trials, a landscape frame.
         cells: those of the grid with λ > 0, M of them.
+        place: of each of these cells among them.
         under_way: places among `cells` of the trials without a result yet.
         left: under how many more seeds each may be trained, [M].
     """
@@ -126,15 +137,20 @@ class _Seen:
             self.used.setdefault(trial.cell, set()).add(trial.seed)
         used = [len(self.used.get(cell, ())) for cell in self.cells]
         self.left: Counts = len(known.seeds) - np.array(used, dtype=np.intp)
-        place = {cell: i for i, cell in enumerate(self.cells)}
+        self.place = {cell: i for i, cell in enumerate(self.cells)}
         waiting = (one.cell for one in known.trials if one.state == "open")
-        self.under_way = np.array([place[c] for c in waiting if c in place], dtype=np.intp)
+        under_way = [self.place[cell] for cell in waiting if cell in self.place]
+        self.under_way = np.array(under_way, dtype=np.intp)
+        beside = set(grid.extra)
         rows = [
-            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged, one.state)
+            (
+                *(one.cell.alpha, one.cell.lambda_, one.seed),
+                *(one.value, one.diverged, one.state, one.cell in beside),
+            )
             for one in known.trials
             if one.state in ("finished", "pruned")
         ]
-        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged", "state"]
+        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged", "state", "extra"]
         self.frame = pd.DataFrame(rows, columns=columns)
         self.frame["clipped"] = self.frame["state"] == "pruned"
 
@@ -163,22 +179,48 @@ class _Seen:
         free = [Cell(a, 0.0) for a in by_cost if Cell(a, 0.0) not in self.used]
         return free[:wanted]
 
-    def spread(self, count: int, random_seed: int) -> tuple[int, list[Cell]]:
-        """A seed, and cells that fill the grid evenly; once all are used, any others."""
+    def beyond_best(self) -> list[int]:
+        """Places beyond the outermost lines that were tried, where best cells lie on these."""
+        values: dict[int, list[float]] = {}
+        for one in self.known.trials:
+            if one.state != "open" and one.cell in self.place:
+                lost = one.state != "finished" or one.value is None or one.diverged
+                cost = math.inf if lost else self.known.metric.sign * (one.value or 0.0)
+                values.setdefault(self.place[one.cell], []).append(cost)
+        costs = {place: sum(own) / len(own) for place, own in values.items()}
+        good = [place for place in sorted(costs, key=costs.__getitem__) if costs[place] < math.inf]
+        if not good:
+            return []
+        lines = np.stack(np.divmod(np.arange(len(self.cells)), self.lambda_.size))
+        tried, best = lines[:, [*costs]], lines[:, good[: min(TOP, max(len(good) // 4, 1))]]
+        first, last = tried.min(axis=1, keepdims=True), tried.max(axis=1, keepdims=True)
+        below = (lines < first) & (best == first).any(axis=1, keepdims=True)
+        above = (lines > last) & (best == last).any(axis=1, keepdims=True)
+        places: list[int] = np.flatnonzero((below | above).any(axis=0)).tolist()
+        return places
+
+    def spread(
+        self, count: int, random_seed: int, among: Collection[int] | None = None
+    ) -> tuple[int, list[Cell]]:
+        """A seed, and cells that fill the grid evenly; once all are used, any others.
+
+        Only those at the places `among`, if these are named.
+        """
         shift = np.random.default_rng(random_seed).uniform(size=2)
         rows, columns = self.alpha.size, self.lambda_.size
         chosen: dict[int, None] = {}
-        free = sum(cell not in self.used for cell in self.cells)
+        wanted = range(len(self.cells)) if among is None else among
+        free = {place for place in wanted if self.cells[place] not in self.used}
         if not free:
             seed = self._seed(self.cells[np.flatnonzero(self.left)[0]])
             return seed, [self.cells[place] for place in self._under(seed)[:count]]
-        count = min(count, free)
+        count = min(count, len(free))
         numbers = itertools.count()
         while len(chosen) < count:
             across = (shift + (next(numbers) + 1) * np.array(STEPS)) % 1
             row, column = (across * (rows, columns)).astype(int)
             place = int(row * columns + column)
-            if self.cells[place] not in self.used:
+            if place in free:
                 chosen.setdefault(place)
         return self.known.seeds[0], [self.cells[place] for place in chosen]
 

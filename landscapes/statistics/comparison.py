@@ -137,7 +137,7 @@ def _common_cells(
         ((row, col), (other_row, other_col))
         for row, other_row in rows
         for col, other_col in cols
-        if same_lambda and not np.isnan(a.error[row, col] + b.error[other_row, other_col])
+        if same_lambda and a.n[row, col] and b.n[other_row, other_col]
     ]
     here, there = np.array(cells, dtype=int).reshape(-1, 2, 2).transpose(1, 2, 0)
     count = min(len(a_draws), len(b_draws))

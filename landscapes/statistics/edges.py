@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
+
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.study.errors import SpecError
 from landscape_study.study.spec.grid import SIDES, Axis, End
 from landscape_study.study.spec.study import Study
 
 TOP = 10  # best cells looked at
+SAME = 1e-9  # octaves
+STRIP = 1 / 8  # of an axis's octaves: a usual step
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Edge:
     cells: tuple[tuple[int, int], ...]  # the best cells there as (row, column), best first
     top: int  # how many best cells were looked at
     is_quarter: bool = False  # whether these are the best quarter, fewer than were asked for
+    of_trials: bool = False  # whether they lie scattered, and so near that border, not on it
 
     @property
     def count(self) -> int:
@@ -40,18 +45,19 @@ class Edge:
     def sentence(self) -> str:
         """What is the matter, for people."""
         whose = f" of {self.panel}" if self.panel else ""
+        kind, at, axes = ("trial", "near", "axes") if self.of_trials else ("cell", "at", "grid")
         if self.top == 1:
-            best = f"the best cell{whose} lies"
+            best = f"the best {kind}{whose} lies"
         else:
             verb = "lies" if self.count == 1 else "lie"
-            quarter = f"best quarter{whose}, {self.top} cells,"
-            cells = f"{self.top} best cells{whose}"
+            quarter = f"best quarter{whose}, {self.top} {kind}s,"
+            cells = f"{self.top} best {kind}s{whose}"
             best = f"{self.count} of the {quarter if self.is_quarter else cells} {verb}"
         last = "largest" if self.side == "high" else "smallest"
-        if self.axis == "alpha":
-            return f"{best} at the {last} α of the grid: better ones may lie beyond"
-        positive = "" if self.side == "high" else "positive "
-        return f"{best} at the {last} {positive}λ of the grid: better ones may lie beyond"
+        if self.axis == "lambda" and self.side == "low":
+            last = f"{last} positive"
+        symbol = "α" if self.axis == "alpha" else "λ"
+        return f"{best} {at} the {last} {symbol} of the {axes}: better ones may lie beyond"
 
 
 def usual_top(landscape: Landscape) -> int:
@@ -77,17 +83,25 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
     - λ = 0 is the end of its axis; the low border of λ is the smallest positive value. Where
       cells at λ = 0 are among the best, smaller λ lead to what is known already.
     - Beyond the largest and smallest numbers (`Axis.extended`) nothing can be gained.
+
+    Cells that lie scattered between the ends of a sampler's axes are on a border where they are
+    nearer to it than half a step of the axis, but no farther than a usual step; of what was
+    trained elsewhere, nobody knows where the axes ended.
     """
-    if not landscape.n.all() or landscape.doubtful:
+    scattered = landscape.is_scattered
+    if not landscape.is_complete or landscape.doubtful or (scattered and not landscape.panel_grid):
         return ()
     best = top_cells(landscape, min(top, _quarter(landscape)))
     found = []
     for name in SIDES:
         axis, _, side = name.partition("-")
-        border = _border(landscape.alpha if axis == "alpha" else landscape.lambda_, side)
-        cells = tuple(cell for cell in best if cell[axis == "lambda"] == border)
+        border = _border(landscape, axis, side)
+        cells = tuple(cell for cell in best if cell[axis == "lambda"] in border)
         if cells and not (name == "lambda-low" and _best_without_lambda(landscape, best)):
-            found.append(Edge(landscape.panel, axis, side, cells, len(best), len(best) < top))
+            is_quarter = len(best) < top
+            found.append(
+                Edge(landscape.panel, axis, side, cells, len(best), is_quarter, scattered)
+            )
     return tuple(sorted(found, key=lambda edge: (-edge.count, best.index(edge.cells[0]))))
 
 
@@ -95,19 +109,47 @@ def _best_without_lambda(landscape: Landscape, best: Sequence[tuple[int, int]]) 
     return landscape.lambda_.values[0] == 0 and any(col == 0 for _, col in best)
 
 
-def _border(axis: Axis, side: str) -> int | None:
-    """Index of the value at that end of the axis; None where it cannot or need not go on."""
-    end: End = "high" if side == "high" else "low"
-    if len(axis.positive) > 1:
-        with suppress(SpecError):
-            axis.extended(end, 1)
-            return len(axis.values) - (1 if end == "high" else len(axis.positive))
-    return None
+def _border(landscape: Landscape, axis: str, side: str) -> Sequence[int]:
+    """Indices of the values at an end of an axis; none where it cannot or need not go on."""
+    shown = landscape.alpha if axis == "alpha" else landscape.lambda_
+    ends = shown
+    if landscape.is_scattered and landscape.panel_grid is not None:
+        ends = landscape.panel_grid.alpha if axis == "alpha" else landscape.panel_grid.lambda_
+    if not _goes_on(ends, "high" if side == "high" else "low"):
+        return ()
+    octaves = np.log2(ends.positive if side == "high" else ends.positive[::-1])
+    wide = SAME
+    if landscape.is_scattered:
+        wide = min(
+            STRIP * abs(octaves[-1] - octaves[0]), abs(octaves[-1] - octaves[-2]) / 2 - SAME
+        )
+    zeros = len(shown.values) - len(shown.positive)
+    away = np.abs(np.log2(shown.positive) - octaves[-1])
+    return [zeros + int(i) for i in np.flatnonzero(away <= wide)]
+
+
+def _goes_on(axis: Axis, end: End) -> bool:
+    """Whether there are numbers beyond its end, and it has several that one could be best of."""
+    if len(axis.positive) < 2:
+        return False
+    with suppress(SpecError):
+        axis.extended(end, 1)
+        return True
+    return False
 
 
 def extend_command(edge: Edge, study: Study, store: str) -> str:
     """The command line that extends this side; `store` is the database's display URL."""
-    words = ["landscape", "extend", study.name, "--panel", edge.panel, "--side", edge.name]
+    return _command("extend", study, store, "--panel", edge.panel, "--side", edge.name)
+
+
+def refine_command(panel: str, study: Study, store: str) -> str:
+    """The command line that refines a panel around its best cells."""
+    return _command("refine", study, store, "--panel", panel)
+
+
+def _command(name: str, study: Study, store: str, *options: str) -> str:
+    words = ["landscape", name, study.name, *options]
     if ":" in study.task:  # user code is imported only where the command line names it
         words += ["--task", study.task]
     if study.command is not None:

@@ -30,6 +30,7 @@ from landscape_study.landscapes.statistics.surface import (
     Floats,
     Mask,
     Surface,
+    are_extra,
     placed_rows,
     require_once,
     row_costs,
@@ -146,10 +147,15 @@ class _Table:
 def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
     """The surface of a landscape frame: of its cells, or interpolated where these are scattered.
 
-    Arguments and errors as of `surface`.
+    Refined grids are not scattered, whatever share of their lines is filled; a part of a grid that
+    was refined is. Arguments and errors as of `surface`.
     """
     placed, alpha, lambda_ = placed_rows(frame, metric)
-    if not are_scattered(alpha, lambda_):
+    if are_extra(placed).any():
+        seen = surface(placed, span=span, metric=metric)
+        if seen.filling is not None:
+            return seen
+    elif not are_scattered(alpha, lambda_):
         return surface(placed, span=span, metric=metric)
     return _interpolated(_placed_table(placed, alpha, lambda_, metric), span)
 

@@ -12,6 +12,10 @@ The numbers are those of `statistics.coupling`, their 95 % intervals those of
                  λ change the error by more than noise would
     cannot tell  neither, or the landscape does not allow a verdict; the reason says why
 
+Of a refined grid, tilt and drift are read off all cells (see `statistics.filling`). The others
+compare single cells with the best one, which is the luckier the more there are around it: they are
+read off the grid alone.
+
 Of cells that lie scattered, the same is read off the surface between them, see
 `statistics.interpolation`; a design that cannot tell (`statistics.scattered_design`) says so.
 """
@@ -58,6 +62,11 @@ FLAT = 2.5  # standard errors of a cell: pure noise spreads by 1, one time in tw
 OTHER_MATTERS = (0.5, 2.0)  # times what matters, where nobody said: is the verdict another?
 FEW_REPLICATES = 250
 IDLE = 1.1  # the same for the cells of a few lines, about each line's mean
+
+TOO_NARROW = (
+    "the basin is no wider than a step of the grid: refine it around the best cell",
+    "the basin is a single line of cells: refine the grid around it",
+)
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
@@ -120,6 +129,11 @@ class Separability:
     def law(self) -> Law:
         """How the best λ goes with α."""
         return law(self.drift)
+
+    @property
+    def is_too_narrow(self) -> bool:
+        """Whether more cells around the best one would tell."""
+        return self.reason in TOO_NARROW
 
     @property
     def is_shown(self) -> bool:
@@ -246,17 +260,23 @@ def samples(
     """The statistics of a surface and of its replicates; NaN where it has too few cells."""
     if _too_small(seen):
         return {name: Sample(float("nan"), np.empty(0)) for name in names}
-    noisy = draw(seen, replicates, seed)
-    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
-    functions: dict[str, Statistic] = {
+    noisy, alone = draw(seen, replicates, seed), seen.of_grid
+    on_grid = noisy if seen.filling is None else seen.filling.of_grid(noisy)
+    span, tau = used(seen, span, tau)
+    (x, y), (of_grid_x, of_grid_y) = ((one.alpha, one.lambda_) for one in (seen, alone))
+    basin: dict[str, Statistic] = {
         "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
+    }
+    cells: dict[str, Statistic] = {
         "interaction": partial(coupling.interaction, span=span),
-        "product": partial(coupling.product, x=x, y=y, span=span),
+        "product": partial(coupling.product, x=of_grid_x, y=of_grid_y, span=span),
         "regret": coupling.regret,
         "worst_regret": coupling.worst_regret,
     }
-    return {name: sample(functions[name], seen, noisy, STATISTICS[name]) for name in names}
+    read = {name: (one, seen, noisy) for name, one in basin.items()}
+    read |= {name: (one, alone, on_grid) for name, one in cells.items()}
+    return {name: sample(*read[name], STATISTICS[name]) for name in names}
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
@@ -289,7 +309,7 @@ def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -
             return _Judgement("coupled", why, "regret")
         obstacle = _unmoved(seen, span)
     if obstacle:
-        slope = math.nan if seen.is_interpolated else steady_move(seen)
+        slope = math.nan if seen.is_interpolated else steady_move(seen.of_grid)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
             why = f"as α grows, the best λ {way} and never moves back"
@@ -342,11 +362,11 @@ def _obstacle(seen: Surface, tilt: Estimate, span: float, tau: float) -> str | N
         wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
         return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
-        return "the basin is no wider than a step of the grid: refine it around the best cell"
+        return TOO_NARROW[0]
     if not seen.residuals.size:
         return "one seed and too few good cells to know the noise: more seeds would tell"
     if not tilt.has_interval:
-        return "the basin is a single line of cells: refine the grid around it"
+        return TOO_NARROW[1]
     return None
 
 

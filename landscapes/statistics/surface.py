@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from landscape_study.landscapes.statistics.filling import Filling, filling
 from landscape_study.landscapes.statistics.units import PERCENT, Units, units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
@@ -38,6 +39,7 @@ class Surface:
     n: Ints  # [A, L] finished seeds
     residuals: Floats  # [R] points, of single runs; empty where the noise is unknown
     units: Units = PERCENT
+    filling: Filling | None = None  # of a refined grid: where its values are interpolated
 
     is_interpolated: ClassVar[bool] = False  # whether its values lie between those of trials
 
@@ -52,9 +54,29 @@ class Surface:
         return float(known.min()) if known.size else float("nan")
 
     @property
+    def is_result(self) -> Mask:
+        """Which values are those of cells that did not diverge, [A, L]."""
+        return np.isfinite(self.error) & (self.n > 0)
+
+    @property
     def observed(self) -> tuple[int, int, float]:
         """Cells with a result that did not diverge, most seeds of any, and the best in points."""
-        return int(np.isfinite(self.error).sum()), int(self.n.max(initial=0)), self.best
+        return int(self.is_result.sum()), int(self.n.max(initial=0)), self.best
+
+    @property
+    def of_grid(self) -> Surface:
+        """The surface without the cells beside its grid, and without what is interpolated."""
+        if self.filling is None:
+            return self
+        keep = self.filling
+        return replace(
+            self,
+            alpha=self.alpha[keep.rows],
+            lambda_=self.lambda_[keep.columns],
+            error=keep.of_grid(self.error),
+            n=keep.of_grid(self.n),
+            filling=None,
+        )
 
     @property
     def border(self) -> int:
@@ -69,7 +91,7 @@ class Surface:
         """
         if not self.residuals.size:
             return float("nan")
-        n = self.n[np.isfinite(self.error)]
+        n = self.n[self.is_result]
         return float(self.residuals.std() * np.sqrt(np.mean(1 / n)))
 
     def counted_in(self, units: Units) -> Surface:
@@ -91,8 +113,8 @@ class Surface:
         for draw in range(most):
             drawn = rng.choice(self.residuals, size=total.shape)
             total += np.where(draw < self.n, drawn, 0.0)
-        noisy = self.error + total / np.maximum(self.n, 1)
-        return np.asarray(noisy, dtype=np.float64)
+        noisy = np.asarray(self.error + total / np.maximum(self.n, 1), dtype=np.float64)
+        return noisy if self.filling is None else self.filling(noisy)
 
 
 def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
@@ -101,7 +123,8 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
     Args:
         frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
             the metric's name (NaN for a masked cell); where they are there, also seed, state
-            ("finished" and "pruned" count), diverged, clipped (the truth is at least this bad).
+            ("finished" and "pruned" count), diverged, clipped (the truth is at least this bad),
+            extra (whether the cell lies beside the grid).
         span: points above the best beyond which cells tell nothing about the noise.
         metric: what was measured.
 
@@ -115,10 +138,32 @@ def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) ->
     require_once(alpha, lambda_, seeds, rows, cols)
     runs[seeds, rows, cols] = row_costs(frame, metric)
     n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
-    place = partial(_surface, np.log2(alphas), np.log2(lambdas), runs, n, span)
-    seen = place(units(_means(runs, n), metric))
+    x, y = np.log2(alphas), np.log2(lambdas)
+    fill = _refined(frame, rows, cols, x, y)
+    place = partial(_surface, x, y, runs, n, span, fill)
+    means = _means(runs, n)
+    # Around the best, refined cells are many: by number they would make the better half of all.
+    seen = place(units(means if fill is None else fill.of_grid(means), metric))
     raised = seen.units.above(seen.noise)
     return seen if raised == seen.units else place(raised)
+
+
+def _refined(frame: pd.DataFrame, rows: Ints, cols: Ints, x: Floats, y: Floats) -> Filling | None:
+    """How to fill the grid of the frame's cells, if it is a refined one."""
+    extra = are_extra(frame)
+    if not extra.any():
+        return None
+    cells, of_grid = np.zeros((2, x.size, y.size), dtype=bool)
+    cells[rows, cols] = True
+    of_grid[rows[~extra], cols[~extra]] = True
+    return filling(cells, of_grid, x, y)
+
+
+def are_extra(frame: pd.DataFrame) -> Mask:
+    """Which rows are of cells beside the grid, [rows]."""
+    if "extra" not in frame:
+        return np.zeros(len(frame), dtype=bool)
+    return np.asarray(frame["extra"].isin([True]).to_numpy())
 
 
 def placed_rows(frame: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, Floats, Floats]:
@@ -146,11 +191,14 @@ def require_once(
         )
 
 
-def _surface(x: Floats, y: Floats, runs: Floats, n: Ints, span: float, scale: Units) -> Surface:
+def _surface(
+    x: Floats, y: Floats, runs: Floats, n: Ints, span: float, fill: Filling | None, scale: Units
+) -> Surface:
     """The surface of runs, [S, A, L], whose costs are counted in the points of `scale`."""
     runs = scale.points(runs)
     error = _means(runs, n)
-    return Surface(x, y, error, n, _residuals(runs, error, n, span, x, y), scale)
+    residuals = _residuals(runs, error, n, span, x, y, fill)
+    return Surface(x, y, error if fill is None else fill(error), n, residuals, scale, fill)
 
 
 def _means(runs: Floats, n: Ints) -> Floats:
@@ -216,7 +264,15 @@ def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
     return cost
 
 
-def _residuals(runs: Floats, error: Floats, n: Ints, span: float, x: Floats, y: Floats) -> Floats:
+def _residuals(
+    runs: Floats,
+    error: Floats,
+    n: Ints,
+    span: float,
+    x: Floats,
+    y: Floats,
+    fill: Filling | None,
+) -> Floats:
     """Noise of single runs, [R]: between seeds where there are several, else off the roughness."""
     if not np.isfinite(error).any():
         return np.empty(0)
@@ -225,7 +281,12 @@ def _residuals(runs: Floats, error: Floats, n: Ints, span: float, x: Floats, y: 
         found = _between_seeds(runs[:, excess < reach], error[excess < reach], n[excess < reach])
         if found.size >= FEWEST_RESIDUALS:
             return found
-    found = _rough(error, excess < span, x, y) * np.sqrt(n.max())
+    found = _rough(error, excess < span, x, y)
+    if fill is not None:
+        good = fill.of_grid(excess < span)
+        coarse = _rough(fill.of_grid(error), good, x[fill.rows], y[fill.columns])
+        found = np.concatenate([found, coarse])
+    found = found * np.sqrt(n.max())
     return found if found.size >= FEWEST_RESIDUALS else np.empty(0)
 
 

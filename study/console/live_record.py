@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from landscape_study.study.spec.grid import Axis, Cell
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from landscape_study.study.store import CellMean, PanelProgress
 
 WIDE = 1.2  # times the spread of the better half of the cells: the same where nobody said
+
+USUAL = 9  # values of an axis
 
 RowCol = tuple[int, int]
 
@@ -50,7 +53,11 @@ class LiveRecord:
 def live_record(
     study: Study, progress: Sequence[PanelProgress], means: Sequence[CellMean]
 ) -> LiveRecord:
-    """Say what the view shows of the study; what lies off its grids is left out."""
+    """Say what the view shows of the study.
+
+    What lies between the values of an axis is shown at the nearest one: the best of what is there.
+    Where a sampler asks for cells anywhere, the axes are as those of a usual grid.
+    """
     states = {p.panel: p for p in progress}
     panels = tuple(
         _panel(
@@ -83,13 +90,17 @@ def _scale(panels: Sequence[LivePanel], metric: Metric) -> tuple[float, float]:
 def _panel(
     panel: Panel, state: PanelProgress | None, means: list[CellMean], metric: Metric
 ) -> LivePanel:
-    alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
-    rows, cols = ({v: i for i, v in enumerate(values)} for values in (alphas, lambdas))
-    placed = {
-        (rows[m.alpha], cols[m.lambda_]): m for m in means if m.alpha in rows and m.lambda_ in cols
+    is_range = panel.sampled is not None and not panel.sampled.keeps_to_grid
+    alphas, lambdas = (_lines(one, is_range) for one in (panel.grid.alpha, panel.grid.lambda_))
+    places = {
+        (m.alpha, m.lambda_): (_nearest(m.alpha, alphas), _nearest(m.lambda_, lambdas))
+        for m in means
+        if panel.grid.spans(Cell(m.alpha, m.lambda_))
     }
-    ranked = sorted((metric.sign * m.error, cell) for cell, m in placed.items() if not m.diverged)
-    best = ranked[0][1] if ranked else None
+    shown = [m for m in means if (m.alpha, m.lambda_) in places]
+    shown.sort(key=lambda m: (bool(m.diverged), metric.sign * m.error), reverse=True)
+    placed = {places[m.alpha, m.lambda_]: m for m in shown}  # the best one comes last
+    best = places[shown[-1].alpha, shown[-1].lambda_] if shown and not shown[-1].diverged else None
     return LivePanel(
         name=panel.name,
         shape=(len(alphas), len(lambdas)),
@@ -101,6 +112,26 @@ def _panel(
         done=state.ended if state else 0,
         total=state.total if state else 0,
         running=bool(state and state.running),
+    )
+
+
+def _lines(axis: Axis, is_range: bool) -> tuple[float, ...]:
+    """The values of an axis; of a range those of a usual grid."""
+    low, high = axis.positive[:1], axis.positive[-1:]
+    if not is_range or low == high:
+        return axis.values
+    ratio = high[0] / low[0]
+    zero = axis.values[: len(axis.values) - len(axis.positive)]
+    return (*zero, *(low[0] * ratio ** (i / (USUAL - 1)) for i in range(USUAL)))
+
+
+def _nearest(value: float, values: Sequence[float]) -> int:
+    """Index of the value that is nearest in log; 0 is near to none but 0."""
+    if value == 0:
+        return 0
+    return min(
+        (i for i, one in enumerate(values) if one > 0),
+        key=lambda i: abs(math.log(values[i] / value)),
     )
 
 

@@ -16,7 +16,7 @@ from landscape_study.study.records.witness_record import marked
 if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
-    from landscape_study.study.spec.study import Study
+    from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import PanelProgress, WorkerNow
 
 WIDE = 120  # characters of a line where nobody says
@@ -144,12 +144,9 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     for column in ("α × λ × seeds", "to train", "chunks"):
         table.add_column(column, justify="right")
     for panel in study.panels:
-        shape = (len(panel.grid.alpha.values), len(panel.grid.lambda_.values), len(study.seeds))
         open_cells = sum(missing[panel.name])
         chunks = sum(-(-count // layout.chunk) for count in missing[panel.name])
-        size = " × ".join(map(str, shape))
-        if panel.sampled:
-            size = f"asked by {panel.sampled.sampler}"
+        size = _size(panel, len(study.seeds))
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))
@@ -162,6 +159,15 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         f"{_gpu_hours(plan, seconds)}"
     )
     return table
+
+
+def _size(panel: Panel, seeds: int) -> str:
+    """How many cells there are, and those beside the grid: "11 × 12 × 3 + 45 × 3"."""
+    grid = panel.grid
+    beside = f" + {len(grid.extra)} × {seeds}" if grid.extra else ""
+    if panel.sampled:
+        return f"asked by {panel.sampled.sampler}{beside}"
+    return f"{len(grid.alpha.values)} × {len(grid.lambda_.values)} × {seeds}{beside}"
 
 
 def _threads(count: int) -> str:

@@ -26,16 +26,17 @@ class Asker:
         """Ask, if any panel wants more; whether there may be something to claim now."""
         found = (self.store.known(self.name, panel) for panel in self.store.unsettled(self.name))
         for known in sorted((one for one in found if one is not None), key=_under_way):
-            sampler = self._sampler(known)
-            answer = sampler.ask(known, self.width)
+            design = known.panel.sampled
+            assert design is not None
+            # Panels with more cells to begin with are trained in wider chunks.
+            width = min(self.width, design.at_once(len(known.seeds)))
+            answer = self._sampler(design).ask(known, width)
             if answer.wishes or answer.settled:
-                self.store.ask(self.store.study(self.name), known, answer, self.width)
+                self.store.ask(self.store.study(self.name), known, answer, width)
                 return True
         return False
 
-    def _sampler(self, known: Known) -> Sampler:
-        design = known.panel.sampled
-        assert design is not None
+    def _sampler(self, design: Sampled) -> Sampler:
         if design not in self.samplers:
             self.samplers[design] = load_sampler(design)
         return self.samplers[design]

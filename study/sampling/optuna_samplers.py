@@ -27,10 +27,10 @@ from landscape_study.study.errors import TrainingError
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.others_code import quiet
 from landscape_study.study.spec.design import Sampled
+from landscape_study.study.spec.grid import in_few_digits
 from landscape_study.study.spec.study import Cell
 
 OF_STUDY = "landscape:study"  # what a sampler wrote down with its study, not with a trial
-DIGITS = 4  # significant, of α and λ: more say nothing to anybody
 
 Distributions = dict[str, BaseDistribution]
 
@@ -180,4 +180,4 @@ def _memory(study: OptunaStudy) -> dict[str, Any]:
 def _rounded(value: float, within: BaseDistribution) -> float:
     """A value in few digits, between the ends."""
     assert isinstance(within, FloatDistribution)
-    return min(max(float(f"{value:.{DIGITS}g}"), within.low), within.high)
+    return min(max(in_few_digits(value), within.low), within.high)

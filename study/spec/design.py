@@ -35,6 +35,11 @@ class Sampled(Frozen):
     seed: int = Field(default=0, ge=0, lt=2**32)
     until: float | None = Field(default=None, ge=50, lt=100)
 
+    @property
+    def keeps_to_grid(self) -> bool:
+        """Whether it asks for cells of the grid of the axes only, not for any between them."""
+        return self.sampler == VERDICT
+
     def at_once(self, seeds: int) -> int:
         """How many cells, of one seed, to ask for at once: of all at once nothing is learned.
 

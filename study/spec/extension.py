@@ -1,11 +1,14 @@
-"""A study grown beyond the sides of its panels' grids."""
+"""A study grown: beyond the sides of its panels' grids, or by cells between those it has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.design import MOST_TRIALS, Sampled
+from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.study import Panel, Study
 
 PanelSide = tuple[str, str]  # a panel's name and one of spec.grid.SIDES
@@ -41,7 +44,8 @@ def _checked_steps(steps: int) -> None:
 def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS) -> Study:
     """The study with `steps` more values beyond each named side of its panels.
 
-    Its cells include all of `study`, so that a store keeps these and adds the others.
+    Its cells include all of `study`, so that a store keeps these and adds the others. Where a
+    sampler asks for the cells, it gets more trials, in proportion to what it may ask for.
 
     Raises:
         SpecError: no such panel or side, an impossible number of steps, or nothing lies beyond.
@@ -51,8 +55,42 @@ def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS)
     for name, side in dict.fromkeys(sides):
         old = panels.get(name) or study.panel(name)
         try:
-            grid = old.grid.extended(side, steps)
+            grid = old.grid.extended(side, steps, is_range=_is_range(old))
         except SpecError as e:
             raise SpecError(f"study '{study.name}', panel '{name}', {e}") from e
-        panels[name] = Panel(**(dict(old) | {"grid": grid}))
+        grown: dict[str, object] = {"grid": grid}
+        if old.sampled:
+            grown["design"] = _with_more_trials(old.sampled, old.grid, grid)
+        panels[name] = Panel(**(dict(old) | grown))
+    return study.change(panels=tuple(panels.values()))
+
+
+def _is_range(panel: Panel) -> bool:
+    """Whether its cells lie anywhere between the ends of its axes."""
+    return panel.sampled is not None and not panel.sampled.keeps_to_grid
+
+
+def _with_more_trials(design: Sampled, old: Grid, new: Grid) -> Sampled:
+    """The design with as many times more trials as there is more to ask for."""
+    if design.keeps_to_grid:
+        before, after = old.alone.size, new.alone.size
+        trials = -(-design.trials * after // before)
+    else:
+        trials = math.ceil(design.trials * new.octaves / old.octaves)
+    return Sampled(**(dict(design) | {"trials": min(trials, MOST_TRIALS)}))
+
+
+def refined_study(study: Study, cells: Mapping[str, Sequence[Cell]]) -> Study:
+    """The study with more cells beside the grids of its panels, by their names.
+
+    Its cells include all of `study`, so that a store keeps these and adds the others.
+
+    Raises:
+        SpecError: no such panel, or a cell lies beyond its axes.
+    """
+    panels = {panel.name: panel for panel in study.panels}
+    for name, new in cells.items():
+        old = study.panel(name)
+        extra = tuple(dict.fromkeys((*old.grid.extra, *new)))
+        panels[name] = old.changed({"extra_cells": extra})  # type: ignore[assignment]
     return study.change(panels=tuple(panels.values()))

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from landscape_study.study.errors import SpecError
 from landscape_study.study.validation import Frozen
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
 MOST_VALUES = 1000  # of an axis
+STEP_OF_RANGE = 1 / 8  # as the step of a usual grid of nine values
+DIGITS = 4  # significant, of values that nobody wrote: more say nothing to anybody
 ROUNDING = 1e-9  # relative difference of two values that nobody means
 
 End = Literal["low", "high"]
@@ -100,15 +111,22 @@ class Axis(Frozen):
         parts = (math.frexp(value) for value in self.positive)
         return tuple(math.log2(m / mantissa) + (k - exponent) for m, k in parts)
 
+    def own(self, value: float) -> float:
+        """The axis's own value that differs from `value` by rounding, if there is one."""
+        place = bisect(self.values, value)
+        near = (one for one in self.values[max(place - 1, 0) : place + 1] if same(one, value))
+        return next(near, value)
+
     def union(self, other: Axis) -> Axis:
         """All values of both, under this axis's base; its own where both differ by rounding."""
-        new = [value for value in other.values if not any(same(value, own) for own in self.values)]
+        new = [value for value in other.values if self.own(value) not in self.values]
         return Axis(values=(*self.values, *new), base=self.base)
 
-    def extended(self, end: End, steps: int) -> Axis:
+    def extended(self, end: End, steps: int, *, is_range: bool = False) -> Axis:
         """With `steps` more values beyond one end, in the ratio of the last two there.
 
-        A single value goes on in factors of two; 0 stays. Powers of two stay exact.
+        A single value goes on in factors of two; 0 stays. Powers of two stay exact. Of a range,
+        two values are its ends: it goes on by an eighth of its octaves.
 
         Raises:
             SpecError: no positive value to start from, or no sensible numbers left beyond.
@@ -117,13 +135,15 @@ class Axis(Frozen):
             raise SpecError("0 alone has no next value: give the axis a positive one first")
         values = self.positive if end == "high" else self.positive[::-1]
         last, before = values[-1], values[-2] if len(values) > 1 else None
-        if end == "high":
-            ratio = last / before if before else 2.0
-        else:
-            ratio = before / last if before else 2.0
+        ratio = 2.0
+        if before:
+            ratio = last / before if end == "high" else before / last
+        if is_range and len(values) == 2:
+            ratio **= STEP_OF_RANGE
         with suppress(OverflowError, ValidationError):
             powers = [ratio**k for k in range(1, steps + 1)]
             new = [last * power if end == "high" else last / power for power in powers]
+            new = [in_few_digits(value) for value in new] if is_range else new
             axis = Axis(values=(*self.values, *new), base=self.base)
             outermost = axis.exponents()[-1 if end == "high" else 0]
             if 0 not in new and abs(outermost) <= MAX_EXPONENT:
@@ -147,6 +167,11 @@ class Axis(Frozen):
 def same(a: float, b: float) -> bool:
     """Whether two values are one to whoever wrote them, as 0.3 and 3 × 0.1 are."""
     return math.isclose(a, b, rel_tol=ROUNDING)
+
+
+def in_few_digits(value: float) -> float:
+    """A value in `DIGITS` significant digits."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def unrounded(values: Iterable[float]) -> dict[float, float]:
@@ -175,11 +200,31 @@ class Cell:
     lambda_: float
 
 
+def _from_pairs(value: Any) -> Any:
+    """Cells from pairs of α and λ, as they stand in a study file."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{value!r} is no list of cells such as [[0.05, 0.001], [0.1, 0]]")
+    return tuple(one if isinstance(one, Cell) else _from_pair(one) for one in value)
+
+
+def _from_pair(value: Any) -> Cell:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2
+    if not is_pair or any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
+        raise ValueError(f"{value!r} is no cell: give α and λ, such as [0.05, 0.001]")
+    try:
+        return Cell(*(float(x) + 0.0 for x in value))  # + 0.0 turns -0.0 into 0.0
+    except OverflowError as e:
+        raise ValueError("beyond any number: give α and λ, such as [0.05, 0.001]") from e
+
+
 class Grid(Frozen):
-    """The α × λ grid of a panel. α is positive; λ may be 0."""
+    """The α × λ grid of a panel, and cells beside it. α is positive; λ may be 0."""
 
     alpha: Axis
     lambda_: Axis = Field(alias="lambda")
+    extra: Annotated[tuple[Cell, ...], BeforeValidator(_from_pairs)] = Field(
+        default=(), alias="extra_cells", strict=False
+    )
 
     @field_validator("alpha")
     @classmethod
@@ -188,14 +233,77 @@ class Grid(Frozen):
             raise ValueError("0 is no learning rate: nothing would be trained; leave it out")
         return alpha
 
+    @field_validator("extra")
+    @classmethod
+    def _within(cls, extra: tuple[Cell, ...], info: ValidationInfo) -> tuple[Cell, ...]:
+        """Cells beside the grid lie between the ends of its axes, and keep to values of these."""
+        alpha, lambda_ = info.data.get("alpha"), info.data.get("lambda_")
+        if alpha is None or lambda_ is None:  # which are wrong themselves
+            return ()
+        for cell, times in Counter(extra).items():
+            if times > 1:
+                raise ValueError(f"{list(_pair(cell))} stands there more than once")
+        alphas, lambdas = unrounded(c.alpha for c in extra), unrounded(c.lambda_ for c in extra)
+        most = max(len(alpha.values) + len(alphas), len(lambda_.values) + len(lambdas))
+        if most > MOST_VALUES:
+            raise ValueError(
+                f"with the axes, these have {most} values of one kind, more than {MOST_VALUES}: "
+                "give fewer"
+            )
+        own = {
+            Cell(alpha.own(alphas[c.alpha]), lambda_.own(lambdas[c.lambda_])): None for c in extra
+        }
+        for cell in own:
+            if not cls(alpha=alpha, lambda_=lambda_).spans(cell):
+                raise ValueError(
+                    f"{list(_pair(cell))} lies beyond the axes: give cells between their ends, "
+                    "or make the axes longer"
+                )
+        return tuple(sorted(own))
+
     @property
     def size(self) -> int:
-        """How many cells there are."""
-        return len(self.alpha.values) * len(self.lambda_.values)
+        """How many cells there are, those beside the grid too."""
+        return len(self.alpha.values) * len(self.lambda_.values) + len(self.extra)
+
+    @property
+    def alone(self) -> Grid:
+        """The grid without the cells beside it."""
+        return Grid(alpha=self.alpha, lambda_=self.lambda_) if self.extra else self
+
+    @property
+    def lines(self) -> Grid:
+        """The smallest grid on which all cells lie, those beside this one too."""
+        own = {
+            "alpha": {cell.alpha for cell in self.extra}.difference(self.alpha.values),
+            "lambda": {cell.lambda_ for cell in self.extra}.difference(self.lambda_.values),
+        }
+        if not any(own.values()):
+            return self.alone
+        return Grid(
+            alpha=Axis(values=(*self.alpha.values, *own["alpha"]), base=self.alpha.base),
+            lambda_=Axis(values=(*self.lambda_.values, *own["lambda"]), base=self.lambda_.base),
+        )
 
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell, by ascending α, then ascending λ."""
-        return tuple(Cell(a, el) for a in self.alpha.values for el in self.lambda_.values)
+        """Every cell, by ascending α, then ascending λ; those beside the grid too."""
+        of_grid = {Cell(a, el) for a in self.alpha.values for el in self.lambda_.values}
+        return tuple(sorted(of_grid.union(self.extra)))
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is the grid's, or one of those beside it."""
+        on_grid = cell.alpha in self.alpha.values and cell.lambda_ in self.lambda_.values
+        return on_grid or cell in self.extra
+
+    def without_repeats(self) -> Grid:
+        """Without the cells beside the grid that are its own."""
+        bare = self.alone
+        new = tuple(cell for cell in self.extra if not bare.has(cell))
+        return self if new == self.extra else self.with_extra(new)
+
+    def with_extra(self, cells: Iterable[Cell]) -> Grid:
+        """The same grid with these cells beside it, each once."""
+        return Grid(alpha=self.alpha, lambda_=self.lambda_, extra=tuple(dict.fromkeys(cells)))
 
     def spans(self, cell: Cell) -> bool:
         """Whether a cell lies between the ends of the axes; λ = 0 only where the axis has it."""
@@ -207,11 +315,20 @@ class Grid(Frozen):
         return bool(lambda_) and lambda_[0] <= cell.lambda_ <= lambda_[-1]
 
     def union(self, other: Grid) -> Grid:
-        """The smallest grid that holds the cells of both."""
-        return Grid(alpha=self.alpha.union(other.alpha), lambda_=self.lambda_.union(other.lambda_))
+        """The smallest grid that holds the cells of both, with those beside either."""
+        alpha, lambda_ = self.alpha.union(other.alpha), self.lambda_.union(other.lambda_)
+        lines = self.lines
+        new = (Cell(lines.alpha.own(c.alpha), lines.lambda_.own(c.lambda_)) for c in other.extra)
+        return Grid(alpha=alpha, lambda_=lambda_).with_extra((*self.extra, *new))
 
-    def extended(self, side: str, steps: int) -> Grid:
-        """With `steps` more values beyond one of `SIDES`.
+    @property
+    def octaves(self) -> float:
+        """How much lies between the ends of the axes, each in octaves and one more."""
+        spans = (one.exponents() for one in (self.alpha, self.lambda_) if one.positive)
+        return math.prod(span[-1] - span[0] + 1 for span in spans)
+
+    def extended(self, side: str, steps: int, *, is_range: bool = False) -> Grid:
+        """With `steps` more values beyond one of `SIDES`; for a range see `Axis.extended`.
 
         Raises:
             SpecError: no such side, or nothing lies beyond it.
@@ -221,9 +338,18 @@ class Grid(Frozen):
         name, _, end = side.partition("-")
         axis = self.alpha if name == "alpha" else self.lambda_
         try:
-            longer = axis.extended("low" if end == "low" else "high", steps)
+            longer = axis.extended("low" if end == "low" else "high", steps, is_range=is_range)
         except SpecError as e:
             raise SpecError(f"{side}: {e}") from e
-        if name == "alpha":
-            return Grid(alpha=longer, lambda_=self.lambda_)
-        return Grid(alpha=self.alpha, lambda_=longer)
+        axes = {"alpha": self.alpha, "lambda_": self.lambda_}
+        axes["alpha" if name == "alpha" else "lambda_"] = longer
+        return Grid(**axes, extra=self.extra)
+
+    def to_toml(self) -> dict[str, Any]:
+        """The keys of a study file that say which cells there are."""
+        beside = {"extra_cells": [list(_pair(cell)) for cell in self.extra]} if self.extra else {}
+        return {"alpha": self.alpha.to_toml(), "lambda": self.lambda_.to_toml()} | beside
+
+
+def _pair(cell: Cell) -> tuple[float, float]:
+    return cell.alpha, cell.lambda_

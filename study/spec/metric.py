@@ -13,7 +13,7 @@ from landscape_study.study.quantities import format_number
 LONGEST_NAME = 32  # characters: databases and frames name columns by it
 TAKEN = {
     *("study", "panel", "pair", "schedule", "epochs", "normalized", "seed", "alpha", "lambda"),
-    *("state", "diverged", "diverged_epoch", "clipped", "seconds", "trial", "attempts"),
+    *("state", "diverged", "diverged_epoch", "clipped", "extra", "seconds", "trial", "attempts"),
     *("doubtful", "epoch", "timescale"),
 }  # other columns of frames
 

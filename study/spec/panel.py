@@ -27,6 +27,8 @@ from landscape_study.study.validation import Frozen
 MOST_EPOCHS = 1_000_000
 MOST_EXAMPLES = 10**9  # of a batch
 
+CELLS = ("alpha", "lambda", "extra_cells")  # keys of its file that say which cells it has
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
@@ -78,7 +80,7 @@ class Panel(Frozen):
             data = dict(data)
             if "pair" in data:
                 data.setdefault("name", data["pair"])
-            axes = {key: data.pop(key) for key in ("alpha", "lambda") if key in data}
+            axes = {key: data.pop(key) for key in CELLS if key in data}
             if axes:
                 data["grid"] = axes
         return data
@@ -98,6 +100,11 @@ class Panel(Frozen):
         if epochs is not None and schedule and (wrong := schedule.wrong_with(epochs)):
             raise ValueError(wrong)
         return epochs
+
+    @field_validator("grid")
+    @classmethod
+    def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
+        return grid.without_repeats() if info.data.get("design") == "grid" else grid
 
     @property
     def is_imported(self) -> bool:
@@ -123,41 +130,35 @@ class Panel(Frozen):
 
     def cells(self) -> tuple[Cell, ...]:
         """The cells that are known from the beginning, by ascending α, then ascending λ."""
-        return self.grid.cells() if self.design == "grid" else ()
+        return self.grid.extra if self.sampled else () if self.is_imported else self.grid.cells()
 
     def holds(self, cell: Cell) -> bool:
         """Whether a cell may be the panel's: of its grid, or between the ends of its axes."""
-        if self.sampled:
-            return self.grid.spans(cell)
-        return cell.alpha in self.grid.alpha.values and cell.lambda_ in self.grid.lambda_.values
+        return self.grid.spans(cell) if self.sampled else self.grid.has(cell)
 
     def at_once(self, seeds: int) -> int:
         """How many cells there are to be trained together, with one seed."""
-        if self.sampled:
-            return self.sampled.at_once(seeds)
-        cells = len(self.cells())
-        return self.prune.at_once(cells) if self.prune else cells
+        known = len(self.cells())
+        known = self.prune.at_once(known) if self.prune else known
+        return max(self.sampled.at_once(seeds), known) if self.sampled else known
 
     def trainings(self, seeds: int) -> int:
         """How many trainings it has at most, under so many seeds; of a grid, all."""
-        return self.sampled.trials if self.sampled else seeds * len(self.cells())
+        return seeds * len(self.cells()) + (self.sampled.trials if self.sampled else 0)
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
         return self.model_dump(exclude={"name", "design", "grid", "by_objective", "prune"})
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""
-        axes = {"alpha": self.grid.alpha, "lambda": self.grid.lambda_}
+        """The panel's fields with some replaced, not yet validated; `CELLS` too."""
+        axes = (self.grid.alpha, self.grid.lambda_, self.grid.extra)
         own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
-        return own | axes | changes
+        return own | dict(zip(CELLS, axes, strict=True)) | changes
 
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
         whole = {"design"} if self.design == "grid" else set()
         unknown = {"schedule", "normalized"} if self.is_labelled else set()
         table = self.model_dump(exclude={"grid"} | whole | unknown, exclude_none=True)
-        return table | {
-            "alpha": self.grid.alpha.to_toml(),
-            "lambda": self.grid.lambda_.to_toml(),
-        }
+        return table | self.grid.to_toml()

@@ -114,6 +114,7 @@ def _seeds_from_count(value: Any) -> Any:
     return value
 
 
+_PAIR = re.compile(r"^    \[\n +([\d.e+-]+),\n +([\d.e+-]+),\n    \]", re.MULTILINE)  # of numbers
 _OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
 _INHERITED = ("schedule", "epochs", "normalized", "design", "prune", "alpha", "lambda")
 
@@ -274,7 +275,9 @@ class Study(Frozen):
     def _not_too_many_cells(self) -> Study:
         seeds = len(self.seeds)
         cells = sum(
-            panel.sampled.trials if panel.sampled else seeds * panel.grid.size  # unbuilt
+            seeds * len(panel.grid.extra) + panel.sampled.trials
+            if panel.sampled
+            else seeds * panel.grid.size  # unbuilt
             for panel in self.panels
             if not panel.is_imported
         )
@@ -359,7 +362,7 @@ class Study(Frozen):
         unknown |= set() if self.names_metric else {"metric"}
         table = self.model_dump(exclude={"panels"} | unknown, exclude_none=True)
         table["panel"] = [panel.to_toml() for panel in self.panels]
-        return tomli_w.dumps(table)
+        return _PAIR.sub(r"    [\1, \2]", tomli_w.dumps(table))
 
     def panel(self, name: str) -> Panel:
         """The panel called `name`.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections import Counter
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,8 @@ from landscape_study.study.errors import MissingStoreError
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
+
+ENDED = ("finished", "pruned", "failed")  # states of cells that nobody trains
 
 
 def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
@@ -25,34 +27,33 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     Raises:
         StudyMismatchError: the database holds a study of this name that differs.
     """
-    settled: set[tuple[str, int, Cell]] = set()
-    asked_for = {panel.name: 0 for panel in study.panels if panel.sampled}
-    is_open: Counter[str] = Counter()
+    states: dict[tuple[str, int, Cell], str] = {}
+    asked_for: dict[str, float] = {}
     with suppress(MissingStoreError), closing(Store(store)) as opened:
         if study.name in opened.names():
             before = opened.study(study.name)
             study = before.merge(study, opened.name)
             for row in opened.cells(study.name):
-                if row["state"] in ("finished", "failed", "pruned"):
-                    settled.add((row["panel"], row["seed"], Cell(row["alpha"], row["lambda"])))
-                else:
-                    is_open[row["panel"]] += 1
+                cell = Cell(row["alpha"], row["lambda"])
+                states[row["panel"], row["seed"], cell] = row["state"]
             asked_for |= opened.asked(study.name)
             for name in opened.settled(study.name):
                 if before.panel(name) == study.panel(name):
-                    asked_for[name] = study.panel(name).trainings(len(study.seeds))
-    return {
-        panel.name: [
-            sum((panel.name, seed, cell) not in settled for cell in panel.cells())
-            for seed in study.seeds
+                    asked_for[name] = math.inf  # nothing more is
+    missing = {}
+    for panel in study.panels:
+        known, left = set(panel.cells()), 0
+        if panel.sampled:
+            left = int(max(panel.sampled.trials - asked_for.get(panel.name, 0), 0))
+            left += sum(
+                own == panel.name and cell not in known and state in ("open", "running")
+                for (own, _, cell), state in states.items()
+            )
+        missing[panel.name] = [
+            sum(states.get((panel.name, seed, cell)) not in ENDED for cell in known) + share
+            for seed, share in zip(study.seeds, shares(left, len(study.seeds)), strict=True)
         ]
-        if panel.sampled is None
-        else shares(
-            is_open[panel.name] + max(panel.sampled.trials - asked_for[panel.name], 0),
-            len(study.seeds),
-        )
-        for panel in study.panels
-    }
+    return missing
 
 
 def shares(trainings: int, seeds: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The commands that look at results: plot, compare, report, extend."""
+"""The commands that look at results: plot, compare, report, extend, refine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from landscape_study.landscapes.growing.refining import cells_to_refine
+from landscape_study.study.spec.extension import refined_study
 from landscape_study.study.spec.study import Axis
 from landscape_study.study.store import Store
 from tests.commands.test_running_and_looking import SMALL_RUN, landscape
@@ -189,15 +192,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestExtend:
-    @pytest.fixture
-    def path(self, trained: Path, tmp_path: Path) -> Path:
-        """A copy of it."""
-        path = tmp_path / "copy.db"
-        with contextlib.closing(sqlite3.connect(trained)) as connection:
-            connection.execute("VACUUM INTO ?", (str(path),))
-        return path
+@pytest.fixture
+def path(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    path = tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(trained)) as connection:
+        connection.execute("VACUUM INTO ?", (str(path),))
+    return path
 
+
+class TestExtend:
     @pytest.mark.long
     def test_a_side_is_added_and_only_new_cells_are_trained(self, path: Path):
         before = Store(str(path)).cells("small")
@@ -237,6 +241,70 @@ class TestExtend:
         result = landscape("extend", "valley", "--panel", "adamw", "--store", valley)
         assert result.exit_code == 0
         assert "no best cell lies on a border; name a side" in result.output
+
+
+class TestRefine:
+    ARGUMENTS = ("--task", SPIRALS, "--top", 1)
+
+    @pytest.mark.long
+    def test_cells_between_are_added_and_only_they_are_trained(self, path: Path):
+        before = Store(str(path)).cells("small")
+        result = landscape("refine", "small", *self.ARGUMENTS, "--store", path, "--no-plot")
+        assert re.search(r"^refining sgd by \d cells, adamw by \d cells$", result.output, re.M)
+        after = Store(str(path)).cells("small")
+        assert [row for row in after if row in before] == before
+        new = len(after) - len(before)
+        assert f"study small: {len(after)} cells, {len(after)} of them finished" in result.output
+        assert {row["state"] for row in after} == {"finished"}
+        assert new == sum(len(p.grid.extra) for p in Store(str(path)).study("small").panels) > 0
+        assert landscape("check", "--store", path).exit_code == 0
+        again = landscape(*SMALL_RUN, "--store", path, "--no-plot")  # which adds nothing
+        assert again.exit_code == 0
+        assert len(Store(str(path)).cells("small")) == len(after)
+
+    @pytest.mark.long
+    def test_a_dry_run_trains_nothing(self, path: Path):
+        before = Store(str(path)).cells("small")
+        arguments = (*self.ARGUMENTS, "--panel", "sgd", "--store", path, "--dry-run")
+        output = words_of(landscape("refine", "small", *arguments).output)
+        assert re.search(r"refining sgd by (\d) cells .* 3 × 2 × 1 \+ \1 × 1 \1 ", output)
+        assert Store(str(path)).cells("small") == before
+
+    def test_nothing_to_refine(self, tmp_path: Path):
+        path = tmp_path / "one.db"
+        study = valley_study(seeds=1, pairs=("adamw",))
+        study = study.change_panels(alpha=[0.01], **{"lambda": [0.001]})
+        fill(Store(str(path), create=True), study)
+        result = landscape("refine", "valley", "--store", path)
+        assert result.exit_code == 0
+        assert "study valley: nothing lies between the best cells" in result.output
+
+    def test_the_report_and_tables_of_a_refined_study(self, tmp_path: Path):
+        path = tmp_path / "refined.db"
+        store = Store(str(path), create=True)
+        fill(store, valley_study())
+        new = cells_to_refine(store, "valley")
+        fill(store, refined_study(store.study("valley"), new))
+        page = tmp_path / "valley.html"
+        for arguments in (
+            ("report", "valley", "-o", page),
+            ("compare", "valley"),
+            ("plot", "valley", "--contours", "-o", tmp_path / "a.png"),
+            ("plot", "valley", "--kind", "slices", "-o", tmp_path / "b.png"),
+            ("plot", "valley", "--kind", "mechanism", "-o", tmp_path / "c.png"),
+            ("plot", "valley", "--kind", "generalization", "-o", tmp_path / "d.png"),
+            ("plot", "valley", "--kind", "anytime", "-o", tmp_path / "e.png"),
+            ("export", "valley", "-o", tmp_path / "cells.csv"),
+            ("show", "valley"),
+            ("status", "valley"),
+        ):
+            result = landscape(*arguments, "--store", path)
+            assert result.exit_code == 0, result.output
+        assert "not finished" not in page.read_text()
+        told = landscape("report", tmp_path / "cells.csv", "-o", tmp_path / "again.html")
+        assert told.exit_code == 0, told.output
+        cells = pd.read_csv(tmp_path / "cells.csv")
+        assert cells["extra"].sum() == 2 * sum(map(len, new.values()))
 
 
 def test_edges_are_told_with_the_command_that_extends_them(tmp_path: Path):
@@ -279,6 +347,9 @@ BAD_REQUESTS = {
     "side": (["extend", "valley", "--side", "up"], "unknown side 'up': choose one of alpha-low"),
     "panel": (["extend", "valley", "--panel", "x"], "has no panel 'x': it has adam, adamw"),
     "extend": (["extend", "nope"], "no study 'nope': it holds shifted, valley"),
+    "refine": (["refine", "nope"], "no study 'nope': it holds shifted, valley"),
+    "refined panel": (["refine", "valley", "--panel", "x"], "no panel 'x': it has adam, adamw"),
+    "top": (["refine", "valley", "--top", "0"], "Invalid value for '--top'"),
 }
 
 

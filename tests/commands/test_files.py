@@ -132,9 +132,10 @@ def test_imported_it_is_a_study_like_any(invoke, tmp_path: Path):
     bodies = [page[page.index("<h2>Verdicts") : page.index("<h2>Make it")] for page in pages]
     assert bodies[0] == bodies[1]
     assert "all is well" in invoke("check").output
-    assert invoke("extend", "mine", expected=2).output.startswith(
-        "Error: study 'mine' was imported: nothing of it can be trained here"
-    )
+    for command in ("extend", "refine"):
+        assert invoke(command, "mine", expected=2).output.startswith(
+            "Error: study 'mine' was imported: nothing of it can be trained here"
+        )
     done = invoke("import", path, "--name", "mine", expected=2)
     assert "study 'mine' is there already, nothing was stored" in done.output
 

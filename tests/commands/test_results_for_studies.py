@@ -13,7 +13,7 @@ from landscape_study.cli import main
 from landscape_study.study.errors import UsageError
 from landscape_study.study.store import Store
 
-COMMANDS = ("run", "try", "status", "resume", "extend", "worker", "check")
+COMMANDS = ("run", "try", "status", "resume", "extend", "refine", "worker", "check")
 
 
 @pytest.fixture
@@ -79,6 +79,7 @@ CALLS: dict[str, Callable[[Path | str], object]] = {
     "status": ls.status,
     "check": ls.check,
     "extend": ls.extend,
+    "refine": ls.refine,
     "merge": lambda path: ls.merge("new.db", path),
 }
 

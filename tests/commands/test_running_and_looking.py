@@ -532,7 +532,7 @@ def test_every_command_has_help(command: str | None):
     assert len(result.output.splitlines()) > 4
 
 
-@pytest.mark.parametrize("command", ["run", "extend", "plot", "compare"])
+@pytest.mark.parametrize("command", ["run", "extend", "refine", "plot", "compare"])
 def test_help_shows_each_example_in_its_own_line(command: str):
     lines = landscape(command, "--help").output.partition("Examples:\n")[2].splitlines()
     examples = lines[: lines.index("")]
@@ -550,7 +550,7 @@ def test_help_imports_nothing_heavy():
 ENGINE_HELP = "--engine [compiled|captured|vmap|referee]"
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "extend"])
+@pytest.mark.parametrize("command", ["run", "resume", "extend", "refine"])
 def test_the_engines_are_those_of_the_help(command: str):
     words = " ".join(landscape(command, "--help").output.split())
     assert f"{ENGINE_HELP} How cells are trained together." in words

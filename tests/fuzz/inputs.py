@@ -22,6 +22,8 @@ from torch import Tensor, nn
 
 from landscape_study import Streams
 from landscape_study.study.errors import DataError, LandscapeError, SpecError, TaskError
+from landscape_study.study.spec.extension import refined_study
+from landscape_study.study.spec.grid import Cell
 from landscape_study.study.spec.presets import PRESETS, load_preset
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
@@ -36,7 +38,9 @@ from tests.study.store.test_store import WITNESS, create, train_all
 
 # ---- study files --------------------------------------------------------------------------------
 
-FILES = [load_preset(name).to_toml() for name in PRESETS]
+SMALL = load_preset("digits-torch")
+REFINED = refined_study(SMALL, {SMALL.panels[0].name: [Cell(0.003, 0.003), Cell(0.003, 0.03)]})
+FILES = [*(load_preset(name).to_toml() for name in PRESETS), REFINED.to_toml()]
 PIECES = st.one_of(
     st.text(max_size=20),
     st.sampled_from(['"', "=", "[[panel]]", "{", "[", "inf", "nan", "-1", "1e999", "true", "\0"]),

@@ -67,6 +67,8 @@ from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import TEST_ERROR
 
+LINE = 0.5  # points between cells
+SMALLEST = 0.6  # times as large as for a whole grid are marks and lines of small cells at least
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {
     "facecolor": "none",
@@ -227,7 +229,7 @@ def _draw_cells(
         cmap=cmap,
         norm=norm,
         edgecolors="white",
-        linewidths=0.5,
+        linewidths=[LINE * max(record.side(cell), SMALLEST) for cell, _ in record.error],
         gid="error",
     )
     missing = PolyCollection(
@@ -288,6 +290,8 @@ def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMap
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
     size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    smallest = min(map(record.side, record.circled), default=1.0)
+    size = max(size * max(smallest, SMALLEST), 3)
     if record.between is not None:
         size = min(size, RING * point_size(len(record.error)))
     if record.pruned and record.between is None:

@@ -8,6 +8,7 @@ on a regular grid of its own, A' × L'.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,14 +55,16 @@ class Between:
 
 def between(landscape: Landscape) -> Between:
     """Say what lies between the cells of a landscape."""
-    seen = interpolated(landscape)
+    seen, within = interpolated(landscape), landscape.panel_grid or landscape.grid
     left = ZERO if landscape.lambda_.values[0] == 0 and landscape.lambda_.positive else 0.0
     known = len(seen.draws) > 0
     sure = 1 - np.clip(_deviations(seen), 0, 1) if known else np.empty((0, 0))
+    across = _Range(within.lambda_.positive or landscape.lambda_.positive, left)
+    up = _Range(within.alpha.positive, 0.0)
     return Between(
-        x=_scale(landscape.lambda_, left),
-        y=_scale(landscape.alpha, 0.0),
-        box=(left + MARGIN, left + MARGIN + SIDE, MARGIN, MARGIN + SIDE),
+        x=_scale(landscape.lambda_, across),
+        y=_scale(landscape.alpha, up),
+        box=(*across.ends(seen.lambda_), *up.ends(seen.alpha)),
         values=_table(seen.units.value(1.0) * seen.error) if known else (),
         sure=_table(sure),
         point=seen.units.size,
@@ -79,22 +82,39 @@ def _table(array: Floats) -> Table:
     return tuple(map(tuple, array.tolist()))
 
 
-def _scale(axis: Axis, left: float) -> Scale:
-    """Place the values of an axis, λ = 0 apart from the others."""
-    octaves = np.log2(axis.positive)
-    zeros = len(axis.values) - octaves.size
-    low, high = (octaves.min(), octaves.max()) if octaves.size else (0.0, 0.0)
+class _Range:
+    """What lies between the ends of an axis: of a sampler's, or the outermost trials.
 
-    def place(octave: float) -> float:
+    Args:
+        values: ascending, positive.
+        left: where it begins, in columns or rows.
+    """
+
+    def __init__(self, values: Sequence[float], left: float) -> None:
+        self.values, self.left = values, left
+        self.low, self.high = (math.log2(values[i]) for i in (0, -1)) if values else (0.0, 0.0)
+
+    def place(self, octave: float) -> float:
+        """Where log2 of a value lies."""
+        high, low = self.high, self.low
         share = (octave - low) / (high - low) if high > low else 0.5
-        return left + MARGIN + SIDE * float(share)
+        return self.left + MARGIN + SIDE * share
 
-    ticks = _round_values(2.0**low, 2.0**high) if octaves.size else ()
+    def ends(self, octaves: Floats) -> tuple[float, float]:
+        """Where the first and the last of ascending ones lie."""
+        places = [self.place(float(one)) for one in octaves[[0, -1]]] if octaves.size else (0, 0)
+        return places[0], places[1]
+
+
+def _scale(axis: Axis, within: _Range) -> Scale:
+    """Place the values of an axis, λ = 0 apart from the others."""
+    zeros = len(axis.values) - len(axis.positive)
+    ticks = _round_values(2.0**within.low, 2.0**within.high) if within.values else ()
     return Scale(
-        places=(0.5,) * zeros + tuple(place(octave) for octave in octaves),
-        ticks=(0.5,) * zeros + tuple(place(math.log2(value)) for value in ticks),
+        places=(0.5,) * zeros + tuple(within.place(math.log2(value)) for value in axis.positive),
+        ticks=(0.5,) * zeros + tuple(within.place(math.log2(value)) for value in ticks),
         labels=("0",) * zeros + tuple(decimal(value) for value in ticks),
-        length=left + SIDE + 2 * MARGIN,
+        length=within.left + SIDE + 2 * MARGIN,
     )
 
 

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import HeatmapRecord
+from landscape_study.landscapes.figures.heatmaps.heatmap_refinement import Refinement
 from landscape_study.landscapes.figures.heatmaps.heatmap_slant import INFINITE, Slant
 from landscape_study.landscapes.figures.style import INK, TICK, points
 from landscape_study.landscapes.reading.landscape import Floats, RowCol
+from landscape_study.landscapes.statistics.filling import filling
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 _OUTLINE = patheffects.withStroke(linewidth=2.0, foreground=INK)  # legible on every colour
@@ -53,9 +55,32 @@ def _lattice(record: HeatmapRecord) -> tuple[Floats, Floats, np.ma.MaskedArray[A
     if record.slant is not None:
         return _slanted(record, record.slant)
     first = int(record.zero_apart)
-    error = _of_cells(record, len(record.x_labels))
+    if record.refinement is not None:
+        return _refined(record, record.refinement, first)
+    error = _of_cells(record, (record.rows, len(record.x_labels)))
     x, y = (np.array(places) for places in record.ticks)
     return x[first:], y, np.ma.masked_invalid(error[:, first:])
+
+
+def _refined(
+    record: HeatmapRecord, shown: Refinement, first: int
+) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
+    """Of the cells of a refined grid, and between them where their lines cross."""
+    x, y = np.array(shown.x.middles), np.array(shown.y.middles)
+    return x[first:], y, np.ma.masked_invalid(_filled(record, shown, first))
+
+
+def _filled(record: HeatmapRecord, shown: Refinement, first: int) -> Floats:
+    """Values [A, L] of a refined grid without its first columns, interpolated between cells."""
+    x, y = np.array(shown.x.middles), np.array(shown.y.middles)
+    error = _of_cells(record, (y.size, x.size))
+    cells = np.zeros(error.shape, dtype=bool)
+    known = [*(cell for cell, _ in record.error), *record.missing, *record.pruned]
+    cells[tuple(np.transpose(known))] = True
+    on_grid = np.isin(y, shown.y.ticks)[:, None] & np.isin(x, shown.x.ticks)
+    x, error, cells, on_grid = x[first:], error[:, first:], cells[:, first:], on_grid[:, first:]
+    fill = filling(cells, cells & on_grid, y, x)
+    return error if fill is None else fill(error)
 
 
 def _slanted(
@@ -63,10 +88,14 @@ def _slanted(
 ) -> tuple[Floats, Floats, np.ma.MaskedArray[Any, Any]]:
     """Of cells over their timescale; x and y are those of each, [A, L]."""
     first = int(shown.labels[-1] == INFINITE)
-    error = _of_cells(record, len(shown.left[0]))
+    error = _of_cells(record, (len(shown.left), len(shown.left[0])))
     centers = [[shown.center(cell) for cell in row] for row in _cells(error)]
     x, y = np.moveaxis(np.array(centers), -1, 0)
-    return x[:, first:], y[:, first:], np.ma.masked_invalid(error[:, first:])
+    if record.refinement is None:
+        error = error[:, first:]
+    else:
+        error = _filled(record, record.refinement, first)
+    return x[:, first:], y[:, first:], np.ma.masked_invalid(error)
 
 
 def _cells(error: Floats) -> list[list[RowCol]]:
@@ -74,9 +103,9 @@ def _cells(error: Floats) -> list[list[RowCol]]:
     return [[(row, col) for col in range(columns)] for row in range(rows)]
 
 
-def _of_cells(record: HeatmapRecord, columns: int) -> Floats:
+def _of_cells(record: HeatmapRecord, shape: tuple[int, int]) -> Floats:
     """Values [A, L] of the cells that did not diverge; NaN elsewhere."""
-    error = np.full((record.rows, columns), np.nan)
+    error = np.full(shape, np.nan)
     for cell, value in record.error:
         error[cell] = value
     for cell in record.diverged:

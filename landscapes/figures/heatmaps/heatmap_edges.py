@@ -63,6 +63,11 @@ def _foot(
     if record.between is not None:
         x, y = record.center(cell)
         return x + right / 2, y + up / 2
+    if (
+        record.refinement is not None and record.slant is None
+    ):  # whose cells may be smaller than a step of the border
+        (x, y), (width, height) = record.center(cell), record.size
+        return {-1: 0.0, 0: x, 1: width}[right], {-1: 0.0, 0: y, 1: height}[up]
     low_left, low_right, high_right, high_left = record.corners(cell)
     sides = {
         (-1, 0): (low_left, high_left),

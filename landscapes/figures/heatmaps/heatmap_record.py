@@ -14,6 +14,11 @@ from typing import get_args
 import numpy as np
 
 from landscape_study.landscapes.figures.heatmaps.heatmap_between import Between, between
+from landscape_study.landscapes.figures.heatmaps.heatmap_refinement import (
+    GAP,
+    Refinement,
+    refinement,
+)
 from landscape_study.landscapes.figures.heatmaps.heatmap_slant import TITLE as TIMESCALE_TITLE
 from landscape_study.landscapes.figures.heatmaps.heatmap_slant import (
     Corners,
@@ -33,7 +38,6 @@ from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
-GAP = 0.35  # columns between λ = 0 and the others
 CONTOURS = (0.5, 1.0, 2.0)  # points above the best, where lines of equal error are asked for
 ROWS = 4  # of axes on a page of paper
 BAR = 0.9  # inches of the colour bar on the screen
@@ -47,9 +51,9 @@ class HeatmapRecord:
     title: str
     summary: tuple[str, ...]  # phrases under the title; lines break between them only
     x_title: str
-    x_labels: tuple[str, ...]  # [L]
+    x_labels: tuple[str, ...]  # [L], of a refined grid those of the grid
     y_title: str
-    y_labels: tuple[str, ...]  # [A]
+    y_labels: tuple[str, ...]  # [A], likewise
     zero_apart: bool  # whether λ = 0 is the first of several columns
     error: tuple[tuple[RowCol, float], ...]  # values of the metric, of the cells that have one
     missing: tuple[RowCol, ...]
@@ -66,6 +70,7 @@ class HeatmapRecord:
     pruned: tuple[RowCol, ...] = ()  # before their end
     slant: Slant | None = None  # where cells lie over their timescale; None over λ
     log: bool = False  # whether colours go by the logarithm
+    refinement: Refinement | None = None  # of a refined grid: where its cells lie
 
     def left(self, col: float) -> float:
         """Return where column `col` begins on the x axis."""
@@ -75,8 +80,9 @@ class HeatmapRecord:
         """Return the middle of a cell, or a place between cells: x, y."""
         if self.slant is not None:
             return self.slant.center(cell)
-        if self.between is not None:
-            return self.between.x.place(cell[1]), self.between.y.place(cell[0])
+        places = self.between or self.refinement
+        if places is not None:
+            return places.x.place(cell[1]), places.y.place(cell[0])
         return self.left(cell[1]) + 0.5, cell[0] + 0.5
 
     @property
@@ -84,24 +90,30 @@ class HeatmapRecord:
         """How long the axes are, in columns and rows."""
         if self.slant is not None:
             return self.slant.length, float(len(self.y_labels))
-        if self.between is not None:
-            return self.between.x.length, self.between.y.length
+        places = self.between or self.refinement
+        if places is not None:
+            return places.x.length, places.y.length
         return self.left(len(self.x_labels)), float(len(self.y_labels))
 
     @property
     def ticks(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Where the labels of x and of y stand."""
-        if self.between is not None:
-            return self.between.x.ticks, self.between.y.ticks
-        columns, rows = range(len(self.x_labels)), tuple(row + 0.5 for row in range(self.rows))
+        rows = tuple(row + 0.5 for row in range(self.rows))
         if self.slant is not None:
             return self.slant.ticks, rows
-        return tuple(self.center((0, col))[0] for col in columns), rows
+        places = self.between or self.refinement
+        if places is not None:
+            return places.x.ticks, places.y.ticks
+        return tuple(self.center((0, col))[0] for col in range(len(self.x_labels))), rows
 
     @property
     def rows(self) -> int:
-        """Values of α, where they are a grid's."""
+        """Values of α, where they are a whole grid's."""
         return len(self.y_labels)
+
+    def side(self, cell: RowCol) -> float:
+        """How wide and high a cell is drawn."""
+        return 1.0 if self.refinement is None else self.refinement.size(cell)
 
     def corners(self, cell: RowCol, inset: float = 0.0) -> Corners:
         """Those of a cell of a grid, from the lower left one around it."""
@@ -109,6 +121,9 @@ class HeatmapRecord:
             return self.slant.corners(cell, inset)
         row, col = cell
         x, y, side = self.left(col) + inset, row + inset, 1 - 2 * inset
+        if self.refinement is not None:
+            side *= self.side(cell)
+            x, y = (middle - side / 2 for middle in self.center(cell))
         return (x, y), (x + side, y), (x + side, y + side), (x, y + side)
 
 
@@ -147,11 +162,14 @@ def heatmap_record(
     if over not in get_args(Over):
         raise UsageError(f"over = '{over}': choose one of {', '.join(get_args(Over))}")
     slanted = slant(landscape) if over == "timescale" else None
-    cells = list(np.ndindex(landscape.error.shape))
-    drawn = ~np.isnan(landscape.error)
     shown = between(landscape) if landscape.is_scattered else None
+    refined = refinement(landscape)
+    cells = [(row, col) for row, col in np.argwhere(landscape.is_cell).tolist()]
+    if refined is not None:  # the smaller ones lie over the larger ones
+        cells.sort(key=lambda cell: -refined.size(cell))
+    drawn = ~np.isnan(landscape.error)
     pruned = tuple(one.cell for one in landscape.pruned)
-    lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.lambda_, landscape.alpha)
+    lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.grid.lambda_, landscape.grid.alpha)
     x_labels = shown.x.labels if shown else ticks(lambda_).labels
     x_title = lambda_title(lambda_, landscape.pair, landscape.normalized)
     return HeatmapRecord(
@@ -178,6 +196,7 @@ def heatmap_record(
         between=shown,
         pruned=pruned,
         slant=slanted,
+        refinement=refined,
     )
 
 
@@ -343,7 +362,7 @@ def choose_columns(
 
 def summary(landscape: Landscape) -> tuple[str, ...]:
     """Say where the best cell lies, and how much of the grid is there."""
-    finished, count = int(np.sum(landscape.n > 0)), landscape.n.size
+    finished, count = int(np.sum(landscape.n > 0)), int(np.sum(landscape.is_cell))
     if not finished:
         return ("nothing finished yet",)
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
@@ -357,8 +376,8 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     return (
         *doubt,
         f"best {value_phrase(landscape, (row, col))}",
-        f"at α = {ticks(landscape.alpha).names[row]},",
-        f"λ = {ticks(landscape.lambda_).names[col]}",
+        f"at α = {ticks(landscape.alpha, landscape.grid.alpha).names[row]},",
+        f"λ = {ticks(landscape.lambda_, landscape.grid.lambda_).names[col]}",
         *partial,
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from landscape_study.landscapes.figures.heatmaps.heatmap_refinement import lines
 from landscape_study.landscapes.figures.style import decimal
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol
 from landscape_study.study.errors import UsageError
@@ -30,6 +31,7 @@ EVERY = (1, 3)  # of a decade, where powers of ten are few
 FINER = ((1, 2, 5), (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8))  # where these are, too
 
 Corners = tuple[tuple[float, float], ...]
+Places = tuple[Corners, ...]  # two for each cell, [A][L]
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Slant:
 
     Attributes:
         left: of each cell at its lower and at its upper side, [A][L]; `right` likewise.
+        sides: how high its lower and its upper side are, [A][L].
         ticks: on the axis, and what stands there.
         length: of the axis.
     """
 
-    left: tuple[tuple[tuple[float, float], ...], ...]
-    right: tuple[tuple[tuple[float, float], ...], ...]
+    left: Places
+    right: Places
+    sides: Places
     ticks: tuple[float, ...]
     labels: tuple[str, ...]
     length: float
@@ -51,17 +55,24 @@ class Slant:
     def corners(self, cell: RowCol, inset: float = 0.0) -> Corners:
         """Of a cell, from the lower left one around it."""
         row, col = cell
-        (a, b), (c, d) = self.left[row][col], self.right[row][col]
-        low, high = row + inset, row + 1 - inset
+        (a, b), (c, d), (low, high) = (
+            table[row][col] for table in (self.left, self.right, self.sides)
+        )
+        inset *= high - low
+        low, high = low + inset, high - inset
         return (a + inset, low), (c - inset, low), (d - inset, high), (b + inset, high)
 
     def center(self, place: tuple[float, float]) -> tuple[float, float]:
         """The middle of a cell, or a place between cells: x, y."""
-        middles = np.mean([self.left, self.right], axis=(0, 3))
-        row, col = place
-        columns = np.arange(middles.shape[1])
-        of_rows = [float(np.interp(col, columns, middle)) for middle in middles]
-        return float(np.interp(row, np.arange(len(of_rows)), of_rows)), row + 0.5
+        across = np.mean([self.left, self.right], axis=(0, 3))
+        return _between(across, place), _between(np.mean(self.sides, axis=2), place)
+
+
+def _between(table: Floats, place: tuple[float, float]) -> float:
+    """What is between the entries of a table [A, L]."""
+    row, col = place
+    of_rows = [float(np.interp(col, np.arange(table.shape[1]), one)) for one in table]
+    return float(np.interp(row, np.arange(len(of_rows)), of_rows))
 
 
 def slant(landscape: Landscape) -> Slant:
@@ -70,33 +81,44 @@ def slant(landscape: Landscape) -> Slant:
     Raises:
         UsageError: the timescale is not known, or no cell has a finite one.
     """
-    own = _required(landscape)
-    octaves = np.log2(landscape.lambda_.positive)
-    zeros = len(landscape.lambda_.values) - octaves.size
+    own, grid = _required(landscape), landscape.grid
+    octaves = np.log2(grid.lambda_.positive)
+    zeros = len(grid.lambda_.values) - octaves.size
     step = float(np.median(np.diff(octaves))) if octaves.size > 1 else 1.0
-    # Of the borders between cells, [A + 1, L + 1]: the larger λ, the further to the left.
-    places = -(own.power * _borders(landscape.alpha)[:, None] + _borders(landscape.lambda_)) / step
+    rows, columns = lines(landscape.alpha, grid.alpha), lines(landscape.lambda_, grid.lambda_)
+    half = np.minimum.outer(rows.sizes, columns.sizes) / 2  # of cells
+    ends = np.array([-1.0, 1.0])[:, None, None]
+    up = np.array(rows.middles)[:, None] + ends * half  # lower and upper side, [2, A, L]
+    across = np.array(columns.middles) - columns.first + ends * half
+    alphas, lambdas = _octaves(grid.alpha, up), _octaves(grid.lambda_, across)
+    # Left and right ends of both sides, [2, A, L, 2]: the larger λ, the further to the left.
+    places = -(own.power * np.moveaxis(alphas, 0, -1) + lambdas[::-1, ..., None]) / step
+    places = places[:, :, zeros:]
     start, reach = float(places.min()), float(np.ptp(places))
-    apart = (reach + GAP, reach + GAP + 1)
 
-    def sides(row: int, shift: int) -> Corners:
-        borders = places[row : row + 2, shift : shift + octaves.size].T - start
-        zero = ((apart[1 - shift],) * 2,) * zeros
-        return zero + tuple((low, high) for low, high in borders.tolist())
+    def placed(end: int) -> Places:
+        zero = ((reach + GAP + end,) * 2,) * zeros
+        return tuple(zero + tuple(map(tuple, row)) for row in (places[end] - start).tolist())
 
     def epochs(place: float) -> float:
         return float(own.scale * 2 ** (step * (place + start)))
 
     ticks = _round_values(epochs(0.0), epochs(reach - CLOSE * zeros))
     at = [math.log2(value / own.scale) / step - start for value in ticks]
-    rows = range(len(landscape.alpha.values))
     return Slant(
-        left=tuple(sides(row, 1) for row in rows),
-        right=tuple(sides(row, 0) for row in rows),
+        left=placed(0),
+        right=placed(1),
+        sides=tuple(tuple(map(tuple, row)) for row in np.moveaxis(up, 0, -1).tolist()),
         ticks=(*at, *[reach + GAP + 0.5] * zeros),
         labels=(*map(decimal, ticks), *[INFINITE] * zeros),
         length=reach + (GAP + 1) * zeros,
     )
+
+
+def _octaves(axis: Axis, places: Floats) -> Floats:
+    """log2 of what lies at places, in steps from the lower border of the first positive value."""
+    borders = _borders(axis)
+    return np.asarray(np.interp(places, np.arange(borders.size), borders))
 
 
 def slant_obstacle(landscape: Landscape) -> str | None:

@@ -7,10 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.panel_axes import MOST_LINES, STEPS, stepped
 from landscape_study.study.spec.grid import ROUNDING, Axis, Grid, unrounded
-
-MOST_VALUES = 512  # of an axis
-STEPS = 64  # equal ones of log, to which more values are moved
 
 
 def without_rounding(rows: pd.DataFrame) -> pd.DataFrame:
@@ -26,8 +24,8 @@ def on_steps(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     said = []
     for axis, symbol in (("alpha", "α"), ("lambda", "λ")):
         count = rows[axis].nunique()
-        if count > MOST_VALUES:
-            rows = rows.assign(**{axis: _stepped(rows[axis])})
+        if count > MOST_LINES:
+            rows = rows.assign(**{axis: stepped(rows[axis])})
             said.append(f"{count} different {symbol}: moved to the nearest of {STEPS} equal steps")
     if said:
         again = rows.groupby(["alpha", "lambda", "seed"]).cumcount()
@@ -49,16 +47,6 @@ def _unrounded(values: pd.Series) -> pd.Series:
     near = np.isclose(found[1:], found[:-1], rtol=2 * ROUNDING, atol=0.0)
     some = found[np.append(near, False) | np.insert(near, 0, False)]
     return values.replace(unrounded(some.tolist())) if len(some) else values
-
-
-def _stepped(values: pd.Series) -> pd.Series:
-    """Positive values moved to equal steps of their logarithm; 0 stays."""
-    positive = values[values > 0]
-    low, high = math.log(positive.min()), math.log(positive.max())
-    step = (high - low) / (STEPS - 1)
-    near = low + step * np.round((np.log(positive) - low) / step)
-    moved = {x: float(f"{math.exp(x):.6g}") for x in set(near)}
-    return values.where(values <= 0, near.map(moved))
 
 
 def _axis(values: list[float]) -> Axis:

@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from landscape_study.cli import main
-from landscape_study.landscapes.extending import sides_to_extend
 from landscape_study.landscapes.figures.anytime_record import anytime_record
 from landscape_study.landscapes.figures.curves import curves_record, plot_curves
 from landscape_study.landscapes.figures.difference import comparison_record, plot_comparison
@@ -26,6 +25,8 @@ from landscape_study.landscapes.figures.interactive import interactive_heatmap
 from landscape_study.landscapes.figures.slices_record import slices_record
 from landscape_study.landscapes.figures.study_figure import study_figure
 from landscape_study.landscapes.figures.style import ALARM, save
+from landscape_study.landscapes.growing.extending import sides_to_extend
+from landscape_study.landscapes.growing.refining import cells_to_refine
 from landscape_study.landscapes.reading.frames import cells_frame, curves_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.panels import PanelData, study_panels
@@ -38,6 +39,7 @@ from landscape_study.landscapes.reporting.page import Format, write_report
 from landscape_study.landscapes.reporting.report_record import PanelReport, study_report
 from landscape_study.landscapes.reporting.sentences import figure_lines, verdict_lines
 from landscape_study.landscapes.statistics.optimum import moves
+from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, Witness, marked
 from landscape_study.study.spec.figure_kinds import FigureKind
 from landscape_study.study.store import Store
@@ -324,6 +326,9 @@ class TestCommands:
         code, shown = call(doubted, "extend", "valley", "--dry-run")
         assert code != 0
         assert f"panel 'adam' is {DOUBT}, so where the best cells lie is not known" in shown
+        with pytest.raises(UsageError, match=rf"'adam' is {DOUBT}.* or name another --panel"):
+            cells_to_refine(doubted, "valley")
+        assert cells_to_refine(doubted, "valley", ["adamw"])
         sides = sides_to_extend(doubted, "valley", ["adamw"])
         assert sides == sides_to_extend(plain, "valley", ["adamw"])
         assert sides_to_extend(doubted, "valley", ["adam"], ["alpha-low"]) == [

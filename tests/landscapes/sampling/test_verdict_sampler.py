@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,56 @@ def test_the_same_knowledge_gives_the_same_answer():
 def test_at_the_end_of_its_trials_it_says_what_is_open():
     _, why = run(sampled(trials=20), 0.0)
     assert why.startswith("all of its 20 trials were asked for, and the verdict is open: ")
+
+
+class TestBeyondTheBest:
+    """A verdict that stands is not the end where best cells lie on the outermost lines tried."""
+
+    STUDY = sampled(trials=300, zero=False).change_panels(alpha={"base": 0.1, "log2": [-10, 2]})
+
+    def trials(self, middle: float) -> list[Trial]:
+        """Of all cells but those of the two largest α, in a diagonal valley, best at this α."""
+
+        def error(cell: Cell, seed: int) -> float:
+            away = math.log2(cell.alpha / middle)
+            return valley(cell, seed, -1.0) + 0.03 * away * away
+
+        cells = [cell for cell in self.STUDY.panels[0].grid.cells() if cell.alpha < 0.15]
+        return [Trial(o, seed, "finished", error(o, seed)) for o in cells for seed in (0, 1)]
+
+    def tilted(self) -> list[Trial]:
+        """The best ones at the largest α that was tried: the valley is even along its bottom."""
+        return [
+            replace(one, value=(one.value or 0) - 0.15 * math.log2(one.cell.alpha / 0.003125) ** 2)
+            for one in self.trials(0.1)
+        ]
+
+    def ask(self, trials: list[Trial]):
+        return load_sampler(self.STUDY.panels[0].design).ask(known(self.STUDY, trials, 242), 8)
+
+    def test_it_tries_what_lies_beyond(self):
+        wishes = self.ask(self.tilted()).wishes
+        assert len(wishes) == 8
+        assert {one.cell.alpha for one in wishes} == {0.2, 0.4}
+
+    def test_while_that_is_under_way_it_waits(self):
+        trials = self.tilted()
+        waiting = [Trial(one.cell, one.seed, "open") for one in self.ask(trials).wishes]
+        answer = self.ask([*trials, *waiting])
+        assert (answer.wishes, answer.settled) == ((), None)
+
+    def test_where_that_failed_or_is_worse_it_is_the_end(self):
+        trials = self.tilted()
+        for state, value in (("failed", None), ("finished", 90.0)):
+            tried = [Trial(o.cell, o.seed, state, value) for o in self.ask(trials).wishes]
+            settled = self.ask([*trials, *tried]).settled
+            assert settled is not None
+            assert "the verdict stands" in settled
+
+    def test_where_the_best_lie_inside_it_is_the_end(self):
+        settled = self.ask(self.trials(0.1 / 32)).settled
+        assert settled is not None
+        assert settled.startswith("the verdict stands at 95 %")
 
 
 def test_a_grid_that_is_trained_whole_is_the_end():

@@ -14,8 +14,14 @@ from landscape_study.landscapes.figures.heatmaps.heatmap import (
     plot_heatmaps,
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
-from landscape_study.landscapes.statistics.edges import Edge, edges, extend_command
-from landscape_study.study.spec.study import Axis
+from landscape_study.landscapes.reading.landscape import Pruned
+from landscape_study.landscapes.statistics.edges import (
+    Edge,
+    edges,
+    extend_command,
+    refine_command,
+)
+from landscape_study.study.spec.study import Axis, Grid
 from tests.valleys import valley_study
 
 nan = float("nan")
@@ -29,6 +35,7 @@ def grid_of(best: dict[tuple[int, int], float], rows: int = 7, columns: int = 7)
     return error
 
 
+ALPHA, LAMBDA = Axis.log2(0.1, -6, 0), Axis.log2(1, -6, 0)
 CORNER = {(6, 6): 1.0, (6, 5): 1.1, (6, 4): 1.2, (5, 6): 1.3, (3, 3): 1.4}
 
 
@@ -75,6 +82,72 @@ def test_unfinished_landscapes_have_no_edges_yet(make):
     assert edges(make(grid_of(CORNER | {(0, 0): nan}))) == ()
 
 
+def test_cells_that_nobody_asked_for_are_not_missing(make):
+    """Nor has the inner border of a refined grid an edge."""
+    is_cell = np.ones((7, 7), dtype=bool)
+    is_cell[2, 3:] = is_cell[:2, 4] = False
+    refined = {"of_design": is_cell, "panel_grid": Grid(alpha=ALPHA, lambda_=LAMBDA)}
+    axes = {"alpha": ALPHA, "lambda_": LAMBDA}
+    error = np.where(is_cell, grid_of(CORNER), nan)
+    assert [edge.name for edge in edges(make(error, **axes, **refined), top=5)] == [
+        "alpha-high",
+        "lambda-high",
+    ]
+    inner = np.where(is_cell, grid_of({(2, 2): 1.0, (1, 3): 1.1}), nan)
+    assert edges(make(inner, **axes, **refined), top=2) == ()
+    error[3, 3] = nan
+    assert edges(make(error, **axes, **refined), top=5) == ()
+
+
+class TestScattered:
+    """A sampler's trials are on a border where they are nearer to it than a usual step."""
+
+    GRID = Grid(alpha=Axis(values=(1.0, 256.0)), lambda_=Axis(values=(0.0, 1.0, 256.0)))
+
+    def found(self, make, *best: tuple[float, float], grid: Grid | None = GRID) -> list[str]:
+        """The sides on which the best trials of a random search lie."""
+        rng = np.random.default_rng(0)
+        trials = [tuple(2.0 ** rng.uniform(1.5, 6.5, 2)) for _ in range(30)]
+        places = [*best, *trials]
+        alphas, lambdas = (sorted({place[i] for place in places}) for i in (0, 1))
+        error = np.full((len(alphas), len(lambdas)), nan)
+        for alpha, lambda_ in places:
+            error[alphas.index(alpha), lambdas.index(lambda_)] = 9.0
+        for i, (alpha, lambda_) in enumerate(best):
+            error[alphas.index(alpha), lambdas.index(lambda_)] = 1.0 + i / 10
+        landscape = make(
+            error,
+            alpha=Axis(values=tuple(alphas)),
+            lambda_=Axis(values=tuple(lambdas)),
+            is_scattered=True,
+            panel_grid=grid,
+            of_design=~np.isnan(error),
+        )
+        return [edge.name for edge in edges(landscape, top=len(best))]
+
+    def test_near_an_end(self, make):
+        assert self.found(make, (150.0, 20.0), (140.0, 1.9)) == ["alpha-high", "lambda-low"]
+
+    def test_nearer_than_half_a_step_of_the_axis(self, make):
+        """As cells of a grid, which stand for as much."""
+        octaves = Grid(alpha=Axis.log2(1, 0, 8), lambda_=Axis.log2(1, 0, 8, zero=True))
+        assert self.found(make, (182.0, 20.0), grid=octaves) == ["alpha-high"]
+        assert self.found(make, (180.0, 20.0), (128.0, 16.0), grid=octaves) == []
+
+    def test_not_near_one(self, make):
+        assert self.found(make, (120.0, 20.0), (2.1, 30.0)) == []
+
+    def test_of_what_was_trained_elsewhere_nobody_knows(self, make):
+        assert self.found(make, (256.0, 20.0), grid=None) == []
+
+
+def test_pruned_cells_are_not_missing(make):
+    """They are no better than what they had reached."""
+    pruned = (Pruned((0, 0), 30.0, 1),)
+    axes = {"lambda_": Axis.log2(1, -6, 0)}
+    assert edges(make(grid_of(CORNER | {(0, 0): nan}), pruned=pruned, **axes)) != ()
+
+
 def test_diverged_cells_are_not_best(make):
     diverged = np.zeros((7, 7), int)
     diverged[6, :] = 1
@@ -111,6 +184,10 @@ def test_beyond_the_largest_numbers_nothing_is_gained(make):
             Edge("", "alpha", "low", ((0, 1),), 1),
             "the best cell lies at the smallest α of the grid",
         ),
+        (
+            Edge("sgd", "lambda", "low", ((0, 1), (1, 1)), 10, of_trials=True),
+            "2 of the 10 best trials of sgd lie near the smallest positive λ of the axes",
+        ),
     ],
 )
 def test_sentences(edge: Edge, said: str):
@@ -126,6 +203,10 @@ def test_the_command_can_be_pasted_into_a_shell():
         *("--task", "my.module:task", "--store", "my results/a.db"),
     ]
     assert "--task" not in extend_command(edge, valley_study(), "a.db")
+    assert shlex.split(refine_command("adamw", study, "a.db")) == [
+        *("landscape", "refine", "valley", "--panel", "adamw", "--task", "my.module:task"),
+        *("--store", "a.db"),
+    ]
 
 
 def test_arrowheads_stand_outside_the_grid_beside_their_cells(make):

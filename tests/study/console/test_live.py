@@ -90,6 +90,33 @@ class TestRecord:
         )
         assert record == LiveRecord((panel,), (0.0, 3.0))
 
+    def test_cells_beside_the_grid_are_shown_at_the_nearest_one(self):
+        """Two at one place are the better one of them; λ = 0 is near to no other."""
+        means = [
+            CellMean("sgd", 0.1, 0.001, seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", 0.08, 0.0012, seeds=2, error=4.0, diverged=0),
+            CellMean("sgd", 0.06, 0.0012, seeds=2, error=3.0, diverged=1),
+            CellMean("sgd", 0.06, 0.0, seeds=2, error=7.0, diverged=0),
+            CellMean("sgd", 0.3, 0.001, seeds=2, error=1.0, diverged=0),  # an older version's
+        ]
+        (panel,) = live_record(make_study(pairs=("sgd",)), [], means).panels
+        assert panel.error == (((0, 0), 7.0), ((0, 1), 3.0), ((1, 1), 4.0))
+        assert panel.diverged == ((0, 1),)
+        assert (panel.best, panel.news) == ((1, 1), ("best 4.00 % at", "α 0.08 λ 0.0012"))
+
+    def test_what_a_sampler_asked_for_lies_on_a_usual_grid(self):
+        study = make_study(pairs=("sgd",))
+        study = study.change_panels(design={"sampler": "tpe", "trials": 20})
+        means = [
+            CellMean("sgd", 0.0701, 0.0033, seeds=1, error=5.0, diverged=0),
+            CellMean("sgd", 0.05, 0.0, seeds=1, error=6.0, diverged=0),
+        ]
+        (panel,) = live_record(study, [], means).panels
+        assert panel.shape == (9, 10)
+        assert panel.zero_apart
+        assert panel.error == (((0, 0), 6.0), ((4, 5), 5.0))
+        assert panel.best == (4, 5)
+
     def test_errors_divergence_and_best_stand_where_their_cells_are(self):
         means = [
             CellMean("sgd", 0.1, 0.001, seeds=2, error=5.0, diverged=0),

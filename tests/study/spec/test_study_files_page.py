@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import SCHEDULES, Schedule
 from landscape_study.study.spec.design import Sampled
+from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.pruning import Pruning
@@ -46,7 +47,7 @@ def defaults(model: type[BaseModel]) -> dict[str, Any]:
 METRIC = {
     field.name: None if field.default is MISSING else field.default for field in fields(Metric)
 }
-PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | {"alpha": None, "lambda": None}
+PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | defaults(Grid)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.extending import go_beyond_borders, sides_to_extend, study_edges
+from landscape_study.landscapes.growing.extending import (
+    go_beyond_borders,
+    sides_to_extend,
+    study_edges,
+)
 from landscape_study.landscapes.reporting.sentences import edge_lines, verdict_lines
 from landscape_study.study.errors import SpecError, UsageError
 from landscape_study.study.spec.extension import Further

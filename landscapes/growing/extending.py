@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from landscape_study.landscapes.growing.known_best import require_known_best
 from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges
-from landscape_study.study.errors import UsageError
-from landscape_study.study.records.witness_record import DOUBT
 from landscape_study.study.spec.extension import Further, PanelSide, extended_study
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
@@ -52,20 +51,7 @@ def sides_to_extend(
     sides = names_of(sides)
     if sides:
         return [(panel, side) for panel in names for side in sides]
-    own = [p for p in store.progress(name) if p.panel in names]
-    finished, total = sum(p.finished + p.pruned for p in own), sum(p.total for p in own)
-    if finished < total:
-        raise UsageError(
-            f"study '{name}': {finished} of {total} cells are finished, so where the best ones "
-            "lie is not known yet: `landscape resume` it first, or name a --side"
-        )
-    doubted = [one.panel for one in store.witnesses(name) if not one.agrees and one.panel in names]
-    if doubted:
-        raise UsageError(
-            f"study '{name}': panel '{doubted[0]}' is {DOUBT}, so where the best cells lie is not "
-            "known: train it with --engine referee under another --name, or name a --panel or a "
-            "--side"
-        )
+    require_known_best(store, name, names, "a --panel or a --side")
     return [(edge.panel, edge.name) for edge in study_edges(store, name, panels=names)]
 
 

@@ -1,0 +1,1 @@
+"""Studies grown after they were trained: beyond their borders, and between their best cells."""
