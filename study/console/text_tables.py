@@ -150,6 +150,8 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
         size = " × ".join(map(str, shape))
         if panel.sampled:
             size = f"asked by {panel.sampled.sampler}"
+        elif panel.promoted:
+            size = f"best of {panel.promoted.best_of}"
         label = panel.schedule.label
         epochs = str(panel.epochs)
         table.add_row(panel.name, panel.pair, label, epochs, size, str(open_cells), str(chunks))

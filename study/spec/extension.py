@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.budgets import source_of
 from landscape_study.study.spec.study import Panel, Study
 
 PanelSide = tuple[str, str]  # a panel's name and one of spec.grid.SIDES
@@ -41,14 +42,15 @@ def _checked_steps(steps: int) -> None:
 def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS) -> Study:
     """The study with `steps` more values beyond each named side of its panels.
 
-    Its cells include all of `study`, so that a store keeps these and adds the others.
+    Its cells include all of `study`, so that a store keeps these and adds the others. In the
+    place of a panel that has the best cells of another, that one is extended.
 
     Raises:
         SpecError: no such panel or side, an impossible number of steps, or nothing lies beyond.
     """
     _checked_steps(steps)
     panels = {panel.name: panel for panel in study.panels}
-    for name, side in dict.fromkeys(sides):
+    for name, side in dict.fromkeys((source_of(study.panels, one), side) for one, side in sides):
         old = panels.get(name) or study.panel(name)
         try:
             grid = old.grid.extended(side, steps)

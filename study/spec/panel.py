@@ -18,7 +18,7 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import Design, Sampled
+from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.validation import Frozen
 
@@ -119,13 +119,23 @@ class Panel(Frozen):
         """How its cells are asked for, one after the other; None where its grid says which."""
         return self.design if isinstance(self.design, Sampled) else None
 
+    @property
+    def promoted(self) -> Promoted | None:
+        """Whose best cells it has; None where it does not wait for another panel."""
+        return self.design if isinstance(self.design, Promoted) else None
+
+    @property
+    def asked(self) -> Asked | None:
+        """Its design where cells are asked for one after the other; None where all are known."""
+        return None if isinstance(self.design, str) else self.design
+
     def cells(self) -> tuple[Cell, ...]:
         """The cells that are known from the beginning, by ascending α, then ascending λ."""
         return self.grid.cells() if self.design == "grid" else ()
 
     def holds(self, cell: Cell) -> bool:
         """Whether a cell may be the panel's: of its grid, or between the ends of its axes."""
-        if self.sampled:
+        if self.asked:
             return self.grid.spans(cell)
         return cell.alpha in self.grid.alpha.values and cell.lambda_ in self.grid.lambda_.values
 
@@ -134,7 +144,10 @@ class Panel(Frozen):
         return self.sampled.at_once(seeds) if self.sampled else len(self.cells())
 
     def trainings(self, seeds: int) -> int:
-        """How many trainings it has at most, under so many seeds; of a grid, all."""
+        """How many trainings it has at most, under so many seeds; of a grid, all.
+
+        Of a panel whose cells are promoted, its study knows (`Study.trainings`).
+        """
         return self.sampled.trials if self.sampled else seeds * len(self.cells())
 
     def settings(self) -> dict[str, Any]:

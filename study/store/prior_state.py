@@ -13,6 +13,7 @@ from landscape_study.study.errors import MissingStoreError
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
+from landscape_study.study.store.asking import asks_anew
 
 
 def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
@@ -26,7 +27,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
         StudyMismatchError: the database holds a study of this name that differs.
     """
     settled: set[tuple[str, int, Cell]] = set()
-    asked_for = {panel.name: 0 for panel in study.panels if panel.sampled}
+    asked_for = {panel.name: 0 for panel in study.panels if panel.asked}
     is_open: Counter[str] = Counter()
     with suppress(MissingStoreError), closing(Store(store)) as opened:
         if study.name in opened.names():
@@ -39,16 +40,16 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
                     is_open[row["panel"]] += 1
             asked_for |= opened.asked(study.name)
             for name in opened.settled(study.name):
-                if before.panel(name) == study.panel(name):
-                    asked_for[name] = study.panel(name).trainings(len(study.seeds))
+                if not asks_anew(before, study, study.panel(name)):
+                    asked_for[name] = study.trainings(study.panel(name))
     return {
         panel.name: [
             sum((panel.name, seed, cell) not in settled for cell in panel.cells())
             for seed in study.seeds
         ]
-        if panel.sampled is None
+        if panel.asked is None
         else shares(
-            is_open[panel.name] + max(panel.sampled.trials - asked_for[panel.name], 0),
+            is_open[panel.name] + max(study.trainings(panel) - asked_for[panel.name], 0),
             len(study.seeds),
         )
         for panel in study.panels
