@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.explanation import Candidate, Explanation
 from landscape_study.landscapes.statistics.law import Law
@@ -48,6 +49,11 @@ MOVES = (
     "examples."
 )
 
+CHOSEN = (
+    "Over cells that were chosen as the best of the cheaper budget the correlation is lower than "
+    "it would be over all: those that differ most are left out."
+)
+
 
 def first_upper(phrase: str) -> str:
     """The phrase as a sentence begins: "validation NLL" → "Validation NLL"; val_loss stays."""
@@ -78,6 +84,51 @@ def differences_note(metric: Metric) -> str:
         f"the second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
         "there)."
     )
+
+
+def budgets_note(metric: Metric, *, is_chosen: bool) -> str:
+    """What the numbers in a table of budgets are.
+
+    Args:
+        metric: what was measured.
+        is_chosen: whether any panel has the best cells of a cheaper one.
+    """
+    return (
+        "Over the cells with the same α and λ > 0 in both. Rank correlation: Spearman's. Lost: "
+        f"what it costs in the second panel, in {lost(metric)}, to take the best cell of the "
+        "first (∞: it diverges there). α, λ: octaves by which the middle of the good cells moves "
+        "from the first to the second: 1 means twice the value."
+    ) + f" {CHOSEN}" * is_chosen
+
+
+def budget_numbers(found: BudgetRank) -> list[tuple[str, str]]:
+    """The numbers of a step from budget to budget, each with its interval, "" where unknown.
+
+    Rank correlation, loss, and the moves of α and λ.
+    """
+    shown = ((found.rank, 2), (found.lost, found.units.digits), (found.alpha, 2))
+    return [
+        (number(one.value, places), interval(one, places))
+        for one, places in (*shown, (found.lambda_, 2))
+    ]
+
+
+def budget_line(found: BudgetRank) -> str:
+    """Whether a cheap budget tells where to train at a dear one, as a sentence."""
+    if math.isnan(found.rank.value):
+        return (
+            f"{found.cheap} tells nothing of {found.dear}: {found.cells} cells with λ > 0 are "
+            "finished in both."
+        )
+    costs = f"its best cell costs {difference(found.lost, found.units)} there"
+    matters = f"what matters, {what_matters(found.units)}"
+    ranks = f"the ranks of {found.cells} cells correlate by {with_interval(found.rank)}"
+    if found.is_enough is None:
+        told = f"It is open whether {found.cheap} is enough to tune for {found.dear}"
+        return f"{told}: {costs}, where {matters}, is the bound; {ranks}."
+    enough, beside = ("enough", "less than") if found.is_enough else ("not enough", "more than")
+    told = f"{found.cheap} is {enough} to tune for {found.dear}"
+    return f"{told}: {costs}, {beside} {matters}; {ranks}."
 
 
 def rule(metric: Metric) -> str:

@@ -16,7 +16,8 @@ from landscape_study.landscapes.figures.schedule_figure import schedule_sentence
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
-from landscape_study.landscapes.reporting.phrases import verdict_line
+from landscape_study.landscapes.reporting.phrases import budget_line, verdict_line
+from landscape_study.landscapes.statistics.budget_ranks import budget_ranks
 from landscape_study.landscapes.statistics.edges import TOP, extend_command
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
 from landscape_study.landscapes.statistics.separability import panel_separability
@@ -24,14 +25,16 @@ from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 
 
 def verdict_lines(store: Results, name: str) -> list[str]:
-    """How coupled each panel of a study is, one line a panel; none where it has no grids.
+    """How coupled each panel is, and what cheap budgets tell of dear ones; none without grids.
 
     Raises:
         UsageError: the database holds no such study.
     """
     if store.study(name).figure.kind not in OVER_GRIDS:
         return []
-    return [verdict_line(one.label, panel_separability(one)) for one in study_panels(store, name)]
+    panels = study_panels(store, name)
+    verdicts = [verdict_line(one.label, panel_separability(one)) for one in panels]
+    return [*verdicts, *map(budget_line, budget_ranks(panels))]
 
 
 def figure_lines(

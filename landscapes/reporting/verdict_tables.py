@@ -9,6 +9,7 @@ from rich.table import Table
 
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.explanation import Explanation
 from landscape_study.landscapes.statistics.optimum import Move
@@ -121,6 +122,20 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
         f"correlation, and {'points' if in_percent else _lost(metrics)} lost in the second by "
         "taking the first's best cell (transfer)"
     )
+    return table
+
+
+def budgets_table(found: Sequence[BudgetRank]) -> Table:
+    """One row per step from a budget to the next: ranks, loss, and how far the basin moves."""
+    table = _table("panels", "cells", "rank corr.", "lost", "α", "λ")
+    for one in found:
+        digits = (2, one.units.digits, 2, 2)
+        numbers = zip((one.rank, one.lost, one.alpha, one.lambda_), digits, strict=True)
+        cells = (_cell(estimate, places) for estimate, places in numbers)
+        table.add_row(f"{one.cheap} →\n{one.dear}", str(one.cells), *cells)
+    chosen = any(one.is_chosen for one in found)
+    note = phrases.budgets_note(found[0].units.metric, is_chosen=chosen)
+    table.caption = "\n".join([*map(phrases.budget_line, found), note])
     return table
 
 
