@@ -11,6 +11,7 @@ import numpy as np
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, Worker, provenance
+from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
@@ -76,6 +77,19 @@ def fill(
         store.record(claim, _outcome(claim, error, noise, rng))
         chunks = None if chunks is None else chunks - 1
     store.end_run(run_id)
+
+
+def fill_budgets(store: Store, study: Study, error: Error = valley_error) -> None:
+    """The same for a study of which panels have the best cells of others: these too."""
+    fill(store, study, error)
+    while panels := store.unsettled(study.name):
+        for panel in panels:
+            known = store.known(study.name, panel)
+            assert known is not None
+            assert known.panel.promoted is not None
+            answer = load_sampler(known.panel.promoted).ask(known, 9)
+            store.ask(store.study(study.name), known, answer, 9)
+        fill(store, study, error)
 
 
 def _outcome(claim: Claim, error: Error, noise: float, rng: np.random.Generator) -> Outcome:

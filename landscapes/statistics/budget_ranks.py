@@ -37,8 +37,8 @@ from landscape_study.study.spec.study import Panel
 class BudgetRank:
     """What a cheap panel tells of a dear one, each with its 95 % interval; NaN where unknown."""
 
-    cheap: str  # titles
-    dear: str
+    cheap: str  # label of the panel
+    dear: str  # likewise
     cells: int  # with λ > 0 that both have, K
     rank: Estimate  # Spearman's correlation of their ranks
     lost: Estimate  # by taking the best cell of cheap at dear, in the metric's unit
@@ -91,7 +91,7 @@ def _of_panels(cheap: PanelData, dear: PanelData) -> BudgetRank:
         cheap.cells,
         dear.cells,
         dear.metric,
-        titles=(cheap.title, dear.title),
+        labels=(cheap.label, dear.label),
         is_chosen=promoted is not None and promoted.best_of == cheap.name,
     )
 
@@ -101,7 +101,7 @@ def budget_rank(
     dear: pd.DataFrame,
     metric: Metric = TEST_ERROR,
     *,
-    titles: tuple[str, str] = ("cheap", "dear"),
+    labels: tuple[str, str] = ("cheap", "dear"),
     is_chosen: bool = False,
     replicates: int = REPLICATES,
 ) -> BudgetRank:
@@ -114,7 +114,7 @@ def budget_rank(
         cheap: a landscape frame, see `surface`.
         dear: likewise, at the dearer budget.
         metric: what was measured.
-        titles: of both.
+        labels: of both.
         is_chosen: whether the cells of `dear` are the best ones of `cheap`.
         replicates: of the bootstrap.
 
@@ -129,7 +129,7 @@ def budget_rank(
     count = min(len(one.draws), len(other.draws))
     common = Common(one.error, other.error, one.draws[:count], other.draws[:count])
     return BudgetRank(
-        *titles,
+        *labels,
         cells=one.error.size,
         rank=rank(common).estimate(),
         lost=transfer(common).times(other.surface.units.size).estimate(),

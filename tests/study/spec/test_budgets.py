@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.schedules import Cosine
-from landscape_study.study.spec.design import Promoted, Sampled
+from landscape_study.study.spec.design import FEWEST_PROMOTED, Promoted, Sampled
 from landscape_study.study.spec.extension import extended_study
 from landscape_study.study.spec.study import Cell, Study
 from tests.conftest import make_study
@@ -137,3 +140,25 @@ def test_too_many_cells_are_counted_with_those_of_dearer_budgets():
     whole = big.change_panels(**{"lambda": lambdas})  # 900,000 cells
     with pytest.raises(SpecError, match="1197000 cells are more than 1000000"):
         whole.change_panels(epochs=[3, 9])
+
+
+def test_the_page_counts_its_example_right():
+    page = (Path(__file__).parents[3] / "docs" / "designs.md").read_text(encoding="utf-8")
+    section = page.split("## Cheap budgets first\n")[1].split("\n## ")[0]
+    example, by_hand = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    found = Study.from_toml(example, "the page")
+    counts = [found.at_once(p) for p in found.panels]
+    trainings = [found.trainings(p) for p in found.panels]
+    epochs = sum(n * (p.epochs or 0) for n, p in zip(trainings, found.panels, strict=True))
+    whole = [trainings[0] * (p.epochs or 0) for p in found.panels]
+    first, second, third = counts
+    assert f"with {first} cells" in section
+    assert f"the best {second} of them" in section
+    assert f"the best {third} of those" in section
+    assert f"{sum(trainings)} trainings and {epochs:,} epochs in all" in section
+    assert f"would take {3 * trainings[0]:,} and {sum(whole):,}." in section
+    assert "never fewer than 8." in section  # cells
+    assert FEWEST_PROMOTED == 8
+    plain = example.replace("[15, 60, 240]", "60")
+    both = Study.from_toml(plain + by_hand, "the page")
+    assert both.panels[1].design == Promoted(best_of="adamw", share=0.2)
