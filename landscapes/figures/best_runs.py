@@ -39,7 +39,8 @@ class Best:
         """The cell as a person says it: "α = 1/4 × 0.01, λ = 1/2 × 0.001"."""
         row, col = self.place
         norm = "λ_norm" if self.panel.normalized else "λ"
-        alpha, lambda_ = ticks(self.panel.grid.alpha), ticks(self.panel.grid.lambda_)
+        seen = self.data.landscape
+        alpha, lambda_ = ticks(seen.alpha), ticks(seen.lambda_)
         return f"α = {alpha.names[row]}, {norm} = {lambda_.names[col]}"
 
     @property
@@ -122,8 +123,8 @@ def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
         best = top_cells(one.landscape, 1)
         if one.panel is None or not best:
             continue
-        (row, col), grid = best[0], one.panel.grid
-        cell = Cell(grid.alpha.values[row], grid.lambda_.values[col])
+        row, col = best[0]
+        cell = Cell(one.landscape.alpha.values[row], one.landscape.lambda_.values[col])
         own = rows_of(curves[curves["panel"] == one.name], cell)
         found.append(Best(one, one.panel, best[0], cell, own, together))
     return found

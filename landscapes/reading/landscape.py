@@ -6,12 +6,14 @@ Shapes: A values of α (rows), L values of λ (columns), both ascending.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
@@ -93,7 +95,8 @@ def landscape(
     """Build the landscape of `panel` from the frame of cells (see `reading.frames`).
 
     The grid is the panel's: its cells without a finished row are missing, and rows that lie
-    off it are left out.
+    off it are left out. Where cells were asked for between the values of its axes, the grid is
+    that of all their values.
 
     Args:
         cells: one row per cell and seed: panel, alpha, lambda, seed, state, a column of the
@@ -115,9 +118,10 @@ def landscape(
             f"{', '.join(studies)}, expected one study: select its rows first"
         )
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
+    grid = panel.grid if panel.asked is None else _grid_of_asked(own, panel.grid)
     return grid_landscape(
         rows,
-        panel.grid,
+        grid,
         metric,
         title=marked(title(panel), doubtful),
         pair="" if panel.is_labelled else panel.pair,
@@ -125,9 +129,24 @@ def landscape(
         panel=panel.name,
         doubtful=doubtful,
         is_scattered=are_scattered(own["alpha"], own["lambda"]),
-        pruned=pruned_cells(own, panel.grid, metric),
+        pruned=pruned_cells(own, grid, metric),
         timescale=timescale,
     )
+
+
+def _grid_of_asked(cells: pd.DataFrame, grid: Grid) -> Grid:
+    """The grid of all values that cells have; `grid` where they lie on it.
+
+    And where an axis cannot have so many.
+    """
+    off = (_place(cells["alpha"], grid.alpha) < 0) | (_place(cells["lambda"], grid.lambda_) < 0)
+    if off.any():
+        with suppress(ValidationError):
+            return Grid(
+                alpha=Axis(values=tuple({*cells["alpha"]}), base=grid.alpha.base),
+                lambda_=Axis(values=tuple({*cells["lambda"]}), base=grid.lambda_.base),
+            )
+    return grid
 
 
 def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Pruned, ...]:
