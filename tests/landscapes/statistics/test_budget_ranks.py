@@ -14,6 +14,7 @@ from landscape_study.landscapes.statistics.comparison import compare
 from landscape_study.landscapes.statistics.optimum import optimum
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Study
+from tests.landscapes.statistics.budget_coverage import shares
 from tests.landscapes.statistics.test_comparison import holds, valley
 
 
@@ -155,3 +156,13 @@ def test_of_an_objective_who_has_the_best_cells_of_whom():
     command = {"command": ["a", "{alpha}", "{lambda}", "{pair}"], "metric": "loss"}
     assert names({"pair": "short"}, long, **command) == [("short", "long")]
     assert names({"pair": "short"}, {"pair": "long"}, **command) == []
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_intervals_hold_the_truth_and_say_whether_the_cheap_budget_is_enough(chosen: bool):
+    _, lost, enough, _ = shares(0.0, 0.03, 3, chosen=chosen, repeats=8)
+    assert (lost, enough) == (1.0, 1.0)
+    rank, lost, enough, too_few = shares(4.0, 0.03, 3, chosen=chosen, repeats=8)
+    assert rank >= (0.3 if chosen else 0.7)
+    assert lost >= 0.7
+    assert (enough, too_few) == (0.0, 1.0)
