@@ -87,7 +87,8 @@ def print_status(console: Console, study: Study, store: Store) -> None:
     for panel, why in store.settled(study.name).items():
         print_plain(console, f"{panel}: {why}")
     for panel in store.unsettled(study.name):
-        if promoted := study.panel(panel).promoted:
+        promoted, known = study.panel(panel).promoted, store.known(study.name, panel)
+        if promoted and known and known.source is None:
             print_plain(console, f"{panel}: waits for the best cells of {promoted.best_of}")
 
 

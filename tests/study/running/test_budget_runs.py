@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -125,7 +126,8 @@ def test_a_worker_waits_for_what_others_train_and_does_not_spin(
         if len(slept) == 3:
             store.record(held, make_outcome(len(held.cells), epochs=1))
 
-    monkeypatch.setattr("landscape_study.study.running.worker.time.sleep", sleep)
+    clock = SimpleNamespace(sleep=sleep)
+    monkeypatch.setattr("landscape_study.study.running.worker.time", clock)
     train_here(plan, store)
     assert slept == [POLL] * 3
     require_all_there(store, 9)
