@@ -94,41 +94,55 @@ def budgets_note(metric: Metric, *, is_chosen: bool) -> str:
         is_chosen: whether any panel has the best cells of a cheaper one.
     """
     return (
-        "Over the cells with the same α and λ > 0 in both. Rank correlation: Spearman's. Lost: "
-        f"what it costs in the second panel, in {lost(metric)}, to take the best cell of the "
-        "first (∞: it diverges there). α, λ: octaves by which the middle of the good cells moves "
-        "from the first to the second: 1 means twice the value."
+        "Over the cells with the same α and λ > 0 in both. Rank correlation: Spearman's. Place: "
+        "of the second panel's best cell among all of the first. Lost: what it costs in the "
+        f"second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
+        "there). α, λ: octaves by which the middle of the good cells moves from the first to the "
+        "second: 1 means twice the value."
     ) + f" {CHOSEN}" * is_chosen
 
 
 def budget_numbers(found: BudgetRank) -> list[tuple[str, str]]:
     """The numbers of a step from budget to budget, each with its interval, "" where unknown.
 
-    Rank correlation, loss, and the moves of α and λ.
+    Rank correlation, place of the dear panel's best cell, loss, and the moves of α and λ.
     """
-    shown = ((found.rank, 2), (found.lost, found.units.digits), (found.alpha, 2))
-    return [
-        (number(one.value, places), interval(one, places))
-        for one, places in (*shown, (found.lambda_, 2))
-    ]
+    place = ("{} of {}".format(*found.place) if found.place else UNKNOWN, "")
+    rank, *costs = (
+        (number(one.value, digits), interval(one, digits))
+        for one, digits in (
+            (found.rank, 2),
+            (found.lost, found.units.digits),
+            (found.alpha, 2),
+            (found.lambda_, 2),
+        )
+    )
+    return [rank, place, *costs]
 
 
 def budget_line(found: BudgetRank) -> str:
-    """Whether a cheap budget tells where to train at a dear one, as a sentence."""
-    if math.isnan(found.rank.value):
+    """Whether a cheap budget tells where to train at a dear one, in a sentence or two."""
+    if math.isnan(found.rank.value) or found.place is None:
         return (
             f"{found.cheap} tells nothing of {found.dear}: {found.cells} cells with λ > 0 are "
             "finished in both."
         )
-    costs = f"its best cell costs {difference(found.lost, found.units)} there"
-    matters = f"what matters, {what_matters(found.units)}"
-    ranks = f"the ranks of {found.cells} cells correlate by {with_interval(found.rank)}"
-    if found.is_enough is None:
-        told = f"It is open whether {found.cheap} is enough to tune for {found.dear}"
-        return f"{told}: {costs}, where {matters}, is the bound; {ranks}."
-    enough, beside = ("enough", "less than") if found.is_enough else ("not enough", "more than")
-    told = f"{found.cheap} is {enough} to tune for {found.dear}"
-    return f"{told}: {costs}, {beside} {matters}; {ranks}."
+    told = {
+        True: f"{found.cheap} is enough to tune for {found.dear}",
+        False: f"{found.cheap} is not enough to tune for {found.dear}",
+        None: f"It is open whether {found.cheap} is enough to tune for {found.dear}",
+    }[found.is_enough]
+    place, cells = found.place
+    cut = (
+        f" Beside it lie cells that were not chosen: with a larger share, {found.dear} may have "
+        "better ones."
+    )
+    return (
+        f"{told}: its best cell costs {difference(found.lost, found.units)} there (what matters: "
+        f"{what_matters(found.units)}). The ranks of {found.cells} cells correlate by "
+        f"{with_interval(found.rank)}; the best one of {found.dear} has place {place} of {cells} "
+        f"at {found.cheap}." + cut * found.is_cut
+    )
 
 
 def rule(metric: Metric) -> str:

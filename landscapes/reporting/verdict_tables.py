@@ -127,12 +127,10 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
 
 def budgets_table(found: Sequence[BudgetRank]) -> Table:
     """One row per step from a budget to the next: ranks, loss, and how far the basin moves."""
-    table = _table("panels", "cells", "rank corr.", "lost", "α", "λ")
+    table = _table("panels", "cells", "rank corr.", "place", "lost", "α", "λ")
     for one in found:
-        digits = (2, one.units.digits, 2, 2)
-        numbers = zip((one.rank, one.lost, one.alpha, one.lambda_), digits, strict=True)
-        cells = (_cell(estimate, places) for estimate, places in numbers)
-        table.add_row(f"{one.cheap} →\n{one.dear}", str(one.cells), *cells)
+        numbers = ("\n".join(filter(None, shown)) for shown in phrases.budget_numbers(one))
+        table.add_row(f"{one.cheap} →\n{one.dear}", str(one.cells), *numbers)
     chosen = any(one.is_chosen for one in found)
     note = phrases.budgets_note(found[0].units.metric, is_chosen=chosen)
     table.caption = "\n".join([*map(phrases.budget_line, found), note])

@@ -32,6 +32,8 @@ from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Panel
 
+Place = tuple[float, float]  # log2 α and log2 λ of a cell, rounded
+
 
 @dataclass(frozen=True)
 class BudgetRank:
@@ -45,6 +47,8 @@ class BudgetRank:
     alpha: Estimate  # octaves by which the middle of the good cells moves
     lambda_: Estimate
     is_chosen: bool = False  # whether the cells of dear are the best ones of cheap
+    place: tuple[int, int] | None = None  # of dear's best cell at cheap, from 1, of how many
+    is_cut: bool = False  # whether beside it lie cells that were not chosen
     units: Units = PERCENT  # of dear
 
     @property
@@ -128,6 +132,8 @@ def budget_rank(
     )
     count = min(len(one.draws), len(other.draws))
     common = Common(one.error, other.error, one.draws[:count], other.draws[:count])
+    means = _means(cheap, metric)
+    best = _best(other, means)
     return BudgetRank(
         *labels,
         cells=one.error.size,
@@ -136,6 +142,8 @@ def budget_rank(
         alpha=(other.middle(other.alpha) - one.middle(one.alpha)).estimate(),
         lambda_=(other.middle(other.lambda_) - one.middle(one.lambda_)).estimate(),
         is_chosen=is_chosen,
+        place=best and (1 + int((means < means[best]).sum()), len(means)),
+        is_cut=is_chosen and best is not None and _is_cut(best, means, other),
         units=other.surface.units,
     )
 
@@ -149,6 +157,12 @@ class _Seen:
     lambda_: Floats  # [K] log2
     error: Floats  # [K] points
     draws: Floats  # [B, K]; none where the noise is unknown
+
+    @property
+    def places(self) -> list[Place]:
+        """The cells, [K], as `_octaves` has them."""
+        rounded = (one.round(DIGITS).tolist() for one in (self.alpha, self.lambda_))
+        return [*zip(*rounded, strict=True)]
 
     def middle(self, places: Floats) -> Sample:
         """The mean of log2 α or log2 λ under the weights of the basin, see `coupling.weights`."""
@@ -174,6 +188,40 @@ def _seen(frame: pd.DataFrame, metric: Metric, replicates: int, seed: int) -> _S
     return _Seen(found, found.alpha[row], found.lambda_[col], error, draws)
 
 
+def _best(seen: _Seen, means: pd.Series) -> Place | None:
+    """The best of the shared cells, if it is one of those with means; None where all diverged."""
+    if not np.isfinite(seen.error).any():
+        return None
+    best = seen.places[int(seen.error.argmin())]
+    return best if best in means.index else None
+
+
+def _means(frame: pd.DataFrame, metric: Metric) -> pd.Series:
+    """Cost of each cell with λ > 0 by its place, mean over the finished seeds."""
+    placed, alpha, lambda_ = placed_rows(frame, metric)
+    costs = pd.Series(row_costs(placed, metric), _octaves(alpha, lambda_)).dropna()
+    return costs.groupby(level=[0, 1]).mean()
+
+
+def _is_cut(best: Place, means: pd.Series, dear: _Seen) -> bool:
+    """Whether a cell beside the best one of `dear`, in its row or column, is of `cheap` only."""
+    shared = {*dear.places}
+    well = [place for place in means.index[np.isfinite(means)] if place not in shared]
+    every = [*shared, *well]
+    for axis in (0, 1):
+        line = [one for one in every if one[1 - axis] == best[1 - axis]]
+        below = max((one for one in line if one[axis] < best[axis]), default=best)
+        above = min((one for one in line if one[axis] > best[axis]), default=best)
+        if not {below, above} <= shared:
+            return True
+    return False
+
+
+def _octaves(alpha: Floats, lambda_: Floats) -> pd.MultiIndex:
+    """log2 α and log2 λ of rows; the same where they differ by rounding only."""
+    return pd.MultiIndex.from_arrays([np.log2(axis).round(DIGITS) for axis in (alpha, lambda_)])
+
+
 def _common_rows(
     one: pd.DataFrame, other: pd.DataFrame, metric: Metric
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -182,8 +230,7 @@ def _common_rows(
     for frame in (one, other):
         placed, alpha, lambda_ = placed_rows(frame, metric)
         known = ~np.isnan(row_costs(placed, metric))
-        octaves = np.log2(np.stack([alpha, lambda_], axis=-1))[known].round(DIGITS)
         frames.append(placed[known])
-        places.append(pd.MultiIndex.from_arrays(octaves.T))
+        places.append(_octaves(alpha[known], lambda_[known]))
     first, second = places
     return frames[0][first.isin(second)], frames[1][second.isin(first)]

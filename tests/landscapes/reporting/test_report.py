@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -426,20 +427,20 @@ def test_a_study_of_one_budget_tells_nothing_of_budgets(valley: Store, html: str
     [
         (0.0, 0.2, "A is enough to tune for B: its best cell costs 0.10 (0.00 to 0.20) points"),
         (0.3, 0.9, "A is not enough to tune for B: its best cell costs 0.10 (0.30 to 0.90)"),
-        (0.0, 0.9, "It is open whether A is enough to tune for B: its best cell costs 0.10"),
-        (
-            nan,
-            nan,
-            "It is open whether A is enough to tune for B: its best cell costs 0.10 po",
-        ),
+        (0.0, 0.9, "It is open whether A is enough to tune for B: its best cell costs 0.10 (0"),
+        (nan, nan, "It is open whether A is enough to tune for B: its best cell costs 0.10 po"),
     ],
 )
 def test_whether_a_cheap_budget_is_enough(low: float, high: float, said: str):
     known, cost = Estimate(0.5), Estimate(0.1, low, high)
-    line = phrases.budget_line(BudgetRank("A", "B", 9, known, cost, known, known))
+    found = BudgetRank("A", "B", 9, known, cost, known, known, place=(7, 30))
+    line = phrases.budget_line(found)
     assert line.startswith(said)
-    assert line.endswith("the ranks of 9 cells correlate by 0.50.")
-    assert "0.25 points" in line
+    ranks = "The ranks of 9 cells correlate by 0.50; the best one of B has place 7 of 30 at A."
+    assert line.endswith(f"points there (what matters: 0.25 points). {ranks}")
+    cut = phrases.budget_line(replace(found, is_chosen=True, is_cut=True))
+    assert cut.startswith(line)
+    assert cut.endswith("not chosen: with a larger share, B may have better ones.")
 
 
 def test_a_budget_of_which_nothing_is_finished():
