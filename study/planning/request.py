@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,16 +193,13 @@ def _sampled(study: Study, changes: Changes) -> Study:
         UsageError: a sampler without trials, or the reverse.
     """
     if changes.design is not None:
-        study = _at_one_budget(study).change_panels(design=changes.design)
+        study = _with_designs(study, lambda panel: changes.design)
     own = {"sampler": changes.sampler, "trials": changes.trials, "until": changes.until}
     asked = {key: value for key, value in own.items() if value is not None}
     if not asked:
         return study
-    panels: list[Any] = []
-    for panel in study.panels:
-        if panel.promoted:
-            panels.append(panel)
-            continue
+
+    def sampled(panel: Panel) -> Any:
         known = {} if panel.sampled is None else panel.sampled.model_dump(exclude_none=True)
         if "sampler" in asked and asked["sampler"] != known.get("sampler"):
             known.pop("until", None)  # of another sampler
@@ -211,7 +208,17 @@ def _sampled(study: Study, changes: Changes) -> Study:
             raise UsageError(
                 f"--{lacking.pop()}: a sampler needs both, as in --sampler tpe --trials 60"
             )
-        panels.append(panel.changed({"design": known | asked}))
+        return known | asked
+
+    return _with_designs(study, sampled)
+
+
+def _with_designs(study: Study, design: Callable[[Panel], Any]) -> Study:
+    """The study with other designs; panels that wait for another one wait still."""
+    panels = [
+        panel if panel.promoted else panel.changed({"design": design(panel)})
+        for panel in study.panels
+    ]
     return study.change(panels=panels)
 
 
@@ -350,8 +357,9 @@ def _at_one_budget(study: Study) -> Study:
 
     The panels whose cells they have are called as before there were several budgets.
     """
-    sources = {panel.promoted.best_of for panel in study.panels if panel.promoted}
-    kept = [panel for panel in study.panels if not panel.promoted]
+    dear = [panel for panel in study.panels if panel.promoted and panel.epochs]
+    sources = {panel.promoted.best_of for panel in dear if panel.promoted}
+    kept = [panel for panel in study.panels if panel not in dear]
     return study.change(
         panels=[
             panel.changed({"name": panel.name.removesuffix(panel_name("", panel.epochs or 0))})

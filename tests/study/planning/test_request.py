@@ -265,3 +265,27 @@ def test_several_budgets_of_a_command_are_refused():
             ["a", "{alpha}", "{lambda}"],
             Changes(alpha="[1]", lambda_="[0]", metric="loss", epochs="15,60"),
         )
+
+
+def test_another_design_is_that_of_the_cheapest_budget():
+    several = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs="15,60,240"))
+    design = {"sampler": "qmc", "trials": 30}
+    changed = changed_study(several, Changes(design=design))
+    assert changed == changed_study(several, Changes(sampler="qmc", trials=30))
+
+
+def test_panels_of_an_objective_wait_for_each_other_whatever_trains_them():
+    """What a panel is to a script, its budget too, is the script's own affair."""
+    study = Study.from_dict(
+        {
+            "name": "s",
+            "command": ["a", "{alpha}", "{lambda}", "{pair}"],
+            "metric": "loss",
+            "alpha": [0.1],
+            "lambda": [0.0],
+            "panel": [{"pair": "short"}, {"pair": "long", "design": {"best_of": "short"}}],
+        },
+        "test",
+    )
+    task = "examples.classifier:train"
+    assert names(changed_study(study, Changes(task=task, metric="loss"))) == ["short", "long"]
