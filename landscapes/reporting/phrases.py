@@ -107,7 +107,6 @@ def budget_numbers(found: BudgetRank) -> list[tuple[str, str]]:
 
     Rank correlation, place of the dear panel's best cell, loss, and the moves of α and λ.
     """
-    place = ("{} of {}".format(*found.place) if found.place else UNKNOWN, "")
     rank, *costs = (
         (number(one.value, digits), interval(one, digits))
         for one, digits in (
@@ -117,7 +116,12 @@ def budget_numbers(found: BudgetRank) -> list[tuple[str, str]]:
             (found.lambda_, 2),
         )
     )
-    return [rank, place, *costs]
+    return [rank, (placed(found), ""), *costs]
+
+
+def placed(found: BudgetRank) -> str:
+    """Which place the dear panel's best cell has at the cheap one: "5 of 81"."""
+    return UNKNOWN if found.place is None else "{} of {}".format(*found.place)
 
 
 def budget_line(found: BudgetRank) -> str:
@@ -132,7 +136,6 @@ def budget_line(found: BudgetRank) -> str:
         False: f"{found.cheap} is not enough to tune for {found.dear}",
         None: f"It is open whether {found.cheap} is enough to tune for {found.dear}",
     }[found.is_enough]
-    place, cells = found.place
     cut = (
         f" Beside it lie cells that were not chosen: with a larger share, {found.dear} may have "
         "better ones."
@@ -140,8 +143,8 @@ def budget_line(found: BudgetRank) -> str:
     return (
         f"{told}: its best cell costs {difference(found.lost, found.units)} there (what matters: "
         f"{what_matters(found.units)}). The ranks of {found.cells} cells correlate by "
-        f"{with_interval(found.rank)}; the best one of {found.dear} has place {place} of {cells} "
-        f"at {found.cheap}." + cut * found.is_cut
+        f"{with_interval(found.rank)}; the best one of {found.dear} has place {placed(found)} at "
+        f"{found.cheap}." + cut * found.is_cut
     )
 
 

@@ -129,8 +129,9 @@ def budgets_table(found: Sequence[BudgetRank]) -> Table:
     """One row per step from a budget to the next: ranks, loss, and how far the basin moves."""
     table = _table("panels", "cells", "rank corr.", "place", "lost", "α", "λ")
     for one in found:
-        numbers = ("\n".join(filter(None, shown)) for shown in phrases.budget_numbers(one))
-        table.add_row(f"{one.cheap} →\n{one.dear}", str(one.cells), *numbers)
+        lost, moves = _cell(one.lost, one.units.digits), map(_cell, (one.alpha, one.lambda_))
+        ranks = str(one.cells), _cell(one.rank), phrases.placed(one)
+        table.add_row(f"{one.cheap} →\n{one.dear}", *ranks, lost, *moves)
     chosen = any(one.is_chosen for one in found)
     note = phrases.budgets_note(found[0].units.metric, is_chosen=chosen)
     table.caption = "\n".join([*map(phrases.budget_line, found), note])
