@@ -1,7 +1,7 @@
 # Everything runs in .venv, made on first use with the versions and hashes of requirements.lock.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 PYTEST := pytest --numprocesses auto --dist worksteal
 # By exact version: a range would pull the newest build with all its CUDA packages. It stands in no
 # lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.

@@ -14,6 +14,7 @@ from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.design import LEVEL, SAMPLERS
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.figure_kinds import Over
+from landscape_study.study.spec.pruning import PRUNERS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -204,6 +205,12 @@ STUDY = (
         metavar="PERCENT",
         help="At which level a verdict must stand for --sampler verdict to stop before.  "
         f"[default: {LEVEL:g}]",
+    ),
+    click.option(
+        "--prune",
+        metavar="PRUNER",
+        help=f"Stop hopeless cells before their end: {', '.join(PRUNERS)}, a pruner of Optuna's "
+        "as package.module:Name, a table as in a study file, or none.",
     ),
     click.option(
         "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."

@@ -53,7 +53,7 @@ def sides_to_extend(
     if sides:
         return [(panel, side) for panel in names for side in sides]
     own = [p for p in store.progress(name) if p.panel in names]
-    finished, total = sum(p.finished for p in own), sum(p.total for p in own)
+    finished, total = sum(p.finished + p.pruned for p in own), sum(p.total for p in own)
     if finished < total:
         raise UsageError(
             f"study '{name}': {finished} of {total} cells are finished, so where the best ones "

@@ -99,7 +99,10 @@ def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
     for one in panels:
         if one.landscape.doubtful:
             found.append(f"{doubtful(one.title)}.")
-        finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+        finished, total = (
+            int(one.cells["state"].isin(["finished", "pruned"]).sum()),
+            len(one.cells),
+        )
         if not finished:
             found.append(f"{one.title}: nothing finished yet.")
             continue

@@ -143,7 +143,8 @@ def _places(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
     """What has a colour, and tells its numbers where one hovers."""
     if record.between:
         return _scattered(landscape, record)
-    return [(_slanted if record.slant else _cells)(landscape, record)]
+    cells = (_slanted if record.slant else _cells)(landscape, record)
+    return [cells, *_pruned(landscape, record)]
 
 
 def _slanted(landscape: Landscape, record: HeatmapRecord) -> Any:
@@ -273,7 +274,7 @@ def _trials(
 
 
 def _pruned(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
-    """Make small hollow marks of trials that were pruned."""
+    """Make small hollow marks of cells or trials that were pruned."""
     if not record.pruned:
         return []
     marker = {"symbol": "circle-open", "size": 0.25 * CELL, "color": GREY}

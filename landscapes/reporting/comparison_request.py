@@ -84,7 +84,8 @@ def comparison_tables(store: Results, request: Request) -> list[Table]:
 
 def _mind(one: PanelData) -> list[str]:
     """Say so if the panel is not finished, or not what a plain loop gives."""
-    finished, total = int((one.cells["state"] == "finished").sum()), len(one.cells)
+    has_ended = one.cells["state"].isin(["finished", "pruned"])
+    finished, total = int(has_ended.sum()), len(one.cells)
     doubt = [doubtful(one.label)] if one.landscape.doubtful else []
     imported = one.panel is not None and one.panel.is_imported
     return [

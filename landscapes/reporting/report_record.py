@@ -350,12 +350,17 @@ def _warnings(
             * (not study.is_imported)
         )
     for report in reports:
-        failed = progress[report.panel.name].failed
-        if report.finished < report.total:
+        failed, pruned = progress[report.panel.name].failed, progress[report.panel.name].pruned
+        if report.finished + pruned < report.total:
             told = unfinished(
                 report.title, report.finished, report.total, imported=study.is_imported
             )
             found.append(f"{told}.")
+        if pruned:
+            found.append(
+                f"{report.title}: {pruned} of {report.total} cells were pruned, before their end; "
+                "they count as bad as the span."
+            )
         if failed:
             found.append(f"{report.title}: {failed} cells failed.")
         if report.diverged:

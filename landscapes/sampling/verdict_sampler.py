@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -63,13 +64,14 @@ class VerdictSampler:
         if not seen.left.any():
             spent = "every cell of its grid is trained under every seed"
             return Answer(settled=_why_open(found, spent, known.asked))
-        rng = np.random.default_rng([self.design.seed, known.asked])
         count = min(width, left)
         zeros = seen.undecayed(self.design.zero, known.asked, count)
-        others = count - len(zeros)
         if seen.usable < FEWEST or known.asked < FIRST:
-            return Answer([*zeros, *seen.spread(others, self.design.seed)])
-        return Answer([*zeros, *seen.telling(others, rng)])
+            seed, others = seen.spread(count - len(zeros), self.design.seed)
+        else:
+            rng = np.random.default_rng([self.design.seed, known.asked])
+            seed, others = seen.telling(count - len(zeros), rng)
+        return Answer([Wish(cell, seed) for cell in (*zeros, *others)])
 
 
 def _looked_often(level: float, spent: float) -> float:
@@ -109,7 +111,7 @@ class _Seen:
     """What is known of a panel, cell by cell of its grid.
 
     Attributes:
-        frame: the finished trials, a landscape frame.
+        frame: the finished and pruned trials, a landscape frame.
         cells: those of the grid with λ > 0, M of them.
         under_way: places among `cells` of the trials without a result yet.
         left: under how many more seeds each may be trained, [M].
@@ -128,12 +130,13 @@ class _Seen:
         waiting = (one.cell for one in known.trials if one.state == "open")
         self.under_way = np.array([place[c] for c in waiting if c in place], dtype=np.intp)
         rows = [
-            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged)
+            (one.cell.alpha, one.cell.lambda_, one.seed, one.value, one.diverged, one.state)
             for one in known.trials
-            if one.state == "finished"
+            if one.state in ("finished", "pruned")
         ]
-        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged"]
+        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged", "state"]
         self.frame = pd.DataFrame(rows, columns=columns)
+        self.frame["clipped"] = self.frame["state"] == "pruned"
 
     @property
     def usable(self) -> int:
@@ -146,7 +149,7 @@ class _Seen:
             return None
         return separability(self.frame, self.known.metric, level=level)
 
-    def undecayed(self, share: float, asked: int, count: int) -> list[Wish]:
+    def undecayed(self, share: float, asked: int, count: int) -> list[Cell]:
         """Cells of λ = 0 among the next trainings, at the best α first."""
         lambda_ = self.known.panel.grid.lambda_.values
         if lambda_[0] > 0:
@@ -158,16 +161,17 @@ class _Seen:
             self.known.panel.grid.alpha.values, key=lambda a: (costs.get(a, math.inf), a)
         )
         free = [Cell(a, 0.0) for a in by_cost if Cell(a, 0.0) not in self.used]
-        return [self._wish(cell) for cell in free[:wanted]]
+        return free[:wanted]
 
-    def spread(self, count: int, seed: int) -> list[Wish]:
-        """Cells that fill the grid evenly, under the first seed; once all are used, any others."""
-        shift = np.random.default_rng(seed).uniform(size=2)
+    def spread(self, count: int, random_seed: int) -> tuple[int, list[Cell]]:
+        """A seed, and cells that fill the grid evenly; once all are used, any others."""
+        shift = np.random.default_rng(random_seed).uniform(size=2)
         rows, columns = self.alpha.size, self.lambda_.size
         chosen: dict[int, None] = {}
         free = sum(cell not in self.used for cell in self.cells)
         if not free:
-            return [self._wish(self.cells[place]) for place in np.flatnonzero(self.left)[:count]]
+            seed = self._seed(self.cells[np.flatnonzero(self.left)[0]])
+            return seed, [self.cells[place] for place in self._under(seed)[:count]]
         count = min(count, free)
         numbers = itertools.count()
         while len(chosen) < count:
@@ -176,21 +180,37 @@ class _Seen:
             place = int(row * columns + column)
             if self.cells[place] not in self.used:
                 chosen.setdefault(place)
-        return [self._wish(self.cells[place]) for place in chosen]
+        return self.known.seeds[0], [self.cells[place] for place in chosen]
 
-    def telling(self, count: int, rng: np.random.Generator) -> list[Wish]:
-        """Those trainings that tell most of the verdict."""
+    def telling(self, count: int, rng: np.random.Generator) -> tuple[int, list[Cell]]:
+        """A seed, and those cells whose trainings under it tell most of the verdict.
+
+        What is trained together has one seed: that of the training that tells most of all.
+        """
         places = np.stack(np.meshgrid(self.alpha, self.lambda_, indexing="ij"), -1).reshape(-1, 2)
         known = foretell(self.frame, self.known.metric, places, DRAWS, rng)
-        chosen = most_telling(
-            known.heights,
-            self._targets(known),
-            known.noises,
-            self.left,
-            count,
-            self.under_way,
+        chosen = partial(most_telling, known.heights, self._targets(known), known.noises)
+        (first,) = chosen(self.left, 1, self.under_way)
+        seed = self._seed(self.cells[first])
+        once = np.zeros_like(self.left)
+        once[self._under(seed)] = 1
+        return seed, [self.cells[place] for place in chosen(once, count, self.under_way)]
+
+    def _seed(self, cell: Cell) -> int:
+        """The first seed that a cell was not trained under."""
+        used = self.used.get(cell, set())
+        return next(seed for seed in self.known.seeds if seed not in used)
+
+    def _under(self, seed: int) -> Counts:
+        """Places of the cells that may still be trained, whose next seed is this one."""
+        return np.array(
+            [
+                place
+                for place in np.flatnonzero(self.left)
+                if self._seed(self.cells[place]) == seed
+            ],
+            dtype=np.intp,
         )
-        return [self._wish(self.cells[place]) for place in chosen]
 
     def _targets(self, known: Foretold) -> Floats:
         """Tilt, regret and best error of the draws, [B, 3], as far as they move a verdict."""
@@ -205,13 +225,6 @@ class _Seen:
             BEST * _even(best),
         ]
         return np.column_stack([_even(rows[0]), _even(rows[1]), rows[2]])
-
-    def _wish(self, cell: Cell) -> Wish:
-        """A training of a cell under the first seed that it was not trained with."""
-        used = self.used.setdefault(cell, set())
-        seed = next(seed for seed in self.known.seeds if seed not in used)
-        used.add(seed)
-        return Wish(cell, seed)
 
 
 def _even(numbers: Floats) -> Floats:

@@ -204,7 +204,10 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
 
 
 def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
-    """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped."""
+    """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped.
+
+    What is clipped tells nothing, NaN, where the same cell finished under another seed.
+    """
     cost = metric.sign * _numbers(frame, metric.name)
     cost[np.isinf(cost)] = np.inf
     for column in ("diverged", "clipped"):
@@ -212,6 +215,10 @@ def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
             cost[frame[column].isin([True])] = np.inf
     if "state" in frame:
         cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
+    if "clipped" in frame:
+        is_clipped = frame["clipped"].isin([True])
+        told = (~is_clipped & ~np.isnan(cost)).groupby([frame["alpha"], frame["lambda"]])
+        cost[is_clipped & told.transform("any")] = np.nan
     return cost
 
 

@@ -22,7 +22,7 @@ from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import TaskProtocol
 from landscape_study.study.training.checkpoint import State
-from landscape_study.study.training.chunk import Training, begun
+from landscape_study.study.training.course import Training, begun
 from landscape_study.study.training.engines import Programs, Referee
 from landscape_study.study.training.engines.base import Tensors, quiet_fallbacks
 from landscape_study.study.training.engines.python_state import counters, unkept

@@ -221,7 +221,7 @@ class LiveView:
         """Show this progress when drawn next."""
         self.progress = progress
         finished = sum(p.finished for p in progress)
-        over = finished + sum(p.failed for p in progress) == sum(p.total for p in progress)
+        over = sum(p.ended for p in progress) == sum(p.total for p in progress)
         if finished != self.seen and (over or time.monotonic() >= self.next_look):
             self._look(finished)
 

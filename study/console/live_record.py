@@ -98,7 +98,7 @@ def _panel(
         diverged=tuple(sorted(cell for cell, m in placed.items() if m.diverged)),
         best=best,
         news=_news(placed[best] if best else None, metric, any_finished=bool(placed)),
-        done=state.finished + state.failed if state else 0,
+        done=state.ended if state else 0,
         total=state.total if state else 0,
         running=bool(state and state.running),
     )

@@ -88,7 +88,7 @@ class ProgressBar:
 
     def __call__(self, progress: list[PanelProgress]) -> None:
         """Show this progress."""
-        finished = sum(p.finished + p.failed for p in progress)
+        finished = sum(p.ended for p in progress)
         elapsed = time.monotonic() - self.started
         eta = remaining_seconds(
             total=sum(p.total for p in progress),
@@ -147,7 +147,7 @@ class ProgressLines:
     def __call__(self, progress: list[PanelProgress]) -> None:
         """Write a line if something is new since the last one, which is long enough ago."""
         total = sum(p.total for p in progress)
-        settled = sum(p.finished + p.failed for p in progress)
+        settled = sum(p.ended for p in progress)
         due = time.monotonic() >= self.next or settled == total
         if due and (settled, total) != self.told:
             self.told, self.next = (settled, total), time.monotonic() + self.every

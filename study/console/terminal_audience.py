@@ -58,7 +58,7 @@ class TerminalAudience(Audience):
         """The bar, or lines now and then."""
         if self.as_log:
             return nullcontext(ProgressLines(self.console))
-        total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
+        total, finished = sum(p.total for p in progress), sum(p.ended for p in progress)
         shown = self.live and can_show(self.console)
         study = store.study(name)
         view = LiveView(study, lambda: store.means(name)) if shown else None

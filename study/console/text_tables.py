@@ -105,7 +105,7 @@ def status_table(
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for p in progress:
-        waiting = p.total - p.finished - p.running - p.failed - p.pruned
+        waiting = p.total - p.ended - p.running
         counts = [p.total, p.finished, p.running, waiting, p.diverged, p.failed]
         counts += [p.pruned] if pruned else []
         best = "–"

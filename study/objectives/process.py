@@ -24,6 +24,8 @@ LARGEST_LOG = 4 * 1024**2  # bytes of output that are kept: what comes after is 
 LONGEST_LINE = 1024**2  # bytes; what is longer is cut into several
 TAIL = 20  # last lines
 
+Look = Callable[[], str | None]
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -39,7 +41,8 @@ class Ended:
 
     Attributes:
         code: its exit code; minus the number of a signal that ended it.
-        stopped: why it was ended from here: "timeout" or "memory"; None if it was not.
+        stopped: why it was ended from here: "timeout", "memory", or what `on_look` said; None if
+            it was not.
         seconds: that it took, without the ending of what it left.
         memory: most bytes that it and its children were seen to have.
         tail: the last lines of its output.
@@ -72,7 +75,7 @@ def run_process(
     log: Path,
     limits: Limits,
     on_line: Callable[[str], None],
-    on_look: Callable[[], None] = lambda: None,
+    on_look: Look = lambda: None,
     cwd: str | None = None,
 ) -> Ended:
     """Run a command to its end; nothing of it is left, however this function is left.
@@ -83,7 +86,8 @@ def run_process(
         log: what it prints goes there, as far as it is not too much.
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
-        on_look: called several times a second; what it raises ends the run, and is raised.
+        on_look: called several times a second; why the run is to end now, if it is. What it
+            raises ends the run too, and is raised.
         cwd: the folder where it runs; None for that of this process.
 
     Raises:
@@ -113,7 +117,7 @@ def attend(
     log: Path,
     limits: Limits,
     on_line: Callable[[str], None],
-    on_look: Callable[[], None] = lambda: None,
+    on_look: Look = lambda: None,
     before: Collection[int] = (),
 ) -> Ended:
     """See a process through to its end; nothing of it is left, however this function is left.
@@ -123,7 +127,8 @@ def attend(
         log: what it prints goes there, as far as it is not too much.
         limits: of time and memory.
         on_line: called with each line that it prints, on either stream.
-        on_look: called several times a second; what it raises ends the run, and is raised.
+        on_look: called several times a second; why the run is to end now, if it is. What it
+            raises ends the run too, and is raised.
         before: process ids of the children that this process had before it started that one,
             from when on it adopts.
     """
@@ -137,9 +142,9 @@ def attend(
             with _ending(process) as ends_within:
                 while stopped is None and not ends_within(pause):
                     pause = min(LOOK, 2 * pause)
-                    on_look()
+                    stopped = on_look()
                     memory = all_of_it.memory(limits.memory)
-                    stopped = _beyond(limits, time.monotonic() - began, memory)
+                    stopped = stopped or _beyond(limits, time.monotonic() - began, memory)
             seconds = time.monotonic() - began
         finally:
             all_of_it.end()

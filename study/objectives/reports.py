@@ -12,6 +12,19 @@ from landscape_study.study.objectives.function_run import REPORTS
 from landscape_study.study.objectives.measurements import MOST_POINTS, STEPS, curves_of
 
 
+class News:
+    """Whether there is more in the file of reports of a run's folder than at the last call."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.size = folder / REPORTS, 0
+
+    def __call__(self) -> bool:  # noqa: D102
+        with suppress(FileNotFoundError):
+            before, self.size = self.size, self.path.stat().st_size
+            return self.size != before
+        return False
+
+
 class Reports:
     """What is in the file of reports of a run's folder, of all attempts at the cell.
 

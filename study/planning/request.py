@@ -40,6 +40,7 @@ class Changes:
     sampler: str | None = None  # asks for cells between the ends of the axes
     trials: int | None = None  # trainings that it may ask for, in each panel
     until: float | None = None  # percent; at which level a verdict must stand to stop before
+    prune: Any = None  # a pruner's name, or a table as in a study file; "none" for no pruner
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
     metric: Any = None  # its name, or a table as in a study file
@@ -171,7 +172,10 @@ def changed_study(study: Study, changes: Changes) -> Study:
         study = _at_one_budget(study)
         panel_changes["epochs"] = _epochs(changes.epochs)
     if changes.schedule is not None:
-        panel_changes["schedule"] = _schedule(changes.schedule)
+        panel_changes["schedule"] = _named_or_table("schedule", changes.schedule)
+    if changes.prune is not None:
+        asked = _named_or_table("prune", changes.prune)
+        panel_changes["prune"] = None if asked == "none" else asked
     study = _sampled(study, changes)
     for key, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
         if axis is not None:
@@ -389,12 +393,12 @@ def _epochs(text: Any) -> Any:
     return budgets if len(budgets) > 1 else budgets[0]
 
 
-def _schedule(text: Any) -> Any:
-    """A schedule by name, or with its options as in a study file."""
+def _named_or_table(option: str, text: Any) -> Any:
+    """What an option says by a name, or by a table as in a study file."""
     if not isinstance(text, str):
         return text
     is_table = text.lstrip().startswith("{")
-    return parse_value(text, f"--schedule {text}") if is_table else text
+    return parse_value(text, f"--{option} {text}") if is_table else text
 
 
 def _task_name(task: str) -> str:

@@ -25,6 +25,8 @@ class Outcome:
         seconds: wall time of the whole chunk.
         solution: the epoch (from 1) whose values count; None for the last one.
         metric: what is the cells' value.
+        pruned_epoch: [K], the epoch after which a cell was given up as hopeless; 0 where it was
+            not. What its curves say of later epochs counts for nothing.
         mechanism: per quantity of `pairs.meter.MECHANISM`, float32 [K, E]: what happened inside,
             one value an epoch; NaN from the epoch of divergence on. Empty where nobody looked.
     """
@@ -35,10 +37,21 @@ class Outcome:
     solution: int | None = None
     metric: Metric = TEST_ERROR
     mechanism: dict[str, np.ndarray] = field(default_factory=dict)
+    pruned_epoch: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not self.pruned_epoch.size:
+            object.__setattr__(self, "pruned_epoch", np.zeros_like(self.diverged_epoch))
 
     def final(self, metric: str) -> np.ndarray:
-        """The metric after the epoch that counts, [K]."""
-        return self.curves[metric][:, (self.solution or 0) - 1]
+        """The metric after the epoch that counts, [K]; of what was given up, after its last."""
+        counts = np.where(self.pruned_epoch > 0, self.pruned_epoch, self.solution or 0) - 1
+        return self.curves[metric][np.arange(len(counts)), counts]
+
+    def epochs(self) -> np.ndarray:
+        """How many each cell was trained, or spared since it diverged, [K]."""
+        most = next(iter(self.curves.values())).shape[1]
+        return np.where(self.pruned_epoch > 0, self.pruned_epoch, most)
 
     def first(self, cells: int) -> Outcome:
         """Of the first cells only."""
@@ -51,6 +64,7 @@ class Outcome:
             curves=curves,
             mechanism=mechanism,
             diverged_epoch=self.diverged_epoch[:cells],
+            pruned_epoch=self.pruned_epoch[:cells],
         )
 
     def lost_epoch(self) -> np.ndarray:
@@ -59,4 +73,4 @@ class Outcome:
         A cell that diverges after the epoch that counts has a value like any other.
         """
         after = self.diverged_epoch > (self.solution or np.inf)
-        return np.where(after, 0, self.diverged_epoch)
+        return np.where(after | (self.pruned_epoch > 0), 0, self.diverged_epoch)

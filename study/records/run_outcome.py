@@ -16,6 +16,7 @@ class RunOutcome:
         value: of the study's metric, in its unit; infinite, on the worse side, if it diverged.
         diverged: whether it ended with a value that is no finite number.
         seconds: wall time.
+        pruned: whether it was given up as hopeless before its end; its value is the last one then.
         curves: float32 [points] per metric, all of one length; none of a single point.
     """
 
@@ -23,3 +24,4 @@ class RunOutcome:
     diverged: bool
     seconds: float
     curves: Mapping[str, np.ndarray]
+    pruned: bool = False

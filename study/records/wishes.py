@@ -16,13 +16,14 @@ class Trial:
 
     Attributes:
         state: "open" until it has a result, or is given up.
-        value: of the metric, where it is finished; infinite where it diverged and has none.
+        value: of the metric, where it is finished or pruned; infinite where it diverged and has
+            none. What was pruned is at least this bad.
         memory: what the sampler wrote down when it asked for it.
     """
 
     cell: Cell
     seed: int
-    state: Literal["finished", "open", "failed"]
+    state: Literal["finished", "pruned", "open", "failed"]
     value: float | None = None
     diverged: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)

@@ -149,7 +149,7 @@ def require_settled(store: Store, study: Study) -> None:
     """Ask the database by its name, as a stranger would, for every cell of the study.
 
     Raises:
-        TrainingError: some are neither finished nor failed, or not there.
+        TrainingError: some are neither finished nor given up, or not there.
         StoreError: there is no such database any more.
     """
     store.close()  # what others know of it must be in the file
@@ -157,7 +157,7 @@ def require_settled(store: Store, study: Study) -> None:
         settled = {
             (row["panel"], row["seed"], row["alpha"], row["lambda"])
             for row in stranger.cells(study.name)
-            if row["state"] in ("finished", "failed")
+            if row["state"] in ("finished", "failed", "pruned")
         }
         is_open = bool(stranger.unsettled(study.name))
     wanted = set(places_of(study))
@@ -199,7 +199,7 @@ def _supervise(crew: _Crew, store: Store, presence: Presence, on_progress: OnPro
         progress = store.progress(job.study.name)
         looking = time.monotonic() - began
         on_progress(progress)
-        settled = sum(p.finished + p.failed for p in progress)
+        settled = sum(p.ended for p in progress)
         if settled == sum(p.total for p in progress) and not store.unsettled(job.study.name):
             return  # whoever is still there does nothing of use: it hangs, say
         # By the wall clock, which goes on while the machine sleeps, but may be set.

@@ -25,23 +25,28 @@ from landscape_study.study.objectives.measurements import Measurements
 from landscape_study.study.objectives.process import (
     Ended,
     Limits,
+    Look,
     attend,
     end_leftovers,
     run_process,
 )
-from landscape_study.study.objectives.reports import Reports
+from landscape_study.study.objectives.reports import News, Reports
 from landscape_study.study.objectives.slot import slot_environment
 from landscape_study.study.planning.objective_plan import identify_objective
 from landscape_study.study.records.failure_words import failure_parts, failure_words
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.run_outcome import RunOutcome
+from landscape_study.study.records.standing import Standing
 from landscape_study.study.running.job import ObjectiveJob, Pulse
+from landscape_study.study.running.panel_pruners import Pruners
 from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.placeholders import Filling, filled
+from landscape_study.study.spec.study import Panel
 from landscape_study.study.store import Claim, Store
 
 FIRST_FAILURES = 3  # cells that failed before any was finished: then it is not single cells
 TRIES = 3  # of a run that is killed from outside, as for lack of memory
+PRUNED = "pruned"  # why a run was ended
 
 
 class StopAskedError(Exception):
@@ -71,6 +76,9 @@ class Found(Protocol):
         """Float32 [points] per metric."""
 
 
+Hopeless = Callable[[Found], bool]
+
+
 class ObjectiveRuns:
     """Runs the objective of a job's study for one cell after the other.
 
@@ -85,6 +93,7 @@ class ObjectiveRuns:
             self.host = FunctionHost(
                 job.study.task, job.function, slot_environment(device, job.threads), job.cwd
             )
+        self.pruners = Pruners(job, store)
         self.is_running, self.is_stopping = False, False
         self.handler: Any = signal.SIG_DFL  # of SIGTERM, before
 
@@ -141,7 +150,8 @@ class ObjectiveRuns:
 
         try:
             with self.heeding():
-                self._record(claim, folder, *self.run(filling, look))
+                ended, found = self.run(filling, look, self._pruning(panel, claim))
+                self._record(claim, folder, ended, found)
         except LeaseLostError:
             pass  # another worker has the cell, or the run is over; look what is next
         except OSError as e:
@@ -188,12 +198,34 @@ class ObjectiveRuns:
         if self.is_stopping:
             raise StopAskedError
 
-    def run(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
+    def _pruning(self, panel: Panel, claim: Claim) -> Hopeless | None:
+        """Tells of what a claim's run gave so far whether it is hopeless."""
+        pruner, metric = self.pruners.of(panel), self.job.study.metric
+        if pruner is None:
+            return None
+        seen = 0
+
+        def is_hopeless(found: Found) -> bool:
+            nonlocal seen
+            curve = found.curves().get(metric.name, np.empty(0))
+            if len(curve) <= seen:
+                return False
+            seen = len(curve)
+            costs = metric.sign * curve.astype(float)[None]
+            costs[~np.isfinite(costs)] = np.inf
+            return bool(pruner.leaving(Standing(claim.seed, claim.cells, costs))[0])
+
+        return is_hopeless
+
+    def run(
+        self, filling: Filling, look: Callable[[], None], is_hopeless: Hopeless | None = None
+    ) -> tuple[Ended, Found]:
         """Run the objective for a cell, in its folder: how it ended, and what it gave.
 
         Args:
             filling: the cell.
             look: called several times a second; what it raises ends the run, and is raised.
+            is_hopeless: tells of what the run gave so far whether it is to end.
 
         Raises:
             OSError: it cannot be started.
@@ -201,9 +233,11 @@ class ObjectiveRuns:
         begin(filling.folder)
         end_leftovers(filling.folder)
         run = self._run_command if self.host is None else self._call_function
-        return run(filling, look)
+        return run(filling, look, is_hopeless)
 
-    def _run_command(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
+    def _run_command(
+        self, filling: Filling, look: Callable[[], None], is_hopeless: Hopeless | None
+    ) -> tuple[Ended, Found]:
         found = Measurements(self.job.study.metric.name, self.job.study.pattern)
         filling.result.unlink(missing_ok=True)
         self._require_same_source()
@@ -213,13 +247,15 @@ class ObjectiveRuns:
             log=filling.folder / LOG,
             limits=self.job.limits,
             on_line=found.read_line,
-            on_look=look,
+            on_look=_looking(look, lambda: is_hopeless is not None and is_hopeless(found)),
             cwd=self.job.cwd or None,
         )
         found.read_result(filling.result)
         return ended, found
 
-    def _call_function(self, filling: Filling, look: Callable[[], None]) -> tuple[Ended, Found]:
+    def _call_function(
+        self, filling: Filling, look: Callable[[], None], is_hopeless: Hopeless | None
+    ) -> tuple[Ended, Found]:
         assert self.host is not None
         metric = self.job.study.metric.name
         kind = self.device.partition(":")[0]
@@ -231,6 +267,13 @@ class ObjectiveRuns:
             str(filling.folder),
             metric,
         )
+        has_news = News(filling.folder)
+
+        def prunes() -> bool:
+            if is_hopeless is None or not has_news():
+                return False
+            return is_hopeless(Reports(filling.folder, metric))
+
         with adopting() as before:
             process = self.host.start(order, look)
             ended = attend(
@@ -238,10 +281,20 @@ class ObjectiveRuns:
                 log=filling.folder / LOG,
                 limits=self.job.limits,
                 on_line=lambda line: None,
-                on_look=look,
+                on_look=_looking(look, prunes),
                 before=before | self.host.pids,
             )
         return ended, Reports(filling.folder, metric)
+
+
+def _looking(look: Callable[[], None], prunes: Callable[[], bool]) -> Look:
+    """A look at a run that tells too when it is to end as hopeless."""
+
+    def looked() -> str | None:
+        look()
+        return PRUNED if prunes() else None
+
+    return looked
 
 
 def cell_folder(job: ObjectiveJob, claim: Claim) -> Path:
@@ -250,7 +303,8 @@ def cell_folder(job: ObjectiveJob, claim: Claim) -> Path:
 
 
 def _outcome(ended: Ended, found: Found, job: ObjectiveJob) -> RunOutcome:
-    value = found.value
+    is_pruned = ended.stopped == PRUNED
+    value = float(found.curves()[job.study.metric.name][-1]) if is_pruned else found.value
     assert value is not None
     lost = not math.isfinite(value)
     return RunOutcome(
@@ -258,6 +312,7 @@ def _outcome(ended: Ended, found: Found, job: ObjectiveJob) -> RunOutcome:
         diverged=lost,
         seconds=ended.seconds,
         curves=found.curves(),
+        pruned=is_pruned and not lost,
     )
 
 
@@ -268,6 +323,8 @@ def _was_killed(ended: Ended) -> bool:
 
 def why_failed(ended: Ended, found: Found, limits: Limits) -> str | None:
     """Why a run within these limits has no result; None if it has one."""
+    if ended.stopped == PRUNED:
+        return None
     if ended.stopped == "timeout":
         return f"it took longer than its time, {limits.seconds:g} s"
     if ended.stopped == "memory":

@@ -23,6 +23,7 @@ from landscape_study.study.errors import (
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.running.job import Pulse, TaskJob
+from landscape_study.study.running.panel_pruners import Pruners
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import Claim, Store
 from landscape_study.study.tasks import is_user_task, load_task
@@ -50,6 +51,7 @@ class TaskChunks:
     def __init__(self, job: TaskJob, store: Store, device: str) -> None:
         self.job, self.store, self.device = job, store, device
         self.raised = 0  # claims in a row whose training raised an exception
+        self.pruners = Pruners(job, store)
         task = load_task(job.study.task)
         data = load_data(task)
         found = identify(job.study.task, task, data)
@@ -107,6 +109,7 @@ class TaskChunks:
         return self.training(
             panel,
             cells,
+            pruner=self.pruners.of(panel),
             seed=seed,
             batch_size=study.batch_size_of(panel),
             options=study.options_of(panel),

@@ -15,6 +15,8 @@ from landscape_study.study.running.audience import Audience
 from landscape_study.study.running.driver import run
 from landscape_study.study.running.pools import Cluster, cluster_size
 from landscape_study.study.running.witness import call_witnesses, newly_done
+from landscape_study.study.sampling import load_sampler
+from landscape_study.study.sampling.pruners import load_pruner
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Created, PanelProgress, Store
 
@@ -27,8 +29,10 @@ def planned(
     """The plan of a study, on this machine or on the dask cluster that the settings name.
 
     Raises:
-        TaskError, UsageError: see `planning.plan.make_plan` and `running.pools.Cluster`.
+        TaskError, UsageError: see `planning.plan.make_plan`, `running.pools.Cluster` and
+            `require_helpers`.
     """
+    require_helpers(study)
     if why := why_forgetful():
         audience.warn(why)
     if settings.dask is not None:
@@ -39,12 +43,26 @@ def planned(
     return make_plan(study, settings, store=store, tell=audience.tell, watch=audience.watch)
 
 
+def require_helpers(study: Study) -> None:
+    """Check that the samplers and pruners are there that the study's panels name.
+
+    Raises:
+        UsageError: one is not, or is none.
+    """
+    for panel in study.panels:
+        if panel.sampled:
+            load_sampler(panel.sampled)
+        if panel.prune:
+            load_pruner(panel.prune)
+
+
 def put(plan: AnyPlan | QueuedPlan, store: Store, settings: RunSettings) -> Created:
     """Put the study into the store.
 
     Raises:
         StudyMismatchError: the store has another study of this name, or of another task.
     """
+    require_helpers(plan.study)
     accepted = settings.accept_source
     return store.create(plan.study, plan.identity, plan.chunks, accept_source=accepted)
 

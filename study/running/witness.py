@@ -30,7 +30,7 @@ from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.training.arithmetic import worker_arithmetic
-from landscape_study.study.training.chunk import Training, begun
+from landscape_study.study.training.course import Training, begun
 from landscape_study.study.training.engines import Referee
 from landscape_study.study.training.engines.base import quiet_fallbacks
 
@@ -106,7 +106,7 @@ def newly_done(
     """
     finished = {progress.panel: progress.finished for progress in before}
     grown = {p.panel for p in after if p.finished > finished.get(p.panel, 0)}
-    done = {p.panel for p in after if p.finished and p.finished + p.failed == p.total}
+    done = {p.panel for p in after if p.finished and p.ended == p.total}
     lacking = {p.panel for p in after if p.panel not in witnessed}
     return [p.panel for p in after if p.panel in done & (grown | lacking)]
 

@@ -7,11 +7,11 @@ stand above this one: so it is had by its import path too, as any other.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, Protocol
+from typing import Protocol
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.wishes import Answer, Known
+from landscape_study.study.sampling.importing import imported
 from landscape_study.study.sampling.promotion import Promotion
 from landscape_study.study.spec.design import Asked, Promoted
 
@@ -49,7 +49,7 @@ def load_sampler(design: Asked) -> Sampler:
     if isinstance(design, Promoted):
         return Promotion(design)
     place = PLACES.get(design.sampler, design.sampler)
-    found = _imported(place)
+    found = imported("sampler", place)
     from landscape_study.study.sampling.optuna_samplers import OptunaSampler, is_optunas
 
     if is_optunas(found):
@@ -61,15 +61,3 @@ def load_sampler(design: Asked) -> Sampler:
         )
     sampler: Sampler = found(design)
     return sampler
-
-
-def _imported(place: str) -> Any:
-    """What an import path names."""
-    module, _, name = place.replace(":", ".").rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as e:
-        raise UsageError(
-            f"sampler '{place}' cannot be imported ({e}): name it as package.module:Name, and "
-            "install what brings it"
-        ) from e

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from optuna.study import Study as OptunaStudy
 
 from landscape_study.study.errors import TrainingError
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
+from landscape_study.study.sampling.importing import quiet
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.study import Cell
 
@@ -85,7 +85,7 @@ class OptunaSampler:
         if not zero:
             distributions["lambda"] = FloatDistribution(lambda_[0], lambda_[-1], log=True)
         places = [one for one in _places(known.trials) if (one.cell.lambda_ == 0) == zero]
-        with _quiet():
+        with quiet():
             try:
                 return list(self._drawn(known, places, distributions, count))
             except Exception as e:  # whatever a sampler raises
@@ -181,17 +181,3 @@ def _rounded(value: float, within: BaseDistribution) -> float:
     """A value in few digits, between the ends."""
     assert isinstance(within, FloatDistribution)
     return min(max(float(f"{value:.{DIGITS}g}"), within.low), within.high)
-
-
-class _quiet(warnings.catch_warnings):  # noqa: N801
-    """Within it Optuna says nothing: of experiments, or of what it samples independently."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore")
-        self.level = optuna.logging.get_verbosity()
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-    def __exit__(self, *what: Any) -> None:
-        optuna.logging.set_verbosity(self.level)
-        super().__exit__(*what)

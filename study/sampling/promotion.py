@@ -40,18 +40,17 @@ class Promotion:
 def _ranked(trials: Sequence[Trial], sign: int) -> list[Cell]:
     """Cells, the best one first, of which some seed finished and did not diverge.
 
-    By the mean over the finished seeds; those of which a seed diverged come last.
+    By the mean over the finished seeds; those of which a seed diverged or was pruned come last.
     """
-    by_cell: defaultdict[Cell, list[Trial]] = defaultdict(list)
+    values: defaultdict[Cell, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.state == "finished" and trial.value is not None:
-            by_cell[trial.cell].append(trial)
+            values[trial.cell].append(trial.value)
+    good = {one.cell for one in trials if one.state == "finished" and not one.diverged}
+    bad = {one.cell for one in trials if one.diverged or one.state == "pruned"}
     costs = {
-        cell: (
-            any(one.diverged for one in own),
-            sign * statistics.fmean(one.value for one in own if one.value is not None),
-        )
-        for cell, own in by_cell.items()
-        if not all(one.diverged for one in own)
+        cell: (cell in bad, sign * statistics.fmean(found))
+        for cell, found in values.items()
+        if cell in good
     }
     return sorted(costs, key=lambda cell: (*costs[cell], cell))

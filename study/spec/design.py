@@ -72,9 +72,10 @@ class Sampled(Frozen):
 class Promoted(Frozen):
     """The best cells of another panel, once that is finished: successive halving over budgets.
 
-    Best by the mean over the finished seeds; cells of which a seed diverged come last, those of
-    which every seed did are left out. Each is trained with every seed of the study. Jamieson &
-    Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016).
+    Best by the mean over the finished seeds; cells of which a seed diverged or was pruned come
+    last, those of which no seed ended well are left out. Each is trained with every seed of the
+    study. Jamieson & Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization" (2016).
 
     Attributes:
         best_of: the other panel's name.

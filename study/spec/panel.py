@@ -20,6 +20,7 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
 from landscape_study.study.spec.grid import Cell, Grid
+from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
 
 # More is a slip: it would be built before anybody could stop it.
@@ -67,6 +68,7 @@ class Panel(Frozen):
     batch_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)  # None: the study's
     options: PanelOptions | None = None  # what is other than the study's
     normalized: bool = False  # whether the grid's λ is λ_norm (see pairs.normalization)
+    prune: Prune | None = None  # what stops hopeless cells before their end; None: nothing
     grid: Grid
 
     @model_validator(mode="before")
@@ -152,7 +154,7 @@ class Panel(Frozen):
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "design", "grid", "by_objective"})
+        return self.model_dump(exclude={"name", "design", "grid", "by_objective", "prune"})
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; "alpha", "lambda" too."""

@@ -50,6 +50,7 @@ from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
 from landscape_study.study.spec.panel import MOST_EXAMPLES, Name, Panel
 from landscape_study.study.spec.placeholders import wrong_with
+from landscape_study.study.spec.pruning import HALVING
 from landscape_study.study.spec.shell_words import shell_words
 from landscape_study.study.validation import Frozen, explain, parse_toml, read_toml
 
@@ -120,7 +121,7 @@ def _seeds_from_count(value: Any) -> Any:
 
 
 _OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
-_INHERITED = ("schedule", "epochs", "normalized", "design", "alpha", "lambda")
+_INHERITED = ("schedule", "epochs", "normalized", "design", "prune", "alpha", "lambda")
 
 
 class Study(Frozen):
@@ -148,7 +149,7 @@ class Study(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _inherit(cls, data: Any) -> Any:
-        """Hand the study's schedule, epochs, normalized, design and axes to its panels."""
+        """Hand what the study says of all panels to those that say nothing themselves."""
         if not isinstance(data, dict):
             return data
         data = _told_of_objective(data)
@@ -292,6 +293,19 @@ class Study(Frozen):
         )
         if cells > MOST_CELLS:
             raise ValueError(f"{cells} cells are more than {MOST_CELLS}: make several studies")
+        return self
+
+    @model_validator(mode="after")
+    def _pruned_where_it_can_be(self) -> Study:
+        for panel in self.panels:
+            pruner = panel.prune and panel.prune.pruner
+            if pruner == HALVING and self.has_objective:
+                raise ValueError(
+                    "prune: halving compares cells that are trained together, and an objective "
+                    "trains one at a time: choose a pruner of Optuna's, such as median"
+                )
+            if pruner and self.is_imported:
+                raise ValueError("prune: it was trained elsewhere: leave it out")
         return self
 
     @property
@@ -447,7 +461,11 @@ class Study(Frozen):
                     self._require_same(
                         f"panel '{new.name}': design", old.design, new.design, where
                     )
-                grown = {"grid": old.grid.union(new.grid), "design": new.design}
+                grown = {
+                    "grid": old.grid.union(new.grid),
+                    "design": new.design,
+                    "prune": new.prune,
+                }
                 new = Panel(**(dict(old) | grown))
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})

@@ -31,12 +31,14 @@ from landscape_study.study.records.identity import Identity, require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.records.run_outcome import RunOutcome
+from landscape_study.study.records.standing import Course
 from landscape_study.study.records.wishes import Answer, Known
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import asking, claims, queries, results, schema
 from landscape_study.study.store.claims import LEASE, Claim
 from landscape_study.study.store.columns import raw, where_known
+from landscape_study.study.store.courses import courses
 from landscape_study.study.store.creation import (
     Chunking,
     add_cells,
@@ -449,6 +451,10 @@ class Store:
     def leases(self, run_id: int) -> dict[int, float]:
         """For how many seconds more the claims of the run's workers live, by process id."""
         return self.database.read(lambda c: claims.leases(c, run_id))
+
+    def courses(self, name: str, panel: str) -> list[Course]:
+        """The courses of a panel's trials that have ended, for pruners; oldest first."""
+        return self.read_study(name, lambda c, study: courses(c, study, panel))
 
     # ---- cells that a sampler asks for --------------------------------------------------------
 

@@ -23,6 +23,7 @@ from landscape_study.study.store.creation import AT_ONCE, insert_cells, optuna_s
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import sampler_table as _sampler
 from landscape_study.study.store.optuna_tables import value_table as _value
+from landscape_study.study.store.tables import ENDED
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import design_table as _design
@@ -131,7 +132,7 @@ def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
             cell=Cell(row["alpha"], row["lambda"]),
             seed=row["seed"],
             state=_state(row["state"]),
-            value=row["value"] if row["state"] == "done" else None,
+            value=row["value"] if row["state"] in ENDED else None,
             diverged=bool(row["diverged_epoch"]),
             memory=memories[row["trial_id"]],
         )
@@ -139,8 +140,10 @@ def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
     )
 
 
-def _state(of_chunk: str) -> Literal["finished", "open", "failed"]:
-    return "finished" if of_chunk == "done" else "open" if of_chunk == "open" else "failed"
+def _state(of_chunk: str) -> Literal["finished", "pruned", "open", "failed"]:
+    if of_chunk == "done":
+        return "finished"
+    return "pruned" if of_chunk == "pruned" else "open" if of_chunk == "open" else "failed"
 
 
 def _memories(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
@@ -170,11 +173,11 @@ def ask(
 
 
 def take_over(connection: Connection, study: Study, panel: Panel, others: Sequence[Trial]) -> None:
-    """Add what another database has finished of a panel, to be taken from there.
+    """Add what another database has results of, of a panel, to be taken from there.
 
     It counts as asked for.
     """
-    wishes = [Wish(o.cell, o.seed, o.memory) for o in others if o.state == "finished"]
+    wishes = [Wish(o.cell, o.seed, o.memory) for o in others if o.state in ("finished", "pruned")]
     where = (_study.c.name == study.name) & (_design.c.panel == panel.name)
     # The first statement writes: it takes the lock under which the rest is decided.
     study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()

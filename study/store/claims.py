@@ -129,13 +129,12 @@ def beat(connection: Connection, claim: Claim, lease: float) -> None:
 
 def record(connection: Connection, claim: Claim, outcome: Outcome) -> None:
     """Close the claimed chunk and write its results, or raise LeaseLostError."""
-    _close(connection, claim, outcome.seconds)
-    write_results(connection, claim.trial_ids, results_of(_places(claim), outcome))
+    results = results_of(_places(claim), outcome)
+    _record(connection, claim, results, (outcome.pruned_epoch > 0).tolist())
 
 
 def record_run(connection: Connection, claim: Claim, outcome: RunOutcome, metric: str) -> None:
     """The same of the one cell of a claim that a command of the user's own ran."""
-    _close(connection, claim, outcome.seconds)
     (place,) = _places(claim)
     result = Result(
         place=place,
@@ -147,23 +146,59 @@ def record_run(connection: Connection, claim: Claim, outcome: RunOutcome, metric
         seconds=outcome.seconds,
         curves=dict(outcome.curves),
     )
-    write_results(connection, claim.trial_ids, [result])
+    _record(connection, claim, [result], [outcome.pruned])
+
+
+def _record(
+    connection: Connection, claim: Claim, results: Sequence[Result], pruned: Sequence[bool]
+) -> None:
+    """Close the claimed chunk and write its results; what was pruned becomes a chunk of its own.
+
+    Raises:
+        LeaseLostError: the chunk is not held any more.
+    """
+    given_up = [k for k, is_pruned in enumerate(pruned) if is_pruned]
+    seconds = [result.seconds or 0.0 for result in results]
+    of_pruned = sum(seconds[k] for k in given_up)
+    if len(given_up) == len(results):
+        _close(connection, claim, of_pruned, "pruned")
+    else:
+        _close(connection, claim, sum(seconds) - of_pruned, "done")
+    if 0 < len(given_up) < len(results):
+        trial_ids = [claim.trial_ids[k] for k in given_up]
+        kept = [column for column in _chunk.c if column.name not in ("chunk_id", "seconds")]
+        query = sa.select(*kept).where(_chunk.c.chunk_id == claim.chunk_id)
+        facts = dict(connection.execute(query).mappings().one())
+        own = move_cells(
+            connection, trial_ids, **facts | {"state": "pruned", "seconds": of_pruned}
+        )
+        set_trials(connection, own, TrialState.PRUNED)
+    write_results(connection, claim.trial_ids, results)
+
+
+def move_cells(connection: Connection, trial_ids: Sequence[int], **facts: Any) -> int:
+    """Move cells, by their trials, into a new chunk of these facts; its id."""
+    inserted = connection.execute(_chunk.insert().values(**facts))
+    own: int = inserted.inserted_primary_key[0]  # type: ignore[index]
+    connection.execute(_cell.update().where(_cell.c.trial_id.in_(trial_ids)).values(chunk_id=own))
+    return own
 
 
 def _places(claim: Claim) -> list[Place]:
     return [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
 
 
-def _close(connection: Connection, claim: Claim, seconds: float) -> None:
-    """Close the claimed chunk as done, or raise LeaseLostError."""
+def _close(connection: Connection, claim: Claim, seconds: float, state: str) -> None:
+    """Close the claimed chunk as "done" or "pruned", or raise LeaseLostError."""
     close = (
         _chunk.update()
         .where(_held(claim))
-        .values(state="done", owner=None, expires=0.0, seconds=seconds, reason=None)
+        .values(state=state, owner=None, expires=0.0, seconds=seconds, reason=None)
     )
     if connection.execute(close).rowcount == 0:
         raise _lost(claim)
-    set_trials(connection, claim.chunk_id, TrialState.COMPLETE, datetime_complete=_utc())
+    ended = TrialState.COMPLETE if state == "done" else TrialState.PRUNED
+    set_trials(connection, claim.chunk_id, ended, datetime_complete=_utc())
 
 
 def release(connection: Connection, claim: Claim) -> None:
@@ -398,10 +433,7 @@ def _split(connection: Connection, chunk_id: int, parts: Sequence[Sequence[int]]
     query = sa.select(*(_chunk.c[name] for name in kept)).where(_chunk.c.chunk_id == chunk_id)
     facts = dict(connection.execute(query).mappings().one())
     for trial_ids in parts:
-        inserted = connection.execute(_chunk.insert().values(**facts))
-        own = inserted.inserted_primary_key[0]  # type: ignore[index]
-        moved = _cell.update().where(_cell.c.trial_id.in_(trial_ids))
-        connection.execute(moved.values(chunk_id=own))
+        move_cells(connection, trial_ids, **facts)
 
 
 def _fail(connection: Connection, which: sa.ColumnElement[bool], reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
@@ -51,6 +52,8 @@ def add_cells(
         )
     }
     new = [cell for cell in panel.cells() if cell not in known]
+    if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
+        random.Random(0).shuffle(new)
     number = len(known)
     for cells in chunking(new):
         inserted = connection.execute(

@@ -1,7 +1,7 @@
 """Joining two databases of the same studies: what one lacks, it takes over from the other.
 
-Only finished cells are taken, and only whole ones, so that merging a damaged database into a new
-one saves what can be saved. What is finished in both stays as it is.
+Only cells that ended are taken, finished or pruned, and only whole ones, so that merging a damaged
+database into a new one saves what can be saved. What has ended in both stays as it is.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from landscape_study.study.printable import printable
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
 from landscape_study.study.store.asking import reopen_promoted, take_over, trials
+from landscape_study.study.store.claims import move_cells
 from landscape_study.study.store.columns import raw
 from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured
@@ -40,6 +41,7 @@ from landscape_study.study.store.stored_cells import (
     places_of,
     stored_cells,
 )
+from landscape_study.study.store.tables import ENDED
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
@@ -129,7 +131,7 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     witnesses = source.database.read(partial(witness_rows, name=study.name))
     into.database.write(partial(_take_witnesses, study.name, witnesses, errors))
     progress = into.progress(study.name)
-    return replace(found, open=sum(p.total - p.finished - p.failed for p in progress))
+    return replace(found, open=sum(p.total - p.ended for p in progress))
 
 
 def _refuse_broken(into: Store, name: str) -> None:
@@ -160,7 +162,7 @@ def _groups(chunks: Sequence[list[StoredCell]]) -> Iterator[list[list[StoredCell
 
 
 def _finished(name: str, connection: Connection) -> set[Place]:
-    """The cells of the study that are finished here."""
+    """The cells of the study that have ended here with results."""
     targets = _targets(connection, _study_id(connection, name), lock=False)
     return {place for place, row in targets.items() if row["is_done"]}
 
@@ -269,7 +271,7 @@ def _targets(
         sa.select(
             *(_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
             *(_cell.c.trial_id, _cell.c.chunk_id),
-            (_chunk.c.state == "done").label("is_done"),
+            _chunk.c.state.in_(ENDED).label("is_done"),
             is_running().label("is_held"),
             measured.label("error"),
         )
@@ -302,9 +304,10 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
             facts: dict[str, Any] = {key: _text(mine[0][key]) for key in ("host", "device")}
             facts["attempts"] = mine[0]["attempts"] if type(mine[0]["attempts"]) is int else 0
             facts["seconds"] = _seconds(mine[0]) * len(mine) / size
+            facts["state"] = mine[0]["state"]
             facts["run_id"] = _same_run(connection, study_id, results.runs.get(mine[0]["run_id"]))
             _dispossess(connection, {targets[place_of(row)]["chunk_id"] for row in mine})
-            _move(connection, study_id, mine[0], [*trials.values()], state="done", **facts)
+            _move(connection, study_id, mine[0], [*trials.values()], **facts)
             _copy(connection, mine, trials, results)
         found = _sum(found, _compare(whole, mine, targets))
     return found
@@ -358,9 +361,7 @@ def _move(
 ) -> None:
     """Move cells, by their trials, into a chunk of their own."""
     where = {"study_id": study_id, "panel": row["panel"], "seed": row["seed"]}
-    inserted = connection.execute(_chunk.insert().values(**where, **facts))
-    own = inserted.inserted_primary_key[0]  # type: ignore[index]
-    connection.execute(_cell.update().where(_cell.c.trial_id.in_(trials)).values(chunk_id=own))
+    move_cells(connection, trials, **where, **facts)
 
 
 def _copy(
@@ -376,8 +377,9 @@ def _copy(
     write_results(connection, [*trials.values()], [results.of[there] for there in trials])
     times = [{"trial_id": row["trial_id"], **results.times[row["trial_id"]]} for row in cells]
     _update(connection, _trial, trials, times, MOMENTS)
-    finished = _trial.update().where(_trial.c.trial_id.in_(trials.values()))
-    connection.execute(finished.values(state=TrialState.COMPLETE))
+    ended = _trial.update().where(_trial.c.trial_id.in_(trials.values()))
+    state = TrialState.PRUNED if cells[0]["state"] == "pruned" else TrialState.COMPLETE
+    connection.execute(ended.values(state=state))
 
 
 def _update(

@@ -34,9 +34,9 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
             before = opened.study(study.name)
             study = before.merge(study, opened.name)
             for row in opened.cells(study.name):
-                if row["state"] in ("finished", "failed"):
+                if row["state"] in ("finished", "failed", "pruned"):
                     settled.add((row["panel"], row["seed"], Cell(row["alpha"], row["lambda"])))
-                elif row["state"] != "pruned":
+                else:
                     is_open[row["panel"]] += 1
             asked_for |= opened.asked(study.name)
             for name in opened.settled(study.name):

@@ -55,6 +55,11 @@ class PanelProgress:
     seconds: float  # worker time of the finished chunks
     pruned: int = 0
 
+    @property
+    def ended(self) -> int:
+        """How many are not trained any more, whatever became of them."""
+        return self.finished + self.failed + self.pruned
+
 
 @dataclass(frozen=True)
 class CellMean:

@@ -51,7 +51,7 @@ class Result:
             and the metric has no chance level.
         train_loss: at the epoch that counts; None where it diverged. `test_loss` likewise.
         diverged_epoch: from 1; 0 where it did not; UNKNOWN_EPOCH where nobody knows when.
-        seconds: of its chunk's wall time, its share; None where it was not trained here.
+        seconds: of its chunk's wall time, its share by epochs; None where it was not trained here.
         curves: float32 [E] per metric, and of what happened inside as it is stored.
     """
 
@@ -81,6 +81,8 @@ def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
         if quantity in outcome.mechanism
     }
     finals = {metric: outcome.final(metric).astype(float) for metric in outcome.curves}
+    epochs = outcome.epochs()
+    shares = epochs / max(epochs.sum(), 1)
     return [
         Result(
             place=place,
@@ -89,8 +91,8 @@ def results_of(places: Sequence[Place], outcome: Outcome) -> list[Result]:
             train_loss=_finite_or_none(finals["train_loss"][k]),
             test_loss=_finite_or_none(finals["test_loss"][k]),
             diverged_epoch=int(lost[k]),
-            seconds=outcome.seconds / len(places),
-            curves={metric: curve[k] for metric, curve in stored.items()},
+            seconds=outcome.seconds * float(shares[k]),
+            curves={metric: curve[k][: epochs[k]] for metric, curve in stored.items()},
         )
         for k, place in enumerate(places)
     ]

@@ -23,6 +23,7 @@ from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.queries import count, is_running, is_sealed
 from landscape_study.study.store.seals import Place, curve_seal, holds
+from landscape_study.study.store.tables import ENDED
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
@@ -66,13 +67,13 @@ class StoredCell:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is finished, with all of its results."""
-        return self.row["state"] == "done" and self.lost is None
+        """Whether it is finished or pruned, with all of its results."""
+        return self.row["state"] in ENDED and self.lost is None
 
     @property
     def is_torn(self) -> bool:
-        """Whether it is finished, but not whole."""
-        return self.row["state"] == "done" and self.lost is not None
+        """Whether it is finished or pruned, but not whole."""
+        return self.row["state"] in ENDED and self.lost is not None
 
 
 def stored_cells(connection: Connection, study: Study) -> list[StoredCell]:
@@ -124,8 +125,9 @@ def place_of(row: RowMapping) -> Place:
 def _query(connection: Connection, study: Study) -> sa.Select[Any]:
     """The cells of a study's chunks, with what can be counted of each one's results."""
     values, curves = _values_of(study), _curves_of(study)
-    # Only what is not finished is asked for steps: it must have none.
-    steps = sa.exists().where(_step.c.trial_id == _cell.c.trial_id, _chunk.c.state != "done")
+    # Only what has not ended is asked for steps: it must have none.
+    has_none = _chunk.c.state.not_in(ENDED)
+    steps = sa.exists().where(_step.c.trial_id == _cell.c.trial_id, has_none)
     return (
         sa.select(
             *map(raw, OF_CELL),
@@ -194,12 +196,16 @@ def _curves_of(study: Study) -> sa.Subquery:
 
 
 def _last(study: Study) -> sa.ScalarSelect[bytes]:
-    """The epoch that counts of the curve that gives the error; databases count from byte 1."""
+    """The epoch that counts of the curve that gives the error; databases count from byte 1.
+
+    Of what was pruned it is the last one.
+    """
     starts = {
         panel.name: FLOAT.size * (panel.schedule.solution(panel.epochs or 1) - 1) + 1
         for panel in study.panels
     }
-    start = sa.case(starts, value=_chunk.c.panel, else_=1)
+    whole = sa.case(starts, value=_chunk.c.panel, else_=1)
+    start = sa.case((_chunk.c.state == "pruned", FLOAT.size * (_curve.c.n - 1) + 1), else_=whole)
     value = sa.func.substr(_curve.c.data, start, FLOAT.size, type_=sa.LargeBinary())
     of_cell = _curve.c.trial_id == _cell.c.trial_id
     return sa.select(value).where(of_cell, _curve.c.metric == study.metric.name).scalar_subquery()
@@ -222,7 +228,7 @@ def _lost(row: RowMapping, panel: Panel, metric: str, is_broken: bool) -> str | 
     """What is wrong with the results of a cell."""
     if row["trial_state"] is None:
         return "without a trial in Optuna"
-    if row["state"] in ("done", "pruned"):
+    if row["state"] in ENDED:
         torn = _torn(row, panel, metric) or (CHANGED if is_broken else None)
         return None if torn is None else f"{row['state'].replace('done', 'finished')}, but {torn}"
     has_results = row["values"] or row["curves"] or row["has_steps"]
@@ -253,7 +259,8 @@ def _torn_training(row: RowMapping, epochs: int | None, metric: str) -> str | No
     """What is wrong with the curves of a training over so many epochs."""
     if (row["known_curves"] or 0) < len({*LOSSES, metric}):
         return "without all of their curves"
-    if row["cut_curves"] or not row["shortest"] == row["longest"] == epochs:
+    length = row["longest"] if row["state"] == "pruned" else epochs
+    if row["cut_curves"] or not row["shortest"] == row["longest"] == length:
         return "with a curve that is cut"
     (last,) = FLOAT.unpack(row["last"])
     ended = row["value"] if row["diverged_epoch"] == 0 or math.isfinite(last) else math.nan

@@ -13,6 +13,8 @@ from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
 SCHEMA_VERSION = 7
 
+ENDED = ("done", "pruned")  # states of chunks whose cells have results
+
 metadata = sa.MetaData()
 
 schema_table = sa.Table(

@@ -64,6 +64,7 @@ class Batches:
             inputs = normalized(self.task, inputs, self.dtype)
             # Compiled code reads its inputs as they lay when it was traced.
             yield epoch + i / self.per_epoch, self._augmented(inputs).contiguous(), targets
+        self.before = self.order.get_state()  # of the next epoch
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         if self.task.augment is no_augmentation:

@@ -27,7 +27,7 @@ import torch
 from landscape_study.study.errors import first_line
 from landscape_study.study.spec.study import Cell
 
-FORMAT = 3  # of files and states: one of another format is of no use
+FORMAT = 4  # of files and states: one of another format is of no use
 MAGIC = b"landscape checkpoint\n"
 DIGEST = hashlib.sha256().digest_size  # bytes
 EVERY = 180.0  # seconds of training between two of them

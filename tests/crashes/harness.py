@@ -26,13 +26,22 @@ MOMENTS = 60  # among the first so many a victim kills itself
 LIMIT = 900  # seconds after which a study that is not finished is stuck
 
 
-def make_study(cells: int, seeds: int = 1, name: str = "crashes") -> Study:
-    """A study of two panels with so many cells altogether in each seed."""
+def make_study(
+    cells: int, seeds: int = 1, name: str = "crashes", sampler: str | None = None
+) -> Study:
+    """A study of two panels with so many cells altogether in each seed.
+
+    Where a sampler asks for them, some are given up as hopeless.
+    """
     alphas = Axis(values=(0.1, 0.2, 0.4, 0.8))
     lambdas = Axis(values=tuple(0.001 * (k + 1) for k in range(cells // 8)))
     grid = Grid(alpha=alphas, lambda_=lambdas)
     panels = tuple(Panel(name=p, pair=p, epochs=EPOCHS, grid=grid) for p in ("sgd", "adamw"))
-    return Study(name=name, task="digits", seeds=seeds, batch_size=50, panels=panels)
+    study = Study(name=name, task="digits", seeds=seeds, batch_size=50, panels=panels)
+    if sampler is None:
+        return study
+    design = {"sampler": sampler, "trials": seeds * cells // 2}
+    return study.change_panels(design=design, prune="median")
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Siege:
         kills: how many to kill before the rest may finish.
         workers: how many at once.
         disturb: called now and then, to stop a server, say.
+        sampler: who asks for the cells; None for a grid.
     """
 
     url: str
@@ -66,6 +76,7 @@ class Siege:
     workers: int = 4
     cells: int = 96
     disturb: Callable[[], None] = lambda: None
+    sampler: str | None = None
 
     def __post_init__(self) -> None:
         CONTEXT.set_forkserver_preload(PRELOADED)
@@ -74,7 +85,7 @@ class Siege:
         self.died: Counter[str] = Counter()
         self.living: dict[BaseProcess, str] = {}
         self.stopped: dict[BaseProcess, float] = {}
-        self.study = make_study(self.cells)
+        self.study = self._study(1)
         self.retried = self.stops = 0
 
     def __call__(self) -> Report:
@@ -83,7 +94,14 @@ class Siege:
         with closing(Store(self.url, create=True)) as store:
             store.create(self.study, Identity("crashes"), chunks_of_eight)
             run_id = store.start_run(self.study.name, {})
-            self.life = Life(self.url, self.study.name, run_id, self.ledger, self.seed)
+            self.life = Life(
+                self.url,
+                self.study.name,
+                run_id,
+                self.ledger,
+                self.seed,
+                prunes=self.sampler is not None,
+            )
             while sum(self.died.values()) < self.kills:
                 if not store.is_open(self.study.name):
                     self._give_more(store)
@@ -99,12 +117,15 @@ class Siege:
         seconds = time.monotonic() - started
         return Report(counts, self.died, cells, self.stops, self.retried, seconds)
 
+    def _study(self, seeds: int) -> Study:
+        return make_study(self.cells, seeds, sampler=self.sampler)
+
     def _give_more(self, store: Store) -> None:
         """Grow the study by a seed, which several try at once, some of whom die over it."""
         self._wake_all()
         if self._retry(store):
             return
-        self.study = make_study(self.cells, len(self.study.seeds) + 1)
+        self.study = self._study(len(self.study.seeds) + 1)
         lives = [replace(self.life, dies_at=self._moment()) for _ in range(2)]
         processes = [CONTEXT.Process(target=grow, args=(life, self.study)) for life in lives]
         for process in processes:

@@ -19,6 +19,7 @@ from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Study
 
 EPOCHS = 5
+PRUNED_AFTER, PRUNED_SHARE = 3, 0.2  # epochs; of the cells, where any are given up
 ATTRIBUTES = {"train_loss", "test_loss", "diverged", "diverged_epoch", "seconds"}
 
 Cell = tuple[str, int, float, float]  # panel, seed, α, λ
@@ -43,10 +44,20 @@ def true_curves(cell: Cell) -> np.ndarray:
     return np.random.default_rng(seed).random((len(RECORDED), EPOCHS), np.float32)
 
 
-def true_outcome(cells: list[Cell]) -> Outcome:
+def pruned_epoch(cell: Cell) -> int:
+    """After which epoch the cell is given up, the same for whoever asks; 0 for most."""
+    return PRUNED_AFTER if true_curves(cell)[0, 0] < PRUNED_SHARE else 0
+
+
+def true_outcome(cells: list[Cell], *, prunes: bool = False) -> Outcome:
     """The same of several cells, as the store takes it."""
     curves = np.stack([true_curves(cell) for cell in cells], axis=1)
-    return Outcome(dict(zip(RECORDED, curves, strict=True)), np.zeros(len(cells), np.int64), 1.0)
+    return Outcome(
+        dict(zip(RECORDED, curves, strict=True)),
+        np.zeros(len(cells), np.int64),
+        1.0,
+        pruned_epoch=np.array([prunes * pruned_epoch(cell) for cell in cells]),
+    )
 
 
 def acknowledge(ledger: Path, token: str, trial_ids: tuple[int, ...]) -> None:
@@ -63,25 +74,39 @@ def audit(url: str, study: Study, ledger: Path) -> Counts:
         rows = _Rows(connection)
     engine.dispose()
     counts, acknowledged = Counts(), _acknowledged(ledger)
-    for cell in expected(study):
+    prunes = {panel.name: panel.prune is not None for panel in study.panels}
+    counts.lost += _unasked(rows, study)
+    for cell in expected(rows, study):
         trials = rows.trials[cell]
+        epochs = (prunes[cell[0]] and pruned_epoch(cell)) or EPOCHS
+        ended = "done" if epochs == EPOCHS else "pruned"
         counts.lost += not trials
         counts.doubled += len(trials) > 1
         for trial in trials:
-            finished = rows.chunk_states[trial] == "done"
+            finished = rows.chunk_states[trial] == ended
             counts.stuck += not finished
-            counts.torn += not (rows.whole(trial, cell) if finished else rows.untouched(trial))
+            whole = rows.whole(trial, cell, epochs) if finished else rows.untouched(trial)
+            counts.torn += not whole
             counts.doubled += acknowledged[trial] > 1
             counts.lost += acknowledged[trial] > 0 and not finished
     return counts
 
 
-def expected(study: Study) -> Iterator[Cell]:
-    """Every cell of the study's grids."""
+def _unasked(rows: _Rows, study: Study) -> int:
+    """How many cells are not there that samplers were to ask for; what is too much counts too."""
+    there = Counter(panel for panel, *_ in rows.trials)
+    asked = {one.name: one.sampled.trials for one in study.panels if one.sampled}
+    return sum(abs(trials - there[name]) for name, trials in asked.items())
+
+
+def expected(rows: _Rows, study: Study) -> Iterator[Cell]:
+    """Every cell of the study's grids, and those that samplers have asked for."""
     for panel in study.panels:
         for seed in study.seeds:
             for cell in panel.cells():
                 yield panel.name, seed, cell.alpha, cell.lambda_
+        if panel.sampled:
+            yield from [cell for cell in rows.trials if cell[0] == panel.name]
 
 
 def _acknowledged(ledger: Path) -> Counter[int]:
@@ -116,14 +141,14 @@ class _Rows:
         self.attributes = _grouped(rows("SELECT trial_id, key FROM trial_user_attributes"))
         self.curves = _grouped(rows("SELECT trial_id, metric, n, data FROM landscape_curve"))
 
-    def whole(self, trial: int, cell: Cell) -> bool:
-        """Whether all that belongs to a finished cell is there, once, and true to the bit."""
-        truth = dict(zip(RECORDED, true_curves(cell), strict=True))
-        curves = [(metric, EPOCHS, curve.tobytes()) for metric, curve in truth.items()]
+    def whole(self, trial: int, cell: Cell, epochs: int) -> bool:
+        """Whether all that belongs to a cell that ended is there, once, and true to the bit."""
+        truth = dict(zip(RECORDED, true_curves(cell)[:, :epochs], strict=True))
+        curves = [(metric, epochs, curve.tobytes()) for metric, curve in truth.items()]
         errors = truth["test_error"]
         last = tuple(float(truth[metric][-1]) for metric in ("train_loss", "test_loss"))
         return (
-            self.states.get(trial) == "COMPLETE"
+            self.states.get(trial) == ("COMPLETE" if epochs == EPOCHS else "PRUNED")
             and self.values[trial] == [(float(errors[-1]),)]
             and sorted(self.steps[trial]) == [(e + 1, float(v)) for e, v in enumerate(errors)]
             and sorted(key for (key,) in self.attributes[trial]) == sorted(ATTRIBUTES)
@@ -136,7 +161,9 @@ class _Rows:
         results = (self.values, self.steps, self.attributes, self.curves)
         nothing = self.cells[trial] == (None, None, None)
         return (
-            self.states.get(trial) != "COMPLETE" and nothing and not any(r[trial] for r in results)
+            self.states.get(trial) not in ("COMPLETE", "PRUNED")
+            and nothing
+            and not any(r[trial] for r in results)
         )
 
 

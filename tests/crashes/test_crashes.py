@@ -124,6 +124,15 @@ def test_nothing_is_lost_doubled_stuck_or_torn_on_sqlite(tmp_path: Path, seed: i
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_nothing_is_lost_doubled_stuck_or_torn_while_a_sampler_asks(tmp_path: Path, sampler: str):
+    siege = Siege(f"sqlite:///{tmp_path}/crashes.db", tmp_path, 25, seed=5, sampler=sampler)
+    report = siege()
+    assert report.counts == NOTHING
+    assert sum(report.kills.values()) >= 25
+
+
+@pytest.mark.long
 @pytest.mark.postgres
 def test_nothing_is_lost_doubled_stuck_or_torn_on_postgresql(tmp_path: Path):
     server = os.environ.get(URL)

@@ -21,6 +21,8 @@ import sqlalchemy as sa
 from landscape_study.study.errors import LeaseLostError, StoreError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker
+from landscape_study.study.running.asker import Asker
+from landscape_study.study.running.job import TaskJob
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Claim, Store, claims
 from tests.crashes.ledger import acknowledge, true_outcome
@@ -40,6 +42,7 @@ class Life:
         elsewhere: whether it is on another machine, where nobody sees that it died.
         clock: days by which its clock is wrong.
         room: bytes that a file may have in this process; None for any.
+        prunes: whether some cells are given up before their end.
     """
 
     url: str
@@ -52,6 +55,7 @@ class Life:
     elsewhere: bool = False
     clock: float = 0.0
     room: int | None = None
+    prunes: bool = False
 
 
 def live(life: Life) -> None:
@@ -71,11 +75,27 @@ def live(life: Life) -> None:
             claim = store.claim(life.study, worker, life.run_id, lease=LEASE)
             if claim is not None:
                 _work(store, claim, life, chance)
+            elif _ask(store, life.study):
+                continue
             elif store.is_open(life.study):
                 time.sleep(0.02)
                 store.release_dead(life.study)
             else:
                 return
+
+
+def _ask(store: Store, name: str) -> bool:
+    """Ask samplers for more, as workers do; whether there may be something to claim now."""
+    study = store.study(name)
+    job = TaskJob(
+        store=store.url,
+        study=study,
+        identity=Identity("crashes"),
+        run_id=0,
+        engine="referee",
+        width=8,
+    )
+    return Asker(job, store).ask()
 
 
 def grow(life: Life, study: Study) -> None:
@@ -112,7 +132,7 @@ def _work(store: Store, claim: Claim, life: Life, chance: random.Random) -> None
 def _train(store: Store, claim: Claim, life: Life) -> None:
     cells = [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
     store.beat(claim, lease=LEASE)
-    store.record(claim, true_outcome(cells))
+    store.record(claim, true_outcome(cells, prunes=life.prunes))
     acknowledge(life.ledger, claim.token, claim.trial_ids)
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.tasks.data import tensors
-from landscape_study.study.training import chunk
-from landscape_study.study.training.chunk import Training
+from landscape_study.study.training import course
+from landscape_study.study.training.course import Training
 from landscape_study.study.training.engines import Engine, Referee, stacked
 from landscape_study.study.training.engines.stacked import StackedEngine
 from landscape_study.study.training.engines.vmapped import VmapEngine
@@ -93,7 +93,7 @@ def batches_with(change: Callable[[list[Batch]], list[Batch]]) -> Broken:
 @contextmanager
 def last_slice_skipped() -> Iterator[None]:
     """Within it, fused engines are tested on all but the last slice."""
-    slices, evaluate = tensors.even_slices, chunk.evaluate
+    slices, evaluate = tensors.even_slices, course.evaluate
 
     def fewer(engine: Engine, *arguments: Any) -> Any:
         if isinstance(engine, Referee):
@@ -101,7 +101,7 @@ def last_slice_skipped() -> Iterator[None]:
         with mock.patch.object(tensors, "even_slices", lambda *a: slices(*a)[:-1]):
             return evaluate(engine, *arguments)
 
-    with mock.patch.object(chunk, "evaluate", fewer):
+    with mock.patch.object(course, "evaluate", fewer):
         yield
 
 

@@ -24,7 +24,7 @@ from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import Task, own_copy
 from landscape_study.study.training.checkpoint import State
-from landscape_study.study.training.chunk import Training
+from landscape_study.study.training.course import Training
 from landscape_study.study.training.engines import ENGINES, Assignment, Programs, Referee
 from landscape_study.study.training.engines.base import quiet_fallbacks
 from tests.faults.fault import Fault

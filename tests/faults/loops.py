@@ -11,7 +11,7 @@ from torch import Tensor
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.tasks.data import tensors
 from landscape_study.study.training.batches import Batches
-from landscape_study.study.training.chunk import Training
+from landscape_study.study.training.course import Training
 from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.faults.breaking import (
     Around,

@@ -31,7 +31,10 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_contours import (
 )
 from landscape_study.landscapes.figures.heatmaps.heatmap_edges import EDGE, POINTS, draw_edges
 from landscape_study.landscapes.figures.heatmaps.heatmap_interpolation import (
+    PRUNED,
     RING,
+    SIZE,
+    SMALL,
     draw_interpolation,
     interpolation_handles,
     point_size,
@@ -71,6 +74,7 @@ DIVERGED: dict[str, Any] = {
     "hatch": "////",
     "linewidth": 0,
 }
+PRUNED_SHARE = 0.4  # times as large as a circle around a cell, the mark of one that was pruned
 CIRCLE: dict[str, Any] = {
     "linestyle": "none",
     "marker": "o",
@@ -110,9 +114,9 @@ def plot_heatmap(
 
     One column or row per value of the grid, all equally wide and in ascending order, also
     where octaves are left out or the values are no powers of two. λ = 0 stands apart. Cells
-    of which any seed diverged are hatched, missing cells are blank, the `top` cells of lowest
-    error carry circles and the best one a star. Arrowheads outside the grid show best cells
-    on its border (`statistics.edges`).
+    of which any seed diverged are hatched, missing cells are blank, pruned ones too but for a
+    small ring; the `top` cells of lowest error carry circles and the best one a star. Arrowheads
+    outside the grid show best cells on its border (`statistics.edges`).
 
     Args:
         landscape: what to draw.
@@ -190,9 +194,9 @@ def plot_heatmaps(
 def draw_heatmap(
     record: HeatmapRecord, ax: Axes, *, cmap: str | Colormap = CMAP, cbar: bool = True
 ) -> Axes:
-    """Draw `record`: collections error, missing, diverged, contours; lines circles, best (gids).
+    """Draw `record`: collections error, missing, diverged, contours; lines circles, best, pruned.
 
-    There are contours only where a level lies between errors.
+    These are the gids.     There are contours only where a level lies between errors.
     """
     colours = colormap(cmap, record.metric)
     norm = (LogNorm if record.log else Normalize)(*record.scale)
@@ -286,6 +290,9 @@ def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
     if record.between is not None:
         size = min(size, RING * point_size(len(record.error)))
+    if record.pruned and record.between is None:
+        x, y = np.transpose([record.center(cell) for cell in record.pruned])
+        ax.plot(x, y, **PRUNED, markersize=PRUNED_SHARE * size, gid="pruned")
     if record.circled:
         x, y = np.transpose([record.center(cell) for cell in record.circled])
         ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
@@ -323,6 +330,8 @@ def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Ar
         handles.append(Line2D([], [], **REFERENCE, markersize=5, label="the paper's best cells"))
     if any(heatmap.diverged and heatmap.between is None for heatmap in heatmaps):
         handles.append(Patch(**DIVERGED, label="diverged (any seed)"))
+    if any(heatmap.pruned and heatmap.between is None for heatmap in heatmaps):
+        handles.append(Line2D([], [], **PRUNED, markersize=SMALL * SIZE, label="pruned"))
     if any(heatmap.missing for heatmap in heatmaps):
         handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
     if any(heatmap.edges for heatmap in heatmaps):

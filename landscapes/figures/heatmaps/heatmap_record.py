@@ -63,7 +63,7 @@ class HeatmapRecord:
     doubtful: bool = False  # whether the panel's witness disagrees
     metric: Metric = TEST_ERROR
     between: Between | None = None  # of a scattered landscape, whose axes are continuous
-    pruned: tuple[RowCol, ...] = ()  # of a scattered landscape; of a grid they are missing
+    pruned: tuple[RowCol, ...] = ()  # before their end
     slant: Slant | None = None  # where cells lie over their timescale; None over λ
     log: bool = False  # whether colours go by the logarithm
 
@@ -150,6 +150,7 @@ def heatmap_record(
     cells = list(np.ndindex(landscape.error.shape))
     drawn = ~np.isnan(landscape.error)
     shown = between(landscape) if landscape.is_scattered else None
+    pruned = tuple(one.cell for one in landscape.pruned)
     lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.lambda_, landscape.alpha)
     x_labels = shown.x.labels if shown else ticks(lambda_).labels
     x_title = lambda_title(lambda_, landscape.pair, landscape.normalized)
@@ -162,7 +163,9 @@ def heatmap_record(
         y_labels=shown.y.labels if shown else ticks(alpha).labels,
         zero_apart=slanted is None and x_labels[0] == "0" and len(x_labels) > 1,
         error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
-        missing=() if shown else tuple(cell for cell in cells if not drawn[cell]),
+        missing=()
+        if shown
+        else tuple(cell for cell in cells if not drawn[cell] and cell not in pruned),
         diverged=tuple(cell for cell in cells if landscape.diverged[cell]),
         circled=tuple(top_cells(landscape, usual_top(landscape) if top is None else top)),
         scale=color_scale([landscape], span=span, scale=scale),
@@ -173,7 +176,7 @@ def heatmap_record(
         doubtful=landscape.doubtful,
         metric=landscape.metric,
         between=shown,
-        pruned=tuple(one.cell for one in landscape.pruned) if shown else (),
+        pruned=pruned,
         slant=slanted,
     )
 
@@ -344,9 +347,9 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     if not finished:
         return ("nothing finished yet",)
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
-    partial = (f"({finished} of {count} cells)",) if finished < count else ()
+    stopped = f", {len(landscape.pruned)} pruned" if landscape.pruned else ""
+    partial = (f"({finished} of {count} cells{stopped})",) if finished < count else ()
     if landscape.is_scattered:
-        stopped = f", {len(landscape.pruned)} pruned" if landscape.pruned else ""
         partial = (f"({finished} trials{stopped}, interpolated)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)

@@ -17,6 +17,7 @@ from landscape_study.study.spec.budgets import Budgets
 from landscape_study.study.spec.design import Promoted, Sampled
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
+from landscape_study.study.spec.pruning import Pruning
 from landscape_study.study.spec.study import Figure, Study
 
 PAGE = (Path(__file__).parents[3] / "docs" / "study-files.md").read_text(encoding="utf-8")
@@ -57,6 +58,7 @@ PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | {"alpha": No
         ("A design", defaults(Sampled)),
         ("The best cells of another panel", defaults(Promoted)),
         ("Budgets", defaults(Budgets)),
+        ("What is pruned", defaults(Pruning)),
         ("Options", defaults(Options)),
         ("A metric", METRIC),
         ("A figure", defaults(Figure)),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -316,24 +317,29 @@ def test_what_is_split_goes_on_from_the_checkpoint_of_the_whole(
             assert np.allclose(parts[metric], curve[mine], rtol=1e-6), metric
 
 
+def training(kept: dict[str, Any]) -> dict[str, Any]:
+    """The state of the only part of a chunk."""
+    (part,) = kept["parts"]
+    return part["state"]
+
+
 WRONG = {
-    "a state of fewer cells": lambda state: state["training"]["engine"].update(
-        theta=state["training"]["engine"]["theta"][:1]
+    "a state of fewer cells": lambda kept: training(kept)["engine"].update(
+        theta=training(kept)["engine"]["theta"][:1]
     ),
-    "no state": lambda state: state.clear(),
-    "a number for a tensor": lambda state: state["training"].update(loss_sum=1.0),
-    "another type": lambda state: state["training"]["engine"].update(
-        theta=state["training"]["engine"]["theta"].float()
+    "no state": dict.clear,
+    "a number for a tensor": lambda kept: training(kept).update(loss_sum=1.0),
+    "another type": lambda kept: training(kept)["engine"].update(
+        theta=training(kept)["engine"]["theta"].float()
     ),
-    "no curves": lambda state: state["training"]["recorder"].update(curves={}),
-    "nothing of what is inside": lambda state: state["training"]["recorder"].pop("mechanism"),
-    "steps that nobody measured": lambda state: state["training"]["engine"]["optimizer"].pop(
-        "meter"
-    ),
-    "random numbers of nobody": lambda state: state["training"]["random"].update(
+    "no curves": lambda kept: training(kept)["recorder"].update(curves={}),
+    "nothing of what is inside": lambda kept: training(kept)["recorder"].pop("mechanism"),
+    "steps that nobody measured": lambda kept: training(kept)["engine"]["optimizer"].pop("meter"),
+    "random numbers of nobody": lambda kept: training(kept)["random"].update(
         torch=torch.zeros(3, dtype=torch.uint8)
     ),
-    "an epoch that is none": lambda state: state["training"].update(epoch="2"),
+    "an epoch beyond its stop": lambda kept: training(kept).update(epoch=9),
+    "an epoch that is none": lambda kept: training(kept).update(epoch="2"),
 }
 
 

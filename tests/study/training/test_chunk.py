@@ -21,7 +21,7 @@ from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.data.examples import even_slices
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.mlp import bn_mlp
-from landscape_study.study.training import batches, chunk
+from landscape_study.study.training import batches, recorder
 from landscape_study.study.training.batches import slice_size
 from tests.study.chunks import BATCH, CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES, TEST, TRAIN, tiny_data
@@ -483,7 +483,7 @@ def test_a_diverged_cell_never_recovers_in_the_record(make_task, make_panel, tra
         nn.init.normal_(network[2].weight, std=5)
         return network
 
-    monkeypatch.setattr(chunk._Recorder, "all_diverged", lambda self: False)  # go on training
+    monkeypatch.setattr(recorder.Recorder, "all_diverged", lambda self: False)  # go on training
     panel = make_panel("sgdw", "constant", epochs=5)
     trained = train(make_task(large, loss=loss), panel, [Cell(1e-3, 0.5), Cell(1e-3, 0.0)])
     assert trained.theta.isfinite().all()

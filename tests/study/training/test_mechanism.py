@@ -11,7 +11,7 @@ from torch import nn
 from landscape_study.study.pairs.meter import AT_ONCE, MECHANISM, Meter, measured_steps
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
-from landscape_study.study.training import chunk
+from landscape_study.study.training import recorder
 from tests.study.chunks import CELLS, plain_mechanism
 from tests.study.networks import WithUnusedLayer, layer_norm_mlp, mlp
 from tests.study.networks_of_users import ComplexBias
@@ -88,13 +88,13 @@ def trainings():
 def inside(monkeypatch):
     """What recorders are given of each epoch, before it is rounded to single precision."""
     given = []
-    take = chunk._Recorder.add
+    take = recorder.Recorder.add
 
     def add(self, epoch, values, finite, mechanism):
         given.append({name: value.clone() for name, value in mechanism.items()})
         take(self, epoch, values, finite, mechanism)
 
-    monkeypatch.setattr(chunk._Recorder, "add", add)
+    monkeypatch.setattr(recorder.Recorder, "add", add)
     return given
 
 

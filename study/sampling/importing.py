@@ -1,0 +1,45 @@
+"""Samplers and pruners of others: imported by their paths, and kept from talking."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+import optuna
+
+from landscape_study.study.errors import UsageError
+
+
+def imported(kind: str, place: str) -> Any:
+    """What an import path names.
+
+    Args:
+        kind: what it is to be: "sampler" or "pruner".
+        place: package.module:Name.
+
+    Raises:
+        UsageError: there is nothing there.
+    """
+    module, _, name = place.replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as e:
+        raise UsageError(
+            f"{kind} '{place}' cannot be imported ({e}): name it as package.module:Name, and "
+            "install what brings it"
+        ) from e
+
+
+class quiet(warnings.catch_warnings):  # noqa: N801
+    """Within it Optuna says nothing: of experiments, or of what it samples independently."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        self.level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def __exit__(self, *what: Any) -> None:
+        optuna.logging.set_verbosity(self.level)
+        super().__exit__(*what)

@@ -1,0 +1,145 @@
+"""Pruners: who says which trainings are hopeless. Ours, which halves chunks, and Optuna's.
+
+Optuna's see a study in memory with the curves of all trials of the panel that had ended when they
+first looked at a chunk, and of those that they were asked about themselves.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.pruners import BasePruner
+from optuna.study import Study as OptunaStudy
+from optuna.trial import TrialState
+
+from landscape_study.study.errors import UsageError
+from landscape_study.study.records.standing import Course, Mask, Pruner, Standing
+from landscape_study.study.sampling.importing import imported, quiet
+from landscape_study.study.spec.pruning import HALVING, Pruning
+from landscape_study.study.spec.study import Cell
+
+PLACES = {  # of the pruners that have a name
+    "median": "optuna.pruners:MedianPruner",
+    "percentile": "optuna.pruners:PercentilePruner",
+    "asha": "optuna.pruners:SuccessiveHalvingPruner",
+    "hyperband": "optuna.pruners:HyperbandPruner",
+    "threshold": "optuna.pruners:ThresholdPruner",
+}
+
+
+Courses = Callable[[], Iterable[Course]]
+
+
+def load_pruner(pruning: Pruning, courses: Courses = tuple) -> Pruner:
+    """The pruner that a panel asks for.
+
+    Args:
+        pruning: names it.
+        courses: gives the trials of the panel that have ended.
+
+    Raises:
+        UsageError: there is none of this name, it is none, or it is made with other arguments.
+    """
+    if pruning.pruner == HALVING:
+        return Halving(pruning)
+    place = PLACES.get(pruning.pruner, pruning.pruner)
+    kind = imported("pruner", place)
+    if not (isinstance(kind, type) and issubclass(kind, BasePruner)):
+        raise UsageError(
+            f"pruner '{pruning.pruner}': {place} is no pruner: name a subclass of "
+            "optuna.pruners.BasePruner"
+        )
+    try:
+        with quiet():
+            return OptunaPruner(kind(**pruning.arguments), courses)
+    except (TypeError, ValueError) as e:
+        takes = ", ".join(inspect.signature(kind).parameters) or "none"
+        raise UsageError(
+            f"pruner '{pruning.pruner}' with the arguments {pruning.arguments}: {e}: its "
+            f"arguments are {takes}"
+        ) from e
+
+
+class Halving:
+    """Keeps the best share of the cells that are trained together. See `Pruner`.
+
+    Jamieson & Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization" (2016), within each chunk.
+    """
+
+    def __init__(self, pruning: Pruning) -> None:
+        self.pruning = pruning
+
+    def stops(self, epochs: int) -> list[int]:  # noqa: D102
+        rounded = (math.ceil(share * epochs) for share in self.pruning.at)
+        return sorted({stop for stop in rounded if stop < epochs})
+
+    def leaving(self, standing: Standing) -> Mask:  # noqa: D102
+        last = standing.costs[:, -1]
+        kept = math.ceil(self.pruning.keep * len(last))
+        leaving = np.ones(len(last), dtype=np.bool_)
+        leaving[np.argsort(np.where(np.isnan(last), np.inf, last), kind="stable")[:kept]] = False
+        return leaving
+
+
+class OptunaPruner:
+    """One of Optuna's pruners. See `Pruner`."""
+
+    def __init__(self, pruner: BasePruner, courses: Courses) -> None:
+        self.courses = courses
+        self.study: OptunaStudy = optuna.create_study(pruner=pruner)
+        self.trials: dict[tuple[int, Cell], optuna.Trial] = {}
+        self.ended: set[tuple[int, Cell]] = set()
+
+    def stops(self, epochs: int) -> list[int]:  # noqa: D102
+        return [*range(1, epochs)]
+
+    def leaving(self, standing: Standing) -> Mask:  # noqa: D102
+        with quiet():
+            keys = [(standing.seed, cell) for cell in standing.cells]
+            if any(key not in self.trials for key in keys):
+                self._look_around()
+            for key in keys:
+                if key not in self.trials:
+                    self.trials[key] = self.study.ask()
+            return np.array(
+                [
+                    self._is_hopeless(self.trials[key], costs)
+                    for key, costs in zip(keys, standing.costs, strict=True)
+                ]
+            )
+
+    def _is_hopeless(self, trial: optuna.Trial, costs: npt.NDArray[np.float64]) -> bool:
+        """Report what is new of a trial, and ask."""
+        reported = len(trial.storage.get_trial(trial._trial_id).intermediate_values)
+        hopeless = False
+        for epoch, cost in enumerate(costs[reported:].tolist(), reported + 1):
+            trial.report(cost, epoch)
+            hopeless = trial.should_prune()
+        return hopeless
+
+    def _look_around(self) -> None:
+        """Take over what has ended of the panel meanwhile."""
+        for course in self.courses():
+            key = course.seed, course.cell
+            if key in self.ended:
+                continue
+            self.ended.add(key)
+            state = TrialState.PRUNED if course.is_pruned else TrialState.COMPLETE
+            values = course.costs.tolist()
+            last = values[-1] if values and not math.isnan(values[-1]) else math.inf
+            if key in self.trials:
+                self.study.tell(self.trials[key], None if course.is_pruned else last, state)
+            else:
+                self.study.add_trial(
+                    optuna.trial.create_trial(
+                        state=state,
+                        value=last,
+                        intermediate_values=dict(enumerate(values, 1)),
+                    )
+                )

@@ -1,0 +1,90 @@
+"""What stops trainings before their end: who says that a cell is hopeless, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from landscape_study.study.spec.design import OF_CODE
+from landscape_study.study.validation import Frozen
+
+HALVING = "halving"
+PRUNERS = (HALVING, "median", "percentile", "asha", "hyperband", "threshold")
+KEEP = 0.5
+AT = (0.125, 0.5)  # of the budget
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Pruning(Frozen):
+    """When a cell is given up as hopeless, and by whom.
+
+    Attributes:
+        pruner: one of `PRUNERS`, or the import path of a pruner of Optuna's.
+        keep: of `halving`: which share of the cells that are trained together goes on.
+        at: of `halving`: after which shares of the budget.
+        arguments: of Optuna's pruners: what they are made with.
+    """
+
+    pruner: str
+    keep: Share = KEEP
+    at: tuple[Share, ...] = Field(default=AT, strict=False)
+    arguments: Mapping[str, Any] = Field(default_factory=dict)
+
+    @property
+    def _deaf(self) -> tuple[str, ...]:
+        """The fields that this pruner never hears of."""
+        return ("arguments",) if self.pruner == HALVING else ("keep", "at")
+
+    @field_validator("pruner")
+    @classmethod
+    def _known_pruner(cls, pruner: str) -> str:
+        if pruner not in PRUNERS and not OF_CODE.fullmatch(pruner):
+            raise ValueError(
+                f"unknown pruner '{pruner}': choose one of {', '.join(PRUNERS)}, or name a "
+                "pruner of Optuna's as package.module:Name"
+            )
+        return pruner
+
+    @field_validator("at")
+    @classmethod
+    def _ascending(cls, at: tuple[float, ...]) -> tuple[float, ...]:
+        if not at:
+            raise ValueError("give at least one share of the budget, such as [0.5]")
+        return tuple(sorted(set(at)))
+
+    @model_validator(mode="after")
+    def _says_what_it_hears(self) -> Pruning:
+        """Nothing is asked of a pruner that it would never hear of."""
+        if found := sorted(self.model_fields_set & {*self._deaf}):
+            heard = "keep and at" if self.pruner == HALVING else "arguments = { … }"
+            raise ValueError(
+                f"{', '.join(found)}: the pruner '{self.pruner}' takes none of it, but {heard}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what this pruner never hears of."""
+        return {name: value for name, value in dump(self).items() if name not in self._deaf}
+
+
+def _by_name(value: Any) -> Any:
+    if not isinstance(value, str | dict | Pruning):
+        raise ValueError(
+            f'{value!r} says nothing of hopeless cells: write "halving", or '
+            '{ pruner = "halving", keep = 0.5 }'
+        )
+    return {"pruner": value} if isinstance(value, str) else value
+
+
+Prune = Annotated[Pruning, BeforeValidator(_by_name)]
