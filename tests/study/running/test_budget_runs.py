@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
+from landscape_study.study.errors import LandscapeError
 from landscape_study.study.planning.plan import estimate_seconds
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.running.driver import run
@@ -134,10 +135,11 @@ def test_a_worker_waits_for_what_others_train_and_does_not_spin(
 
 
 def running(database: Path, panel: str) -> int:
-    """How many cells of a panel are held by workers."""
-    with closing(Store(str(database))) as store:
-        cells = store.cells("slow")
-    return sum(row["panel"] == panel and row["state"] == "running" for row in cells)
+    """How many cells of a panel are held by workers; 0 as long as there is no study."""
+    if database.exists():
+        with suppress(LandscapeError), closing(Store(str(database))) as store:
+            return sum(p.running for p in store.progress("slow") if p.panel == panel)
+    return 0
 
 
 @pytest.mark.parametrize("at", SLOW)
@@ -145,7 +147,6 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path, at: str):
     database = tmp_path / "slow.db"
     options = ("--epochs", "1,2", "--workers", "2", "--chunk", "4")
     process = start_command(database, *options)
-    wait_for(lambda: database.exists() and "slow" in Store(str(database)).names())
     wait_for(lambda: running(database, at))
     for child in descendants(process):
         child.kill()
