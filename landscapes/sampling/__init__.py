@@ -1,1 +1,1 @@
-"""The sampler that looks for the verdict: which trainings shrink most what is not known of it."""
+"""Samplers and pruners that read landscapes: who looks for the verdict, who leaves no hope."""

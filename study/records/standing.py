@@ -43,12 +43,16 @@ class Course:
 
     Attributes:
         costs: of the metric after each epoch, less being better, [E].
+        cost: what it ended with.
+        diverged: whether it did before the epoch that counts.
         is_pruned: whether it was given up before its end.
     """
 
     cell: Cell
     seed: int
     costs: npt.NDArray[np.float64]
+    cost: float
+    diverged: bool = False
     is_pruned: bool = False
 
 

@@ -15,7 +15,7 @@ class Pruners:
     """The pruners of a job's panels, each made once: Optuna's remember what they saw."""
 
     def __init__(self, job: Job, store: Store) -> None:
-        self.name, self.store = job.study.name, store
+        self.study, self.store = job.study, store
         self.known: dict[str, Pruner] = {}
 
     def of(self, panel: Panel) -> Pruner | None:
@@ -23,6 +23,7 @@ class Pruners:
         if panel.prune is None:
             return None
         if panel.name not in self.known:
-            courses = partial(self.store.courses, self.name, panel.name)
-            self.known[panel.name] = load_pruner(panel.prune, courses)
+            courses = partial(self.store.courses, self.study.name, panel.name)
+            metric = self.study.metric
+            self.known[panel.name] = load_pruner(panel.prune, panel, metric, courses)
         return self.known[panel.name]

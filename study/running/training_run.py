@@ -53,7 +53,7 @@ def require_helpers(study: Study) -> None:
         if panel.sampled:
             load_sampler(panel.sampled)
         if panel.prune:
-            load_pruner(panel.prune)
+            load_pruner(panel.prune, panel, study.metric)
 
 
 def put(plan: AnyPlan | QueuedPlan, store: Store, settings: RunSettings) -> Created:

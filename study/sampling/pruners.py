@@ -1,14 +1,16 @@
-"""Pruners: who says which trainings are hopeless. Ours, which halves chunks, and Optuna's.
+"""Pruners: who says which trainings are hopeless. Ours, and Optuna's.
 
-Optuna's see a study in memory with the curves of all trials of the panel that had ended when they
-first looked at a chunk, and of those that they were asked about themselves.
+`halving` compares the cells of a chunk. `surface` reads landscapes, whose rooms stand above this
+one, so that it is had by its import path, as any other. Optuna's see a study in memory with the
+curves of all trials of the panel that had ended when they first looked at a chunk, and of those
+that they were asked about themselves.
 """
 
 from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,12 @@ from optuna.trial import TrialState
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.standing import Course, Mask, Pruner, Standing
 from landscape_study.study.sampling.importing import imported, quiet
+from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.pruning import HALVING, Pruning
-from landscape_study.study.spec.study import Cell
+from landscape_study.study.spec.study import Cell, Panel
 
 PLACES = {  # of the pruners that have a name
+    "surface": "landscape_study.landscapes.sampling.surface_pruner:SurfacePruner",
     "median": "optuna.pruners:MedianPruner",
     "percentile": "optuna.pruners:PercentilePruner",
     "asha": "optuna.pruners:SuccessiveHalvingPruner",
@@ -32,14 +36,18 @@ PLACES = {  # of the pruners that have a name
 }
 
 
-Courses = Callable[[], Iterable[Course]]
+Courses = Callable[[], Sequence[Course]]
 
 
-def load_pruner(pruning: Pruning, courses: Courses = tuple) -> Pruner:
+def load_pruner(
+    pruning: Pruning, panel: Panel, metric: Metric, courses: Courses = tuple
+) -> Pruner:
     """The pruner that a panel asks for.
 
     Args:
         pruning: names it.
+        panel: whose cells are trained.
+        metric: what is measured.
         courses: gives the trials of the panel that have ended.
 
     Raises:
@@ -49,12 +57,16 @@ def load_pruner(pruning: Pruning, courses: Courses = tuple) -> Pruner:
         return Halving(pruning)
     place = PLACES.get(pruning.pruner, pruning.pruner)
     kind = imported("pruner", place)
-    if not (isinstance(kind, type) and issubclass(kind, BasePruner)):
+    is_optunas = isinstance(kind, type) and issubclass(kind, BasePruner)
+    if not is_optunas and not hasattr(kind, "leaving"):
         raise UsageError(
             f"pruner '{pruning.pruner}': {place} is no pruner: name a subclass of "
             "optuna.pruners.BasePruner"
         )
     try:
+        if not is_optunas:
+            own: Pruner = kind(panel, metric, courses, **pruning.arguments)
+            return own
         with quiet():
             return OptunaPruner(kind(**pruning.arguments), courses)
     except (TypeError, ValueError) as e:

@@ -143,7 +143,10 @@ class Panel(Frozen):
 
     def at_once(self, seeds: int) -> int:
         """How many cells there are to be trained together, with one seed."""
-        return self.sampled.at_once(seeds) if self.sampled else len(self.cells())
+        if self.sampled:
+            return self.sampled.at_once(seeds)
+        cells = len(self.cells())
+        return self.prune.at_once(cells) if self.prune else cells
 
     def trainings(self, seeds: int) -> int:
         """How many trainings it has at most, under so many seeds; of a grid, all.

@@ -18,7 +18,9 @@ from landscape_study.study.spec.design import OF_CODE
 from landscape_study.study.validation import Frozen
 
 HALVING = "halving"
-PRUNERS = (HALVING, "median", "percentile", "asha", "hyperband", "threshold")
+SURFACE = "surface"
+PRUNERS = (SURFACE, HALVING, "median", "percentile", "asha", "hyperband", "threshold")
+ROUNDS = 6  # in which the cells of a panel are trained, where later ones learn from earlier ones
 KEEP = 0.5
 AT = (0.125, 0.5)  # of the budget
 
@@ -32,13 +34,17 @@ class Pruning(Frozen):
         pruner: one of `PRUNERS`, or the import path of a pruner of Optuna's.
         keep: of `halving`: which share of the cells that are trained together goes on.
         at: of `halving`: after which shares of the budget.
-        arguments: of Optuna's pruners: what they are made with.
+        arguments: of the others: what they are made with.
     """
 
     pruner: str
     keep: Share = KEEP
     at: tuple[Share, ...] = Field(default=AT, strict=False)
     arguments: Mapping[str, Any] = Field(default_factory=dict)
+
+    def at_once(self, cells: int) -> int:
+        """How many cells of a panel's so many to train together, of one seed."""
+        return cells if self.pruner == HALVING else -(-cells // ROUNDS)
 
     @property
     def _deaf(self) -> tuple[str, ...]:

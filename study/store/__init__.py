@@ -200,8 +200,7 @@ class Store:
             new = 0
             remove_lost(connection)
             for seed in merged.seeds:
-                for panel in merged.panels:
-                    new += add_cells(connection, study_id, merged, panel, seed, chunking)
+                new += add_cells(connection, study_id, merged, seed, chunking)
             for panel in merged.panels:
                 if panel.asked:
                     anew = before is not None and asking.asks_anew(before, merged, panel)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
 
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution, distribution_to_json
@@ -35,34 +37,56 @@ def optuna_study_name(study: str, panel: str, seed: int) -> str:
 
 
 def add_cells(
-    connection: Connection,
-    study_id: int,
-    study: Study,
-    panel: Panel,
-    seed: int,
-    chunking: Chunking,
+    connection: Connection, study_id: int, study: Study, seed: int, chunking: Chunking
 ) -> int:
-    """Add what the panel lacks under one seed: Optuna study, trials, cells, chunks."""
-    optuna_study_id = optuna_study(connection, study, panel, seed)
-    query = sa.select(_cell.c.alpha, _cell.c["lambda"])
-    known = {
-        Cell(alpha, lambda_)
-        for alpha, lambda_ in connection.execute(
-            query.where(_cell.c.optuna_study_id == optuna_study_id)
-        )
-    }
-    new = [cell for cell in panel.cells() if cell not in known]
-    if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
-        random.Random(0).shuffle(new)
-    number = len(known)
-    for cells in chunking(new):
-        inserted = connection.execute(
-            _chunk.insert().values(study_id=study_id, panel=panel.name, seed=seed)
-        )
+    """Add what the study lacks under one seed: Optuna studies, trials, cells, chunks.
+
+    Chunks are trained in the order in which they are added. Where later ones learn from earlier
+    ones, panels take turns, so that the first of a panel has ended when its second one begins.
+    """
+    places = [_Place.of(connection, study, panel, seed) for panel in study.panels]
+    groups = [[(place, cells) for cells in chunking(place.new)] for place in places]
+    if any(panel.prune for panel in study.panels):
+        groups = [[one for one in turn if one] for turn in zip_longest(*groups)]
+    for place, cells in chain.from_iterable(groups):
+        own = {"study_id": study_id, "panel": place.panel.name, "seed": seed}
+        inserted = connection.execute(_chunk.insert().values(own))
         chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
-        insert_cells(connection, panel, optuna_study_id, chunk_id, cells, number)
-        number += len(cells)
-    return len(new)
+        where = place.panel, place.optuna_study_id, chunk_id
+        insert_cells(connection, *where, cells, place.number)
+        place.number += len(cells)
+    return sum(len(place.new) for place in places)
+
+
+@dataclass
+class _Place:
+    """Where the cells of a panel under one seed go.
+
+    Attributes:
+        number: how many are there.
+        new: those that are not, in the order in which to train them.
+    """
+
+    panel: Panel
+    optuna_study_id: int
+    number: int
+    new: list[Cell]
+
+    @classmethod
+    def of(cls, connection: Connection, study: Study, panel: Panel, seed: int) -> _Place:
+        """Look what is there."""
+        optuna_study_id = optuna_study(connection, study, panel, seed)
+        query = sa.select(_cell.c.alpha, _cell.c["lambda"])
+        known = {
+            Cell(alpha, lambda_)
+            for alpha, lambda_ in connection.execute(
+                query.where(_cell.c.optuna_study_id == optuna_study_id)
+            )
+        }
+        new = [cell for cell in panel.cells() if cell not in known]
+        if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
+            random.Random(0).shuffle(new)
+        return cls(panel, optuna_study_id, len(known), new)
 
 
 def remove_lost(connection: Connection) -> None:

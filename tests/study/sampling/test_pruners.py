@@ -10,10 +10,12 @@ import pytest
 from optuna.pruners import BasePruner
 
 from landscape_study.study.errors import UsageError
-from landscape_study.study.records.standing import Course, Standing
-from landscape_study.study.sampling.pruners import PLACES, load_pruner
+from landscape_study.study.records.standing import Course, Pruner, Standing
+from landscape_study.study.sampling.pruners import PLACES, Courses, load_pruner
+from landscape_study.study.spec.metric import TEST_ERROR
 from landscape_study.study.spec.pruning import HALVING, PRUNERS, Pruning
 from landscape_study.study.spec.study import Cell
+from tests.conftest import make_study
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +28,13 @@ def standing(*curves: Sequence[float]) -> Standing:
     return Standing(0, cells(len(curves)), np.array(curves, dtype=float))
 
 
+def loaded(pruning: Pruning, courses: Courses = tuple) -> Pruner:
+    """The pruner of a small panel."""
+    return load_pruner(pruning, make_study().panels[0], TEST_ERROR, courses)
+
+
 def course(number: int, *costs: float, is_pruned: bool = False) -> Course:
-    return Course(Cell(1.0, float(number)), 0, np.array(costs), is_pruned)
+    return Course(Cell(1.0, float(number)), 0, np.array(costs), costs[-1], is_pruned=is_pruned)
 
 
 def test_every_name_has_a_pruner():
@@ -36,13 +43,13 @@ def test_every_name_has_a_pruner():
 
 class TestHalving:
     def test_the_best_half_goes_on(self):
-        pruner = load_pruner(Pruning(pruner=HALVING))
+        pruner = loaded(Pruning(pruner=HALVING))
         leaving = pruner.leaving(standing([1, 9], [9, 3], [5, 4], [5, np.inf], [5, np.nan]))
         assert leaving.tolist() == [False, False, False, True, True]  # by the last epoch
 
     @pytest.mark.parametrize(("keep", "stay"), [(0.5, 3), (0.25, 2), (0.9, 5), (0.01, 1)])
     def test_of_any_share_at_least_one(self, keep, stay):
-        pruner = load_pruner(Pruning(pruner=HALVING, keep=keep))
+        pruner = loaded(Pruning(pruner=HALVING, keep=keep))
         leaving = pruner.leaving(standing([3], [1], [4], [2], [5]))
         assert (~leaving).sum() == stay
         best = np.argsort([3, 1, 4, 2, 5])[:stay]
@@ -59,49 +66,49 @@ class TestHalving:
         ],
     )
     def test_it_looks_within_the_budget(self, epochs, at, stops):
-        assert load_pruner(Pruning(pruner=HALVING, at=at)).stops(epochs) == stops
+        assert loaded(Pruning(pruner=HALVING, at=at)).stops(epochs) == stops
 
 
 class TestOptunas:
     def test_the_median_of_what_has_ended_decides(self):
         ended = [course(i, 0.5, 0.4, 0.3) for i in range(5)]
-        pruner = load_pruner(Pruning(pruner="median"), lambda: ended)
+        pruner = loaded(Pruning(pruner="median"), lambda: ended)
         assert pruner.stops(3) == [1, 2]
         assert pruner.leaving(standing([0.6], [0.45])).tolist() == [True, False]
         assert pruner.leaving(standing([0.6, 0.1], [0.45, 0.41]))[1]
 
     def test_of_too_few_it_says_nothing(self):
         ended = [course(i, 0.5, 0.4) for i in range(2)]
-        pruner = load_pruner(Pruning(pruner="median"), lambda: ended)
+        pruner = loaded(Pruning(pruner="median"), lambda: ended)
         assert not pruner.leaving(standing([9.0], [8.0])).any()
         eager = Pruning(pruner="median", arguments={"n_startup_trials": 2})
-        assert load_pruner(eager, lambda: ended).leaving(standing([9.0], [8.0])).all()
+        assert loaded(eager, lambda: ended).leaving(standing([9.0], [8.0])).all()
 
     def test_what_ends_later_counts_for_the_next_chunk(self):
         ended: list[Course] = []
         pruning = Pruning(pruner="median", arguments={"n_startup_trials": 1})
-        pruner = load_pruner(pruning, lambda: ended)
+        pruner = loaded(pruning, lambda: ended)
         first = standing([0.5])
         assert not pruner.leaving(first)[0]
-        ended.append(Course(first.cells[0], first.seed, np.array([0.5, 0.4])))
+        ended.append(Course(first.cells[0], first.seed, np.array([0.5, 0.4]), 0.4))
         later = Standing(1, cells(1), np.array([[0.6]]))
         assert pruner.leaving(later)[0]
 
     def test_the_best_of_a_chunk_are_kept_by_asha(self):
         rungs = {"min_resource": 1, "reduction_factor": 2}
-        pruner = load_pruner(Pruning(pruner="asha", arguments=rungs))
+        pruner = loaded(Pruning(pruner="asha", arguments=rungs))
         leaving = pruner.leaving(standing([1.0], [2.0], [3.0], [4.0]))
         assert leaving.tolist() == [False, True, True, True]
 
     def test_who_was_asked_before_is_only_told_what_is_new(self):
         arguments = {"upper": 5.0}
-        pruner = load_pruner(Pruning(pruner="threshold", arguments=arguments))
+        pruner = loaded(Pruning(pruner="threshold", arguments=arguments))
         assert not pruner.leaving(standing([1.0], [2.0])).any()
         leaving = pruner.leaving(standing([1.0, 2.0, 9.0], [2.0, 3.0, 4.0]))
         assert leaving.tolist() == [True, False]
 
     def test_one_of_the_users_own(self):
-        pruner = load_pruner(Pruning(pruner=f"{__name__}:Impatient", arguments={"after": 2}))
+        pruner = loaded(Pruning(pruner=f"{__name__}:Impatient", arguments={"after": 2}))
         assert not pruner.leaving(standing([1.0])).any()
         assert pruner.leaving(standing([1.0, 0.1])).all()
 
@@ -134,4 +141,4 @@ class Impatient(BasePruner):
 )
 def test_what_is_no_pruner_is_refused(pruning, message):
     with pytest.raises(UsageError, match=re.escape(message)):
-        load_pruner(pruning)
+        loaded(pruning)

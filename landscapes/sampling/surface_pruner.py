@@ -1,0 +1,101 @@
+"""The pruner `surface`: gives cells up that the landscape so far leaves no hope.
+
+Where the learning rate falls, cells that will be the best are among the worst half of the way:
+how they stand then says little. So this pruner looks at what other cells of the panel ended with.
+It draws surfaces that agree with that (`statistics.gaussian_process`), adds the noise of a run,
+and gives up those cells that are hardly ever among the best of them.
+
+Shapes: K cells that are looked at, M places, B draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from landscape_study.landscapes.statistics.gaussian_process import KEPT
+from landscape_study.landscapes.statistics.interpolation import foretell
+from landscape_study.study.records.standing import Course, Mask, Standing
+from landscape_study.study.spec.metric import Metric
+from landscape_study.study.spec.panel import Panel
+from landscape_study.study.spec.study import Cell
+
+DRAWS = 2 * KEPT
+TOP = 15  # places in a draw that count as the best: ten are circled, and noise moves them
+DOUBT = 0.05  # of the draws, in which a cell that is given up may be among them
+FEWEST = 12  # cells that ended well, before anything is given up
+LOOKS = (0.25, 0.5)  # shares of the budget at which it looks again, after the first epoch
+
+
+class SurfacePruner:
+    """Gives up what is hardly ever among the best. See `records.standing.Pruner`.
+
+    Args:
+        panel: whose cells are trained.
+        metric: what is measured.
+        courses: gives the trials of the panel that have ended.
+        top: places of a draw that count as the best.
+        doubt: of the draws, in which a cell that is given up may be among them.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        metric: Metric,
+        courses: Callable[[], Sequence[Course]],
+        *,
+        top: int = TOP,
+        doubt: float = DOUBT,
+    ) -> None:
+        self.panel, self.metric, self.courses = panel, metric, courses
+        self.top, self.doubt = top, doubt
+        self.seen = 0  # courses at the last look
+        self.chances: dict[Cell, float] = {}  # of being among the best, by cell with λ > 0
+
+    def stops(self, epochs: int) -> list[int]:  # noqa: D102
+        looks = (1, *(math.ceil(share * epochs) for share in LOOKS))
+        return sorted({stop for stop in looks if stop < epochs})
+
+    def leaving(self, standing: Standing) -> Mask:  # noqa: D102
+        courses = self.courses()
+        if len(courses) != self.seen or not {*standing.cells} <= {*self.chances}:
+            self.seen, self.chances = len(courses), self._chances(courses, standing.cells)
+        return np.array([self._is_hopeless(cell) for cell in standing.cells], dtype=np.bool_)
+
+    def _is_hopeless(self, cell: Cell) -> bool:
+        """Whether a cell has no chance; without decay, whether no cell of its α has any."""
+        if cell.lambda_ > 0:
+            return self.chances.get(cell, 1.0) < self.doubt
+        own = [chance for one, chance in self.chances.items() if one.alpha == cell.alpha]
+        return bool(own) and max(own) < self.doubt
+
+    def _chances(self, courses: Sequence[Course], cells: Sequence[Cell]) -> dict[Cell, float]:
+        """In which share of the draws each cell with λ > 0 is among the best; {}: nobody knows."""
+        frame = _frame(courses, self.metric)
+        ended = (frame["lambda"] > 0) & ~frame["diverged"] & ~frame["clipped"]
+        if int(ended.sum()) < FEWEST:
+            return {}
+        known = dict.fromkeys([*self.panel.cells(), *(one.cell for one in courses), *cells])
+        places = [cell for cell in known if cell.lambda_ > 0]
+        octaves = np.log2([(cell.alpha, cell.lambda_) for cell in places])
+        rng = np.random.default_rng(len(courses))
+        found = foretell(frame, self.metric, octaves, DRAWS, rng)
+        runs = found.heights + found.noises * rng.normal(size=found.heights.shape)
+        last = min(self.top, len(places)) - 1
+        limit = np.partition(runs, last, axis=1)[:, last : last + 1]
+        return dict(zip(places, (runs <= limit).mean(axis=0).tolist(), strict=True))
+
+
+def _frame(courses: Sequence[Course], metric: Metric) -> pd.DataFrame:
+    """The trials that have ended, a landscape frame."""
+    rows = [
+        (one.cell.alpha, one.cell.lambda_, one.seed, metric.sign * one.cost, one.is_pruned)
+        for one in courses
+    ]
+    frame = pd.DataFrame(rows, columns=["alpha", "lambda", "seed", metric.name, "clipped"])
+    frame["diverged"] = [one.diverged for one in courses]
+    frame["state"] = np.where(frame["clipped"], "pruned", "finished")
+    return frame
