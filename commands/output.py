@@ -86,6 +86,10 @@ def print_status(console: Console, study: Study, store: Store) -> None:
         print_plain(console, line)
     for panel, why in store.settled(study.name).items():
         print_plain(console, f"{panel}: {why}")
+    for panel in store.unsettled(study.name):
+        promoted, known = study.panel(panel).promoted, store.known(study.name, panel)
+        if promoted and known and known.source is None:
+            print_plain(console, f"{panel}: waits for the best cells of {promoted.best_of}")
 
 
 def print_failures(study: Study, store: Store) -> None:

@@ -177,7 +177,12 @@ STUDY = (
         "--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly."
     ),
     click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds."),
-    click.option("--epochs", type=int, help="Budget of every panel."),
+    click.option(
+        "--epochs",
+        metavar="N[,N...]",
+        help="Budget of every panel. Of several, as 15,60,240, the cheapest is trained first, "
+        "and each other one on the best third of the cells before it.",
+    ),
     click.option("--batch-size", type=int, help="Batch size."),
     click.option(
         "--schedule",

@@ -85,12 +85,12 @@ def fill(
 
 
 def _asked(store: Store, name: str, width: int) -> bool:
-    """Ask samplers for more, if they want any."""
+    """Ask samplers for more, if they want any; whether any may still."""
     for panel in store.unsettled(name):
         known = store.known(name, panel)
         assert known is not None
-        assert known.panel.sampled is not None
-        answer = load_sampler(known.panel.sampled).ask(known, width)
+        assert known.panel.asked is not None
+        answer = load_sampler(known.panel.asked).ask(known, width)
         store.ask(store.study(name), known, answer, width)
     return bool(store.unsettled(name))
 

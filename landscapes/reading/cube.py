@@ -205,7 +205,7 @@ def _imported(study: Study, whole: xr.Dataset, name: str | None) -> Study:
 
 def _grid(panel: Panel, whole: xr.Dataset) -> Grid:
     """The grid of a panel, on which all cells lie that it has in the cube."""
-    if not panel.sampled:
+    if not panel.asked:
         return panel.grid
     is_there = (whole["state"] > 0).sel(panel=panel.name)
     if not is_there.any():

@@ -157,11 +157,11 @@ def landscape(
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
     of_design = own[~are_beside(own, panel)]
     is_scattered = are_scattered(of_design["alpha"], of_design["lambda"])
-    if panel.sampled:
+    if panel.asked:
         own = on_few_lines(own)
         rows = own.loc[rows.index]
     grid = panel_axes(own, panel, is_scattered=is_scattered)
-    is_whole = not panel.sampled and not panel.grid.extra
+    is_whole = not panel.asked and not panel.grid.extra
     return grid_landscape(
         rows,
         grid,

@@ -30,7 +30,7 @@ def panel_axes(cells: pd.DataFrame, panel: Panel, *, is_scattered: bool) -> Grid
         is_scattered: whether its axes say nothing of where a sampler's cells lie.
     """
     known = panel.grid.lines
-    if not panel.sampled:
+    if not panel.asked:
         return known
     return Grid(
         alpha=_axis(known.alpha, cells["alpha"], is_scattered=is_scattered),

@@ -21,11 +21,13 @@ from landscape_study.landscapes.reading.panels import (
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
 from landscape_study.landscapes.reporting.verdict_tables import (
+    budgets_table,
     comparison_table,
     explanations_table,
     moves_table,
     verdict_table,
 )
+from landscape_study.landscapes.statistics.budget_ranks import budget_ranks
 from landscape_study.landscapes.statistics.comparison import compare_panels
 from landscape_study.landscapes.statistics.explanation import explanations
 from landscape_study.landscapes.statistics.optimum import moves
@@ -55,7 +57,7 @@ def compared(store: Results, request: Request) -> list[tuple[PanelData, PanelDat
 
 
 def comparison_tables(store: Results, request: Request) -> list[Table]:
-    """Verdicts and differences; of a whole study also how the optimum moves, and what explains it.
+    """Verdicts and differences; of a whole study also what its budgets tell, and what explains it.
 
     Raises:
         UsageError: no such study or reference, a reference without any of the study's pairs, or
@@ -70,7 +72,9 @@ def comparison_tables(store: Results, request: Request) -> list[Table]:
     if pairings:
         found = [(f"{a.label} →\n{b.label}", compare_panels(a, b)) for a, b in pairings]
         tables.append(comparison_table(found))
-    moved, explained = moves(own), explanations(own)
+    stepped, moved, explained = budget_ranks(own), moves(own), explanations(own)
+    if stepped:
+        tables.append(budgets_table(stepped))
     if moved:
         tables.append(moves_table(moved))
     if explained:

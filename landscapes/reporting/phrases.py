@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.explanation import Candidate, Explanation
 from landscape_study.landscapes.statistics.law import Law
@@ -48,6 +49,11 @@ MOVES = (
     "examples."
 )
 
+CHOSEN = (
+    "Over cells that were chosen as the best of the cheaper budget the correlation is lower than "
+    "it would be over all: those that differ most are left out."
+)
+
 
 def first_upper(phrase: str) -> str:
     """The phrase as a sentence begins: "validation NLL" → "Validation NLL"; val_loss stays."""
@@ -77,6 +83,68 @@ def differences_note(metric: Metric) -> str:
         "and transfer use the cells with the same α and λ in both; transfer is what it costs in "
         f"the second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
         "there)."
+    )
+
+
+def budgets_note(metric: Metric, *, is_chosen: bool) -> str:
+    """What the numbers in a table of budgets are.
+
+    Args:
+        metric: what was measured.
+        is_chosen: whether any panel has the best cells of a cheaper one.
+    """
+    return (
+        "Over the cells with the same α and λ > 0 in both. Rank correlation: Spearman's. Place: "
+        "of the second panel's best cell among all of the first. Lost: what it costs in the "
+        f"second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
+        "there). α, λ: octaves by which the middle of the good cells moves from the first to the "
+        "second: 1 means twice the value."
+    ) + f" {CHOSEN}" * is_chosen
+
+
+def budget_numbers(found: BudgetRank) -> list[tuple[str, str]]:
+    """The numbers of a step from budget to budget, each with its interval, "" where unknown.
+
+    Rank correlation, place of the dear panel's best cell, loss, and the moves of α and λ.
+    """
+    rank, *costs = (
+        (number(one.value, digits), interval(one, digits))
+        for one, digits in (
+            (found.rank, 2),
+            (found.lost, found.units.digits),
+            (found.alpha, 2),
+            (found.lambda_, 2),
+        )
+    )
+    return [rank, (placed(found), ""), *costs]
+
+
+def placed(found: BudgetRank) -> str:
+    """Which place the dear panel's best cell has at the cheap one: "5 of 81"."""
+    return UNKNOWN if found.place is None else "{} of {}".format(*found.place)
+
+
+def budget_line(found: BudgetRank) -> str:
+    """Whether a cheap budget tells where to train at a dear one, in a sentence or two."""
+    if math.isnan(found.rank.value) or found.place is None:
+        return (
+            f"{found.cheap} tells nothing of {found.dear}: {found.cells} cells with λ > 0 are "
+            "finished in both."
+        )
+    told = {
+        True: f"{found.cheap} is enough to tune for {found.dear}",
+        False: f"{found.cheap} is not enough to tune for {found.dear}",
+        None: f"It is open whether {found.cheap} is enough to tune for {found.dear}",
+    }[found.is_enough]
+    cut = (
+        f" Beside it lie cells that were not chosen: with a larger share, {found.dear} may have "
+        "better ones."
+    )
+    return (
+        f"{told}: its best cell costs {difference(found.lost, found.units)} there (what matters: "
+        f"{what_matters(found.units)}). The ranks of {found.cells} cells correlate by "
+        f"{with_interval(found.rank)}; the best one of {found.dear} has place {placed(found)} at "
+        f"{found.cheap}." + cut * found.is_cut
     )
 
 

@@ -21,6 +21,7 @@ from landscape_study.landscapes.reading.panels import (
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank, budget_ranks
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
 from landscape_study.landscapes.statistics.defaults import default_cost, defaults
 from landscape_study.landscapes.statistics.edges import edges, extend_command, refine_command
@@ -230,6 +231,7 @@ class Report:
     panels: tuple[PanelReport, ...]
     asks_how_coupled: bool  # whether verdicts on α × λ are asked for
     pairings: tuple[Pairing, ...]
+    budgets: tuple[BudgetRank, ...]  # from each budget to the next
     moves: tuple[Move, ...]
     explanations: tuple[Explanation, ...]
     doubts: tuple[str, ...]  # which panels are not what a plain loop gives
@@ -249,6 +251,12 @@ class Report:
             return "Trained elsewhere", seeds, panels
         size = () if study.has_objective else (f"batch size {study.batch_size}",)
         return study.training, seeds, *size, panels
+
+    @property
+    def budgets_note(self) -> str:
+        """What the numbers from budget to budget are."""
+        chosen = any(found.is_chosen for found in self.budgets)
+        return phrases.budgets_note(self.study.metric, is_chosen=chosen)
 
 
 def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Report:
@@ -281,6 +289,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
             Pairing(one.title, other.title, compare_panels(one, other))
             for one, other in (alike(chosen) if coupling else ())
         ),
+        budgets=tuple(budget_ranks(chosen)) if coupling else (),
         moves=tuple(moves(chosen)) if coupling else (),
         explanations=tuple(explanations(chosen)) if coupling else (),
         doubts=tuple(one.doubt for one in reports if one.doubt),

@@ -16,7 +16,8 @@ from landscape_study.landscapes.growing.extending import study_edges
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
-from landscape_study.landscapes.reporting.phrases import verdict_line
+from landscape_study.landscapes.reporting.phrases import budget_line, verdict_line
+from landscape_study.landscapes.statistics.budget_ranks import budget_ranks
 from landscape_study.landscapes.statistics.edges import TOP, extend_command, refine_command
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
 from landscape_study.landscapes.statistics.separability import panel_separability
@@ -24,7 +25,7 @@ from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 
 
 def verdict_lines(store: Results, name: str) -> list[str]:
-    """How coupled each panel of a study is, one line a panel; none where it has no grids.
+    """How coupled each panel is, and what cheap budgets tell of dear ones; none without grids.
 
     Where more cells around the best one would tell, the command that adds them comes below.
 
@@ -34,13 +35,13 @@ def verdict_lines(store: Results, name: str) -> list[str]:
     study = store.study(name)
     if study.figure.kind not in OVER_GRIDS:
         return []
-    lines = []
-    for one in study_panels(store, name):
+    lines, panels = [], study_panels(store, name)
+    for one in panels:
         found = panel_separability(one)
         lines.append(verdict_line(one.label, found))
         if found.is_too_narrow and not study.is_imported:
             lines.append(f"  {refine_command(one.name, study, store.display_url)}")
-    return lines
+    return [*lines, *map(budget_line, budget_ranks(panels))]
 
 
 def figure_lines(

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank
 from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.explanation import Explanation
 from landscape_study.landscapes.statistics.optimum import Move
@@ -121,6 +122,19 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
         f"correlation, and {'points' if in_percent else _lost(metrics)} lost in the second by "
         "taking the first's best cell (transfer)"
     )
+    return table
+
+
+def budgets_table(found: Sequence[BudgetRank]) -> Table:
+    """One row per step from a budget to the next: ranks, loss, and how far the basin moves."""
+    table = _table("panels", "cells", "rank corr.", "place", "lost", "α", "λ")
+    for one in found:
+        lost, moves = _cell(one.lost, one.units.digits), map(_cell, (one.alpha, one.lambda_))
+        ranks = str(one.cells), _cell(one.rank), phrases.placed(one)
+        table.add_row(f"{one.cheap} →\n{one.dear}", *ranks, lost, *moves)
+    chosen = any(one.is_chosen for one in found)
+    note = phrases.budgets_note(found[0].units.metric, is_chosen=chosen)
+    table.caption = "\n".join([*map(phrases.budget_line, found), note])
     return table
 
 

@@ -40,7 +40,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class _Common:
+class Common:
     """Errors of the cells that two panels share, and their replicates."""
 
     one: Floats  # [K] points
@@ -84,8 +84,8 @@ def compare(
         regret=_known(a, b, regret),
         **differences,
         common=common.one.size,
-        rank=_rank(common).estimate(),
-        transfer=_cost(b, _transfer(common)).estimate(),
+        rank=rank(common).estimate(),
+        transfer=_cost(b, transfer(common)).estimate(),
         shared_top=_shared_top(common),
         units=b.units,
     )
@@ -123,7 +123,7 @@ def _normalized(frame: pd.DataFrame) -> bool:
 
 def _common_cells(
     a: Surface, b: Surface, a_draws: Floats, b_draws: Floats, *, same_lambda: bool
-) -> _Common:
+) -> Common:
     """Pair up the cells with the same α and λ and a result in both; diverged ones are inf.
 
     Places of an interpolated surface are no cells: of scattered trials none is common.
@@ -141,7 +141,7 @@ def _common_cells(
     ]
     here, there = np.array(cells, dtype=int).reshape(-1, 2, 2).transpose(1, 2, 0)
     count = min(len(a_draws), len(b_draws))
-    return _Common(
+    return Common(
         a.error[here[0], here[1]],
         b.error[there[0], there[1]],
         a_draws[:count, here[0], here[1]],
@@ -154,7 +154,7 @@ def _same(x: float, y: float) -> bool:
     return math.isclose(x, y, abs_tol=1e-8)
 
 
-def _rank(common: _Common) -> Sample:
+def rank(common: Common) -> Sample:
     """Spearman's rank correlation; diverged cells share the last rank."""
     value = _spearman(common.one, common.other) if common.one.size >= FEWEST_COMMON else math.nan
     return Sample(float(value), _spearman(common.one_draws, common.other_draws), (-1, 1))
@@ -189,7 +189,7 @@ def ranks(values: Floats) -> Floats:
     return found
 
 
-def _transfer(common: _Common) -> Sample:
+def transfer(common: Common) -> Sample:
     """Points over other's best cell when one's best cell is taken instead."""
     if not np.isfinite(common.other).any() or not np.isfinite(common.one).any():
         return Sample(math.nan, np.empty(0))
@@ -199,6 +199,6 @@ def _transfer(common: _Common) -> Sample:
     return Sample(float(value), reached - common.other_draws.min(axis=-1), (0, math.inf))
 
 
-def _shared_top(common: _Common) -> int:
+def _shared_top(common: Common) -> int:
     tops = (set(np.argsort(errors, kind="stable")[:TOP]) for errors in (common.one, common.other))
     return len(set.intersection(*tops))

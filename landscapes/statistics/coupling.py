@@ -41,10 +41,11 @@ def weights(error: Floats, x: Floats, y: Floats, *, span: float, tau: float) -> 
     ones under a large τ, and noisy diagonals looked upright. Times the cell's share of the
     axes, so that a grid that is finer in one corner gives the same numbers.
     """
-    return _membership(error - _best(error), span, tau) * widths(x)[:, None] * widths(y)
+    return membership(error - _best(error), span, tau) * widths(x)[:, None] * widths(y)
 
 
-def _membership(excess: Floats, span: float, tau: float) -> Floats:
+def membership(excess: Floats, span: float, tau: float) -> Floats:
+    """How much cells of such an excess belong to the basin, whatever they have of the axes."""
     z = np.where(np.isnan(excess), span, np.minimum(excess, span))
     return np.asarray(np.exp(-z / tau) - np.exp(-span / tau))
 
@@ -80,7 +81,7 @@ def row_middles(error: Floats, y: Floats, *, span: float, tau: float) -> tuple[F
     """
     lowest = _min(error, axis=-1)  # [..., A]
     excess = error - np.where(np.isfinite(lowest), lowest, 0.0)[..., None]
-    w = _membership(excess, span, tau) * widths(y)
+    w = membership(excess, span, tau) * widths(y)
     good = lowest < _best(error)[..., 0] + BASIN
     with np.errstate(invalid="ignore", divide="ignore"):
         place = np.where(good, (w * y).sum(axis=-1) / w.sum(axis=-1), 0.0)

@@ -102,19 +102,26 @@ class Surface:
         )
 
     def replicates(self, count: int, rng: np.random.Generator) -> Floats:
-        """The surface with fresh noise added, [B, A, L]: per cell the mean of n residuals.
-
-        Residuals are drawn for each cell on its own. Drawing whole seeds, the same for all
-        cells, has ten different outcomes with three seeds and gave intervals that missed the
-        truth twice as often in simulations; and single cells' errors hardly share noise.
-        """
-        most = max(int(self.n.max(initial=0)), 1)
-        total = np.zeros((count, *self.error.shape))
-        for draw in range(most):
-            drawn = rng.choice(self.residuals, size=total.shape)
-            total += np.where(draw < self.n, drawn, 0.0)
-        noisy = np.asarray(self.error + total / np.maximum(self.n, 1), dtype=np.float64)
+        """The surface with fresh noise added, [B, A, L]."""
+        noisy = with_noise(self.error, self.n, self.residuals, count, rng)
         return noisy if self.filling is None else self.filling(noisy)
+
+
+def with_noise(
+    error: Floats, n: Ints, residuals: Floats, count: int, rng: np.random.Generator
+) -> Floats:
+    """Errors [...] of cells with fresh noise added, [B, ...]: per cell the mean of n residuals.
+
+    Residuals [R] are drawn for each cell on its own. Drawing whole seeds, the same for all cells,
+    has ten different outcomes with three seeds and gave intervals that missed the truth twice as
+    often in simulations; and single cells' errors hardly share noise.
+    """
+    most = max(int(n.max(initial=0)), 1)
+    total = np.zeros((count, *error.shape))
+    for draw in range(most):
+        drawn = rng.choice(residuals, size=total.shape)
+        total += np.where(draw < n, drawn, 0.0)
+    return np.asarray(error + total / np.maximum(n, 1), dtype=np.float64)
 
 
 def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:

@@ -167,6 +167,8 @@ def _size(panel: Panel, seeds: int) -> str:
     beside = f" + {len(grid.extra)} × {seeds}" if grid.extra else ""
     if panel.sampled:
         return f"asked by {panel.sampled.sampler}{beside}"
+    if panel.promoted:
+        return f"best of {panel.promoted.best_of}"
     return f"{len(grid.alpha.values)} × {len(grid.lambda_.values)} × {seeds}{beside}"
 
 

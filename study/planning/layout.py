@@ -38,8 +38,7 @@ class Layout:
 
     def width(self, study: Study) -> int:
         """Cells of a whole chunk."""
-        seeds = len(study.seeds)
-        panels = (panel_chunks(range(p.at_once(seeds)), self.chunk) for p in study.panels)
+        panels = (panel_chunks(range(study.at_once(p)), self.chunk) for p in study.panels)
         return max(len(chunk) for chunks in panels for chunk in chunks)
 
     def busiest(self, study: Study, missing: Missing) -> int:

@@ -133,7 +133,7 @@ def make_plan(
         alone, device=layout.devices[0], threads=layout.threads, permission=permission
     )
     permission.finding("referee", setting.device)  # a task that does not repeat is refused
-    largest = max(panel.at_once(len(study.seeds)) for panel in study.panels)
+    largest = max(map(study.at_once, study.panels))
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
     if engine is not None:
@@ -234,4 +234,4 @@ def estimate_seconds(plan: Plan, missing: Missing | None = None) -> float:
 
 def _all_cells(study: Study) -> Missing:
     seeds = len(study.seeds)
-    return {p.name: shares(p.trainings(seeds), seeds) for p in study.panels}
+    return {p.name: shares(study.trainings(p), seeds) for p in study.panels}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.objectives.objective import is_objective, named
+from landscape_study.study.spec.budgets import panel_name
 from landscape_study.study.spec.metric import Metric, filled
 from landscape_study.study.spec.placeholders import PLACEHOLDER, SCRIPTS, name_of
 from landscape_study.study.spec.presets import DEFAULT, load_preset
@@ -32,7 +33,7 @@ class Changes:
     task: str | None = None
     pairs: Sequence[str] = ()
     seeds: int | None = None
-    epochs: int | None = None
+    epochs: Any = None  # a budget, several, or a table: text or what it stands for
     batch_size: int | None = None
     schedule: Any = None  # its name, or a table: text as in a study file, or a dict
     design: Any = None  # "grid", or a table as in a study file
@@ -168,7 +169,8 @@ def changed_study(study: Study, changes: Changes) -> Study:
     study = _select_pairs(study, changes)
     panel_changes: dict[str, Any] = {}
     if changes.epochs is not None:
-        panel_changes["epochs"] = changes.epochs
+        study = _at_one_budget(study)
+        panel_changes["epochs"] = _epochs(changes.epochs)
     if changes.schedule is not None:
         panel_changes["schedule"] = _named_or_table("schedule", changes.schedule)
     if changes.prune is not None:
@@ -195,13 +197,13 @@ def _sampled(study: Study, changes: Changes) -> Study:
         UsageError: a sampler without trials, or the reverse.
     """
     if changes.design is not None:
-        study = study.change_panels(design=changes.design)
+        study = _with_designs(study, lambda panel: changes.design)
     own = {"sampler": changes.sampler, "trials": changes.trials, "until": changes.until}
     asked = {key: value for key, value in own.items() if value is not None}
     if not asked:
         return study
-    panels = []
-    for panel in study.panels:
+
+    def sampled(panel: Panel) -> Any:
         known = {} if panel.sampled is None else panel.sampled.model_dump(exclude_none=True)
         if "sampler" in asked and asked["sampler"] != known.get("sampler"):
             known.pop("until", None)  # of another sampler
@@ -210,7 +212,17 @@ def _sampled(study: Study, changes: Changes) -> Study:
             raise UsageError(
                 f"--{lacking.pop()}: a sampler needs both, as in --sampler tpe --trials 60"
             )
-        panels.append(panel.changed({"design": known | asked}))
+        return known | asked
+
+    return _with_designs(study, sampled)
+
+
+def _with_designs(study: Study, design: Callable[[Panel], Any]) -> Study:
+    """The study with other designs; panels that wait for another one wait still."""
+    panels = [
+        panel if panel.promoted else panel.changed({"design": design(panel)})
+        for panel in study.panels
+    ]
     return study.change(panels=panels)
 
 
@@ -230,7 +242,7 @@ def _with_task(study: Study, task: str, changes: Changes) -> Study:
     if by_function:
         own["metric"] = _written_metric(changes.metric or study.metric)
     name = changes.name or _task_name(task)
-    panels = [panel.changed({"epochs": None}) for panel in study.panels]
+    panels = [panel.changed({"epochs": None}) for panel in _at_one_budget(study).panels]
     return study.change(name=name, batch_size=None, panels=panels, **own)
 
 
@@ -342,6 +354,43 @@ def resumed_study(
             f"'{study.task}': to import that code, add --task {study.task}"
         )
     return study
+
+
+def _at_one_budget(study: Study) -> Study:
+    """The study without the panels that are promoted: for another budget, which is one for all.
+
+    The panels whose cells they have are called as before there were several budgets.
+    """
+    dear = [panel for panel in study.panels if panel.promoted and panel.epochs]
+    sources = {panel.promoted.best_of for panel in dear if panel.promoted}
+    kept = [panel for panel in study.panels if panel not in dear]
+    return study.change(
+        panels=[
+            panel.changed({"name": panel.name.removesuffix(panel_name("", panel.epochs or 0))})
+            if panel.name in sources
+            else panel
+            for panel in kept
+        ]
+    )
+
+
+def _epochs(text: Any) -> Any:
+    """A budget, or several: "15", "15,60,240", or a list or table as in a study file.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(text, str):
+        return text
+    if text.lstrip()[:1] in ("[", "{"):
+        return parse_value(text, f"--epochs {text}")
+    try:
+        budgets = [int(word) for word in text.split(",")]
+    except ValueError as e:
+        raise UsageError(
+            f"--epochs {text}: no number of epochs: give one, or several as in 15,60,240"
+        ) from e
+    return budgets if len(budgets) > 1 else budgets[0]
 
 
 def _named_or_table(option: str, text: Any) -> Any:

@@ -39,6 +39,8 @@ class Known:
         seeds: of the study, ascending.
         trials: of the panel, in the order in which they were added.
         asked: how many trainings were asked for before.
+        source: trials of the panel whose best cells this one has, once all of them are finished
+            or given up and no more are asked for; None before, and of any other design.
     """
 
     panel: Panel
@@ -46,6 +48,7 @@ class Known:
     seeds: tuple[int, ...]
     trials: tuple[Trial, ...]
     asked: int
+    source: tuple[Trial, ...] | None = None
 
 
 @dataclass(frozen=True)

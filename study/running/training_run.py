@@ -50,8 +50,8 @@ def require_helpers(study: Study) -> None:
         UsageError: one is not, or is none.
     """
     for panel in study.panels:
-        if panel.sampled:
-            load_sampler(panel.sampled)
+        if panel.asked:
+            load_sampler(panel.asked)
         if panel.prune:
             load_pruner(panel.prune, panel, study.metric)
 

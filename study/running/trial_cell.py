@@ -61,7 +61,8 @@ def middle_cell(panel: Panel) -> Cell:
 def only(study: Study, panel: Panel, cell: Cell) -> Study:
     """The study with one cell of one panel, and its first seed."""
     axes = {"alpha": [cell.alpha], "lambda": [cell.lambda_]}
-    return study.change(seeds=[study.seeds[0]], panels=[panel.changed(axes)])
+    alone = {"design": "grid"} if panel.promoted else {}
+    return study.change(seeds=[study.seeds[0]], panels=[panel.changed(axes | alone)])
 
 
 def try_cell(plan: AnyPlan, panel: Panel, cell: Cell, settings: RunSettings) -> TrialCell:
@@ -169,4 +170,4 @@ def whole_seconds(plan: AnyPlan, trial: TrialCell) -> float:
 
 def whole_cells(study: Study) -> int:
     """How many cells a study has, over all seeds."""
-    return sum(panel.trainings(len(study.seeds)) for panel in study.panels)
+    return sum(map(study.trainings, study.panels))

@@ -1,8 +1,8 @@
 """Samplers: who asks for the next cells of a panel whose design is no whole grid.
 
-Optuna's, by name or import path, see `optuna_samplers`; and the tool's own, which looks for the
-verdict. That one reads landscapes, whose rooms stand above this one: so it is had by its import
-path too, as any other.
+Optuna's, by name or import path, see `optuna_samplers`; that of the best cells of another panel,
+see `promotion`; and the one that looks for the verdict. That one reads landscapes, whose rooms
+stand above this one: so it is had by its import path too, as any other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Protocol
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.wishes import Answer, Known
 from landscape_study.study.sampling.others_code import imported
-from landscape_study.study.spec.design import Sampled
+from landscape_study.study.sampling.promotion import Promotion
+from landscape_study.study.spec.design import Asked, Promoted
 
 PLACES = {  # of the samplers that have a name
     "random": "optuna.samplers:RandomSampler",
@@ -27,10 +28,8 @@ PLACES = {  # of the samplers that have a name
 class Sampler(Protocol):
     """Whoever asks for trainings."""
 
-    def __init__(self, design: Sampled) -> None: ...
-
     def ask(self, known: Known, width: int) -> Answer:
-        """What to train next; the same for the same knowledge.
+        """What to train next, the same for the same knowledge; nothing yet, if it must wait.
 
         Trainings that are open are under way: what they will give must be guessed.
 
@@ -41,12 +40,14 @@ class Sampler(Protocol):
         ...
 
 
-def load_sampler(design: Sampled) -> Sampler:
-    """The sampler that a design names.
+def load_sampler(design: Asked) -> Sampler:
+    """The sampler that a design names; it is made of the design.
 
     Raises:
         UsageError: there is none of this name, or it is none.
     """
+    if isinstance(design, Promoted):
+        return Promotion(design)
     place = PLACES.get(design.sampler, design.sampler)
     found = imported("sampler", place)
     from landscape_study.study.sampling.optuna_samplers import OptunaSampler, is_optunas

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.budgets import source_of
 from landscape_study.study.spec.design import MOST_TRIALS, Sampled
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.study import Panel, Study
@@ -45,14 +46,15 @@ def extended_study(study: Study, sides: Iterable[PanelSide], steps: int = STEPS)
     """The study with `steps` more values beyond each named side of its panels.
 
     Its cells include all of `study`, so that a store keeps these and adds the others. Where a
-    sampler asks for the cells, it gets more trials, in proportion to what it may ask for.
+    sampler asks for the cells, it gets more trials, in proportion to what it may ask for. In the
+    place of a panel that has the best cells of another, that one is extended.
 
     Raises:
         SpecError: no such panel or side, an impossible number of steps, or nothing lies beyond.
     """
     _checked_steps(steps)
     panels = {panel.name: panel for panel in study.panels}
-    for name, side in dict.fromkeys(sides):
+    for name, side in dict.fromkeys((source_of(study.panels, one), side) for one, side in sides):
         old = panels.get(name) or study.panel(name)
         try:
             grid = old.grid.extended(side, steps, is_range=_is_range(old))
@@ -83,6 +85,8 @@ def _with_more_trials(design: Sampled, old: Grid, new: Grid) -> Sampled:
 def refined_study(study: Study, cells: Mapping[str, Sequence[Cell]]) -> Study:
     """The study with more cells beside the grids of its panels, by their names.
 
+    In the place of a panel that has the best cells of another, that one gets them.
+
     Its cells include all of `study`, so that a store keeps these and adds the others.
 
     Raises:
@@ -90,7 +94,8 @@ def refined_study(study: Study, cells: Mapping[str, Sequence[Cell]]) -> Study:
     """
     panels = {panel.name: panel for panel in study.panels}
     for name, new in cells.items():
-        old = study.panel(name)
+        source = source_of(study.panels, name)
+        old = panels.get(source) or study.panel(source)
         extra = tuple(dict.fromkeys((*old.grid.extra, *new)))
-        panels[name] = old.changed({"extra_cells": extra})  # type: ignore[assignment]
+        panels[source] = Panel.model_validate(old.changed({"extra_cells": extra}))
     return study.change(panels=tuple(panels.values()))

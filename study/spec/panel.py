@@ -18,7 +18,7 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import Design, Sampled
+from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
@@ -128,13 +128,25 @@ class Panel(Frozen):
         """How its cells are asked for, one after the other; None where its grid says which."""
         return self.design if isinstance(self.design, Sampled) else None
 
+    @property
+    def promoted(self) -> Promoted | None:
+        """Whose best cells it has; None where it does not wait for another panel."""
+        return self.design if isinstance(self.design, Promoted) else None
+
+    @property
+    def asked(self) -> Asked | None:
+        """Its design where cells are asked for one after the other; None where all are known."""
+        return None if isinstance(self.design, str) else self.design
+
     def cells(self) -> tuple[Cell, ...]:
         """The cells that are known from the beginning, by ascending α, then ascending λ."""
-        return self.grid.extra if self.sampled else () if self.is_imported else self.grid.cells()
+        if self.sampled:
+            return self.grid.extra
+        return self.grid.cells() if self.design == "grid" else ()
 
     def holds(self, cell: Cell) -> bool:
         """Whether a cell may be the panel's: of its grid, or between the ends of its axes."""
-        return self.grid.spans(cell) if self.sampled else self.grid.has(cell)
+        return self.grid.spans(cell) if self.asked else self.grid.has(cell)
 
     def at_once(self, seeds: int) -> int:
         """How many cells there are to be trained together, with one seed."""
@@ -143,7 +155,10 @@ class Panel(Frozen):
         return max(self.sampled.at_once(seeds), known) if self.sampled else known
 
     def trainings(self, seeds: int) -> int:
-        """How many trainings it has at most, under so many seeds; of a grid, all."""
+        """How many trainings it has at most, under so many seeds; of a grid, all.
+
+        Of a panel whose cells are promoted, its study knows (`Study.trainings`).
+        """
         return seeds * len(self.cells()) + (self.sampled.trials if self.sampled else 0)
 
     def settings(self) -> dict[str, Any]:

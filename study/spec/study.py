@@ -39,6 +39,12 @@ from pydantic import (
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
+from landscape_study.study.spec.budgets import (
+    most_cells,
+    on_one_grid,
+    one_per_budget,
+    wrong_with_promotion,
+)
 from landscape_study.study.spec.figure_kinds import FigureKind, Over
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
@@ -154,8 +160,8 @@ class Study(Frozen):
             data["metric"] = data.pop("error")
         key = "panels" if "panels" in data else "panel"
         panels = data.get(key)
-        if shared and isinstance(panels, list):
-            data[key] = [shared | p if isinstance(p, dict) else p for p in panels]
+        if isinstance(panels, list):
+            data[key] = one_per_budget([shared | p if isinstance(p, dict) else p for p in panels])
         return data
 
     @field_validator("command", mode="before")
@@ -215,6 +221,13 @@ class Study(Frozen):
                     f"{names.count(name)} panels are called '{name}': give each its own name"
                 )
         return panels
+
+    @field_validator("panels")
+    @classmethod
+    def _promoted_from_others(cls, panels: tuple[Panel, ...]) -> tuple[Panel, ...]:
+        if wrong := wrong_with_promotion(panels):
+            raise ValueError(wrong)
+        return on_one_grid(panels)
 
     @model_validator(mode="after")
     def _trained_here_or_elsewhere(self) -> Study:
@@ -277,7 +290,7 @@ class Study(Frozen):
         cells = sum(
             seeds * len(panel.grid.extra) + panel.sampled.trials
             if panel.sampled
-            else seeds * panel.grid.size  # unbuilt
+            else seeds * self._most_cells(panel)  # unbuilt
             for panel in self.panels
             if not panel.is_imported
         )
@@ -376,6 +389,18 @@ class Study(Frozen):
         known = ", ".join(panel.name for panel in self.panels)
         raise SpecError(f"study '{self.name}' has no panel '{name}': it has {known}")
 
+    def trainings(self, panel: Panel) -> int:
+        """How many trainings a panel has at most; of a grid, all."""
+        seeds = len(self.seeds)
+        return seeds * self._most_cells(panel) if panel.promoted else panel.trainings(seeds)
+
+    def at_once(self, panel: Panel) -> int:
+        """How many cells of a panel there are to be trained together, with one seed."""
+        return self._most_cells(panel) if panel.promoted else panel.at_once(len(self.seeds))
+
+    def _most_cells(self, panel: Panel) -> int:
+        return most_cells(panel, self.panels, len(self.seeds))
+
     def options_of(self, panel: Panel) -> Options:
         """What a step of the panel needs: the study's, where it says nothing itself."""
         return self.options.changed(panel.options)
@@ -417,9 +442,9 @@ class Study(Frozen):
         """This stored study, grown by what `asked` adds: panels, seeds, grid values.
 
         Panels that both have must agree in all that finished cells depend on; their grids
-        become the smallest grid that holds both, and a sampler may take the place of a grid. The
-        study is drawn, and what matters of its metric is, as `asked` says. `where` names the
-        database in errors.
+        become the smallest grid that holds both, and a design that asks for cells may take the
+        place of a grid. The study is drawn, and what matters of its metric is, as `asked` says.
+        `where` names the database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
@@ -435,7 +460,7 @@ class Study(Frozen):
                 for field, value in old.settings().items():
                     label = f"panel '{new.name}': {field}"
                     self._require_same(label, value, new.settings()[field], where)
-                if not new.sampled or old.is_imported:
+                if not new.asked or old.is_imported:
                     self._require_same(
                         f"panel '{new.name}': design", old.design, new.design, where
                     )

@@ -34,7 +34,7 @@ from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.records.standing import Course
 from landscape_study.study.records.wishes import Answer, Known
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import asking, claims, queries, results, schema
 from landscape_study.study.store.claims import LEASE, Claim
 from landscape_study.study.store.columns import raw, where_known
@@ -202,18 +202,18 @@ class Store:
             for seed in merged.seeds:
                 new += add_cells(connection, study_id, merged, seed, chunking)
             for panel in merged.panels:
-                if panel.sampled:
-                    anew = panel not in before
+                if panel.asked:
+                    anew = before is not None and asking.asks_anew(before, merged, panel)
                     asking.open_design(connection, study_id, panel, anew=anew)
-            total = sum(panel.trainings(len(merged.seeds)) for panel in merged.panels)
+            total = sum(map(merged.trainings, merged.panels))
             return Created(merged, new, total)
 
         return self.database.write(work)
 
     def _save_study(
         self, connection: Connection, study: Study, identity: Identity, accept_source: bool
-    ) -> tuple[int, Study, Sequence[Panel]]:
-        """Insert or update the study's row; its id, the study as it is now, its panels before."""
+    ) -> tuple[int, Study, Study | None]:
+        """Insert or update the study's row; its id, the study as it is now, and as it was."""
         # The first statement writes: it takes the lock under which the rest is decided.
         name_taken = _study.c.name == study.name
         connection.execute(_study.update().where(name_taken).values(name=study.name))
@@ -222,7 +222,7 @@ class Store:
             values = {"name": study.name, **sealed_row(study, identity.fingerprint)}
             values |= {"source": identity.source, "created": now()}
             inserted = connection.execute(_study.insert().values(values))
-            return inserted.inserted_primary_key[0], study, ()  # type: ignore[index]
+            return inserted.inserted_primary_key[0], study, None  # type: ignore[index]
         old = self._parse_spec(row)
         merged = old.merge(study, self.name)
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
@@ -231,7 +231,7 @@ class Store:
         values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}
         connection.execute(_study.update().where(by_id).values(values))
-        return row["study_id"], merged, old.panels
+        return row["study_id"], merged, old
 
     def _parse_spec(self, row: RowMapping) -> Study:
         where = f"{self.name}: study '{row['name']}'"
@@ -411,8 +411,19 @@ class Store:
         self.database.write(lambda c: claims.try_again(c, claim))
 
     def retry_failed(self, name: str) -> int:
-        """Open the failed chunks of the study again; how many cells they have."""
-        return self.database.write(lambda c: claims.retry_failed(c, name))
+        """Open the failed chunks of the study again; how many cells they have.
+
+        What they give may be among the best, which other panels wait for.
+        """
+
+        def work(connection: Connection) -> int:
+            count = claims.retry_failed(connection, name)
+            if count:
+                asking.reopen_promoted(connection, study)
+            return count
+
+        study = self.study(name)
+        return self.database.write(work)
 
     def is_open(self, name: str) -> bool:
         """Whether any chunk of the study is still to be trained, held or not, or may be added."""

@@ -1,9 +1,10 @@
-"""Panels whose cells a sampler asks for: what it knows, how far it is, and what it asks for next.
+"""Panels whose cells are asked for: what is known, how far they are, and what comes next.
 
 Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one transaction
 that is fenced by how much had been asked for when it looked: if another asked meanwhile, nothing
 is added, and it looks again. What was asked for is stored before it is trained, so that nothing of
-it is lost or doubled, whoever dies.
+it is lost or doubled, whoever dies. Where the cells are the best ones of another panel, that one
+must be as it was seen, too.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from landscape_study.study.store.tables import study_table as _study
 
 
 def open_design(connection: Connection, study_id: int, panel: Panel, *, anew: bool) -> None:
-    """Note that a sampler asks for the panel's cells, from here on or still.
+    """Note that the panel's cells are asked for, from here on or still.
 
     Args:
         anew: whether it is asked for otherwise than before, so that what was settled is not.
@@ -41,6 +42,21 @@ def open_design(connection: Connection, study_id: int, panel: Panel, *, anew: bo
         connection.execute(_design.insert().values(study_id=study_id, panel=panel.name))
     elif anew:
         connection.execute(_design.update().where(where).values(settled=None))
+
+
+def asks_anew(before: Study, after: Study, panel: Panel) -> bool:
+    """Whether a panel of a study that was grown may ask for more, though it was settled before."""
+    if panel.promoted:
+        return (before.panels, before.seeds) != (after.panels, after.seeds)
+    return panel not in before.panels
+
+
+def reopen_promoted(connection: Connection, study: Study) -> None:
+    """Let the panels that have the best cells of others ask again: those may have changed."""
+    promoted = [panel.name for panel in study.panels if panel.promoted]
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()
+    where = (_design.c.study_id == study_id) & _design.c.panel.in_(promoted)
+    connection.execute(_design.update().where(where).values(settled=None))
 
 
 def unsettled(connection: Connection, name: str) -> dict[str, int]:
@@ -54,7 +70,7 @@ def settled(connection: Connection, name: str) -> dict[str, str]:
 
 
 def asked(connection: Connection, name: str) -> dict[str, int]:
-    """How many trainings were asked for, by panel of the study whose cells a sampler asks for."""
+    """How many trainings were asked for, by panel of the study whose cells are asked for."""
     return {row["panel"]: row["asked"] for row in _rows(connection, name)}
 
 
@@ -69,16 +85,31 @@ def _rows(connection: Connection, name: str) -> Sequence[RowMapping]:
 
 def known(connection: Connection, study: Study, panel: str) -> Known | None:
     """What a sampler knows of a panel; None where nothing more is asked for."""
-    count = unsettled(connection, study.name).get(panel)
-    if count is None:
+    open_designs, own = unsettled(connection, study.name), study.panel(panel)
+    if panel not in open_designs:
         return None
+    source = None
+    if own.promoted and own.promoted.best_of not in open_designs:
+        waiting = sa.exists().where(*_chunks_of(study.name, own.promoted.best_of), _is_open)
+        if not connection.scalar(sa.select(waiting)):
+            source = trials(connection, study.name, own.promoted.best_of)
     return Known(
-        panel=study.panel(panel),
+        panel=own,
         metric=study.metric,
         seeds=study.seeds,
         trials=trials(connection, study.name, panel),
-        asked=count,
+        asked=open_designs[panel],
+        source=source,
     )
+
+
+_is_open = _chunk.c.state == "open"
+
+
+def _chunks_of(name: str, panel: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Which chunks are a panel's."""
+    study_id = sa.select(_study.c.study_id).where(_study.c.name == name).scalar_subquery()
+    return _chunk.c.study_id == study_id, _chunk.c.panel == panel
 
 
 def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
@@ -175,8 +206,9 @@ def _add(
             by_seed[wish.seed].setdefault(wish.cell, wish)
     for seed, of_seed in by_seed.items():
         new = [*of_seed.values()]
-        for first in range(0, len(new), width):
-            _add_chunk(connection, study_id, study, panel, seed, new[first : first + width])
+        size = -(-len(new) // -(-len(new) // width))  # chunks nearly of one size
+        for first in range(0, len(new), size):
+            _add_chunk(connection, study_id, study, panel, seed, new[first : first + size])
     return sum(map(len, by_seed.values()))
 
 
@@ -188,14 +220,39 @@ def settle(connection: Connection, study: Study, seen: Known, why: str) -> bool:
 def _taken(connection: Connection, study: Study, seen: Known, **values: Any) -> int | None:
     """Change the panel's design, if it is as it was seen; the id of its study, if so."""
     study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()
-    as_seen = (_design.c.panel == seen.panel.name) & (_design.c.asked == seen.asked)
+    own = (_design.c.study_id == study_id) & (_design.c.panel == seen.panel.name)
+    as_seen = _design.c.asked == seen.asked
+    if seen.panel.promoted:
+        # The first statement writes, since another one sees what was there when it began: whoever
+        # lets the other panel grow holds this row.
+        connection.execute(_design.update().where(own).values(asked=_design.c.asked))
+        as_seen &= _is_as_seen(study.name, seen.panel.promoted.best_of, seen.source or ())
     change = (
         _design.update()
-        .where(_design.c.study_id == study_id, as_seen, _design.c.settled.is_(None))
+        .where(own, as_seen, _design.c.settled.is_(None))
         .values(**values)
         .returning(_design.c.study_id)
     )
     return connection.scalar(change)
+
+
+def _is_as_seen(name: str, panel: str, source: Sequence[Trial]) -> sa.ColumnElement[bool]:
+    """Whether a panel has these trials still, no more, as many finished and none open."""
+    chunks = _chunks_of(name, panel)
+    cells = sa.select(sa.func.count()).select_from(_cell).join(_chunk).where(*chunks)
+    finished = cells.where(_chunk.c.state == "done")
+    places = [{(one.cell, one.seed) for one in some} for some in (source, _finished(source))]
+    return sa.and_(
+        ~sa.exists().where(*chunks, _is_open),
+        *(
+            count.scalar_subquery() == len(own)
+            for count, own in zip((cells, finished), places, strict=True)
+        ),
+    )
+
+
+def _finished(trials: Sequence[Trial]) -> list[Trial]:
+    return [one for one in trials if one.state == "finished"]
 
 
 def _add_chunk(

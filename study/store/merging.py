@@ -24,7 +24,7 @@ from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.printable import printable
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import Store
-from landscape_study.study.store.asking import take_over, trials
+from landscape_study.study.store.asking import reopen_promoted, take_over, trials
 from landscape_study.study.store.claims import move_cells
 from landscape_study.study.store.columns import raw
 from landscape_study.study.store.importing import copy_imported
@@ -113,7 +113,7 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     identity = source.identity(study.name)
     into.create(study, identity, lambda new: _evenly(new, most), accept_source=accept_source)
     for panel in study.panels:
-        if panel.sampled:
+        if panel.asked:
             others = source.database.read(partial(trials, name=name, panel=panel.name))
             into.database.write(partial(take_over, study=study, panel=panel, others=others))
     _refuse_broken(into, study.name)
@@ -125,6 +125,8 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
         if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
     into.database.write(partial(_remove_empty, study.name))
+    if found.taken:
+        into.database.write(partial(reopen_promoted, study=into.study(study.name)))
     errors = {cell.place: cell.row["value"] for cell in cells if cell.is_whole}
     witnesses = source.database.read(partial(witness_rows, name=study.name))
     into.database.write(partial(_take_witnesses, study.name, witnesses, errors))

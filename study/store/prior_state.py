@@ -13,6 +13,7 @@ from landscape_study.study.errors import MissingStoreError
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
+from landscape_study.study.store.asking import asks_anew
 
 ENDED = ("finished", "pruned", "failed")  # states of cells that nobody trains
 
@@ -38,13 +39,14 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
                 states[row["panel"], row["seed"], cell] = row["state"]
             asked_for |= opened.asked(study.name)
             for name in opened.settled(study.name):
-                if before.panel(name) == study.panel(name):
+                if not asks_anew(before, study, study.panel(name)):
                     asked_for[name] = math.inf  # nothing more is
     missing = {}
     for panel in study.panels:
         known, left = set(panel.cells()), 0
-        if panel.sampled:
-            left = int(max(panel.sampled.trials - asked_for.get(panel.name, 0), 0))
+        if panel.asked:
+            most = study.trainings(panel) - len(study.seeds) * len(known)
+            left = int(max(most - asked_for.get(panel.name, 0), 0))
             left += sum(
                 own == panel.name and cell not in known and state in ("open", "running")
                 for (own, _, cell), state in states.items()

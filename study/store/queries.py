@@ -137,8 +137,9 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     found = {row["panel"]: dict(row) for row in connection.execute(counts).mappings()}
     for panel, asked in unsettled(connection, study.name).items():
         counted = found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
-        design = study.panel(panel).sampled
-        counted["total"] += max(design.trials - asked, 0) if design else 0
+        counted["total"] += max(study.trainings(study.panel(panel)) - asked, 0)
+    for panel in (one.name for one in study.panels if one.promoted):  # none may be worth it
+        found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
     return [
         PanelProgress(**row, best=best.get(panel), seconds=seconds[panel])
         for panel, row in found.items()

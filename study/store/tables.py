@@ -94,7 +94,7 @@ cell_table = sa.Table(
     sa.UniqueConstraint("optuna_study_id", "alpha", "lambda"),
 )
 
-design_table = sa.Table(  # a panel whose cells a sampler asks for; since 7
+design_table = sa.Table(  # a panel whose cells are asked for; since 7
     "landscape_design",
     metadata,
     sa.Column("study_id", sa.ForeignKey(study_table.c.study_id), primary_key=True),

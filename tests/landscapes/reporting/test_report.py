@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,11 +14,14 @@ from xml.etree import ElementTree
 import pytest
 
 from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.comparison_request import Request, comparison_tables
 from landscape_study.landscapes.reporting.page import write_report
 from landscape_study.landscapes.reporting.report_record import study_report
+from landscape_study.landscapes.reporting.sentences import verdict_lines
 from landscape_study.landscapes.statistics.bootstrap import Estimate
+from landscape_study.landscapes.statistics.budget_ranks import BudgetRank
 from landscape_study.study.errors import SpecError, StoreError, UsageError
-from landscape_study.study.spec.study import Axis
+from landscape_study.study.spec.study import Axis, Cell, Study
 from landscape_study.study.store import Store
 from tests.valleys import fill, restart_study, valley_error, valley_study
 
@@ -355,3 +359,90 @@ def test_a_panel_of_one_cell_recommends_it_and_no_more(store: Store):
     assert "Heatmap of" not in text
     assert "Slices of" not in text
     assert "Learning curves of the 1 best cell" in text
+
+
+def budget_error(panel: str, cell: Cell) -> float:
+    """An upright basin, which lies an octave further up in α at six epochs."""
+    x = math.log2(cell.alpha / 0.01) - (1.0 if "6-epochs" in panel else 0.0)
+    y = math.log2(cell.lambda_ / 0.001) if cell.lambda_ else -6.0
+    return 2.0 + 0.2 * x * x + 0.1 * y * y
+
+
+def budget_study(design: str | None = None) -> Study:
+    """AdamW at three and six epochs, and Adam + L2 at one budget."""
+    adam, adamw = valley_study().panels
+    several = adamw.changed({"epochs": [3, 6]})
+    study = valley_study().change(panels=[adam, several])
+    if design is None:
+        return study
+    return study.change(panels=[one.changed({"design": design}) for one in study.panels])
+
+
+def test_what_a_cheap_budget_tells_is_in_page_and_markdown(store: Store, tmp_path: Path):
+    fill(store, budget_study(), budget_error)
+    (found,) = study_report(store, "valley").budgets
+    assert (found.cheap, found.dear) == ("adamw-3-epochs", "adamw-6-epochs")
+    assert found.is_chosen
+    assert found.cells == 30  # a third of 90; none of them at λ = 0
+    assert 0.3 < found.rank.value < 0.9
+    assert found.alpha.low > 0.2  # cut by the cells that were chosen
+    assert found.lambda_.low < 0 < found.lambda_.high
+    path = write_report(store, "valley", tmp_path / "valley.html")
+    page = " ".join(Page(path.read_text("utf-8")).text.split())
+    path = write_report(store, "valley", tmp_path / "valley.md", kind="md")
+    markdown = " ".join(path.read_text("utf-8").split())
+    for text in (page, markdown):
+        assert "What a cheap budget tells" in text
+        assert "adamw-3-epochs → adamw-6-epochs" in text
+        assert phrases.budget_line(found) in text
+        assert phrases.CHOSEN in text
+        for number, interval in phrases.budget_numbers(found):
+            assert number in text
+            assert interval in text
+    assert verdict_lines(store, "valley")[-1] == phrases.budget_line(found)
+    tables = comparison_tables(store, Request("valley"))
+    (caption,) = [str(one.caption) for one in tables if phrases.CHOSEN in str(one.caption)]
+    assert caption.startswith(phrases.budget_line(found))
+
+
+def test_whole_grids_at_several_budgets_are_told_of_too(store: Store):
+    fill(store, budget_study("grid"), budget_error)
+    report = study_report(store, "valley")
+    (found,) = report.budgets
+    (pairing,) = (one for one in report.pairings if one.one == "AdamW, 3 epochs")
+    assert found.cells == 81
+    assert not found.is_chosen
+    assert phrases.CHOSEN not in report.budgets_note
+    assert (found.rank, found.lost) == (pairing.comparison.rank, pairing.comparison.transfer)
+    assert found.alpha.low < 1 < found.alpha.high
+
+
+def test_a_study_of_one_budget_tells_nothing_of_budgets(valley: Store, html: str):
+    assert study_report(valley, "valley").budgets == ()
+    assert "cheap budget" not in html
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.0, 0.2, "A is enough to tune for B: its best cell costs 0.10 (0.00 to 0.20) points"),
+        (0.3, 0.9, "A is not enough to tune for B: its best cell costs 0.10 (0.30 to 0.90)"),
+        (0.0, 0.9, "It is open whether A is enough to tune for B: its best cell costs 0.10 (0"),
+        (nan, nan, "It is open whether A is enough to tune for B: its best cell costs 0.10 po"),
+    ],
+)
+def test_whether_a_cheap_budget_is_enough(low: float, high: float, said: str):
+    known, cost = Estimate(0.5), Estimate(0.1, low, high)
+    found = BudgetRank("A", "B", 9, known, cost, known, known, place=(7, 30))
+    line = phrases.budget_line(found)
+    assert line.startswith(said)
+    ranks = "The ranks of 9 cells correlate by 0.50; the best one of B has place 7 of 30 at A."
+    assert line.endswith(f"points there (what matters: 0.25 points). {ranks}")
+    cut = phrases.budget_line(replace(found, is_chosen=True, is_cut=True))
+    assert cut.startswith(line)
+    assert cut.endswith("not chosen: with a larger share, B may have better ones.")
+
+
+def test_a_budget_of_which_nothing_is_finished():
+    line = phrases.budget_line(BudgetRank("A", "B", 2, *[Estimate()] * 4))
+    assert line == "A tells nothing of B: 2 cells with λ > 0 are finished in both."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -204,3 +205,87 @@ def test_what_is_wrong_with_a_command_is_told_once():
         SpecError, match=r"^the command line: command: \{alhpa\} is no placeholder"
     ):
         asked_study(("a", "{alhpa}", "{lambda}"), Changes(**GRID))
+
+
+BUDGETS = ["adamw-15-epochs", "adamw-60-epochs", "adamw-240-epochs"]
+
+
+def names(study: Study) -> list[str]:
+    return [panel.name for panel in study.panels]
+
+
+@pytest.mark.parametrize(
+    "epochs",
+    [
+        "15,60,240",
+        "60, 15,240",
+        "[15, 60, 240]",
+        "{ budgets = [15, 60, 240] }",
+        [15, 60, 240],
+        (15, 60, 240),
+    ],
+)
+def test_several_budgets_make_a_panel_of_each(epochs: object):
+    study = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs=epochs))
+    assert names(study) == BUDGETS
+    assert [panel.promoted is None for panel in study.panels] == [True, False, False]
+
+
+@pytest.mark.parametrize("epochs", ["7", 7, "[7]"])
+def test_another_budget_is_one_for_all_of_a_study_with_several(epochs: object):
+    several = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs="15,60,240"))
+    one = changed_study(several, Changes(epochs=epochs))
+    assert one == asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs=7))
+    assert names(changed_study(several, Changes(epochs="5,7"))) == [
+        "adamw-5-epochs",
+        "adamw-7-epochs",
+    ]
+    assert names(changed_study(several, Changes(task="mnist1d"))) == ["adamw"]
+
+
+def test_a_sampler_asks_for_the_cells_of_the_cheapest_budget():
+    several = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs="15,60,240"))
+    sampled = changed_study(several, Changes(sampler="tpe", trials=30))
+    assert [panel.sampled is None for panel in sampled.panels] == [False, True, True]
+    assert names(sampled) == BUDGETS
+    at_once = Changes(pairs=["adamw"], epochs="15,60,240", sampler="tpe", trials=30)
+    assert asked_study(["digits-fig2"], at_once) == sampled
+
+
+@pytest.mark.parametrize("epochs", ["many", "15,", "15;60", "1.5", ""])
+def test_what_is_no_number_of_epochs_is_told(epochs: str):
+    told = f"--epochs {epochs}: no number of epochs: give one, or several as in 15,60,240"
+    with pytest.raises(UsageError, match=re.escape(told)):
+        asked_study([], Changes(epochs=epochs))
+
+
+def test_several_budgets_of_a_command_are_refused():
+    with pytest.raises(UsageError, match="--epochs: the command decides that itself"):
+        asked_study(
+            ["a", "{alpha}", "{lambda}"],
+            Changes(alpha="[1]", lambda_="[0]", metric="loss", epochs="15,60"),
+        )
+
+
+def test_another_design_is_that_of_the_cheapest_budget():
+    several = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs="15,60,240"))
+    design = {"sampler": "qmc", "trials": 30}
+    changed = changed_study(several, Changes(design=design))
+    assert changed == changed_study(several, Changes(sampler="qmc", trials=30))
+
+
+def test_panels_of_an_objective_wait_for_each_other_whatever_trains_them():
+    """What a panel is to a script, its budget too, is the script's own affair."""
+    study = Study.from_dict(
+        {
+            "name": "s",
+            "command": ["a", "{alpha}", "{lambda}", "{pair}"],
+            "metric": "loss",
+            "alpha": [0.1],
+            "lambda": [0.0],
+            "panel": [{"pair": "short"}, {"pair": "long", "design": {"best_of": "short"}}],
+        },
+        "test",
+    )
+    task = "examples.classifier:train"
+    assert names(changed_study(study, Changes(task=task, metric="loss"))) == ["short", "long"]

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import SCHEDULES, Schedule
-from landscape_study.study.spec.design import Sampled
+from landscape_study.study.spec.budgets import Budgets
+from landscape_study.study.spec.design import Promoted, Sampled
 from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
@@ -56,6 +57,8 @@ PANEL = {k: v for k, v in defaults(Panel).items() if k != "grid"} | defaults(Gri
         ("The study", defaults(Study)),
         ("A panel", PANEL),
         ("A design", defaults(Sampled)),
+        ("The best cells of another panel", defaults(Promoted)),
+        ("Budgets", defaults(Budgets)),
         ("What is pruned", defaults(Pruning)),
         ("Options", defaults(Options)),
         ("A metric", METRIC),

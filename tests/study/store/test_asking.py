@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
@@ -12,9 +14,11 @@ from landscape_study.study.errors import StudyMismatchError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.records.wishes import Answer, Known, Wish
+from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import merge
 from tests.conftest import make_outcome, make_study
 
 IDENTITY = Identity("abc", "def")
@@ -51,9 +55,9 @@ def ask(store: Store, *asked: Wish, panel: str = "sgd") -> bool:
 
 def train(store: Store) -> int:
     """Train all that is open; how many chunks that were."""
-    run_id, chunks = store.start_run("small", {}), 0
+    run_id, chunks, study = store.start_run("small", {}), 0, store.study("small")
     while claim := store.claim("small", Worker(), run_id):
-        store.record(claim, make_outcome(len(claim.cells)))
+        store.record(claim, make_outcome(len(claim.cells), study.panel(claim.panel).epochs))
         chunks += 1
     return chunks
 
@@ -173,3 +177,160 @@ def test_an_older_database_has_no_designs(store: Store):
     assert store.unsettled("small") == ()
     assert store.progress("small")
     assert replace(store.progress("small")[0], panel="x").panel == "x"
+
+
+def budgets(seeds: int = 2, **rest) -> Study:
+    """Twelve cells at a cheap budget, of which the best eight are trained at a dear one."""
+    alphas = (0.0125, 0.025, 0.05, 0.1)
+    study = make_study(pairs=("sgd",), seeds=seeds, epochs=3, alphas=alphas, **rest)
+    return study.change_panels(epochs=[3, 6])
+
+
+CHEAP, DEAR = "sgd-3-epochs", "sgd-6-epochs"
+
+
+def promote(store: Store) -> None:
+    """Ask as a worker does, until there is something to train or nothing to ask for."""
+    seen = known(store, DEAR)
+    assert seen.panel.promoted is not None
+    store.ask(store.study("small"), seen, load_sampler(seen.panel.promoted).ask(seen, 8), 5)
+
+
+def dear_cells(store: Store) -> list[tuple[int, float, float]]:
+    rows = [row for row in store.cells("small") if row["panel"] == DEAR]
+    return sorted((row["seed"], row["alpha"], row["lambda"]) for row in rows)
+
+
+def test_a_dear_panel_knows_nothing_before_the_cheap_one_is_finished(store: Store):
+    create(store, budgets())
+    assert {(p.panel, p.total) for p in store.progress("small")} == {(CHEAP, 24), (DEAR, 16)}
+    run_id = store.start_run("small", {})
+    first = store.claim("small", Worker(), run_id)
+    assert first is not None
+    store.record(first, make_outcome(len(first.cells)))
+    assert known(store, DEAR).source is None
+    last = store.claim("small", Worker(), run_id)
+    assert last is not None
+    assert store.claim("small", Worker(), run_id) is None  # others wait
+    assert store.is_open("small")
+    store.fail(last, "it broke")
+    seen = known(store, DEAR).source
+    assert seen is not None
+    assert [one.state for one in seen] == ["finished"] * 12 + ["failed"] * 12
+
+
+def test_the_best_cells_become_chunks_and_then_it_is_settled(store: Store):
+    create(store, budgets())
+    train(store)
+    promote(store)
+    best = [(alpha, lambda_) for seed, alpha, lambda_ in dear_cells(store) if seed == 0]
+    lambdas = (0.0, 0.001, 0.01)
+    assert best == [(a, el) for a in (0.0125, 0.025, 0.05) for el in lambdas][:8]
+    assert train(store) == 4  # of each seed four and four
+    promote(store)
+    assert store.settled("small") == {DEAR: f"the best 8 of 12 cells of {CHEAP}"}
+    assert not store.is_open("small")
+    assert [p.total for p in store.progress("small")] == [24, 16]
+    assert list(check(store, ["small"])) == []
+    create(store, budgets())
+    assert not store.is_open("small")  # the same study has nothing new
+
+
+def test_a_further_seed_lets_the_dear_panel_ask_again(store: Store):
+    create(store, budgets())
+    for _ in range(2):
+        train(store)
+        promote(store)
+    train(store)
+    create(store, budgets(seeds=3))
+    assert store.unsettled("small") == (DEAR,)
+    assert known(store, DEAR).source is None  # the cheap panel has a seed to train
+    before = dear_cells(store)
+    train(store)
+    promote(store)
+    assert set(before) < set(dear_cells(store))
+    assert {seed for seed, *_ in set(dear_cells(store)) - set(before)} == {2}
+    assert len(dear_cells(store)) == 24
+
+
+def test_who_saw_a_smaller_cheap_panel_settles_nothing(store: Store):
+    create(store, budgets())
+    train(store)
+    promote(store)
+    train(store)
+    old = known(store, DEAR)
+    create(store, budgets(lambdas=(0.0, 0.001, 0.01, 0.1)))
+    settled = Answer(settled="the best of what there was")
+    assert not store.ask(store.study("small"), old, settled, 8)
+    train(store)
+    assert not store.ask(store.study("small"), old, settled, 8)
+    assert store.ask(store.study("small"), known(store, DEAR), settled, 8)
+
+
+def test_cells_that_are_tried_again_may_be_among_the_best(store: Store):
+    create(store, budgets())
+    run_id = store.start_run("small", {})
+    for _ in range(2):
+        claim = store.claim("small", Worker(), run_id)
+        assert claim is not None
+        store.fail(claim, "it broke")
+    promote(store)
+    assert store.settled("small") == {DEAR: f"no cell of {CHEAP} ended well"}
+    assert {(p.panel, p.total) for p in store.progress("small")} == {(CHEAP, 24), (DEAR, 0)}
+    assert not store.is_open("small")
+    assert store.retry_failed("small") == 24
+    assert store.unsettled("small") == (DEAR,)
+    train(store)
+    promote(store)
+    assert len(dear_cells(store)) == 16
+
+
+def test_a_dear_panel_waits_for_a_sampler_too(store: Store):
+    study = make_study(pairs=("sgd",), seeds=1, epochs=3)
+    design = {"sampler": "random", "trials": 10}
+    create(store, study.change_panels(epochs=[3, 6], design=design))
+    assert set(store.unsettled("small")) == {CHEAP, DEAR}
+    ask(store, *wishes(0.06, 0.07, 0.08), panel=CHEAP)
+    train(store)
+    assert known(store, DEAR).source is None  # the sampler may ask for more
+    store.ask(store.study("small"), known(store, CHEAP), Answer(settled="enough"), 8)
+    promote(store)
+    assert [alpha for _, alpha, _ in dear_cells(store)] == [0.06, 0.07, 0.08]
+
+
+def test_the_best_cells_come_along_with_another_database(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        for _ in range(2):
+            create(other, budgets())
+            train(other)
+            promote(other)
+        train(other)
+        create(store, budgets())
+        (found,) = merge(store, other, ["small"])
+        assert (found.taken, found.open) == (24 + 16, 0)
+        promote(store)
+        assert store.settled("small") == other.settled("small")
+        assert dear_cells(store) == dear_cells(other)
+        assert list(check(store, ["small"])) == []
+        (again,) = merge(store, other, ["small"])
+        assert again.taken == 0
+        assert store.settled("small")  # nothing new came
+
+
+def test_results_of_another_database_may_be_among_the_best(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        for one, seed in ((store, 0), (other, 1)):
+            create(one, budgets())
+            run_id = one.start_run("small", {})
+            while claim := one.claim("small", Worker(), run_id):
+                if claim.seed == seed:
+                    one.record(claim, make_outcome(len(claim.cells)))
+                else:
+                    one.fail(claim, "it broke")
+        promote(store)
+        train(store)
+        promote(store)
+        assert store.settled("small")
+        (found,) = merge(store, other, ["small"])
+        assert found.taken == 12
+        assert store.unsettled("small") == (DEAR,)
