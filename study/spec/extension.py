@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -92,10 +93,14 @@ def refined_study(study: Study, cells: Mapping[str, Sequence[Cell]]) -> Study:
     Raises:
         SpecError: no such panel, or a cell lies beyond its axes.
     """
-    panels = {panel.name: panel for panel in study.panels}
+    more: defaultdict[str, list[Cell]] = defaultdict(list)
     for name, new in cells.items():
-        source = source_of(study.panels, name)
-        old = panels.get(source) or study.panel(source)
-        extra = tuple(dict.fromkeys((*old.grid.extra, *new)))
-        panels[source] = Panel.model_validate(old.changed({"extra_cells": extra}))
-    return study.change(panels=tuple(panels.values()))
+        more[source_of(study.panels, study.panel(name).name)] += new
+    return study.change(
+        panels=[
+            panel.changed({"extra_cells": tuple(dict.fromkeys((*panel.grid.extra, *new)))})
+            if (new := more[panel.name])
+            else panel
+            for panel in study.panels
+        ]
+    )

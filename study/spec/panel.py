@@ -154,13 +154,6 @@ class Panel(Frozen):
         known = self.prune.at_once(known) if self.prune else known
         return max(self.sampled.at_once(seeds), known) if self.sampled else known
 
-    def trainings(self, seeds: int) -> int:
-        """How many trainings it has at most, under so many seeds; of a grid, all.
-
-        Of a panel whose cells are promoted, its study knows (`Study.trainings`).
-        """
-        return seeds * len(self.cells()) + (self.sampled.trials if self.sampled else 0)
-
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
         return self.model_dump(exclude={"name", "design", "grid", "by_objective", "prune"})

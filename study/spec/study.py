@@ -390,9 +390,14 @@ class Study(Frozen):
         raise SpecError(f"study '{self.name}' has no panel '{name}': it has {known}")
 
     def trainings(self, panel: Panel) -> int:
-        """How many trainings a panel has at most; of a grid, all."""
-        seeds = len(self.seeds)
-        return seeds * self._most_cells(panel) if panel.promoted else panel.trainings(seeds)
+        """How many trainings a panel has at most, over all seeds; of a grid, all."""
+        return len(self.seeds) * len(panel.cells()) + self.askable(panel)
+
+    def askable(self, panel: Panel) -> int:
+        """How many of them are asked for at most, one after the other; of a grid, none."""
+        if panel.promoted:
+            return len(self.seeds) * self._most_cells(panel)
+        return panel.sampled.trials if panel.sampled else 0
 
     def at_once(self, panel: Panel) -> int:
         """How many cells of a panel there are to be trained together, with one seed."""

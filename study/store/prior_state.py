@@ -45,8 +45,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     for panel in study.panels:
         known, left = set(panel.cells()), 0
         if panel.asked:
-            most = study.trainings(panel) - len(study.seeds) * len(known)
-            left = int(max(most - asked_for.get(panel.name, 0), 0))
+            left = int(max(study.askable(panel) - asked_for.get(panel.name, 0), 0))
             left += sum(
                 own == panel.name and cell not in known and state in ("open", "running")
                 for (own, _, cell), state in states.items()

@@ -137,7 +137,7 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     found = {row["panel"]: dict(row) for row in connection.execute(counts).mappings()}
     for panel, asked in unsettled(connection, study.name).items():
         counted = found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
-        counted["total"] += max(study.trainings(study.panel(panel)) - asked, 0)
+        counted["total"] += max(study.askable(study.panel(panel)) - asked, 0)
     for panel in (one.name for one in study.panels if one.promoted):  # none may be worth it
         found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
     return [

@@ -27,9 +27,10 @@ def cells(*pairs) -> tuple[Cell, ...]:
 
 
 def test_they_join_those_of_the_grid():
-    (panel,) = study((0.15, 0.001), (0.1, 0.0015)).panels
+    whole = study((0.15, 0.001), (0.1, 0.0015))
+    (panel,) = whole.panels
     assert len(panel.cells()) == panel.at_once(2) == panel.grid.size == 11
-    assert panel.trainings(2) == 22
+    assert whole.trainings(panel) == 22
     assert list(panel.cells()) == sorted(panel.cells())
     assert panel.holds(Cell(0.15, 0.001))
     assert not panel.holds(Cell(0.15, 0.0015))
@@ -42,9 +43,10 @@ def test_what_finished_cells_depend_on_is_the_same():
 
 
 def test_beside_what_a_sampler_asks_for_they_are_trained_first():
-    (panel,) = study((0.1, 0.001), (0.15, 0), design=TPE).panels
+    whole = study((0.1, 0.001), (0.15, 0), design=TPE)
+    (panel,) = whole.panels
     assert panel.cells() == cells((0.1, 0.001), (0.15, 0))
-    assert panel.trainings(2) == 14
+    assert whole.trainings(panel) == 14
     assert panel.at_once(2) == 2
 
 
