@@ -161,6 +161,9 @@ def separability(
 ) -> Separability:
     """Measure how coupled α and λ are in one panel's landscape frame.
 
+    On a grid, cells that were pruned count as bad as the span, which makes a basin steeper than
+    it is: so a verdict that would be another without them is none.
+
     Args:
         frame: one row per cell and seed of one panel: alpha, lambda, a column of the metric's
             name, and where they are there seed, state, diverged, clipped; see `surface`.
@@ -176,6 +179,27 @@ def separability(
         UsageError: a frame of several panels or without the columns; an impossible span or tau.
     """
     seen = checked_surface(frame, metric, span=span, tau=tau)
+    found = _measured(seen, span, tau, replicates, seed, level)
+    if seen.is_interpolated or found.verdict == "cannot tell" or "clipped" not in frame:
+        return found
+    is_clipped = frame["clipped"].isin([True])
+    if not is_clipped.any():
+        return found
+    rest = checked_surface(frame[~is_clipped], metric, span=span, tau=tau)
+    without = _measured(rest, span, tau, replicates, seed, level).verdict
+    if without == found.verdict:
+        return found
+    reason = (
+        f"the verdict hangs on the {int(is_clipped.sum())} cells that were pruned: "
+        f"{found.verdict} if they are as bad as can be, {without} if nothing is known of them"
+    )
+    return replace(found, verdict="cannot tell", reason=reason, otherwise=())
+
+
+def _measured(
+    seen: Surface, span: float, tau: float, replicates: int, seed: int, level: float
+) -> Separability:
+    """What a surface says, see `separability`."""
     drawn = samples(seen, span, tau, replicates, seed)
     found = {name: one.estimate(level) for name, one in drawn.items()}
     judgement = _judge(seen, found, *used(seen, span, tau))

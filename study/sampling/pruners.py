@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -106,6 +107,7 @@ class OptunaPruner:
         self.courses = courses
         self.study: OptunaStudy = optuna.create_study(pruner=pruner)
         self.trials: dict[tuple[int, Cell], optuna.Trial] = {}
+        self.reported: Counter[tuple[int, Cell]] = Counter()  # epochs
         self.ended: set[tuple[int, Cell]] = set()
 
     def stops(self, epochs: int) -> list[int]:  # noqa: D102
@@ -121,17 +123,17 @@ class OptunaPruner:
                     self.trials[key] = self.study.ask()
             return np.array(
                 [
-                    self._is_hopeless(self.trials[key], costs)
+                    self._is_hopeless(key, costs)
                     for key, costs in zip(keys, standing.costs, strict=True)
                 ]
             )
 
-    def _is_hopeless(self, trial: optuna.Trial, costs: npt.NDArray[np.float64]) -> bool:
+    def _is_hopeless(self, key: tuple[int, Cell], costs: npt.NDArray[np.float64]) -> bool:
         """Report what is new of a trial, and ask."""
-        reported = len(trial.storage.get_trial(trial._trial_id).intermediate_values)
-        hopeless = False
-        for epoch, cost in enumerate(costs[reported:].tolist(), reported + 1):
-            trial.report(cost, epoch)
+        trial, hopeless = self.trials[key], False
+        for cost in costs[self.reported[key] :].tolist():
+            self.reported[key] += 1
+            trial.report(cost, self.reported[key])
             hopeless = trial.should_prune()
         return hopeless
 
