@@ -53,12 +53,12 @@ class Whole:
     @property
     def best(self) -> list[Cell]:
         """Cells by their mean over the seeds, the best first; without those that diverged."""
-        means = {
-            cell: np.mean([own[cell].cost for own in self.courses.values()])
+        alive = (
+            cell
             for cell in self.panel.cells()
             if not any(own[cell].diverged for own in self.courses.values())
-        }
-        return sorted(means, key=lambda cell: means[cell])
+        )
+        return sorted(alive, key=self.mean)
 
     def mean(self, cell: Cell) -> float:
         """Cost of a cell, mean over the seeds."""

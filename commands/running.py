@@ -260,11 +260,8 @@ def extend(
         return
     click.echo(f"extending {sides_line(beyond)}")
     plan = _plan(extended_study(stored, beyond, steps), settings, store)
-    if dry_run:
-        _print_plan(plan, store)
-        return
     further = Further(rounds, steps, panels, sides)
-    _train_and_tell(plan, opened, further, settings, shown)
+    _print_or_train(plan, opened, further, settings, shown, dry_run=dry_run)
 
 
 @click.command()
@@ -322,10 +319,24 @@ def refine(
         return
     click.echo(refining_line(between))
     plan = _plan(refined_study(stored, between), settings, store)
+    further = Further(rounds, panels=panels)
+    _print_or_train(plan, opened, further, settings, shown, dry_run=dry_run)
+
+
+def _print_or_train(
+    plan: AnyPlan,
+    store: Store,
+    further: Further,
+    settings: RunSettings,
+    shown: Shown,
+    *,
+    dry_run: bool,
+) -> None:
+    """Print the plan of a grown study, or train it."""
     if dry_run:
-        _print_plan(plan, store)
-        return
-    _train_and_tell(plan, opened, Further(rounds, panels=panels), settings, shown)
+        _print_plan(plan, store.url)
+    else:
+        _train_and_tell(plan, store, further, settings, shown)
 
 
 def _print_plan(plan: AnyPlan, store: str) -> None:

@@ -99,10 +99,8 @@ def gap_sentences(panels: Sequence[PanelData]) -> tuple[str, ...]:
     for one in panels:
         if one.landscape.doubtful:
             found.append(f"{doubtful(one.title)}.")
-        finished, total = (
-            int(one.cells["state"].isin(["finished", "pruned"]).sum()),
-            len(one.cells),
-        )
+        has_ended = one.cells["state"].isin(["finished", "pruned"])
+        finished, total = int(has_ended.sum()), len(one.cells)
         if not finished:
             found.append(f"{one.title}: nothing finished yet.")
             continue

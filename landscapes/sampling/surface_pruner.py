@@ -61,7 +61,8 @@ class SurfacePruner:
 
     def leaving(self, standing: Standing) -> Mask:  # noqa: D102
         courses = self.courses()
-        if len(courses) != self.seen or not {*standing.cells} <= {*self.chances}:
+        decayed = {cell for cell in standing.cells if cell.lambda_ > 0}
+        if len(courses) != self.seen or not decayed <= self.chances.keys():
             self.seen, self.chances = len(courses), self._chances(courses, standing.cells)
         return np.array([self._is_hopeless(cell) for cell in standing.cells], dtype=np.bool_)
 

@@ -221,6 +221,8 @@ class _Chunk:
 
         False if what was kept is not of such a training: then all begins anew.
         """
+        if part.state is None and not self.left:
+            return True
         own = training.state()
         for left in self.left:
             form = Recorder.part(own["recorder"], [0] * len(left.places))
