@@ -254,7 +254,7 @@ class TestRefine:
         after = Store(str(path)).cells("small")
         assert [row for row in after if row in before] == before
         new = len(after) - len(before)
-        assert f"study small: {len(after)} cells, {len(after)} of them finished" in result.output
+        assert f"study small: {len(after)} cells, {len(before)} of them finished" in result.output
         assert {row["state"] for row in after} == {"finished"}
         assert new == sum(len(p.grid.extra) for p in Store(str(path)).study("small").panels) > 0
         assert landscape("check", "--store", path).exit_code == 0
