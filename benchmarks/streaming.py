@@ -36,12 +36,12 @@ from landscape_study.study.tasks.data.examples import Batch, Examples
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.task import load_data
 from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.batches import slice_size
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import ENGINES, Programs
 
 TASK = "mnist5k"
 ALLOWED = 5.0  # percent that streaming may cost
-TEST_BATCH = 187  # of the loader to test on: as tensors are tested
 
 Ways = dict[str, Callable[[], Any]]
 
@@ -98,12 +98,14 @@ def ways(data: Data, batch_size: int) -> Ways:
     """In which the same examples can be had."""
     train = TensorDataset(data.train_inputs, data.train_targets)
     test = TensorDataset(data.test_inputs, data.test_targets)
+    # As tensors are tested: another number of batches would be another test.
+    whole = even_slices(len(data.test_targets), slice_size(batch_size))[0]
     return {
         "tensors in memory": lambda: data,
         "data sets": lambda: (train, test),
         "DataLoaders": lambda: Streams(
             DataLoader(train, batch_size=batch_size, shuffle=True),
-            DataLoader(test, batch_size=TEST_BATCH),
+            DataLoader(test, batch_size=whole.stop),
         ),
     }
 
