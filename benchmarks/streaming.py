@@ -32,7 +32,7 @@ from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.presets import load_preset
 from landscape_study.study.spec.study import Panel
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.data.examples import Batch, Examples
+from landscape_study.study.tasks.data.examples import Batch, Examples, even_slices
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.task import load_data
 from landscape_study.study.training.arithmetic import worker_arithmetic
