@@ -24,6 +24,14 @@ class PoorSampler(optuna.samplers.RandomSampler):
         raise ModuleNotFoundError("No module named 'cmaes'")
 
 
+class SeeingSampler(optuna.samplers.RandomSampler):
+    """A user's own, which shows what it is told."""
+
+    def sample_independent(self, study, trial, name, distribution):
+        told = {one.params["alpha"]: one.value for one in study.trials if one.value is not None}
+        raise RuntimeError(f"told {sorted(told.items())}")
+
+
 class LazySampler(optuna.samplers.BaseSampler):
     """A user's own, which fails."""
 
@@ -156,6 +164,16 @@ def test_diverged_and_failed_trials_are_told_as_they_are():
         Trial(Cell(0.025, 0.01), 0, "finished", 3.0),
     ]
     assert len(load_sampler(study.panels[0].design).ask(known(study, bad), 4).wishes) == 4
+
+
+def test_what_was_pruned_counts_only_where_no_seed_finished():
+    study = sampled(f"{__name__}:SeeingSampler", seeds=2)
+    trials = [
+        *(Trial(Cell(0.01, 0.01), 0, "pruned", 50.0), Trial(Cell(0.01, 0.01), 1, "finished", 5.0)),
+        *(Trial(Cell(0.1, 0.01), seed, "pruned", 40.0 + seed) for seed in (0, 1)),
+    ]
+    with pytest.raises(TrainingError, match=r"told \[\(0\.01, 5\.0\), \(0\.1, 40\.5\)\]"):
+        load_sampler(study.panels[0].design).ask(known(study, trials), 4)
 
 
 def test_wrong_samplers_are_told():
