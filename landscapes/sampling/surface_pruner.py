@@ -25,7 +25,7 @@ from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Cell
 
 DRAWS = 2 * KEPT
-TOP = 15  # places in a draw that count as the best: ten are circled, and noise moves them
+TOP = 18  # places in a draw that count as the best: ten are circled, and noise moves them
 DOUBT = 0.05  # of the draws, in which a cell that is given up may be among them
 FEWEST = 12  # cells that ended well, before anything is given up
 LOOKS = (0.25, 0.5)  # shares of the budget at which it looks again, after the first epoch
