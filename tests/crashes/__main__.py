@@ -107,10 +107,14 @@ def _sieges(
                 Siege(url, folder, sampler_kills, seed, workers, sampler=sampler),
             )
             if postgres_kills:
+                (folder / "postgres").mkdir()
                 with running_server() as server, fresh_database(server.url) as url:
                     yield (
                         f"{sampler} asks, PostgreSQL",
-                        Siege(url, folder, sampler_kills, seed, workers, sampler=sampler),
+                        Siege(
+                            *(url, folder / "postgres", sampler_kills, seed, workers),
+                            sampler=sampler,
+                        ),
                     )
     with tempfile.TemporaryDirectory(prefix="crashes-") as name:
         folder = Path(name)
