@@ -36,7 +36,7 @@ class Asker:
                 width = min(width, known.panel.sampled.at_once(len(known.seeds)))
             answer = self._sampler(design).ask(known, width)
             if answer.wishes or answer.settled:
-                self.store.ask(self.store.study(self.name), known, answer, width)
+                self.store.ask(self.name, known, answer, width)
                 return True
         return False
 

@@ -23,8 +23,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study as OptunaStudy
 
-from landscape_study.study.errors import TrainingError
+from landscape_study.study.errors import TrainingError, UsageError
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
+from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import in_few_digits
@@ -38,6 +39,16 @@ Distributions = dict[str, BaseDistribution]
 def is_optunas(found: object) -> bool:
     """Whether something is a class of Optuna's samplers."""
     return isinstance(found, type) and issubclass(found, BaseSampler)
+
+
+def _lacking(kind: type[BaseSampler]) -> list[str]:
+    """The arguments that a sampler cannot be made without, beside its seed."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, one in inspect.signature(kind).parameters.items()
+        if one.default is one.empty and one.kind not in several and name != "seed"
+    ]
 
 
 @dataclass(frozen=True)
@@ -56,9 +67,17 @@ class OptunaSampler:
     Args:
         design: names it.
         kind: its class.
+
+    Raises:
+        UsageError: it is made with arguments that nobody gives here.
     """
 
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
+        if lacking := _lacking(kind):
+            raise UsageError(
+                f"sampler '{design.sampler}' cannot be made without {', '.join(lacking)}: choose "
+                "another, or name a subclass of your own that sets that"
+            )
         self.design, self.kind = design, kind
 
     def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
@@ -137,7 +156,7 @@ def _places(trials: Iterable[Trial]) -> list[_Place]:
             cell,
             tuple(one.value for one in own if one.value is not None),
             any(one.state == "open" for one in own),
-            {key: value for one in own for key, value in one.memory.items()},
+            without_code({key: value for one in own for key, value in one.memory.items()}),
         )
         for cell, own in by_cell.items()
     ]
@@ -151,14 +170,14 @@ def _told(
     finite = [value for value in values.values() if math.isfinite(value)] or [0.0]
     worst = max(finite, key=lambda value: sign * value)
     for place in places:
+        memory = dict(place.memory)
+        for key, attribute in memory.pop(OF_STUDY, {}).items():
+            study._storage.set_study_system_attr(study._study_id, key, attribute)
         value = values.get(place.cell)
         if value is None and not place.is_open:
             continue  # given up
         told = worst if value is None or not math.isfinite(value) else value
         params = {"alpha": place.cell.alpha, "lambda": place.cell.lambda_}
-        memory = dict(place.memory)
-        for key, attribute in memory.pop(OF_STUDY, {}).items():
-            study._storage.set_study_system_attr(study._study_id, key, attribute)
         study.add_trial(
             optuna.trial.create_trial(
                 params={name: params[name] for name in distributions},

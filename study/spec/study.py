@@ -322,6 +322,15 @@ class Study(Frozen):
         return self.function or self.command is not None
 
     @property
+    def own_helpers(self) -> tuple[str, ...]:
+        """Import paths of its samplers and pruners that neither this tool nor Optuna brings."""
+        sampled = (panel.sampled for panel in self.panels)
+        found = [one.sampler for one in sampled if one and one.is_own_code]
+        prunes = (panel.prune for panel in self.panels)
+        found += [one.pruner for one in prunes if one and one.is_own_code]
+        return tuple(dict.fromkeys(found))
+
+    @property
     def names_metric(self) -> bool:
         """Whether it says what is measured; else the task does (see `resolve`)."""
         return "metric" in self.model_fields_set

@@ -25,6 +25,7 @@ from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import study_table as study_rows
 
 AT_ONCE = 500  # numbers in one statement
 
@@ -34,6 +35,16 @@ Chunking = Callable[[Sequence[Cell]], Sequence[Sequence[Cell]]]
 def optuna_study_name(study: str, panel: str, seed: int) -> str:
     """The Optuna study that holds the trials of a panel and seed."""
     return f"{study}/{panel}/seed{seed}"
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Wait for whoever lets the study of this name grow, and keep others from it.
+
+    The first statement of a transaction: what follows sees what others did before, and is decided
+    under this lock. It writes, so that SQLite's lock is taken too.
+    """
+    named = study_rows.c.name == name
+    connection.execute(study_rows.update().where(named).values(name=name))
 
 
 def add_cells(

@@ -30,8 +30,8 @@ def store(any_store: Store) -> Store:
     return any_store
 
 
-def sampled(trials: int = 8, sampler: str = "tpe", **rest) -> Study:
-    study = make_study(pairs=("sgd", "adamw"), seeds=2, **rest)
+def sampled(trials: int = 8, sampler: str = "tpe", seeds: int = 2, **rest) -> Study:
+    study = make_study(pairs=("sgd", "adamw"), seeds=seeds, **rest)
     return study.change_panels(design={"sampler": sampler, "trials": trials})
 
 
@@ -50,7 +50,7 @@ def wishes(*alphas: float, seed: int = 0) -> tuple[Wish, ...]:
 
 
 def ask(store: Store, *asked: Wish, panel: str = "sgd") -> bool:
-    return store.ask(store.study("small"), known(store, panel), Answer(asked), width=8)
+    return store.ask("small", known(store, panel), Answer(asked), width=8)
 
 
 def train(store: Store) -> int:
@@ -94,11 +94,29 @@ def test_what_is_asked_for_is_claimed_trained_and_known(store: Store):
 
 def test_who_asks_with_old_knowledge_adds_nothing(store: Store):
     create(store, sampled())
-    old, study = known(store), store.study("small")
-    assert store.ask(study, old, Answer(wishes(0.06)), 8)
-    assert not store.ask(study, old, Answer(wishes(0.07)), 8)
-    assert not store.ask(study, old, Answer(settled="enough"), 8)
+    old = known(store)
+    assert store.ask("small", old, Answer(wishes(0.06)), 8)
+    assert not store.ask("small", old, Answer(wishes(0.07)), 8)
+    assert not store.ask("small", old, Answer(settled="enough"), 8)
     assert [one.cell.alpha for one in known(store).trials] == [0.06]
+
+
+def test_who_asks_while_the_study_grows_adds_and_settles_nothing(store: Store):
+    create(store, sampled())
+    for grown in (sampled(trials=12), sampled(trials=12, seeds=3)):
+        old = known(store)
+        create(store, grown)
+        assert not store.ask("small", old, Answer(settled="all were asked for"), 8)
+        assert not store.ask("small", old, Answer(wishes(0.06)), 8)
+    assert store.known("small", "sgd") is not None
+    assert known(store).trials == ()
+
+
+def test_more_seeds_open_what_was_settled(store: Store):
+    create(store, sampled(sampler="verdict"))
+    store.ask("small", known(store), Answer(settled="every cell is trained"), 8)
+    create(store, sampled(sampler="verdict", seeds=3))
+    assert known(store).seeds == (0, 1, 2)
 
 
 def test_what_is_there_already_is_not_doubled(store: Store):
@@ -111,10 +129,9 @@ def test_what_is_there_already_is_not_doubled(store: Store):
 
 def test_a_settled_panel_is_open_no_longer(store: Store):
     create(store, sampled())
-    study = store.study("small")
     for panel in ("sgd", "adamw"):
         assert store.is_open("small")
-        assert store.ask(study, known(store, panel), Answer(settled="it is clear"), 8)
+        assert store.ask("small", known(store, panel), Answer(settled="it is clear"), 8)
     assert store.known("small", "sgd") is None
     assert not store.is_open("small")
     assert store.settled("small") == {"sgd": "it is clear", "adamw": "it is clear"}
@@ -124,8 +141,7 @@ def test_a_settled_panel_is_open_no_longer(store: Store):
 def test_more_trials_open_it_again_and_the_same_study_does_not(store: Store):
     create(store, sampled())
     ask(store, *wishes(0.06))
-    study = store.study("small")
-    store.ask(study, known(store), Answer(settled="enough"), 8)
+    store.ask("small", known(store), Answer(settled="enough"), 8)
     create(store, sampled())
     assert "sgd" in store.settled("small")
     create(store, sampled(trials=12))
@@ -194,7 +210,7 @@ def promote(store: Store) -> None:
     """Ask as a worker does, until there is something to train or nothing to ask for."""
     seen = known(store, DEAR)
     assert seen.panel.promoted is not None
-    store.ask(store.study("small"), seen, load_sampler(seen.panel.promoted).ask(seen, 8), 5)
+    store.ask("small", seen, load_sampler(seen.panel.promoted).ask(seen, 8), 5)
 
 
 def dear_cells(store: Store) -> list[tuple[int, float, float]]:
@@ -262,10 +278,10 @@ def test_who_saw_a_smaller_cheap_panel_settles_nothing(store: Store):
     old = known(store, DEAR)
     create(store, budgets(lambdas=(0.0, 0.001, 0.01, 0.1)))
     settled = Answer(settled="the best of what there was")
-    assert not store.ask(store.study("small"), old, settled, 8)
+    assert not store.ask("small", old, settled, 8)
     train(store)
-    assert not store.ask(store.study("small"), old, settled, 8)
-    assert store.ask(store.study("small"), known(store, DEAR), settled, 8)
+    assert not store.ask("small", old, settled, 8)
+    assert store.ask("small", known(store, DEAR), settled, 8)
 
 
 def test_cells_that_are_tried_again_may_be_among_the_best(store: Store):
@@ -294,7 +310,7 @@ def test_a_dear_panel_waits_for_a_sampler_too(store: Store):
     ask(store, *wishes(0.06, 0.07, 0.08), panel=CHEAP)
     train(store)
     assert known(store, DEAR).source is None  # the sampler may ask for more
-    store.ask(store.study("small"), known(store, CHEAP), Answer(settled="enough"), 8)
+    store.ask("small", known(store, CHEAP), Answer(settled="enough"), 8)
     promote(store)
     assert [alpha for _, alpha, _ in dear_cells(store)] == [0.06, 0.07, 0.08]
 
