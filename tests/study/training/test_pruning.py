@@ -122,6 +122,18 @@ def test_a_part_of_an_interrupted_chunk_goes_on(make_task, make_panel, train, tm
         np.testing.assert_allclose(part.curves[metric][0, :1], curves[1, :1], rtol=1e-5)
 
 
+def test_a_part_in_which_nobody_is_looked_at_any_more_ends(make_task, make_panel, train, tmp_path):
+    """A chunk that was taken apart, of a cell that had stayed to fill up."""
+    task, panel = make_task(batch_norm_mlp), make_panel("adamw")
+    settings = {"engine": "captured", "pruner": Leavers({1: CELLS[:1], 2: []})}
+    with pytest.raises(InterruptionError):
+        kept = make_checkpoint(tmp_path)
+        train(task, panel, **settings, checkpoint=kept, on_step=interrupt_at(9))
+    kept = make_checkpoint(tmp_path, cells=CELLS[:1])
+    part = train(task, panel, CELLS[:1], **settings, checkpoint=kept).outcome
+    assert part.pruned_epoch.tolist() == [1]
+
+
 def test_who_diverged_is_gone_but_not_pruned(make_task, make_panel, train):
     task, panel = make_task(batch_norm_mlp), make_panel("sgd")
     cells = [Cell(0.05, 0.0), Cell(1e30, 0.0), Cell(0.02, 0.0)]
