@@ -37,6 +37,7 @@ class Leavers:
         return sorted(self.after)
 
     def leaving(self, standing: Standing) -> np.ndarray:
+        assert standing.costs.shape == (len(standing.cells), standing.epoch)
         self.seen.append(standing)
         return np.array([cell in self.after[standing.epoch] for cell in standing.cells])
 
@@ -130,8 +131,17 @@ def test_a_part_in_which_nobody_is_looked_at_any_more_ends(make_task, make_panel
         kept = make_checkpoint(tmp_path)
         train(task, panel, **settings, checkpoint=kept, on_step=interrupt_at(9))
     kept = make_checkpoint(tmp_path, cells=CELLS[:1])
-    part = train(task, panel, CELLS[:1], **settings, checkpoint=kept).outcome
+    steps: list[int] = []
+    part = train(
+        task,
+        panel,
+        CELLS[:1],
+        **settings,
+        checkpoint=kept,
+        on_step=lambda: steps.append(1),
+    ).outcome
     assert part.pruned_epoch.tolist() == [1]
+    assert len(steps) < 6
 
 
 def test_who_diverged_is_gone_but_not_pruned(make_task, make_panel, train):
