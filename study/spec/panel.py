@@ -164,6 +164,19 @@ class Panel(Frozen):
         own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
         return own | dict(zip(CELLS, axes, strict=True)) | changes
 
+    def grown(self, asked: Panel) -> Panel:
+        """This panel with the cells, the design and the pruner of one that is asked for, too.
+
+        On longer axes than it knows of, a sampler may ask for no fewer trials than before: those
+        of a study that was extended are more than its file says.
+        """
+        grid, design = self.grid.union(asked.grid), asked.design
+        is_longer = (grid.alpha, grid.lambda_) != (asked.grid.alpha, asked.grid.lambda_)
+        if self.sampled and asked.sampled and is_longer:
+            most = max(self.sampled.trials, asked.sampled.trials)
+            design = asked.sampled.model_copy(update={"trials": most})
+        return Panel(**(dict(self) | {"grid": grid, "design": design, "prune": asked.prune}))
+
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""
         whole = {"design"} if self.design == "grid" else set()

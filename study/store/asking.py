@@ -1,11 +1,11 @@
 """Panels whose cells are asked for: what is known, how far they are, and what comes next.
 
-Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one transaction
-that is fenced by how much had been asked for when it looked, and by the panel as it was: if another
-asked meanwhile, or the study grew, nothing is added, and it looks again. What was asked for is
-stored before it is trained, so that nothing of it is lost or doubled, whoever dies. Where the cells
-are the best ones of another panel, that one must be as it was seen, too. Whoever adds cells, or
-opens what was settled, holds the lock of the study (`creation.lock`).
+Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one
+transaction that is fenced by how much had been asked for when it looked, and by the panel as it
+was: if another asked meanwhile, or the study grew, nothing is added, and it looks again. What was
+asked for is stored before it is trained, so that nothing of it is lost or doubled, whoever dies.
+Where the cells are the best ones of another panel, that one must be as it was seen, too. Whoever
+adds cells, or opens what was settled, holds the lock of the study (`creation.lock`).
 """
 
 from __future__ import annotations

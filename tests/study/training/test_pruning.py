@@ -127,8 +127,8 @@ def test_a_part_in_which_nobody_is_looked_at_any_more_ends(make_task, make_panel
     """A chunk that was taken apart, of a cell that had stayed to fill up."""
     task, panel = make_task(batch_norm_mlp), make_panel("adamw")
     settings = {"engine": "captured", "pruner": Leavers({1: CELLS[:1], 2: []})}
+    kept = make_checkpoint(tmp_path)
     with pytest.raises(InterruptionError):
-        kept = make_checkpoint(tmp_path)
         train(task, panel, **settings, checkpoint=kept, on_step=interrupt_at(9))
     kept = make_checkpoint(tmp_path, cells=CELLS[:1])
     steps: list[int] = []
