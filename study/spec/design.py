@@ -16,6 +16,7 @@ from landscape_study.study.validation import Frozen
 MOST_TRIALS = 1_000_000  # more is a slip
 VERDICT = "verdict"
 SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
+FEWEST_VALUES = 3  # of α, and of positive λ, without which there is no verdict
 ROUNDS = 12  # in which a sampler is asked for its trials, if one worker asks
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
 SHARE = 0.33  # of the cells of a panel that are promoted to the next budget, if nobody says

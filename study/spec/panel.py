@@ -18,7 +18,14 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
+from landscape_study.study.spec.design import (
+    FEWEST_VALUES,
+    VERDICT,
+    Asked,
+    Design,
+    Promoted,
+    Sampled,
+)
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
@@ -105,6 +112,20 @@ class Panel(Frozen):
     @classmethod
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
+
+    @field_validator("grid")
+    @classmethod
+    def _room_for_verdict(cls, grid: Grid, info: ValidationInfo) -> Grid:
+        design = info.data.get("design")
+        counts = len(grid.alpha.values), len(grid.lambda_.positive)
+        looks = isinstance(design, Sampled) and design.sampler == VERDICT
+        if looks and min(counts) < FEWEST_VALUES:
+            raise ValueError(
+                f"the sampler '{VERDICT}' asks for cells of the grid, which has {counts[0]} α and "
+                f"{counts[1]} λ > 0; without {FEWEST_VALUES} of each there is no verdict: give "
+                "more, or take another sampler"
+            )
+        return grid
 
     @property
     def is_imported(self) -> bool:

@@ -473,8 +473,8 @@ class Study(Frozen):
 
         Panels that both have must agree in all that finished cells depend on; their grids
         become the smallest grid that holds both, and a design that asks for cells may take the
-        place of a grid (see `Panel.grown`). The study is drawn, and what matters of its metric is, as `asked` says.
-        `where` names the database in errors.
+        place of a grid (see `Panel.grown`). The study is drawn, and what matters of its metric is,
+        as `asked` says. `where` names the database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.

@@ -113,9 +113,9 @@ def test_who_asks_while_the_study_grows_adds_and_settles_nothing(store: Store):
 
 
 def test_more_seeds_open_what_was_settled(store: Store):
-    create(store, sampled(sampler="verdict"))
+    create(store, sampled())
     store.ask("small", known(store), Answer(settled="every cell is trained"), 8)
-    create(store, sampled(sampler="verdict", seeds=3))
+    create(store, sampled(seeds=3))
     assert known(store).seeds == (0, 1, 2)
 
 
