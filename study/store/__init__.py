@@ -521,7 +521,7 @@ class Store:
         return self._read(name, queries.count_cells)
 
     def progress(self, name: str) -> list[PanelProgress]:
-        """How far each panel of the study is."""
+        """How far each panel of the study is, in its order."""
         return self.read_study(name, queries.progress)
 
     def workers(self, name: str) -> list[WorkerNow]:

@@ -56,7 +56,9 @@ def add_cells(
     ones, panels take turns, so that the first of a panel has ended when its second one begins.
     """
     places = [_Place.of(connection, study, panel, seed) for panel in study.panels]
-    groups = [[(place, cells) for cells in chunking(place.new)] for place in places]
+    groups = [
+        [(place, cells) for part in place.rounds() for cells in chunking(part)] for place in places
+    ]
     if any(panel.prune for panel in study.panels):
         groups = [[one for one in turn if one] for turn in zip_longest(*groups)]
     for place, cells in chain.from_iterable(groups):
@@ -98,6 +100,13 @@ class _Place:
         if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
             random.Random(0).shuffle(new)
         return cls(panel, optuna_study_id, len(known), new)
+
+    def rounds(self) -> list[list[Cell]]:
+        """What is new, in parts of which no two are to be trained together."""
+        size, prune = len(self.new), self.panel.prune
+        if prune and not self.panel.asked:
+            size = min(prune.at_once(len(self.panel.cells())), size)
+        return [self.new[i : i + size] for i in range(0, len(self.new), size or 1)]
 
 
 def remove_lost(connection: Connection) -> None:

@@ -66,10 +66,10 @@ def test_before_anything_was_asked_for_the_study_is_open_and_empty(store: Store)
     create(store, sampled())
     assert store.is_open("small")
     assert not store.is_free("small")
-    assert {(p.panel, p.total, p.finished) for p in store.progress("small")} == {
+    assert [(p.panel, p.total, p.finished) for p in store.progress("small")] == [
         ("sgd", 8, 0),
         ("adamw", 8, 0),
-    }
+    ]
     assert set(store.unsettled("small")) == {"sgd", "adamw"}
     assert known(store).trials == ()
 
