@@ -161,10 +161,14 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
 
 def _placed_table(frame: pd.DataFrame, alpha: Floats, lambda_: Floats, metric: Metric) -> _Table:
-    """The trials of the rows that `placed_rows` gives."""
+    """The trials of the rows that `placed_rows` gives.
+
+    What is clipped tells nothing where the same trial finished under another seed.
+    """
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
-    runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
+    reached = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
+    runs["cost"] = np.where(np.isnan(row_costs(frame, metric)), np.nan, reached)
     runs["clipped"] = frame["clipped"].isin([True]).to_numpy() if "clipped" in frame else False
     trials = (
         runs.dropna()

@@ -56,7 +56,7 @@ class _Place:
     """A cell under all of its seeds."""
 
     cell: Cell
-    values: tuple[float, ...]  # of those that are finished
+    values: tuple[float, ...]  # of those that are finished; without any, of those that were pruned
     is_open: bool
     memory: Mapping[str, Any]
 
@@ -154,12 +154,17 @@ def _places(trials: Iterable[Trial]) -> list[_Place]:
     return [
         _Place(
             cell,
-            tuple(one.value for one in own if one.value is not None),
+            _values(own, "finished") or _values(own, "pruned"),
             any(one.state == "open" for one in own),
             without_code({key: value for one in own for key, value in one.memory.items()}),
         )
         for cell, own in by_cell.items()
     ]
+
+
+def _values(trials: Sequence[Trial], state: str) -> tuple[float, ...]:
+    """Of the trials that ended like that."""
+    return tuple(one.value for one in trials if one.state == state and one.value is not None)
 
 
 def _told(

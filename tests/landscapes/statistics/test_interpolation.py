@@ -162,6 +162,12 @@ class TestSurface:
         place = place_of(seen(frame), frame.loc[news])
         assert seen(bad).error[place] > seen(frame).error[place] + 0.1
 
+    def test_what_finished_under_another_seed_is_known(self):
+        frame = frame_of_design(UPRIGHT).assign(seed=0, clipped=False)
+        pruned = frame[frame.index % 3 == 0].assign(seed=1, clipped=True, loss=0.05)
+        found = seen(pd.concat([frame, pruned], ignore_index=True))
+        np.testing.assert_array_equal(found.error, seen(frame).error)
+
     def test_seeds_are_runs_of_one_trial(self):
         frame = frame_of_design(UPRIGHT)
         again = pd.concat([frame.assign(seed=seed) for seed in range(3)])

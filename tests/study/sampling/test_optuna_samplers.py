@@ -6,6 +6,7 @@ import math
 import pickle
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -169,6 +170,19 @@ def test_diverged_and_failed_trials_are_told_as_they_are():
         Trial(Cell(0.025, 0.01), 0, "finished", 3.0),
     ]
     assert len(load_sampler(study.panels[0].design).ask(known(study, bad), 4).wishes) == 4
+
+
+def test_a_pruned_seed_says_nothing_beside_one_that_finished():
+    """Its value is one on the way, which no mean may hold."""
+    study = sampled("tpe", seeds=2)
+    trials = finished(load_sampler(study.panels[0].design).ask(known(study), 8).wishes)
+    first = [one for one in trials if one.seed == 0]
+    pruned = [replace(one, seed=1, state="pruned", value=99.0) for one in first]
+    both, alone = (
+        load_sampler(study.panels[0].design).ask(known(study, some, 16), 2)
+        for some in ([*first, *pruned], first)
+    )
+    assert both == alone
 
 
 def test_what_a_trial_that_failed_left_is_remembered():
