@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,29 @@ def test_who_asks_while_the_study_grows_adds_and_settles_nothing(store: Store):
         assert not store.ask("small", old, Answer(wishes(0.06)), 8)
     assert store.known("small", "sgd") is not None
     assert known(store).trials == ()
+
+
+def test_many_ask_while_the_study_grows(store: Store):
+    """Each cell and each number of a trial is given away once."""
+    create(store, sampled(trials=1000))
+
+    def asks(number: int) -> None:
+        for i in range(10):
+            seen = known(store)
+            store.ask("small", seen, Answer(wishes(0.06 + 0.001 * number + 0.0001 * i)), 8)
+
+    def grows(number: int) -> None:
+        for i in range(10):
+            extra = [[0.06 + 0.001 * j, 0.001] for j in range(i + 1)]
+            create(store, sampled(trials=1000).change_panels(extra_cells=extra))
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [*(pool.submit(asks, i) for i in range(3)), pool.submit(grows, 0)]:
+            done.result()
+    rows = [row for row in store.cells("small") if (row["panel"], row["seed"]) == ("sgd", 0)]
+    assert sorted(row["trial"] for row in rows) == list(range(len(rows)))
+    assert len(rows) > 10
+    assert list(check(store, ["small"])) == []
 
 
 def test_more_seeds_open_what_was_settled(store: Store):
