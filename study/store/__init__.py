@@ -105,7 +105,6 @@ class Created:
 
     study: Study
     new: int
-    total: int
 
 
 class Store:
@@ -206,8 +205,7 @@ class Store:
                 if panel.asked:
                     anew = before is not None and asking.asks_anew(before, merged, panel)
                     asking.open_design(connection, study_id, panel, anew=anew)
-            total = sum(map(merged.trainings, merged.panels))
-            return Created(merged, new, total)
+            return Created(merged, new)
 
         return self.database.write(work)
 

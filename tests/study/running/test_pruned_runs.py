@@ -149,6 +149,11 @@ def test_readers_count_them_as_bad(halved: Store):
     assert any("4 of 6 cells were pruned, before their end" in one for one in warnings), warnings
 
 
+def test_lists_count_them(halved: Store):
+    said = CliRunner().invoke(main, ["list", "--store", halved.url]).output
+    assert "small\t2 of 6 cells, 4 pruned\t" in said
+
+
 def test_their_curves_are_no_results(halved: Store):
     """They end early: drawn beside those of other seeds, a cell would look as if it diverged."""
     finished = {cell for cell, state in states(halved).items() if state == "finished"}
