@@ -1,11 +1,12 @@
 """Optuna's samplers, asked for many cells at once while others are under way.
 
-A sampler is handed a study in memory that holds what was trained: each cell as a trial whose value
-is the mean over its seeds. What is under way counts as the worst value so far (the constant liar
-of Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010), which keeps the
-sampler from asking for the same place again. Its random numbers depend on how much was asked for
-before, and what it writes down with trials is stored with them: so a sampler that is asked again
-after a crash answers the same.
+A sampler is handed a study in memory that holds what was trained: each cell as a trial whose
+value is the mean over its seeds. What is under way counts as the worst value so far (the constant
+liar of Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010), which
+keeps the sampler from asking for the same place again; but CMA-ES is not told of it, since the
+generation that it belongs to would learn from the lie, for good. Its random numbers depend on how
+much was asked for before, and what it writes down with trials is stored with them: so a sampler
+that is asked again after a crash answers the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.study import Study as OptunaStudy
 
 from landscape_study.study.errors import TrainingError, UsageError
@@ -125,6 +126,9 @@ class OptunaSampler:
         takes_seed = "seed" in inspect.signature(self.kind).parameters
         sampler = self.kind(**{"seed": seed} if takes_seed else {})
         study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
+        lies = not issubclass(self.kind, CmaEsSampler)
+        if not lies:
+            places = [one for one in places if one.values]
         lie = _told(study, places, distributions, known.metric.sign)
         for _ in range(count):
             trial = study.ask(distributions)
@@ -134,7 +138,8 @@ class OptunaSampler:
                 if "lambda" in distributions
                 else 0.0,
             )
-            study.tell(trial, lie)
+            if lies:
+                study.tell(trial, lie)
             yield cell, _memory(study)
 
 

@@ -12,9 +12,11 @@ import optuna
 
 from landscape_study.study.errors import UsageError
 
+INSTALLED = ("optuna", "landscape_study")  # packages that are there with this tool
+
 
 def imported(kind: str, place: str) -> Any:
-    """What an import path names; modules are looked up from the working directory too.
+    """What an import path names; a user's own is looked up from the working directory too.
 
     Args:
         kind: what it is to be: "sampler" or "pruner".
@@ -24,8 +26,8 @@ def imported(kind: str, place: str) -> Any:
         UsageError: there is nothing there, or its module fails.
     """
     module, _, name = place.replace(":", ".").rpartition(".")
-    here = str(Path.cwd())
-    if here not in sys.path:  # for good: the module may import its neighbours later
+    here, is_own = str(Path.cwd()), module.partition(".")[0] not in INSTALLED
+    if is_own and here not in sys.path:  # for good: the module may import its neighbours later
         sys.path.append(here)
     try:
         return getattr(importlib.import_module(module), name)

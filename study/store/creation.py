@@ -25,7 +25,7 @@ from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
-from landscape_study.study.store.tables import study_table as study_rows
+from landscape_study.study.store.tables import study_table as _study
 
 AT_ONCE = 500  # numbers in one statement
 
@@ -43,8 +43,8 @@ def lock(connection: Connection, name: str) -> None:
     The first statement of a transaction: what follows sees what others did before, and is decided
     under this lock. It writes, so that SQLite's lock is taken too.
     """
-    named = study_rows.c.name == name
-    connection.execute(study_rows.update().where(named).values(name=name))
+    named = _study.c.name == name
+    connection.execute(_study.update().where(named).values(name=name))
 
 
 def add_cells(
