@@ -339,6 +339,20 @@ def test_a_dear_panel_waits_for_a_sampler_too(store: Store):
     assert [alpha for _, alpha, _ in dear_cells(store)] == [0.06, 0.07, 0.08]
 
 
+def test_an_earlier_grid_of_another_database_is_no_trial(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        create(other, make_study(pairs=("sgd", "adamw"), seeds=2))
+        train(other)
+        create(other, sampled())
+        ask(other, *wishes(0.06, 0.07))
+        train(other)
+        for _ in range(2):  # the second time nothing is new
+            (found,) = merge(store, other, ["small"])
+            assert found.taken + found.there == 2 * 12 + 2
+            assert (known(store).asked, known(store, "adamw").asked) == (2, 0)
+            assert found.open == 6 + 8
+
+
 def test_the_best_cells_come_along_with_another_database(store: Store, tmp_path: Path):
     with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
         for _ in range(2):
