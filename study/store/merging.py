@@ -117,8 +117,10 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     for panel in study.panels:
         if panel.asked:
             others = source.database.read(partial(trials, name=name, panel=panel.name))
-            own = {"panel": panel, "others": others, "asked": asked.get(panel.name, 0)}
-            into.database.write(partial(take_over, study=study, **own))
+            count = asked.get(panel.name, 0)
+            into.database.write(
+                partial(take_over, study=study, panel=panel, others=others, asked=count)
+            )
     _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
