@@ -117,7 +117,7 @@ def belonging(study: Study) -> Callable[[Place], bool]:
     return belongs
 
 
-def place_of(row: Mapping[str, Any]) -> Place:
+def place_of(row: RowMapping | Mapping[str, Any]) -> Place:
     """Where a cell lies in its study."""
     return row["panel"], row["seed"], row["alpha"], row["lambda"]
 
