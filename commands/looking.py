@@ -68,9 +68,11 @@ def list_studies(store: str) -> None:
     def show(study: Study) -> None:
         progress = opened.progress(study.name)
         finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
+        pruned = sum(p.pruned for p in progress)
+        cells = f"{finished} of {total} cells" + f", {pruned} pruned" * (pruned > 0)
         doubtful = {one.panel for one in opened.witnesses(study.name) if not one.agrees}
         panels = ", ".join(marked(panel.name, panel.name in doubtful) for panel in study.panels)
-        click.echo(f"{study.name}\t{finished} of {total} cells\ttask {study.task}\t{panels}")
+        click.echo(f"{study.name}\t{cells}\ttask {study.task}\t{panels}")
 
     each_study(opened, show)
 

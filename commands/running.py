@@ -86,9 +86,12 @@ def run(
         asked = asked_study(words, Changes(**changes))
     if queue and not dry_run:
         queued = plan_queue(asked, settings)
-        created = put(queued, Store(store, create=True), settings)
+        opened = Store(store, create=True)
+        created = put(queued, opened, settings)
+        there, most = opened.count(asked.name), sum(p.total for p in opened.progress(asked.name))
         new = f"{created.new} new" if created.new else "none of them new"
-        click.echo(f"study {asked.name}: {created.total} cells in the database, {new}")
+        later = f"; up to {most - there} more are asked for later" if most > there else ""
+        click.echo(f"study {asked.name}: {there} cells in the database, {new}{later}")
         return
     plan = _plan(asked, settings, store)
     if dry_run:

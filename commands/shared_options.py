@@ -31,7 +31,9 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 trust_option = click.option(
-    "--trust-command", is_flag=True, help="Run whatever command of its user's own the study names."
+    "--trust-command",
+    is_flag=True,
+    help="Run whatever command, sampler or pruner of its user's own the study names.",
 )
 names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 

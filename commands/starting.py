@@ -140,18 +140,25 @@ def _tried(
     from landscape_study.study.store.prior_state import holds
 
     single = {key: changes[key] for key in ("alpha", "lambda_") if _is_number(changes[key])}
-    narrowed = Changes(**changes | {key: f"[{text}]" for key, text in single.items()})
+    rest = changes | dict.fromkeys(single)
     if len(words) == 1 and holds(store, words[0]):
         stored = resumed_study(
             Store(store), words[0], changes["task"], trust_command=trust_command
         )
-        rest = {"task": None}
-        return changed_study(stored, Changes(**vars(narrowed) | rest)), stored
+        return _narrowed(changed_study(stored, Changes(**rest | {"task": None})), single), stored
+    if not words or len(words) > 1:  # these options may be all that says over which values
+        rest, single = changes | {key: f"[{text}]" for key, text in single.items()}, {}
     with no_results(words[0] if len(words) == 1 else None, SpecError):
-        study = asked_study(words, narrowed)
-    if not single or not words or len(words) > 1:
-        return study, study
-    return study, asked_study(words, Changes(**changes | dict.fromkeys(single)))
+        study = asked_study(words, Changes(**rest))
+    return _narrowed(study, single), study
+
+
+def _narrowed(study: Study, single: dict[str, str]) -> Study:
+    """The study with one value of these axes, and no cells but those of its grid."""
+    if not single:
+        return study
+    axes = {key.removesuffix("_"): [float(text)] for key, text in single.items()}
+    return study.change_panels(**axes, extra_cells=(), design="grid")
 
 
 def _is_number(text: str | None) -> bool:

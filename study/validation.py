@@ -84,10 +84,16 @@ def parse_value(text: str, where: str) -> Any:
     return parse_toml(f"value = {text}", where)["value"]
 
 
-def explain(e: ValidationError, where: str) -> str:
+def explain(e: ValidationError, where: str, panel_numbers: Sequence[int] = ()) -> str:
     """One line for each thing wrong: where it stands, what is wrong with what was found.
 
     What is wrong with several panels alike is said once.
+
+    Args:
+        e: what is wrong.
+        where: it was found.
+        panel_numbers: of the panels as they were written, from 1, where that is another than
+            their order.
     """
     panels: dict[tuple[str, str], list[int]] = {}
     for error in e.errors():
@@ -96,9 +102,11 @@ def explain(e: ValidationError, where: str) -> str:
         index = 0
         if path[:1] in (["panel"], ["panels"]) and len(path) > 1:
             index, path = int(path[1]) + 1, path[2:]
+            index = panel_numbers[index - 1] if panel_numbers else index
         panels.setdefault((_place(path), _message(error)), []).append(index)
     lines = []
-    for (place, message), indices in panels.items():
+    for (place, message), found in panels.items():
+        indices = list(dict.fromkeys(found))
         numbers = ", ".join(map(str, indices))
         panel = "" if indices == [0] else f"panel{'s' * (len(indices) > 1)} {numbers}"
         lines.append(

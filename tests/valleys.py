@@ -91,7 +91,7 @@ def _asked(store: Store, name: str, width: int) -> bool:
         assert known is not None
         assert known.panel.asked is not None
         answer = load_sampler(known.panel.asked).ask(known, width)
-        store.ask(store.study(name), known, answer, width)
+        store.ask(name, known, answer, width)
     return bool(store.unsettled(name))
 
 

@@ -195,9 +195,12 @@ def _row(
 
 
 def _missing(one: PanelData, values: Sequence[tuple[RowCol, float]]) -> tuple[RowCol, ...]:
-    """The cells that have no value; none where no cell has one, which words say."""
-    known = dict(values)
-    cells = np.argwhere(one.landscape.is_cell).tolist() if known else ()
+    """The cells that have no value and are not marked as pruned.
+
+    None where no cell has one, which words say.
+    """
+    known = {*dict(values), *(stopped.cell for stopped in one.landscape.pruned)}
+    cells = np.argwhere(one.landscape.is_cell).tolist() if values else ()
     return tuple((row, col) for row, col in cells if (row, col) not in known)
 
 

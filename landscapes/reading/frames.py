@@ -14,7 +14,7 @@ from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.spec.study import Study
-from landscape_study.study.store.stored_cells import belonging
+from landscape_study.study.store.stored_cells import belonging, place_of
 
 CELL_COLUMNS = (
     "study",
@@ -103,7 +103,7 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
         UsageError: the database holds no such study.
     """
     study = store.study(name)
-    rows = _of_grids(study, store.curves(name))
+    rows = _without_pruned(store, name, _of_grids(study, store.curves(name)))
     if not rows:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     wide = _by_epoch(rows, "metric").assign(study=name)
@@ -125,7 +125,7 @@ def mechanism_frame(store: Results, name: str) -> pd.DataFrame:
         UsageError: the database holds no such study.
     """
     study = store.study(name)
-    rows = _of_grids(study, store.mechanism(name))
+    rows = _without_pruned(store, name, _of_grids(study, store.mechanism(name)))
     columns = ["study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful"]
     if not rows:
         return pd.DataFrame(columns=columns)
@@ -153,9 +153,13 @@ def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     Of two values that differ by rounding, an older version kept both; one of them is the grid's.
     """
     belongs = belonging(study)
-    return [
-        row for row in rows if belongs((row["panel"], row["seed"], row["alpha"], row["lambda"]))
-    ]
+    return [row for row in rows if belongs(place_of(row))]
+
+
+def _without_pruned(store: Results, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the rows of pruned cells: they end early, as if these had diverged."""
+    pruned = {place_of(row) for row in store.cells(name) if row["state"] == "pruned"}
+    return [row for row in rows if place_of(row) not in pruned] if pruned else rows
 
 
 def _columns(columns: tuple[str, ...], study: Study) -> list[str]:

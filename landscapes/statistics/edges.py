@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.command_line import command_line
 from landscape_study.study.spec.grid import SIDES, Axis, End
 from landscape_study.study.spec.study import Study
 
@@ -140,18 +140,10 @@ def _goes_on(axis: Axis, end: End) -> bool:
 
 def extend_command(edge: Edge, study: Study, store: str) -> str:
     """The command line that extends this side; `store` is the database's display URL."""
-    return _command("extend", study, store, "--panel", edge.panel, "--side", edge.name)
+    side = "--panel", edge.panel, "--side", edge.name
+    return command_line("extend", study, store, *side)
 
 
 def refine_command(panel: str, study: Study, store: str) -> str:
     """The command line that refines a panel around its best cells."""
-    return _command("refine", study, store, "--panel", panel)
-
-
-def _command(name: str, study: Study, store: str, *options: str) -> str:
-    words = ["landscape", name, study.name, *options]
-    if ":" in study.task:  # user code is imported only where the command line names it
-        words += ["--task", study.task]
-    if study.command is not None:
-        words.append("--trust-command")
-    return shlex.join([*words, "--store", store])
+    return command_line("refine", study, store, "--panel", panel)

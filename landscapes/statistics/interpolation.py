@@ -161,7 +161,10 @@ def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERR
 
 
 def _placed_table(frame: pd.DataFrame, alpha: Floats, lambda_: Floats, metric: Metric) -> _Table:
-    """The trials of the rows that `placed_rows` gives."""
+    """The trials of the rows that `placed_rows` gives.
+
+    What is clipped tells nothing where the same trial finished under another seed.
+    """
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
     runs["cost"] = row_costs(frame, metric, bounds=True)

@@ -130,12 +130,13 @@ def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
 def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
     """Tuning one at a time from every α that allows it, in ascending order of the cost.
 
-    λ = 0 is left out, as in `statistics.coupling.regrets`. Scattered cells allow none: of one α
-    there is one λ.
+    λ = 0 is left out, as in `statistics.coupling.regrets`, and so are cells beside the grid, whose
+    lines have few others. Scattered cells allow none: of one α there is one λ.
     """
     if landscape.is_scattered:
         return ()
-    error = np.where(np.isnan(landscape.error), np.inf, usable(landscape))
+    known = ~np.isnan(landscape.error) & landscape.on_grid
+    error = np.where(known, usable(landscape), np.inf)
     error[:, np.array(landscape.lambda_.values) == 0] = np.inf
     if not np.isfinite(error).any():
         return ()

@@ -322,11 +322,12 @@ def resumed_study(
         store: where it is.
         name: None for the one that was created last.
         task: must name the study's task again if that is the user's own code.
-        trust_command: whether to run the command that the study names, if it does.
+        trust_command: whether to run the command that the study names, if it does, and to import
+            its samplers and pruners.
 
     Raises:
-        UsageError: there is none, it was trained elsewhere, or its task or command is the user's
-            own and the command line does not name or trust it.
+        UsageError: there is none, it was trained elsewhere, or its task, command or sampler is
+            the user's own and the command line does not name or trust it.
     """
     studies = [study for study in store.studies() if not study.is_imported]
     if name is None and not studies:
@@ -341,6 +342,11 @@ def resumed_study(
         raise UsageError(
             f"study '{study.name}' runs a command of your own, {study.training}: to "
             "run what a database says, add --trust-command"
+        )
+    if study.own_helpers and not trust_command:
+        raise UsageError(
+            f"study '{study.name}' chooses or stops its cells by code of your own, "
+            f"{', '.join(study.own_helpers)}: to import what a database says, add --trust-command"
         )
     if is_user_task(study.task) and (task is None or plain_name(task) != study.task):
         if not is_reachable(study.task):

@@ -25,6 +25,7 @@ from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, provenance
+from landscape_study.study.running.asker import Asker
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
 from landscape_study.study.running.pools import Pool, Processes
 from landscape_study.study.spec.command_line import retry_line
@@ -70,14 +71,16 @@ def run(
     name = plan.study.name
     require_same(store.identity(name), plan.identity, plan.study, store.name)
     store.release_dead(name)
+    if not store.is_free(name):  # no worker begins only to find that no panel wants more
+        Asker(store, name, _width(plan)).settle()
     if not store.is_open(name):
         return
     remove_settled(store.checkpoints, store.open_cells())
     threads = plan.layout.threads if pool is None else None
     facts = provenance(list(plan.layout.devices), plan.engine)
-    facts |= {"threads": threads, "width": 1}
+    facts |= {"threads": threads, "width": _width(plan)}
     if isinstance(plan, Plan):
-        facts |= {"width": plan.width, TRAINING_EXAMPLES: plan.data.train.count}
+        facts |= {TRAINING_EXAMPLES: plan.data.train.count}
     run_id = store.start_run(name, facts)
     presence = Presence(store, run_id)
     job = _job(plan, store, run_id, settings, stay=stay, cells=cells)
@@ -97,6 +100,11 @@ def run(
     if stay:
         require_settled(store, job.study)
         require_any(store, job.study)
+
+
+def _width(plan: AnyPlan) -> int:
+    """How many cells are trained together."""
+    return plan.width if isinstance(plan, Plan) else 1
 
 
 def _job(

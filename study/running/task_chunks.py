@@ -175,7 +175,7 @@ def checkpoint_of(
     facts = (
         *(study.task, job.identity.fingerprint, study.metric.name),
         *(study.batch_size_of(panel), study.options_of(panel)),
-        *(panel.model_dump_json(exclude={"grid"}), claim.seed),
+        *(panel.model_dump_json(exclude={"grid", "design"}), claim.seed),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
         *(torch.__version__, version("landscape-study"), FORMAT),
     )

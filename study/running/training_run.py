@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from landscape_study.study.environment.cache import why_forgetful
+from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.objective_plan import AnyPlan, plan_objective
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.queued_plan import QueuedPlan
@@ -17,6 +18,7 @@ from landscape_study.study.running.pools import Cluster, cluster_size
 from landscape_study.study.running.witness import call_witnesses, newly_done
 from landscape_study.study.sampling import load_sampler
 from landscape_study.study.sampling.pruners import load_pruner
+from landscape_study.study.spec.command_line import command_line
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Created, PanelProgress, Store
 
@@ -61,10 +63,29 @@ def put(plan: AnyPlan | QueuedPlan, store: Store, settings: RunSettings) -> Crea
 
     Raises:
         StudyMismatchError: the store has another study of this name, or of another task.
+        UsageError: see `require_helpers`; or the study that it has names others of its user's own.
     """
     require_helpers(plan.study)
+    _require_named(plan.study, store)
     accepted = settings.accept_source
     return store.create(plan.study, plan.identity, plan.chunks, accept_source=accepted)
+
+
+def _require_named(study: Study, store: Store) -> None:
+    """Check that all code that the study in the store names is what `study` names, too.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if study.name in store.names():
+        stored = store.study(study.name)
+        unnamed = [one for one in stored.own_helpers if one not in study.own_helpers]
+        if unnamed:
+            raise UsageError(
+                f"{store.name}: study '{study.name}' chooses or stops cells of other panels by "
+                f"code of your own, {', '.join(unnamed)}: name these panels too, or import what "
+                f"the database says:\n  {command_line('resume', stored, store.display_url)}"
+            )
 
 
 def train(plan: AnyPlan, store: Store, settings: RunSettings, audience: Audience = SILENT) -> None:

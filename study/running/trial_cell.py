@@ -59,10 +59,10 @@ def middle_cell(panel: Panel) -> Cell:
 
 
 def only(study: Study, panel: Panel, cell: Cell) -> Study:
-    """The study with one cell of one panel, and its first seed."""
-    axes = {"alpha": [cell.alpha], "lambda": [cell.lambda_]}
-    alone = {"design": "grid"} if panel.promoted else {}
-    return study.change(seeds=[study.seeds[0]], panels=[panel.changed(axes | alone)])
+    """The study with one cell of one panel, trained to its end, and its first seed."""
+    grid = {"alpha": [cell.alpha], "lambda": [cell.lambda_], "extra_cells": ()}
+    alone = panel.changed(grid | {"design": "grid", "prune": None})
+    return study.change(seeds=[study.seeds[0]], panels=[alone])
 
 
 def try_cell(plan: AnyPlan, panel: Panel, cell: Cell, settings: RunSettings) -> TrialCell:

@@ -28,6 +28,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import LOSSES, METRICS
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.store.stored_cells import place_of
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.course import Training, begun
@@ -73,7 +74,7 @@ def call_witnesses(
     """
     found = []
     study = store.study(plan.study.name)
-    rows = store.curves(study.name) if panels else []
+    rows = finished_curves(store, study.name) if panels else []
     known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
@@ -116,11 +117,17 @@ def _budget(plan: Plan, progress: PanelProgress) -> float:
     return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
 
 
+def finished_curves(store: Store, name: str) -> list[dict[str, Any]]:
+    """The curves of the cells that were trained to their end; those of pruned ones are shorter."""
+    finished = {place_of(row) for row in store.cells(name) if row["state"] == "finished"}
+    return [row for row in store.curves(name) if place_of(row) in finished]
+
+
 def _any_cell(rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress) -> Recorded:
     """A random finished cell of the panel; one that did not diverge, if there is any.
 
     Args:
-        rows: the curves of study `name`, as the store gives them.
+        rows: the curves of the finished cells of study `name`.
     """
     curves: dict[tuple[int, Cell], Curves] = {}
     for row in rows:

@@ -70,7 +70,7 @@ def _work(job: Job, device: str) -> bool:
 def _claim_all(job: Job, store: Store, device: str, do: Callable[[Claim], None]) -> bool:
     """Claim chunk after chunk until there is no more to do; False if the run is over before."""
     name, left = job.study.name, math.inf if job.cells is None else job.cells
-    asker = Asker(job, store)
+    asker = Asker(store, name, job.width if isinstance(job, TaskJob) else 1)
     while store.is_running(job.run_id):
         claim = store.claim(name, Worker(device), job.run_id)  # a new token for each claim
         if claim is not None:

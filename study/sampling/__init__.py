@@ -44,7 +44,7 @@ def load_sampler(design: Asked) -> Sampler:
     """The sampler that a design names; it is made of the design.
 
     Raises:
-        UsageError: there is none of this name, or it is none.
+        UsageError: there is none of this name, it is none, or it cannot be made.
     """
     if isinstance(design, Promoted):
         return Promotion(design)

@@ -1,11 +1,12 @@
 """Optuna's samplers, asked for many cells at once while others are under way.
 
-A sampler is handed a study in memory that holds what was trained: each cell as a trial whose value
-is the mean over its seeds. What is under way counts as the worst value so far (the constant liar
-of Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010), which keeps the
-sampler from asking for the same place again. Its random numbers depend on how much was asked for
-before, and what it writes down with trials is stored with them: so a sampler that is asked again
-after a crash answers the same.
+A sampler is handed a study in memory that holds what was trained: each cell as a trial whose
+value is the mean over its seeds. What is under way counts as the worst value so far (the constant
+liar of Ginsbourger et al., "Kriging is well-suited to parallelize optimization", 2010), which
+keeps the sampler from asking for the same place again; but CMA-ES is not told of it, since the
+generation that it belongs to would learn from the lie, for good. Its random numbers depend on how
+much was asked for before, and what it writes down with trials is stored with them: so a sampler
+that is asked again after a crash answers the same.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.study import Study as OptunaStudy
 
-from landscape_study.study.errors import TrainingError
+from landscape_study.study.errors import TrainingError, UsageError
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
+from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import in_few_digits
@@ -40,12 +42,22 @@ def is_optunas(found: object) -> bool:
     return isinstance(found, type) and issubclass(found, BaseSampler)
 
 
+def _lacking(kind: type[BaseSampler]) -> list[str]:
+    """The arguments that a sampler cannot be made without, beside its seed."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, one in inspect.signature(kind).parameters.items()
+        if one.default is one.empty and one.kind not in several and name != "seed"
+    ]
+
+
 @dataclass(frozen=True)
 class _Place:
     """A cell under all of its seeds."""
 
     cell: Cell
-    values: tuple[float, ...]  # see `_values`
+    values: tuple[float, ...]  # of those that are finished; without any, of those that were pruned
     is_open: bool
     memory: Mapping[str, Any]
 
@@ -56,9 +68,17 @@ class OptunaSampler:
     Args:
         design: names it.
         kind: its class.
+
+    Raises:
+        UsageError: it is made with arguments that nobody gives here.
     """
 
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
+        if lacking := _lacking(kind):
+            raise UsageError(
+                f"sampler '{design.sampler}' cannot be made without {', '.join(lacking)}: choose "
+                "another, or name a subclass of your own that sets that"
+            )
         self.design, self.kind = design, kind
 
     def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
@@ -106,6 +126,9 @@ class OptunaSampler:
         takes_seed = "seed" in inspect.signature(self.kind).parameters
         sampler = self.kind(**{"seed": seed} if takes_seed else {})
         study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
+        lies = not issubclass(self.kind, CmaEsSampler)
+        if not lies:
+            places = [one for one in places if one.values]
         lie = _told(study, places, distributions, known.metric.sign)
         for _ in range(count):
             trial = study.ask(distributions)
@@ -115,7 +138,8 @@ class OptunaSampler:
                 if "lambda" in distributions
                 else 0.0,
             )
-            study.tell(trial, lie)
+            if lies:
+                study.tell(trial, lie)
             yield cell, _memory(study)
 
 
@@ -135,18 +159,17 @@ def _places(trials: Iterable[Trial]) -> list[_Place]:
     return [
         _Place(
             cell,
-            _values(own),
+            _values(own, "finished") or _values(own, "pruned"),
             any(one.state == "open" for one in own),
-            {key: value for one in own for key, value in one.memory.items()},
+            without_code({key: value for one in own for key, value in one.memory.items()}),
         )
         for cell, own in by_cell.items()
     ]
 
 
-def _values(trials: Sequence[Trial]) -> tuple[float, ...]:
-    """Of those trials of a cell that finished; where none did, of those that were pruned."""
-    finished = [one for one in trials if one.state == "finished"]
-    return tuple(one.value for one in finished or trials if one.value is not None)
+def _values(trials: Sequence[Trial], state: str) -> tuple[float, ...]:
+    """Of the trials that ended like that."""
+    return tuple(one.value for one in trials if one.state == state and one.value is not None)
 
 
 def _told(
@@ -157,14 +180,14 @@ def _told(
     finite = [value for value in values.values() if math.isfinite(value)] or [0.0]
     worst = max(finite, key=lambda value: sign * value)
     for place in places:
+        memory = dict(place.memory)
+        for key, attribute in memory.pop(OF_STUDY, {}).items():
+            study._storage.set_study_system_attr(study._study_id, key, attribute)
         value = values.get(place.cell)
         if value is None and not place.is_open:
             continue  # given up
         told = worst if value is None or not math.isfinite(value) else value
         params = {"alpha": place.cell.alpha, "lambda": place.cell.lambda_}
-        memory = dict(place.memory)
-        for key, attribute in memory.pop(OF_STUDY, {}).items():
-            study._storage.set_study_system_attr(study._study_id, key, attribute)
         study.add_trial(
             optuna.trial.create_trial(
                 params={name: params[name] for name in distributions},

@@ -69,7 +69,7 @@ def load_pruner(
             own: Pruner = kind(panel, metric, courses, **pruning.arguments)
             return own
         with quiet():
-            return OptunaPruner(kind(**pruning.arguments), courses)
+            return OptunaPruner(kind(**pruning.arguments), metric, courses)
     except (TypeError, ValueError) as e:
         takes = ", ".join(inspect.signature(kind).parameters) or "none"
         raise UsageError(
@@ -101,11 +101,11 @@ class Halving:
 
 
 class OptunaPruner:
-    """One of Optuna's pruners. See `Pruner`."""
+    """One of Optuna's pruners, which sees the metric as it is measured. See `Pruner`."""
 
-    def __init__(self, pruner: BasePruner, courses: Courses) -> None:
-        self.courses = courses
-        self.study: OptunaStudy = optuna.create_study(pruner=pruner)
+    def __init__(self, pruner: BasePruner, metric: Metric, courses: Courses) -> None:
+        self.sign, self.courses = metric.sign, courses
+        self.study: OptunaStudy = optuna.create_study(direction=metric.goal, pruner=pruner)
         self.trials: dict[tuple[int, Cell], optuna.Trial] = {}
         self.reported: Counter[tuple[int, Cell]] = Counter()  # epochs
         self.ended: set[tuple[int, Cell]] = set()
@@ -133,7 +133,7 @@ class OptunaPruner:
         trial, hopeless = self.trials[key], False
         for cost in costs[self.reported[key] :].tolist():
             self.reported[key] += 1
-            trial.report(cost, self.reported[key])
+            trial.report(self.sign * cost, self.reported[key])
             hopeless = trial.should_prune()
         return hopeless
 
@@ -145,8 +145,8 @@ class OptunaPruner:
                 continue
             self.ended.add(key)
             state = TrialState.PRUNED if course.is_pruned else TrialState.COMPLETE
-            values = course.costs.tolist()
-            last = values[-1] if values and not math.isnan(values[-1]) else math.inf
+            values = (self.sign * course.costs).tolist()
+            last = values[-1] if values and not math.isnan(values[-1]) else self.sign * math.inf
             if key in self.trials:
                 self.study.tell(self.trials[key], None if course.is_pruned else last, state)
             else:

@@ -48,6 +48,11 @@ def one_per_budget(panels: Sequence[Any]) -> list[Any]:
     return [one for panel in panels for one in _expanded(panel)]
 
 
+def numbers_as_written(panels: Sequence[Any]) -> list[int]:
+    """For each panel of `one_per_budget`, which of those in the file it stands for, from 1."""
+    return [number for number, panel in enumerate(panels, 1) for _ in _expanded(panel)]
+
+
 def _expanded(panel: Any) -> Iterator[Any]:
     epochs = panel.get("epochs") if isinstance(panel, dict) else None
     if isinstance(epochs, list | tuple):

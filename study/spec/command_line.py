@@ -9,15 +9,15 @@ from landscape_study.study.spec.study import Study
 def command_line(verb: str, study: Study, store: str, *options: str) -> str:
     """The `landscape` command that does this with a study, to be pasted into a shell.
 
-    A task of a user's own is named again, and a command trusted: user code runs only where a user
-    says so.
+    A task of a user's own is named again, and a command or sampler trusted: user code runs only
+    where a user says so.
 
     Args:
         verb: the subcommand, which takes the study's name.
         store: the database as a user names it.
     """
     task = ("--task", study.task) if ":" in study.task else ()
-    trust = ("--trust-command",) if study.command is not None else ()
+    trust = ("--trust-command",) if study.command is not None or study.own_helpers else ()
     words = ["landscape", verb, study.name, *options, *task, *trust, "--store", store]
     return shell_words(words)
 

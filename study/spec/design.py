@@ -6,17 +6,17 @@ A sampler asks for them, or they are the best ones of another panel, mostly of a
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from landscape_study.study.spec.helper_names import checked_helper, is_own_code
 from landscape_study.study.validation import Frozen
 
 MOST_TRIALS = 1_000_000  # more is a slip
 VERDICT = "verdict"
 SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
-OF_CODE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*")  # package.module:Name
+FEWEST_VALUES = 3  # of α, and of positive λ, without which there is no verdict
 ROUNDS = 12  # in which a sampler is asked for its trials, if one worker asks
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
 SHARE = 0.33  # of the cells of a panel that are promoted to the next budget, if nobody says
@@ -42,6 +42,11 @@ class Sampled(Frozen):
     until: float | None = Field(default=None, ge=50, lt=100)
 
     @property
+    def is_own_code(self) -> bool:
+        """Whether its sampler is code that neither this tool nor Optuna brings."""
+        return is_own_code(self.sampler, SAMPLERS)
+
+    @property
     def keeps_to_grid(self) -> bool:
         """Whether it asks for cells of the grid of the axes only, not for any between them."""
         return self.sampler == VERDICT
@@ -57,12 +62,7 @@ class Sampled(Frozen):
     @field_validator("sampler")
     @classmethod
     def _known_sampler(cls, sampler: str) -> str:
-        if sampler not in SAMPLERS and not OF_CODE.fullmatch(sampler):
-            raise ValueError(
-                f"unknown sampler '{sampler}': choose one of {', '.join(SAMPLERS)}, or name a "
-                "sampler of Optuna's as package.module:Name"
-            )
-        return sampler
+        return checked_helper("sampler", sampler, SAMPLERS)
 
     @model_validator(mode="after")
     def _stops_at_a_verdict(self) -> Sampled:

@@ -18,7 +18,14 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
+from landscape_study.study.spec.design import (
+    FEWEST_VALUES,
+    VERDICT,
+    Asked,
+    Design,
+    Promoted,
+    Sampled,
+)
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
@@ -106,6 +113,20 @@ class Panel(Frozen):
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
 
+    @field_validator("grid")
+    @classmethod
+    def _room_for_verdict(cls, grid: Grid, info: ValidationInfo) -> Grid:
+        design = info.data.get("design")
+        counts = len(grid.alpha.values), len(grid.lambda_.positive)
+        looks = isinstance(design, Sampled) and design.sampler == VERDICT
+        if looks and min(counts) < FEWEST_VALUES:
+            raise ValueError(
+                f"the sampler '{VERDICT}' asks for cells of the grid, which has {counts[0]} α and "
+                f"{counts[1]} λ > 0; without {FEWEST_VALUES} of each there is no verdict: give "
+                "more, or take another sampler"
+            )
+        return grid
+
     @property
     def is_imported(self) -> bool:
         """Whether it was trained elsewhere."""
@@ -163,6 +184,19 @@ class Panel(Frozen):
         axes = (self.grid.alpha, self.grid.lambda_, self.grid.extra)
         own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
         return own | dict(zip(CELLS, axes, strict=True)) | changes
+
+    def grown(self, asked: Panel) -> Panel:
+        """This panel with the cells, the design and the pruner of one that is asked for, too.
+
+        On longer axes than it knows of, a sampler may ask for no fewer trials than before: those
+        of a study that was extended are more than its file says.
+        """
+        grid, design = self.grid.union(asked.grid), asked.design
+        is_longer = (grid.alpha, grid.lambda_) != (asked.grid.alpha, asked.grid.lambda_)
+        if self.sampled and asked.sampled and is_longer:
+            most = max(self.sampled.trials, asked.sampled.trials)
+            design = asked.sampled.model_copy(update={"trials": most})
+        return Panel(**(dict(self) | {"grid": grid, "design": design, "prune": asked.prune}))
 
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from landscape_study.study.spec.design import OF_CODE
+from landscape_study.study.spec.helper_names import checked_helper, is_own_code
 from landscape_study.study.validation import Frozen
 
 HALVING = "halving"
@@ -47,6 +47,11 @@ class Pruning(Frozen):
         return cells if self.pruner == HALVING else -(-cells // ROUNDS)
 
     @property
+    def is_own_code(self) -> bool:
+        """Whether the pruner is code that neither this tool nor Optuna brings."""
+        return is_own_code(self.pruner, PRUNERS)
+
+    @property
     def _deaf(self) -> tuple[str, ...]:
         """The fields that this pruner never hears of."""
         return ("arguments",) if self.pruner == HALVING else ("keep", "at")
@@ -54,12 +59,7 @@ class Pruning(Frozen):
     @field_validator("pruner")
     @classmethod
     def _known_pruner(cls, pruner: str) -> str:
-        if pruner not in PRUNERS and not OF_CODE.fullmatch(pruner):
-            raise ValueError(
-                f"unknown pruner '{pruner}': choose one of {', '.join(PRUNERS)}, or name a "
-                "pruner of Optuna's as package.module:Name"
-            )
-        return pruner
+        return checked_helper("pruner", pruner, PRUNERS)
 
     @field_validator("at")
     @classmethod

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +42,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.budgets import (
     most_cells,
+    numbers_as_written,
     on_one_grid,
     one_per_budget,
     wrong_with_promotion,
@@ -120,6 +122,22 @@ def _seeds_from_count(value: Any) -> Any:
     return value
 
 
+def _panels_of(data: dict[str, Any]) -> tuple[str, list[Any] | None]:
+    """The key of a study's panels, and each with what the study says of all; None: no list."""
+    key = "panels" if "panels" in data else "panel"
+    shared, panels = {name: data[name] for name in _INHERITED if name in data}, data.get(key)
+    if not isinstance(panels, list):
+        return key, None
+    return key, [shared | panel if isinstance(panel, dict) else panel for panel in panels]
+
+
+def _panel_numbers(data: dict[str, Any]) -> list[int]:
+    """As which of the panels in its file each panel of a study counts, from 1; [] if unknown."""
+    with suppress(ValueError):  # budgets that are none: that is told
+        return numbers_as_written(_panels_of(data)[1] or [])
+    return []
+
+
 _PAIR = re.compile(r"^    \[\n +([\d.e+-]+),\n +([\d.e+-]+),\n    \]", re.MULTILINE)  # of numbers
 _OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
 _INHERITED = ("schedule", "epochs", "normalized", "design", "prune", "alpha", "lambda")
@@ -154,14 +172,12 @@ class Study(Frozen):
         if not isinstance(data, dict):
             return data
         data = _told_of_objective(data)
-        shared = {key: data[key] for key in _INHERITED if key in data}
-        data = {key: value for key, value in data.items() if key not in shared}
+        key, panels = _panels_of(data)
+        data = {name: value for name, value in data.items() if name not in _INHERITED}
         if "error" in data and "metric" not in data:  # its name in former versions
             data["metric"] = data.pop("error")
-        key = "panels" if "panels" in data else "panel"
-        panels = data.get(key)
-        if isinstance(panels, list):
-            data[key] = one_per_budget([shared | p if isinstance(p, dict) else p for p in panels])
+        if panels is not None:
+            data[key] = one_per_budget(panels)
         return data
 
     @field_validator("command", mode="before")
@@ -322,6 +338,15 @@ class Study(Frozen):
         return self.function or self.command is not None
 
     @property
+    def own_helpers(self) -> tuple[str, ...]:
+        """Import paths of its samplers and pruners that neither this tool nor Optuna brings."""
+        sampled = (panel.sampled for panel in self.panels)
+        found = [one.sampler for one in sampled if one and one.is_own_code]
+        prunes = (panel.prune for panel in self.panels)
+        found += [one.pruner for one in prunes if one and one.is_own_code]
+        return tuple(dict.fromkeys(found))
+
+    @property
     def names_metric(self) -> bool:
         """Whether it says what is measured; else the task does (see `resolve`)."""
         return "metric" in self.model_fields_set
@@ -347,7 +372,7 @@ class Study(Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as e:
-            raise SpecError(explain(e, where)) from e
+            raise SpecError(explain(e, where, _panel_numbers(data))) from e
 
     @classmethod
     def from_toml(cls, text: str, where: str) -> Study:
@@ -448,8 +473,8 @@ class Study(Frozen):
 
         Panels that both have must agree in all that finished cells depend on; their grids
         become the smallest grid that holds both, and a design that asks for cells may take the
-        place of a grid. The study is drawn, and what matters of its metric is, as `asked` says.
-        `where` names the database in errors.
+        place of a grid (see `Panel.grown`). The study is drawn, and what matters of its metric is,
+        as `asked` says. `where` names the database in errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
@@ -469,12 +494,7 @@ class Study(Frozen):
                     self._require_same(
                         f"panel '{new.name}': design", old.design, new.design, where
                     )
-                grown = {
-                    "grid": old.grid.union(new.grid),
-                    "design": new.design,
-                    "prune": new.prune,
-                }
-                new = Panel(**(dict(old) | grown))
+                new = old.grown(new)
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
         # Who says nothing of what matters leaves it as it was.

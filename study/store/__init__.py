@@ -42,6 +42,7 @@ from landscape_study.study.store.courses import courses
 from landscape_study.study.store.creation import (
     Chunking,
     add_cells,
+    lock,
     optuna_study_name,
     remove_lost,
 )
@@ -104,7 +105,6 @@ class Created:
 
     study: Study
     new: int
-    total: int
 
 
 class Store:
@@ -205,8 +205,7 @@ class Store:
                 if panel.asked:
                     anew = before is not None and asking.asks_anew(before, merged, panel)
                     asking.open_design(connection, study_id, panel, anew=anew)
-            total = sum(map(merged.trainings, merged.panels))
-            return Created(merged, new, total)
+            return Created(merged, new)
 
         return self.database.write(work)
 
@@ -214,10 +213,9 @@ class Store:
         self, connection: Connection, study: Study, identity: Identity, accept_source: bool
     ) -> tuple[int, Study, Study | None]:
         """Insert or update the study's row; its id, the study as it is now, and as it was."""
-        # The first statement writes: it takes the lock under which the rest is decided.
-        name_taken = _study.c.name == study.name
-        connection.execute(_study.update().where(name_taken).values(name=study.name))
-        row = connection.execute(sa.select(_study).where(name_taken)).mappings().first()
+        lock(connection, study.name)
+        named = _study.c.name == study.name
+        row = connection.execute(sa.select(_study).where(named)).mappings().first()
         if row is None:
             values = {"name": study.name, **sealed_row(study, identity.fingerprint)}
             values |= {"source": identity.source, "created": now()}
@@ -249,7 +247,7 @@ class Store:
         Raises:
             UsageError: there is none.
         """
-        return self._parse_spec(self.database.read(lambda c: self._row(c, name)))
+        return self.database.read(lambda c: self._stored(c, name))
 
     def identity(self, name: str) -> Identity:
         """Of the study's task when the study was created.
@@ -290,6 +288,10 @@ class Store:
             except SpecError as e:
                 on_unreadable(e)
         return found
+
+    def _stored(self, connection: Connection, name: str) -> Study:
+        """The study of this name as it is stored."""
+        return self._parse_spec(self._row(connection, name))
 
     def _row(self, connection: Connection, name: str) -> RowMapping:
         query = sa.select(*_read(connection)).where(_study.c.name == name)
@@ -417,12 +419,12 @@ class Store:
         """
 
         def work(connection: Connection) -> int:
+            lock(connection, name)
             count = claims.retry_failed(connection, name)
             if count:
-                asking.reopen_promoted(connection, study)
+                asking.reopen_promoted(connection, self._stored(connection, name))
             return count
 
-        study = self.study(name)
         return self.database.write(work)
 
     def is_open(self, name: str) -> bool:
@@ -473,20 +475,24 @@ class Store:
         """What a sampler knows of a panel; None where nothing more is asked for."""
         return self.read_study(name, lambda c, study: asking.known(c, study, panel))
 
-    def ask(self, study: Study, seen: Known, answer: Answer, width: int) -> bool:
+    def ask(self, name: str, seen: Known, answer: Answer, width: int) -> bool:
         """Add what a sampler wants, or note why it wants nothing more.
 
         Args:
-            study: as it is stored.
+            name: of the study.
             seen: what the sampler knew.
             answer: what it wants then.
             width: most cells of a chunk.
 
         Returns:
-            Whether nobody else asked meanwhile; else nothing was written.
+            Whether nobody asked meanwhile, or let the panel grow; else nothing was written.
         """
 
         def work(connection: Connection) -> bool:
+            lock(connection, name)
+            study = self._stored(connection, name)
+            if (study.panel(seen.panel.name), study.seeds) != (seen.panel, seen.seeds):
+                return False
             if answer.settled is not None:
                 return asking.settle(connection, study, seen, answer.settled)
             return asking.ask(connection, study, seen, answer.wishes, width)
@@ -513,7 +519,7 @@ class Store:
         return self._read(name, queries.count_cells)
 
     def progress(self, name: str) -> list[PanelProgress]:
-        """How far each panel of the study is."""
+        """How far each panel of the study is, in its order."""
         return self.read_study(name, queries.progress)
 
     def workers(self, name: str) -> list[WorkerNow]:
@@ -566,7 +572,7 @@ class Store:
             UsageError: there is no study of this name.
             SpecError: what is stored of it is no study.
         """
-        return self.database.read(lambda c: query(c, self._parse_spec(self._row(c, name))))
+        return self.database.read(lambda c: query(c, self._stored(c, name)))
 
     def _read(self, name: str, query: Callable[[Connection, str], T]) -> T:
         """Run a query about a study that must exist."""

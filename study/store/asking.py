@@ -1,10 +1,11 @@
 """Panels whose cells are asked for: what is known, how far they are, and what comes next.
 
-Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one transaction
-that is fenced by how much had been asked for when it looked: if another asked meanwhile, nothing
-is added, and it looks again. What was asked for is stored before it is trained, so that nothing of
-it is lost or doubled, whoever dies. Where the cells are the best ones of another panel, that one
-must be as it was seen, too.
+Who asks looks at what there is, thinks for as long as it takes, and adds chunks in one
+transaction that is fenced by how much had been asked for when it looked, and by the panel as it
+was: if another asked meanwhile, or the study grew, nothing is added, and it looks again. What was
+asked for is stored before it is trained, so that nothing of it is lost or doubled, whoever dies.
+Where the cells are the best ones of another panel, that one must be as it was seen, too. Whoever
+adds cells, or opens what was settled, holds the lock of the study (`creation.lock`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.records.wishes import Known, Trial, Wish
 from landscape_study.study.spec.study import Cell, Panel, Study
-from landscape_study.study.store.creation import AT_ONCE, insert_cells, optuna_study
+from landscape_study.study.store.creation import AT_ONCE, insert_cells, lock, optuna_study
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import sampler_table as _sampler
 from landscape_study.study.store.optuna_tables import value_table as _value
@@ -46,9 +47,9 @@ def open_design(connection: Connection, study_id: int, panel: Panel, *, anew: bo
 
 def asks_anew(before: Study, after: Study, panel: Panel) -> bool:
     """Whether a panel of a study that was grown may ask for more, though it was settled before."""
-    if panel.promoted:
-        return (before.panels, before.seeds) != (after.panels, after.seeds)
-    return panel not in before.panels
+    if before.seeds != after.seeds:
+        return True
+    return before.panels != after.panels if panel.promoted else panel not in before.panels
 
 
 def reopen_promoted(connection: Connection, study: Study) -> None:
@@ -168,25 +169,28 @@ def ask(
     study_id = _taken(connection, study, seen, asked=seen.asked + len(wishes))
     if study_id is None:
         return False
-    _add(connection, study_id, study, seen.panel, wishes, seen.trials, width)
+    _add(connection, study_id, study, seen.panel, wishes, width)
     return True
 
 
-def take_over(connection: Connection, study: Study, panel: Panel, others: Sequence[Trial]) -> None:
+def take_over(
+    connection: Connection, study: Study, panel: Panel, others: Sequence[Trial], asked: int
+) -> None:
     """Add what another database has results of, of a panel, to be taken from there.
 
-    It counts as asked for.
+    It counts as asked for, but for what was no sampler's there, of an earlier grid.
+
+    Args:
+        asked: how many trainings were asked for there.
     """
     wishes = [Wish(o.cell, o.seed, o.memory) for o in others if o.state in ("finished", "pruned")]
+    lock(connection, study.name)
     where = (_study.c.name == study.name) & (_design.c.panel == panel.name)
-    # The first statement writes: it takes the lock under which the rest is decided.
-    study_id = sa.select(_study.c.study_id).where(_study.c.name == study.name).scalar_subquery()
-    own = (_design.c.study_id == study_id) & (_design.c.panel == panel.name)
-    connection.execute(_design.update().where(own).values(asked=_design.c.asked))
     found = connection.execute(sa.select(_design).join(_study).where(where)).mappings().one()
-    there = trials(connection, study.name, panel.name)
-    new = _add(connection, found["study_id"], study, panel, wishes, there, AT_ONCE)
-    connection.execute(_design.update().where(own).values(asked=_design.c.asked + new))
+    new = _add(connection, found["study_id"], study, panel, wishes, AT_ONCE)
+    own = (_design.c.study_id == found["study_id"]) & (_design.c.panel == panel.name)
+    asked = found["asked"] + min(new, asked)
+    connection.execute(_design.update().where(own).values(asked=asked))
 
 
 def _add(
@@ -195,11 +199,10 @@ def _add(
     study: Study,
     panel: Panel,
     wishes: Sequence[Wish],
-    there: Sequence[Trial],
     width: int,
 ) -> int:
     """Add those that are not there, in chunks of one seed; how many they are."""
-    known = {(trial.cell, trial.seed) for trial in there}
+    known = {(one.cell, one.seed) for one in trials(connection, study.name, panel.name)}
     by_seed: defaultdict[int, dict[Cell, Wish]] = defaultdict(dict)
     for wish in wishes:
         if (wish.cell, wish.seed) not in known:
@@ -223,9 +226,6 @@ def _taken(connection: Connection, study: Study, seen: Known, **values: Any) -> 
     own = (_design.c.study_id == study_id) & (_design.c.panel == seen.panel.name)
     as_seen = _design.c.asked == seen.asked
     if seen.panel.promoted:
-        # The first statement writes, since another one sees what was there when it began: whoever
-        # lets the other panel grow holds this row.
-        connection.execute(_design.update().where(own).values(asked=_design.c.asked))
         as_seen &= _is_as_seen(study.name, seen.panel.promoted.best_of, seen.source or ())
     change = (
         _design.update()

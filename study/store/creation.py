@@ -25,6 +25,7 @@ from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.tables import cell_table as _cell
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import curve_table as _curve
+from landscape_study.study.store.tables import study_table as _study
 
 AT_ONCE = 500  # numbers in one statement
 
@@ -36,6 +37,16 @@ def optuna_study_name(study: str, panel: str, seed: int) -> str:
     return f"{study}/{panel}/seed{seed}"
 
 
+def lock(connection: Connection, name: str) -> None:
+    """Wait for whoever lets the study of this name grow, and keep others from it.
+
+    The first statement of a transaction: what follows sees what others did before, and is decided
+    under this lock. It writes, so that SQLite's lock is taken too.
+    """
+    named = _study.c.name == name
+    connection.execute(_study.update().where(named).values(name=name))
+
+
 def add_cells(
     connection: Connection, study_id: int, study: Study, seed: int, chunking: Chunking
 ) -> int:
@@ -45,7 +56,9 @@ def add_cells(
     ones, panels take turns, so that the first of a panel has ended when its second one begins.
     """
     places = [_Place.of(connection, study, panel, seed) for panel in study.panels]
-    groups = [[(place, cells) for cells in chunking(place.new)] for place in places]
+    groups = [
+        [(place, cells) for part in place.rounds() for cells in chunking(part)] for place in places
+    ]
     if any(panel.prune for panel in study.panels):
         groups = [[one for one in turn if one] for turn in zip_longest(*groups)]
     for place, cells in chain.from_iterable(groups):
@@ -87,6 +100,13 @@ class _Place:
         if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
             random.Random(0).shuffle(new)
         return cls(panel, optuna_study_id, len(known), new)
+
+    def rounds(self) -> list[list[Cell]]:
+        """What is new, in parts of which no two are to be trained together."""
+        size, prune = len(self.new), self.panel.prune
+        if prune and not self.panel.asked:
+            size = min(prune.at_once(len(self.panel.cells())), size)
+        return [self.new[i : i + size] for i in range(0, len(self.new), size or 1)]
 
 
 def remove_lost(connection: Connection) -> None:

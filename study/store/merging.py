@@ -22,11 +22,12 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.printable import printable
-from landscape_study.study.spec.study import Cell
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.asking import reopen_promoted, take_over, trials
 from landscape_study.study.store.claims import move_cells
 from landscape_study.study.store.columns import raw
+from landscape_study.study.store.creation import lock
 from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
@@ -112,21 +113,23 @@ def _merge_study(into: Store, source: Store, name: str, accept_source: bool) -> 
     first_new = into.database.read(lambda c: c.scalar(sa.select(sa.func.max(_chunk.c.chunk_id))))
     identity = source.identity(study.name)
     into.create(study, identity, lambda new: _evenly(new, most), accept_source=accept_source)
+    grown, asked = into.study(study.name), source.asked(name)
     for panel in study.panels:
         if panel.asked:
             others = source.database.read(partial(trials, name=name, panel=panel.name))
-            into.database.write(partial(take_over, study=study, panel=panel, others=others))
+            count = asked.get(panel.name, 0)
+            into.database.write(
+                partial(take_over, study=study, panel=panel, others=others, asked=count)
+            )
     _refuse_broken(into, study.name)
     finished = into.database.read(partial(_finished, study.name))
     found = Merged(study.name, torn=sum(cell.is_torn for cell in cells))
     for group in _groups(list(chunks.values())):
         results = source.database.read(partial(_Results, group, finished, study.metric.name))
-        found = _sum(found, into.database.write(partial(_take, into, study.name, results)))
+        found = _sum(found, into.database.write(partial(_take, into, grown, results)))
         if not all(cell.is_whole for chunk in group for cell in chunk):
             into.database.write(partial(_regroup, study.name, group, first_new or 0))
     into.database.write(partial(_remove_empty, study.name))
-    if found.taken:
-        into.database.write(partial(reopen_promoted, study=into.study(study.name)))
     errors = {cell.place: cell.row["value"] for cell in cells if cell.is_whole}
     witnesses = source.database.read(partial(witness_rows, name=study.name))
     into.database.write(partial(_take_witnesses, study.name, witnesses, errors))
@@ -288,8 +291,13 @@ def _study_id(connection: Connection, name: str) -> int:
     return connection.scalars(sa.select(_study.c.study_id).where(_study.c.name == name)).one()
 
 
-def _take(into: Store, name: str, results: _Results, connection: Connection) -> Merged:
-    """Write results into the cells of the study that are not finished yet."""
+def _take(into: Store, study: Study, results: _Results, connection: Connection) -> Merged:
+    """Write results into the cells of the study that are not finished yet.
+
+    Panels that have the best cells of others may ask again: what is taken may be among these.
+    """
+    lock(connection, study.name)
+    name = study.name
     study_id, found = _study_id(connection, name), Merged(name)
     targets = _targets(connection, study_id)
     for whole, size in results.chunks:
@@ -310,6 +318,8 @@ def _take(into: Store, name: str, results: _Results, connection: Connection) -> 
             _move(connection, study_id, mine[0], [*trials.values()], **facts)
             _copy(connection, mine, trials, results)
         found = _sum(found, _compare(whole, mine, targets))
+    if found.taken:
+        reopen_promoted(connection, study)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +117,7 @@ def belonging(study: Study) -> Callable[[Place], bool]:
     return belongs
 
 
-def place_of(row: RowMapping) -> Place:
+def place_of(row: RowMapping | Mapping[str, Any]) -> Place:
     """Where a cell lies in its study."""
     return row["panel"], row["seed"], row["alpha"], row["lambda"]
 

@@ -270,6 +270,8 @@ class _Chunk:
                     costs[place] = metric.sign * curve.astype(float)
                     costs[place][lost - 1 if lost else self.stop :] = np.inf
                     diverged |= {place} if lost else set()
+        if not costs:  # only such as stayed to fill up, in a part of a chunk that was split
+            return
         places = sorted(costs)
         cells = [self.cells[place] for place in places]
         standing = Standing(seed, cells, np.array([costs[place] for place in places]))

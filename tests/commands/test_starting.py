@@ -15,7 +15,9 @@ from landscape_study.cli import main
 from landscape_study.commands.running import run
 from landscape_study.commands.starting import try_
 from landscape_study.study.planning.request import Changes
-from landscape_study.study.spec.study import Study
+from landscape_study.study.running.trial_cell import only
+from landscape_study.study.spec.study import Cell, Study
+from tests.conftest import make_study
 
 pytestmark = pytest.mark.slow
 
@@ -153,6 +155,38 @@ def test_try_takes_what_says_what_run_trains():
     design = {"sampler", "trials", "until"}  # options of their own for one field
     changed = {field.name for field in fields(Changes)} - {"design"} | design
     assert changed <= named(try_) & named(run)
+
+
+REFINED = """
+name = "refined"
+command = ["sh", "-c", "echo '{\\"loss\\": '$0'}'", "{alpha}", "{lambda}"]
+metric = "loss"
+alpha = [0.1, 0.2, 0.4]
+lambda = [0, 0.01]
+
+[[panel]]
+pair = "mine"
+extra_cells = [[0.3, 0.01]]
+prune = "median"
+"""
+
+
+def test_try_takes_one_cell_of_a_refined_study(folder: Path):
+    (folder / "refined.toml").write_text(REFINED)
+    output = landscape("try", "refined.toml", "--alpha", "0.2", "--lambda", "0.01").output
+    assert "loss: 0.2" in output
+    assert "the whole study: 7 cells" in output
+
+
+def test_one_cell_is_trained_whatever_the_design(folder: Path):
+    study = make_study(lambdas=(0.0, 0.001, 0.01))
+    design = {"sampler": "tpe", "trials": 400_000}
+    extra = {"extra_cells": [[0.07, 0.005]]}
+    study = study.change_panels(design=design, prune="halving", **extra)
+    alone = only(study, study.panels[1], Cell(0.05, 0.001))
+    assert [panel.name for panel in alone.panels] == ["adamw"]
+    assert alone.panels[0].cells() == (Cell(0.05, 0.001),)
+    assert alone.panels[0].prune is None
 
 
 def test_a_placeholder_that_is_misspelt():

@@ -22,7 +22,6 @@ from landscape_study.study.errors import LeaseLostError, StoreError
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.running.asker import Asker
-from landscape_study.study.running.job import TaskJob
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Claim, Store, claims
 from tests.crashes.ledger import acknowledge, true_outcome
@@ -75,27 +74,13 @@ def live(life: Life) -> None:
             claim = store.claim(life.study, worker, life.run_id, lease=LEASE)
             if claim is not None:
                 _work(store, claim, life, chance)
-            elif _ask(store, life.study):
+            elif Asker(store, life.study, width=8).ask():
                 continue
             elif store.is_open(life.study):
                 time.sleep(0.02)
                 store.release_dead(life.study)
             else:
                 return
-
-
-def _ask(store: Store, name: str) -> bool:
-    """Ask samplers for more, as workers do; whether there may be something to claim now."""
-    study = store.study(name)
-    job = TaskJob(
-        store=store.url,
-        study=study,
-        identity=Identity("crashes"),
-        run_id=0,
-        engine="referee",
-        width=8,
-    )
-    return Asker(job, store).ask()
 
 
 def grow(life: Life, study: Study) -> None:

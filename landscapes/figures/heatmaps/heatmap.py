@@ -198,7 +198,7 @@ def draw_heatmap(
 ) -> Axes:
     """Draw `record`: collections error, missing, diverged, contours; lines circles, best, pruned.
 
-    These are the gids.     There are contours only where a level lies between errors.
+    These are the gids. There are contours only where a level lies between errors.
     """
     colours = colormap(cmap, record.metric)
     norm = (LogNorm if record.log else Normalize)(*record.scale)

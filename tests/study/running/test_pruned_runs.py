@@ -24,6 +24,7 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running.driver import run
 from landscape_study.study.running.training_run import planned as plan_of
+from landscape_study.study.running.witness import call_witnesses, finished_curves
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
@@ -146,6 +147,28 @@ def test_readers_count_them_as_bad(halved: Store):
     assert len(shown.x) == 4
     warnings = study_report(halved, "small").warnings
     assert any("4 of 6 cells were pruned, before their end" in one for one in warnings), warnings
+
+
+def test_lists_count_them(halved: Store):
+    said = CliRunner().invoke(main, ["list", "--store", halved.url]).output
+    assert "small\t2 of 6 cells, 4 pruned\t" in said
+
+
+def test_their_curves_are_no_results(halved: Store):
+    """They end early: drawn beside those of other seeds, a cell would look as if it diverged."""
+    finished = {cell for cell, state in states(halved).items() if state == "finished"}
+    for frame in (ls.curves(halved, "small"), ls.mechanism(halved, "small")):
+        assert {*zip(frame["alpha"], frame["lambda"], strict=True)} == finished
+
+
+def test_a_witness_is_called_for_what_finished(halved: Store):
+    finished = {cell for cell, state in states(halved).items() if state == "finished"}
+    found = finished_curves(halved, "small")
+    assert {(row["alpha"], row["lambda"]) for row in found} == finished
+    told: list[str] = []
+    (one,) = call_witnesses(planned(halved, pruned(), chunk=3), halved, ["sgd"], told.append)
+    assert (one.alpha, one.lambda_) in finished
+    assert told == []
 
 
 def test_optunas_pruners_compare_with_what_is_stored(store: Store):

@@ -13,6 +13,7 @@ from landscape_study.study.running.driver import run
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
+from landscape_study.study.store.merging import merge
 from landscape_study.study.store.prior_state import missing_cells
 from tests.conftest import make_study
 from tests.study.runs import (
@@ -52,6 +53,18 @@ def test_all_trials_are_trained_then_it_is_settled(store: Store):
     before = len(store.runs("small"))
     run(plan, store)  # nothing is left
     assert len(store.runs("small")) == before
+
+
+def test_what_is_merged_is_settled_before_a_worker_begins(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        study = sampled(trials=4, pairs=("sgd",), epochs=2).change_panels(epochs=[2, 3])
+        train_here(planned(other, study), other)
+        list(merge(store, other, ["small"]))
+        assert store.is_open("small")
+        before, plan = len(store.runs("small")), planned(store, study)
+        run(plan, store)
+        assert len(store.runs("small")) == before
+        assert store.settled("small") == other.settled("small")
 
 
 def test_more_trials_go_on_where_it_ended(store: Store):

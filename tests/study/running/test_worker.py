@@ -267,6 +267,8 @@ def test_a_checkpoint_fits_only_who_would_train_alike(
     assert own.positions(label(job, device="cuda:0")) is None
     assert own.positions(label(job, claim.cells[2:4])) == [2, 3]
     assert label(job, claim.cells[2:4]).positions(own) is None
+    grown = job.study.change_panels(design={"sampler": "tpe", "trials": 40})
+    assert own.positions(label(replace(job, study=grown))) == list(range(8))
 
 
 # ---- exceptions of the user's code --------------------------------------------------------------

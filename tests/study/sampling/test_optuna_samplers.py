@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+import pickle
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import optuna
 import pytest
@@ -10,6 +16,7 @@ import pytest
 from landscape_study.study.errors import TrainingError, UsageError
 from landscape_study.study.records.wishes import Known, Trial
 from landscape_study.study.sampling import load_sampler
+from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.spec.design import SAMPLERS
 from landscape_study.study.spec.study import Cell, Study
 
@@ -24,12 +31,11 @@ class PoorSampler(optuna.samplers.RandomSampler):
         raise ModuleNotFoundError("No module named 'cmaes'")
 
 
-class SeeingSampler(optuna.samplers.RandomSampler):
-    """A user's own, which shows what it is told."""
+class Armed:
+    """What runs code where it is unpickled."""
 
-    def sample_independent(self, study, trial, name, distribution):
-        told = {one.params["alpha"]: one.value for one in study.trials if one.value is not None}
-        raise RuntimeError(f"told {sorted(told.items())}")
+    def __reduce__(self):
+        return pytest.fail, ("code of a database ran",)
 
 
 class LazySampler(optuna.samplers.BaseSampler):
@@ -166,17 +172,71 @@ def test_diverged_and_failed_trials_are_told_as_they_are():
     assert len(load_sampler(study.panels[0].design).ask(known(study, bad), 4).wishes) == 4
 
 
-def test_what_was_pruned_counts_only_where_no_seed_finished():
-    study = sampled(f"{__name__}:SeeingSampler", seeds=2)
-    trials = [
-        *(Trial(Cell(0.01, 0.01), 0, "pruned", 50.0), Trial(Cell(0.01, 0.01), 1, "finished", 5.0)),
-        *(Trial(Cell(0.1, 0.01), seed, "pruned", 40.0 + seed) for seed in (0, 1)),
-    ]
-    with pytest.raises(TrainingError, match=r"told \[\(0\.01, 5\.0\), \(0\.1, 40\.5\)\]"):
-        load_sampler(study.panels[0].design).ask(known(study, trials), 4)
+def test_a_pruned_seed_says_nothing_beside_one_that_finished():
+    """Its value is one on the way, which no mean may hold."""
+    study = sampled("tpe", seeds=2)
+    trials = finished(load_sampler(study.panels[0].design).ask(known(study), 16).wishes)
+    first = [one for one in trials if one.seed == 0]
+    pruned = [replace(one, seed=1, state="pruned", value=99.0) for one in first[::2]]
+    both, alone = (
+        load_sampler(study.panels[0].design).ask(known(study, some, 32), 2)
+        for some in ([*first, *pruned], first)
+    )
+    assert both == alone
+
+
+def test_what_a_trial_that_failed_left_is_remembered():
+    """A sequence goes on behind it, and asks for no place twice."""
+    study = sampled("qmc", **{"lambda": {"base": 0.01, "log2": [-6, 2]}})
+    sampler = load_sampler(study.panels[0].design)
+    first = sampler.ask(known(study), 6).wishes
+    lost = [*finished(first[:5]), Trial(first[5].cell, 0, "failed", memory=first[5].memory)]
+    again = sampler.ask(known(study, lost), 6).wishes
+    assert not {one.cell for one in first} & {one.cell for one in again}
+
+
+def test_nothing_of_a_database_runs_as_code():
+    study = sampled("cmaes", **{"lambda": {"base": 0.01, "log2": [-6, 2]}})
+    memory = {"cma:optimizer:0": pickle.dumps(Armed()).hex(), "cma:generation": 0}
+    cells = [Cell(0.05, 0.01), Cell(0.05, 0.02)]
+    trials = [Trial(cell, 0, "finished", 1.0, memory=memory) for cell in cells]
+    lacking = pytest.raises(TrainingError, match="No module named 'cmaes': pip install")
+    with nullcontext() if find_spec("cmaes") else lacking:
+        load_sampler(study.panels[0].design).ask(known(study, trials), 2)
+
+
+def test_states_of_cmaes_are_handed_back():
+    cmaes = pytest.importorskip("cmaes")
+    whole = pickle.dumps(cmaes.CMA(mean=[0.5, 0.5], sigma=0.2)).hex()
+    memory = {"cma:optimizer:0": whole[:900], "cma:optimizer:1": whole[900:], "other": 1}
+    assert without_code(memory) == memory
+    assert without_code(memory | {"cma:optimizer:1": whole[900:-2]}) == {"other": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("1 / 0", "importing 'mine' failed \\(ZeroDivisionError: .*\\): mend that"),
+        ("from optuna.samplers import TPESampler as Sampler", None),
+        ("", "module 'mine' has no attribute 'Sampler'"),
+    ],
+)
+def test_samplers_of_users_lie_where_they_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, told: str | None
+):
+    (tmp_path / "mine.py").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    design = sampled("mine:Sampler").panels[0].design
+    with nullcontext() if told is None else pytest.raises(UsageError, match=told):
+        load_sampler(design)
+    sys.modules.pop("mine", None)
 
 
 def test_wrong_samplers_are_told():
+    with pytest.raises(UsageError, match="cannot be made without search_space: choose another"):
+        load_sampler(sampled("optuna.samplers:GridSampler").panels[0].design)
     with pytest.raises(UsageError, match="cannot be imported"):
         load_sampler(sampled("nowhere.at.all:Sampler").panels[0].design)
     with pytest.raises(UsageError, match="is no sampler: name a subclass of optuna"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,23 @@ class TestOptunas:
         assert not pruner.leaving(standing([1.0], [2.0])).any()
         leaving = pruner.leaving(standing([1.0, 2.0, 9.0], [2.0, 3.0, 4.0]))
         assert leaving.tolist() == [True, False]
+
+    @pytest.mark.parametrize(("goal", "bound"), [("maximize", "lower"), ("minimize", "upper")])
+    def test_it_sees_the_metric_as_it_is_measured(self, goal, bound):
+        """Bounds are the user's numbers, whether more is better or less."""
+        metric = replace(TEST_ERROR, name="accuracy", goal=goal)
+        pruning = Pruning(pruner="threshold", arguments={bound: 0.5})
+        pruner = load_pruner(pruning, make_study().panels[0], metric)
+        seen = standing([metric.sign * 0.3], [metric.sign * 0.7])
+        assert pruner.leaving(seen).tolist() == [goal == "maximize", goal == "minimize"]
+
+    def test_the_median_is_that_of_a_metric_of_which_more_is_better(self):
+        metric = replace(TEST_ERROR, name="accuracy", goal="maximize")
+        ended = [course(i, -0.5, -0.6, -0.7) for i in range(5)]
+        pruner = load_pruner(
+            Pruning(pruner="median"), make_study().panels[0], metric, lambda: ended
+        )
+        assert pruner.leaving(standing([-0.4], [-0.6])).tolist() == [True, False]
 
     def test_one_of_the_users_own(self):
         pruner = loaded(Pruning(pruner=f"{__name__}:Impatient", arguments={"after": 2}))

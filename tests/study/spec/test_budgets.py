@@ -108,6 +108,17 @@ def test_best_cells_of_no_other_panel_are_refused(panel: dict[str, object], mess
         study(15, {"pair": "adamw"}, panel)
 
 
+def test_panels_are_counted_as_they_were_written():
+    """Not one for each budget."""
+    with pytest.raises(SpecError) as e:
+        study([15, 60, 240], {"pair": "adamw"}, {"pair": "sgdx"}, {"pair": "adamw", "alpha": [0]})
+    told = str(e.value).splitlines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in told] == [
+        "panel 2, pair",
+        "panel 3, alpha",
+    ]
+
+
 def test_panels_that_wait_for_each_other_are_refused():
     panels = [promoted("b") | {"name": "a"}, promoted("c") | {"name": "b"}]
     circle = r"in a circle \(b → c → b\): name a grid"

@@ -24,6 +24,7 @@ from landscape_study.study.pairs.schedules import (
     WarmRestarts,
     WarmupStableDecay,
 )
+from landscape_study.study.spec.extension import extended_study
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS
 from landscape_study.study.spec.metric import (
     METRICS,
@@ -747,6 +748,21 @@ def test_merge_adds_seeds_panels_and_grid_values():
     assert [panel.name for panel in merged.panels] == ["sgd", "adam"]
     assert merged.panels[0].grid == Grid(alpha=[0.1, 0.2, 0.4], lambda_=[0, 0.01, 0.02])
     assert merged.panels[1] == asked.panels[0]
+
+
+def test_who_asks_for_less_of_the_axes_leaves_a_sampler_its_trials():
+    """The file of a study that was extended says what they were before."""
+    before = study().change_panels(design={"sampler": "tpe", "trials": 60})
+    name = before.panels[0].name
+    longer = extended_study(before, [(name, "alpha-high")])
+    more = longer.panels[0].sampled
+    assert more is not None
+    assert more.trials > 60
+    assert longer.merge(before, "db").panels[0].sampled == more
+    larger = before.change_panels(design={"sampler": "tpe", "trials": 500})
+    assert longer.merge(larger, "db").panels[0].design == larger.panels[0].design
+    fewer = before.change_panels(design={"sampler": "tpe", "trials": 40})
+    assert before.merge(fewer, "db").panels[0].design == fewer.panels[0].design
 
 
 def test_merge_never_shrinks():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +31,8 @@ def store(any_store: Store) -> Store:
     return any_store
 
 
-def sampled(trials: int = 8, sampler: str = "tpe", **rest) -> Study:
-    study = make_study(pairs=("sgd", "adamw"), seeds=2, **rest)
+def sampled(trials: int = 8, sampler: str = "tpe", seeds: int = 2, **rest) -> Study:
+    study = make_study(pairs=("sgd", "adamw"), seeds=seeds, **rest)
     return study.change_panels(design={"sampler": sampler, "trials": trials})
 
 
@@ -50,7 +51,7 @@ def wishes(*alphas: float, seed: int = 0) -> tuple[Wish, ...]:
 
 
 def ask(store: Store, *asked: Wish, panel: str = "sgd") -> bool:
-    return store.ask(store.study("small"), known(store, panel), Answer(asked), width=8)
+    return store.ask("small", known(store, panel), Answer(asked), width=8)
 
 
 def train(store: Store) -> int:
@@ -66,10 +67,10 @@ def test_before_anything_was_asked_for_the_study_is_open_and_empty(store: Store)
     create(store, sampled())
     assert store.is_open("small")
     assert not store.is_free("small")
-    assert {(p.panel, p.total, p.finished) for p in store.progress("small")} == {
+    assert [(p.panel, p.total, p.finished) for p in store.progress("small")] == [
         ("sgd", 8, 0),
         ("adamw", 8, 0),
-    }
+    ]
     assert set(store.unsettled("small")) == {"sgd", "adamw"}
     assert known(store).trials == ()
 
@@ -94,11 +95,52 @@ def test_what_is_asked_for_is_claimed_trained_and_known(store: Store):
 
 def test_who_asks_with_old_knowledge_adds_nothing(store: Store):
     create(store, sampled())
-    old, study = known(store), store.study("small")
-    assert store.ask(study, old, Answer(wishes(0.06)), 8)
-    assert not store.ask(study, old, Answer(wishes(0.07)), 8)
-    assert not store.ask(study, old, Answer(settled="enough"), 8)
+    old = known(store)
+    assert store.ask("small", old, Answer(wishes(0.06)), 8)
+    assert not store.ask("small", old, Answer(wishes(0.07)), 8)
+    assert not store.ask("small", old, Answer(settled="enough"), 8)
     assert [one.cell.alpha for one in known(store).trials] == [0.06]
+
+
+def test_who_asks_while_the_study_grows_adds_and_settles_nothing(store: Store):
+    create(store, sampled())
+    for grown in (sampled(trials=12), sampled(trials=12, seeds=3)):
+        old = known(store)
+        create(store, grown)
+        assert not store.ask("small", old, Answer(settled="all were asked for"), 8)
+        assert not store.ask("small", old, Answer(wishes(0.06)), 8)
+    assert store.known("small", "sgd") is not None
+    assert known(store).trials == ()
+
+
+def test_many_ask_while_the_study_grows(store: Store):
+    """Each cell and each number of a trial is given away once."""
+    create(store, sampled(trials=1000))
+
+    def asks(number: int) -> None:
+        for i in range(10):
+            seen = known(store)
+            store.ask("small", seen, Answer(wishes(0.06 + 0.001 * number + 0.0001 * i)), 8)
+
+    def grows(number: int) -> None:
+        for i in range(10):
+            extra = [[0.06 + 0.001 * j, 0.001] for j in range(i + 1)]
+            create(store, sampled(trials=1000).change_panels(extra_cells=extra))
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [*(pool.submit(asks, i) for i in range(3)), pool.submit(grows, 0)]:
+            done.result()
+    rows = [row for row in store.cells("small") if (row["panel"], row["seed"]) == ("sgd", 0)]
+    assert sorted(row["trial"] for row in rows) == list(range(len(rows)))
+    assert len(rows) > 10
+    assert list(check(store, ["small"])) == []
+
+
+def test_more_seeds_open_what_was_settled(store: Store):
+    create(store, sampled())
+    store.ask("small", known(store), Answer(settled="every cell is trained"), 8)
+    create(store, sampled(seeds=3))
+    assert known(store).seeds == (0, 1, 2)
 
 
 def test_what_is_there_already_is_not_doubled(store: Store):
@@ -111,10 +153,9 @@ def test_what_is_there_already_is_not_doubled(store: Store):
 
 def test_a_settled_panel_is_open_no_longer(store: Store):
     create(store, sampled())
-    study = store.study("small")
     for panel in ("sgd", "adamw"):
         assert store.is_open("small")
-        assert store.ask(study, known(store, panel), Answer(settled="it is clear"), 8)
+        assert store.ask("small", known(store, panel), Answer(settled="it is clear"), 8)
     assert store.known("small", "sgd") is None
     assert not store.is_open("small")
     assert store.settled("small") == {"sgd": "it is clear", "adamw": "it is clear"}
@@ -124,8 +165,7 @@ def test_a_settled_panel_is_open_no_longer(store: Store):
 def test_more_trials_open_it_again_and_the_same_study_does_not(store: Store):
     create(store, sampled())
     ask(store, *wishes(0.06))
-    study = store.study("small")
-    store.ask(study, known(store), Answer(settled="enough"), 8)
+    store.ask("small", known(store), Answer(settled="enough"), 8)
     create(store, sampled())
     assert "sgd" in store.settled("small")
     create(store, sampled(trials=12))
@@ -194,7 +234,7 @@ def promote(store: Store) -> None:
     """Ask as a worker does, until there is something to train or nothing to ask for."""
     seen = known(store, DEAR)
     assert seen.panel.promoted is not None
-    store.ask(store.study("small"), seen, load_sampler(seen.panel.promoted).ask(seen, 8), 5)
+    store.ask("small", seen, load_sampler(seen.panel.promoted).ask(seen, 8), 5)
 
 
 def dear_cells(store: Store) -> list[tuple[int, float, float]]:
@@ -262,10 +302,10 @@ def test_who_saw_a_smaller_cheap_panel_settles_nothing(store: Store):
     old = known(store, DEAR)
     create(store, budgets(lambdas=(0.0, 0.001, 0.01, 0.1)))
     settled = Answer(settled="the best of what there was")
-    assert not store.ask(store.study("small"), old, settled, 8)
+    assert not store.ask("small", old, settled, 8)
     train(store)
-    assert not store.ask(store.study("small"), old, settled, 8)
-    assert store.ask(store.study("small"), known(store, DEAR), settled, 8)
+    assert not store.ask("small", old, settled, 8)
+    assert store.ask("small", known(store, DEAR), settled, 8)
 
 
 def test_cells_that_are_tried_again_may_be_among_the_best(store: Store):
@@ -294,9 +334,23 @@ def test_a_dear_panel_waits_for_a_sampler_too(store: Store):
     ask(store, *wishes(0.06, 0.07, 0.08), panel=CHEAP)
     train(store)
     assert known(store, DEAR).source is None  # the sampler may ask for more
-    store.ask(store.study("small"), known(store, CHEAP), Answer(settled="enough"), 8)
+    store.ask("small", known(store, CHEAP), Answer(settled="enough"), 8)
     promote(store)
     assert [alpha for _, alpha, _ in dear_cells(store)] == [0.06, 0.07, 0.08]
+
+
+def test_an_earlier_grid_of_another_database_is_no_trial(store: Store, tmp_path: Path):
+    with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
+        create(other, make_study(pairs=("sgd", "adamw"), seeds=2))
+        train(other)
+        create(other, sampled())
+        ask(other, *wishes(0.06, 0.07))
+        train(other)
+        for _ in range(2):  # the second time nothing is new
+            (found,) = merge(store, other, ["small"])
+            assert found.taken + found.there == 2 * 12 + 2
+            assert (known(store).asked, known(store, "adamw").asked) == (2, 0)
+            assert found.open == 6 + 8
 
 
 def test_the_best_cells_come_along_with_another_database(store: Store, tmp_path: Path):

@@ -206,6 +206,17 @@ class TestCreate:
         assert {cell.lambda_ for claim in more for cell in claim.cells} == {0.1}
 
     @pytest.mark.long
+    def test_a_pruned_panel_is_trained_in_rounds_whatever_others_are(self, store: Store):
+        """Whose chunks may be wider: the first round is what its pruner learns from."""
+        study = make_study(pairs=("sgd", "adamw"), alphas=(0.1, 0.2, 0.3, 0.4))
+        plain, pruned = study.panels
+        study = study.change(panels=[plain, pruned.changed({"prune": "surface"})])
+        store.create(study, IDENTITY, lambda cells: [cells] if cells else [])
+        run_id, chunks = store.start_run("small", {}), []
+        while claim := store.claim("small", Worker(), run_id):
+            chunks.append((claim.panel, len(claim.cells)))
+        assert chunks == [("sgd", 12), *[("adamw", 2)] * 6]
+
     def test_eight_processes_create_the_same_study_at_once(self, store_url: str):
         with get_context("spawn").Pool(8) as pool:
             new = pool.map(_create_in_process, [store_url] * 8)

@@ -86,7 +86,7 @@ class TestSampled:
         for answer in (Answer(wishes), Answer(settled="enough")):
             seen = store.known("small", "sgd")
             assert seen is not None
-            assert store.ask(store.study("small"), seen, answer, 8)
+            assert store.ask("small", seen, answer, 8)
         train(store)
 
     def test_they_do_not_count_as_its_trials(self, store: Store):

@@ -37,6 +37,7 @@ class Leavers:
         return sorted(self.after)
 
     def leaving(self, standing: Standing) -> np.ndarray:
+        assert standing.costs.shape == (len(standing.cells), standing.epoch)
         self.seen.append(standing)
         return np.array([cell in self.after[standing.epoch] for cell in standing.cells])
 
@@ -120,6 +121,27 @@ def test_a_part_of_an_interrupted_chunk_goes_on(make_task, make_panel, train, tm
     for metric, curves in whole.curves.items():
         np.testing.assert_allclose(part.curves[metric][1], curves[2], rtol=1e-5)
         np.testing.assert_allclose(part.curves[metric][0, :1], curves[1, :1], rtol=1e-5)
+
+
+def test_a_part_in_which_nobody_is_looked_at_any_more_ends(make_task, make_panel, train, tmp_path):
+    """A chunk that was taken apart, of a cell that had stayed to fill up."""
+    task, panel = make_task(batch_norm_mlp), make_panel("adamw")
+    settings = {"engine": "captured", "pruner": Leavers({1: CELLS[:1], 2: []})}
+    kept = make_checkpoint(tmp_path)
+    with pytest.raises(InterruptionError):
+        train(task, panel, **settings, checkpoint=kept, on_step=interrupt_at(9))
+    kept = make_checkpoint(tmp_path, cells=CELLS[:1])
+    steps: list[int] = []
+    part = train(
+        task,
+        panel,
+        CELLS[:1],
+        **settings,
+        checkpoint=kept,
+        on_step=lambda: steps.append(1),
+    ).outcome
+    assert part.pruned_epoch.tolist() == [1]
+    assert len(steps) < 6
 
 
 def test_who_diverged_is_gone_but_not_pruned(make_task, make_panel, train):
