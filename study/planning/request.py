@@ -210,9 +210,7 @@ def _sampled(study: Study, changes: Changes) -> Study:
         lacking = [one for one in ("sampler", "trials") if one not in {*known, *asked}]
         if lacking:
             options = ", ".join(f"--{one}" for one in lacking)
-            raise UsageError(
-                f"{options}: a sampler needs both, as in --sampler tpe --trials 60"
-            )
+            raise UsageError(f"{options}: a sampler needs both, as in --sampler tpe --trials 60")
         return known | asked
 
     return _with_designs(study, sampled)
