@@ -53,6 +53,11 @@ def are_beside(cells: pd.DataFrame, panel: Panel) -> npt.NDArray[np.bool_]:
     return np.array([one in beside for one in map(Cell, cells["alpha"], cells["lambda"])], bool)
 
 
+def are_off(cells: pd.DataFrame, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Which cells lie on no lines of the grid, [rows]."""
+    return (place(cells["alpha"], grid.alpha) < 0) | (place(cells["lambda"], grid.lambda_) < 0)
+
+
 def cells_of(cells: pd.DataFrame, panel: Panel, axes: Grid) -> Mask | None:
     """Which places on the axes are cells of the panel's design, [A, L]; None if all.
 

@@ -105,7 +105,7 @@ def is_running() -> sa.ColumnElement[bool]:
 
 
 def progress(connection: Connection, study: Study) -> list[PanelProgress]:
-    """How far each panel of the study is."""
+    """How far each panel of the study is, in its order."""
     counts = (
         sa.select(
             _chunk.c.panel,
@@ -120,7 +120,6 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .where(_study.c.name == study.name)
         .group_by(_chunk.c.panel)
-        .order_by(sa.func.min(_chunk.c.chunk_id))
     )
     times = (
         sa.select(_chunk.c.panel, _chunk.c.seconds)
@@ -141,8 +140,9 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     for panel in (one.name for one in study.panels if one.promoted):  # none may be worth it
         found.setdefault(panel, {"panel": panel, **dict.fromkeys(COUNTS, 0)})
     return [
-        PanelProgress(**row, best=best.get(panel), seconds=seconds[panel])
-        for panel, row in found.items()
+        PanelProgress(**found[panel], best=best.get(panel), seconds=seconds[panel])
+        for panel in (one.name for one in study.panels)
+        if panel in found
     ]
 
 

@@ -367,9 +367,13 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         return ("nothing finished yet",)
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
     stopped = f", {len(landscape.pruned)} pruned" if landscape.pruned else ""
-    partial = (f"({finished} of {count} cells{stopped})",) if finished < count else ()
+    partial: tuple[str, ...] = ()
     if landscape.is_scattered:
         partial = (f"({finished} trials{stopped}, interpolated)",)
+    elif finished < count:
+        partial = (f"({finished} of {count} cells{stopped})",)
+    elif _is_chosen(landscape):
+        partial = (f"({count} chosen cells)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]
@@ -380,6 +384,11 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         f"λ = {ticks(landscape.lambda_, landscape.grid.lambda_).names[col]}",
         *partial,
     )
+
+
+def _is_chosen(landscape: Landscape) -> bool:
+    """Whether it has some cells of a grid only, of which a sampler or another panel chose."""
+    return not landscape.is_cell[landscape.on_grid].all()
 
 
 def value_phrase(landscape: Landscape, cell: RowCol) -> str:
