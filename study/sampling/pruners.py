@@ -73,8 +73,8 @@ def load_pruner(
     except (TypeError, ValueError) as e:
         takes = ", ".join(inspect.signature(kind).parameters) or "none"
         raise UsageError(
-            f"pruner '{pruning.pruner}' with the arguments {pruning.arguments}: {e}: its "
-            f"arguments are {takes}"
+            f"pruner '{pruning.pruner}' with the arguments {dict(pruning.arguments)}: "
+            f"{str(e).rstrip('.')}: its arguments are {takes}"
         ) from e
 
 

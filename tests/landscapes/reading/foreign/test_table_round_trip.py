@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from landscape_study.landscapes.reading.exports import write_export
+from landscape_study.landscapes.reading.exports import What, write_export
 from landscape_study.landscapes.reading.foreign.foreign_study import read_foreign
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import FORMULAS
 from landscape_study.landscapes.reading.panels import study_landscapes
@@ -65,13 +65,15 @@ REFINED = refined_grid(refined_grid(GRID, 0.5), 0.25)  # more lines than their c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_refined_grid_is_one_still(store: Store, tmp_path: Path, suffix: str):
+@pytest.mark.parametrize(
+    ("suffix", "what"), [(".csv", "cells"), (".parquet", "cells"), (".csv", "wandb")]
+)
+def test_a_refined_grid_is_one_still(store: Store, tmp_path: Path, suffix: str, what: What):
     study = valley_study(seeds=2, pairs=("adam", "adamw"))
     adam, adamw = study.panels
     fill(store, study.change(panels=[adam, adamw.model_copy(update={"grid": REFINED})]))
     path = tmp_path / f"out{suffix}"
-    write_export(store, "valley", path)
+    write_export(store, "valley", path, what)
     read = read_foreign([str(path)], name="valley")
     for panel, grid in zip(read.spec.panels, (adam.grid, REFINED), strict=True):
         assert panel.grid.extra == grid.extra
