@@ -40,8 +40,8 @@ def panel_axes(cells: pd.DataFrame, panel: Panel, *, is_scattered: bool) -> Grid
 
 def _axis(known: Axis, found: pd.Series, *, is_scattered: bool) -> Axis:
     values = tuple(unrounded(found).values())
-    if is_scattered:
-        return Axis(values=tuple(dict.fromkeys(values)), base=known.base)
+    if is_scattered:  # drawn over numbers, not over multiples of the grid's base
+        return Axis(values=tuple(dict.fromkeys(values)))
     return known.union(Axis(values=tuple(dict.fromkeys(values)))) if values else known
 
 
