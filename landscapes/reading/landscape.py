@@ -91,6 +91,11 @@ class Landscape:
         return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether it has some of the cells of its grid only: a sampler's, or a panel's best."""
+        return not self.is_cell[self.on_grid].all()
+
+    @property
     def is_complete(self) -> bool:
         """Whether each of its cells has a result, or was stopped as hopeless."""
         is_known = self.n > 0

@@ -372,7 +372,7 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         partial = (f"({finished} trials{stopped}, interpolated)",)
     elif finished < count:
         partial = (f"({finished} of {count} cells{stopped})",)
-    elif _is_chosen(landscape):
+    elif landscape.is_chosen:
         partial = (f"({count} chosen cells)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
@@ -384,11 +384,6 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         f"λ = {ticks(landscape.lambda_, landscape.grid.lambda_).names[col]}",
         *partial,
     )
-
-
-def _is_chosen(landscape: Landscape) -> bool:
-    """Whether it has some cells of a grid only, of which a sampler or another panel chose."""
-    return not landscape.is_cell[landscape.on_grid].all()
 
 
 def value_phrase(landscape: Landscape, cell: RowCol) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import plot_heatmaps
 from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
-from landscape_study.landscapes.reading.landscape import Landscape
+from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panels import study_landscapes, study_panels
 from landscape_study.landscapes.statistics.edges import edges, extend_command
+from landscape_study.landscapes.statistics.interpolation import interpolated
+from landscape_study.landscapes.statistics.recommendation import recommend, tuning_paths
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.spec.design import Promoted
 from landscape_study.study.spec.grid import Cell
@@ -66,6 +71,25 @@ def test_what_lies_beyond_it_is_beyond_the_grid_of_the_other(store: Store):
     assert edge.name == "alpha-low"
     assert "best cells of adam-6-epochs lies at the smallest α of the grid" in edge.sentence
     assert f"--panel {DEAR} --side alpha-low" in extend_command(edge, study, "x.db")
+
+
+def test_no_chosen_cell_is_recommended_for_what_was_not_chosen_beside_it(store: Store):
+    """Neighbours that would show how bad it is beside it are not there."""
+    cheap, dear = landscapes(store, share=0.1)
+    corner = max(np.argwhere(dear.is_cell).tolist())  # amid better cells only
+    error = dear.error.copy()
+    error[tuple(corner)] = np.nanmin(error) + 0.01
+    found = recommend(replace(dear, error=error), noise=0.02)
+    surface, best = interpolated(replace(dear, error=error)), top_cells(dear, 1)[0]
+    assert found is not None
+
+    def height(cell: tuple[int, int]) -> float:
+        place = dear.alpha.values[cell[0]], dear.lambda_.values[cell[1]]
+        return float(surface.at(np.log2([place]))[0])
+
+    assert height(found.cell) <= min(height(best), height(tuple(corner)))
+    assert tuning_paths(cheap)
+    assert tuning_paths(dear) == ()
 
 
 @pytest.mark.parametrize(
