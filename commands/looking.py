@@ -67,10 +67,13 @@ def list_studies(store: str) -> None:
 
     def show(study: Study) -> None:
         progress = opened.progress(study.name)
-        finished, total = sum(p.finished for p in progress), sum(p.total for p in progress)
+        finished, total, pruned = (
+            sum(getattr(p, count) for p in progress) for count in ("finished", "total", "pruned")
+        )
+        cells = f"{finished} of {total} cells" + f", {pruned} pruned" * bool(pruned)
         doubtful = {one.panel for one in opened.witnesses(study.name) if not one.agrees}
         panels = ", ".join(marked(panel.name, panel.name in doubtful) for panel in study.panels)
-        click.echo(f"{study.name}\t{finished} of {total} cells\ttask {study.task}\t{panels}")
+        click.echo(f"{study.name}\t{cells}\ttask {study.task}\t{panels}")
 
     each_study(opened, show)
 
