@@ -15,6 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,14 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study as OptunaStudy
 
-from landscape_study.study.errors import TrainingError
+from landscape_study.study.errors import TrainingError, UsageError, first_line
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.others_code import quiet
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import in_few_digits
 from landscape_study.study.spec.study import Cell
 
+NEEDED = {"cmaes": "cmaes"}  # packages that Optuna does not bring, by sampler
 OF_STUDY = "landscape:study"  # what a sampler wrote down with its study, not with a trial
 
 Distributions = dict[str, BaseDistribution]
@@ -56,10 +58,31 @@ class OptunaSampler:
     Args:
         design: names it.
         kind: its class.
+
+    Raises:
+        UsageError: it lacks a package, or cannot be made without arguments.
     """
 
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
         self.design, self.kind = design, kind
+        needed = NEEDED.get(design.sampler)
+        if needed and find_spec(needed) is None:
+            raise UsageError(
+                f"sampler '{design.sampler}': the package '{needed}' is not installed: pip "
+                f"install {needed}"
+            )
+        try:
+            with quiet():
+                self._made(seed=0)
+        except Exception as e:  # whatever a sampler raises
+            raise UsageError(
+                f"sampler '{design.sampler}' cannot be made: {first_line(e)}: name one that "
+                "needs no arguments"
+            ) from e
+
+    def _made(self, seed: int) -> BaseSampler:
+        takes_seed = "seed" in inspect.signature(self.kind).parameters
+        return self.kind(**{"seed": seed} if takes_seed else {})
 
     def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
         left = self.design.trials - known.asked
@@ -103,9 +126,7 @@ class OptunaSampler:
         count: int,
     ) -> Iterator[tuple[Cell, dict[str, Any]]]:
         seed = int(np.random.SeedSequence([self.design.seed, known.asked]).generate_state(1)[0])
-        takes_seed = "seed" in inspect.signature(self.kind).parameters
-        sampler = self.kind(**{"seed": seed} if takes_seed else {})
-        study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
+        study = optuna.create_study(direction=known.metric.goal, sampler=self._made(seed))
         lie = _told(study, places, distributions, known.metric.sign)
         for _ in range(count):
             trial = study.ask(distributions)

@@ -158,11 +158,21 @@ def test_diverged_and_failed_trials_are_told_as_they_are():
     assert len(load_sampler(study.panels[0].design).ask(known(study, bad), 4).wishes) == 4
 
 
+def test_a_sampler_whose_package_is_missing_is_told_before_it_is_asked(monkeypatch):
+    monkeypatch.setattr("landscape_study.study.sampling.optuna_samplers.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="'cmaes' is not installed: pip install cmaes"):
+        load_sampler(sampled("cmaes").panels[0].design)
+    load_sampler(sampled("tpe").panels[0].design)
+
+
 def test_wrong_samplers_are_told():
     with pytest.raises(UsageError, match="cannot be imported"):
         load_sampler(sampled("nowhere.at.all:Sampler").panels[0].design)
     with pytest.raises(UsageError, match="is no sampler: name a subclass of optuna"):
         load_sampler(sampled("math:sqrt").panels[0].design)
+    for name in ("GridSampler", "PartialFixedSampler", "BaseSampler"):
+        with pytest.raises(UsageError, match=f"{name}' cannot be made: .*that needs no arguments"):
+            load_sampler(sampled(f"optuna.samplers:{name}").panels[0].design)
     poor = sampled(f"{__name__}:PoorSampler")
     with pytest.raises(TrainingError, match="No module named 'cmaes': pip install what it needs"):
         load_sampler(poor.panels[0].design).ask(known(poor), 1)
