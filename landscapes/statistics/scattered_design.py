@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from landscape_study.landscapes.statistics.surface import Floats
+from landscape_study.study.spec.design import FEWEST_VALUES
 
 FEWEST_TRIALS = 12
-FEWEST_VALUES = 3  # of α, and of positive λ
 LINE = 0.97  # |correlation| of log2 α and log2 λ from which trials lie on a line
 OFF_IT = "try others off it"
 OFF_CROSS = 4  # trials off the two arms of a cross that make it more than one

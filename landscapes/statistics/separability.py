@@ -50,12 +50,12 @@ from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_roughly
+from landscape_study.study.spec.design import FEWEST_VALUES
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 TAU = MATTERS  # points of error over which a cell's weight falls by a factor e
 TILTED = 0.5  # |tilt| from which a basin counts as diagonal
 BENT = 0.5  # interaction from which a basin that costs regret counts as bent
-FEWEST_VALUES = 3  # of α, and of positive λ
 UNFINISHED = 0.5  # share of the cells from which a study has too many open ones
 CUT = 0.5  # share of the basin on the border of what was trained
 NARROW = 3.0  # cells: a smaller basin has no shape

@@ -18,7 +18,13 @@ from pydantic import (
 from landscape_study.study.pairs.options import PanelOptions
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
-from landscape_study.study.spec.design import Asked, Design, Promoted, Sampled
+from landscape_study.study.spec.design import (
+    FEWEST_VALUES,
+    Asked,
+    Design,
+    Promoted,
+    Sampled,
+)
 from landscape_study.study.spec.grid import Cell, Grid
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
@@ -105,6 +111,18 @@ class Panel(Frozen):
     @classmethod
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
+
+    @model_validator(mode="after")
+    def _can_have_a_verdict(self) -> Panel:
+        """Nobody pays for trainings that cannot tell."""
+        if self.sampled is not None and self.sampled.keeps_to_grid:
+            for name, axis in (("alpha", self.grid.alpha), ("lambda", self.grid.lambda_)):
+                if (count := len(axis.positive)) < FEWEST_VALUES:
+                    raise ValueError(
+                        f"{name}: {count} positive value{'s' * (count != 1)}, and a verdict needs "
+                        f"{FEWEST_VALUES}: give more, or take another design"
+                    )
+        return self
 
     @property
     def is_imported(self) -> bool:
