@@ -112,51 +112,62 @@ def study_figure(
     given = {"span": span, "cmap": cmap, "top": top, "reference": reference, "over": over}
     require_options(own.kind, **given, contours=contours or (), metric=metric)
     columns = columns or _fitting(own.columns, len(panels) or len(study.panels), width)
-    if own.kind == "schedule" and any(panel.is_labelled for panel in study.panels):
-        raise UsageError(
-            f"study '{name}': its schedules are not known here: draw another kind of figure"
-        )
+    shared: dict[str, Any] = {"columns": columns, "width": width}
     if own.kind == "schedule":
-        return schedule_figure(study, panels, columns=columns, width=width)
+        if any(panel.is_labelled for panel in study.panels):
+            raise UsageError(
+                f"study '{name}': its schedules are not known here: draw another kind of figure"
+            )
+        return schedule_figure(study, panels, **shared)
     chosen = study_panels(store, name, panels)
     shown = [one.landscape for one in chosen]
     over = over or possible_over(shown, own.over)
     if own.kind == "generalization":
-        return plot_generalization(chosen, curves_frame(store, name), columns=columns, width=width)
+        return plot_generalization(chosen, curves_frame(store, name), **shared)
     if own.kind == "anytime":
-        frame = curves_frame(store, name)
-        shown_metrics = metric or (None if own.metrics == DEFAULT else own.metrics)
-        return plot_anytime(chosen, frame, metrics=shown_metrics, columns=columns, width=width)
+        metrics = metric or (None if own.metrics == DEFAULT else own.metrics)
+        return plot_anytime(chosen, curves_frame(store, name), metrics=metrics, **shared)
     if own.kind == "mechanism":
         inside = mechanism_frame(store, name)
-        return plot_mechanism(
-            chosen,
-            inside,
-            columns=columns,
-            top=top,
-            over=over,
-            cmap=cmap,
-            width=width,
-        )
+        return plot_mechanism(chosen, inside, top=top, over=over, cmap=cmap, **shared)
     if own.kind == "slices":
         _require_lines(shown, is_asked=kind is not None)
-        return plot_slices_figure(shown, columns=columns, span=span, width=width)
+        return plot_slices_figure(shown, span=span, **shared)
+    return _heatmaps(
+        shown,
+        contours,
+        span=span,
+        cmap=cmap or CMAP,
+        top=top,
+        reference=reference,
+        relative=own.relative or reference is not None,  # errors of another task
+        over=over,
+        **shared,
+    )
+
+
+def _heatmaps(
+    shown: list[Landscape],
+    contours: Sequence[float] | bool,
+    *,
+    columns: int | None,
+    reference: str | None,
+    width: float | str | None,
+    **options: Any,
+) -> Figure:
+    """Heatmaps of these landscapes, above those of the reference of the same pairs."""
     if reference is not None:
         if columns is None and len(shown) <= WIDEST and width is None:
             columns = len(shown)
         pairs = [landscape.pair for landscape in shown]
-        shown += [one.landscape for one in reference_panels(reference, pairs)]
+        shown = shown + [one.landscape for one in reference_panels(reference, pairs)]
     return plot_heatmaps(
         shown,
         columns=columns,
-        span=span,
-        cmap=cmap or CMAP,
-        top=top,
         contours=usual_contours(shown) if contours is True else contours or (),
         reference=reference,
-        relative=own.relative or reference is not None,  # errors of another task
         width=width,
-        over=over,
+        **options,
     )
 
 

@@ -136,13 +136,8 @@ def make_plan(
     largest = max(map(study.at_once, study.panels))
     most = chunk or _largest_chunk(setting, layout.devices, engine)
     layout = replace(layout, chunk=min(most, largest))
-    if engine is not None:
-        choice = probing.given(setting, engine, layout.width(study))
-    elif begun is not None and setting.why_not(engine_name(begun.engine)) is None:
-        choice = probing.Choice(engine_name(begun.engine), begun.width or layout.width(study))
-    elif setting.device.startswith("cuda"):
-        choice = probing.on_gpu(setting, layout.width(study))
-    else:
+    choice = _told(setting, layout, engine, begun)
+    if choice is None:
         missing = missing_cells(store, study) if store else _all_cells(study)
         layouts = [layout, *layout.others(chunks=chunk is None, workers=workers is None)]
         shares = [_share(setting, layout, missing) for layout in layouts]
@@ -164,6 +159,20 @@ def make_plan(
         no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,
         permission=permission,
     )
+
+
+def _told(
+    setting: Setting, layout: Layout, engine: str | None, begun: Begun | None
+) -> probing.Choice | None:
+    """The engine that nothing need be measured for: asked for, used before, or a GPU's."""
+    width = layout.width(setting.study)
+    if engine is not None:
+        return probing.given(setting, engine, width)
+    if begun is not None and setting.why_not(engine_name(begun.engine)) is None:
+        return probing.Choice(engine_name(begun.engine), begun.width or width)
+    if setting.device.startswith("cuda"):
+        return probing.on_gpu(setting, width)
+    return None
 
 
 @seeded(0)
