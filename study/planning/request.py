@@ -365,7 +365,7 @@ def _at_one_budget(study: Study) -> Study:
     sources = {panel.promoted.best_of for panel in dear if panel.promoted}
     cheap = [panel for panel in study.panels if panel not in dear]
     bare = [panel.model_copy(update=_without_budget(panel)) for panel in cheap]
-    panels = []
+    panels: list[Any] = []
     for number, (panel, one) in enumerate(zip(cheap, bare, strict=True)):
         if one in bare[:number]:
             continue

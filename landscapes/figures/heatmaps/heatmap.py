@@ -329,8 +329,8 @@ def _circle(size: float) -> dict[str, Any]:
 def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
     handles: list[Artist] = interpolation_handles(heatmaps, cmap)
-    fewest, circled = (f(len(heatmap.circled) for heatmap in heatmaps) for f in (min, max))
-    up_to = "up to " if fewest < circled else ""
+    counts = [len(heatmap.circled) for heatmap in heatmaps]
+    circled, up_to = max(counts), "up to " if min(counts) < max(counts) else ""
     kind = "trial" if all(heatmap.between for heatmap in heatmaps) else "cell"
     if circled > 1:
         handles.append(
