@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -242,18 +243,25 @@ def show(spread: dict[str, float], form: Callable[[float], str]) -> str:
     return f"{form(spread['median'])} ({form(spread['min'])}–{form(spread['max'])})"
 
 
-def added_share(seconds: Sequence[float], base: Sequence[float]) -> dict[str, float]:
-    """The share of the time that something adds: of the medians, and of the lower quartiles."""
-    return {
-        name: _quantile(seconds, share) / _quantile(base, share) - 1
-        for name, share in (("median", 0.5), ("lower quartile", 0.25))
-    }
+@dataclass(frozen=True)
+class Share:
+    """A share of the time, with an interval that holds it in 95 of 100 measurements."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        value, low, high = (f"{100 * share:+.1f}" for share in (self.value, self.low, self.high))
+        return f"{value} % ({low} to {high})"
 
 
-def _quantile(seconds: Sequence[float], share: float) -> float:
-    return sorted(seconds)[int(share * len(seconds))]
+def added_share(seconds: Sequence[float], base: Sequence[float]) -> Share:
+    """The share of the time that something adds: median over turns, each against its neighbour.
 
-
-def told_shares(found: dict[str, float]) -> str:
-    """Shares of `added_share` in words."""
-    return ", ".join(f"{100 * share:+.1f} % ({name})" for name, share in found.items())
+    The interval is that of the sign test; all of the range where there are fewer than six turns.
+    """
+    usual = statistics.median(base)
+    added = sorted((one - other) / usual for one, other in zip(seconds, base, strict=True))
+    beyond = max(0, math.floor(len(added) / 2 - 0.98 * math.sqrt(len(added))))
+    return Share(statistics.median(added), added[beyond], added[-1 - beyond])

@@ -1,10 +1,10 @@
 """What looking inside costs: `python -m benchmarks.mechanism`.
 
 The same chunk is trained with and without the norms of weights, gradients and steps, in many short
-turns, in one process of one thread. Compared are the medians of the times that the processor took,
-so that what else the machine does weighs less. Training and tests, without the database, whose
-part is the same few rows a cell whatever a training takes. Of large data a part is taken, of which
-as large a share of the steps has its norms taken as of any.
+turns, in one process of one thread. Each turn is compared with its neighbour by the time that the
+processor took, so that what else the machine does weighs less. Training and tests, without the
+database, whose part is the same few rows a cell whatever a training takes. Of large data a part is
+taken, of which as large a share of the steps has its norms taken as of any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unittest.mock import patch
 import click
 import torch
 
-from benchmarks.measure import added_share, stop_when_terminated, told_shares
+from benchmarks.measure import Share, added_share, stop_when_terminated
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
@@ -66,8 +66,8 @@ def unobserved() -> Iterator[None]:
         yield
 
 
-def cost(workload: Workload, engine: str, turns: int) -> dict[str, float]:
-    """The share of the time that looking inside adds, by `added_share`."""
+def cost(workload: Workload, engine: str, turns: int) -> Share:
+    """The share of the time that looking inside adds."""
     train = _training(workload, engine)
     with unobserved():
         train()  # what is traced and compiled is so once
@@ -126,9 +126,8 @@ def main(engine: str, turns: int, tasks: tuple[str, ...], quick: bool) -> None:
     for workload in [Workload("digits", 2)] if quick else some:
         found = cost(workload, "vmap" if quick else engine, 2 if quick else turns)
         clips = ", clipped" if workload.options != PLAIN else ""
-        told = told_shares(found)
-        verdict = "" if quick else f": {'within' if found['median'] <= BOUND else 'beyond'} 3 %"
-        click.echo(f"{workload.task}{clips}: {told}{verdict}")
+        verdict = "" if quick else f": {'within' if found.value <= BOUND else 'beyond'} 3 %"
+        click.echo(f"{workload.task}{clips}: {found}{verdict}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What samplers find in few trainings, replayed on landscapes that are known whole.
 
-    python -m benchmarks.samplers [--repeats 50] [--only NAME] [--quick]
+    python -m benchmarks.samplers [--repeats 50] [--only NAME] [--against NAME] [--quick]
 
 Each repetition begins with other random numbers. `verdict` asks for the cells of the grid until it
 stops, or has half of the trainings. Each of the others then asks for as many, and is answered by
@@ -216,12 +216,20 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 @click.command()
 @click.option("--repeats", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--only", multiple=True, help="Only landscapes whose name has this in it.")
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Choice(OTHERS),
+    default=OTHERS,
+    show_default=True,
+    help="May be repeated; gp takes by far the longest.",
+)
 @click.option("--quick", is_flag=True, help="One landscape, once: shows that everything works.")
-def main(repeats: int, only: tuple[str, ...], quick: bool) -> None:
+def main(repeats: int, only: tuple[str, ...], against: tuple[str, ...], quick: bool) -> None:
     """Measure what samplers find in few trainings, on landscapes that are known whole."""
     stop_when_terminated()
     repeats, only = (1, ("fig2/sgdw",)) if quick else (repeats, only)
-    others = OTHERS[:1] if quick else OTHERS
+    others = OTHERS[:1] if quick else against
     wholes = [w for w in known_landscapes() if not only or any(part in w.name for part in only)]
     run = joblib.Parallel(n_jobs=1 if quick else -1, return_as="generator")
     frames = []

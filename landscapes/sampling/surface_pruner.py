@@ -3,7 +3,8 @@
 Where the learning rate falls, cells that will be the best are among the worst half of the way:
 how they stand then says little. So this pruner looks at what other cells of the panel ended with.
 It draws surfaces that agree with that (`statistics.gaussian_process`), adds the noise of a run,
-and gives up those cells that are hardly ever among the best of them.
+and gives up those cells that are hardly ever among the best of them. What was given up itself says
+nothing: so what one seed gave up for lack of knowledge, the next one may train.
 
 Shapes: K cells that are looked at, M places, B draws.
 """
@@ -60,7 +61,7 @@ class SurfacePruner:
         return sorted({stop for stop in looks if stop < epochs})
 
     def leaving(self, standing: Standing) -> Mask:  # noqa: D102
-        courses = self.courses()
+        courses = [one for one in self.courses() if not one.is_pruned]
         decayed = {cell for cell in standing.cells if cell.lambda_ > 0}
         if len(courses) != self.seen or not decayed <= self.chances.keys():
             self.seen, self.chances = len(courses), self._chances(courses, standing.cells)
@@ -74,9 +75,14 @@ class SurfacePruner:
         return bool(own) and max(own) < self.doubt
 
     def _chances(self, courses: Sequence[Course], cells: Sequence[Cell]) -> dict[Cell, float]:
-        """In which share of the draws each cell with λ > 0 is among the best; {}: nobody knows."""
+        """In which share of the draws each cell with λ > 0 is among the best; {}: nobody knows.
+
+        Args:
+            courses: of the trials that were trained to their end.
+            cells: that are looked at.
+        """
         frame = _frame(courses, self.metric)
-        ended = (frame["lambda"] > 0) & ~frame["diverged"] & ~frame["clipped"]
+        ended = (frame["lambda"] > 0) & ~frame["diverged"]
         if int(ended.sum()) < FEWEST:
             return {}
         known = dict.fromkeys([*self.panel.cells(), *(one.cell for one in courses), *cells])
@@ -91,12 +97,9 @@ class SurfacePruner:
 
 
 def _frame(courses: Sequence[Course], metric: Metric) -> pd.DataFrame:
-    """The trials that have ended, a landscape frame."""
+    """Trials that were trained to their end, a landscape frame."""
     rows = [
-        (one.cell.alpha, one.cell.lambda_, one.seed, metric.sign * one.cost, one.is_pruned)
+        (one.cell.alpha, one.cell.lambda_, one.seed, metric.sign * one.cost, one.diverged)
         for one in courses
     ]
-    frame = pd.DataFrame(rows, columns=["alpha", "lambda", "seed", metric.name, "clipped"])
-    frame["diverged"] = [one.diverged for one in courses]
-    frame["state"] = np.where(frame["clipped"], "pruned", "finished")
-    return frame
+    return pd.DataFrame(rows, columns=["alpha", "lambda", "seed", metric.name, "diverged"])

@@ -183,10 +183,10 @@ class _Seen:
         values: dict[int, list[float]] = {}
         for one in self.known.trials:
             if one.state != "open" and one.cell in self.place:
-                lost = one.state != "finished" or one.value is None or one.diverged
-                cost = math.inf if lost else self.known.metric.sign * (one.value or 0.0)
-                values.setdefault(self.place[one.cell], []).append(cost)
-        costs = {place: sum(own) / len(own) for place, own in values.items()}
+                own = values.setdefault(self.place[one.cell], [])
+                if one.state == "finished" and one.value is not None:
+                    own.append(math.inf if one.diverged else self.known.metric.sign * one.value)
+        costs = {place: sum(own) / len(own) if own else math.inf for place, own in values.items()}
         good = [place for place in sorted(costs, key=costs.__getitem__) if costs[place] < math.inf]
         if not good:
             return []

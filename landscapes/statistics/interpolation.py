@@ -164,7 +164,7 @@ def _placed_table(frame: pd.DataFrame, alpha: Floats, lambda_: Floats, metric: M
     """The trials of the rows that `placed_rows` gives."""
     runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
     require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
-    runs["cost"] = row_costs(frame.drop(columns="clipped", errors="ignore"), metric)
+    runs["cost"] = row_costs(frame, metric, bounds=True)
     runs["clipped"] = frame["clipped"].isin([True]).to_numpy() if "clipped" in frame else False
     trials = (
         runs.dropna()

@@ -252,21 +252,23 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
     return distinct[new], (np.cumsum(new) - 1)[place]
 
 
-def row_costs(frame: pd.DataFrame, metric: Metric) -> Floats:
-    """Cost of each row: NaN unless finished or pruned, inf where it diverged or is clipped.
+def row_costs(frame: pd.DataFrame, metric: Metric, *, bounds: bool = False) -> Floats:
+    """Cost of each row: NaN unless finished or pruned, inf where it diverged.
 
-    What is clipped tells nothing, NaN, where the same cell finished under another seed.
+    What is clipped tells nothing, NaN, where the same cell finished under another seed. Else it
+    counts as inf, or as the bound that it is.
     """
     cost = metric.sign * _numbers(frame, metric.name)
     cost[np.isinf(cost)] = np.inf
-    for column in ("diverged", "clipped"):
-        if column in frame:
-            cost[frame[column].isin([True])] = np.inf
+    if "diverged" in frame:
+        cost[frame["diverged"].isin([True])] = np.inf
     if "state" in frame:
         cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
     if "clipped" in frame:
         is_clipped = frame["clipped"].isin([True])
         told = (~is_clipped & ~np.isnan(cost)).groupby([frame["alpha"], frame["lambda"]])
+        if not bounds:
+            cost[is_clipped & ~np.isnan(cost)] = np.inf
         cost[is_clipped & told.transform("any")] = np.nan
     return cost
 

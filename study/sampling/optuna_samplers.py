@@ -47,7 +47,7 @@ class _Place:
     """A cell under all of its seeds."""
 
     cell: Cell
-    values: tuple[float, ...]  # of those that are finished
+    values: tuple[float, ...]  # see `_values`
     is_open: bool
     memory: Mapping[str, Any]
 
@@ -156,12 +156,18 @@ def _places(trials: Iterable[Trial]) -> list[_Place]:
     return [
         _Place(
             cell,
-            tuple(one.value for one in own if one.value is not None),
+            _values(own),
             any(one.state == "open" for one in own),
             {key: value for one in own for key, value in one.memory.items()},
         )
         for cell, own in by_cell.items()
     ]
+
+
+def _values(trials: Sequence[Trial]) -> tuple[float, ...]:
+    """Of those trials of a cell that finished; where none did, of those that were pruned."""
+    finished = [one for one in trials if one.state == "finished"]
+    return tuple(one.value for one in finished or trials if one.value is not None)
 
 
 def _told(

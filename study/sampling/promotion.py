@@ -40,14 +40,14 @@ class Promotion:
 def _ranked(trials: Sequence[Trial], sign: int) -> list[Cell]:
     """Cells, the best one first, of which some seed finished and did not diverge.
 
-    By the mean over the finished seeds; those of which a seed diverged or was pruned come last.
+    By the mean over the finished seeds; those of which a seed diverged come last.
     """
     values: defaultdict[Cell, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.state == "finished" and trial.value is not None:
             values[trial.cell].append(trial.value)
     good = {one.cell for one in trials if one.state == "finished" and not one.diverged}
-    bad = {one.cell for one in trials if one.diverged or one.state == "pruned"}
+    bad = {one.cell for one in trials if one.diverged}
     costs = {
         cell: (cell in bad, sign * statistics.fmean(found))
         for cell, found in values.items()

@@ -32,12 +32,12 @@ def library_seed(seed: int, *purpose: int) -> int:
 @contextmanager
 def seeded(seed: int, device: str = "cpu") -> Iterator[None]:
     """Within it all generators start from the seed; afterwards they are as they were before."""
-    before = random_state(device)
+    before = _held(device)
     try:
         seed_all(seed, device)
         yield
     finally:
-        set_random_state(before, device)
+        _put(before, device)
 
 
 def seed_all(seed: int, device: str = "cpu") -> None:
@@ -51,11 +51,20 @@ def seed_all(seed: int, device: str = "cpu") -> None:
 
 
 def random_state(device: str = "cpu") -> State:
-    """Where all generators are; tensors and numbers only."""
-    _, key, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    """Where all generators are; tensors and numbers only, as a checkpoint keeps them."""
+    return _written(_held(device))
+
+
+def set_random_state(state: State, device: str = "cpu") -> None:
+    """Put all generators back to where they were."""
+    _put(_read(state), device)
+
+
+def _held(device: str = "cpu") -> State:
+    """Where all generators are, each in its library's own form."""
     state: State = {
         "torch": torch.get_rng_state(),
-        "numpy": [torch.from_numpy(np.asarray(key, np.int64)), position, has_gauss, gauss],
+        "numpy": np.random.get_state(),
         "python": random.getstate(),
     }
     if device.startswith("cuda"):
@@ -63,14 +72,23 @@ def random_state(device: str = "cpu") -> State:
     return state
 
 
-def set_random_state(state: State, device: str = "cpu") -> None:
-    """Put all generators back to where they were."""
+def _put(state: State, device: str = "cpu") -> None:
+    """Put all generators to what was held."""
     torch.set_rng_state(state["torch"])
-    key, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state(("MT19937", key.numpy().astype(np.uint32), position, has_gauss, gauss))
+    np.random.set_state(state["numpy"])
     random.setstate(state["python"])
     if device.startswith("cuda"):
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def _written(held: State) -> State:
+    _, key, *rest = held["numpy"]
+    return held | {"numpy": [torch.from_numpy(np.asarray(key, np.int64)), *rest]}
+
+
+def _read(state: State) -> State:
+    key, *rest = state["numpy"]
+    return state | {"numpy": ("MT19937", key.numpy().astype(np.uint32), *rest)}
 
 
 class Stream:
@@ -78,15 +96,24 @@ class Stream:
 
     def __init__(self, seed: int, *purpose: int) -> None:
         with seeded(derived_seed(seed, *purpose)):
-            self.state = random_state()
+            self.held = _held()
+
+    @property
+    def state(self) -> State:
+        """Where they are, as a checkpoint keeps it."""
+        return _written(self.held)
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self.held = _read(state)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Within it random numbers come from this stream."""
-        outside = random_state()
-        set_random_state(self.state)
+        outside = _held()
+        _put(self.held)
         try:
             yield
         finally:
-            self.state = random_state()
-            set_random_state(outside)
+            self.held = _held()
+            _put(outside)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import loop, measure
 from benchmarks.measure import (
     BenchmarkError,
+    added_share,
     cold_seconds,
     read_trials,
     require_same_source,
@@ -72,3 +73,13 @@ def test_source_that_changed_meanwhile_is_an_error():
     require_same_source(source_hash())
     with pytest.raises(BenchmarkError, match="changed while"):
         require_same_source("another")
+
+
+def test_what_is_added_is_seen_turn_by_turn_though_the_machine_drifts():
+    base = [1.0 + 0.1 * turn for turn in range(21)]
+    found = added_share([1.03 * seconds for seconds in base], base)
+    assert found.low <= found.value <= found.high
+    assert found.value == pytest.approx(0.03)
+    assert str(found) == f"+3.0 % ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    few = added_share([2.0, 4.0], [1.0, 1.0])
+    assert (few.low, few.value, few.high) == (1.0, 2.0, 3.0)

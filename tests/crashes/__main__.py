@@ -1,7 +1,8 @@
 """The long siege: hundreds of kills, on SQLite and on PostgreSQL, and what the ledger found.
 
-    python -m tests.crashes [--kills 500] [--postgres-kills 200] [--run-kills 20] [--seed 0]
-                            [--script-kills 50] [--bytes 10000] [--exit 30] [--identity 100]
+    python -m tests.crashes [--kills 500] [--postgres-kills 200] [--sampler-kills 100]
+                            [--run-kills 20] [--script-kills 50] [--seed 0]
+                            [--bytes 10000] [--exit 30] [--identity 100]
 
 Exits with 1 unless no cell is lost, doubled, stuck or torn, runs of the command line that were
 killed end with the bits of one that was not, and what is damaged, taken away or something else
@@ -24,11 +25,13 @@ from tests.crashes.scripts import KINDS, besiege_scripts
 from tests.postgres import Server, binaries, fresh_database, running_server
 
 RESTART = 8.0  # seconds between crashes of the server
+SAMPLERS = ("random", "tpe", "verdict")
 
 
 @click.command()
 @click.option("--kills", default=500, show_default=True, help="On SQLite.")
 @click.option("--postgres-kills", default=200, show_default=True)
+@click.option("--sampler-kills", default=100, show_default=True, help="Of each, on each.")
 @click.option("--run-kills", default=20, show_default=True, help="Of `landscape run`.")
 @click.option("--script-kills", default=50, show_default=True, help="Of each kind, on each.")
 @click.option("--bytes", "bytes_", default=10_000, show_default=True, help="That are changed.")
@@ -39,6 +42,7 @@ RESTART = 8.0  # seconds between crashes of the server
 def main(
     kills: int,
     postgres_kills: int,
+    sampler_kills: int,
     run_kills: int,
     script_kills: int,
     bytes_: int,
@@ -51,7 +55,7 @@ def main(
     if postgres_kills and binaries() is None:
         raise click.UsageError("PostgreSQL is not installed: give --postgres-kills 0")
     found = False
-    for title, siege in _sieges(kills, postgres_kills, workers, seed):
+    for title, siege in _sieges(kills, postgres_kills, sampler_kills, workers, seed):
         report: Report = siege()
         click.echo(f"{title}: " + "\n".join(report_lines(report)))
         found = found or bool(report.counts)
@@ -91,7 +95,23 @@ def _script_sieges(kills: int, seed: int, *, postgres: bool) -> Iterator[tuple]:
                     yield f"{kind}s, PostgreSQL", *besiege_scripts(url, folder, kind, kills, seed)
 
 
-def _sieges(kills: int, postgres_kills: int, workers: int, seed: int) -> Iterator[tuple]:
+def _sieges(
+    kills: int, postgres_kills: int, sampler_kills: int, workers: int, seed: int
+) -> Iterator[tuple]:
+    for sampler in SAMPLERS if sampler_kills else ():
+        with tempfile.TemporaryDirectory(prefix="crashes-") as name:
+            folder = Path(name)
+            url = f"sqlite:///{folder}/crashes.db"
+            yield (
+                f"{sampler} asks, SQLite",
+                Siege(url, folder, sampler_kills, seed, workers, sampler=sampler),
+            )
+            if postgres_kills:
+                with running_server() as server, fresh_database(server.url) as url:
+                    yield (
+                        f"{sampler} asks, PostgreSQL",
+                        Siege(url, folder, sampler_kills, seed, workers, sampler=sampler),
+                    )
     with tempfile.TemporaryDirectory(prefix="crashes-") as name:
         folder = Path(name)
         if kills:

@@ -97,6 +97,17 @@ def test_it_looks_after_the_first_epoch_and_again_when_more_is_known(shuffled):
     assert after.sum() > before.sum()
 
 
+def test_what_was_given_up_itself_says_nothing(shuffled):
+    """An error after the first epoch is no bound of that after the last."""
+    first, others = ended(shuffled[:30]), shuffled[30:]
+    early = [Course(cell, 0, np.array([50.0]), 50.0, is_pruned=True) for cell in others]
+    found = SurfacePruner(PANEL, TEST_ERROR, lambda: [*first, *early]).leaving(standing(others))
+    np.testing.assert_array_equal(
+        found, SurfacePruner(PANEL, TEST_ERROR, lambda: first).leaving(standing(others))
+    )
+    assert not {c for c, leaves in zip(others, found, strict=True) if leaves} & best(10)
+
+
 def test_its_arguments_come_from_the_study(shuffled):
     first, others = shuffled[:30], shuffled[30:]
     gone = []

@@ -162,6 +162,13 @@ class TestSurface:
         place = place_of(seen(frame), frame.loc[news])
         assert seen(bad).error[place] > seen(frame).error[place] + 0.1
 
+    def test_what_was_pruned_tells_nothing_where_another_seed_finished(self):
+        frame = frame_of_design(UPRIGHT).assign(seed=0, clipped=False)
+        early = frame.head(20).assign(seed=1, clipped=True, loss=1.1)
+        both = seen(pd.concat([frame, early], ignore_index=True))
+        np.testing.assert_array_equal(both.error, seen(frame).error)
+        assert both.observed == seen(frame).observed
+
     def test_seeds_are_runs_of_one_trial(self):
         frame = frame_of_design(UPRIGHT)
         again = pd.concat([frame.assign(seed=seed) for seed in range(3)])

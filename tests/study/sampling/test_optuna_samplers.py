@@ -24,6 +24,14 @@ class PoorSampler(optuna.samplers.RandomSampler):
         raise ModuleNotFoundError("No module named 'cmaes'")
 
 
+class SeeingSampler(optuna.samplers.RandomSampler):
+    """A user's own, which shows what it is told."""
+
+    def sample_independent(self, study, trial, name, distribution):
+        told = {one.params["alpha"]: one.value for one in study.trials if one.value is not None}
+        raise RuntimeError(f"told {sorted(told.items())}")
+
+
 class LazySampler(optuna.samplers.BaseSampler):
     """A user's own, which fails."""
 
@@ -163,6 +171,16 @@ def test_a_sampler_whose_package_is_missing_is_told_before_it_is_asked(monkeypat
     with pytest.raises(UsageError, match="'cmaes' is not installed: pip install cmaes"):
         load_sampler(sampled("cmaes").panels[0].design)
     load_sampler(sampled("tpe").panels[0].design)
+
+
+def test_what_was_pruned_counts_only_where_no_seed_finished():
+    study = sampled(f"{__name__}:SeeingSampler", seeds=2)
+    trials = [
+        *(Trial(Cell(0.01, 0.01), 0, "pruned", 50.0), Trial(Cell(0.01, 0.01), 1, "finished", 5.0)),
+        *(Trial(Cell(0.1, 0.01), seed, "pruned", 40.0 + seed) for seed in (0, 1)),
+    ]
+    with pytest.raises(TrainingError, match=r"told \[\(0\.01, 5\.0\), \(0\.1, 40\.5\)\]"):
+        load_sampler(study.panels[0].design).ask(known(study, trials), 4)
 
 
 def test_wrong_samplers_are_told():

@@ -112,12 +112,12 @@ def test_cells_that_diverged_come_last_and_those_that_always_did_are_left_out():
     assert ask(known(source, there, share=1.0)).settled == why
 
 
-def test_cells_that_were_pruned_come_last_and_those_that_always_were_are_left_out():
+def test_pruned_seeds_tell_nothing_and_cells_that_always_were_are_left_out():
     source = [one for k in range(7) for one in trained(k, 5.0, 5.0)]
     source += [*trained(7, 0.0), Trial(cell(7), 1, "pruned", 1.0)]
     source += [Trial(cell(8), seed, "pruned", 0.0) for seed in (0, 1)]
     best = [k for k, seed in asked(ask(known(source, share=1.0))) if seed == 0]
-    assert best == [6, 5, 4, 3, 2, 1, 0, 7]
+    assert best == [7, 6, 5, 4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("state", ["failed", "diverged"])
