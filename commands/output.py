@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from landscape_study.landscapes.reading.study_results import Results
-    from landscape_study.study.spec.study import Study
+    from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import Store
 
 
@@ -84,12 +84,19 @@ def print_status(console: Console, study: Study, store: Store) -> None:
     noise = store.seed_noise(study.name) if witnesses else {}
     for line in witness_lines(study, witnesses, noise):
         print_plain(console, line)
-    for panel, why in store.settled(study.name).items():
-        print_plain(console, f"{panel}: {why}")
-    for panel in store.unsettled(study.name):
-        promoted, known = study.panel(panel).promoted, store.known(study.name, panel)
-        if promoted and known and known.source is None:
-            print_plain(console, f"{panel}: waits for the best cells of {promoted.best_of}")
+    settled = store.settled(study.name)
+    for panel in study.panels:
+        if panel.name in settled:
+            print_plain(console, f"{panel.name}: {settled[panel.name]}")
+        elif panel.promoted and _waits(store, study, panel):
+            best = f"the best cells of {panel.promoted.best_of}"
+            print_plain(console, f"{panel.name}: waits for {best}")
+
+
+def _waits(store: Store, study: Study, panel: Panel) -> bool:
+    """Whether the panel whose best cells it is to have is not finished."""
+    known = store.known(study.name, panel.name)
+    return known is not None and known.source is None
 
 
 def print_failures(study: Study, store: Store) -> None:

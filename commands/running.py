@@ -68,6 +68,8 @@ def run(
       landscape run
       landscape run digits-fig2 --seeds 5
       landscape run my-study.toml --store results/mine.db --dry-run
+      landscape run digits-fig2 --name few --sampler verdict --trials 120
+      landscape run digits-fig2 --name budgets --epochs 15,60,240
       landscape run --task examples.spirals:spirals --seeds 1
       landscape run --task train.py:train --alpha '[1, 2]' --lambda '[0, 1]' --metric loss
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}

@@ -205,8 +205,8 @@ STUDY = (
         "--until",
         type=click.FloatRange(min=50, max=100, max_open=True),
         metavar="PERCENT",
-        help="At which level a verdict must stand for --sampler verdict to stop before.  "
-        f"[default: {LEVEL:g}]",
+        help="At which level a verdict must stand for --sampler verdict to stop before its trials "
+        f"are spent.  [default: {LEVEL:g}]",
     ),
     click.option(
         "--prune",

@@ -89,6 +89,7 @@ def try_(
     \b
     Examples:
       landscape try my-study.toml
+      landscape try --task mine.py:mine
       landscape try --alpha 0.1 --lambda 0.01 --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
     from landscape_study.study.console.lines import engine_lines, trial_lines, whole_line

@@ -181,7 +181,8 @@ def _row(
         replace(
             base,
             summary=_summary(one, quantity, dict(some)),
-            error=some,
+            error=_smaller_last(base, some),
+            between=base.between and base.between.bare,
             missing=_missing(one, some),
             circled=base.circled if some else (),
             scale=scale,
@@ -192,6 +193,13 @@ def _row(
         for one, base, some in zip(panels, bases, values, strict=True)
     ]
     return MechanismRow(quantity.title, tuple(heatmaps))
+
+
+def _smaller_last(
+    base: HeatmapRecord, values: tuple[tuple[RowCol, float], ...]
+) -> tuple[tuple[RowCol, float], ...]:
+    """The values in the order in which their cells are drawn, those of a refined grid last."""
+    return tuple(sorted(values, key=lambda one: -base.side(one[0])))
 
 
 def _missing(one: PanelData, values: Sequence[tuple[RowCol, float]]) -> tuple[RowCol, ...]:

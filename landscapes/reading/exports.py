@@ -25,7 +25,8 @@ def wandb_frame(results: Results, name: str) -> pd.DataFrame:
     """The cells of a study as a table of Weights & Biases has a sweep, one row a run.
 
     Columns: Name, State, Group (the panel), optimizer (the panel), lr, weight_decay, seed, epochs
-    where they are known, and the metric, NaN where it diverged. What came from files is called
+    where they are known, extra where a grid is refined (whether it lies beside it), and the
+    metric, NaN where it diverged. What came from files is called
     there as it was in them: panels in the column optimizer, and the metric.
 
     Raises:
@@ -45,6 +46,7 @@ def wandb_frame(results: Results, name: str) -> pd.DataFrame:
             "weight_decay": cells["lambda"],
             "seed": cells["seed"],
             **({"epochs": cells["epochs"]} if cells["epochs"].notna().any() else {}),
+            **({"extra": cells["extra"]} if cells["extra"].any() else {}),
             _metric_label(study): value.mask(cells["diverged"], "NaN"),
         }
     )

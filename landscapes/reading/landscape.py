@@ -15,6 +15,7 @@ import pandas as pd
 
 from landscape_study.landscapes.reading.panel_axes import (
     are_beside,
+    are_off,
     cells_of,
     on_few_lines,
     panel_axes,
@@ -90,6 +91,11 @@ class Landscape:
         return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether it has some of the cells of its grid only: a sampler's, or a panel's best."""
+        return not self.is_cell[self.on_grid].all()
+
+    @property
     def is_complete(self) -> bool:
         """Whether each of its cells has a result, or was stopped as hopeless."""
         is_known = self.n > 0
@@ -157,6 +163,8 @@ def landscape(
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
     of_design = own[~are_beside(own, panel)]
     is_scattered = are_scattered(of_design["alpha"], of_design["lambda"])
+    if panel.promoted and not are_off(of_design, panel.grid).any():
+        is_scattered = False  # its cells are those of a grid, however few
     if panel.asked:
         own = on_few_lines(own)
         rows = own.loc[rows.index]

@@ -40,8 +40,8 @@ def panel_axes(cells: pd.DataFrame, panel: Panel, *, is_scattered: bool) -> Grid
 
 def _axis(known: Axis, found: pd.Series, *, is_scattered: bool) -> Axis:
     values = tuple(unrounded(found).values())
-    if is_scattered:
-        return Axis(values=tuple(dict.fromkeys(values)), base=known.base)
+    if is_scattered:  # drawn over numbers, not over multiples of the grid's base
+        return Axis(values=tuple(dict.fromkeys(values)))
     return known.union(Axis(values=tuple(dict.fromkeys(values)))) if values else known
 
 
@@ -51,6 +51,11 @@ def are_beside(cells: pd.DataFrame, panel: Panel) -> npt.NDArray[np.bool_]:
     if not beside:
         return np.zeros(len(cells), bool)
     return np.array([one in beside for one in map(Cell, cells["alpha"], cells["lambda"])], bool)
+
+
+def are_off(cells: pd.DataFrame, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Which cells lie on no lines of the grid, [rows]."""
+    return (place(cells["alpha"], grid.alpha) < 0) | (place(cells["lambda"], grid.lambda_) < 0)
 
 
 def cells_of(cells: pd.DataFrame, panel: Panel, axes: Grid) -> Mask | None:

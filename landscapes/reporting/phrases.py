@@ -128,8 +128,8 @@ def budget_line(found: BudgetRank) -> str:
     """Whether a cheap budget tells where to train at a dear one, in a sentence or two."""
     if math.isnan(found.rank.value) or found.place is None:
         return (
-            f"{found.cheap} tells nothing of {found.dear}: {found.cells} cells with λ > 0 are "
-            "finished in both."
+            f"What {found.cheap} tells of {found.dear} is not known: {found.cells} cells with "
+            "λ > 0 are finished in both."
         )
     told = {
         True: f"{found.cheap} is enough to tune for {found.dear}",

@@ -96,7 +96,8 @@ class PanelReport:
             return "No cell to recommend: none has finished without diverging."
         units = self.separability.units
         where = f"Recommended: {self.name(chosen.cell)} ({units.told(chosen.error)})."
-        if self.landscape.error.size == 1 or self.landscape.is_scattered:
+        alone = self.landscape.error.size == 1 or self.landscape.is_scattered
+        if alone or self.landscape.is_chosen:  # whose neighbours are not all there
             return where
         if not chosen.neighbours:
             return f"{where} None of its neighbours has finished."

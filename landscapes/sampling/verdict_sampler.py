@@ -35,11 +35,10 @@ from landscape_study.landscapes.statistics.separability import (
 )
 from landscape_study.landscapes.statistics.surface import Floats
 from landscape_study.study.records.wishes import Answer, Known, Wish
-from landscape_study.study.spec.design import LEVEL, Sampled
+from landscape_study.study.spec.design import FIRST, LEVEL, Sampled
 from landscape_study.study.spec.metric import SPAN
 from landscape_study.study.spec.study import Cell
 
-FIRST = 16  # trainings before anything is looked at
 DRAWS = 2 * KEPT
 # 1/g and 1/g² of the plastic number g: a sequence that fills the square evenly. Roberts, "The
 # Unreasonable Effectiveness of Quasirandom Sequences" (2018).

@@ -50,7 +50,8 @@ def recommend(
 
     As good is what lies within one standard error of it, the one-standard-error rule of
     Breiman et al., "Classification and Regression Trees" (1984). Scattered cells have no
-    neighbours: there it is the one where the surface between them is best.
+    neighbours, and chosen ones good ones only: there it is the one where the surface between
+    them is best.
 
     Args:
         landscape: to choose from; λ = 0 has neighbours of other α only.
@@ -68,7 +69,7 @@ def recommend(
     lowest = error[best[0]]
     tied = np.argwhere(error <= lowest + np.nan_to_num(noise))
     span = SPAN * units.size
-    if landscape.is_scattered:
+    if landscape.is_scattered or landscape.is_chosen:
         tied = tied[[_lowest_between(landscape, tied)]]
     candidates = [
         _judge(landscape, error, (int(row), int(col)), lowest, span) for row, col in tied
@@ -131,9 +132,10 @@ def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
     """Tuning one at a time from every α that allows it, in ascending order of the cost.
 
     λ = 0 is left out, as in `statistics.coupling.regrets`, and so are cells beside the grid, whose
-    lines have few others. Scattered cells allow none: of one α there is one λ.
+    lines have few others. Scattered cells allow none: of one α there is one λ. Nor do chosen ones:
+    of each α there are those λ that are good.
     """
-    if landscape.is_scattered:
+    if landscape.is_scattered or landscape.is_chosen:
         return ()
     known = ~np.isnan(landscape.error) & landscape.on_grid
     error = np.where(known, usable(landscape), np.inf)

@@ -12,6 +12,7 @@ from landscape_study.study.spec.design import FEWEST_VALUES
 
 FEWEST_TRIALS = 12
 LINE = 0.97  # |correlation| of log2 α and log2 λ from which trials lie on a line
+OFF_IT = "try others off it"
 OFF_CROSS = 4  # trials off the two arms of a cross that make it more than one
 DIGITS = 6  # of octaves; values that differ by less are the same
 
@@ -29,7 +30,7 @@ def design_obstacle(x: Floats, y: Floats) -> str | None:
     correlation = float(np.corrcoef(x, y)[0, 1])
     if abs(correlation) >= LINE:
         kept = "α·λ" if correlation < 0 else "λ/α"
-        return f"the trials lie on a diagonal ({kept} hardly changes): try others off it"
+        return f"the trials lie on a diagonal ({kept} hardly changes): {OFF_IT}"
     off = _off_cross(x, y)
     if off == 0 or (off < OFF_CROSS and x.size >= FEWEST_TRIALS):
         return (

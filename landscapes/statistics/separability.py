@@ -44,6 +44,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
 )
 from landscape_study.landscapes.statistics.interpolation import Interpolation, panel_surface
 from landscape_study.landscapes.statistics.law import Law, law
+from landscape_study.landscapes.statistics.scattered_design import OFF_IT
 from landscape_study.landscapes.statistics.steady_move import steady_move
 from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
@@ -67,6 +68,11 @@ TOO_NARROW = (
     "the basin is no wider than a step of the grid: refine it around the best cell",
     "the basin is a single line of cells: refine the grid around it",
 )
+
+# What to do where whoever asks chooses the cells, at the end of a reason.
+EXTEND, VALUES, BEYOND = "extend the grid", "extend its values", "try values beyond it"
+MORE = "run more trials"
+NEEDED = "are needed"  # ends the reason where cells are too few
 
 STATISTICS: dict[str, tuple[float, float]] = {  # and the bounds that they cannot leave
     "tilt": (-1, 1),
@@ -253,8 +259,21 @@ def _verdict(
 
 
 def panel_separability(panel: PanelData) -> Separability:
-    """Measure how coupled α and λ are in a panel."""
-    return separability(panel.cells, panel.metric)
+    """Measure how coupled α and λ are in a panel.
+
+    One that has the best cells of another can be told more by a larger share of these.
+    """
+    found = separability(panel.cells, panel.metric)
+    promoted = panel.panel.promoted if panel.panel else None
+    if promoted is None or promoted.share == 1 or found.verdict != "cannot tell":
+        return found
+    told, _, remedy = found.reason.rpartition(": ")
+    if remedy in (EXTEND, VALUES, BEYOND, MORE, OFF_IT):
+        found = replace(found, reason=f"{told}: a larger share of {promoted.best_of} would tell")
+    elif remedy.endswith(NEEDED) and found.cells:
+        few = found.reason.replace(" trials ", " cells ")
+        found = replace(found, reason=f"{few}: take a larger share of {promoted.best_of}")
+    return found
 
 
 def checked_surface(
@@ -345,7 +364,7 @@ def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -
     if tilt.lies_within(TILTED):
         return _Judgement("separable", "in the basin the best λ hardly depends on α", "tilt")
     if seen.is_interpolated:
-        return _cannot_tell("what was tried allows a diagonal as well as none: run more trials")
+        return _cannot_tell(f"what was tried allows a diagonal as well as none: {MORE}")
     return _cannot_tell("the noise allows a diagonal as well as none: more seeds would tell")
 
 
@@ -383,7 +402,7 @@ def _obstacle(seen: Surface, tilt: Estimate, span: float, tau: float) -> str | N
     missing = np.isnan(seen.error)
     w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
     if w[_border(missing, seen.border)].sum() > CUT * w.sum():
-        wider = "try values beyond it" if seen.is_interpolated else "extend the grid"
+        wider = BEYOND if seen.is_interpolated else EXTEND
         return f"most of the basin lies on the border of what was trained: {wider}"
     if w.sum() ** 2 / (w**2).sum() < NARROW:
         return TOO_NARROW[0]
@@ -402,7 +421,7 @@ def _unmoved(seen: Surface, span: float) -> str | None:
         return f"the {what} does not change {where} by more than its noise"
     for name, along in (("λ", 1), ("α", 0)):
         if _idle(seen, span, along):
-            return f"in the basin {name} changes nothing: extend its values"
+            return f"in the basin {name} changes nothing: {VALUES}"
     return None
 
 

@@ -38,8 +38,10 @@ def workers_line(plan: AnyPlan, database: str, progress: Sequence[PanelProgress]
     """What is to be done, by whom and how."""
     workers = len(plan.layout.devices)
     total, finished = sum(p.total for p in progress), sum(p.finished for p in progress)
+    pruned = sum(p.pruned for p in progress)
+    stopped = f", {pruned} pruned" * bool(pruned)
     return (
-        f"study {plan.study.name}: {total} cells, {finished} of them finished; "
+        f"study {plan.study.name}: {total} cells, {finished} of them finished{stopped}; "
         f"{workers} worker{'s' * (workers > 1)}, engine {plan.engine}; "
         f"database {database}"
     )

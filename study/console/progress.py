@@ -89,9 +89,10 @@ class ProgressBar:
     def __call__(self, progress: list[PanelProgress]) -> None:
         """Show this progress."""
         finished = sum(p.ended for p in progress)
+        total = sum(p.total for p in progress)  # fewer than at first where a sampler stops early
         elapsed = time.monotonic() - self.started
         eta = remaining_seconds(
-            total=sum(p.total for p in progress),
+            total=total,
             finished=finished,
             finished_before=self.finished_before,
             elapsed=elapsed,
@@ -99,7 +100,7 @@ class ProgressBar:
         counts = 2 * len(str(self.bar.tasks[0].total))
         width = self.live.console.width - BESIDE_NEWS - counts
         news = news_line(progress, eta, width, self.metric)
-        self.bar.update(self.task, completed=finished, news=news)
+        self.bar.update(self.task, completed=finished, total=total, news=news)
         if self.view is not None:
             self.view(progress)
         if self.live.is_started:

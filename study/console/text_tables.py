@@ -153,7 +153,8 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     memory, workers = format_bytes(plan.worker_bytes), len(layout.devices)
     table.caption = (
         f"{plan.parameters:,} parameters a cell, engine {plan.choice.engine}, "
-        f"at most {layout.chunk} cells a chunk: {memory} a worker beside PyTorch itself; "
+        f"at most {layout.chunk} cell{'s' * (layout.chunk > 1)} a chunk: {memory} a worker beside "
+        "PyTorch itself; "
         f"{workers} worker{'s' * (workers > 1)} on {', '.join(sorted(set(layout.devices)))}"
         f"{_threads(layout.threads)}; about {format_seconds(seconds)}"
         f"{_gpu_hours(plan, seconds)}"

@@ -207,11 +207,10 @@ def _sampled(study: Study, changes: Changes) -> Study:
         known = {} if panel.sampled is None else panel.sampled.model_dump(exclude_none=True)
         if "sampler" in asked and asked["sampler"] != known.get("sampler"):
             known.pop("until", None)  # of another sampler
-        lacking = {"sampler", "trials"} - {*known, *asked}
+        lacking = [one for one in ("sampler", "trials") if one not in {*known, *asked}]
         if lacking:
-            raise UsageError(
-                f"--{lacking.pop()}: a sampler needs both, as in --sampler tpe --trials 60"
-            )
+            options = ", ".join(f"--{one}" for one in lacking)
+            raise UsageError(f"{options}: a sampler needs both, as in --sampler tpe --trials 60")
         return known | asked
 
     return _with_designs(study, sampled)
@@ -363,21 +362,27 @@ def resumed_study(
 
 
 def _at_one_budget(study: Study) -> Study:
-    """The study without the panels that are promoted: for another budget, which is one for all.
+    """The study with one panel where several differ by their budget alone, which is to be another.
 
-    The panels whose cells they have are called as before there were several budgets.
+    Those that have the best cells of others go, and so do whole grids at further budgets. What is
+    left of several is called as before there were several: adamw-15-epochs is adamw.
     """
     dear = [panel for panel in study.panels if panel.promoted and panel.epochs]
     sources = {panel.promoted.best_of for panel in dear if panel.promoted}
-    kept = [panel for panel in study.panels if panel not in dear]
-    return study.change(
-        panels=[
-            panel.changed({"name": panel.name.removesuffix(panel_name("", panel.epochs or 0))})
-            if panel.name in sources
-            else panel
-            for panel in kept
-        ]
-    )
+    cheap = [panel for panel in study.panels if panel not in dear]
+    bare = [panel.model_copy(update=_without_budget(panel)) for panel in cheap]
+    panels: list[Any] = []
+    for number, (panel, one) in enumerate(zip(cheap, bare, strict=True)):
+        if one in bare[:number]:
+            continue
+        is_one_of_several = panel.name in sources or bare.count(one) > 1
+        panels.append(panel.changed({"name": one.name}) if is_one_of_several else panel)
+    return study.change(panels=panels)
+
+
+def _without_budget(panel: Panel) -> dict[str, Any]:
+    """What a panel is called where it has no budget of its own."""
+    return {"name": panel.name.removesuffix(panel_name("", panel.epochs or 0)), "epochs": None}
 
 
 def _epochs(text: Any) -> Any:

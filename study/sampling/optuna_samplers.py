@@ -16,6 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler
 from optuna.study import Study as OptunaStudy
 
-from landscape_study.study.errors import TrainingError, UsageError
+from landscape_study.study.errors import TrainingError, UsageError, first_line
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
@@ -32,6 +33,7 @@ from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import in_few_digits
 from landscape_study.study.spec.study import Cell
 
+NEEDED = {"cmaes": "cmaes"}  # packages that Optuna does not bring, by sampler
 OF_STUDY = "landscape:study"  # what a sampler wrote down with its study, not with a trial
 
 Distributions = dict[str, BaseDistribution]
@@ -40,16 +42,6 @@ Distributions = dict[str, BaseDistribution]
 def is_optunas(found: object) -> bool:
     """Whether something is a class of Optuna's samplers."""
     return isinstance(found, type) and issubclass(found, BaseSampler)
-
-
-def _lacking(kind: type[BaseSampler]) -> list[str]:
-    """The arguments that a sampler cannot be made without, beside its seed."""
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [
-        name
-        for name, one in inspect.signature(kind).parameters.items()
-        if one.default is one.empty and one.kind not in several and name != "seed"
-    ]
 
 
 @dataclass(frozen=True)
@@ -70,16 +62,29 @@ class OptunaSampler:
         kind: its class.
 
     Raises:
-        UsageError: it is made with arguments that nobody gives here.
+        UsageError: it lacks a package, or is made with arguments that nobody gives here.
     """
 
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
-        if lacking := _lacking(kind):
-            raise UsageError(
-                f"sampler '{design.sampler}' cannot be made without {', '.join(lacking)}: choose "
-                "another, or name a subclass of your own that sets that"
-            )
         self.design, self.kind = design, kind
+        needed = NEEDED.get(design.sampler)
+        if needed and find_spec(needed) is None:
+            raise UsageError(
+                f"sampler '{design.sampler}': the package '{needed}' is not installed: pip "
+                f"install {needed}"
+            )
+        try:
+            with quiet():
+                self._made(seed=0)
+        except Exception as e:  # whatever a sampler raises
+            raise UsageError(
+                f"sampler '{design.sampler}' cannot be made: {first_line(e)}: name one that "
+                "needs no arguments, or a subclass of your own that sets them"
+            ) from e
+
+    def _made(self, seed: int) -> BaseSampler:
+        takes_seed = "seed" in inspect.signature(self.kind).parameters
+        return self.kind(**{"seed": seed} if takes_seed else {})
 
     def ask(self, known: Known, width: int) -> Answer:  # noqa: D102
         left = self.design.trials - known.asked
@@ -123,9 +128,7 @@ class OptunaSampler:
         count: int,
     ) -> Iterator[tuple[Cell, dict[str, Any]]]:
         seed = int(np.random.SeedSequence([self.design.seed, known.asked]).generate_state(1)[0])
-        takes_seed = "seed" in inspect.signature(self.kind).parameters
-        sampler = self.kind(**{"seed": seed} if takes_seed else {})
-        study = optuna.create_study(direction=known.metric.goal, sampler=sampler)
+        study = optuna.create_study(direction=known.metric.goal, sampler=self._made(seed))
         lies = not issubclass(self.kind, CmaEsSampler)
         if not lies:
             places = [one for one in places if one.values]

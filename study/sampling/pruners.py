@@ -71,10 +71,13 @@ def load_pruner(
         with quiet():
             return OptunaPruner(kind(**pruning.arguments), metric, courses)
     except (TypeError, ValueError) as e:
-        takes = ", ".join(inspect.signature(kind).parameters) or "none"
+        # Ours are made with what they need, and arguments that have names only.
+        asked = inspect.signature(kind).parameters.values()
+        own = [one.name for one in asked if is_optunas or one.kind is one.KEYWORD_ONLY]
+        takes = ", ".join(own) or "none"
         raise UsageError(
-            f"pruner '{pruning.pruner}' with the arguments {pruning.arguments}: {e}: its "
-            f"arguments are {takes}"
+            f"pruner '{pruning.pruner}' with the arguments {dict(pruning.arguments)}: "
+            f"{str(e).rstrip('.')}: its arguments are {takes}"
         ) from e
 
 

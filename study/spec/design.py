@@ -19,6 +19,8 @@ SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
 FEWEST_VALUES = 3  # of α, and of positive λ, without which there is no verdict
 ROUNDS = 12  # in which a sampler is asked for its trials, if one worker asks
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
+FIRST = 16  # trainings with which the sampler `verdict` begins, before it looks at anything
+FEWEST_VALUES = 3  # of α, and of positive λ: of fewer there is no verdict
 SHARE = 0.33  # of the cells of a panel that are promoted to the next budget, if nobody says
 FEWEST_PROMOTED = 8  # cells, where there are so many: fewer show no landscape
 
@@ -63,6 +65,15 @@ class Sampled(Frozen):
     @classmethod
     def _known_sampler(cls, sampler: str) -> str:
         return checked_helper("sampler", sampler, SAMPLERS)
+
+    @model_validator(mode="after")
+    def _enough_to_begin_with(self) -> Sampled:
+        if self.sampler == VERDICT and self.trials < FIRST:
+            raise ValueError(
+                f"trials = {self.trials}: the sampler '{VERDICT}' begins with {FIRST} trainings, "
+                "and more are needed to tell: give more"
+            )
+        return self
 
     @model_validator(mode="after")
     def _stops_at_a_verdict(self) -> Sampled:

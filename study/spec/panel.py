@@ -20,7 +20,6 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
-    VERDICT,
     Asked,
     Design,
     Promoted,
@@ -113,19 +112,17 @@ class Panel(Frozen):
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
 
-    @field_validator("grid")
-    @classmethod
-    def _room_for_verdict(cls, grid: Grid, info: ValidationInfo) -> Grid:
-        design = info.data.get("design")
-        counts = len(grid.alpha.values), len(grid.lambda_.positive)
-        looks = isinstance(design, Sampled) and design.sampler == VERDICT
-        if looks and min(counts) < FEWEST_VALUES:
-            raise ValueError(
-                f"the sampler '{VERDICT}' asks for cells of the grid, which has {counts[0]} α and "
-                f"{counts[1]} λ > 0; without {FEWEST_VALUES} of each there is no verdict: give "
-                "more, or take another sampler"
-            )
-        return grid
+    @model_validator(mode="after")
+    def _can_have_a_verdict(self) -> Panel:
+        """Nobody pays for trainings that cannot tell."""
+        if self.sampled is not None and self.sampled.keeps_to_grid:
+            for name, axis in (("alpha", self.grid.alpha), ("lambda", self.grid.lambda_)):
+                if (count := len(axis.positive)) < FEWEST_VALUES:
+                    raise ValueError(
+                        f"{name}: {count} positive value{'s' * (count != 1)}, and a verdict needs "
+                        f"{FEWEST_VALUES}: give more, or take another design"
+                    )
+        return self
 
     @property
     def is_imported(self) -> bool:

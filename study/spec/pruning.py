@@ -87,7 +87,7 @@ class Pruning(Frozen):
 def _by_name(value: Any) -> Any:
     if not isinstance(value, str | dict | Pruning):
         raise ValueError(
-            f'{value!r} says nothing of hopeless cells: write "halving", or '
+            f'{value!r} says nothing of hopeless cells: write "surface", or '
             '{ pruner = "halving", keep = 0.5 }'
         )
     return {"pruner": value} if isinstance(value, str) else value

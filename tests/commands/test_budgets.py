@@ -48,7 +48,7 @@ def test_status_says_what_a_dear_budget_waits_for(tmp_path: Path):
 def test_both_budgets_are_run_told_and_not_run_again(tmp_path: Path):
     path = tmp_path / "x.db"
     settled = "sgd-2-epochs: the best 8 of 12 cells of sgd-1-epochs"
-    ranks = r"sgd-1-epochs (is enough|is not enough|tells|.*open).*sgd-2-epochs"
+    ranks = r"sgd-1-epochs (is enough|is not enough|tells of|.*open).*sgd-2-epochs"
     said = words(*RUN, "--store", path, "--workers", 1, "--no-plot")
     assert settled in said
     assert re.search(ranks, said)

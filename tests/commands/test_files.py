@@ -249,5 +249,6 @@ def test_pruned_runs_are_counted_as_such(invoke, tmp_path: Path):
         "0",
         "1",
     ]
+    assert "mine\t48 of 49 cells, 1 pruned\t" in invoke("list").output
     done = invoke("compare", "mine")
     assert "48 of 49 runs ended with a result" in " ".join(done.output.split())

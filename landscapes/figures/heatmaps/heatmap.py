@@ -68,7 +68,10 @@ from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import TEST_ERROR
 
 LINE = 0.5  # points between cells
-SMALLEST = 0.6  # times as large as for a whole grid are marks and lines of small cells at least
+SMALL_CIRCLE, SMALL_STAR = 3.0, 5.0  # points
+APART = 0.85  # of the way to the nearest circle, the size of one: so they do not overlap
+SMALLEST = 0.6  # times as large as for a whole grid are marks of small cells at least
+THINNEST = 0.4  # times as thick are lines between them at least
 CMAP = "mako"  # perceptually uniform, dark is good, works in grey; "jet" is the paper's
 DIVERGED: dict[str, Any] = {
     "facecolor": "none",
@@ -229,7 +232,7 @@ def _draw_cells(
         cmap=cmap,
         norm=norm,
         edgecolors="white",
-        linewidths=[LINE * max(record.side(cell), SMALLEST) for cell, _ in record.error],
+        linewidths=[LINE * max(record.side(cell), THINNEST) for cell, _ in record.error],
         gid="error",
     )
     missing = PolyCollection(
@@ -289,9 +292,12 @@ def _colors(record: HeatmapsRecord, ax: Axes, cmap: str | Colormap) -> ScalarMap
 
 def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     """Draw circles that show on every colour, a star on the best cell, a reference's diamonds."""
-    size = float(np.clip(0.6 * min(cell_size(ax)), 3, 13))
+    size = float(np.clip(0.6 * min(cell_size(ax)), SMALL_CIRCLE, 13))
     smallest = min(map(record.side, record.circled), default=1.0)
-    size = max(size * max(smallest, SMALLEST), 3)
+    size *= max(smallest, SMALLEST)
+    if record.refinement is not None:
+        size = min(size, APART * _least_way(record, cell_size(ax)))
+    size = max(size, SMALL_CIRCLE)
     if record.between is not None:
         size = min(size, RING * point_size(len(record.error)))
     if record.pruned and record.between is None:
@@ -300,10 +306,17 @@ def _draw_marks(record: HeatmapRecord, ax: Axes) -> None:
     if record.circled:
         x, y = np.transpose([record.center(cell) for cell in record.circled])
         ax.plot(x, y, **_circle(size), markersize=size, gid="circles")
-        ax.plot(x[:1], y[:1], **STAR, markersize=max(0.85 * size, 5), gid="best")
+        ax.plot(x[:1], y[:1], **STAR, markersize=max(0.85 * size, SMALL_STAR), gid="best")
     if record.reference:
         x, y = np.transpose([record.center(place) for place in record.reference])
         ax.plot(x, y, **REFERENCE, markersize=0.6 * size, gid="reference")
+
+
+def _least_way(record: HeatmapRecord, cell: tuple[float, float]) -> float:
+    """From a circled cell to the nearest other one, in points; infinite if there is none."""
+    places = np.array([record.center(one) for one in record.circled]).reshape(-1, 2) * cell
+    ways = np.hypot(*np.moveaxis(places[:, None] - places, -1, 0))
+    return float(ways[ways > 0].min(initial=np.inf))
 
 
 def _circle(size: float) -> dict[str, Any]:
@@ -316,7 +329,8 @@ def _circle(size: float) -> dict[str, Any]:
 def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Artist]:
     """Explain the marks that occur in a figure."""
     handles: list[Artist] = interpolation_handles(heatmaps, cmap)
-    circled = max(len(heatmap.circled) for heatmap in heatmaps)
+    counts = [len(heatmap.circled) for heatmap in heatmaps]
+    circled, up_to = max(counts), "up to " if min(counts) < max(counts) else ""
     kind = "trial" if all(heatmap.between for heatmap in heatmaps) else "cell"
     if circled > 1:
         handles.append(
@@ -325,7 +339,7 @@ def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Ar
                 [],
                 **_circle(7) | {"markerfacecolor": "0.6"},
                 markersize=7,
-                label=f"{circled} best {kind}s",
+                label=f"{up_to}{circled} best {kind}s",
             )
         )
     if circled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,11 @@ class Between:
     values: Table  # [A', L'] of the metric; () where the trials are too few
     sure: Table  # [A', L'] 1 where the surface is known, 0 where its deviation is a point or more
     point: float  # the standard deviation from which nothing is shown, in the metric's unit
+
+    @property
+    def bare(self) -> Between:
+        """Without the surface, which is that of the metric: for what else trials may show."""
+        return replace(self, values=(), sure=())
 
 
 def between(landscape: Landscape) -> Between:

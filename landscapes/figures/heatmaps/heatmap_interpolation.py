@@ -134,11 +134,9 @@ def interpolation_handles(records: Sequence[HeatmapRecord], cmap: Colormap) -> l
         )
     ]
     if any(shown.values for _, shown in scattered):
-        units = {
-            f"{format_roughly(shown.point)} {one.metric.differences}".rstrip()
-            for one, shown in scattered
-        }
-        enough = units.pop() if len(units) == 1 else "4 times what matters"
+        units = {(format_roughly(shown.point), one.metric.differences) for one, shown in scattered}
+        enough = " ".join(units.pop()).rstrip() if len(units) == 1 else "4 times what matters"
+        enough = "1 point" if enough == "1 points" else enough
         handles.append(Patch(facecolor=middle, edgecolor=FAINT, label="interpolated"))
         handles.append(Patch(**UNKNOWN, linewidth=0, label=f"unknown (±{enough} or more)"))
     if any(one.pruned for one, _ in scattered):

@@ -367,9 +367,13 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
         return ("nothing finished yet",)
     doubt, best = doubt_phrases(landscape), top_cells(landscape, 1)
     stopped = f", {len(landscape.pruned)} pruned" if landscape.pruned else ""
-    partial = (f"({finished} of {count} cells{stopped})",) if finished < count else ()
+    partial: tuple[str, ...] = ()
     if landscape.is_scattered:
         partial = (f"({finished} trials{stopped}, interpolated)",)
+    elif finished < count:
+        partial = (f"({finished} of {count} cells{stopped})",)
+    elif landscape.is_chosen:
+        partial = (f"({count} chosen cells)",)
     if not best:
         return (*doubt, "every finished cell diverged", *partial)
     row, col = best[0]

@@ -25,10 +25,13 @@ from landscape_study.landscapes.reading.foreign.run_columns import (
 )
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     ALPHA,
+    BESIDE,
     DIVERGED,
     LAMBDA,
+    NO,
     PANELS,
     STUDIES,
+    YES,
     is_called,
     is_called_otherwise,
     is_metric_name,
@@ -59,6 +62,7 @@ class Columns:
     panels: tuple[str, ...]  # that tell panels apart
     state: str | None
     diverged: str | None  # whether a run diverged
+    beside: str | None  # whether a cell lies beside the grid
     epoch: str | None  # of the surest name; or as the user says
     run: str | None  # names the run of a row, and several rows are of one
     others: tuple[str, ...]  # that vary too, as far as they look like settings
@@ -105,9 +109,10 @@ def find_columns(table: Table, asked: Asked) -> Columns:
     known = {alpha, lambda_, value, seed, *panels}
     state = state_column(table, known)
     diverged = next((name for name in table.columns if plain(name) in DIVERGED), None)
+    beside = BESIDE if _says_yes_or_no(table, BESIDE) else None
     epoch = asked.fidelity or epoch_column(table, known)
     run = run_column(table, known | {epoch})
-    known |= {state, diverged, epoch, run}
+    known |= {state, diverged, beside, epoch, run}
     metric = metric_of(table, value, asked.goal, asked.matters)
     return Columns(
         alpha=alpha,
@@ -118,6 +123,7 @@ def find_columns(table: Table, asked: Asked) -> Columns:
         panels=panels,
         state=state,
         diverged=diverged,
+        beside=beside,
         epoch=epoch,
         run=run,
         others=_others(table, known),
@@ -163,6 +169,13 @@ def _one(table: Table, axis: _Axis, taken: Sequence[str]) -> str:
         if found:
             return found[0]
     raise _none(table, axis, taken)
+
+
+def _says_yes_or_no(table: Table, name: str) -> bool:
+    """Whether there is such a column, and nothing else stands in it."""
+    if name not in table.columns:
+        return False
+    return {text.lower() for text in table.columns[name].distinct()} <= {*YES, *NO}
 
 
 def _none(table: Table, axis: _Axis, taken: Sequence[str]) -> UsageError:

@@ -14,6 +14,7 @@ import pandas as pd
 from landscape_study.landscapes.reading.curve_counter import COUNTED, EPOCH
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import PLACE, FileResults
+from landscape_study.landscapes.reading.foreign.panel_grid import refined_grid
 from landscape_study.landscapes.reading.foreign.sweep import Sweep, read_sweep
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     TRAIN_LOSS,
@@ -22,7 +23,6 @@ from landscape_study.landscapes.reading.foreign.tables.column_names import (
 )
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import LONGEST_NAME, TAKEN, Metric
 from landscape_study.study.spec.study import IMPORTED, Panel, Study
 
@@ -117,8 +117,7 @@ def _plain(title: str, otherwise: str) -> str:
 
 
 def _panel(one: PanelData, name: str) -> Panel:
-    grid = Grid(alpha=one.landscape.alpha, lambda_=one.landscape.lambda_)
-    return Panel(name=name, design="imported", pair=one.name, grid=grid)
+    return Panel(name=name, design="imported", pair=one.name, grid=refined_grid(one.cells))
 
 
 def _runs(one: PanelData, name: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from landscape_study.landscapes.reading.panel_axes import MOST_LINES, STEPS, stepped
-from landscape_study.study.spec.grid import ROUNDING, Axis, Grid, unrounded
+from landscape_study.study.spec.grid import ROUNDING, Axis, Cell, Grid, unrounded
 
 
 def without_rounding(rows: pd.DataFrame) -> pd.DataFrame:
@@ -39,6 +39,20 @@ def grid_of(rows: pd.DataFrame) -> Grid:
     return Grid(
         alpha=_axis(sorted(set(rows["alpha"]))), lambda_=_axis(sorted(set(rows["lambda"])))
     )
+
+
+def refined_grid(rows: pd.DataFrame) -> Grid:
+    """The grid of all values, but those of cells that the rows call beside it, and these.
+
+    Where they cannot be, since the grid does not reach so far, they are the grid's as all others.
+    """
+    beside = rows["extra"]
+    cells = [*map(Cell, rows.loc[beside, "alpha"], rows.loc[beside, "lambda"])]
+    if cells and not beside.all():
+        grid = grid_of(rows[~beside])
+        if all(map(grid.spans, cells)):
+            return grid.with_extra(cells)
+    return grid_of(rows)
 
 
 def _unrounded(values: pd.Series) -> pd.Series:

@@ -14,6 +14,7 @@ from landscape_study.landscapes.reading.foreign.run_states import INFINITE, sent
 from landscape_study.landscapes.reading.foreign.tables.column_names import (
     PANELS,
     STUDIES,
+    YES,
     is_called,
 )
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import Bools, Floats, Table
@@ -22,14 +23,14 @@ from landscape_study.study.printable import printable
 
 NAMELESS = "no-name-"  # begins the name of a study that Optuna made up
 LEAVE_OUT = "leave such rows out with --where"
-TRUE = ("1", "true", "yes")  # in small letters
 
 
 def rows_of(runs: Runs) -> tuple[pd.DataFrame, list[str]]:
     """A row a run, and what is said of them.
 
     Columns: panel, alpha, lambda, seed, state (finished, failed, open), the metric, diverged,
-    clipped (the value is at least so bad), place; the index is the row of the table.
+    clipped (the value is at least so bad), extra (it lies beside the grid); the index is the row
+    of the table.
 
     Raises:
         UsageError: a run has a result, but no α or λ, or no number for it; no run has a result.
@@ -57,6 +58,7 @@ def rows_of(runs: Runs) -> tuple[pd.DataFrame, list[str]]:
             columns.metric.name: metric,
             "diverged": lost,
             "clipped": told & ~lost & ((state == "pruned") | runs.short),
+            "extra": _says_yes(table, columns.beside),
         }
     )
     return _placed(table, columns, frame, said)
@@ -124,11 +126,15 @@ def _states(table: Table, columns: Columns) -> tuple[np.ndarray, list[str]]:
 
 
 def _diverged(table: Table, columns: Columns, state: np.ndarray) -> Bools:
-    said = state == "diverged"
-    if columns.diverged is None:
-        return said
-    texts = table.columns[columns.diverged].as_texts()
-    return said | np.isin(texts, [text for text in set(texts) if text.lower() in TRUE])
+    return (state == "diverged") | _says_yes(table, columns.diverged)
+
+
+def _says_yes(table: Table, name: str | None) -> Bools:
+    """In which rows a column says so, [N]; in none if there is no such column."""
+    if name is None:
+        return np.zeros(table.size, dtype=np.bool_)
+    texts = table.columns[name].as_texts()
+    return np.isin(texts, [text for text in set(texts) if text.lower() in YES])
 
 
 def _require_numbers(table: Table, name: str, rows: Bools, remedy: str) -> None:

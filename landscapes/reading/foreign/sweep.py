@@ -179,15 +179,15 @@ def _panels(
 
 
 def _panel(columns: Columns, name: str, rows: pd.DataFrame) -> PanelData:
-    """One panel: its rows on a grid."""
-    cells = rows.reset_index(names=ROW)
+    """One panel: its rows on a grid, and beside it."""
+    cells, of_grid = rows.reset_index(names=ROW), rows[~rows["extra"]]
     field = grid_landscape(
         cells[~cells["clipped"] & (cells["state"] == "finished")],
         grid_of(rows),
         columns.metric,
         title=name,
         panel=name,
-        is_scattered=are_scattered(rows["alpha"], rows["lambda"]),
+        is_scattered=are_scattered(of_grid["alpha"], of_grid["lambda"]),
     )
     return PanelData(name, field, cells)
 

@@ -87,6 +87,20 @@ class TestRecord:
         assert len(record.error) == 38
         assert not any("cells)" in phrase for phrase in record.summary)
 
+    def test_however_fine_it_is_circles_do_not_overlap(self):
+        grid = GRID
+        for step in (0.5, 0.25, 0.125):
+            grid = refined_grid(grid, step)
+        (ax, *_) = plot_heatmaps([refined_landscape(grid)] * 2).axes
+        ax.figure.canvas.draw()
+        circles = artist(ax, "circles")
+        points = ax.transData.transform(np.transpose(circles.get_data())) * 72 / ax.figure.dpi
+        ways = np.hypot(*np.moveaxis(points[:, None] - points, -1, 0))
+        assert len(points) > 8
+        assert circles.get_markersize() < ways[ways > 0].min()
+        coarse = artist(plot_heatmap(refined_landscape(GRID)), "circles")
+        assert circles.get_markersize() < coarse.get_markersize()
+
     def test_an_open_cell_is_missing_in_its_size(self):
         lost = Cell(0.01768, 0.001)
         field = refined_landscape(error=lambda cell: nan if cell == lost else bowl(cell))

@@ -12,11 +12,14 @@ from matplotlib.colors import LogNorm
 
 from landscape_study.landscapes.figures.mechanism import draw_mechanism, plot_mechanism
 from landscape_study.landscapes.figures.mechanism_record import mechanism_record
+from landscape_study.landscapes.reading.frames import mechanism_frame
 from landscape_study.landscapes.reading.landscape import landscape
-from landscape_study.landscapes.reading.panels import PanelData
+from landscape_study.landscapes.reading.panels import PanelData, study_panels
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.timescale import Timescale
+from landscape_study.study.store import Store
 from tests.landscapes.studies import panel_of
+from tests.valleys import fill, valley_study
 
 ALPHAS, LAMBDAS = (0.1, 0.2), (0.0, 0.01, 0.02)
 CELLS = [(alpha, lambda_) for alpha in ALPHAS for lambda_ in LAMBDAS]
@@ -159,6 +162,36 @@ def test_over_the_timescale():
     assert {heatmap.x_title for heatmap in heatmaps} == {"", "timescale of the decay (epochs)"}
     assert all(heatmap.slant is not None for heatmap in heatmaps)
     draw_mechanism(record).canvas.draw()
+
+
+def of_design(store: Store, **changes: object):
+    """The panel of a study that was filled by a formula, and what happened inside of it."""
+    fill(store, valley_study(seeds=1, pairs=("adam",)).change_panels(**changes))
+    return study_panels(store, "valley"), mechanism_frame(store, "valley")
+
+
+@pytest.mark.slow
+def test_between_scattered_trials_there_is_no_surface(store: Store):
+    """That of the error would be one of another quantity."""
+    record = mechanism_record(*of_design(store, design={"sampler": "tpe", "trials": 40}))
+    for row in record.rows:
+        (shown,) = row.heatmaps
+        assert shown.between is not None
+        assert shown.between.values == shown.between.sure == ()
+        assert len(shown.error) == 40
+    (legend,) = draw_mechanism(record).legends
+    told = {text.get_text() for text in legend.get_texts()}
+    assert "trial" in told
+    assert "interpolated" not in told
+
+
+@pytest.mark.slow
+def test_small_cells_of_a_refined_grid_lie_over_the_others(store: Store):
+    cells = [[0.007071, 0.001], [0.01, 0.001414], [0.01414, 0.000707]]
+    record = mechanism_record(*of_design(store, extra_cells=cells))
+    for row in record.rows:
+        (shown,) = row.heatmaps
+        assert [shown.side(cell) for cell, _ in shown.error] == [1.0] * 90 + [0.5] * 3
 
 
 def test_of_what_is_not_finished_it_says_so():

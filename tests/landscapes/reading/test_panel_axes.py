@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from landscape_study.landscapes.figures.heatmaps.heatmap_record import heatmap_record
 from landscape_study.landscapes.reading.cube import cube, read_own_cube, write_cube
 from landscape_study.landscapes.reading.foreign.file_results import store_results
 from landscape_study.landscapes.reading.frames import cells_frame
@@ -84,6 +85,18 @@ class TestSampled:
         assert int(field.is_cell.sum()) == 2
         assert {*study.panels[0].grid.alpha.values} < {*field.alpha.values}
         assert field.grid == study.panels[0].grid
+
+    def test_values_are_named_as_their_axes_are(self, store: Store):
+        """Scattered cells are drawn over numbers, also those of a grid of multiples."""
+        verdict = {"sampler": "verdict", "trials": 20}
+        study = valley_study(seeds=1, pairs=("adam",)).change_panels(design=verdict)
+        fill(store, study)
+        (field,) = study_landscapes(store, "valley")
+        assert field.is_scattered
+        assert {*field.alpha.values} <= {*study.panels[0].grid.alpha.values}
+        row, col = top_cells(field, 1)[0]
+        alpha, lambda_ = field.alpha.values[row], field.lambda_.values[col]
+        assert {f"at α = {alpha:g},", f"λ = {lambda_:g}"} <= {*heatmap_record(field).summary}
 
     def test_an_earlier_grid_is_there_too(self, store: Store):
         study = valley_study(seeds=1, pairs=("adam",), exponents=1)

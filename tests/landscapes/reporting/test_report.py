@@ -445,4 +445,4 @@ def test_whether_a_cheap_budget_is_enough(low: float, high: float, said: str):
 
 def test_a_budget_of_which_nothing_is_finished():
     line = phrases.budget_line(BudgetRank("A", "B", 2, *[Estimate()] * 4))
-    assert line == "A tells nothing of B: 2 cells with λ > 0 are finished in both."
+    assert line == "What A tells of B is not known: 2 cells with λ > 0 are finished in both."

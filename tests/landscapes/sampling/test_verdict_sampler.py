@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscape_study.landscapes.sampling.verdict_sampler import FIRST
 from landscape_study.study.records.wishes import Known, Trial
 from landscape_study.study.sampling import load_sampler
+from landscape_study.study.spec.design import FIRST
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Cell, Study
 

@@ -94,6 +94,13 @@ class TestBar:
         assert ("best 3.25 % (sgd)" in line) is (width > 60)
         assert line[-8:].startswith(" 0:0")
 
+    def test_where_a_sampler_stops_early_all_are_fewer(self, always_drawn: None):
+        console = make_console()
+        with ProgressBar(console, 800, 0) as bar:
+            bar([SGD, ADAMW])
+            bar([replace(SGD, total=100), replace(ADAMW, total=20, finished=20)])
+        assert "120 of 120 cells" in written(console)
+
     def test_a_pipe_gets_nothing(self):
         console = make_console(tty=False)
         with ProgressBar(console, 800, 0, make_view()) as bar:

@@ -243,6 +243,45 @@ def test_another_budget_is_one_for_all_of_a_study_with_several(epochs: object):
     assert names(changed_study(several, Changes(task="mnist1d"))) == ["adamw"]
 
 
+def test_another_budget_is_one_for_all_of_a_preset_with_several():
+    """Whole grids at several budgets are one panel at another one, not several alike."""
+    preset = named_study("digits-supp3")
+    one = changed_study(preset, Changes(epochs="7"))
+    assert [(panel.name, panel.epochs) for panel in one.panels] == [
+        ("adamw-raw", 7),
+        ("adamw-norm", 7),
+    ]
+    assert [panel.normalized for panel in one.panels] == [False, True]
+    assert names(changed_study(preset, Changes(epochs="5,7"))) == [
+        *("adamw-raw-5-epochs", "adamw-raw-7-epochs"),
+        *("adamw-norm-5-epochs", "adamw-norm-7-epochs"),
+    ]
+    assert names(changed_study(preset, Changes(task="mnist1d"))) == ["adamw-raw", "adamw-norm"]
+
+
+def test_panels_that_differ_by_more_than_their_budget_stay_apart_at_another_one():
+    preset = named_study("digits-supp3")
+    first, second, _, *rest = preset.panels
+    grids = second.changed({"alpha": [0.1, 0.05], "normalized": False})
+    study = preset.change(panels=[first, grids, *rest])
+    assert names(changed_study(study, Changes(epochs=7)))[:2] == [
+        *("adamw-raw-15-epochs", "adamw-raw-60-epochs"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        (Changes(sampler="tpe"), "--trials"),
+        (Changes(trials=60), "--sampler"),
+        (Changes(until=90), "--sampler, --trials"),
+    ],
+)
+def test_what_a_sampler_lacks_is_told(changes: Changes, options: str):
+    with pytest.raises(UsageError, match=f"^{options}: a sampler needs both"):
+        changed_study(named_study("digits-fig2"), changes)
+
+
 def test_a_sampler_asks_for_the_cells_of_the_cheapest_budget():
     several = asked_study(["digits-fig2"], Changes(pairs=["adamw"], epochs="15,60,240"))
     sampled = changed_study(several, Changes(sampler="tpe", trials=30))

@@ -151,6 +151,7 @@ class Impatient(BasePruner):
             "optuna.samplers:TPESampler is no pruner",
         ),
         (Pruning(pruner="percentile"), "its arguments are percentile, n_startup_trials"),
+        (Pruning(pruner="surface", arguments={"topp": 3}), "its arguments are top, doubt"),
         (
             Pruning(pruner="median", arguments={"patience": 3}),
             "pruner 'median' with the arguments {'patience': 3}",

@@ -135,11 +135,11 @@ class TestTrials:
     """Of samplers, in proportion to what they may ask for."""
 
     def test_of_one_that_keeps_to_the_grid_by_its_cells(self):
-        design = {"sampler": "verdict", "trials": 10, "until": 90.0}
-        mine = study(design=design, **{"lambda": [0.0, 0.001, 0.01, 0.1]})
+        design = {"sampler": "verdict", "trials": 30, "until": 90.0}
+        mine = study(design=design, **{"lambda": [0, 0.001, 0.002, 0.004]})
         grown = extended_study(mine, [("adamw", "alpha-high")], 2).panels[0]
         assert grown.sampled is not None
-        assert grown.sampled.trials == 17  # of 12 and 20 cells
+        assert grown.sampled.trials == 50  # of 12 and 20 cells
         assert grown.sampled.until == 90
 
     def test_of_another_by_octaves_between_the_ends(self):

@@ -80,3 +80,20 @@ def test_a_panel_keeps_the_numbers_that_it_was_trained_with():
     other = Study.from_toml(TWO.replace("batch_size = 25", "batch_size = 50"), "x")
     with pytest.raises(StudyMismatchError, match="small': batch_size = 25, this asks for 50"):
         study.merge(other, "here")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"trials": 15}, "'verdict' begins with 16 trainings, and more are needed to tell"),
+        ({"alpha": [0.1, 0.2]}, "alpha: 2 positive values, and a verdict needs 3: give more"),
+        ({"lambda": [0, 0.1]}, "lambda: 1 positive value, and a verdict needs 3: give more"),
+    ],
+)
+def test_what_cannot_have_a_verdict_is_refused(own: dict[str, object], message: str):
+    axes = {"alpha": [0.1, 0.2, 0.4], "lambda": [0.1, 0.2, 0.4]} | own
+    design = {"sampler": "verdict", "trials": axes.pop("trials", 16)}
+    study = {"name": "s", "task": "digits", "design": design, "panel": [{"pair": "adamw"}]}
+    with pytest.raises(SpecError, match=message):
+        Study.from_dict(study | axes, "x")
+    Study.from_dict(study | axes | {"design": {"sampler": "tpe", "trials": 2}}, "x")

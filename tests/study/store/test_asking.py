@@ -260,6 +260,16 @@ def test_a_dear_panel_knows_nothing_before_the_cheap_one_is_finished(store: Stor
     assert [one.state for one in seen] == ["finished"] * 12 + ["failed"] * 12
 
 
+def test_panels_stand_in_the_order_of_the_study(store: Store):
+    """Also those that have no cells yet, whatever their names."""
+    study = make_study(pairs=("sgd", "adam")).change_panels(epochs=[3, 12, 6])
+    create(store, study)
+    assert [p.panel for p in store.progress("small")] == [
+        *("sgd-3-epochs", "sgd-6-epochs", "sgd-12-epochs"),
+        *("adam-3-epochs", "adam-6-epochs", "adam-12-epochs"),
+    ]
+
+
 def test_the_best_cells_become_chunks_and_then_it_is_settled(store: Store):
     create(store, budgets())
     train(store)

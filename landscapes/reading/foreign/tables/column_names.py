@@ -78,6 +78,8 @@ INTERNAL = {"system", "dir", "path", "hostname", "pid"}  # of Optuna, and of mac
 DONE = ("done", "finished", "completed")  # whether a run has ended
 KEYS = ("metric_key_used", "metric_name", "metric_key")  # a column that names the metric
 DIVERGED = ("diverged", "has_diverged", "is_diverged", "nan")
+BESIDE = "extra"  # whether a cell lies beside the grid, as the tables of this tool say
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")  # in small letters
 OF_NEPTUNE = re.compile(r" \((Float|Int|String|Bool|Datetime)(Series)?( : \w+)?\)$")  # types
 # Letters, and names in which a capital letter begins no word.
 SPELLED = {"α": "alpha", "λ": "lambda", "η": "eta", "²": "2", "mAP": "map", "mIoU": "miou"}
