@@ -73,8 +73,8 @@ def load_pruner(
     except (TypeError, ValueError) as e:
         # Ours are made with what they need, and arguments that have names only.
         asked = inspect.signature(kind).parameters.values()
-        own = [one.name for one in asked if is_optunas or one.kind is one.KEYWORD_ONLY]
-        takes = ", ".join(own) or "none"
+        names = [one.name for one in asked if is_optunas or one.kind is one.KEYWORD_ONLY]
+        takes = ", ".join(names) or "none"
         raise UsageError(
             f"pruner '{pruning.pruner}' with the arguments {dict(pruning.arguments)}: "
             f"{str(e).rstrip('.')}: its arguments are {takes}"
