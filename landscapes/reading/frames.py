@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -157,9 +158,14 @@ def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _without_pruned(store: Results, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the rows of pruned cells: they end early, as if these had diverged."""
+    """Without the curves of pruned cells that end before others: as if these had diverged."""
     pruned = {place_of(row) for row in store.cells(name) if row["state"] == "pruned"}
-    return [row for row in rows if place_of(row) not in pruned] if pruned else rows
+    if not pruned:
+        return rows
+    points = Counter(map(place_of, rows))
+    whole = max(points.values(), default=0)
+    early = {place for place in pruned if points[place] < whole}
+    return [row for row in rows if place_of(row) not in early]
 
 
 def _columns(columns: tuple[str, ...], study: Study) -> list[str]:

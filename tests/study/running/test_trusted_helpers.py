@@ -70,7 +70,7 @@ def test_what_a_database_names_is_imported_only_where_it_is_trusted(
 def test_those_that_come_with_the_tool_need_no_trust(store: Store, name: str):
     axes = {"alphas": (0.1, 0.2, 0.3), "lambdas": (0.001, 0.002, 0.003)}
     study = make_study(task="digits", **axes)
-    study = study.change_panels(design={"sampler": name, "trials": 9}, prune="median")
+    study = study.change_panels(design={"sampler": name, "trials": 16}, prune="median")
     store.create(study, IDENTITY, lambda cells: [cells] if cells else [])
     assert resumed_study(store, "small", None) == study
     assert "--trust-command" not in command_line("resume", study, "here.db")

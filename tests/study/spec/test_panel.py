@@ -64,17 +64,6 @@ def test_what_no_panel_may_have_is_refused(own, message):
         Study.from_toml(f"{TWO.partition('batch_size = 25')[0]}{own}", "x")
 
 
-@pytest.mark.parametrize(("alpha", "lambda_"), [([0.1], [1, 2, 3]), ([1, 2, 3], [0, 0.1, 0.2])])
-def test_a_grid_on_which_there_is_no_verdict_is_refused(alpha, lambda_):
-    own = {"pair": "adamw", "alpha": alpha, "lambda": lambda_}
-    design = {"sampler": "verdict", "trials": 20}
-    table = {"name": "two", "task": "digits", "design": design, "panel": [own]}
-    counts = f"has {len(alpha)} α and {len([x for x in lambda_ if x])} λ > 0"
-    with pytest.raises(SpecError, match=f"panel 1: the sampler 'verdict' .* {counts}; without 3"):
-        Study.from_dict(table, "x")
-    Study.from_dict(table | {"design": design | {"sampler": "tpe"}}, "x")
-
-
 def test_a_panel_keeps_the_numbers_that_it_was_trained_with():
     study = Study.from_toml(TWO, "x")
     other = Study.from_toml(TWO.replace("batch_size = 25", "batch_size = 50"), "x")
