@@ -162,10 +162,14 @@ def _without_pruned(store: Results, name: str, rows: list[dict[str, Any]]) -> li
     pruned = {place_of(row) for row in store.cells(name) if row["state"] == "pruned"}
     if not pruned:
         return rows
-    points = Counter(map(place_of, rows))
-    whole = max(points.values(), default=0)
-    early = {place for place in pruned if points[place] < whole}
-    return [row for row in rows if place_of(row) not in early]
+    whole: Counter[str] = Counter()  # points of a curve, by panel
+    for row in rows:
+        whole[row["panel"]] = max(whole[row["panel"]], len(row["values"]))
+    return [
+        row
+        for row in rows
+        if place_of(row) not in pruned or len(row["values"]) == whole[row["panel"]]
+    ]
 
 
 def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
