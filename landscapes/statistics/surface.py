@@ -260,15 +260,14 @@ def row_costs(frame: pd.DataFrame, metric: Metric, *, bounds: bool = False) -> F
     """
     cost = metric.sign * _numbers(frame, metric.name)
     cost[np.isinf(cost)] = np.inf
-    if "diverged" in frame:
-        cost[frame["diverged"].isin([True])] = np.inf
+    for column in ("diverged",) if bounds else ("diverged", "clipped"):
+        if column in frame:
+            cost[frame[column].isin([True])] = np.inf
     if "state" in frame:
         cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
     if "clipped" in frame:
         is_clipped = frame["clipped"].isin([True])
         told = (~is_clipped & ~np.isnan(cost)).groupby([frame["alpha"], frame["lambda"]])
-        if not bounds:
-            cost[is_clipped & ~np.isnan(cost)] = np.inf
         cost[is_clipped & told.transform("any")] = np.nan
     return cost
 

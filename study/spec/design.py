@@ -16,7 +16,6 @@ from landscape_study.study.validation import Frozen
 MOST_TRIALS = 1_000_000  # more is a slip
 VERDICT = "verdict"
 SAMPLERS = ("random", "qmc", "tpe", "gp", "cmaes", VERDICT)
-FEWEST_VALUES = 3  # of α, and of positive λ, without which there is no verdict
 ROUNDS = 12  # in which a sampler is asked for its trials, if one worker asks
 LEVEL = 95.0  # percent: at which a verdict stands, if nobody says
 FIRST = 16  # trainings with which the sampler `verdict` begins, before it looks at anything

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landscape_study.landscapes.statistics.surface import Surface, surface
+from landscape_study.landscapes.statistics.surface import Surface, row_costs, surface
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.metric import TEST_ERROR
 from tests.landscapes.surfaces import OCTAVES, frame_of, inf, nan, quadratic, valley
 
 THREE = np.arange(3.0)
@@ -264,3 +265,11 @@ class TestReplicates:
         noise = (drawn - drawn.mean(axis=0)).reshape(2000, -1)[:, :30]
         shared = np.corrcoef(noise.T) - np.eye(30)
         assert np.abs(shared).max() < 0.12
+
+
+def test_what_was_pruned_before_anything_was_measured_is_as_bad_as_can_be():
+    frame = pd.DataFrame(
+        {"alpha": [0.1, 0.2], "lambda": 0.1, "test_error": [np.nan, 5.0], "clipped": [True, False]}
+    )
+    np.testing.assert_array_equal(row_costs(frame, TEST_ERROR), [np.inf, 5.0])
+    np.testing.assert_array_equal(row_costs(frame, TEST_ERROR, bounds=True), [np.nan, 5.0])
