@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import cmaes
 import optuna
 import pytest
 
@@ -111,8 +112,6 @@ def run(study: Study, count: int = 8, again: bool = False) -> list[Trial]:
 
 @pytest.mark.parametrize("name", [*OPTUNAS, "optuna.samplers:NSGAIISampler"])
 def test_all_trials_are_asked_for_between_the_ends(name: str):
-    if name == "cmaes":
-        pytest.importorskip("cmaes")
     study = sampled(name, design={"sampler": name, "trials": 12, "zero": 0.25})
     trials = run(study, 6, again=True)
     assert len(trials) == 12
@@ -215,7 +214,6 @@ def test_nothing_of_a_database_runs_as_code():
 
 
 def test_states_of_cmaes_are_handed_back():
-    cmaes = pytest.importorskip("cmaes")
     whole = pickle.dumps(cmaes.CMA(mean=[0.5, 0.5], sigma=0.2)).hex()
     memory = {"cma:optimizer:0": whole[:900], "cma:optimizer:1": whole[900:], "other": 1}
     assert without_code(memory) == memory
