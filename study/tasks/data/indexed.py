@@ -24,6 +24,7 @@ from landscape_study.study.tasks.data.examples import (
     Batch,
     Epoch,
     even_slices,
+    read_together,
     spread,
     whole_steps,
 )
@@ -36,7 +37,7 @@ from landscape_study.study.tasks.data.form import (
     raised,
     tensor_of,
 )
-from landscape_study.study.tasks.data.tensors import in_precision, same_values
+from landscape_study.study.tasks.data.tensors import Place, placed, same_values
 from landscape_study.study.tasks.randomness import derived_seed, seeded
 
 STILL = 0  # seed of what is fetched for tests and to look at
@@ -69,7 +70,7 @@ class Indexed:
     ) -> None:
         self.fetcher = _Fetcher(data_set, columns)
         self.label, self.workers = label, workers
-        self.place: tuple[str | torch.device, torch.dtype] | None = None
+        self.place: Place | None = None
         self.form: Form | None = None
         self.count = len(data_set)
         if self.count == 0:
@@ -114,7 +115,12 @@ class Indexed:
     def _fetched(
         self, parts: Sequence[Tensor], seed: int, when: str, first: int = 0
     ) -> Iterator[Batch]:
-        """The batches of these items from the `first` on, ahead where there are workers."""
+        """The batches of these items from the `first` on."""
+        for batch in read_together(self._read(parts, seed, when, first)):
+            yield placed(batch, self.place)
+
+    def _read(self, parts: Sequence[Tensor], seed: int, when: str, first: int) -> Iterator[Batch]:
+        """The same as they are stored, fetched ahead where there are workers."""
         keys = _Keys(parts, seed, first)
         loader = DataLoader(
             self.fetcher,
@@ -132,7 +138,7 @@ class Indexed:
                 found = next(batches)
             except Exception as e:  # a worker that died, or cannot be
                 raise DataError(f"{self.label}, {where}: {raised(e)}") from e
-            yield self._placed(self._checked(found, where))
+            yield self._checked(found, where)
 
     def _checked(self, found: Batch | _Failure, where: str) -> Batch:
         if isinstance(found, _Failure):
@@ -143,14 +149,6 @@ class Indexed:
             except FormError as e:
                 raise DataError(f"{self.label}, {where}: {e}") from None
         return found
-
-    def _placed(self, batch: Batch) -> Batch:
-        """Where and as it is wanted; it is a copy already, put together from items."""
-        if self.place is None:
-            return batch
-        device, dtype = self.place
-        inputs, targets = (in_precision(tensor, dtype).to(device) for tensor in batch)
-        return inputs, targets
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from landscape_study.study.errors import DataError, TaskError
-from landscape_study.study.tasks.data.examples import Batch, Epoch, even_slices
+from landscape_study.study.tasks.data.examples import Batch, Epoch, even_slices, read_together
 from landscape_study.study.tasks.data.form import (
     Columns,
     Form,
@@ -27,7 +27,7 @@ from landscape_study.study.tasks.data.form import (
     require_examples,
     tensor_of,
 )
-from landscape_study.study.tasks.data.tensors import moved, same_values
+from landscape_study.study.tasks.data.tensors import Place, placed, same_values
 from landscape_study.study.tasks.randomness import LOADING, Stream
 
 STILL = 0  # seed of tests, and of what is looked at
@@ -61,7 +61,7 @@ class Loaded:
         self, given: Any, columns: Columns, label: str, classes: int | None, tell: Tell
     ) -> None:
         self.given, self.columns, self.label = given, columns, label
-        self.place: tuple[str | torch.device, torch.dtype] | None = None
+        self.place: Place | None = None
         self.form: Form | None = None  # of the first batch
         self.classes = classes
         self.reading = 0.0
@@ -81,16 +81,17 @@ class Loaded:
         return self.batches
 
     def shuffled(self, epoch: Epoch, size: int, first: int = 0) -> Iterator[Batch]:  # noqa: D102
-        for i, batch in enumerate(self._whole(epoch.seed, f"epoch {epoch.number + 1}, ")):
+        batches = read_together(self._whole(epoch.seed, f"epoch {epoch.number + 1}, "))
+        for i, batch in enumerate(batches):
             if i < first:
                 epoch.on_skip()
             else:
-                yield self._placed(batch)
+                yield placed(batch, self.place)
 
     def in_order(self, most: int) -> Iterator[Batch]:  # noqa: D102
-        for inputs, targets in self._whole(STILL, "a test, "):
+        for inputs, targets in read_together(self._whole(STILL, "a test, ")):
             for some in even_slices(len(targets), most):
-                yield self._placed((inputs[some], targets[some]))
+                yield placed((inputs[some], targets[some]), self.place)
 
     def sample(self, count: int) -> Batch:
         """So many of the first."""
@@ -149,6 +150,7 @@ class Loaded:
             raise DataError(f"{self.label}, {where}: {raised(e)}") from e
 
     def _batch(self, given: object, where: str) -> Batch:
+        """A copy: the user may hold what was given, and fill it anew."""
         try:
             inputs, targets = pair_of(given, self.columns, dim=1)
             batch = tensor_of(inputs, "inputs"), tensor_of(targets, "targets")
@@ -157,7 +159,7 @@ class Loaded:
             self.form.require(batch)
         except FormError as e:
             raise DataError(f"{self.label}, {where}: {e}") from None
-        return batch
+        return batch[0].clone(), batch[1].clone()
 
     def _require_repeated(self) -> None:
         """Check that the first batches come again from the same seed, and how fast they do."""
@@ -194,13 +196,6 @@ class Loaded:
         tell(f"{self.label}: {sum(sizes):,} examples in {len(sizes):,} batches")
         own = getattr(loader, "batch_size", None)
         return sum(sizes), len(sizes), own if isinstance(own, int) else max(sizes)
-
-    def _placed(self, batch: Batch) -> Batch:
-        """A copy: the user may hold the batch still."""
-        inputs, targets = batch
-        if self.place is None:
-            return inputs.clone(), targets.clone()
-        return moved(inputs, *self.place), moved(targets, *self.place)
 
 
 def _begun(given: Any, seed: int) -> Any:

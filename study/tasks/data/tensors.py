@@ -19,6 +19,8 @@ from landscape_study.study.tasks.data.examples import (
     whole_steps,
 )
 
+Place = tuple[str | torch.device, torch.dtype]  # where, and floating-point numbers as what
+
 WIDE = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
@@ -86,6 +88,15 @@ class Data:
 def moved(tensor: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
     """A copy on `device`, floating-point numbers as `dtype`, complex ones as pairs of it."""
     return in_precision(tensor, dtype).to(device, copy=True)
+
+
+def placed(batch: Batch, place: Place | None) -> Batch:
+    """A batch that is whoever's who takes it, where and in the precision that is wanted."""
+    if place is None:
+        return batch
+    device, dtype = place
+    inputs, targets = (in_precision(tensor, dtype).to(device) for tensor in batch)
+    return inputs, targets
 
 
 def in_precision(tensor: Tensor, dtype: torch.dtype) -> Tensor:

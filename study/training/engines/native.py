@@ -28,12 +28,15 @@ from tqdm import tqdm
 
 from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
 
-# How inductor is to compile: random numbers as the uncompiled network draws them, and the code
-# that calls the kernels unoptimized: that takes most of the compiler's time and gains nothing.
+# How inductor is to compile, as far as this version of PyTorch has the options.
 OPTIONS = {
-    "fallback_random": True,
+    "fallback_random": True,  # random numbers as the uncompiled network draws them
     "compile_threads": 1,
+    # The code that calls the kernels: optimized, it would take most of the time and gain nothing.
     "aot_inductor.compile_wrapper_opt_level": "O0",
+    # Else 290 MB of headers are compiled first, for longer than seven of our libraries gain by
+    # them, into a folder of /tmp whose name others can take (torch 2.13).
+    "aot_inductor.precompile_headers": False,
 }
 
 
@@ -127,9 +130,11 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
     ):
         warnings.simplefilter("ignore")  # about PyTorch's own parts, to its own developers
         package = Path(folder, "graph.pt2")
+        known = torch._inductor.list_options()
+        options = {name: value for name, value in OPTIONS.items() if name in known}
         exported = torch.export.export(Wrapped(), tuple(tensors))
         torch._inductor.aoti_compile_and_package(
-            exported, package_path=str(package), inductor_configs=dict(OPTIONS)
+            exported, package_path=str(package), inductor_configs=options
         )
         with ZipFile(package) as files:
             (library,) = (name for name in files.namelist() if name.endswith(".so"))
@@ -140,10 +145,13 @@ def _compile(graph: GraphModule, tensors: Sequence[Tensor], path: Path) -> None:
 
 @contextmanager
 def _own_folder_of_inductor(folder: str) -> Iterator[None]:
-    """Let the compiler work in `folder`: its own one has a name in /tmp that others can take."""
+    """Let the compiler work in `folder`: its own one has a name in /tmp that others can take.
+
+    PyTorch writes that into the environment on many occasions, as if the user had asked for it.
+    """
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
-    os.environ[name] = before or folder
+    os.environ[name] = folder
     try:
         yield
     finally:

@@ -21,7 +21,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from landscape_study import Streams
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.tasks.data.examples import Epoch
+from landscape_study.study.tasks.data.examples import (
+    READ_BYTES,
+    READ_TOGETHER,
+    Epoch,
+    read_together,
+)
 from landscape_study.study.tasks.data.indexed import Indexed
 from landscape_study.study.tasks.data.loaded import Loaded
 from landscape_study.study.tasks.data.tensors import Held
@@ -294,6 +299,51 @@ def test_each_batch_that_is_skipped_is_a_sign_of_life(make_task):
 
 
 # How much is held and read
+
+
+class Refilling:
+    """A loader that fills one and the same tensors for each batch."""
+
+    def __init__(self, side: tuple[torch.Tensor, torch.Tensor]) -> None:
+        self.side = side
+
+    def __iter__(self):
+        held = [torch.empty_like(tensor[:BATCH]) for tensor in self.side]
+        for batch in batches(self.side):
+            pair = [own[: len(new)].copy_(new) for own, new in zip(held, batch, strict=True)]
+            yield tuple(pair)
+
+
+def test_a_loader_may_fill_its_batches_anew(make_task, make_panel, train):
+    train_side, test_side = sides()
+    last = {}
+    for kind in (Refilling, lambda side: Batched(batches(side))):
+        streams = Streams(kind(train_side), kind(test_side))
+        task = make_task(mlp, data=lambda streams=streams: streams)
+        last[kind] = train(task, make_panel("adamw", epochs=2), options=DOUBLE)
+        data = load_data(task).train
+        assert torch.equal(data.sample(9)[1], train_side[1][:9])
+    one, other = last.values()
+    assert_same_outcome(one.outcome, other.outcome)
+    assert torch.equal(one.theta, other.theta)
+
+
+@pytest.mark.parametrize(
+    ("examples", "held"), [(1, READ_TOGETHER), (READ_BYTES // 40 + 1, 4), (READ_BYTES, 1)]
+)
+def test_small_batches_are_read_some_at_a_time(examples, held):
+    """A few, or as many as take little memory: ten bytes an example, of inputs and targets."""
+    asked = []
+
+    def reading():
+        for i in range(20):
+            asked.append(i)
+            yield torch.full((examples, 2), i, dtype=torch.int8), torch.zeros(examples).long()
+
+    for i, (inputs, _) in enumerate(read_together(reading())):
+        assert len(asked) == min(20, (i // held + 1) * held)
+        assert inputs[0, 0] == i
+    assert len(asked) == 20
 
 
 def test_a_stream_larger_than_memory_is_never_held(make_task, make_panel, train):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -226,6 +227,7 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         pytest.skip(why)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("native")))
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("pytorchs")))
         yield
 
 
@@ -242,6 +244,13 @@ class TestCompiled:
         for name, buffer in captured.buffers.items():
             torch.testing.assert_close(compiled.buffers[name], buffer, rtol=0, atol=1e-12)
         assert_equals_plain_loop(compiled, task, panel)
+
+    def test_nothing_is_written_where_pytorch_would(self, make_task, make_panel, train):
+        """Its folder may be one that others have made."""
+        folder = os.environ["TORCHINDUCTOR_CACHE_DIR"]
+        train(make_task(Everything, "signal"), make_panel("adamw"), engine="compiled")
+        assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == folder
+        assert not [path for path in Path(folder).rglob("*") if path.is_file()]
 
     def test_a_diverged_cell_changes_no_bit_of_the_others(self, make_task, make_panel, train):
         task, panel = make_task(Everything, "signal"), make_panel("adamw")
