@@ -124,11 +124,9 @@ def test_cells_that_diverged_before_stay_diverged(make_task, make_panel, train, 
 
 
 @pytest.mark.long
-def test_the_compiled_engine_goes_on_to_the_same_bits(
-    make_task, make_panel, train, tmp_path, own_cache
-):
-    task, panel, options = make_task(batch_norm_mlp), make_panel("adamw"), Options()
-    settings = {"options": options, "engine": "compiled"}
+def test_the_compiled_engine_goes_on_to_the_same_bits(make_task, make_panel, train, tmp_path):
+    """Of the network that is compiled for the tests of pruning too."""
+    task, panel, settings = make_task(batch_norm_mlp), make_panel("adamw"), {"engine": "compiled"}
     whole = train(task, panel, **settings)
     kept = {"on_step": interrupt_at(9), "checkpoint": make_checkpoint(tmp_path)}
     with pytest.raises(InterruptionError):

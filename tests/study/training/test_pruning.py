@@ -54,18 +54,17 @@ def assert_pruned(outcome: Outcome, whole: Outcome, pruned: Sequence[int], **clo
                 np.testing.assert_allclose(one[:epochs], other[:epochs], **close)
 
 
-@pytest.mark.parametrize("network", [batch_norm_mlp, dropout_mlp])
-@pytest.mark.parametrize(
-    "engine",
-    [
-        "vmap",
-        pytest.param("captured", marks=pytest.mark.long),
-        pytest.param("compiled", marks=pytest.mark.long),
-        "referee",
-    ],
-)
+def engines_of_networks():
+    """Compiled, each number of cells takes long: of one network only."""
+    for network in (batch_norm_mlp, dropout_mlp):
+        yield from ((engine, network) for engine in ("vmap", "referee"))
+        yield pytest.param("captured", network, marks=pytest.mark.long)
+    yield pytest.param("compiled", batch_norm_mlp, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize(("engine", "network"), engines_of_networks())
 def test_who_stays_is_trained_as_without_those_who_leave(
-    engine, network, make_task, make_panel, train, own_cache
+    engine, network, make_task, make_panel, train
 ):
     task, panel = make_task(network, augment=noise), make_panel("adamw")
     whole = train(task, panel, engine=engine).outcome
