@@ -186,7 +186,7 @@ class _Trial:
         if why := self.setting.why_not("compiled"):
             self.why = f"engine compiled: {why}"
             return
-        tell("compiling the training step for this machine, once: half a minute, or a few for a deep network")
+        tell("compiling the training step for this machine, once: from half a minute to a few")
         width, examples = self.share.width, self.setting.batch_size
         try:
             probe = measure(self.setting, "compiled", width, examples)

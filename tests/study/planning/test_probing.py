@@ -35,7 +35,7 @@ from tests.study.user_tasks import branching
 WIDTH, BATCH = 6, 20
 HASH = "a fingerprint"
 ROOM = 2**40
-COMPILING = "compiling the training step for this machine, once: half a minute, or a few for a deep network"
+COMPILING = "compiling the training step for this machine, once: from half a minute to a few"
 
 
 def make_setting(**changes: Any) -> Setting:
