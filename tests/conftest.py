@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
@@ -9,9 +10,11 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from alembic.util import pyfiles
 from hypothesis import settings
 from platformdirs import user_cache_path
 
@@ -78,6 +81,20 @@ def _modest_plans() -> Iterator[None]:
             "landscape_study.study.console.progress.LONG", math.inf
         )  # so that nobody is told of it
         patch.setenv("LOKY_MAX_CPU_COUNT", "1")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _migrations_are_read_once() -> Iterator[None]:
+    """Optuna's, which it reads three times for each new database: most of what that takes."""
+    anew = pyfiles.load_module_py
+    once = functools.cache(anew)
+
+    def load(name: str, path: Path) -> ModuleType:
+        return anew(name, path) if name == "env_py" else once(name, path)  # env.py migrates
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyfiles, "load_module_py", load)
         yield
 
 
