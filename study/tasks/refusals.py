@@ -19,7 +19,7 @@ from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.data.tensors import Data, in_precision, same_values
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.sums import require_sums
+from landscape_study.study.tasks.sums import require_mean, require_sums
 from landscape_study.study.tasks.task import (
     CHECKED,
     TaskProtocol,
@@ -233,6 +233,7 @@ def _check_testing(task: TaskProtocol, network: nn.Module, data: Data, dtype: to
         label = f"the network in eval mode on a batch of {len(inputs)}"
         outputs = _outputs(task, network, inputs, label, dtype)
         targets = in_precision(data.test_targets[:CHECKED], dtype)
+        require_mean(task, outputs, targets)
         own = tuple(getattr(task, "metrics", ()))
         require_sums(task, own, outputs, targets)
 

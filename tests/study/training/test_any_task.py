@@ -190,6 +190,20 @@ REFUSED = {
         of(data=flat_targets, network=partial(two_layers, 1), metrics=()),
         r"outputs \[5, 1\] \(float32\) and targets \[5\] \(float32\): they have other shapes",
     ),
+    "targets that are broadcast by a loss of one's own": (
+        of(
+            data=flat_targets,
+            network=partial(two_layers, 1),
+            metrics=(),
+            loss=lambda o, t: (o - t).square().mean(),
+        ),
+        r"loss\(\) gave a number in which each output is held against each target, of outputs "
+        r"\[17, 1\] and targets \[17\]; expected targets of the shape of the outputs",
+    ),
+    "a sum as the loss": (
+        of(loss=nn.MSELoss(reduction="sum")),
+        r"loss\(\) gave the sum over 17 examples; expected their mean, however many there are",
+    ),
     "a loss for each example": (
         of(loss=lambda o, t: (o - t).square().mean(dim=1)),
         r"loss\(\) gave a tensor of shape \[5\]; expected a scalar",
@@ -247,6 +261,35 @@ def test_what_cannot_be_trained_or_measured_is_told(task, message):
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
 def test_tasks_of_any_kind_pass(task, precision):
     assert check_task(task, [(5, 1), (5, 2)], precision) is not None
+
+
+def weighted(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """By the size of the targets."""
+    size = targets.abs().mean(dim=1)
+    return (size * (outputs - targets).square().mean(dim=1)).sum() / size.sum()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        weighted,
+        lambda o, t: (o - t).square().mean().sqrt(),
+        lambda o, t: (o[:, None] - t).square().mean(),  # means to compare all with all
+        lambda o, t: functional.mse_loss(o, t + torch.randn_like(t)),
+    ],
+)
+def test_losses_that_are_no_mean_pass_where_they_may_be_meant(loss):
+    assert check_task(of(loss=loss), [(5, 1)]) is not None
+
+
+def test_a_loss_may_take_targets_of_another_shape():
+    task = of(
+        data=flat_targets,
+        network=partial(two_layers, 1),
+        metrics=(),
+        loss=lambda o, t: functional.mse_loss(o[:, 0], t),
+    )
+    assert check_task(task, [(5, 1)]) is not None
 
 
 def test_signed_sums_pass_and_counts_and_objects_of_other_classes():
