@@ -204,6 +204,10 @@ REFUSED = {
         of(loss=nn.MSELoss(reduction="sum")),
         r"loss\(\) gave the sum over 17 examples; expected their mean, however many there are",
     ),
+    "a loss that trains nothing": (
+        of(loss=lambda o, t: (o.detach() - t).square().mean()),
+        r"loss\(\) gave a number that depends on no parameter of the network; expected one that",
+    ),
     "a loss for each example": (
         of(loss=lambda o, t: (o - t).square().mean(dim=1)),
         r"loss\(\) gave a tensor of shape \[5\]; expected a scalar",
@@ -326,8 +330,12 @@ def test_names_of_metrics_are_columns(name, message, make_task):
 
 
 def test_metrics_are_measures_each_of_its_own_name_with_a_goal():
-    with pytest.raises(TaskError, match="metrics hold a function; expected a tuple of landscape_"):
+    with pytest.raises(TaskError, match="metrics are a function; expected a tuple of landscape_"):
         require_measures(absolute, (), "task 'x'")
+    with pytest.raises(TaskError, match="task 'x': metrics are a Measure; expected a tuple of"):
+        require_task(of(metrics=Measure(MAE, absolute)), "x")
+    with pytest.raises(TaskError, match="metrics hold a function; expected a tuple of landscape_"):
+        require_measures([absolute], (), "task 'x'")
     with pytest.raises(TaskError, match="metric 'mae' stands there twice"):
         require_measures([Measure(MAE, absolute)] * 2, (), "task 'x'")
     wrong = replace(MAE, goal="min")  # type: ignore[arg-type]
@@ -340,6 +348,14 @@ def test_classes_are_counted(classes):
     require_task(of(classes=np.int64(3)), "x")
     with pytest.raises(TaskError, match=f"task 'x': classes = {classes!r}; expected how many"):
         require_task(of(classes=classes), "x")
+
+
+@pytest.mark.parametrize("value", [-5, 2.5, "50"])
+@pytest.mark.parametrize("number", ["batch_size", "epochs"])
+def test_batch_size_and_epochs_are_counted(number, value):
+    require_task(of(**{number: np.int64(3)}), "x")
+    with pytest.raises(TaskError, match=f"task 'x': {number} = {value!r}; expected a number from"):
+        require_task(of(**{number: value}), "x")
 
 
 def test_a_task_without_batch_size_or_epochs_is_told():
