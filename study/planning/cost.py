@@ -40,6 +40,7 @@ PROBE_EPOCHS = 2  # the first warms up
 PROBE_SECONDS = 20.0  # that all probes together may take, about
 PROBE_EXAMPLES = 8  # of the first probe, which has one cell
 PROBE_GROWTH = 4  # from probe to probe
+DISTURBED = 0.5  # share of its time that a probe must have a processor to be believed later on
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ class Probe:
     examples: int  # of a batch
     pace: Pace  # scaled to whole batches
     losses: tuple[float, ...] = ()  # training loss of each cell in the last epoch
+    disturbed: bool = False  # whether others took the processor most of the time
 
 
 def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
@@ -170,11 +172,13 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     steps = min(PROBE_STEPS, setting.data.train.count // examples)
     data, size = _excerpt(setting, examples, steps, 2)
     moments: list[float] = []
+    worked: list[float] = []  # seconds that this thread had a processor
 
     def on_step() -> None:
         if setting.device.startswith("cuda"):
             torch.cuda.synchronize(setting.device)
         moments.append(time.perf_counter())
+        worked.append(time.thread_time())
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
     how = {"batch_size": examples, "engine": engine, "on_step": on_step}
@@ -186,7 +190,9 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     tested = min(t for i, t in enumerate(took) if i % calls >= steps)
     pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
     losses = outcome.curves["train_loss"][:, -1]
-    return Probe(engine, cells, examples, pace, tuple(map(float, losses)))
+    had = (worked[-1] - worked[calls]) / (moments[-1] - moments[calls])  # but for warming up
+    disturbed = setting.device == "cpu" and had < DISTURBED
+    return Probe(engine, cells, examples, pace, tuple(map(float, losses)), disturbed)
 
 
 def compiled_libraries(setting: Setting, cells: int) -> Libraries:

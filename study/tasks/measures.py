@@ -5,7 +5,7 @@ Letters: B examples, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -79,14 +79,16 @@ def require_measures(metrics: object, taken: Collection[str], where: str) -> Non
     Raises:
         TaskError: they are no measures, or cannot be told apart.
     """
-    given = list(metrics) if isinstance(metrics, list | tuple) else [metrics]
-    for one in given:
+    expected = (
+        "expected a tuple of landscape_study.Measure, as in "
+        '(Measure(Metric("mae", "error"), function),)'
+    )
+    if not isinstance(metrics, list | tuple):
+        raise TaskError(f"{where}: metrics are a {type(metrics).__name__}; {expected}")
+    for one in metrics:
         if not isinstance(one, Measure) or not isinstance(one.metric, Metric):
-            raise TaskError(
-                f"{where}: metrics hold a {type(one).__name__}; expected a tuple of "
-                'landscape_study.Measure, as in (Measure(Metric("mae", "error"), function),)'
-            )
-    measures = [one for one in given if isinstance(one, Measure)]
+            raise TaskError(f"{where}: metrics hold a {type(one).__name__}; {expected}")
+    measures: Sequence[Measure] = metrics
     names = [measure.name for measure in measures]
     for measure in measures:
         found = _wrong_with(measure.metric, {*taken, *TAKEN}, names)

@@ -19,7 +19,7 @@ from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.data.tensors import Data, in_precision, same_values
 from landscape_study.study.tasks.randomness import seeded
-from landscape_study.study.tasks.sums import require_sums
+from landscape_study.study.tasks.sums import require_mean, require_sums
 from landscape_study.study.tasks.task import (
     CHECKED,
     TaskProtocol,
@@ -233,6 +233,7 @@ def _check_testing(task: TaskProtocol, network: nn.Module, data: Data, dtype: to
         label = f"the network in eval mode on a batch of {len(inputs)}"
         outputs = _outputs(task, network, inputs, label, dtype)
         targets = in_precision(data.test_targets[:CHECKED], dtype)
+        require_mean(task, outputs, targets)
         own = tuple(getattr(task, "metrics", ()))
         require_sums(task, own, outputs, targets)
 
@@ -261,12 +262,17 @@ def _outputs(
 def _require_all_trained(
     task: TaskProtocol, network: nn.Module, first: Tensor, again: Tensor
 ) -> None:
-    """The loss depends on no trainable tensor that is not the network's: nothing would train it.
+    """The loss depends on parameters, and on no trainable tensor that is not the network's.
 
-    Those that are made anew for each batch, as the batch itself, are no such thing.
+    Nothing would train that. Those that are made anew for each batch, as the batch itself, are no
+    such thing.
     """
-    lasting = set(_leaves(first)) & set(_leaves(again))
-    foreign = lasting - set(network.parameters())
+    own, of_first, of_again = set(network.parameters()), set(_leaves(first)), set(_leaves(again))
+    if not own & (of_first | of_again):
+        found = "a number that depends on no parameter of the network"
+        expected = "one that can be differentiated: without detach(), no_grad(), argmax or numpy"
+        raise TaskError(wrong(task, "loss()", found, expected))
+    foreign = of_first & of_again - own
     if foreign:
         raise TaskError(
             f"task '{task.name}': the loss depends on {_names(task, foreign)}, with requires_grad "

@@ -1,4 +1,4 @@
-"""Trying what a task measures: each a scalar, finite, and a sum over examples.
+"""Trying what a task measures: each a scalar, finite, and a sum over examples; the loss a mean.
 
 Letters: B examples.
 """
@@ -13,6 +13,7 @@ from torch import Tensor
 from landscape_study.study.errors import TaskError
 from landscape_study.study.tasks.attempts import attempt, shape_of, wrong
 from landscape_study.study.tasks.measures import Measure
+from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import TaskProtocol
 
 ROUNDING = 1e3  # units of rounding, relative to the parts of a sum, that are no difference
@@ -20,6 +21,52 @@ REMEDY = (
     "the sum over the examples, as (outputs - targets).abs().mean(dim=1).sum(): the tests' slices "
     "are added up; what is no mean over examples, as R² or the root of a mean, is not recorded"
 )
+
+
+def require_mean(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> None:
+    """Check that the loss is no sum over the B examples, and holds each output to its own target.
+
+    What is neither a mean nor one of these passes: it may weigh examples, or compare them.
+
+    Raises:
+        TaskError: it is a sum, or holds each output against each target.
+    """
+    try:
+        with seeded(0):
+            mistake = _mistake(task, outputs, targets)
+    except Exception:  # it need not take single examples, or targets of other shapes
+        return
+    if mistake is not None:
+        raise TaskError(wrong(task, "loss()", *mistake))
+
+
+def _mistake(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> tuple[str, str] | None:
+    """What the loss is in the place of a mean, and what was expected; None if nothing is known."""
+    whole = _lost(task, outputs, targets)
+    examples = zip(outputs.split(1), targets.split(1), strict=True)
+    mean = torch.stack([_lost(task, *one) for one in examples]).mean()
+    if _is_close(whole, mean, outputs):
+        return None
+    if _is_close(whole, len(outputs) * mean, outputs):
+        return f"the sum over {len(outputs)} examples", "their mean, however many there are"
+    if outputs.shape == targets.shape or outputs.numel() != targets.numel():
+        return None
+    if not _is_close(_lost(task, outputs, targets.reshape(outputs.shape)), mean, outputs):
+        return None
+    shapes = f"outputs {list(outputs.shape)} and targets {list(targets.shape)}"
+    return (
+        f"a number in which each output is held against each target, of {shapes}",
+        "targets of the shape of the outputs, as targets[:, None] makes [B, 1] of [B]",
+    )
+
+
+def _lost(task: TaskProtocol, outputs: Tensor, targets: Tensor) -> Tensor:
+    return task.loss(outputs.clone(), targets.clone()).double()
+
+
+def _is_close(one: Tensor, other: Tensor, outputs: Tensor) -> bool:
+    """But for rounding."""
+    return bool((one - other).abs() <= ROUNDING * _unit(outputs) * other.abs())
 
 
 def require_sums(
@@ -58,8 +105,7 @@ def _require_sum(
         if made_up:
             return
         raise
-    unit = torch.finfo(outputs.dtype).eps if outputs.is_floating_point() else 0.0
-    if bool((whole - totals.sum()).abs() > ROUNDING * unit * totals.abs().sum()):
+    if bool((whole - totals.sum()).abs() > ROUNDING * _unit(outputs) * totals.abs().sum()):
         found = f"{float(whole):.6g} for {len(outputs)} examples, but {float(totals.sum()):.6g} "
         raise TaskError(wrong(task, _label(measure), found + "for their pairs, added up", REMEDY))
 
@@ -70,6 +116,11 @@ def _scalar(task: TaskProtocol, measure: Measure, outputs: Tensor, targets: Tens
     if not isinstance(found, Tensor) or found.shape != () or found.is_complex():
         raise TaskError(wrong(task, label, shape_of(found), f"a scalar tensor: {REMEDY}"))
     return found
+
+
+def _unit(outputs: Tensor) -> float:
+    """Of rounding."""
+    return torch.finfo(outputs.dtype).eps if outputs.is_floating_point() else 0.0
 
 
 def _label(measure: Measure) -> str:

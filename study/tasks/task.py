@@ -6,11 +6,12 @@ Letters: B examples, C classes; the shapes of an example and of its target are t
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -236,7 +237,7 @@ def require_task(task: object, name: str) -> None:
     """Check that `task` has all that a task must have.
 
     Raises:
-        TaskError: naming what is missing, or wrong with its classes or metrics.
+        TaskError: naming what is missing, or wrong with its numbers or metrics.
     """
     numbers, functions = ("classes", "batch_size", "epochs"), ("network", "data", "loss")
     wanted = ("name", *numbers, *functions, "normalize", "augment")
@@ -247,8 +248,12 @@ def require_task(task: object, name: str) -> None:
             f"{', '.join(missing)}: build it with landscape_study.Task; or mark a function that "
             "trains one cell with @landscape_study.objective"
         )
+    for number in ("batch_size", "epochs"):
+        value = getattr(task, number)
+        if not _is_count(value):
+            raise TaskError(f"task '{name}': {number} = {value!r}; expected a number from 1 on")
     classes = getattr(task, "classes")  # noqa: B009
-    if classes is not None and not (hasattr(classes, "__index__") and classes > 0):
+    if classes is not None and not _is_count(classes):
         raise TaskError(
             f"task '{name}': classes = {classes!r}; expected how many there are, or None where "
             "examples are not classified"
@@ -256,6 +261,11 @@ def require_task(task: object, name: str) -> None:
     errors = () if classes is None else classification(classes)
     taken = {*LOSSES, *(measure.name for measure in errors)}
     require_measures(getattr(task, "metrics", ()), taken, f"task '{name}'")
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a whole number from 1 on, Python's or numpy's."""
+    return isinstance(value, SupportsIndex) and operator.index(value) > 0
 
 
 def identify(name: str, task: TaskProtocol, data: TaskData) -> Identity:

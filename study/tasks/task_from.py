@@ -67,13 +67,16 @@ def task_from(
         name: of the task; the network's, if none is given.
 
     Raises:
-        TypeError: `network` is neither a network nor a function; one column without the other.
+        TypeError: `network` is neither a network nor a function; one column without the other;
+            metrics that are no sequence.
     """
     if not callable(network):
         kind = type(network).__name__
         raise TypeError(f"task_from: network is {kind}: give a module, its class or a function")
     if (inputs is None) != (targets is None):
         raise TypeError("task_from: inputs and targets name two columns: give both or none")
+    if isinstance(metrics, Measure):
+        raise TypeError("task_from: metrics is a Measure: give a tuple, (Measure(…),)")
     columns = inputs if inputs is None or isinstance(inputs, str) else tuple(inputs)
     names = columns if isinstance(columns, tuple) else None
     make = partial(deepcopy, network) if isinstance(network, nn.Module) else network

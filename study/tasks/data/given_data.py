@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
@@ -74,11 +75,26 @@ def _opened(
     tensors = isinstance(given, tuple) and any(isinstance(one, Tensor) for one in given)
     if tensors or isinstance(given, Tensor | Mapping | str | bytes):
         raise TaskError(f"{label} gave {kind(given)}; expected {SIDE}")
+    if isinstance(given, type):
+        raise TaskError(f"{label} gave the class {given.__name__}; expected {SIDE}: call it")
     if _has_items(given):
         return Indexed(given, columns, label, classes, streams.workers)
+    if not isinstance(given, Iterable) and callable(given) and not _takes_seed(given):
+        raise TaskError(f"{label} gave a function that takes no seed; expected {SIDE}")
     if isinstance(given, Iterable) or callable(given):
         return Loaded(given, columns, label, classes, tell)
     raise TaskError(f"{label} gave {kind(given)}; expected {SIDE}")
+
+
+def _takes_seed(function: Callable[..., Any]) -> bool:
+    """Whether it can be called with one argument; also where nobody knows."""
+    try:
+        inspect.signature(function).bind(0)
+    except TypeError:
+        return False
+    except ValueError:  # of what is built in
+        return True
+    return True
 
 
 def _has_items(given: object) -> bool:

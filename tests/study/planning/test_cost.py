@@ -164,8 +164,9 @@ class TestProbes:
         [(8, 20, 4, [67, 67]), (1, 150, 1, [100, 100]), (1, 47, 4, [100, 100])],
         ids=["small batches", "large batches", "odd batches"],
     )
+    @pytest.mark.parametrize(("had", "disturbed"), [(0.9, False), (0.1, True)])
     def test_it_is_paced_by_the_fastest_step_and_test_batch_of_whole_batches(
-        self, monkeypatch, cells, examples, steps, tests
+        self, monkeypatch, cells, examples, steps, tests, had, disturbed
     ):
         """Of 200 examples each; the first epoch takes three times as long, as warming up does."""
         clock, calls = [0.0], []
@@ -182,11 +183,12 @@ class TestProbes:
 
         monkeypatch.setattr(cost, "train_chunk", train)
         monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(cost.time, "thread_time", lambda: had * clock[0])
         found = measure(make_setting(threads=2), "captured", cells, examples)
         assert calls == [(steps * examples, sum(tests), cells, 2)]
         pace = Pace(step=2.0 / cells * 20 / examples, test=0.5 / (tests[0] * cells))
         losses = tuple(make_outcome(cells, 2).curves["train_loss"][:, -1].tolist())
-        assert found == Probe("captured", cells, examples, pace, losses)
+        assert found == Probe("captured", cells, examples, pace, losses, disturbed)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("engine", ["vmap", "captured"])

@@ -127,6 +127,11 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Streams((b for b in batches(TRAIN)), data_sets()[1]),
         f"data(): train gave a generator, whose end comes once; give {FROM_ONCE}",
     ),
+    "a class": (with_train(Nameless), "data(): train gave the class Nameless; expected a data s"),
+    "a function of nothing": (
+        with_train(lambda: batches(TRAIN)),
+        "data(): train gave a function that takes no seed; expected a data set with a length",
+    ),
     # data sets
     "an empty data set": (with_train([]), "data(): train is an empty data set; expected some exa"),
     "items of one part": (
@@ -241,8 +246,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         "train, counted, batch 5: ZeroDivisionError: division by zero",
     ),
     "raises at the start": (
-        with_train(lambda: batches(TRAIN)),
-        "train, the start: TypeError: ",
+        with_train(lambda seed: batches(TRAIN)[99]),
+        "train, the start: IndexError: ",
     ),
     "raises in a worker": (
         with_train(DataLoader(Items(lambda i: {}[i]), batch_size=5)),

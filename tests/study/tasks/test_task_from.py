@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from landscape_study import Data, Streams, task_from
+from landscape_study import Data, Measure, Metric, Streams, task_from
 from landscape_study.study.errors import DataError, TaskError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
@@ -286,6 +286,12 @@ def test_what_is_no_task_is_told(name):
 def test_a_network_that_is_none_is_told():
     with pytest.raises(TypeError, match="network is dict: give a module"):
         task_from({}, TRAIN, TEST, **BUDGET)
+
+
+def test_a_measure_without_its_tuple_is_told():
+    one = Measure(Metric("mae", "error"), lambda outputs, targets: (outputs - targets).sum())
+    with pytest.raises(TypeError, match="task_from: metrics is a Measure: give a tuple"):
+        task_from(network, TRAIN, TEST, **BUDGET, metrics=one)
 
 
 @pytest.mark.parametrize("column", [{"inputs": "x"}, {"targets": "label"}])

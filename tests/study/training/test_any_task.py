@@ -190,6 +190,24 @@ REFUSED = {
         of(data=flat_targets, network=partial(two_layers, 1), metrics=()),
         r"outputs \[5, 1\] \(float32\) and targets \[5\] \(float32\): they have other shapes",
     ),
+    "targets that are broadcast by a loss of one's own": (
+        of(
+            data=flat_targets,
+            network=partial(two_layers, 1),
+            metrics=(),
+            loss=lambda o, t: (o - t).square().mean(),
+        ),
+        r"loss\(\) gave a number in which each output is held against each target, of outputs "
+        r"\[17, 1\] and targets \[17\]; expected targets of the shape of the outputs",
+    ),
+    "a sum as the loss": (
+        of(loss=nn.MSELoss(reduction="sum")),
+        r"loss\(\) gave the sum over 17 examples; expected their mean, however many there are",
+    ),
+    "a loss that trains nothing": (
+        of(loss=lambda o, t: (o.detach() - t).square().mean()),
+        r"loss\(\) gave a number that depends on no parameter of the network; expected one that",
+    ),
     "a loss for each example": (
         of(loss=lambda o, t: (o - t).square().mean(dim=1)),
         r"loss\(\) gave a tensor of shape \[5\]; expected a scalar",
@@ -249,6 +267,35 @@ def test_tasks_of_any_kind_pass(task, precision):
     assert check_task(task, [(5, 1), (5, 2)], precision) is not None
 
 
+def weighted(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """By the size of the targets."""
+    size = targets.abs().mean(dim=1)
+    return (size * (outputs - targets).square().mean(dim=1)).sum() / size.sum()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        weighted,
+        lambda o, t: (o - t).square().mean().sqrt(),
+        lambda o, t: (o[:, None] - t).square().mean(),  # means to compare all with all
+        lambda o, t: functional.mse_loss(o, t + torch.randn_like(t)),
+    ],
+)
+def test_losses_that_are_no_mean_pass_where_they_may_be_meant(loss):
+    assert check_task(of(loss=loss), [(5, 1)]) is not None
+
+
+def test_a_loss_may_take_targets_of_another_shape():
+    task = of(
+        data=flat_targets,
+        network=partial(two_layers, 1),
+        metrics=(),
+        loss=lambda o, t: functional.mse_loss(o[:, 0], t),
+    )
+    assert check_task(task, [(5, 1)]) is not None
+
+
 def test_signed_sums_pass_and_counts_and_objects_of_other_classes():
     for total in (lambda o, t: (o - t).sum(), lambda o, t: (o > t).any(dim=1).sum()):
         assert check_task(measured(total), [(5, 1)]) is not None
@@ -283,8 +330,12 @@ def test_names_of_metrics_are_columns(name, message, make_task):
 
 
 def test_metrics_are_measures_each_of_its_own_name_with_a_goal():
-    with pytest.raises(TaskError, match="metrics hold a function; expected a tuple of landscape_"):
+    with pytest.raises(TaskError, match="metrics are a function; expected a tuple of landscape_"):
         require_measures(absolute, (), "task 'x'")
+    with pytest.raises(TaskError, match="task 'x': metrics are a Measure; expected a tuple of"):
+        require_task(of(metrics=Measure(MAE, absolute)), "x")
+    with pytest.raises(TaskError, match="metrics hold a function; expected a tuple of landscape_"):
+        require_measures([absolute], (), "task 'x'")
     with pytest.raises(TaskError, match="metric 'mae' stands there twice"):
         require_measures([Measure(MAE, absolute)] * 2, (), "task 'x'")
     wrong = replace(MAE, goal="min")  # type: ignore[arg-type]
@@ -297,6 +348,14 @@ def test_classes_are_counted(classes):
     require_task(of(classes=np.int64(3)), "x")
     with pytest.raises(TaskError, match=f"task 'x': classes = {classes!r}; expected how many"):
         require_task(of(classes=classes), "x")
+
+
+@pytest.mark.parametrize("value", [-5, 2.5, "50"])
+@pytest.mark.parametrize("number", ["batch_size", "epochs"])
+def test_batch_size_and_epochs_are_counted(number, value):
+    require_task(of(**{number: np.int64(3)}), "x")
+    with pytest.raises(TaskError, match=f"task 'x': {number} = {value!r}; expected a number from"):
+        require_task(of(**{number: value}), "x")
 
 
 def test_a_task_without_batch_size_or_epochs_is_told():
