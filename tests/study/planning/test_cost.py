@@ -184,6 +184,7 @@ class TestProbes:
         monkeypatch.setattr(cost, "train_chunk", train)
         monkeypatch.setattr(cost.time, "perf_counter", lambda: clock[0])
         monkeypatch.setattr(cost.time, "thread_time", lambda: had * clock[0])
+        monkeypatch.setattr(cost, "DISTURBED", 0.5)
         found = measure(make_setting(threads=2), "captured", cells, examples)
         assert calls == [(steps * examples, sum(tests), cells, 2)]
         pace = Pace(step=2.0 / cells * 20 / examples, test=0.5 / (tests[0] * cells))

@@ -17,7 +17,7 @@ from landscape_study.study.agreement.permission import Tried
 from landscape_study.study.environment import cache
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.planning import cost, probing
+from landscape_study.study.planning import probing
 from landscape_study.study.planning.cost import Pace, Probe, Setting
 from landscape_study.study.planning.probing import (
     Choice,
@@ -500,7 +500,6 @@ def test_really_measured_and_remembered(own_cache: Path, monkeypatch: pytest.Mon
     """As if compiling never paid: it takes half a minute."""
     monkeypatch.setattr(probing, "SHORT", 0.0)
     monkeypatch.setattr(probing, "WORTH_COMPILING", float("inf"))
-    monkeypatch.setattr(cost, "DISTURBED", 0.0)  # whoever else is at work here
     before = torch.get_rng_state()
     found = [choose([make_share()], HASH)]
     probes = Memory(SETTING, WIDTH, HASH).recall()
