@@ -70,14 +70,13 @@ def _signals_arrive() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _modest_plans() -> Iterator[None]:
-    """Engines are chosen after one probe, however slow a busy machine makes it look, for good.
+    """Engines are chosen after one probe, however slow a busy machine makes it look.
 
     And workers have one thread: tiny tensors gain nothing from more, and those of a busy machine
     wait for each other.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("landscape_study.study.planning.probing.SHORT", math.inf)
-        patch.setattr("landscape_study.study.planning.cost.DISTURBED", 0.0)
         patch.setattr(
             "landscape_study.study.console.progress.LONG", math.inf
         )  # so that nobody is told of it

@@ -5,6 +5,7 @@ Letters: K cells of a chunk, B examples of a batch.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -40,7 +41,6 @@ PROBE_EPOCHS = 2  # the first warms up
 PROBE_SECONDS = 20.0  # that all probes together may take, about
 PROBE_EXAMPLES = 8  # of the first probe, which has one cell
 PROBE_GROWTH = 4  # from probe to probe
-DISTURBED = 0.5  # share of its time that a probe must have a processor to be believed later on
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,6 @@ class Probe:
     examples: int  # of a batch
     pace: Pace  # scaled to whole batches
     losses: tuple[float, ...] = ()  # training loss of each cell in the last epoch
-    disturbed: bool = False  # whether others took the processor most of the time
 
 
 def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
@@ -143,11 +142,11 @@ def measure_by_growing(setting: Setting, engine: str, cells: int) -> Probe:
     Small probes show little of what many cells gain by being trained together, but on large
     networks they are all that a CPU can do in seconds.
     """
-    started = time.perf_counter()
+    started = _now(setting.device)
     for some, examples in _probe_sizes(cells, setting.batch_size):
-        begun = time.perf_counter()
+        begun = _now(setting.device)
         probe = measure(setting, engine, some, examples)
-        now = time.perf_counter()
+        now = _now(setting.device)
         if now - started + PROBE_GROWTH * (now - begun) > PROBE_SECONDS:
             break
     return probe
@@ -172,13 +171,11 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     steps = min(PROBE_STEPS, setting.data.train.count // examples)
     data, size = _excerpt(setting, examples, steps, 2)
     moments: list[float] = []
-    worked: list[float] = []  # seconds that this thread had a processor
 
     def on_step() -> None:
         if setting.device.startswith("cuda"):
             torch.cuda.synchronize(setting.device)
-        moments.append(time.perf_counter())
-        worked.append(time.thread_time())
+        moments.append(_now(setting.device))
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
     how = {"batch_size": examples, "engine": engine, "on_step": on_step}
@@ -190,9 +187,16 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
     tested = min(t for i, t in enumerate(took) if i % calls >= steps)
     pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
     losses = outcome.curves["train_loss"][:, -1]
-    had = (worked[-1] - worked[calls]) / (moments[-1] - moments[calls])  # but for warming up
-    disturbed = setting.device == "cpu" and had < DISTURBED
-    return Probe(engine, cells, examples, pace, tuple(map(float, losses)), disturbed)
+    return Probe(engine, cells, examples, pace, tuple(map(float, losses)))
+
+
+def _now(device: str) -> float:
+    """Seconds by a clock that stands still while others have the processor.
+
+    On a busy machine probes would end early, and what is remembered of them be wrong for good.
+    """
+    coarse = sys.platform == "win32"  # to 15 ms
+    return time.thread_time() if device == "cpu" and not coarse else time.perf_counter()
 
 
 def compiled_libraries(setting: Setting, cells: int) -> Libraries:

@@ -277,6 +277,5 @@ class Memory:
             return ()
 
     def keep(self, probes: Sequence[Probe]) -> None:
-        """Remember; but a machine that was busy says nothing of what it does when it is not."""
-        if not any(probe.disturbed for probe in probes):
-            cache.keep(self.name, {"probes": [asdict(probe) for probe in probes]})
+        """Remember."""
+        cache.keep(self.name, {"probes": [asdict(probe) for probe in probes]})

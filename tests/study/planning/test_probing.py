@@ -60,7 +60,6 @@ class Bench:
             takes ten times as long.
         refused: why engines cannot do the network.
         largest: probe of a whole chunk, or smaller.
-        disturbed: whether the machine is busy.
         measured: the engines that were measured, one after the other.
         told: what was said.
     """
@@ -69,7 +68,6 @@ class Bench:
         self.steps = {"vmap": 0.2, "referee": 0.8, "captured": 0.1, "compiled": 0.05}
         self.refused: dict[str, str] = {}
         self.largest = (WIDTH, BATCH)
-        self.disturbed = False
         self.measured: list[str] = []
         self.told: list[str] = []
 
@@ -80,8 +78,7 @@ class Bench:
         self.measured.append(engine)
         if engine == "compiled":
             assert self.told == [COMPILING]
-        pace = Pace(self.steps[engine], 0.0)
-        return Probe(engine, cells, examples, pace, disturbed=self.disturbed)
+        return Probe(engine, cells, examples, Pace(self.steps[engine], 0.0))
 
     def grow(self, setting: Setting, engine: str, cells: int) -> Probe:
         return self.measure(setting, engine, *self.largest)
@@ -323,17 +320,6 @@ class TestRemembered:
         assert measured != []
         assert bench.choose(cell_epochs) == (first, [])
         assert bench.told == []
-
-    def test_what_a_busy_machine_did_is_not_remembered(self, bench: Bench):
-        """It may say that a plain loop is fastest: for this time only."""
-        bench.disturbed = True
-        bench.steps |= {"vmap": 20.0, "captured": 20.0}
-        assert bench.choose(LITTLE)[0].engine == "referee"
-        bench.disturbed = False
-        bench.steps["vmap"] = 0.2
-        choice, measured = bench.choose(LITTLE)
-        assert (choice.engine, measured) == ("vmap", ["vmap"])
-        assert bench.choose(LITTLE)[1] == []
 
     def test_more_work_than_was_measured_for_is_measured_further(self, bench: Bench):
         for cell_epochs, count, engine in (
