@@ -214,8 +214,9 @@ class Siege:
 
 
 def _signal(process: BaseProcess, number: signal.Signals) -> None:
+    assert process.pid  # 0 would be this process with all that it started
     with suppress(ProcessLookupError):
-        os.kill(process.pid or 0, number)
+        os.kill(process.pid, number)
 
 
 def report_lines(report: Report) -> Iterator[str]:
