@@ -353,9 +353,9 @@ def heatmap_legend(heatmaps: Sequence[HeatmapRecord], cmap: Colormap) -> list[Ar
     if any(heatmap.missing for heatmap in heatmaps):
         handles.append(Patch(facecolor="none", edgecolor=FAINT, label="not finished"))
     if any(heatmap.edges for heatmap in heatmaps):
-        handles.append(
-            Line2D([], [], **EDGE, marker=">", markersize=POINTS, label="best cells on the border")
-        )
+        where = "near" if kind == "trial" else "on"
+        label = f"best {kind}s {where} the border"
+        handles.append(Line2D([], [], **EDGE, marker=">", markersize=POINTS, label=label))
     if any(heatmap.contours for heatmap in heatmaps):
         handles.append(
             contour_handle([heatmap.contours for heatmap in heatmaps], heatmaps[0].metric)

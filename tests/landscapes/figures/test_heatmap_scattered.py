@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgba
 
 from landscape_study.landscapes.figures.heatmaps.heatmap import (
     draw_heatmap,
+    heatmap_legend,
     plot_heatmap,
     plot_heatmaps,
 )
@@ -19,6 +20,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
 from landscape_study.landscapes.figures.interactive import interactive_heatmaps
 from landscape_study.landscapes.figures.style import colormap
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.statistics.edges import Edge
 from landscape_study.landscapes.statistics.interpolation import interpolated
 from tests.landscapes.scattered import landscape_of, scattered_landscape
 from tests.landscapes.statistics.scattered_coverage import Design, frame_of_design
@@ -186,6 +188,12 @@ class TestDrawing:
         mixed = legend(plot_heatmaps([drawn, grid]))
         assert {"trial", "10 best cells"} <= set(mixed)
         assert not {"trial"} & set(legend(plot_heatmaps([grid])))
+
+    def test_legend_tells_of_trials_near_the_border(self, drawn):
+        edge = Edge("sgd", "lambda", "high", ((0, 1),), 10)
+        record = replace(heatmap_record(drawn), edges=(edge,))
+        told = [one.get_label() for one in heatmap_legend([record], colormap("mako"))]
+        assert told[-1] == "best trials near the border"
 
     def test_contours_lie_on_the_surface(self, drawn):
         ax = plot_heatmap(drawn, ax=plt.figure().add_subplot(), contours=(0.3,))
