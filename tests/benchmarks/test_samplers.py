@@ -45,6 +45,13 @@ def test_the_outcome_is_judged_against_the_whole_landscape():
     assert np.isfinite(far)
 
 
+def test_asking_is_timed():
+    result = CliRunner().invoke(main, ["--asking", "--against", "random"])
+    assert result.exit_code == 0, result.output
+    told = [line.partition(" cells after 500 trials in ")[0] for line in result.output.split("\n")]
+    assert told == ["verdict: 32", "random: 32", ""]
+
+
 @pytest.mark.slow
 def test_it_works_from_end_to_end():
     result = CliRunner().invoke(main, ["--quick"])
