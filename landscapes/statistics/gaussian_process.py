@@ -14,12 +14,14 @@ Shapes: N trials, M places, H settings, B draws.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from landscape_study.landscapes.statistics.filling import Indices
 from landscape_study.landscapes.statistics.surface import Floats
 
 SMOOTHNESS = 2.5  # ν of Matérn: on 9 panels better than 1.5 and ∞ (tests' subsets.py)
@@ -50,6 +52,17 @@ class Trials:
         """Octaves that the places reach over, geometric mean of both directions."""
         return float(np.sqrt(np.prod(np.maximum(np.ptp(self.places, axis=0), 1.0))))
 
+    @cached_property
+    def pairs(self) -> tuple[Indices, Indices]:
+        """Rows and columns of the lower triangle of a matrix [N, N]: all that Cholesky reads."""
+        return np.tril_indices(self.n.size)
+
+    @cached_property
+    def products(self) -> Floats:
+        """Of the differences of all pairs, see `_products`."""
+        rows, columns = self.pairs
+        return _products(self.places[rows] - self.places[columns])
+
     def only(self, kept: npt.NDArray[Any]) -> Trials:
         """Some of them, by index or mask."""
         return Trials(self.places[kept], self.height[kept], self.n[kept])
@@ -61,12 +74,6 @@ class Posterior:
 
     draws: Floats  # [B, M] heights, without noise
     noise: float  # standard deviation of a run, median over the settings
-
-
-def rotated(places: Floats, angle: float) -> Floats:
-    """Places [N, 2] in axes that are turned by so many radians."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return places @ np.array([[cos, -sin], [sin, cos]])
 
 
 def draw_surfaces(trials: Trials, at: Floats, count: int, rng: np.random.Generator) -> Posterior:
@@ -95,9 +102,10 @@ def posterior(trials: Trials, settings: Floats, at: Floats) -> tuple[Floats, Flo
     a second of a report's five.
     """
     root = _noisy_root(trials, settings)
-    white = _solved(root, _covariances(trials.places, at, settings))
+    white = _solved(root, _covariances(_products(trials.places[:, None] - at), settings))
     mean = _solved(root, trials.height[:, None]).swapaxes(1, 2) @ white
-    return mean[:, 0], _covariances(at, at, settings) - white.swapaxes(1, 2) @ white
+    own = _covariances(_products(at[:, None] - at), settings)
+    return mean[:, 0], own - white.swapaxes(1, 2) @ white
 
 
 def likely_settings(trials: Trials, rng: np.random.Generator) -> Floats:
@@ -188,32 +196,44 @@ def log_likelihoods(trials: Trials, settings: Floats) -> Floats:
 
 def _noisy_root(trials: Trials, settings: Floats) -> Floats:
     """Cholesky factors of the covariances of noisy trials, [H, N, N]."""
-    covariance, each = _covariances(trials.places, trials.places, settings), range(trials.n.size)
+    covariance, each = np.zeros((len(settings), *2 * trials.n.shape)), range(trials.n.size)
+    covariance[:, *trials.pairs] = _covariances(trials.products, settings)
     covariance[:, each, each] += np.exp(2 * settings[:, LOUD, None]) / trials.n + JITTER
     return np.asarray(np.linalg.cholesky(covariance))
 
 
-def _covariances(one: Floats, other: Floats, settings: Floats) -> Floats:
-    """Covariances of the surface at places [N, 2] and [M, 2] under settings [H, 5], [H, N, M]."""
-    scale = np.sqrt(2 * SMOOTHNESS) / np.exp(settings[:, None, LENGTHS])
-    first, second = (
-        np.stack([rotated(places, angle) for angle in settings[:, ANGLE]]) * scale
-        for places in (one, other)
+def _products(apart: Floats) -> Floats:
+    """Squares and product of differences of places [..., 2]: x², x·y and y², [3, ...]."""
+    x, y = np.moveaxis(apart, -1, 0)
+    return np.stack([x * x, x * y, y * y])
+
+
+def _covariances(products: Floats, settings: Floats) -> Floats:
+    """Covariances of the surface at pairs of places under settings [H, 5], [H, ...].
+
+    Args:
+        products: of the differences of the pairs, [3, ...].
+    """
+    cos, sin = np.cos(settings[:, ANGLE]), np.sin(settings[:, ANGLE])
+    along, across = 2 * SMOOTHNESS * np.exp(-2 * settings[:, LENGTHS]).T
+    metric = np.column_stack(
+        [
+            cos**2 * along + sin**2 * across,
+            2 * cos * sin * (along - across),
+            sin**2 * along + cos**2 * across,
+        ]
     )
     # In place: to write tables anew took longer than to compute them.
-    squares = first @ second.swapaxes(1, 2)
-    squares *= -2
-    squares += (first**2).sum(axis=2)[:, :, None]
-    squares += (second**2).sum(axis=2)[:, None]
+    squares = metric @ products.reshape(3, -1)
     np.maximum(squares, 0, out=squares)  # where rounding says less
     r = np.sqrt(squares)
     squares /= 3
     squares += r
     squares += 1
     squares *= np.exp(np.negative(r, out=r), out=r)
-    squares *= np.exp(2 * settings[:, TALL, None, None])
+    squares *= np.exp(2 * settings[:, TALL, None])
     squares += MEAN**2
-    return np.asarray(squares)
+    return np.asarray(squares.reshape(len(settings), *products.shape[1:]))
 
 
 def _solved(roots: Floats, right: Floats) -> Floats:

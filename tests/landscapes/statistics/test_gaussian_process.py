@@ -16,8 +16,13 @@ from landscape_study.landscapes.statistics.gaussian_process import (
     likely_settings,
     log_likelihoods,
     posterior,
-    rotated,
 )
+
+
+def rotated(places: np.ndarray, angle: float) -> np.ndarray:
+    """Places [N, 2] in axes that are turned by so many radians, as settings mean them."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return places @ np.array([[cos, -sin], [sin, cos]])
 
 
 def trials(count: int = 30, noise: float = 0.05, seed: int = 0) -> Trials:
