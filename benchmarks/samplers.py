@@ -196,7 +196,10 @@ def compared(whole: Whole, others: Sequence[str], repeats: int) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """By sampler, over the landscapes that have a verdict: median of the landscapes' shares."""
+    """By sampler, over the landscapes that have a verdict, and last over those that have none.
+
+    Of the shares of the landscapes, the median.
+    """
     told = rows[rows["full"] != "cannot tell"]
     told = told.assign(
         same=told["verdict"] == told["full"],
@@ -204,6 +207,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         contrary=(told["verdict"] != told["full"]) & (told["verdict"] != "cannot tell"),
     )
     by = told.groupby("sampler", sort=False)
+    without = rows[rows["full"] == "cannot tell"]
+    said = (without["verdict"] != "cannot tell").groupby(without["sampler"], sort=False)
     shares = told.groupby(["sampler", "landscape"], sort=False)["share"].median()
     return pd.DataFrame(
         {
@@ -212,6 +217,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
             "the contrary": by["contrary"].mean(),
             "points from the best cell": by["gap"].median(),
             "share of the trainings": shares.groupby("sampler", sort=False).median(),
+            "a verdict where there is none": said.mean(),
         }
     )
 

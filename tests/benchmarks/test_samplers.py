@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from benchmarks.samplers import (
     OTHERS,
@@ -11,6 +12,7 @@ from benchmarks.samplers import (
     main,
     outcome,
     replayed,
+    summary,
     valley,
 )
 from click.testing import CliRunner
@@ -43,6 +45,20 @@ def test_the_outcome_is_judged_against_the_whole_landscape():
     _, far = outcome(Whole("bad", whole.cells), list(bad))
     assert far > 3.0
     assert np.isfinite(far)
+
+
+def test_contrary_verdicts_and_those_where_there_is_none_are_counted_apart():
+    told = [
+        *(("coupled", "coupled"), ("coupled", "separable"), ("coupled", "cannot tell")),
+        *(("cannot tell", "coupled"), ("cannot tell", "cannot tell")),
+    ]
+    rows = pd.DataFrame(told, columns=["full", "verdict"])
+    rows = rows.assign(sampler="verdict", landscape=rows["full"], gap=0.0, share=0.25)
+    found = summary(rows).loc["verdict"]
+    assert found["the grid's verdict"] == found["cannot tell"] == pytest.approx(1 / 3)
+    assert found["the contrary"] == pytest.approx(1 / 3)
+    assert found["a verdict where there is none"] == 0.5
+    assert "a verdict where there is none" in summary(rows[:3])
 
 
 def test_asking_is_timed():
