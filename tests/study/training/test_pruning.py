@@ -62,7 +62,7 @@ def engines_of_networks():
     yield pytest.param("compiled", batch_norm_mlp, marks=pytest.mark.long)
 
 
-@pytest.mark.parametrize(("engine", "network"), engines_of_networks())
+@pytest.mark.parametrize(("engine", "network"), [*engines_of_networks()])
 def test_who_stays_is_trained_as_without_those_who_leave(
     engine, network, make_task, make_panel, train
 ):
