@@ -222,6 +222,15 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def told(frame: pd.DataFrame) -> str:
+    """How often `verdict` says of one landscape what the whole grid says, and what else."""
+    own = frame[frame["sampler"] == "verdict"]
+    said, share = own["verdict"].value_counts(normalize=True), own["share"].median()
+    name, full = frame["landscape"].iloc[0], frame["full"].iloc[0]
+    line = f"{name}: {full}; verdict says so in {said.get(full, 0):.0%}, with {share:.0%} of it"
+    return line + "".join(f"; {one} in {part:.0%}" for one, part in said.items() if one != full)
+
+
 def asking_seconds(sampler: str) -> float:
     """In which a chunk of cells is asked for when many trials are known; the median of three.
 
@@ -288,16 +297,7 @@ def main(
     frames = []
     for frame in run(joblib.delayed(compared)(whole, others, repeats) for whole in wholes):
         frames.append(frame)
-        own = frame[frame["sampler"] == "verdict"]
-        said, share = own["verdict"].value_counts(normalize=True), own["share"].median()
-        name, full = frame["landscape"].iloc[0], frame["full"].iloc[0]
-        others = ", ".join(
-            f"{one} in {part:.0%}" for one, part in said.drop(full, errors="ignore").items()
-        )
-        click.echo(
-            f"{name}: {full}; verdict says so in {said.get(full, 0):.0%}, with {share:.0%} of it"
-            f"{others and '; ' + others}"
-        )
+        click.echo(told(frame))
     table = summary(pd.concat(frames))
     click.echo(table.to_string(float_format="{:.2f}".format))
 
