@@ -63,7 +63,7 @@ def find(
     """Whether the engine gives what the referee gives.
 
     Args:
-        engine: one of `ENGINES`, of which "compiled" is as good as "captured".
+        engine: one of `ENGINES`.
         pairs: of the study. Plain SGD is tried, which hides no factor of a gradient, and the
             first one of another rule, from another seed.
         options: of the study.

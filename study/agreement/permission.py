@@ -21,7 +21,8 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.source import source_digest
 from landscape_study.study.tasks.task import TaskProtocol
-from landscape_study.study.training.engines import ENGINES, native
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines import ENGINES
 
 STEPS = 120  # and test batches, of about six observations: what a trial takes
 GPU_COMPILES_NOT = "a GPU replays recorded graphs instead"
@@ -43,7 +44,7 @@ class Believed:
 
     def finding(self, engine: str, device: str) -> Finding:
         """All may, where they can."""
-        return Finding(_native(device) if engine == "compiled" else None)
+        return Finding(_not_compiling(device) if engine == "compiled" else None)
 
 
 BELIEVED = Believed()
@@ -89,8 +90,9 @@ class Tried:
             TaskError: a plain loop fails, or does not repeat under one seed.
         """
         if engine == "compiled":  # what the compiler is here is no fact of the task's
-            why = _native(device)
-            return Finding(why) if why else self.finding("captured", device)
+            why = _not_compiling(device)
+            if why:
+                return Finding(why)
         known = self.memory.recall(engine)
         if known is None:
             known = self._find(engine)
@@ -133,6 +135,6 @@ class Memory:
         cache.keep(self.name, cache.recall(self.name) | {engine: asdict(found)})
 
 
-def _native(device: str) -> str | None:
+def _not_compiling(device: str) -> str | None:
     """Why nothing is compiled for the device; None if it can be."""
-    return native.why_not() if device == "cpu" else GPU_COMPILES_NOT
+    return library.why_not() if device == "cpu" else GPU_COMPILES_NOT

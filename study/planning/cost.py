@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
-from torch.fx import GraphModule
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission
 from landscape_study.study.records.outcome import Outcome
@@ -27,7 +26,7 @@ from landscape_study.study.tasks.task import TaskProtocol, as_precise, normalize
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.batches import slice_size
 from landscape_study.study.training.chunk import train_chunk
-from landscape_study.study.training.engines import ENGINES, Programs, native
+from landscape_study.study.training.engines import ENGINES, Programs
 from landscape_study.study.training.engines.base import Libraries
 from landscape_study.study.training.engines.formulas import OwnFormulas
 
@@ -199,23 +198,20 @@ def _now(device: str) -> float:
     return time.thread_time() if device == "cpu" and not coarse else time.perf_counter()
 
 
-def compiled_libraries(setting: Setting, cells: int) -> Libraries:
-    """What chunks of so many cells need that is compiled already; so workers need not trace it.
+def compiled_libraries(setting: Setting) -> Libraries:
+    """What workers need that is compiled already; so they need not trace it.
 
     Every pair of the study does one step and one test, with each batch size and options that it
     has, and what was traced is looked for.
     """
-    study, programs = setting.study, Programs()
+    study, programs = setting.study, Programs(known_only=True)
     kinds = {(p.pair, study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
     for (_, wanted, _), panel in kinds.items():
         size = min(wanted, setting.batch_size)
         data, _ = _excerpt(setting, size, 1, 1)
         once = panel.model_copy(update={"epochs": 1})
-        _train(setting, data, once, cells, batch_size=size, engine="captured", programs=programs)
-    graphs = {key: run for key, run in programs.graphs.items() if isinstance(run, GraphModule)}
-    with worker_arithmetic(setting.device, setting.threads, tf32=False):  # names depend on that
-        names = {key: native.library_name(graph) for key, graph in graphs.items()}
-    return {key: name for key, name in names.items() if native.is_compiled(name)}
+        _train(setting, data, once, 1, batch_size=size, engine="compiled", programs=programs)
+    return programs.libraries
 
 
 def _train(setting: Setting, data: TaskData, panel: Panel, cells: int, **how: Any) -> Outcome:

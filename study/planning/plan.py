@@ -87,7 +87,7 @@ class Plan:
         """What is compiled already of all that the workers will need, as far as that is traced."""
         if self.choice.engine != "compiled":
             return {}
-        return compiled_libraries(self.setting, self.choice.width)
+        return compiled_libraries(self.setting)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""

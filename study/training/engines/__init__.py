@@ -1,7 +1,7 @@
 """Engines: ways to train the cells of a chunk.
 
-    compiled     captured, and compiled for this machine
-    captured     traced once into a graph of plain operations, with own formulas for some layers
+    compiled     the step of one cell as machine code, called for one cell after the other
+    captured     all cells in one graph of plain operations, traced once and replayed
     vmap         torch.func.vmap over the cells, at each step anew
     referee      a plain loop, cell after cell: slow, and right by construction
 
@@ -10,7 +10,8 @@ task that is not believed but tried: see `agreement.finding`.
 """
 
 from landscape_study.study.training.engines.base import Assignment, Engine, Programs
-from landscape_study.study.training.engines.captured import CapturedEngine, CompiledEngine
+from landscape_study.study.training.engines.captured import CapturedEngine
+from landscape_study.study.training.engines.compiled import CompiledEngine
 from landscape_study.study.training.engines.ensemble import Ensemble
 from landscape_study.study.training.engines.referee import Referee
 from landscape_study.study.training.engines.vmapped import VmapEngine

@@ -19,6 +19,7 @@ from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.task import TaskProtocol, measures_of
+from landscape_study.study.training.compiling.library import Compiled
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -36,20 +37,26 @@ class Programs:
 
     Attributes:
         graphs: what is replayed, by its name and the shapes of its arguments.
-        libraries: names of those that are compiled already: they need not be traced to be found.
+        compiled: what is called for each cell, by its name and the shapes of one cell's arguments;
+            None where it cannot be compiled.
+        libraries: names of what is compiled already, by the same: it need not be traced to be found.
+        known_only: whether nothing is compiled that is not yet.
         orders: in which the network draws random numbers, once it was looked at (see `drawing`).
-        do_without: called with why a graph cannot be compiled here, and is replayed as it is;
-            None where that is an error.
+        do_without: called with why something cannot be compiled here, and is captured instead; None
+            where that is an error.
     """
 
     def __init__(
         self,
         libraries: Libraries | None = None,
         do_without: Callable[[str], None] | None = None,
+        *,
+        known_only: bool = False,
     ) -> None:
         self.graphs: dict[Key, Run] = {}
-        self.libraries = libraries or {}
-        self.do_without = do_without
+        self.compiled: dict[Key, Compiled | None] = {}
+        self.libraries = dict(libraries or {})
+        self.do_without, self.known_only = do_without, known_only
         self.orders: list[tuple[int, ...]] | None = None
 
 

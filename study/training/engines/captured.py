@@ -1,4 +1,4 @@
-"""All cells in one graph of plain operations, traced once and replayed or compiled."""
+"""All cells in one graph of plain operations, traced once and replayed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class CapturedEngine(VmapEngine):
     """
 
     traced = True
-    compiled = False
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
@@ -39,7 +38,7 @@ class CapturedEngine(VmapEngine):
     def program(  # noqa: D102
         self, function: TensorFunction, name: str, variant: str = ""
     ) -> TensorFunction:
-        return Program(function, name, variant, compiled=self.compiled, programs=self.programs)
+        return Program(function, name + variant, self.programs)
 
     def stacked_gradient(  # noqa: D102
         self, theta: Tensor, inputs: Tensor, targets: Tensor, *buffers: Tensor
@@ -53,9 +52,3 @@ class CapturedEngine(VmapEngine):
     ) -> tuple[Tensor, ...]:
         with OwnFormulas():
             return tuple(self._scores(theta, inputs, targets, *buffers))
-
-
-class CompiledEngine(CapturedEngine):
-    """The same graphs, compiled for this machine by PyTorch's inductor."""
-
-    compiled = True

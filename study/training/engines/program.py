@@ -14,10 +14,8 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from landscape_study.study.errors import first_line
 from landscape_study.study.pairs.optimizer import TensorFunction
-from landscape_study.study.training.engines import native
-from landscape_study.study.training.engines.base import Key, Programs, Run, Shapes, quiet_fallbacks
+from landscape_study.study.training.engines.base import Programs, Run, Shapes, quiet_fallbacks
 
 
 class Program:
@@ -27,25 +25,12 @@ class Program:
         function: of tensors, to a tuple of tensors; traced on copies, so that tracing leaves
             neither its arguments nor the random state changed. It is called as it is for other
             shapes, which are few and rare: a last partial batch.
-        name: what it is called.
-        variant: what tells it from others of this name, in the same task and study.
-        compiled: whether to compile what was traced.
+        name: what tells it from others, in the same task and study.
         programs: where the graphs of earlier chunks are.
     """
 
-    def __init__(
-        self,
-        function: TensorFunction,
-        name: str,
-        variant: str = "",
-        *,
-        compiled: bool,
-        programs: Programs,
-    ) -> None:
-        self.function = function
-        self.name, self.variant = name, variant
-        self.compiled = compiled
-        self.programs = programs
+    def __init__(self, function: TensorFunction, name: str, programs: Programs) -> None:
+        self.function, self.name, self.programs = function, name, programs
         self.replayed: tuple[Shapes, Run] | None = None
 
     def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
@@ -58,28 +43,12 @@ class Program:
         return found
 
     def _prepare(self, shapes: Shapes, tensors: Sequence[Tensor]) -> Run:
-        key, known = (self.name + self.variant, shapes), self.programs.graphs
+        key, known = (self.name, shapes), self.programs.graphs
         if key not in known:
-            known[key] = self._load(key, tensors)
+            known[key] = trace(self.function, tensors)
         # What a GPU records belongs to this chunk's tensors.
         on_gpu = tensors[0].device.type == "cuda"
         return CudaGraph(known[key], tensors) if on_gpu else known[key]
-
-    def _load(self, key: Key, tensors: Sequence[Tensor]) -> Run:
-        known = self.programs.libraries.get(key)
-        if self.compiled and known is not None and native.is_compiled(known):
-            return native.load(known)
-        graph = trace(self.function, tensors)
-        return self._compiled(graph, tensors) if self.compiled else graph
-
-    def _compiled(self, graph: GraphModule, tensors: Sequence[Tensor]) -> Run:
-        try:
-            return native.load(native.compiled(graph, tensors))
-        except Exception as e:  # a compiler fails in its own ways
-            if self.programs.do_without is None:
-                raise
-            self.programs.do_without(f"{self.name} is not compiled: {first_line(e)}")
-            return graph
 
 
 def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
@@ -88,7 +57,6 @@ def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
     with torch.random.fork_rng(cuda), torch.no_grad(), quiet_fallbacks():
         copies = [tensor.clone() for tensor in tensors]
         graph: Any = make_fx(function)(*copies)
-        graph.meta["kinds"] = native.kinds(tensors)
         return graph
 
 

@@ -1,0 +1,216 @@
+"""Programs compiled for this machine, once, and kept on disk for the next worker and run."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import io
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
+from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
+from landscape_study.study.training.compiling.values import NotCompilableError
+
+KERNELS = Path(__file__).with_name("kernels.h")
+# Loops are made to use the vectors that the processor has. What a NaN or an infinity gives stays as
+# it is: cells diverge.
+FLAGS = (
+    *("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fopenmp-simd", "-shared", "-fPIC", "-w"),
+)
+SECONDS = 120.0  # that a compiler may take
+ALIGNMENT = 64  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """A program, and what it is called with beside a function's own arguments.
+
+    Attributes:
+        text: of C, to stand behind `kernels.h`.
+        scratch: bytes of memory that it works in.
+        constants: tensors that are the same for all cells and calls.
+        draws: random numbers of each call, the same for all cells.
+        results: shape and dtype of what comes out for one cell.
+    """
+
+    text: str
+    scratch: int
+    constants: Sequence[Tensor]
+    draws: Sequence[Draw]
+    results: Sequence[tuple[tuple[int, ...], torch.dtype]]
+
+    def facts(self) -> bytes:
+        """All but the text, as bytes."""
+        kept = {
+            "scratch": self.scratch,
+            "constants": [*self.constants],
+            "draws": [plain(draw) for draw in self.draws],
+            "results": [*self.results],
+        }
+        buffer = io.BytesIO()
+        torch.save(kept, buffer)
+        return buffer.getvalue()
+
+
+class Compiled:
+    """A program in memory.
+
+    Args:
+        run: its function, as `program.program_text` says.
+        source: without its text.
+    """
+
+    def __init__(self, run: Any, source: Source) -> None:
+        self.run, self.source = run, source
+        self.run.restype = ctypes.c_int64
+        self.scratch = torch.empty(source.scratch + ALIGNMENT, dtype=torch.uint8)
+        start = self.scratch.data_ptr()
+        self.start = ctypes.c_void_p(start + -start % ALIGNMENT)
+
+    def __call__(
+        self, cells: int, tensors: Sequence[Tensor], each: Sequence[bool]
+    ) -> list[Tensor]:
+        """What it gives for so many cells, each [K, …].
+
+        Args:
+            tensors: the arguments; those of each cell, [K, …], without gaps within a cell.
+            each: which of them each cell has its own of.
+
+        Raises:
+            IndexError: an index, as of a class or a token, is out of range.
+        """
+        source = self.source
+        results = [torch.empty((cells, *shape), dtype=dtype) for shape, dtype in source.results]
+        drawn = [draw.now() for draw in source.draws]
+        shared = [*source.constants, *drawn]
+        steps = [t.stride(0) * t.element_size() if own else 0 for t, own in zip(tensors, each)]
+        steps += [0] * len(shared)
+        steps += [result.stride(0) * result.element_size() for result in results]
+        addresses = [t.data_ptr() for t in (*tensors, *shared, *results)]
+        count = len(addresses)
+        wrong = self.run(
+            ctypes.c_int64(cells),
+            (ctypes.c_void_p * count)(*addresses),
+            (ctypes.c_int64 * count)(*steps),
+            self.start,
+        )
+        if wrong:
+            raise IndexError(f"{wrong} indices are out of range")
+        return results
+
+
+def compiled(source: Source) -> str:
+    """The name of the library of a program, compiled now if it was not before.
+
+    Raises:
+        NotCompilableError: the compiler fails.
+    """
+    name = library_name(source)
+    with FileLock(_path(name).with_suffix(".lock")):
+        if not is_compiled(name):
+            _compile(source, name)
+    return name
+
+
+def is_compiled(name: str) -> bool:
+    """Whether the library is there, whole."""
+    return is_proven(_path(name)) and is_proven(_path(name, ".facts"))
+
+
+def load(name: str) -> Compiled:
+    """The library of that name."""
+    facts = torch.load(_path(name, ".facts"), weights_only=True)
+    facts["draws"] = [from_plain(draw) for draw in facts["draws"]]
+    return Compiled(ctypes.CDLL(str(_path(name))).run, Source("", **facts))
+
+
+def library_name(source: Source) -> str:
+    """A name for the program, its constants, and all that its code depends on."""
+    digest = hashlib.sha256(source.text.encode())
+    for constant in source.constants:
+        digest.update(f"{constant.shape}{constant.dtype}".encode())
+        digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
+    facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
+    digest.update(f"{facts}{KERNELS.read_text('utf-8')}{FLAGS}{_processor()}".encode())
+    return digest.hexdigest()[:24]
+
+
+@cache
+def _processor() -> str:
+    """What machine code depends on: the processor with all that it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:  # not Linux
+        return f"{platform.platform()} {platform.processor()}"
+    told = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+    return f"{platform.machine()} {sorted(set(told))}"
+
+
+def _path(name: str, end: str = ".so") -> Path:
+    return cache_folder() / f"{name}{end}"
+
+
+def _compile(source: Source, name: str) -> None:
+    with TemporaryDirectory(dir=cache_folder()) as folder:
+        program, library = Path(folder, "program.cpp"), Path(folder, "library.so")
+        program.write_text(f'#include "{KERNELS}"\n{source.text}', encoding="utf-8")
+        command = [_compiler(), *FLAGS, str(program), "-o", str(library), *_libraries()]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        except (OSError, subprocess.SubprocessError) as e:
+            raise NotCompilableError(f"the C++ compiler failed: {e}") from e
+        if done.returncode:
+            raise NotCompilableError(f"the C++ compiler failed: {done.stderr.strip()[:500]}")
+        for content, end in ((library.read_bytes(), ".so"), (source.facts(), ".facts")):
+            unfinished = Path(folder, "unfinished")
+            write_safely(unfinished, content)
+            unfinished.replace(_path(name, end))
+            prove(_path(name, end))
+
+
+def _compiler() -> str:
+    return os.environ.get("CXX", "clang++" if platform.system() == "Darwin" else "g++")
+
+
+def _libraries() -> list[str]:
+    """Of the functions of many numbers at once, where the C library has them."""
+    vectors = platform.system() == "Linux" and platform.machine() == "x86_64"
+    return ["-lmvec", "-lm"] if vectors and platform.libc_ver()[0] == "glibc" else ["-lm"]
+
+
+def why_not() -> str | None:
+    """Why nothing can be compiled here; None if it can."""
+    compiler = _compiler()
+    if platform.system() == "Windows":
+        return "not tried on Windows"
+    if shutil.which(compiler) is None:
+        return f"no C++ compiler here ({compiler})"
+    return None if _works(compiler) else f"the C++ compiler here does not work ({compiler})"
+
+
+@cache
+def _works(compiler: str) -> bool:
+    """Whether the compiler takes a program, with our flags and the headers of C++."""
+    flags = [flag for flag in FLAGS if flag != "-shared"]
+    command = [compiler, *flags, "-fsyntax-only", "-x", "c++", "-"]
+    program = "#include <cmath>\n#include <cstdint>\n"
+    try:
+        done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,213 @@
+"""Loops of C: over the places of a tensor, with what is stored and what is summed up at each.
+
+What goes through the same places is done in the same loops, as long as nothing is read elsewhere
+than where it has just been written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from landscape_study.study.training.compiling.values import (
+    Index,
+    Order,
+    Place,
+    Sizes,
+    Stored,
+    Value,
+    variable,
+)
+
+Where = Callable[["Body", Sequence[Index]], Sequence[Index]]
+
+
+class Access(NamedTuple):
+    """One number in memory."""
+
+    place: Place
+    address: Index
+
+
+class Line(NamedTuple):
+    """One line of a body: a name for a number that is read, or for what an expression gives."""
+
+    kind: str
+    name: str
+    expression: str = ""
+    read: Access | None = None
+
+
+class Accumulation(NamedTuple):
+    """A number that is collected from all places along some of the loops.
+
+    Attributes:
+        how: name of one of `COLLECTING`.
+    """
+
+    target: Access
+    name: str
+    how: str
+
+
+class Collecting(NamedTuple):
+    """A way to make one number of many: where it begins, and what the next one makes of it."""
+
+    start: str
+    step: str
+    clause: str = ""  # of OpenMP's reductions; "" where the compiler must keep to the order
+
+
+COLLECTING = {
+    "sum": Collecting("0", "{0} + {1}", "+"),
+    "prod": Collecting("1", "{0} * {1}", "*"),
+    "amax": Collecting("lowest<{kind}>()", "larger({0}, {1})"),
+    "amin": Collecting("highest<{kind}>()", "smaller({0}, {1})"),
+    "any": Collecting("false", "{0} | {1}"),
+    "all": Collecting("true", "{0} & {1}"),
+}
+
+
+@dataclass
+class Body:
+    """What is done at each place: each number has one name, however often it is used."""
+
+    lines: list[Line] = field(default_factory=list)
+    names: dict[object, str] = field(default_factory=dict)
+    read_at: set[Access] = field(default_factory=set)
+    written: dict[Access, str] = field(default_factory=dict)
+    loose: bool = False  # whether loop variables are used beside addresses
+
+    def fork(self) -> Body:
+        """A copy to go on with, which leaves this one as it is."""
+        return Body([*self.lines], {**self.names}, {*self.read_at}, {**self.written}, self.loose)
+
+    def read(self, place: Place, address: Index) -> str:
+        """The name of the number that lies there."""
+        access = Access(place, address)
+        if access in self.written:
+            return self.written[access]
+        self.read_at.add(access)
+        return self._named(access, Line(place.kind, "", read=access))
+
+    def let(self, kind: str, expression: str) -> str:
+        """The name of what an expression gives."""
+        return self._named((kind, expression), Line(kind, "", expression))
+
+    def number(self, index: Index) -> str:
+        """An index itself, as a number."""
+        self.loose = True
+        return self.let("int64_t", str(index))
+
+    def _named(self, key: object, line: Line) -> str:
+        if key not in self.names:
+            self.names[key] = f"t{len(self.lines)}"
+            self.lines.append(line._replace(name=self.names[key]))
+        return self.names[key]
+
+
+@dataclass
+class Nest:
+    """Loops within each other.
+
+    Attributes:
+        sizes: from the outermost to the innermost.
+        kept: which loops the collected numbers have a place for each turn of; None where nothing
+            is collected.
+        closed: whether nothing else may join.
+        apart: whether no two turns of the innermost loop write to the same place.
+    """
+
+    sizes: Sizes
+    body: Body = field(default_factory=Body)
+    stores: list[tuple[Access, str]] = field(default_factory=list)
+    kept: tuple[bool, ...] | None = None
+    accumulations: list[Accumulation] = field(default_factory=list)
+    closed: bool = False
+    apart: bool = True
+
+    @property
+    def variables(self) -> list[Index]:
+        """Of the loops."""
+        return [variable(f"i{d}") for d in range(len(self.sizes))]
+
+    def reads(self) -> set[Place]:
+        """Whatever is read, but for what the loops have just written."""
+        return {access.place for access in self.body.read_at}
+
+    def writes(self) -> set[Place]:
+        """Whatever is written."""
+        targets = [access for access, _ in self.stores] + [a.target for a in self.accumulations]
+        return {target.place for target in targets}
+
+    def store(self, value: Value, order: Order, target: Stored) -> bool:
+        """Store a value as well; False if these loops are not right for it."""
+        return self._add(value, order, target, None, None)
+
+    def accumulate(
+        self, value: Value, order: Order, target: Stored, kept: tuple[bool, ...], how: str
+    ) -> bool:
+        """Collect a value as well; False if these loops are not right for it."""
+        if self.kept not in (None, kept):
+            return False
+        return self._add(value, order, target, kept, how)
+
+    def scatter(
+        self, value: Value, target: Stored, where: Where, *, add: bool, apart: bool
+    ) -> None:
+        """Write each number of a value to where it says; nothing else joins these loops."""
+        place = self.variables
+        name = value.at(self.body, place)
+        there = _address(target, where(self.body, place))
+        if add:
+            name = self.body.let(value.kind, f"{self.body.read(*there)} + {name}")
+        self.stores.append((there, name))
+        self.closed, self.apart = True, apart
+
+    def _add(
+        self,
+        value: Value,
+        order: Order,
+        target: Stored,
+        kept: tuple[bool, ...] | None,
+        how: str | None,
+    ) -> bool:
+        if self.closed or tuple(value.sizes[d] for d in order) != self.sizes:
+            return False
+        body, place = self.body.fork(), _unordered(self.variables, order)
+        name = value.at(body, place)
+        where = _address(target, place)
+        if self._clashes(body, where):
+            return False
+        self.body = body
+        if how is None:
+            self.stores.append((where, name))
+            body.written[where] = name
+        else:
+            self.kept = kept
+            self.accumulations.append(Accumulation(where, name, how))
+        return True
+
+    def _clashes(self, body: Body, target: Access) -> bool:
+        """Whether something would be read before or after it is written, elsewhere in the loops."""
+        written = self.writes()
+        if any(access.place in written for access in body.read_at - self.body.read_at):
+            return True
+        others = {access for access in body.read_at if access.place == target.place}
+        return bool(others - {target}) or target.place in written
+
+
+def _unordered(variables: Sequence[Index], order: Order) -> list[Index]:
+    """The loop variable of each dimension."""
+    found = [Index()] * len(order)
+    for one, d in zip(variables, order, strict=True):
+        found[d] = one
+    return found
+
+
+def _address(target: Stored, place: Sequence[Index]) -> Access:
+    address = Index((), target.offset)
+    for one, size, stride in zip(place, target.sizes, target.strides, strict=True):
+        address = address + one * (stride if size > 1 else 0)
+    return Access(target.place, address)

@@ -1,0 +1,267 @@
+"""From operations on one cell's tensors to loops and products of matrices.
+
+Most operations become values that are computed where they are used (`values.Computed`). What is
+used more than once and costs something, what is summed up and what is multiplied as a matrix is
+stored in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from landscape_study.study.training.compiling.loops import Body, Nest, Where
+from landscape_study.study.training.compiling.products import Product
+from landscape_study.study.training.compiling.values import (
+    DTYPES,
+    REAL,
+    Computed,
+    Index,
+    NotCompilableError,
+    Order,
+    Place,
+    Sizes,
+    Stored,
+    Value,
+    constant,
+    count_of,
+    kind_of,
+    literal,
+    usual_strides,
+)
+from landscape_study.study.training.compiling.views import (
+    View,
+    view_of_computed,
+    view_of_stored,
+)
+
+Statement = Nest | Product
+
+
+class Lowering:
+    """What a program does, statement by statement.
+
+    Attributes:
+        statements: so far.
+    """
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+        self.held: dict[Computed, Stored] = {}
+        self.places = 0
+
+    # ---- memory ---------------------------------------------------------------------------------
+
+    def new(self, kind: str, sizes: Sequence[int], order: Order | None = None) -> Stored:
+        """Memory for a value of these sizes."""
+        self.places += 1
+        place = Place(f"b{self.places}", kind, max(1, count_of(sizes)))
+        return Stored(place, tuple(sizes), usual_strides(sizes, order))
+
+    def stored(self, value: Value) -> Stored:
+        """The value in memory, as it lies there already or in the order that suits it."""
+        if isinstance(value, Stored):
+            return value
+        if value not in self.held:
+            self.held[value] = self.copied(value, value.order)
+        return self.held[value]
+
+    def copied(self, value: Value, order: Order | None = None) -> Stored:
+        """The value in memory of its own, in this order or the usual one."""
+        target = self.new(value.kind, value.sizes, order)
+        self.store(value, target, order)
+        return target
+
+    def store(self, value: Value, target: Stored, order: Order | None = None) -> None:
+        """Write a value to where it shall lie."""
+        order = tuple(range(len(value.sizes))) if order is None else order
+        last = self.statements[-1] if self.statements else None
+        if isinstance(last, Nest) and last.store(value, order, target):
+            return
+        nest = Nest(tuple(value.sizes[d] for d in order))
+        if not nest.store(value, order, target):
+            raise NotCompilableError("a value that is written over while it is read")
+        self.statements.append(nest)
+
+    def scatter(
+        self, value: Value, target: Stored, where: Where, *, add: bool, apart: bool
+    ) -> None:
+        """Write each number of a value to where it says, one after the other.
+
+        Args:
+            where: gives the index in `target`, of the index in `value`.
+            add: to what is there; else in its place.
+            apart: whether no two along the last dimension go to the same place.
+        """
+        nest = Nest(value.sizes)
+        nest.scatter(value, target, where, add=add, apart=apart)
+        self.statements.append(nest)
+
+    def collected(
+        self, how: str, value: Value, dims: Sequence[int], kind: str, *, keep: bool = False
+    ) -> Stored:
+        """One number of all those along `dims`, which are gone or have the size 1."""
+        gone = {d % len(value.sizes) for d in dims} if value.sizes else set()
+        value, order = cast(value, kind), value.order
+        sizes = tuple(1 if d in gone else size for d, size in enumerate(value.sizes))
+        target, kept = self.new(kind, sizes, order), tuple(d not in gone for d in order)
+        last = self.statements[-1] if self.statements else None
+        if not (isinstance(last, Nest) and last.accumulate(value, order, target, kept, how)):
+            nest = Nest(tuple(value.sizes[d] for d in order))
+            nest.accumulate(value, order, target, kept, how)
+            self.statements.append(nest)
+        left = [d for d in range(len(sizes)) if keep or d not in gone]
+        strides = tuple(target.strides[d] for d in left)
+        return Stored(target.place, tuple(sizes[d] for d in left), strides)
+
+    def matrix_product(self, a: Value, b: Value, bias: Value | None = None) -> Value:
+        """A [M, K] · b [K, N] + bias [N], or that of each of a batch; without bias there."""
+        *batch, m, k = a.sizes
+        n, kind = b.sizes[-1], a.kind
+        if kind not in REAL or min(m, n, k) == 1:
+            return self._sums_of_products(a, b, bias)
+        left, right = self.stored(a), self.stored(b)
+        if right.strides[-1] == 1 and (bias is None or _is_row(bias)):
+            c = self.new(kind, (*batch, m, n))
+            row = None if bias is None else self.stored(bias)
+            self.statements.append(Product(left, right, c, row))
+            return c
+        if right.strides[-1] != 1 and left.strides[-2] == 1:
+            c = self.new(kind, (*batch, n, m))
+            self.statements.append(Product(_turned(right), _turned(left), c))
+            return self._plus(_turned(c), bias)
+        if right.strides[-1] != 1:
+            right = self.copied(right)
+        return self._plus(self.matrix_product(left, right), bias)
+
+    def _plus(self, value: Value, bias: Value | None) -> Value:
+        if bias is None:
+            return value
+        return self.each("{0} + {1}", value.kind, value.sizes, [value, bias])
+
+    def _sums_of_products(self, a: Value, b: Value, bias: Value | None) -> Value:
+        """By loops: of vectors, and of whole numbers."""
+        sizes = (*a.sizes, b.sizes[-1])
+        spread = [
+            self.view(a, lambda t: t.unsqueeze(-1).expand(sizes)),
+            self.view(b, lambda t: t.unsqueeze(-3).expand(sizes)),
+        ]
+        product = self.each("{0} * {1}", a.kind, sizes, spread)
+        return self._plus(self.collected("sum", product, [len(sizes) - 2], a.kind), bias)
+
+    # ---- values ---------------------------------------------------------------------------------
+
+    def view(self, value: Value, view: View) -> Value:
+        """The same numbers under another shape, in memory where that cannot be done without."""
+        if isinstance(value, Computed):
+            found = view_of_computed(value, view)
+            if found is not None:
+                return found
+            value = self.stored(value)
+        seen = view_of_stored(value, view) or view_of_stored(self.copied(value), view)
+        if seen is None:
+            raise NotCompilableError("a view of numbers that do not lie so")
+        return seen
+
+    def spread(self, value: Value, sizes: Sizes) -> Value:
+        """The value in a larger shape; what costs something is not computed again at each place."""
+        if value.sizes == sizes:
+            return value
+        if value.cost and count_of(value.sizes) < count_of(sizes):
+            value = self.stored(value)
+        return self.view(value, lambda tensor: tensor.expand(sizes))
+
+    def each(
+        self,
+        expression: str,
+        kind: str,
+        sizes: Sizes,
+        operands: Sequence[Any],
+        kinds: Sequence[str] | None = None,
+        cost: int = 1,
+    ) -> Computed:
+        """An expression of the operands, values or numbers, at each place.
+
+        Args:
+            kinds: what each of them is turned into; None for the kind of the result.
+        """
+        asked = [kind] * len(operands) if kinds is None else kinds
+        found = [
+            self.spread(cast(as_value(one, k), k), sizes)
+            for one, k in zip(operands, asked, strict=True)
+        ]
+        order = _order(found, sizes)
+        found = [self._along(order, one) for one in found]
+
+        def element(body: Body, index: Sequence[Index]) -> str:
+            return body.let(kind, expression.format(*(one.at(body, index) for one in found)))
+
+        return Computed(kind, sizes, element, cost + sum(one.cost for one in found), order)
+
+    def _along(self, order: Order, value: Value) -> Value:
+        """What is repeated, moved in memory where loops of this order would jump through it."""
+        if not isinstance(value, Stored) or not order:
+            return value
+        sizes, last = value.sizes, order[-1]
+        once = tuple(n if s else 1 for s, n in zip(value.strides, sizes, strict=True))
+        if once == sizes or value.strides[last] in (0, 1) or sizes[last] == 1:
+            return value
+        some = Stored(value.place, once, value.strides, value.offset)
+        return self.spread(self.copied(some, order), sizes)
+
+
+def as_value(operand: Any, kind: str) -> Value:
+    """A value, or a number as one."""
+    if isinstance(operand, (Stored, Computed)):
+        return operand
+    return constant(kind, (), literal(operand, kind))
+
+
+def cast(value: Value, kind: str) -> Value:
+    """The value as numbers of another kind."""
+    if value.kind == kind:
+        return value
+    written = "({0} != 0)" if kind == "bool" else f"({kind}){{0}}"
+
+    def element(body: Body, index: Sequence[Index]) -> str:
+        return body.let(kind, written.format(value.at(body, index)))
+
+    return Computed(kind, value.sizes, element, value.cost, value.order)
+
+
+def joint_kind(operands: Sequence[Any]) -> str:
+    """The kind in which one or two operands meet, as PyTorch has it."""
+    shown = [
+        torch.empty((1,) * len(one.sizes), dtype=DTYPES[one.kind])
+        if isinstance(one, (Stored, Computed))
+        else one
+        for one in operands
+    ]
+    return kind_of(torch.result_type(shown[0], shown[-1]))
+
+
+def _is_row(bias: Value) -> bool:
+    """Whether it can be handed to a product of matrices."""
+    return len(bias.sizes) == 1 and (not isinstance(bias, Stored) or bias.strides == (1,))
+
+
+def _turned(matrix: Stored) -> Stored:
+    """The transpose, of each of a batch."""
+
+    def turned(sizes: Sizes) -> Sizes:
+        return (*sizes[:-2], sizes[-1], sizes[-2])
+
+    return Stored(matrix.place, turned(matrix.sizes), turned(matrix.strides), matrix.offset)
+
+
+def _order(values: Sequence[Value], sizes: Sizes) -> Order:
+    """That of the first that is another number at each place."""
+    for value in values:
+        if isinstance(value, Stored):
+            if all(s or n == 1 for s, n in zip(value.strides, value.sizes, strict=True)):
+                return value.order
+        elif value.cost:
+            return value.order
+    return tuple(range(len(sizes)))

@@ -1,0 +1,53 @@
+"""Products of matrices, done by `kernels.h`.
+
+Letters: M rows and N columns of what comes out, K of what is summed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from landscape_study.study.training.compiling.values import Place, Stored
+
+
+@dataclass(frozen=True)
+class Product:
+    """C = A·B, for each matrix of a batch.
+
+    Attributes:
+        a: [M, K], or [batch, M, K].
+        b: [K, N] or [batch, K, N], rows without gaps.
+        c: [M, N] or [batch, M, N], rows without gaps.
+        bias: [N], without gaps, added to each row; None for nothing.
+    """
+
+    a: Stored
+    b: Stored
+    c: Stored
+    bias: Stored | None = None
+
+    def reads(self) -> set[Place]:
+        """Whatever is read."""
+        return {one.place for one in (self.a, self.b, self.bias) if one is not None}
+
+    def writes(self) -> set[Place]:
+        """Whatever is written."""
+        return {self.c.place}
+
+    def text(self, pointer: Callable[[Place, int], str]) -> str:
+        """A call of the product, or a loop of them; `pointer` says where a number of a place is."""
+        *batch, m, n = self.c.sizes
+        k = self.a.sizes[-1]
+
+        def at(one: Stored) -> str:
+            moved = f" + i * {one.strides[0]}" if batch else ""
+            return f"{pointer(one.place, one.offset)}{moved}"
+
+        bias = "nullptr" if self.bias is None else pointer(self.bias.place, self.bias.offset)
+        call = (
+            f"product<{self.c.kind}>({m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, "
+            f"{self.a.strides[-1]}, {at(self.b)}, {self.b.strides[-2]}, {at(self.c)}, "
+            f"{self.c.strides[-2]}, {bias});"
+        )
+        return f"for (int64_t i = 0; i < {batch[0]}; i++) {call}" if batch else call
