@@ -45,7 +45,7 @@ def cell_graph(
     The tensors are left as they are, and so is the random state.
 
     Args:
-        shared: arguments that all cells have in common: what one changes of them, others do not see.
+        shared: arguments that all cells have in common; what one changes of them, no other sees.
 
     Raises:
         NotCompilableError: what it draws depends on what it computes.

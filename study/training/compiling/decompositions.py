@@ -121,8 +121,8 @@ def avg_pool_backward(
         for j in range(wide):
             there = padded[..., i : i + down * rows : down, j : j + right * columns : right]
             there.add_(spread)
-    inside = [slice(p, p + size) for p, size in zip(pads, inputs.shape[-2:], strict=True)]
-    return padded[(..., *inside)].clone()
+    rows, columns = inputs.shape[-2:]
+    return padded.narrow(-2, pads[0], rows).narrow(-1, pads[1], columns).clone()
 
 
 def _shares(

@@ -1,4 +1,4 @@
-"""Random numbers that a program takes: drawn by PyTorch before each call, the same for all cells."""
+"""Random numbers that a program takes: PyTorch draws them before a call, for all cells alike."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from landscape_study.study.training.compiling.values import NotCompilableError
 
 aten = torch.ops.aten
 
-# Operations whose numbers depend on nothing but the form of what they fill. Those that fill what is
-# there are called as a plain loop does: in place, in the order in which it lies in memory.
+# Operations whose numbers depend on nothing but the form of what they fill. What fills a tensor is
+# called as in a plain loop: in place, in the order in which the tensor lies in memory.
 DRAWING: dict[str, Any] = {
     str(aten.bernoulli.p): Tensor.bernoulli_,
     str(aten.exponential.default): Tensor.exponential_,

@@ -24,12 +24,13 @@ from landscape_study.study.environment.cache import cache_folder, is_proven, pro
 from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
 from landscape_study.study.training.compiling.values import NotCompilableError
 
-KERNELS = Path(__file__).with_name("kernels.h")
-# Loops are made to use the vectors that the processor has. What a NaN or an infinity gives stays as
-# it is: cells diverge.
+HERE = Path(__file__).parent
+NUMBERS, PRODUCTS = HERE / "numbers.h", HERE / "products.cpp"
+# Loops use the vectors that this processor has; more effort takes three times as long, and gains
+# nothing. What a NaN or an infinity gives stays as it is: cells diverge.
 FLAGS = (
-    *("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math"),
-    *("-fopenmp-simd", "-shared", "-fPIC", "-w"),
+    *("-std=c++17", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"),
+    *("-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-fPIC", "-w"),
 )
 SECONDS = 120.0  # that a compiler may take
 ALIGNMENT = 64  # bytes
@@ -40,7 +41,7 @@ class Source:
     """A program, and what it is called with beside a function's own arguments.
 
     Attributes:
-        text: of C, to stand behind `kernels.h`.
+        text: of C, to stand behind `numbers.h`.
         scratch: bytes of memory that it works in.
         constants: tensors that are the same for all cells and calls.
         draws: random numbers of each call, the same for all cells.
@@ -97,7 +98,10 @@ class Compiled:
         results = [torch.empty((cells, *shape), dtype=dtype) for shape, dtype in source.results]
         drawn = [draw.now() for draw in source.draws]
         shared = [*source.constants, *drawn]
-        steps = [t.stride(0) * t.element_size() if own else 0 for t, own in zip(tensors, each)]
+        steps = [
+            t.stride(0) * t.element_size() if own else 0
+            for t, own in zip(tensors, each, strict=True)
+        ]
         steps += [0] * len(shared)
         steps += [result.stride(0) * result.element_size() for result in results]
         addresses = [t.data_ptr() for t in (*tensors, *shared, *results)]
@@ -146,13 +150,19 @@ def library_name(source: Source) -> str:
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
     facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
-    digest.update(f"{facts}{KERNELS.read_text('utf-8')}{FLAGS}{_processor()}".encode())
+    sources = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
+    digest.update(f"{facts}{sources}{_circumstances()}".encode())
     return digest.hexdigest()[:24]
 
 
 @cache
+def _circumstances() -> str:
+    """What machine code depends on beside its source: how it is made, and for which processor."""
+    return f"{_compiler()} {FLAGS} {_processor()}"
+
+
 def _processor() -> str:
-    """What machine code depends on: the processor with all that it can do."""
+    """The processor, with all that it can do."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:  # not Linux
@@ -167,20 +177,51 @@ def _path(name: str, end: str = ".so") -> Path:
 
 def _compile(source: Source, name: str) -> None:
     with TemporaryDirectory(dir=cache_folder()) as folder:
-        program, library = Path(folder, "program.cpp"), Path(folder, "library.so")
-        program.write_text(f'#include "{KERNELS}"\n{source.text}', encoding="utf-8")
-        command = [_compiler(), *FLAGS, str(program), "-o", str(library), *_libraries()]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-        except (OSError, subprocess.SubprocessError) as e:
-            raise NotCompilableError(f"the C++ compiler failed: {e}") from e
-        if done.returncode:
-            raise NotCompilableError(f"the C++ compiler failed: {done.stderr.strip()[:500]}")
-        for content, end in ((library.read_bytes(), ".so"), (source.facts(), ".facts")):
-            unfinished = Path(folder, "unfinished")
-            write_safely(unfinished, content)
-            unfinished.replace(_path(name, end))
-            prove(_path(name, end))
+        program = Path(folder, "program.cpp")
+        program.write_text(f'#include "{NUMBERS}"\n{source.text}', encoding="utf-8")
+        made = Path(folder, "library.so")
+        _run_compiler("-shared", program, _products(), made, *_libraries())
+        for content, end in ((made.read_bytes(), ".so"), (source.facts(), ".facts")):
+            _keep(content, _path(name, end), Path(folder))
+
+
+def _products() -> Path:
+    """Products of matrices, compiled once for all programs."""
+    text = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
+    digest = hashlib.sha256(f"{text}{_circumstances()}".encode()).hexdigest()
+    path = cache_folder() / f"{digest[:24]}.o"
+    with FileLock(path.with_suffix(".lock")):
+        if not is_proven(path):
+            with TemporaryDirectory(dir=cache_folder()) as folder:
+                made = Path(folder, "products.o")
+                _run_compiler("-c", PRODUCTS, made)
+                _keep(made.read_bytes(), path, Path(folder))
+    return path
+
+
+def _keep(content: bytes, path: Path, folder: Path) -> None:
+    """Put a file into the cache, whole."""
+    unfinished = folder / "unfinished"
+    write_safely(unfinished, content)
+    unfinished.replace(path)
+    prove(path)
+
+
+def _run_compiler(kind: str, *files: Path | str) -> None:
+    """Make the last file of the others; libraries follow it.
+
+    Raises:
+        NotCompilableError: that fails.
+    """
+    inputs = [str(file) for file in files if isinstance(file, Path)]
+    after = [file for file in files if isinstance(file, str)]
+    command = [_compiler(), *FLAGS, kind, *inputs[:-1], "-o", inputs[-1], *after]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.SubprocessError) as e:
+        raise NotCompilableError(f"the C++ compiler failed: {e}") from e
+    if done.returncode:
+        raise NotCompilableError(f"the C++ compiler failed: {done.stderr.strip()[:500]}")
 
 
 def _compiler() -> str:
@@ -206,8 +247,7 @@ def why_not() -> str | None:
 @cache
 def _works(compiler: str) -> bool:
     """Whether the compiler takes a program, with our flags and the headers of C++."""
-    flags = [flag for flag in FLAGS if flag != "-shared"]
-    command = [compiler, *flags, "-fsyntax-only", "-x", "c++", "-"]
+    command = [compiler, *FLAGS, "-fsyntax-only", "-x", "c++", "-"]
     program = "#include <cmath>\n#include <cstdint>\n"
     try:
         done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=60)

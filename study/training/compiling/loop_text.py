@@ -13,7 +13,7 @@ from landscape_study.study.training.compiling.loops import (
     Body,
     Nest,
 )
-from landscape_study.study.training.compiling.values import Index, Place
+from landscape_study.study.training.compiling.values import REAL, Index, Place
 
 
 class Function(NamedTuple):
@@ -175,13 +175,13 @@ def _loops(nest: Nest, pointers: _Pointers) -> list[str]:
     while kept and inner > 0 and not kept[inner - 1]:
         inner -= 1
     in_memory = bool(kept) and not all(kept[:inner])
-    held = {a: f"s{n}" for n, a in enumerate(nest.accumulations)} if inner < len(sizes) else {}
+    held = [_Held(a, n) for n, a in enumerate(nest.accumulations)] if inner < len(sizes) else []
     lines, levels = _Lines(), _levels(nest)
     if in_memory:
         _start(nest, pointers, lines)
     for d in range(len(sizes) + 1):
         if d == inner:
-            lines.add(*(f"{a.target.place.kind} {s} = {_first(a)};" for a, s in held.items()))
+            lines.add(*(line for one in held for line in one.declared()))
         for line in nest.body.lines:
             if levels[line.name] == d:
                 text = line.expression if line.read is None else pointers.at(line.read)
@@ -191,16 +191,47 @@ def _loops(nest: Nest, pointers: _Pointers) -> list[str]:
         if d < len(sizes):
             lines.open(d, sizes[d])
     lines.add(*(f"{pointers.at(access)} = {name};" for access, name in nest.stores))
-    for a in nest.accumulations:
-        sum_ = held.get(a) or pointers.at(a.target)
-        lines.add(f"{sum_} = {COLLECTING[a.how].step.format(sum_, a.name)};")
+    if held:
+        lines.add(*(line for one in held for line in one.stepped()))
+    else:
+        lines.add(*(_step(pointers.at(a.target), a.name, a.how) for a in nest.accumulations))
     lines.close(len(sizes) - inner)
-    for a, sum_ in held.items():
-        there = pointers.at(a.target)
-        found = COLLECTING[a.how].step.format(there, sum_) if in_memory else sum_
-        lines.add(f"{there} = {found};")
+    for one in held:
+        there = pointers.at(one.what.target)
+        lines.add(
+            _step(there, one.found(), one.what.how) if in_memory else f"{there} = {one.found()};"
+        )
     lines.close(inner)
     return lines.all
+
+
+def _step(there: str, name: str, how: str) -> str:
+    return f"{there} = {COLLECTING[how].step.format(there, name)};"
+
+
+class _Held:
+    """A number that is collected in a variable, several at once where the compiler may."""
+
+    def __init__(self, what: Accumulation, number: int) -> None:
+        self.what, self.name, self.nans = what, f"s{number}", f"n{number}"
+        self.way, self.kind = COLLECTING[what.how], what.target.place.kind
+        self.counts = bool(self.way.quick) and self.kind in REAL
+
+    def declared(self) -> list[str]:
+        lines = [f"{self.kind} {self.name} = {_first(self.what)};"]
+        return [*lines, f"int {self.nans} = 0;"] if self.counts else lines
+
+    def stepped(self) -> list[str]:
+        one, step = self.what.name, self.way.quick or self.way.step
+        lines = [f"{self.name} = {step.format(self.name, one)};"]
+        return [*lines, f"{self.nans} |= {one} != {one};"] if self.counts else lines
+
+    def clauses(self) -> list[str]:
+        found = [f"reduction({self.way.clause}: {self.name})"]
+        return [*found, f"reduction(|: {self.nans})"] if self.counts else found
+
+    def found(self) -> str:
+        return f"({self.nans} ? ({self.kind})NAN : {self.name})" if self.counts else self.name
 
 
 def _first(a: Accumulation) -> str:
@@ -224,15 +255,11 @@ def _levels(nest: Nest) -> dict[str, int]:
     return found
 
 
-def _hints(nest: Nest, held: dict[Accumulation, str]) -> list[str]:
+def _hints(nest: Nest, held: Sequence[_Held]) -> list[str]:
     """What the compiler may take for granted of the innermost loop."""
-    ways = {a.how for a in held}
-    if any(not COLLECTING[how].clause for how in ways):
+    if any(not one.way.clause for one in held):
         return []
-    clauses = [
-        f"reduction({COLLECTING[how].clause}: {', '.join(s for a, s in held.items() if a.how == how)})"
-        for how in sorted(ways)
-    ]
+    clauses = [clause for one in held for clause in one.clauses()]
     if clauses:
         return [f"#pragma omp simd {' '.join(clauses)}"]
     return ["#pragma GCC ivdep"] if nest.apart else []

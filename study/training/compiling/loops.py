@@ -52,18 +52,27 @@ class Accumulation(NamedTuple):
 
 
 class Collecting(NamedTuple):
-    """A way to make one number of many: where it begins, and what the next one makes of it."""
+    """A way to make one number of many.
+
+    Attributes:
+        start: what it begins with.
+        step: what the next number makes of it; a NaN stays.
+        clause: of OpenMP's reductions, if the compiler may collect several at once, by `quick`;
+            "" where it must keep to the order.
+        quick: the step where NaNs are counted apart, since it would lose them.
+    """
 
     start: str
     step: str
-    clause: str = ""  # of OpenMP's reductions; "" where the compiler must keep to the order
+    clause: str = ""
+    quick: str = ""
 
 
 COLLECTING = {
     "sum": Collecting("0", "{0} + {1}", "+"),
     "prod": Collecting("1", "{0} * {1}", "*"),
-    "amax": Collecting("lowest<{kind}>()", "larger({0}, {1})"),
-    "amin": Collecting("highest<{kind}>()", "smaller({0}, {1})"),
+    "amax": Collecting("lowest<{kind}>()", "larger({0}, {1})", "max", "({1} > {0} ? {1} : {0})"),
+    "amin": Collecting("highest<{kind}>()", "smaller({0}, {1})", "min", "({1} < {0} ? {1} : {0})"),
     "any": Collecting("false", "{0} | {1}"),
     "all": Collecting("true", "{0} & {1}"),
 }
@@ -190,7 +199,7 @@ class Nest:
         return True
 
     def _clashes(self, body: Body, target: Access) -> bool:
-        """Whether something would be read before or after it is written, elsewhere in the loops."""
+        """Whether something would be read elsewhere in the loops than where it is written."""
         written = self.writes()
         if any(access.place in written for access in body.read_at - self.body.read_at):
             return True

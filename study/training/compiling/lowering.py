@@ -166,7 +166,7 @@ class Lowering:
         return seen
 
     def spread(self, value: Value, sizes: Sizes) -> Value:
-        """The value in a larger shape; what costs something is not computed again at each place."""
+        """The value in a larger shape; what costs something is computed once."""
         if value.sizes == sizes:
             return value
         if value.cost and count_of(value.sizes) < count_of(sizes):
@@ -181,7 +181,7 @@ class Lowering:
         operands: Sequence[Any],
         kinds: Sequence[str] | None = None,
         cost: int = 1,
-    ) -> Computed:
+    ) -> Value:
         """An expression of the operands, values or numbers, at each place.
 
         Args:
@@ -192,6 +192,11 @@ class Lowering:
             self.spread(cast(as_value(one, k), k), sizes)
             for one, k in zip(operands, asked, strict=True)
         ]
+        repeated = frozenset.intersection(*(one.repeated for one in found))
+        once = tuple(1 if d in repeated else size for d, size in enumerate(sizes))
+        if once != sizes:  # computed once, and then repeated
+            parts = [self.view(one, lambda t: t[tuple(map(slice, once))]) for one in found]
+            return self.spread(self.each(expression, kind, once, parts, asked, cost), sizes)
         order = _order(found, sizes)
         found = [self._along(order, one) for one in found]
 
@@ -205,8 +210,8 @@ class Lowering:
         if not isinstance(value, Stored) or not order:
             return value
         sizes, last = value.sizes, order[-1]
-        once = tuple(n if s else 1 for s, n in zip(value.strides, sizes, strict=True))
-        if once == sizes or value.strides[last] in (0, 1) or sizes[last] == 1:
+        once = tuple(1 if d in value.repeated else size for d, size in enumerate(sizes))
+        if once == sizes or last in value.repeated or value.strides[last] == 1:
             return value
         some = Stored(value.place, once, value.strides, value.offset)
         return self.spread(self.copied(some, order), sizes)
@@ -228,7 +233,7 @@ def cast(value: Value, kind: str) -> Value:
     def element(body: Body, index: Sequence[Index]) -> str:
         return body.let(kind, written.format(value.at(body, index)))
 
-    return Computed(kind, value.sizes, element, value.cost, value.order)
+    return Computed(kind, value.sizes, element, value.cost, value.order, value.repeated)
 
 
 def joint_kind(operands: Sequence[Any]) -> str:
@@ -259,9 +264,6 @@ def _turned(matrix: Stored) -> Stored:
 def _order(values: Sequence[Value], sizes: Sizes) -> Order:
     """That of the first that is another number at each place."""
     for value in values:
-        if isinstance(value, Stored):
-            if all(s or n == 1 for s, n in zip(value.strides, value.sizes, strict=True)):
-                return value.order
-        elif value.cost:
+        if all(sizes[d] == 1 for d in value.repeated):
             return value.order
     return tuple(range(len(sizes)))

@@ -75,7 +75,7 @@ def value_of(lowering: Lowering, node: Node, *args: Any, **kwargs: Any) -> Any:
     raise NotCompilableError(f"the operation {target}")
 
 
-def _pointwise(call: Call, target: Any, operands: Sequence[Any]) -> Computed:
+def _pointwise(call: Call, target: Any, operands: Sequence[Any]) -> Value:
     operation = POINTWISE[target]
     kinds: list[str] | None = None
     if operation.joint:
@@ -91,10 +91,11 @@ def _view(call: Call, target: Any, value: Value, *args: Any, **kwargs: Any) -> A
     shown = target(torch.empty(value.sizes, device="meta"), *args, **kwargs)
     if isinstance(shown, torch.Tensor):
         return call.lowering.view(value, lambda t: target(t, *args, **kwargs))
-    return [
-        call.lowering.view(value, lambda t, i=i: target(t, *args, **kwargs)[i])
-        for i in range(len(shown))
-    ]
+
+    def part(number: int) -> Value:
+        return call.lowering.view(value, lambda t: target(t, *args, **kwargs)[number])
+
+    return [part(number) for number in range(len(shown))]
 
 
 def lowers(*targets: object) -> Callable[[Operation], Operation]:
@@ -107,28 +108,28 @@ def lowers(*targets: object) -> Callable[[Operation], Operation]:
     return noted
 
 
-# ---- arithmetic with factors and bounds -----------------------------------------------------------
+# ---- arithmetic with factors and bounds ---------------------------------------------------------
 
 
 @lowers(aten.add.Tensor, aten.add.Scalar)
-def _add(call: Call, one: Any, other: Any, alpha: float = 1) -> Computed:
+def _add(call: Call, one: Any, other: Any, alpha: float = 1) -> Value:
     form = "{0} + {1}" if alpha == 1 else f"{{0}} + {literal(alpha, call.kind)} * {{1}}"
     return call.lowering.each(form, call.kind, call.sizes, [one, other])
 
 
 @lowers(aten.sub.Tensor, aten.sub.Scalar)
-def _sub(call: Call, one: Any, other: Any, alpha: float = 1) -> Computed:
+def _sub(call: Call, one: Any, other: Any, alpha: float = 1) -> Value:
     form = "{0} - {1}" if alpha == 1 else f"{{0}} - {literal(alpha, call.kind)} * {{1}}"
     return call.lowering.each(form, call.kind, call.sizes, [one, other])
 
 
 @lowers(aten.rsub.Scalar, aten.rsub.Tensor)
-def _rsub(call: Call, one: Any, other: Any, alpha: float = 1) -> Computed:
+def _rsub(call: Call, one: Any, other: Any, alpha: float = 1) -> Value:
     return _sub(call, other, one, alpha)
 
 
 @lowers(aten.addcmul.default)
-def _addcmul(call: Call, start: Any, one: Any, other: Any, value: float = 1) -> Computed:
+def _addcmul(call: Call, start: Any, one: Any, other: Any, value: float = 1) -> Value:
     form = (
         f"{{0}} + {literal(value, call.kind)} * {{1}} * {{2}}" if value != 1 else "{0} + {1} * {2}"
     )
@@ -136,13 +137,13 @@ def _addcmul(call: Call, start: Any, one: Any, other: Any, value: float = 1) -> 
 
 
 @lowers(aten.addcdiv.default)
-def _addcdiv(call: Call, start: Any, one: Any, other: Any, value: float = 1) -> Computed:
+def _addcdiv(call: Call, start: Any, one: Any, other: Any, value: float = 1) -> Value:
     form = f"{{0}} + {literal(value, call.kind)} * {{1}} / {{2}}"
     return call.lowering.each(form, call.kind, call.sizes, [start, one, other], cost=3)
 
 
 @lowers(aten.pow.Tensor_Scalar)
-def _pow(call: Call, base: Value, exponent: float) -> Computed:
+def _pow(call: Call, base: Value, exponent: float) -> Value:
     known = {
         2: ("{0} * {0}", 1),
         0.5: ("root({0})", 4),
@@ -162,7 +163,7 @@ def _clamp(call: Call, value: Any, low: Any = None, high: Any = None) -> Any:
 
 
 @lowers(aten.div.Tensor_mode, aten.div.Scalar_mode)
-def _div(call: Call, one: Any, other: Any, *, rounding_mode: str | None = None) -> Computed:
+def _div(call: Call, one: Any, other: Any, *, rounding_mode: str | None = None) -> Value:
     forms = {None: "{0} / {1}", "floor": "quotient({0}, {1})", "trunc": "std::trunc({0} / {1})"}
     if rounding_mode == "trunc" and call.kind not in REAL:
         forms["trunc"] = "{0} / {1}"  # as C has it
@@ -170,12 +171,12 @@ def _div(call: Call, one: Any, other: Any, *, rounding_mode: str | None = None) 
 
 
 @lowers(aten.remainder.Tensor, aten.remainder.Scalar)
-def _remainder(call: Call, one: Any, other: Any) -> Computed:
+def _remainder(call: Call, one: Any, other: Any) -> Value:
     form = "{0} - {1} * quotient({0}, {1})"
     return call.lowering.each(form, call.kind, call.sizes, [one, other], cost=3)
 
 
-# ---- the same numbers, and numbers from nowhere ---------------------------------------------------
+# ---- the same numbers, and numbers from nowhere -------------------------------------------------
 
 
 @lowers(
@@ -196,7 +197,7 @@ def _copy(call: Call, old: Value, new: Any, non_blocking: bool = False) -> Value
 
 
 @lowers(aten.full.default, aten.full_like.default, aten.scalar_tensor.default, aten.fill.Scalar)
-def _full(call: Call, *args: Any, **_: Any) -> Computed:
+def _full(call: Call, *args: Any, **_: Any) -> Value:
     return constant(call.kind, call.sizes, literal(args[-1], call.kind))
 
 
@@ -210,17 +211,17 @@ def _full(call: Call, *args: Any, **_: Any) -> Computed:
     aten.empty_strided.default,
     aten.new_empty_strided.default,
 )
-def _zeros(call: Call, *_: Any, **__: Any) -> Computed:
+def _zeros(call: Call, *_: Any, **__: Any) -> Value:
     return constant(call.kind, call.sizes, literal(0, call.kind))
 
 
 @lowers(aten.ones.default, aten.ones_like.default, aten.new_ones.default)
-def _ones(call: Call, *_: Any, **__: Any) -> Computed:
+def _ones(call: Call, *_: Any, **__: Any) -> Value:
     return constant(call.kind, call.sizes, literal(1, call.kind))
 
 
 @lowers(aten.arange.start_step)
-def _arange(call: Call, start: float, end: float, step: float = 1, **_: Any) -> Computed:
+def _arange(call: Call, start: float, end: float, step: float = 1, **_: Any) -> Value:
     def element(body: Body, index: Sequence[Index]) -> str:
         number = body.number(index[0])
         form = f"{literal(start, call.kind)} + {literal(step, call.kind)} * ({call.kind}){number}"
@@ -229,7 +230,7 @@ def _arange(call: Call, start: float, end: float, step: float = 1, **_: Any) -> 
     return Computed(call.kind, call.sizes, element, 2, (0,))
 
 
-# ---- many numbers to one --------------------------------------------------------------------------
+# ---- many numbers to one ------------------------------------------------------------------------
 
 
 def _all(value: Value, dims: Any) -> list[int]:
@@ -370,7 +371,7 @@ def _min(call: Call, value: Value, dim: int, keepdim: bool = False) -> tuple[Val
     return _first(call.lowering, value, dim, keepdim=keepdim, how="amin")
 
 
-# ---- products of matrices -------------------------------------------------------------------------
+# ---- products of matrices -----------------------------------------------------------------------
 
 
 @lowers(aten.mm.default, aten.bmm.default)
@@ -389,7 +390,7 @@ def _addmm(
     return call.lowering.each(form, call.kind, call.sizes, [bias, product], cost=2)
 
 
-# ---- numbers from and to elsewhere ----------------------------------------------------------------
+# ---- numbers from and to elsewhere --------------------------------------------------------------
 
 
 def _row(body: Body, numbers: Value, index: Sequence[Index], rows: int) -> Index:
@@ -512,31 +513,40 @@ def _scattered(
 
 @lowers(aten.cat.default)
 def _cat(call: Call, parts: Sequence[Value], dim: int = 0) -> Value:
-    target, first = call.lowering.new(call.kind, call.sizes), 0
+    lowering, first = call.lowering, 0
+    target = lowering.new(call.kind, call.sizes)
     for part in parts:
-        if count_of(part.sizes) == 0:
-            continue
-        size = part.sizes[dim]
-        own = call.lowering.view(target, lambda t, at=first, n=size: t.narrow(dim, at, n))
-        assert isinstance(own, Stored)
-        call.lowering.store(cast(part, call.kind), own)
-        first += size
+        if count_of(part.sizes):
+            own = _narrowed(lowering, target, dim, first, part.sizes[dim])
+            lowering.store(cast(part, call.kind), own)
+            first += part.sizes[dim]
     return target
+
+
+def _narrowed(lowering: Lowering, target: Stored, dim: int, first: int, size: int) -> Stored:
+    own = lowering.view(target, lambda t: t.narrow(dim, first, size))
+    assert isinstance(own, Stored)
+    return own
 
 
 @lowers(aten.constant_pad_nd.default)
 def _pad(call: Call, value: Value, pad: Sequence[int], number: float = 0) -> Value:
-    if min(pad) < 0:
-        raise NotCompilableError("a negative padding")
     lowering, ends = call.lowering, list(zip(pad[::2], pad[1::2], strict=True))
+
+    def cut(tensor: torch.Tensor) -> torch.Tensor:
+        for back, (before, after) in enumerate(ends, 1):
+            size = tensor.shape[-back] + min(0, before) + min(0, after)
+            tensor = tensor.narrow(-back, max(0, -before), size)
+        return tensor
+
+    value = lowering.view(value, cut)
     order = value.order
     target = lowering.new(call.kind, call.sizes, order)
     lowering.store(constant(call.kind, call.sizes, literal(number, call.kind)), target, order)
 
     def inside(tensor: torch.Tensor) -> torch.Tensor:
         for back, (before, _) in enumerate(ends, 1):
-            dim = tensor.ndim - back
-            tensor = tensor.narrow(dim, before, value.sizes[dim])
+            tensor = tensor.narrow(-back, max(0, before), value.sizes[-back])
         return tensor
 
     own = lowering.view(target, inside)

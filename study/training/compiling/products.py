@@ -1,4 +1,4 @@
-"""Products of matrices, done by `kernels.h`.
+"""Products of matrices, done by `products.cpp`.
 
 Letters: M rows and N columns of what comes out, K of what is summed over.
 """
@@ -36,7 +36,7 @@ class Product:
         return {self.c.place}
 
     def text(self, pointer: Callable[[Place, int], str]) -> str:
-        """A call of the product, or a loop of them; `pointer` says where a number of a place is."""
+        """A call, or a loop of calls; `pointer` says where a number of a place is."""
         *batch, m, n = self.c.sizes
         k = self.a.sizes[-1]
 
@@ -46,7 +46,7 @@ class Product:
 
         bias = "nullptr" if self.bias is None else pointer(self.bias.place, self.bias.offset)
         call = (
-            f"product<{self.c.kind}>({m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, "
+            f"product_{self.c.kind}({m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, "
             f"{self.a.strides[-1]}, {at(self.b)}, {self.b.strides[-2]}, {at(self.c)}, "
             f"{self.c.strides[-2]}, {bias});"
         )

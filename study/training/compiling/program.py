@@ -120,7 +120,7 @@ def _written(statements: Sequence[Any]) -> tuple[str, int]:
     starts, scratch = laid_out(statements)
     names: dict[str, str] = {}
     calls: list[str] = []
-    for moment, statement in enumerate(statements):
+    for statement in statements:
         if isinstance(statement, Nest):
             function = function_of(
                 statement, lambda place: place.argument is not None or place in read_by

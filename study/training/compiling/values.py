@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -127,9 +127,14 @@ class Stored:
     @property
     def order(self) -> Order:
         """In which order its dimensions lie in memory; what is repeated counts as slowest."""
-        strides = [stride if size > 1 else 0 for size, stride in zip(self.sizes, self.strides)]
-        far = [stride or math.inf for stride in strides]
+        far = [math.inf if d in self.repeated else s for d, s in enumerate(self.strides)]
         return tuple(sorted(range(len(far)), key=lambda d: (-far[d], d)))
+
+    @property
+    def repeated(self) -> frozenset[int]:
+        """Dimensions along which it is the same everywhere."""
+        pairs = enumerate(zip(self.sizes, self.strides, strict=True))
+        return frozenset(d for d, (size, stride) in pairs if size == 1 or stride == 0)
 
     def at(self, body: Reader, index: Sequence[Index]) -> str:
         """The name of the number at an index."""
@@ -147,13 +152,15 @@ class Computed:
         element: gives the name of the number at an index, within the body of loops.
         cost: about how many operations that takes, reading left out.
         order: in which its dimensions are best gone through.
+        repeated: dimensions along which it is the same everywhere.
     """
 
     kind: str
     sizes: Sizes
     element: Element
     cost: int
-    order: Order = field(default=())
+    order: Order
+    repeated: frozenset[int] = frozenset()
 
     def at(self, body: Reader, index: Sequence[Index]) -> str:
         """The name of the number at an index."""
@@ -179,7 +186,10 @@ def usual_strides(sizes: Sequence[int], order: Sequence[int] | None = None) -> S
 
 def constant(kind: str, sizes: Sequence[int], literal: str) -> Computed:
     """The same number everywhere."""
-    return Computed(kind, tuple(sizes), lambda body, index: literal, 0, tuple(range(len(sizes))))
+    dims = range(len(sizes))
+    return Computed(
+        kind, tuple(sizes), lambda body, index: literal, 0, tuple(dims), frozenset(dims)
+    )
 
 
 def literal(number: complex, kind: str) -> str:

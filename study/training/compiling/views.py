@@ -32,7 +32,7 @@ def view_of_stored(value: Stored, view: View) -> Stored | None:
 
 
 def view_of_computed(value: Computed, view: View) -> Computed | None:
-    """What is computed, seen otherwise; None where that cannot be said without dividing indices."""
+    """What is computed, seen otherwise; None where indices would have to be divided."""
     whole = torch.empty(count_of(value.sizes), device="meta")
     try:
         seen = view(whole.view(value.sizes))
@@ -49,7 +49,8 @@ def view_of_computed(value: Computed, view: View) -> Computed | None:
     def element(body: Any, index: Sequence[Index]) -> str:
         return value.at(body, back(index))
 
-    return Computed(value.kind, sizes, element, value.cost, tuple(order))
+    repeated = frozenset(d for d, own in enumerate(owners) if own < 0 or own in value.repeated)
+    return Computed(value.kind, sizes, element, value.cost, tuple(order), repeated)
 
 
 def _map(

@@ -39,11 +39,11 @@ class Programs:
         graphs: what is replayed, by its name and the shapes of its arguments.
         compiled: what is called for each cell, by its name and the shapes of one cell's arguments;
             None where it cannot be compiled.
-        libraries: names of what is compiled already, by the same: it need not be traced to be found.
+        libraries: names of what is compiled already, by the same: that need not be traced.
         known_only: whether nothing is compiled that is not yet.
         orders: in which the network draws random numbers, once it was looked at (see `drawing`).
-        do_without: called with why something cannot be compiled here, and is captured instead; None
-            where that is an error.
+        do_without: called with why something cannot be compiled here, and is captured instead;
+            None where that is an error.
     """
 
     def __init__(
