@@ -25,8 +25,8 @@ class CapturedEngine(VmapEngine):
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
-        self._gradient = self.program(super().stacked_gradient, "gradient")
-        self._scores = self.program(super().stacked_scores, "scores")
+        self._gradient = Program(super().stacked_gradient, "gradient", self.programs)
+        self._scores = Program(super().stacked_scores, "scores", self.programs)
         self._present: dict[torch.Size, Sequence[bool]] = {}
 
     def which(self, inputs: Tensor, present: Tensor) -> Sequence[bool]:
