@@ -29,7 +29,8 @@ from landscape_study.study.planning.cost import (
 from landscape_study.study.training.engines import ENGINES
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
-WORTH_COMPILING = 60.0  # from which other layouts are worth a look, and compiling the best of them
+LONGER = 60.0  # from which other layouts are worth a look
+WORTH_COMPILING = 15.0  # from which the best of them is
 COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
@@ -75,7 +76,7 @@ def choose(
         return 0, Choice("vmap", shares[0].width)
     trials = [_Trial(share, fingerprint) for share in shares]
     trials[0].probe()
-    if trials[0].is_whole() and trials[0].seconds() >= WORTH_COMPILING:
+    if trials[0].is_whole() and trials[0].seconds() >= LONGER:
         for trial in trials[1:]:
             trial.probe()
     ranked = sorted((trial for trial in trials if trial.probes), key=_Trial.seconds)
@@ -186,7 +187,7 @@ class _Trial:
         if why := self.setting.why_not("compiled"):
             self.why = f"engine compiled: {why}"
             return
-        tell("compiling the training step for this machine, once: from half a minute to a few")
+        tell("compiling the training step for this machine, once: some seconds")
         width, examples = self.share.width, self.setting.batch_size
         try:
             probe = measure(self.setting, "compiled", width, examples)

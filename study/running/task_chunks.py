@@ -204,7 +204,7 @@ def is_out_of_memory(e: BaseException) -> bool:
 def filled_up(cells: Sequence[Cell], job: TaskJob) -> Sequence[Cell]:
     """The cells, with some of them twice if that spares tracing a chunk of another size."""
     lacking = job.width - len(cells)
-    if ENGINES[job.engine].traced and 0 < lacking <= job.width // FILL_UP:
+    if ENGINES[job.engine].fixed and 0 < lacking <= job.width // FILL_UP:
         return [*cells, *[cells[-1]] * lacking]
     return cells
 

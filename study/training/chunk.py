@@ -289,7 +289,7 @@ class _Chunk:
         """
         staying = [row for row, place in enumerate(part.places) if not self.gone[place]]
         going = [row for row, place in enumerate(part.places) if self.gone[place]]
-        if staying and self.engine.traced:
+        if staying and self.engine.fixed:
             stowaways = halved(len(part.places), len(staying)) - len(staying)
             staying, going = sorted([*staying, *going[:stowaways]]), going[stowaways:]
         if going:

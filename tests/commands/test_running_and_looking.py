@@ -29,7 +29,8 @@ from landscape_study.study.store import Store
 from landscape_study.study.store.database import Database
 from landscape_study.study.tasks import TASKS, load_task
 from landscape_study.study.tasks.task import identify
-from landscape_study.study.training.engines import ENGINES, native
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines import ENGINES
 from tests.conftest import SPIRALS, Terminal, make_outcome, make_study
 from tests.study.store.test_store import create, train_all
 
@@ -647,9 +648,9 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
 
 
 @pytest.mark.long
-@pytest.mark.skipif(native.why_not() is not None, reason=str(native.why_not()))
+@pytest.mark.skipif(library.why_not() is not None, reason=str(library.why_not()))
 def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_cache: Path):
-    """In processes of their own, which leave no warning; about half a minute."""
+    """In processes of their own, which leave no warning."""
     command = [sys.executable, "-W", "error", "-m", "landscape_study", *map(str, SMALL_RUN)]
     command += ["--engine", "compiled", "--workers", "2", "--chunk", "2", "--no-plot"]
     path = tmp_path / "x.db"

@@ -52,7 +52,8 @@ def cell_graph(
     """
     formulas = table()
     with torch.random.fork_rng([]), torch.no_grad():
-        traced = make_fx(function, decomposition_table=formulas)(*_copies(tensors))
+        called = lambda *given: function(*given)  # noqa: E731 - whatever its signature
+        traced = make_fx(called, decomposition_table=formulas)(*_copies(tensors))
         plain = make_fx(functionalize(traced), decomposition_table=formulas)(*_copies(tensors))
     return _taken_apart(plain, shared)
 

@@ -93,7 +93,8 @@ class Engine(ABC):
 
     optimizer: PairOptimizer
 
-    traced = False  # whether each new number of cells costs time
+    traced = False  # whether what Python decides is decided once, when a step is traced
+    fixed = False  # whether each new number of cells costs time
     together = True  # whether it trains many cells at once; else it is given one cell
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:

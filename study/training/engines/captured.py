@@ -21,7 +21,7 @@ class CapturedEngine(VmapEngine):
     replayed against the referee before anybody trusts it.
     """
 
-    traced = True
+    traced = fixed = True
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)

@@ -25,6 +25,8 @@ class CompiledEngine(CapturedEngine):
     What there is no code for is captured.
     """
 
+    fixed = False
+
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
         self._cell_gradient = CellProgram(

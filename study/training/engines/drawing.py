@@ -25,7 +25,8 @@ class Drawing(TorchFunctionMode):
     """Within it, the network is called once, and draws as it would in a plain loop.
 
     Args:
-        orders: of what each drawing call of the network is given; others draw as they like.
+        orders: of what each drawing call of the network is given; the usual one of those for which
+            there is none.
     """
 
     def __init__(self, orders: Sequence[Order]) -> None:
@@ -35,12 +36,12 @@ class Drawing(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Ours for what is not in its usual order, else PyTorch's."""
-        if func in DRAWN:
-            order = next(self.left, ())
-            if order != tuple(range(len(order))):
-                return DRAWN[func](order, *args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        """Ours where something is drawn, else PyTorch's."""
+        if func not in DRAWN:
+            return func(*args, **(kwargs or {}))
+        like = args[0] if args else (kwargs or {})["input"]
+        order = next(self.left, tuple(range(like.ndim)))
+        return DRAWN[func](order, *args, **(kwargs or {}))
 
 
 class UnfusedDropout(TorchFunctionMode):

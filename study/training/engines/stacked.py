@@ -106,7 +106,9 @@ class StackedEngine(Engine):
 
     def called(self, state: Tensors, inputs: Tensor) -> Tensor:
         """The network's outputs [B, C], in the precision of its parameters."""
-        drawing = Drawing(self.programs.orders) if self.programs.orders else nullcontext()
+        orders = self.programs.orders or []
+        # What is traced may lie in another order than the network's own activations.
+        drawing = Drawing(orders) if orders or self.traced else nullcontext()
         with self.autocast(), drawing:
             outputs: Tensor = functional_call(
                 self.ensemble.network, state, (self.laid_out(inputs),)

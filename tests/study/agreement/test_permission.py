@@ -13,7 +13,7 @@ from landscape_study.study.environment import cache
 from landscape_study.study.errors import TaskError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.task import Task
-from landscape_study.study.training.engines import native
+from landscape_study.study.training.compiling import library
 from tests.study.agreement.test_finding import Unseeded
 from tests.study.chunks import DOUBLE
 from tests.study.networks import Branching, mlp
@@ -95,17 +95,16 @@ def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_cache):
 
 
 @pytest.mark.slow
-def test_what_is_compiled_must_be_captured_first(watched, make_task, monkeypatch):
+def test_what_is_compiled_is_tried_itself(watched, make_task):
     make, _ = watched
-    monkeypatch.setattr(native, "why_not", lambda: None)
-    known = make(make_task(Branching))
-    assert known.finding("compiled", "cpu") == known.finding("captured", "cpu") != Finding()
+    found = make(make_task(Branching)).finding("compiled", "cpu")
+    assert found.why_not is not None
     assert make(make_task(mlp), "def").finding("compiled", "cpu") == Finding()
 
 
 def test_without_a_compiler_nothing_is_compiled(watched, make_task, monkeypatch):
     make, _ = watched
-    monkeypatch.setattr(native, "why_not", lambda: "no C++ compiler here (g++)")
+    monkeypatch.setattr(library, "why_not", lambda: "no C++ compiler here (g++)")
     for known in (make(make_task(mlp)), Believed()):
         assert known.finding("compiled", "cpu").why_not == "no C++ compiler here (g++)"
         assert known.finding("captured", "cpu") == Finding()

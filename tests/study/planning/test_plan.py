@@ -24,7 +24,8 @@ from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import provenance
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Store
-from landscape_study.study.training.engines import ENGINES, native
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines import ENGINES
 from tests.conftest import SPIRALS, make_study
 from tests.study.store.test_store import train_all
 
@@ -190,7 +191,7 @@ class TestEngine:
     def test_what_is_asked_for_is_taken_unmeasured(
         self, engine: str, asked: list[float], monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(native, "why_not", lambda: None)
+        monkeypatch.setattr(library, "why_not", lambda: None)
         plan = make_plan(make_study(), RunSettings(device="cpu", workers=1, engine=engine))
         assert plan.choice == Choice(engine, 6)
         assert asked == []

@@ -35,7 +35,7 @@ from tests.study.user_tasks import branching
 WIDTH, BATCH = 6, 20
 HASH = "a fingerprint"
 ROOM = 2**40
-COMPILING = "compiling the training step for this machine, once: from half a minute to a few"
+COMPILING = "compiling the training step for this machine, once: some seconds"
 
 
 def make_setting(**changes: Any) -> Setting:
@@ -98,6 +98,7 @@ class Bench:
 def bench(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
     monkeypatch.setattr(probing, "SHORT", 10.0)
+    monkeypatch.setattr(probing, "WORTH_COMPILING", 60.0)
     monkeypatch.setattr(probing, "measure", made.measure)
     monkeypatch.setattr(probing, "measure_by_growing", made.grow)
     monkeypatch.setattr(Setting, "why_not", lambda setting, engine: made.why_not(setting, engine))

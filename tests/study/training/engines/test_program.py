@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from landscape_study.study.training.engines import Programs, native
+from landscape_study.study.training.engines import Programs
 from landscape_study.study.training.engines.program import (
     Program,
     _lasting,
@@ -30,10 +30,8 @@ class Noted:
         return theta * 2, x.sum()
 
 
-def make_program(
-    function: Callable[..., object], *, compiled: bool = False, programs: Programs | None = None
-) -> Program:
-    return Program(function, "noted", compiled=compiled, programs=programs or Programs())
+def make_program(function: Callable[..., object], programs: Programs | None = None) -> Program:
+    return Program(function, "noted", programs or Programs())
 
 
 def tensors(size: int = 4) -> tuple[Tensor, Tensor]:
@@ -45,23 +43,6 @@ def _seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         yield
-
-
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[Tensor]]:
-    """The tensors for which a graph was compiled; instead of its code it is replayed itself."""
-    found: list[Sequence[Tensor]] = []
-    libraries: dict[str, Callable[..., object]] = {}
-
-    def compile_(graph: Callable[..., object], tensors: Sequence[Tensor]) -> str:
-        found.append(tensors)
-        libraries[f"library {len(found)}"] = graph
-        return f"library {len(found)}"
-
-    monkeypatch.setattr(native, "compiled", compile_)
-    monkeypatch.setattr(native, "load", libraries.__getitem__)
-    monkeypatch.setattr(native, "is_compiled", libraries.__contains__)
-    return found
 
 
 def test_tracing_leaves_arguments_and_random_state_alone():
@@ -87,75 +68,27 @@ def test_what_is_replayed_is_what_would_be_called():
     assert not torch.equal(runs[0][2], runs[0][5])
 
 
-def test_other_shapes_are_called_as_they_are(compiled: list[Sequence[Tensor]]):
-    """A last partial batch: neither traced nor compiled, and the first graph is kept."""
+def test_other_shapes_are_called_as_they_are():
+    """A last partial batch: it is not traced, and the first graph is kept."""
     noted = Noted()
-    program = make_program(noted, compiled=True)
+    program = make_program(noted)
     for size, calls in ((4, 1), (4, 1), (3, 2), (4, 2), (3, 3), (2, 4)):
         theta, x = tensors(size)
         doubled, total = program(theta, x)
         assert torch.equal(doubled, 2 * theta)
         assert total == size * 0.5
         assert noted.calls == calls
-    assert [x.shape for _, x in compiled] == [(4,)]
 
 
-@pytest.mark.parametrize("shall", [True, False])
-def test_only_a_compiled_program_is_compiled(shall: bool, compiled: list[Sequence[Tensor]]):
-    make_program(Noted(), compiled=shall)(*tensors())
-    assert len(compiled) == shall
-
-
-def test_what_is_known_to_be_compiled_is_not_even_traced(compiled: list[Sequence[Tensor]]):
-    programs, noted = Programs(), Noted()
-    make_program(Noted(), compiled=True, programs=programs)(*tensors())
-    (key,) = programs.graphs
-    theta, x = tensors()
-    known = Programs({key: "library 1"})
-    found = make_program(noted, compiled=True, programs=known)(theta, x)
-    assert torch.equal(found[0], 2 * theta)
-    assert (noted.calls, len(compiled)) == (0, 1)
-    make_program(noted, compiled=True, programs=known)(*tensors(3))  # a chunk of another size
-    assert (noted.calls, len(compiled)) == (1, 2)
-
-
-def test_a_library_that_is_gone_is_compiled_anew(compiled: list[Sequence[Tensor]]):
-    programs, noted = Programs(), Noted()
-    make_program(Noted(), compiled=True, programs=programs)(*tensors())
-    (key,) = programs.graphs
-    theta, x = tensors()
-    known = Programs({key: "a library that is gone"})
-    found = make_program(noted, compiled=True, programs=known)(theta, x)
-    assert torch.equal(found[0], 2 * theta)
-    assert (noted.calls, len(compiled)) == (1, 2)
-
-
-def test_what_cannot_be_compiled_is_replayed_if_that_may_be(monkeypatch: pytest.MonkeyPatch):
-    def fails(*_: object) -> str:
-        raise OSError("failed to map segment from shared object")
-
-    monkeypatch.setattr(native, "compiled", fails)
-    with pytest.raises(OSError, match="failed to map"):
-        make_program(Noted(), compiled=True, programs=Programs())(*tensors())
-    told: list[str] = []
-    theta, x = tensors()
-    lenient = Programs(do_without=told.append)
-    found = make_program(Noted(), compiled=True, programs=lenient)(theta, x)
-    assert torch.equal(found[0], 2 * theta)
-    assert len(told) == 1
-    assert told[0].endswith("is not compiled: failed to map segment from shared object")
-
-
-def test_a_workers_chunks_share_what_was_traced(compiled: list[Sequence[Tensor]]):
+def test_a_workers_chunks_share_what_was_traced():
     programs, first, second = Programs(), Noted(), Noted()
     for noted in (first, second):
-        program = make_program(noted, compiled=True, programs=programs)
         theta, x = tensors()
-        assert torch.equal(program(theta, x)[0], 2 * theta)
-    assert (first.calls, second.calls, len(compiled)) == (1, 0, 1)
-    make_program(second, compiled=True, programs=programs)(*tensors(3))  # a smaller chunk
-    Program(second, "another", compiled=True, programs=programs)(*tensors())
-    assert (second.calls, len(compiled)) == (2, 3)
+        assert torch.equal(make_program(noted, programs)(theta, x)[0], 2 * theta)
+    assert (first.calls, second.calls) == (1, 0)
+    make_program(second, programs)(*tensors(3))  # a smaller chunk
+    Program(second, "another", programs)(*tensors())
+    assert second.calls == 2
 
 
 def test_what_python_decides_is_frozen():

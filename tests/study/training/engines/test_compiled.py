@@ -1,0 +1,146 @@
+"""Chunks by machine code: they equal plain loops, whatever the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from landscape_study.study.pairs.options import Options
+from landscape_study.study.planning.plan import make_plan
+from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.spec.study import Cell
+from landscape_study.study.training.arithmetic import worker_arithmetic
+from landscape_study.study.training.chunk import train_chunk
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines import Programs
+from tests.conftest import make_study
+from tests.study.agreement.trials import tried
+from tests.study.chunks import CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.conftest import CLASSES
+from tests.study.networks import NETWORKS
+from tests.study.networks_of_users import TRAINED
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(library.why_not() is not None, reason=str(library.why_not())),
+]
+
+# Networks that vmap cannot do, and others for which there is no code.
+MORE = ("GRU, inputs changed in place", "LSTM, inputs changed in place", "gradient reversal")
+LESS = ("a complex buffer", "pairs viewed as complex", "pairs behind a scalar", "Fourier features")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What one of these tests compiles, the others find."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("compiled")))
+        yield
+
+
+class Everything(nn.Module):
+    """What has own formulas, random numbers, buffers moved in place and buffers assigned anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(
+            nn.Conv1d(2, 3, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm1d(3),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.Flatten(),
+            nn.Linear(15, CLASSES),
+        )
+        self.register_buffer("centre", torch.zeros(CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.network(x)
+        if self.training:
+            self.centre = 0.9 * self.centre + 0.1 * h.mean(dim=0).detach()
+        return h - self.centre
+
+
+@pytest.mark.arithmetic
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_a_chunk_equals_plain_loops(name, make_task, make_panel, train):
+    network, kind = NETWORKS[name]
+    task, panel = make_task(network, kind), make_panel("adamw")
+    assert_equals_plain_loop(train(task, panel, engine="compiled"), task, panel)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*(n for n, (_, e) in TRAINED.items() if e == "captured"), *MORE])
+def test_networks_of_users_equal_plain_loops(name, make_task, make_panel, train):
+    task, panel = make_task(TRAINED[name][0]), make_panel("sgd")
+    if name in LESS:
+        pytest.skip("there is no code for it")
+    assert tried(task, "compiled")["compiled"].why_not is None
+    assert_equals_plain_loop(train(task, panel, engine="compiled"), task, panel)
+
+
+@pytest.mark.arithmetic
+def test_it_gives_what_the_captured_one_gives(make_task, make_panel, train):
+    """To 1e-12 in float64, with the same dropout masks: and so what plain loops give."""
+    task, panel = make_task(Everything, "signal"), make_panel("adamw")
+    captured = train(task, panel, engine="captured")
+    compiled = train(task, panel, engine="compiled")
+    torch.testing.assert_close(compiled.theta, captured.theta, rtol=0, atol=1e-12)
+    for name, buffer in captured.buffers.items():
+        torch.testing.assert_close(compiled.buffers[name], buffer, rtol=0, atol=1e-12)
+    assert_equals_plain_loop(compiled, task, panel)
+
+
+def test_a_diverged_cell_changes_no_bit_of_the_others(make_task, make_panel, train):
+    task, panel = make_task(Everything, "signal"), make_panel("adamw")
+    calm = train(task, panel, engine="compiled")
+    again = train(task, panel, engine="compiled")
+    assert_same_outcome(again.outcome, calm.outcome)
+    wild = [CELLS[0], Cell(1e200, 0.1), *CELLS[2:]]
+    beside = train(task, panel, wild, engine="compiled")
+    assert beside.outcome.diverged_epoch.tolist() == [0, 1, 0, 0]
+    others = [0, 2, 3]
+    assert torch.equal(calm.theta[others], beside.theta[others])
+    assert not beside.theta[1].isfinite().all()
+
+
+def test_fewer_cells_need_nothing_new(make_task, make_panel, train, monkeypatch):
+    task, panel = make_task(Everything, "signal"), make_panel("adamw", epochs=1)
+    whole = train(task, panel, engine="compiled")
+    monkeypatch.setattr(library, "_compile", None)
+    part = train(task, panel, CELLS[:2], engine="compiled")
+    assert torch.equal(part.theta, whole.theta[:2])
+    with pytest.raises(TypeError):  # in another precision it is another program
+        train(task, panel, engine="compiled", options=Options())
+
+
+def test_a_plan_finds_what_its_workers_will_need():
+    study = make_study(epochs=2)
+    plan = make_plan(study, RunSettings(device="cpu", workers=1, engine="compiled"))
+    assert plan.libraries() == {}
+    programs = Programs()
+    with worker_arithmetic("cpu", plan.layout.threads):
+        for panel in study.panels:
+            train_chunk(
+                plan.task,
+                plan.data.to("cpu", torch.float32),
+                panel,
+                panel.cells(),
+                seed=0,
+                batch_size=20,
+                options=study.options,
+                engine="compiled",
+                programs=programs,
+            )
+    found = plan.libraries()
+    assert found.items() <= programs.libraries.items()
+    # The names of updates say with which options.
+    assert sorted(key[0].partition(" momentum=")[0] for key in found) == [
+        "gradient",
+        "scores",
+        "update of adamw",
+        "update of sgd",
+    ]
+    assert all(library.is_compiled(name) for name in found.values())
