@@ -149,7 +149,7 @@ class PairOptimizer:
     def _clip(self, g: Tensor) -> list[Tensor]:
         """What shortens each cell's `g`, [K, 1], as torch's clip_grad_norm_; nothing if not asked.
 
-        Apart from the update, with which PyTorch's compiler cannot fuse it (torch 2.13).
+        Apart from the update: the meter counts it.
         """
         if math.isinf(self.clip_norm):
             return []

@@ -38,8 +38,10 @@ ALSO = (
 
 
 def table() -> dict[Any, Callable[..., Any]]:
-    """All of them, by operation."""
-    return {**core_aten_decompositions(), **get_decompositions([*ALSO]), **OWN}
+    """All of them, by operation; not what draws random numbers, since others would come of it."""
+    found = {**core_aten_decompositions(), **get_decompositions([*ALSO]), **OWN}
+    drawing = torch.Tag.nondeterministic_seeded
+    return {one: formula for one, formula in found.items() if drawing not in one.tags}
 
 
 def max_pool(

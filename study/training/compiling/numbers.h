@@ -44,7 +44,7 @@ INLINE int64_t pow_(int64_t x, int64_t y) {
 template <typename T> INLINE T absolute(T x) { return x < 0 ? -x : x; }
 INLINE float absolute(float x) { return __builtin_fabsf(x); }
 INLINE double absolute(double x) { return __builtin_fabs(x); }
-template <typename T> INLINE T sign_of(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : T(0) * x; }
+template <typename T> INLINE T sign_of(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : T(0); }
 template <typename T> INLINE T larger(T x, T y) { return x > y || x != x ? x : y; }
 template <typename T> INLINE T smaller(T x, T y) { return x < y || x != x ? x : y; }
 template <typename T> INLINE T quotient(T x, T y) {  // the largest whole number below
@@ -52,6 +52,9 @@ template <typename T> INLINE T quotient(T x, T y) {  // the largest whole number
 }
 INLINE float quotient(float x, float y) { return std::floor(x / y); }
 INLINE double quotient(double x, double y) { return std::floor(x / y); }
+template <typename T> INLINE T rest(T x, T y) { return x % y; }  // has the sign of x
+INLINE float rest(float x, float y) { return std::fmod(x, y); }
+INLINE double rest(double x, double y) { return std::fmod(x, y); }
 template <typename T> INLINE T inverse(T x) { return ~x; }
 INLINE bool inverse(bool x) { return !x; }
 template <typename T> INLINE T lowest() {

@@ -57,6 +57,8 @@ POINTWISE: dict[object, Pointwise] = {
     aten.isinf.default: Pointwise("(absolute({0}) == INFINITY)", joint=True),
     aten.logical_not.default: Pointwise("({0} == 0)", joint=True),
     aten.bitwise_not.default: Pointwise("inverse({0})"),
+    aten.fmod.Tensor: Pointwise("rest({0}, {1})", 4),
+    aten.fmod.Scalar: Pointwise("rest({0}, {1})", 4),
     aten.mul.Tensor: Pointwise("{0} * {1}"),
     aten.mul.Scalar: Pointwise("{0} * {1}"),
     aten.div.Tensor: Pointwise("{0} / {1}", 2),
