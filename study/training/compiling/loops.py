@@ -7,7 +7,7 @@ than where it has just been written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from landscape_study.study.training.compiling.values import (
@@ -17,6 +17,7 @@ from landscape_study.study.training.compiling.values import (
     Sizes,
     Stored,
     Value,
+    count_of,
     variable,
 )
 
@@ -140,6 +141,39 @@ class Nest:
     def variables(self) -> list[Index]:
         """Of the loops."""
         return [variable(f"i{d}") for d in range(len(self.sizes))]
+
+    @property
+    def turns(self) -> int:
+        """How often the body is done."""
+        return count_of(self.sizes)
+
+    def may_write(self, place: Place, other: Place) -> bool:
+        """Whether what is stored at a place could be stored at another one, which is read too."""
+        written = [access.address for access, _ in self.stores if access.place == place]
+        reads = {access.address for access in self.body.read_at if access.place == other}
+        return not self.closed and len(written) == 1 and reads <= {*written}
+
+    def renamed(self, place: Place, other: Place) -> Nest:
+        """The same loops with another place in the place of one."""
+
+        def moved(access: Access) -> Access:
+            return Access(other, access.address) if access.place == place else access
+
+        body = replace(
+            self.body,
+            lines=[
+                line if line.read is None else line._replace(read=moved(line.read))
+                for line in self.body.lines
+            ],
+            read_at={moved(access) for access in self.body.read_at},
+            written={moved(access): name for access, name in self.body.written.items()},
+        )
+        return replace(
+            self,
+            body=body,
+            stores=[(moved(access), name) for access, name in self.stores],
+            accumulations=[a._replace(target=moved(a.target)) for a in self.accumulations],
+        )
 
     def reads(self) -> set[Place]:
         """Whatever is read, but for what the loops have just written."""

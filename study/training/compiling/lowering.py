@@ -83,7 +83,39 @@ class Lowering:
         nest = Nest(tuple(value.sizes[d] for d in order))
         if not nest.store(value, order, target):
             raise NotCompilableError("a value that is written over while it is read")
-        self.statements.append(nest)
+        self._append(nest)
+
+    def _append(self, nest: Nest) -> None:
+        """After the last statement; a short one before it, where that is all the same.
+
+        So long loops stay the last statement, which others may join.
+        """
+        last = self.statements[-1] if self.statements else None
+        if isinstance(last, Nest) and nest.turns < last.turns and not _depends(nest, last):
+            self.statements.insert(-1, nest)
+        else:
+            self.statements.append(nest)
+
+    def moved_into(self, value: Stored, argument: Stored) -> bool:
+        """Let what writes a value write it to an argument at once; False where that cannot be."""
+        place, there = value.place, argument.place
+        whole = (value.sizes, value.strides, place.kind, place.count)
+        if place.argument is not None or value.offset:
+            return False
+        if whole != (argument.sizes, argument.strides, there.kind, there.count):
+            return False
+        writers = [i for i, one in enumerate(self.statements) if place in one.writes()]
+        touched = [
+            i for i, one in enumerate(self.statements) if there in one.reads() | one.writes()
+        ]
+        if len(writers) != 1 or any(i > writers[0] for i in touched):
+            return False
+        writer = self.statements[writers[0]]
+        if not isinstance(writer, Nest) or not writer.may_write(place, there):
+            return False
+        for i in range(writers[0], len(self.statements)):
+            self.statements[i] = self.statements[i].renamed(place, there)
+        return True
 
     def scatter(
         self, value: Value, target: Stored, where: Where, *, add: bool, apart: bool
@@ -111,7 +143,7 @@ class Lowering:
         if not (isinstance(last, Nest) and last.accumulate(value, order, target, kept, how)):
             nest = Nest(tuple(value.sizes[d] for d in order))
             nest.accumulate(value, order, target, kept, how)
-            self.statements.append(nest)
+            self._append(nest)
         left = [d for d in range(len(sizes)) if keep or d not in gone]
         strides = tuple(target.strides[d] for d in left)
         return Stored(target.place, tuple(sizes[d] for d in left), strides)
@@ -215,6 +247,12 @@ class Lowering:
             return value
         some = Stored(value.place, once, value.strides, value.offset)
         return self.spread(self.copied(some, order), sizes)
+
+
+def _depends(one: Nest, other: Nest) -> bool:
+    """Whether it matters which of the two comes first."""
+    writes = one.writes()
+    return bool(one.reads() & other.writes() or writes & (other.reads() | other.writes()))
 
 
 def as_value(operand: Any, kind: str) -> Value:

@@ -6,7 +6,7 @@ Letters: M rows and N columns of what comes out, K of what is summed over.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from landscape_study.study.training.compiling.values import Place, Stored
 
@@ -34,6 +34,16 @@ class Product:
     def writes(self) -> set[Place]:
         """Whatever is written."""
         return {self.c.place}
+
+    def renamed(self, place: Place, other: Place) -> Product:
+        """The same with another place in the place of one."""
+        parts = {name: getattr(self, name) for name in ("a", "b", "c", "bias")}
+        moved = {
+            name: replace(one, place=other)
+            for name, one in parts.items()
+            if one is not None and one.place == place
+        }
+        return replace(self, **moved)
 
     def text(self, pointer: Callable[[Place, int], str]) -> str:
         """A call, or a loop of calls; `pointer` says where a number of a place is."""

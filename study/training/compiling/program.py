@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.fx import Node
@@ -93,22 +94,25 @@ def _finish(lowering: Lowering, traced: CellGraph, values: dict[Node, Any], give
     """Write the results, and last what changes of the arguments."""
     for number, node in enumerate(traced.results, given):
         lowering.store(values[node], _argument(number, node))
-    moved = {
-        values[old]: _safe(lowering, values[new], values[old], traced, values)
-        for old, new in traced.moved.items()
-    }
-    for old, new in moved.items():
-        lowering.store(cast(lowering.spread(new, old.sizes), old.kind), old)
+    changing = [(values[old], values[new]) for old, new in traced.moved.items()]
+    places = {old.place for old, _ in changing}
+    found = [(old, _apart(lowering, new, old, places)) for old, new in changing]
+    moved: dict[Place, Place] = {}
+    for old, new in found:
+        if new.place in moved:
+            new = replace(new, place=moved[new.place])
+        if new.place != old.place and lowering.moved_into(new, old):
+            moved[new.place] = old.place
+        else:
+            lowering.store(new, old)
 
 
-def _safe(
-    lowering: Lowering, new: Value, old: Stored, traced: CellGraph, values: dict[Node, Any]
-) -> Value:
-    """In memory of its own, if it is another argument that changes, seen otherwise or as it is."""
-    changing = {values[node].place for node in traced.moved}
-    if isinstance(new, Stored) and new.place in changing and new.place != old.place:
-        return lowering.copied(new)
-    return new
+def _apart(lowering: Lowering, new: Value, old: Stored, changing: set[Place]) -> Stored:
+    """What an argument changes to, in memory that no other argument's change touches."""
+    value = cast(lowering.spread(new, old.sizes), old.kind)
+    if isinstance(value, Stored) and value.place in changing and value.place != old.place:
+        return lowering.copied(value)
+    return lowering.stored(value)
 
 
 def _written(statements: Sequence[Any]) -> tuple[str, int]:

@@ -198,6 +198,20 @@ def test_what_is_changed_in_place_is():
     assert_same(change, arguments())
 
 
+def test_arguments_that_change_into_each_other():
+    def change(x: Tensor, y: Tensor, p: Tensor, i: Tensor, m: Tensor) -> tuple[Tensor]:
+        old = x.clone()
+        x.copy_(y * 2)
+        y.copy_(old * 3)
+        p.copy_(p.flip(0) + 1)
+        m.copy_(m.permute(0, 1, 2, 3) * 2)
+        m[0].copy_(m[1])
+        i.copy_(i[i])
+        return (x + y,)
+
+    assert_same(change, arguments())
+
+
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_what_is_no_number_is_seen(value: float):
     """A NaN stays one, in extremes too: cells that diverge must be told."""
