@@ -1,6 +1,6 @@
 """What samplers find in few trainings, replayed on landscapes that are known whole.
 
-    python -m benchmarks.samplers [--repeats 50] [--only NAME] [--against NAME] [--quick]
+    python -m benchmarks.samplers [--repeats 50] [--only NAME] [--against NAME] [--keep FILE]
     python -m benchmarks.samplers --asking
 
 Each repetition begins with other random numbers. `verdict` asks for the cells of the grid until it
@@ -279,9 +279,19 @@ def _height(cell: Cell, rng: np.random.Generator) -> float:
     help="May be repeated; gp takes by far the longest.",
 )
 @click.option("--quick", is_flag=True, help="One landscape, once: shows that everything works.")
+@click.option(
+    "--keep",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write each landscape's repetitions there (CSV), and go on where that left off.",
+)
 @click.option("--asking", is_flag=True, help="Only time how long samplers take to be asked.")
 def main(
-    repeats: int, only: tuple[str, ...], against: tuple[str, ...], quick: bool, asking: bool
+    repeats: int,
+    only: tuple[str, ...],
+    against: tuple[str, ...],
+    quick: bool,
+    keep: Path | None,
+    asking: bool,
 ) -> None:
     """Measure what samplers find in few trainings, on landscapes that are known whole."""
     stop_when_terminated()
@@ -294,12 +304,14 @@ def main(
     others = OTHERS[:1] if quick else against
     wholes = [w for w in known_landscapes() if not only or any(part in w.name for part in only)]
     run = joblib.Parallel(n_jobs=1 if quick else -1, return_as="generator")
-    frames = []
+    kept = pd.read_csv(keep) if keep and keep.exists() else pd.DataFrame({"landscape": []})
+    wholes = [whole for whole in wholes if whole.name not in set(kept["landscape"])]
     for frame in run(joblib.delayed(compared)(whole, others, repeats) for whole in wholes):
-        frames.append(frame)
+        kept = pd.concat([kept, frame], ignore_index=True)
+        if keep:
+            kept.to_csv(keep, index=False)
         click.echo(told(frame))
-    table = summary(pd.concat(frames))
-    click.echo(table.to_string(float_format="{:.2f}".format))
+    click.echo(summary(kept).to_string(float_format="{:.2f}".format))
 
 
 if __name__ == "__main__":
