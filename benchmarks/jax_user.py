@@ -29,7 +29,7 @@ CLASSES = 10
 # Cells trained, and test examples looked at, at once, by the inputs' dimensions: more of them do
 # not fit into the cache.
 AT_ONCE = {0: (8, 500), 1: (8, 250), 2: (4, 100)}
-# Without YNNPACK, with which these products take a sixth longer (JAX 0.10.2, AVX-512).
+# Without YNNPACK: with it the perceptrons take a tenth to a sixth longer (JAX 0.10.2, AVX-512).
 OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 Inputs = dict[str, np.ndarray]
