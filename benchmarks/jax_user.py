@@ -222,8 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
 
     children = [start(how(share)) for share in shares[1:]]
-    run(**how(0))
-    ends = [os.waitpid(child, 0)[1] for child in children]
+    try:
+        run(**how(0))
+    finally:
+        ends = [os.waitpid(child, 0)[1] for child in children]
     if any(ends):
         raise SystemExit("a process failed")
     found = [json.loads(part.read_text()) for part in parts]
