@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -141,6 +141,7 @@ class Trials:
     losses: dict[Key, float]  # mean train loss of its last epoch; infinite where it diverged
     first_start: float  # seconds since 1970: the first cell begins
     last_end: float  # the last result is recorded
+    parts: dict[str, float] = field(default_factory=dict)  # seconds of start-up, where told apart
 
 
 def read_trials(database: Path) -> Trials:
@@ -161,7 +162,7 @@ def read_trials(database: Path) -> Trials:
                 raise BenchmarkError(f"{database}: cell {key} is {trial.state.name}")
             if key in errors:
                 raise BenchmarkError(f"{database}: cell {key} was trained twice")
-            errors[key], losses[key] = trial.value, _finite(trial.user_attrs.get("train_loss"))
+            errors[key], losses[key] = trial.value, finite(trial.user_attrs.get("train_loss"))
             if trial.datetime_start is not None and trial.datetime_complete is not None:
                 starts.append(_timestamp(trial.datetime_start))
                 ends.append(_timestamp(trial.datetime_complete))
@@ -173,7 +174,8 @@ def _timestamp(utc: datetime) -> float:
     return utc.replace(tzinfo=UTC).timestamp()
 
 
-def _finite(loss: float | None) -> float:
+def finite(loss: float | None) -> float:
+    """The loss; infinite where there is none or it is no number."""
     return loss if loss is not None and math.isfinite(loss) else math.inf
 
 

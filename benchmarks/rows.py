@@ -6,17 +6,20 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, Key, read_trials, run_command
+from benchmarks.measure import BenchmarkError, Key, Trials, read_trials, run_command
 from benchmarks.tool import read_stopwatches
 from landscape_study.study.spec.study import Study
 
 Command = Callable[[Path, Path, Path], list[str]]  # of study file, database, stopwatch folder
+Prepare = Callable[[Study, Path], None]  # of study and study file, before the time is taken
+Read = Callable[[Path], Trials]  # of the database, or whatever the row wrote there
 
-UNTOLD = ("errors", "losses", "started", "database")  # fields that are no entries of their own
+# Fields that are no entries of their own.
+UNTOLD = ("errors", "losses", "started", "database", "parts")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Row:
     title: str
     what: str
     command: Command
+    prepare: Prepare | None = None
+    read: Read = read_trials
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Repetition:
     errors: dict[Key, float]  # final test error, percent
     losses: dict[Key, float]  # final train loss
     database: dict[str, Any] | None = None  # of the tool only
+    parts: dict[str, float] = field(default_factory=dict)  # seconds of start-up, of JAX only
 
     @property
     def cells_per_s(self) -> float:
@@ -67,13 +73,17 @@ class Repetition:
     def record(self) -> dict[str, Any]:
         """As it stands in the JSON."""
         facts = {key: value for key, value in vars(self).items() if key not in UNTOLD}
-        return facts | {
-            "leaving_s": self.leaving_s,
-            "cells_per_s": self.cells_per_s,
-            "cells_per_s_training": self.cells_per_s_training,
-            "median_test_error": statistics.median(self.errors.values()),
-            "median_train_loss": statistics.median(self.losses.values()),
-        }
+        return (
+            facts
+            | self.parts
+            | {
+                "leaving_s": self.leaving_s,
+                "cells_per_s": self.cells_per_s,
+                "cells_per_s_training": self.cells_per_s_training,
+                "median_test_error": statistics.median(self.errors.values()),
+                "median_train_loss": statistics.median(self.losses.values()),
+            }
+        )
 
 
 def loop(*options: str) -> Command:
@@ -137,7 +147,14 @@ def make_rows(
     ]
 
 
-def train(command: Command, study: Study, *, figure: bool = False) -> Repetition:
+def train(
+    command: Command,
+    study: Study,
+    *,
+    figure: bool = False,
+    prepare: Prepare | None = None,
+    read: Read = read_trials,
+) -> Repetition:
     """Train the study's cells once in a process of its own, on a fresh database.
 
     Raises:
@@ -150,8 +167,10 @@ def train(command: Command, study: Study, *, figure: bool = False) -> Repetition
         stopwatches = folder / "stopwatches"
         stopwatches.mkdir()
         study_file.write_text(study.to_toml(), encoding="utf-8")
+        if prepare is not None:
+            prepare(study, study_file)
         finished = run_command(command(study_file, database, stopwatches), folder / "log")
-        trials = read_trials(database)
+        trials = read(database)
         if figure and not list(folder.glob("*.png")):
             raise BenchmarkError(f"{study.name}: no figure beside {database}")
         database_work = read_stopwatches(stopwatches) if any(stopwatches.iterdir()) else None
@@ -170,6 +189,7 @@ def train(command: Command, study: Study, *, figure: bool = False) -> Repetition
         errors=trials.errors,
         losses=trials.losses,
         database=database_work,
+        parts=trials.parts,
     )
 
 

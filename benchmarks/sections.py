@@ -16,27 +16,39 @@ def throughput_sections(networks: Sequence[Facts]) -> list[str]:
 
 def asked_section(networks: Sequence[Facts]) -> str:
     """The ratios of this tool to every other row."""
+    wholes = any(facts.get("asked_whole") for facts in networks)
     rows = []
     for facts in networks:
         for row, ratio in facts["ratios"].items():
-            asked, reached = facts["asked"].get(row), ratio["cells_per_s_training"]
-            rows.append(
-                [
-                    facts["network"],
-                    f"`{row}`",
-                    f"{asked:g} ×" if asked else "",
-                    f"{spread(reached)} ×",
-                    ("yes" if reached["median"] >= asked else "no") if asked else "",
-                    f"{spread(ratio['cells_per_s'])} ×",
-                ]
-            )
+            training, whole = ratio["cells_per_s_training"], ratio["cells_per_s"]
+            asked, reached = _judged(facts["asked"].get(row), training)
+            cells = [facts["network"], f"`{row}`", asked, f"{spread(training)} ×", reached]
+            cells += [f"{spread(whole)} ×"]
+            cells += _judged(facts.get("asked_whole", {}).get(row), whole) if wholes else []
+            rows.append(cells)
     columns = ("network", "against", "asked", "start-up left out", "reached", "start-up included")
+    left_out = [facts["network"] for facts in networks if facts["settings"].get("without_jax")]
     return (
         "## How many times more cells a second\n\n"
         "This tool against each other row, repetition by repetition. Start-up (imports, workers) "
         "is paid once, and these runs are short; *reached* looks at what is trained, without "
-        f"it.\n\n{table(columns, rows)}"
+        f"it{'; the last two columns look at the whole command' if wholes else ''}."
+        f"{_without_jax(left_out)}\n\n"
+        f"{table((*columns, *(('asked', 'reached') if wholes else ())), rows)}"
     )
+
+
+def _judged(asked: float | None, ratio: dict[str, float]) -> tuple[str, str]:
+    """What is asked, and whether it is reached; empty where nothing is."""
+    if not asked:
+        return "", ""
+    return f"{asked:g} ×", "yes" if ratio["median"] >= asked else "no"
+
+
+def _without_jax(networks: Sequence[str]) -> str:
+    if not networks:
+        return ""
+    return f" JAX was not installed: its rows are left out of {', '.join(networks)}."
 
 
 def throughput_section(facts: Facts) -> str:
@@ -65,9 +77,33 @@ def throughput_section(facts: Facts) -> str:
         f"### {facts['network']}\n\n{measured(facts)}\n\n"
         f"{settings['cells']} cells, {epochs} epoch{'s' * (epochs > 1)}, batches of "
         f"{settings['batch_size']}{last}. Medians over the cells lie "
-        f"{same['largest_difference_of_medians']:.2f} apart (tolerance {same['tolerance']:g}).\n\n"
-        f"{table(columns, rows)}"
+        f"{same['largest_difference_of_medians']:.2f} apart (tolerance {same['tolerance']:g})."
+        f"{_convolution(settings)}\n\n{table(columns, rows)}{_startup_of_jax(facts['rows'])}"
     )
+
+
+def _convolution(settings: Facts) -> str:
+    """Which convolution the JAX user took."""
+    probe = settings.get("convolution")
+    if not probe:
+        return ""
+    ways = {"slices": "strided slices and one product", "lax": "`lax.conv`"}
+    took = [f"{ways[name]} {number(s)} s" for name, s in probe["training_s"].items()]
+    return f" An epoch in JAX took by {' and by '.join(took)}; the rows do the faster."
+
+
+def _startup_of_jax(rows: Sequence[Facts]) -> str:
+    """What the rows of the JAX user spend before and in training."""
+    keys = ("import_s", "compile_s", "training_s")
+    lines = [
+        [f"`{row['row']}`", *(spread(row[key]) for key in keys)]
+        for row in rows
+        if "compile_s" in row
+    ]
+    if not lines:
+        return ""
+    columns = ("row", "import s", "trace, compile or load s", "training s")
+    return f"\n\nOf the slowest process of each JAX row:\n\n{table(columns, lines)}"
 
 
 def _format(channels_last: bool) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.jax_rows import compile_ahead, faster_convolution, jax_rows
+from benchmarks.jax_rows import installed as jax_is_installed
 from benchmarks.loop import channels_last_pays
 from benchmarks.measure import BenchmarkError, run_command, spread, usable_cores
 from benchmarks.networks import Network
@@ -36,15 +38,21 @@ def measure(network: Network, settings: Settings) -> Facts:
     study, processes = network.study(quick=settings.quick), usable_cores()
     channels_last = channels_last_pays(study)
     engine = None if settings.quick else network.engine  # compiling takes longer than all else
-    rows = [
+    *others, tool = [
         row
         for row in make_rows(processes, channels_last=bool(channels_last), engine=engine)
         if network.ensemble or row.name != "ensemble"
     ]
-    warm_up(study.task)
+    with_jax = network.jax and jax_is_installed()
+    warm_up(study.task, jax=with_jax)
     if engine == "compiled":  # once per task and machine; see the part `overheads`
-        train(rows[-1].command, study.change_panels(epochs=1))
-    measured = take_turns(rows, study, settings.repeats, settings.tell)
+        train(tool.command, study.change_panels(epochs=1))
+    with tempfile.TemporaryDirectory(prefix="benchmark-jax-") as cache:
+        of_jax, convolution = (
+            _prepare_jax(study, processes, Path(cache), settings) if with_jax else ([], None)
+        )
+        rows = [*others, *of_jax, tool]
+        measured = take_turns(rows, study, settings.repeats, settings.tell)
     same = agreement(measured, network)
     if not same["agree"] and not settings.quick:  # a single epoch of two cells is all chance
         raise BenchmarkError(f"{network.name}: the rows do not agree, times mean nothing: {same}")
@@ -56,20 +64,33 @@ def measure(network: Network, settings: Settings) -> Facts:
             "batch_size": study.batch_size,
             "processes": processes,
             "channels_last": channels_last,
+            "convolution": convolution,
+            "without_jax": network.jax and not with_jax,
             "grids": grids(study),
         },
         "rows": summarize(rows, measured),
         "asked": network.asked,
+        "asked_whole": network.asked_whole,
         "ratios": ratios(measured),
         "agreement": same,
         "database": database_share(measured),
     }
 
 
-def warm_up(task: str) -> None:
+def _prepare_jax(
+    study: Study, processes: int, cache: Path, settings: Settings
+) -> tuple[list[Row], Facts | None]:
+    """The rows of the JAX user, compiled where they are so, and what chose their convolution."""
+    probe = None if settings.quick else faster_convolution(study, processes, cache)
+    rows = jax_rows(processes, cache, probe["chosen"] if probe else "slices")
+    compile_ahead(rows, study, settings.tell)
+    return rows, probe
+
+
+def warm_up(task: str, *, jax: bool = False) -> None:
     """Let the system read all imports from disk once, so that the first row does not pay."""
     tool = ("cli", "study.planning.plan", "study.console.live")
-    own = ("loop", "ensemble", "tool")
+    own = ("loop", "ensemble", "tool", *(("jax_program",) if jax else ()))
     modules = [f"landscape_study.{x}" for x in tool] + [f"benchmarks.{x}" for x in own]
     loading = f"from landscape_study.study.tasks import load_task; load_task({task!r}).data()"
     code = f"import {', '.join(modules)}; {loading}"
@@ -88,7 +109,7 @@ def take_turns(
     measured: Measured = {row.name: [] for row in rows}
     for repetition in range(repeats):
         for row in rows:
-            done = train(row.command, study)
+            done = train(row.command, study, prepare=row.prepare, read=row.read)
             reference = measured[rows[0].name]
             if reference and done.errors.keys() != reference[0].errors.keys():
                 raise BenchmarkError(f"row {row.name} trained other cells than {rows[0].name}")
@@ -102,7 +123,8 @@ def summarize(rows: Sequence[Row], measured: Measured) -> list[dict[str, Any]]:
     summary = []
     for row in rows:
         records = [repetition.record() for repetition in measured[row.name]]
-        spreads = {key: spread([record[key] for record in records]) for key in SPREADS}
+        keys = (*SPREADS, *measured[row.name][0].parts)
+        spreads = {key: spread([record[key] for record in records]) for key in keys}
         facts = {"row": row.name, "title": row.title, "what": row.what}
         summary.append(facts | spreads | {"repetitions": records})
     return summary

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from benchmarks import untested
+from benchmarks.jax_rows import jax_rows
 from benchmarks.networks import FOLDER, LANGUAGE_MODELS, NETWORKS
 from benchmarks.rows import make_rows
 from benchmarks.tasks import made_up_images, mlp1d, resnet26
@@ -24,7 +27,9 @@ def test_every_network_has_a_study_of_the_four_pairs(name: str):
     assert len({(panel.epochs, len(panel.cells())) for panel in study.panels}) == 1
     quick = network.study(quick=True)
     assert {(panel.epochs, len(panel.cells())) for panel in quick.panels} == {(1, 2)}
-    assert network.asked.keys() <= {row.name for row in make_rows(2)}
+    rows = {row.name for row in (*make_rows(2), *jax_rows(2, Path("kept")))}
+    assert network.asked.keys() | network.asked_whole.keys() <= rows
+    assert network.jax is bool(network.asked_whole)
 
 
 def test_every_study_file_is_measured():

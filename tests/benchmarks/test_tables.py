@@ -72,6 +72,33 @@ def test_it_says_what_was_asked_and_reached(tmp_path: Path):
     )
 
 
+def test_it_says_what_was_reached_against_jax(tmp_path: Path):
+    facts, ratio = throughput(), {"cells_per_s_training": one(1.1), "cells_per_s": one(2.5)}
+    facts["asked"]["jax-parallel"] = 1.2
+    facts["asked_whole"] = {"jax-parallel-cold": 1.5}
+    facts["ratios"] |= {"jax-parallel": ratio, "jax-parallel-cold": ratio}
+    seconds = {"import_s": one(0.7), "compile_s": one(2.5), "training_s": one(3.0)}
+    facts["rows"].append(facts["rows"][0] | seconds | {"row": "jax-parallel-cold"})
+    facts["settings"]["convolution"] = {"chosen": "lax", "training_s": {"slices": 2.0, "lax": 1}}
+    write(tmp_path, "throughput-mlp1d", facts)
+    text = render(tmp_path)
+    assert "| MLP | `loop` | 8 × | 9 × | yes | 3 × |  |  |" in text
+    assert "| MLP | `jax-parallel` | 1.2 × | 1.1 × | no | 2.5 × |  |  |" in text
+    assert "| MLP | `jax-parallel-cold` |  | 1.1 × |  | 2.5 × | 1.5 × | yes |" in text
+    assert "| `jax-parallel-cold` | 0.7 | 2.5 | 3 |" in text
+    assert "by strided slices and one product 2 s and by `lax.conv` 1 s" in text
+    assert "JAX was not installed" not in text
+
+
+def test_it_says_where_jax_was_left_out(tmp_path: Path):
+    facts = throughput()
+    facts["settings"]["without_jax"] = True
+    write(tmp_path, "throughput-mlp1d", facts)
+    text = render(tmp_path)
+    assert "JAX was not installed: its rows are left out of MLP." in text
+    assert "compile" not in text
+
+
 def test_a_part_that_was_not_measured_is_not_shown(tmp_path: Path):
     assert render(tmp_path) == ""
     analysis = read(RESULTS, "analysis")

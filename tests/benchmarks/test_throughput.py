@@ -84,7 +84,7 @@ def test_the_resnet_is_compared_by_its_loss(loss: float, agree: bool):
 
 def test_a_row_that_trains_other_cells_fails(monkeypatch: pytest.MonkeyPatch):
     made = iter([repetition(1, cells(1.0, 2.0)), repetition(1, cells(1.0))])
-    monkeypatch.setattr(throughput, "train", lambda command, study: next(made))
+    monkeypatch.setattr(throughput, "train", lambda command, study, **files: next(made))
     with pytest.raises(BenchmarkError, match="loop-parallel trained other cells than loop"):
         take_turns(make_rows(2), DIGITS.study(), 1, lambda line: None)
 
@@ -92,7 +92,7 @@ def test_a_row_that_trains_other_cells_fails(monkeypatch: pytest.MonkeyPatch):
 def test_turns_are_taken_and_summarized(monkeypatch: pytest.MonkeyPatch):
     trained = []
 
-    def train(command: Any, study: Study) -> Repetition:
+    def train(command: Any, study: Study, **files: Any) -> Repetition:
         trained.append(command)
         return repetition(float(len(trained)), cells(1.0))
 
