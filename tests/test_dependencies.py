@@ -61,7 +61,7 @@ def normal(name: str) -> str:
             ("study", "landscapes", "commands"),
             ("tasks", "postgres", "dask", "xarray", "notebooks"),
         ),
-        (("tests", "benchmarks"), ("tasks", "postgres", "dask", "xarray", "dev")),
+        (("tests", "benchmarks"), ("tasks", "postgres", "dask", "xarray", "bench", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folders: tuple[str, ...], extras: tuple[str, ...]):

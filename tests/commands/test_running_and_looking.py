@@ -662,7 +662,8 @@ def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own
     assert {row["state"] for row in store.cells("small")} == {"finished"}
     (noted,) = store.runs("small")
     assert noted["provenance"]["engine"] == "compiled"
-    assert len(list(own_cache.glob("*.so"))) == 4  # gradient, scores, an update for each pair
+    kept = {path.suffix for path in own_cache.iterdir()}
+    assert {".so", ".facts", ".o"} <= kept
 
 
 BAD_REQUESTS = {

@@ -6,7 +6,7 @@
     loops         loops, and what is done in the same ones; loop_text: as C
     products      products of matrices; products.cpp: how they are done
     memory        where everything lies
-    program       all of that: from a graph to a source
+    program_source  all of that: from a graph to a program
     library       compiled, kept and called
 
 Each cell is worked through on its own, so that its numbers stay in the processor's caches.

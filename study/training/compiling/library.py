@@ -71,7 +71,7 @@ class Compiled:
     """A program in memory.
 
     Args:
-        run: its function, as `program.program_text` says.
+        run: its function, as `program_source.source_of` says.
         source: without its text.
     """
 

@@ -90,7 +90,7 @@ class CellProgram:
         """The name of the library; None where it is not compiled yet, and shall not be now."""
         # What traces takes seconds to import, and is not needed where all is known.
         from landscape_study.study.training.compiling.cell_graph import cell_graph
-        from landscape_study.study.training.compiling.program import source_of
+        from landscape_study.study.training.compiling.program_source import source_of
 
         with OwnFormulas(), sdpa_kernel(SDPBackend.MATH):  # seen by the tracing only
             common = [i for i, tensor in enumerate(tensors) if not self._is_each(i, tensor)]

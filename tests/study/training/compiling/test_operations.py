@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - as everybody calls it
 
 from landscape_study.study.training.compiling import library
 from landscape_study.study.training.compiling.cell_graph import cell_graph
-from landscape_study.study.training.compiling.program import source_of
+from landscape_study.study.training.compiling.program_source import source_of
 from landscape_study.study.training.compiling.values import NotCompilableError
 
 pytestmark = [
