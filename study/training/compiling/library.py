@@ -22,7 +22,7 @@ from torch import Tensor
 
 from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
 from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
-from landscape_study.study.training.compiling.values import NotCompilableError
+from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompilableError
 
 HERE = Path(__file__).parent
 NUMBERS, PRODUCTS = HERE / "numbers.h", HERE / "products.cpp"
@@ -33,7 +33,6 @@ FLAGS = (
     *("-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd", "-fPIC", "-w"),
 )
 SECONDS = 120.0  # that a compiler may take
-ALIGNMENT = 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -150,15 +149,15 @@ def library_name(source: Source) -> str:
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
     facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
-    sources = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
-    digest.update(f"{facts}{sources}{_circumstances()}".encode())
+    digest.update(f"{facts}{_circumstances()}".encode())
     return digest.hexdigest()[:24]
 
 
 @cache
 def _circumstances() -> str:
-    """What machine code depends on beside its source: how it is made, and for which processor."""
-    return f"{_compiler()} {FLAGS} {_processor()}"
+    """What machine code depends on beside its text: how it is made, and for which processor."""
+    common = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
+    return f"{common}{_compiler()} {FLAGS} {_processor()}"
 
 
 def _processor() -> str:
@@ -187,8 +186,7 @@ def _compile(source: Source, name: str) -> None:
 
 def _products() -> Path:
     """Products of matrices, compiled once for all programs."""
-    text = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
-    digest = hashlib.sha256(f"{text}{_circumstances()}".encode()).hexdigest()
+    digest = hashlib.sha256(_circumstances().encode()).hexdigest()
     path = cache_folder() / f"{digest[:24]}.o"
     with FileLock(path.with_suffix(".lock")):
         if not is_proven(path):

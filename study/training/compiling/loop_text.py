@@ -103,19 +103,8 @@ def _joined(nest: Nest, d: int) -> Nest:
         return Access(access.place, renamed(access.address))
 
     sizes = (*nest.sizes[: d - 1], nest.sizes[d - 1] * nest.sizes[d], *nest.sizes[d + 1 :])
-    lines = [
-        line if line.read is None else line._replace(read=moved(line.read))
-        for line in nest.body.lines
-    ]
     kept = None if nest.kept is None else (*nest.kept[:d], *nest.kept[d + 1 :])
-    return replace(
-        nest,
-        sizes=sizes,
-        body=Body(lines),
-        stores=[(moved(access), name) for access, name in nest.stores],
-        kept=kept,
-        accumulations=[a._replace(target=moved(a.target)) for a in nest.accumulations],
-    )
+    return replace(nest.moved(moved), sizes=sizes, kept=kept)
 
 
 class _Pointers:

@@ -159,6 +159,10 @@ class Nest:
         def moved(access: Access) -> Access:
             return Access(other, access.address) if access.place == place else access
 
+        return self.moved(moved)
+
+    def moved(self, moved: Callable[[Access], Access]) -> Nest:
+        """The same loops with all that is read and written elsewhere."""
         body = replace(
             self.body,
             lines=[

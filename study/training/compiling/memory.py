@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from landscape_study.study.training.compiling.loops import Nest
 from landscape_study.study.training.compiling.products import Product
-from landscape_study.study.training.compiling.values import DTYPES, Place
-
-ALIGNMENT = 64  # bytes: of a vector, and of a line of the cache
+from landscape_study.study.training.compiling.values import ALIGNMENT, DTYPES, Place
 
 
 def bytes_of(place: Place) -> int:

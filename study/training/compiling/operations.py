@@ -240,9 +240,26 @@ def _all(value: Value, dims: Any) -> list[int]:
     return [*dims] if dims else [*range(len(value.sizes))]
 
 
-@lowers(aten.sum.dim_IntList, aten.sum.default)
-def _sum(call: Call, value: Value, dims: Any = None, keepdim: bool = False, **_: Any) -> Value:
-    return call.lowering.collected("sum", value, _all(value, dims), call.kind, keep=keepdim)
+def _collecting(how: str) -> Operation:
+    def collecting(
+        call: Call, value: Value, dims: Any = None, keepdim: bool = False, **_: Any
+    ) -> Value:
+        return call.lowering.collected(how, value, _all(value, dims), call.kind, keep=keepdim)
+
+    return collecting
+
+
+_sum = _collecting("sum")
+OPERATIONS |= {
+    aten.sum.dim_IntList: _sum,
+    aten.sum.default: _sum,
+    aten.prod.default: _collecting("prod"),
+    aten.prod.dim_int: _collecting("prod"),
+    aten.amax.default: _collecting("amax"),
+    aten.amin.default: _collecting("amin"),
+    aten.max.default: _collecting("amax"),
+    aten.min.default: _collecting("amin"),
+}
 
 
 @lowers(aten.mean.dim, aten.mean.default)
@@ -283,21 +300,6 @@ def _var_mean(
     return left[0], left[1]
 
 
-def _extremum(how: str) -> Operation:
-    def extremum(call: Call, value: Value, dims: Any = None, keepdim: bool = False) -> Value:
-        return call.lowering.collected(how, value, _all(value, dims), call.kind, keep=keepdim)
-
-    return extremum
-
-
-OPERATIONS |= {
-    aten.amax.default: _extremum("amax"),
-    aten.amin.default: _extremum("amin"),
-    aten.max.default: _extremum("amax"),
-    aten.min.default: _extremum("amin"),
-}
-
-
 def _truth(how: str) -> Operation:
     def truth(call: Call, value: Value, dims: Any = None, keepdim: bool = False) -> Value:
         whether = cast(value, "bool")
@@ -311,16 +313,6 @@ OPERATIONS |= {
     for how in ("any", "all")
     for overload in ("default", "dim", "dims")
 }
-
-
-@lowers(aten.prod.default)
-def _prod(call: Call, value: Value, **_: Any) -> Value:
-    return call.lowering.collected("prod", value, _all(value, None), call.kind)
-
-
-@lowers(aten.prod.dim_int)
-def _prod_of(call: Call, value: Value, dim: int, keepdim: bool = False, **_: Any) -> Value:
-    return call.lowering.collected("prod", value, [dim], call.kind, keep=keepdim)
 
 
 def _first(

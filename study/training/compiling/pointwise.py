@@ -72,7 +72,6 @@ POINTWISE: dict[object, Pointwise] = {
     aten.logical_and.default: Pointwise("({0} != 0) & ({1} != 0)", joint=True),
     aten.logical_or.default: Pointwise("({0} != 0) | ({1} != 0)", joint=True),
     aten.logical_xor.default: Pointwise("({0} != 0) != ({1} != 0)", joint=True),
-    aten.addcmul.default: Pointwise("{0} + {1} * {2}", 2),
 }
 for _name, _sign in _COMPARED.items():
     for _overload in ("Tensor", "Scalar"):

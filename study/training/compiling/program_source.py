@@ -117,17 +117,14 @@ def _apart(lowering: Lowering, new: Value, old: Stored, changing: set[Place]) ->
 
 def _written(statements: Sequence[Any]) -> tuple[str, int]:
     """The statements as C, each form of loops once; and the memory that they take, bytes."""
-    read_by: dict[Place, set[int]] = {}
-    for moment, statement in enumerate(statements):
-        for place in statement.reads():
-            read_by.setdefault(place, set()).add(moment)
+    read = {place for statement in statements for place in statement.reads()}
     starts, scratch = laid_out(statements)
     names: dict[str, str] = {}
     calls: list[str] = []
     for statement in statements:
         if isinstance(statement, Nest):
             function = function_of(
-                statement, lambda place: place.argument is not None or place in read_by
+                statement, lambda place: place.argument is not None or place in read
             )
             name = names.setdefault(function.text, f"loops_{len(names)}")
             told = ", ".join(_pointer(place, offset) for place, offset in function.arguments)

@@ -27,6 +27,7 @@ KINDS = {
 }
 DTYPES = {kind: dtype for dtype, kind in KINDS.items()}
 REAL = ("float", "double")
+ALIGNMENT = 64  # bytes: of a vector, and of a line of the cache
 
 
 class NotCompilableError(Exception):
