@@ -1,4 +1,4 @@
-"""Whole programs of C: what a graph does, for one cell after the other."""
+"""Whole programs of C: what a graph does, for one cell."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ CHEAP = 1  # operations that are rather done twice than stored
 def source_of(traced: CellGraph) -> Source:
     """A graph as a program.
 
-    Its function `run` takes for how many cells, the addresses of the first cell's arguments (those
-    of the graph, then its results), how many bytes the next cell's lie behind (0 where all cells
-    have the same), and memory to work in; it gives how many indices were out of range.
+    Its function `run` takes the addresses of a cell's arguments (those of the graph, then its
+    results), and memory to work in; it gives how many indices were out of range.
 
     Raises:
         NotCompilableError: the graph does something for which there is no code.
@@ -136,12 +135,9 @@ def _written(statements: Sequence[Any]) -> tuple[str, int]:
     pointers = [_declared(place, starts) for place in sorted(places, key=lambda p: p.name)]
     lines = [
         *functions,
-        'extern "C" int64_t run(int64_t cells, char *const *arguments, const int64_t *steps, '
-        "char *scratch) {",
+        'extern "C" int64_t run(char *const *arguments, char *scratch) {',
         "  beyond = 0;",
-        "  for (int64_t k = 0; k < cells; k++) {",
-        *(f"    {line}" for line in (*pointers, *calls)),
-        "  }",
+        *(f"  {line}" for line in (*pointers, *calls)),
         "  return beyond;",
         "}",
     ]
@@ -153,9 +149,5 @@ def _pointer(place: Place, offset: int) -> str:
 
 
 def _declared(place: Place, starts: dict[Place, int]) -> str:
-    at = (
-        f"scratch + {starts[place]}"
-        if place.argument is None
-        else f"arguments[{place.argument}] + k * steps[{place.argument}]"
-    )
+    at = f"scratch + {starts[place]}" if place.argument is None else f"arguments[{place.argument}]"
     return f"{place.kind} *{place.name} = ({place.kind} *)({at});"
