@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from landscape_study.study.training.compiling.loops import Body, Nest, Where
-from landscape_study.study.training.compiling.products import Product
+from landscape_study.study.training.compiling.matrices import FEW, MOST, ROWS, Product
 from landscape_study.study.training.compiling.values import (
     DTYPES,
     REAL,
@@ -155,6 +155,13 @@ class Lowering:
         if kind not in REAL or min(m, n, k) == 1:
             return self._sums_of_products(a, b, bias)
         left, right = self.stored(a), self.stored(b)
+        if 1 < n <= FEW and m >= ROWS and k <= MOST:
+            # What is done by class, as a softmax, is then done for many rows at once.
+            c = self.new(
+                kind, (*batch, m, n), order=(*range(len(batch)), len(batch) + 1, len(batch))
+            )
+            self.statements.append(Product(left, right, c))
+            return self._plus(c, bias)
         if right.strides[-1] == 1 and (bias is None or _is_row(bias)):
             c = self.new(kind, (*batch, m, n))
             row = None if bias is None else self.stored(bias)

@@ -75,10 +75,21 @@ INLINE int64_t row_of(int64_t number, int64_t rows) {
   return 0;
 }
 
-// C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j]; see products.cpp.
+// Of matrices, see matrices.cpp: C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j].
 #define PRODUCT(T)                                                                                 \
   extern "C" void product_##T(int64_t m, int64_t columns, int64_t n, const T *a, int64_t a_row,    \
                               int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row,    \
                               const T *bias)
+#define FEW_COLUMNS(T)                                                                             \
+  extern "C" void few_columns_##T(int64_t m, int64_t columns, int64_t n, const T *a,               \
+                                  int64_t a_row, int64_t a_column, const T *b, int64_t b_row,      \
+                                  int64_t b_column, T *c, int64_t c_column)
+#define TURNED(T)                                                                                  \
+  extern "C" void turned_##T(int64_t rows, int64_t columns, const T *from, int64_t from_row,       \
+                             T *to, int64_t to_row)
 PRODUCT(float);
 PRODUCT(double);
+FEW_COLUMNS(float);
+FEW_COLUMNS(double);
+TURNED(float);
+TURNED(double);

@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 
 from landscape_study.study.training.compiling.values import Place, Stored
 
+ROWS = 16  # of a product with few columns, at least: as many as a vector has numbers
+FEW = 12  # columns; with more, hardly any are computed for nothing
+MOST = 1024  # numbers that each is a sum of: columns of B are copied onto the stack
+
 
 @dataclass(frozen=True)
 class Product:
@@ -18,7 +22,8 @@ class Product:
     Attributes:
         a: [M, K], or [batch, M, K].
         b: [K, N] or [batch, K, N], rows without gaps.
-        c: [M, N] or [batch, M, N], rows without gaps.
+        c: [M, N] or [batch, M, N], rows without gaps; or, of at least `ROWS` rows and without
+            bias, columns. Then `b` lies anyhow.
         bias: [N], without gaps, added to each row; None for nothing.
     """
 
@@ -55,9 +60,12 @@ class Product:
             return f"{pointer(one.place, one.offset)}{moved}"
 
         bias = "nullptr" if self.bias is None else pointer(self.bias.place, self.bias.offset)
-        call = (
-            f"product_{self.c.kind}({m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, "
-            f"{self.a.strides[-1]}, {at(self.b)}, {self.b.strides[-2]}, {at(self.c)}, "
-            f"{self.c.strides[-2]}, {bias});"
-        )
+        left = f"{m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, {self.a.strides[-1]}"
+        right = f"{at(self.b)}, {self.b.strides[-2]}"
+        kind, (row, column) = self.c.kind, self.c.strides[-2:]
+        if column == 1:
+            call = f"product_{kind}({left}, {right}, {at(self.c)}, {row}, {bias});"
+        else:
+            right += f", {self.b.strides[-1]}"
+            call = f"few_columns_{kind}({left}, {right}, {at(self.c)}, {column});"
         return f"for (int64_t i = 0; i < {batch[0]}; i++) {call}" if batch else call
