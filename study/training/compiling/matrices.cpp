@@ -44,26 +44,24 @@ template <typename Vector, int L, int H = L / 2> INLINE void turn(Vector *rows) 
   }
 }
 
-template <typename T>
-INLINE void turned(int64_t rows, int64_t columns, const T *from, int64_t from_row, T *to,
-                   int64_t to_row) {
-  constexpr int L = VECTOR_BYTES / sizeof(T);
+// By blocks of L rows and columns, and what is left over by smaller ones.
+template <typename T, int L>
+__attribute__((noinline)) static void turned(int64_t rows, int64_t columns, const T *from,
+                                             int64_t from_row, T *to, int64_t to_row) {
   typedef typename Lanes<T, L>::type Vector;
-  int64_t i = 0;
-  for (; i + L <= rows; i += L) {
-    int64_t j = 0;
-    for (; j + L <= columns; j += L) {
+  int64_t many = rows - rows % L, wide = columns - columns % L;
+  for (int64_t i = 0; i < many; i += L)
+    for (int64_t j = 0; j < wide; j += L) {
       Vector block[L];
       UNROLLED for (int r = 0; r < L; r++)
         block[r] = *(const Vector *)(from + (i + r) * from_row + j);
-      turn<Vector, L>(block);
+      if constexpr (L > 1) turn<Vector, L>(block);
       UNROLLED for (int r = 0; r < L; r++) *(Vector *)(to + (j + r) * to_row + i) = block[r];
     }
-    for (; j < columns; j++)
-      for (int r = 0; r < L; r++) to[j * to_row + i + r] = from[(i + r) * from_row + j];
+  if constexpr (L > 1) {
+    turned<T, L / 2>(many, columns - wide, from + wide, from_row, to + wide * to_row, to_row);
+    turned<T, L / 2>(rows - many, columns, from + many * from_row, from_row, to + many, to_row);
   }
-  for (; i < rows; i++)
-    for (int64_t j = 0; j < columns; j++) to[j * to_row + i] = from[i * from_row + j];
 }
 
 // ---- products ---------------------------------------------------------------------------------
@@ -173,9 +171,66 @@ INLINE void few_columns(int64_t m, int64_t columns, int64_t n, const T *a, int64
   }
 }
 
+// The last numbers before an end, as many as a vector has, with 0 for the first of them.
+template <typename Vector, typename T, int L> INLINE Vector rest(const T *end, int64_t left_out) {
+  typedef decltype(Vector{} < Vector{}) Chosen;
+  Chosen kept;
+  UNROLLED for (int i = 0; i < L; i++) kept[i] = i < left_out ? 0 : -1;
+  return (Vector)((Chosen) * (const Vector *)(end - L) & kept);
+}
+
+// With columns of B without gaps, as rows of A: each number of C is collected in a vector, R rows
+// and S columns at once, until the L sums of L vectors are one vector.
+template <typename T, int R, int S>
+INLINE void long_sums(int64_t m, int64_t columns, int64_t n, const T *a, int64_t a_row, const T *b,
+                      int64_t b_column, T *c, int64_t c_row) {
+  constexpr int L = VECTOR_BYTES / sizeof(T);
+  typedef typename Lanes<T, L>::type Vector;
+  for (int64_t i = 0; i < m; i += R)
+    for (int64_t j = 0; j < columns; j += S) {
+      const T *left[R], *right[S];
+      UNROLLED for (int r = 0; r < R; r++) left[r] = a + (i + r < m ? i + r : m - 1) * a_row;
+      UNROLLED for (int s = 0; s < S; s++)
+        right[s] = b + (j + s < columns ? j + s : columns - 1) * b_column;
+      Vector sum[R * S] = {};
+      int64_t k = 0;
+#pragma GCC unroll 1
+      for (; k + L <= n; k += L) {
+        Vector one[S];
+        UNROLLED for (int s = 0; s < S; s++) one[s] = *(const Vector *)(right[s] + k);
+        UNROLLED for (int r = 0; r < R; r++) {
+          Vector other = *(const Vector *)(left[r] + k);
+          UNROLLED for (int s = 0; s < S; s++) sum[r * S + s] += other * one[s];
+        }
+      }
+      if (k < n) {
+        Vector one[S];
+        UNROLLED for (int s = 0; s < S; s++) one[s] = rest<Vector, T, L>(right[s] + n, k + L - n);
+        UNROLLED for (int r = 0; r < R; r++) {
+          Vector other = rest<Vector, T, L>(left[r] + n, k + L - n);
+          UNROLLED for (int s = 0; s < S; s++) sum[r * S + s] += other * one[s];
+        }
+      }
+      UNROLLED for (int first = 0; first < R * S; first += L) {
+        turn<Vector, L>(sum + first);
+        Vector total = sum[first];
+        UNROLLED for (int l = 1; l < L; l++) total += sum[first + l];
+        for (int l = 0; l < L; l++) {
+          int64_t r = i + (first + l) / S, s = j + (first + l) % S;
+          if (r < m && s < columns) c[r * c_row + s] = total[l];
+        }
+      }
+    }
+}
+
 #define FUNCTIONS(T)                                                                               \
-  TURNED(T) { turned<T>(rows, columns, from, from_row, to, to_row); }                              \
+  TURNED(T) {                                                                                      \
+    turned<T, VECTOR_BYTES / sizeof(T)>(rows, columns, from, from_row, to, to_row);                \
+  }                                                                                                \
   PRODUCT(T) { product<T>(m, columns, n, a, a_row, a_column, b, b_row, c, c_row, bias); }          \
+  LONG_SUMS(T) {                                                                                   \
+    long_sums<T, MANY ? 4 : 2, 4>(m, columns, n, a, a_row, b, b_column, c, c_row);                 \
+  }                                                                                                \
   FEW_COLUMNS(T) {                                                                                 \
     few_columns<T>(m, columns, n, a, a_row, a_column, b, b_row, b_column, c, c_column);            \
   }

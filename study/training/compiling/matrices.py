@@ -12,6 +12,8 @@ from landscape_study.study.training.compiling.values import Place, Stored
 
 ROWS = 16  # of a product with few columns, at least: as many as a vector has numbers
 FEW = 12  # columns; with more, hardly any are computed for nothing
+LONG = 12  # numbers to each row of a product, from which on they are multiplied as they lie
+SHORTEST = 64  # numbers: shorter ones fit no vectors
 MOST = 1024  # numbers that each is a sum of: columns of B are copied onto the stack
 
 
@@ -25,12 +27,15 @@ class Product:
         c: [M, N] or [batch, M, N], rows without gaps; or, of at least `ROWS` rows and without
             bias, columns. Then `b` lies anyhow.
         bias: [N], without gaps, added to each row; None for nothing.
+        long: whether each number is a sum of so many that rows of `a` and columns of `b`, both
+            without gaps, are multiplied with each other; there is no bias then.
     """
 
     a: Stored
     b: Stored
     c: Stored
     bias: Stored | None = None
+    long: bool = False
 
     def reads(self) -> set[Place]:
         """Whatever is read."""
@@ -60,12 +65,17 @@ class Product:
             return f"{pointer(one.place, one.offset)}{moved}"
 
         bias = "nullptr" if self.bias is None else pointer(self.bias.place, self.bias.offset)
-        left = f"{m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, {self.a.strides[-1]}"
-        right = f"{at(self.b)}, {self.b.strides[-2]}"
-        kind, (row, column) = self.c.kind, self.c.strides[-2:]
-        if column == 1:
-            call = f"product_{kind}({left}, {right}, {at(self.c)}, {row}, {bias});"
+        kind, sizes = self.c.kind, f"{m}, {n}, {k}"
+        a, b, c = at(self.a), at(self.b), at(self.c)
+        (a_row, a_column), (b_row, b_column), (c_row, c_column) = (
+            one.strides[-2:] for one in (self.a, self.b, self.c)
+        )
+        if self.long:
+            call = f"long_sums_{kind}({sizes}, {a}, {a_row}, {b}, {b_column}, {c}, {c_row});"
+        elif c_column != 1:
+            both = f"{a}, {a_row}, {a_column}, {b}, {b_row}, {b_column}"
+            call = f"few_columns_{kind}({sizes}, {both}, {c}, {c_column});"
         else:
-            right += f", {self.b.strides[-1]}"
-            call = f"few_columns_{kind}({left}, {right}, {at(self.c)}, {column});"
+            both = f"{a}, {a_row}, {a_column}, {b}, {b_row}"
+            call = f"product_{kind}({sizes}, {both}, {c}, {c_row}, {bias});"
         return f"for (int64_t i = 0; i < {batch[0]}; i++) {call}" if batch else call

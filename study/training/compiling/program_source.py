@@ -12,7 +12,7 @@ from landscape_study.study.training.compiling.cell_graph import CellGraph
 from landscape_study.study.training.compiling.library import Source
 from landscape_study.study.training.compiling.loop_text import function_of
 from landscape_study.study.training.compiling.loops import Nest
-from landscape_study.study.training.compiling.lowering import Lowering, cast
+from landscape_study.study.training.compiling.lowering import CHEAP, Lowering, cast
 from landscape_study.study.training.compiling.memory import laid_out
 from landscape_study.study.training.compiling.operations import value_of
 from landscape_study.study.training.compiling.values import (
@@ -24,8 +24,6 @@ from landscape_study.study.training.compiling.values import (
     kind_of,
     usual_strides,
 )
-
-CHEAP = 1  # operations that are rather done twice than stored
 
 
 def source_of(traced: CellGraph) -> Source:
@@ -91,19 +89,24 @@ def _kept(lowering: Lowering, node: Node, value: Any, uses: dict[Node, int]) -> 
 
 def _finish(lowering: Lowering, traced: CellGraph, values: dict[Node, Any], given: int) -> None:
     """Write the results, and last what changes of the arguments."""
+    written: list[tuple[Stored, Stored]] = []  # what is there, and where it shall be
     for number, node in enumerate(traced.results, given):
-        lowering.store(values[node], _argument(number, node))
+        value, target = values[node], _argument(number, node)
+        if isinstance(value, Stored):
+            written.append((value, target))
+        else:
+            lowering.store(value, target)
     changing = [(values[old], values[new]) for old, new in traced.moved.items()]
     places = {old.place for old, _ in changing}
-    found = [(old, _apart(lowering, new, old, places)) for old, new in changing]
+    written += [(_apart(lowering, new, old, places), old) for old, new in changing]
     moved: dict[Place, Place] = {}
-    for old, new in found:
-        if new.place in moved:
-            new = replace(new, place=moved[new.place])
-        if new.place != old.place and lowering.moved_into(new, old):
-            moved[new.place] = old.place
+    for value, target in written:
+        if value.place in moved:
+            value = replace(value, place=moved[value.place])
+        if value.place != target.place and lowering.moved_into(value, target):
+            moved[value.place] = target.place
         else:
-            lowering.store(new, old)
+            lowering.store(value, target)
 
 
 def _apart(lowering: Lowering, new: Value, old: Stored, changing: set[Place]) -> Stored:
