@@ -80,16 +80,16 @@ def run_all(cells: int, steps: int, calls: Sequence[Call]) -> None:
         for one in arguments
         for word in (one.tensor.data_ptr(), one.by_cell, one.by_step)
     ]
-    count, largest = (
-        len(calls),
-        max((call.program for call in calls), key=lambda p: len(p.scratch)),
-    )
-    wrong = calls[0].program.run_all(
+    count, programs = len(calls), [call.program for call in calls]
+    largest = max((program.scratch for program in programs), key=lambda memory: memory.size)
+    wrong = programs[0].run_all(
         *(ctypes.c_int64(cells), ctypes.c_int64(steps), ctypes.c_int64(count)),
-        (ctypes.c_void_p * count)(*(call.program.address for call in calls)),
+        (ctypes.c_void_p * count)(*(program.address for program in programs)),
+        (ctypes.c_void_p * count)(*(program.kept.start for program in programs)),
         (ctypes.c_int64 * count)(*map(len, given)),
         (ctypes.c_int64 * len(words))(*words),
-        largest.start,
+        ctypes.c_void_p(largest.start),
+        ctypes.c_bool(any(program.kept.size for program in programs)),
     )
     if wrong:
         raise IndexError(f"{wrong} indices are out of range")

@@ -42,6 +42,7 @@ class Source:
     Attributes:
         text: of C, to stand behind `numbers.h`.
         scratch: bytes of memory that it works in.
+        kept: bytes of memory for what is the same for all cells of a step.
         constants: tensors that are the same for all cells and steps.
         draws: random numbers of each step, the same for all cells.
         results: shape and dtype of what comes out for one cell.
@@ -49,6 +50,7 @@ class Source:
 
     text: str
     scratch: int
+    kept: int
     constants: Sequence[Tensor]
     draws: Sequence[Draw]
     results: Sequence[tuple[tuple[int, ...], torch.dtype]]
@@ -57,6 +59,7 @@ class Source:
         """All but the text, as bytes."""
         kept = {
             "scratch": self.scratch,
+            "kept": self.kept,
             "constants": [*self.constants],
             "draws": [plain(draw) for draw in self.draws],
             "results": [*self.results],
@@ -76,7 +79,8 @@ class Compiled:
     Attributes:
         address: of its function.
         run_all: calls such functions, see `calls.cpp`.
-        scratch: memory to work in, which begins at `start`.
+        scratch: memory to work in.
+        kept: memory for what is the same for all cells of a step.
     """
 
     def __init__(self, library: ctypes.CDLL, source: Source) -> None:
@@ -84,9 +88,15 @@ class Compiled:
         self.address = ctypes.cast(library.run, ctypes.c_void_p).value
         self.run_all = library.run_all
         self.run_all.restype = ctypes.c_int64
-        self.scratch = torch.empty(source.scratch + ALIGNMENT, dtype=torch.uint8)
-        start = self.scratch.data_ptr()
-        self.start = ctypes.c_void_p(start + -start % ALIGNMENT)
+        self.scratch, self.kept = Memory(source.scratch), Memory(source.kept)
+
+
+class Memory:
+    """So many bytes, from `start` on."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.whole = size, torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+        self.start = self.whole.data_ptr() + -self.whole.data_ptr() % ALIGNMENT
 
 
 def compiled(source: Source) -> str:
@@ -121,7 +131,7 @@ def library_name(source: Source) -> str:
         digest.update(f"{constant.shape}{constant.dtype}".encode())
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
-    facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
+    facts = (source.scratch, source.kept, shapes, [plain(draw) for draw in source.draws])
     digest.update(f"{facts}{_circumstances()}".encode())
     return digest.hexdigest()[:24]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from landscape_study.study.training.compiling.values import Place, Stored
+from landscape_study.study.training.compiling.values import Place, Stored, count_of
 
 ROWS = 16  # of a product with few columns, at least: as many as a vector has numbers
 FEW = 12  # columns; with more, hardly any are computed for nothing
@@ -36,6 +36,11 @@ class Product:
     c: Stored
     bias: Stored | None = None
     long: bool = False
+
+    @property
+    def turns(self) -> int:
+        """How many numbers are multiplied."""
+        return count_of(self.c.sizes) * self.a.sizes[-1]
 
     def reads(self) -> set[Place]:
         """Whatever is read."""
