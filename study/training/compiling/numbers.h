@@ -66,20 +66,15 @@ template <typename T> INLINE T highest() {
                                               : std::numeric_limits<T>::max();
 }
 // The number, or 0; by its bits, which goes for whole vectors.
-INLINE float kept_where(bool kept, float x) {
-  int32_t bits;
+template <typename Bits, typename T> INLINE T kept_by_bits(bool kept, T x) {
+  Bits bits;
   memcpy(&bits, &x, sizeof x);
-  bits &= -(int32_t)kept;
+  bits &= -(Bits)kept;
   memcpy(&x, &bits, sizeof x);
   return x;
 }
-INLINE double kept_where(bool kept, double x) {
-  int64_t bits;
-  memcpy(&bits, &x, sizeof x);
-  bits &= -(int64_t)kept;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+INLINE float kept_where(bool kept, float x) { return kept_by_bits<int32_t>(kept, x); }
+INLINE double kept_where(bool kept, double x) { return kept_by_bits<int64_t>(kept, x); }
 
 // A row of so many by its number, from the end where that is negative.
 static int64_t beyond = 0;  // how often there was none of that number
