@@ -27,7 +27,8 @@ from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, provenance
 from landscape_study.study.running.asker import Asker
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
-from landscape_study.study.running.pools import Pool, Processes
+from landscape_study.study.running.pools import Pool
+from landscape_study.study.running.processes import Processes
 from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store

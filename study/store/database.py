@@ -8,6 +8,7 @@ import random
 import re
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,6 +170,7 @@ class Database:
             self._prepare_file(Path(self.name), create)
             self.url = self.url.set(database=str(Path(self.name).absolute()))
         self.engine = self._connect()
+        weakref.finalize(self, self.engine.dispose)  # SQLite tidies up when it is closed
         self.reached = self.is_sqlite  # whether it ever answered
 
     @property
