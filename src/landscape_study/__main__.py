@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 
 from landscape_study.cli import main
 
+YOUNG = 500_000  # objects before Python looks for garbage: of what is imported, nothing is
+
 
 def program() -> None:
     """Run the command line, and end without taking apart what is imported: half a second."""
+    gc.set_threshold(YOUNG)  # a sixth of the time that imports take
     code: object = None
 
     def leave() -> None:

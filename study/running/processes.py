@@ -22,6 +22,7 @@ from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from landscape_study.study.environment.spinning import spinning_little
 from landscape_study.study.errors import LandscapeError, TrainingError
 from landscape_study.study.objectives.family import GRACE
 from landscape_study.study.running.worker_host import Died, Order
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.running.job import Job
 
-# Threads of GNU's OpenMP wait for each other by spinning, for so many rounds before they sleep. By
-# default these are so many that two workers of two threads each on two cores, started by hand,
-# took fifteen times as long as with a thousand, and longer; a thousand cost no time alone.
-SPINNING = {"GOMP_SPINCOUNT": "1000"}
 SLACK = 1.0  # seconds beyond the grace of runs that their workers have to give cells back
 FORKS = sys.platform == "linux"
 TRIES = 3  # of a host that is killed from outside
@@ -64,7 +61,7 @@ class Host:
             words = [json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *words],
-                env=SPINNING | os.environ,
+                env=spinning_little(os.environ),
                 pass_fds=[theirs.fileno()],
             )
 
@@ -139,7 +136,7 @@ class Processes:
         """
         order = Order(
             forks=FORKS,
-            environment=SPINNING | os.environ,
+            environment=spinning_little(os.environ),
             path=tuple(sys.path),
             cwd=str(Path.cwd()),
             work=pickle.dumps((work, job, device)),
