@@ -50,6 +50,7 @@ def create(database: Database) -> None:
             )
         _create_optunas(database)
         database.write(_create_ours)
+        database.close()  # so that SQLite has the tables in the file, not in its log alone
 
 
 def _create_optunas(database: Database) -> None:

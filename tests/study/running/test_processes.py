@@ -118,6 +118,7 @@ def test_workers_end_with_their_host_and_others_can_be_started(
 def test_a_pool_takes_the_host_that_was_prepared_and_leaves_it_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ):
+    processes._leave()
     prepare(RunSettings(dask="tcp://elsewhere:8786"))
     assert not processes._ready
     prepare(RunSettings())
