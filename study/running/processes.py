@@ -56,9 +56,10 @@ class Host:
     """A process that workers come from, see `worker_host`."""
 
     def __init__(self) -> None:
+        self.parent = os.getpid()
         self.connection, theirs = Pipe()
         with theirs:
-            words = [json.dumps(sys.path), str(theirs.fileno()), str(os.getpid())]
+            words = [json.dumps(sys.path), str(theirs.fileno()), str(self.parent)]
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *words],
                 env=spinning_little(os.environ),
@@ -91,7 +92,7 @@ class Host:
         self.process.wait()
 
 
-_ready: list[Host] = []  # started, and without workers
+_ready: list[Host] = []  # started by this process, and without workers
 
 
 def prepare(settings: RunSettings) -> None:
@@ -115,7 +116,8 @@ def _take() -> Host:
 
 @atexit.register
 def _leave() -> None:
-    while _ready:
+    """End them; but not where this process is a fork of the one that they serve."""
+    while _ready and _ready[-1].parent == os.getpid():
         _ready.pop().close()
 
 

@@ -26,9 +26,13 @@ from landscape_study.study.errors import LandscapeError, TrainingError
 
 UNHEARD = ("SIGINT", "SIGHUP")  # the parent decides what they mean
 WORKER = "landscape_study.study.running.worker"
-LATE = ("sympy",)  # what PyTorch 2.13 imports at the first vmap: a third of a second
+LATE = (  # what is imported when it is used first, each a share of the first step
+    "torch.fx.experimental.symbolic_shapes",  # by vmap, as of PyTorch 2.13: half a second
+    "numpy.random",
+    "sqlalchemy.dialects.sqlite",
+)
 LOOK = 0.1  # seconds between looks whether workers died, and whether the parent lives
-IDLE = 60.0  # seconds after which a host without workers ends
+IDLE = 600.0  # seconds after which a host without workers ends
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,20 @@ def test_a_pool_takes_the_host_that_was_prepared_and_leaves_it_to_the_next(
     second.close()
 
 
+def test_a_fork_of_the_parent_leaves_its_host_alone():
+    processes._leave()
+    prepare(RunSettings())
+    (host,) = processes._ready
+    pid = os.fork()
+    if pid == 0:
+        processes._leave()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert host.is_alive()
+    processes._leave()
+    assert not host.is_alive()
+
+
 def test_a_host_ends_soon_after_its_parent():
     code = (
         "import time; from landscape_study.study.running import processes; "
