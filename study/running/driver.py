@@ -91,7 +91,7 @@ def run(
             _supervise(crew, store, presence, on_progress)
         presence.require()
     except BaseException as e:
-        with suppress(StoreError):  # what went wrong first is what is told
+        with suppress(LandscapeError):  # what went wrong first is what is told
             _end(store, name, run_id, on_progress)
         if isinstance(e, StoreError):
             presence.require()  # it may be the reason

@@ -242,10 +242,17 @@ class Database:
 
     def prepare(self) -> None:
         """Set what a new database keeps for good: SQLite's write-ahead log."""
+        self._pragma("journal_mode = WAL")
+
+    def empty_log(self) -> None:
+        """Take into the file what so far stands in SQLite's write-ahead log alone."""
+        self._pragma("wal_checkpoint")
+
+    def _pragma(self, words: str) -> None:
         if self.is_sqlite:
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                connection.cursor().execute(f"PRAGMA {words}")
             finally:
                 connection.close()
 

@@ -50,7 +50,7 @@ def create(database: Database) -> None:
             )
         _create_optunas(database)
         database.write(_create_ours)
-        database.close()  # so that SQLite has the tables in the file, not in its log alone
+        database.empty_log()
 
 
 def _create_optunas(database: Database) -> None:
