@@ -19,7 +19,7 @@ from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import driver
 from landscape_study.study.running.driver import run
 from landscape_study.study.running.job import Job
-from landscape_study.study.running.pools import Processes
+from landscape_study.study.running.processes import Processes
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import PanelProgress, Store
 from tests.conftest import make_study
@@ -188,14 +188,14 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
         if started:
             raise KeyboardInterrupt
         future = start(self, job, device)
-        started.extend(self.executors.values())
+        started.append(self.process(future))
         return future
 
     monkeypatch.setattr(Processes, "start", start_one)
     with pytest.raises(KeyboardInterrupt):
         run(plan, store)
-    (executor,) = started
-    wait_for(lambda: not executor._processes, 10)
+    (pid,) = started
+    wait_for(lambda: not psutil.pid_exists(pid), 10)
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
@@ -228,22 +228,6 @@ def test_after_a_sleep_of_the_machine_workers_have_a_lease_to_show_that_they_liv
         assert hung.among({1: 120.0 - moment}) == set()
     moment += 6
     assert hung.among({1: 120.0 - moment}) == {1}
-
-
-@pytest.mark.parametrize(("own", "count"), [(None, "1000"), ("7", "7")])
-def test_threads_do_not_spin_for_long_unless_the_user_says_so(
-    monkeypatch: pytest.MonkeyPatch, own: str | None, count: str
-):
-    if own is not None:
-        monkeypatch.setenv("GOMP_SPINCOUNT", own)
-    monkeypatch.setattr(
-        "landscape_study.study.running.pools.work",
-        lambda job, device: os.environ["GOMP_SPINCOUNT"],
-    )
-    pool = Processes()
-    future = pool.start(None, "cpu")
-    assert future.result(timeout=60) == count
-    pool.close()
 
 
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):
