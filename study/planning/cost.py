@@ -5,7 +5,6 @@ Letters: K cells of a chunk, B examples of a batch.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -194,8 +193,7 @@ def _now(device: str) -> float:
 
     On a busy machine probes would end early, and what is remembered of them be wrong for good.
     """
-    coarse = sys.platform == "win32"  # to 15 ms
-    return time.thread_time() if device == "cpu" and not coarse else time.perf_counter()
+    return time.thread_time() if device == "cpu" else time.perf_counter()
 
 
 def compiled_libraries(setting: Setting) -> Libraries:

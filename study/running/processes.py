@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING
 from landscape_study.study.environment.spinning import spinning_little
 from landscape_study.study.errors import LandscapeError, TrainingError
 from landscape_study.study.objectives.family import GRACE
-from landscape_study.study.running.worker_host import Died, Order
+from landscape_study.study.running.worker_host import UNHEARD, Died, Order
 
 if TYPE_CHECKING:
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.running.job import Job
 
 SLACK = 1.0  # seconds beyond the grace of runs that their workers have to give cells back
-FORKS = sys.platform == "linux"
+FORKS = sys.platform == "linux"  # whether workers are children of one host; else hosts themselves
 TRIES = 3  # of a host that is killed from outside
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -58,17 +58,17 @@ class Host:
     def __init__(self) -> None:
         self.parent = os.getpid()
         self.connection, theirs = Pipe()
-        with theirs:
-            words = [json.dumps(sys.path), str(theirs.fileno()), str(self.parent)]
+        words = [json.dumps(sys.path), str(theirs.fileno()), str(self.parent)]
+        with theirs, _held_back(UNHEARD):  # until it ignores them
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *words],
+                [sys.executable, "-P", "-c", PROGRAM, *words],  # no json.py of the user's
                 env=spinning_little(os.environ),
                 pass_fds=[theirs.fileno()],
             )
 
     def is_alive(self) -> bool:
         """Whether it can be asked for workers."""
-        return not self.connection.closed and self.process.poll() is None
+        return self.process.poll() is None
 
     def start(self, order: Order) -> tuple[int, Connection]:
         """Start a worker: its process id, and where it says how it ended.
@@ -76,13 +76,13 @@ class Host:
         Raises:
             EOFError, OSError: the host died.
         """
+        self.connection.send(order)
+        if not order.forks:
+            return self.process.pid, self.connection
         ours, theirs = Pipe()
         with theirs:
-            self.connection.send(order)
             send_handle(self.connection, theirs.fileno(), self.process.pid)
         pid: int = self.connection.recv()
-        if not order.forks:
-            self.connection.close()
         return pid, ours
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Processes:
     lost = (WorkerLostError,)
 
     def __init__(self) -> None:
-        self.hosts = [_take()]
+        self.hosts: list[Host] = []
         self.pids: dict[Future[bool], int] = {}
 
     def start(self, job: Job, device: str) -> Future[bool]:
@@ -151,7 +151,7 @@ class Processes:
 
     def _ordered(self, order: Order) -> tuple[int, Connection]:
         for _ in range(TRIES):
-            if not self.hosts[-1].is_alive():
+            if not (FORKS and self.hosts and self.hosts[-1].is_alive()):
                 self.hosts.append(_take())
             try:
                 return self.hosts[-1].start(order)
@@ -182,19 +182,28 @@ class Processes:
         self._signal(signal.SIGTERM)
         wait(self.pids, GRACE + SLACK)
         self._signal(signal.SIGKILL)
-        *spent, last = self.hosts
-        for host in spent:
-            host.close()
-        if last.is_alive() and all(future.done() for future in self.pids):
-            _ready.append(last)
-        else:
-            last.close()
+        is_idle = FORKS and all(future.done() for future in self.pids)
+        for host in self.hosts:
+            if is_idle and host.is_alive():
+                _ready.append(host)
+            else:
+                host.close()
 
     def _signal(self, number: int, whom: Collection[int] | None = None) -> None:
         for future, pid in self.pids.items():
             if not future.done() and (whom is None or pid in whom):
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
+
+
+@contextmanager
+def _held_back(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Let these signals come later, also to a process that is started meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow(future: Future[bool], connection: Connection) -> None:

@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from landscape_study.study.errors import LandscapeError, TrainingError
 
-UNHEARD = ("SIGINT", "SIGHUP")  # the parent decides what they mean
+UNHEARD = (signal.SIGINT, signal.SIGHUP)  # the parent decides what they mean
 WORKER = "landscape_study.study.running.worker"
 LATE = (  # what is imported when it is used first, each a share of the first step
     "torch.fx.experimental.symbolic_shapes",  # by vmap, as of PyTorch 2.13: half a second
@@ -37,10 +37,11 @@ IDLE = 600.0  # seconds after which a host without workers ends
 
 @dataclass(frozen=True)
 class Order:
-    """A worker that the host is asked for; a handle of its connection follows.
+    """A worker that the host is asked for.
 
     Attributes:
-        forks: whether it is to be a child of the host, or the host itself.
+        forks: whether it is to be a child of the host, a handle of whose connection follows; or
+            the host itself, over the connection that it has.
         environment: of the worker, whatever the host was started with.
         path: its sys.path.
         cwd: the folder where it runs.
@@ -66,9 +67,11 @@ def serve(descriptor: int, parent: int) -> None:
         descriptor: of the connection to whoever orders.
         parent: its process id.
     """
-    for number in (getattr(signal, name) for name in UNHEARD if hasattr(signal, name)):
+    for number in UNHEARD:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, UNHEARD)  # whoever started it held them back
     os.set_inheritable(descriptor, False)
+    del sys.argv[1:]  # workers have none
     orders = Connection(descriptor)
     _import()
     workers: dict[int, Connection] = {}
@@ -77,11 +80,9 @@ def serve(descriptor: int, parent: int) -> None:
         while os.getppid() == parent and time.monotonic() - busy < IDLE:
             if orders.poll(LOOK):
                 order: Order = orders.recv()
-                connection = Connection(recv_handle(orders))
                 if not order.forks:
-                    orders.send(os.getpid())
-                    orders.close()
-                    _become(order, connection, parent)
+                    _become(order, orders, parent)
+                connection = Connection(recv_handle(orders))
                 pid = _forked(order, connection, [orders, *workers.values()])
                 workers[pid] = connection
                 orders.send(pid)

@@ -31,6 +31,10 @@ def hears_no_terminal(job: object, device: str) -> bool:
     return {signal.getsignal(n) for n in (signal.SIGINT, signal.SIGHUP)} == {signal.SIG_IGN}
 
 
+def has_no_arguments(job: object, device: str) -> bool:
+    return sys.argv == ["-c"]
+
+
 def reads_by_processes(job: object, device: str) -> bool:
     """What a loader of a user's gives, whose processes read ahead."""
     return [int(one) for one in DataLoader(range(4), batch_size=1, num_workers=1)] == [*range(4)]

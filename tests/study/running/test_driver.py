@@ -90,6 +90,23 @@ def test_a_killed_worker_does_not_end_the_run(store: Store):
 
 
 @pytest.mark.long
+def test_a_killed_host_takes_its_workers_along_but_not_the_run(store: Store):
+    study = make_study(task=f"{TASKS}:slow")
+    hosts: set[psutil.Process] = set()
+
+    def kill_the_first(progress: list[PanelProgress]) -> None:
+        running = {psutil.Process(one.pid).parent() for one in store.workers("small")}
+        if not hosts and running:
+            hosts.update(host for host in running if host)
+            for host in hosts:
+                host.kill()
+
+    run(planned(store, study, workers=2), store, kill_the_first)
+    assert len(hosts) == 1
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
+
+
+@pytest.mark.long
 def test_workers_that_always_die_end_the_run_with_advice(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):

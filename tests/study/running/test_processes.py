@@ -21,6 +21,7 @@ from tests.study.running.other_work import (
     answers_to_its_parent,
     draws,
     fails,
+    has_no_arguments,
     hears_no_terminal,
     is_at_home,
     is_lean,
@@ -54,10 +55,40 @@ def start(
 
 
 @pytest.mark.parametrize(
-    "work", [is_lean, spins_seldom, hears_no_terminal, reads_by_processes, answers_to_its_parent]
+    "work",
+    [
+        *(is_lean, spins_seldom, hears_no_terminal, has_no_arguments),
+        *(reads_by_processes, answers_to_its_parent),
+    ],
 )
-def test_a_worker(pool: Processes, monkeypatch: pytest.MonkeyPatch, work: Callable[..., bool]):
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_worker(
+    pool: Processes, monkeypatch: pytest.MonkeyPatch, work: Callable[..., bool], *, forks: bool
+):
+    monkeypatch.setattr(processes, "FORKS", forks)
     assert start(pool, monkeypatch, work).result(SECONDS)
+
+
+def test_files_that_are_named_like_pythons_own_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    processes._leave()
+    (tmp_path / "json.py").write_text("raise SystemExit('of the user')")
+    monkeypatch.chdir(tmp_path)
+    pool = Processes()
+    assert start(pool, monkeypatch, is_lean).result(SECONDS)
+    pool.close()
+
+
+def test_ctrl_c_is_not_heard_however_early_it_comes(capfd: pytest.CaptureFixture[str]):
+    host = processes.Host()
+    os.kill(host.process.pid, signal.SIGINT)
+    os.kill(host.process.pid, signal.SIGHUP)
+    pid, connection = host.start(processes.Order(True, {**os.environ}, (), "/", b""))
+    assert pid != host.process.pid
+    connection.close()
+    host.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_worker_has_what_its_parent_has_by_now(
@@ -125,13 +156,14 @@ def test_a_pool_takes_the_host_that_was_prepared_and_leaves_it_to_the_next(
     prepare(RunSettings())
     (host,) = processes._ready
     first = Processes()
-    assert first.hosts == [host]
     assert start(first, monkeypatch, is_lean).result(SECONDS)
+    assert first.hosts == [host]
     first.close()
-    second = Processes()
-    assert second.hosts == [host]
+    assert processes._ready == [host]
     host.close()  # it was killed meanwhile
+    second = Processes()
     assert start(second, monkeypatch, is_lean).result(SECONDS)
+    assert host not in second.hosts
     second.close()
 
 
@@ -142,8 +174,10 @@ def test_a_fork_of_the_parent_leaves_its_host_alone():
     pid = os.fork()
     if pid == 0:
         processes._leave()
-        os._exit(0)
-    os.waitpid(pid, 0)
+        other = processes._take()
+        other.close()
+        os._exit(other is host)
+    assert os.waitpid(pid, 0)[1] == 0
     assert host.is_alive()
     processes._leave()
     assert not host.is_alive()

@@ -166,7 +166,3 @@ class TestCompiler:
         library._works.cache_clear()
         assert library.why_not() is None
         library._works.cache_clear()
-
-    def test_windows_is_not_tried(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(platform, "system", lambda: "Windows")
-        assert library.why_not() == "not tried on Windows"
