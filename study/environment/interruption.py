@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -63,6 +63,6 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _ignore(signals: list[int]) -> None:
+def _ignore(signals: Sequence[int]) -> None:
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
