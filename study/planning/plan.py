@@ -18,6 +18,7 @@ from landscape_study.study.planning.cost import (
     reading_seconds,
 )
 from landscape_study.study.planning.fitting import fitting_data, resolved
+from landscape_study.study.planning.known_programs import memory_of, recall
 from landscape_study.study.planning.layout import (
     CHUNK,
     REFEREE_CHUNK,
@@ -83,11 +84,18 @@ class Plan:
             permission=self.permission,
         )
 
+    @property
+    def memory(self) -> str | None:
+        """Under which name what is compiled is remembered, if it is."""
+        is_compiled = self.choice.engine == "compiled"
+        return memory_of(self.study, self.identity) if is_compiled else None
+
     def libraries(self) -> Libraries:
-        """What is compiled already of all that the workers will need, as far as that is traced."""
+        """What is compiled already of all that the workers will need, as far as that is known."""
         if self.choice.engine != "compiled":
             return {}
-        return compiled_libraries(self.setting)
+        known = recall(self.memory) if self.memory else {}
+        return known or compiled_libraries(self.setting)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""

@@ -145,6 +145,7 @@ def _job(
         engine=plan.engine,
         width=plan.width,
         libraries=plan.libraries(),
+        memory=plan.memory,
         checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
     )
 

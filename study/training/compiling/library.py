@@ -149,12 +149,12 @@ def library_name(source: Source) -> str:
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
     facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
-    digest.update(f"{facts}{_circumstances()}".encode())
+    digest.update(f"{facts}{circumstances()}".encode())
     return digest.hexdigest()[:24]
 
 
 @cache
-def _circumstances() -> str:
+def circumstances() -> str:
     """What machine code depends on beside its text: how it is made, and for which processor."""
     common = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
     return f"{common}{_compiler()} {FLAGS} {_processor()}"
@@ -186,7 +186,7 @@ def _compile(source: Source, name: str) -> None:
 
 def _products() -> Path:
     """Products of matrices, compiled once for all programs."""
-    digest = hashlib.sha256(_circumstances().encode()).hexdigest()
+    digest = hashlib.sha256(circumstances().encode()).hexdigest()
     path = cache_folder() / f"{digest[:24]}.o"
     with FileLock(path.with_suffix(".lock")):
         if not is_proven(path):

@@ -76,9 +76,9 @@ class TestName:
         for name, value in (("FLAGS", ("-O0",)), ("_processor", lambda: "another")):
             with monkeypatch.context() as patch:
                 patch.setattr(library, name, value)
-                library._circumstances.cache_clear()
+                library.circumstances.cache_clear()
                 found.add(name_of())
-        library._circumstances.cache_clear()
+        library.circumstances.cache_clear()
         assert len(found) == 3
 
 
@@ -128,10 +128,10 @@ class TestCache:
     ):
         with monkeypatch.context() as patch:
             patch.setenv("CXX", "false")
-            library._circumstances.cache_clear()
+            library.circumstances.cache_clear()
             with pytest.raises(NotCompilableError, match="the C\\+\\+ compiler failed"):
                 library.compiled(source(increment))
-        library._circumstances.cache_clear()
+        library.circumstances.cache_clear()
         assert not [path for path in own_cache.iterdir() if path.suffix in (".so", ".facts")]
         library.compiled(source(increment))
 
