@@ -13,6 +13,7 @@ from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+LATER = 0.1  # seconds after which a signal is heard again that came at a bad moment
 GRACE = 5.0  # seconds to end in order; what comes meanwhile is the same wish again
 
 _received: list[tuple[int, float]] = []  # signals and when, since the last `interruptible` began
@@ -41,7 +42,11 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _is_importing_torch(frame):
+            signal.signal(signal.SIGALRM, lambda _, then: stop(number, then))
+            signal.setitimer(signal.ITIMER_REAL, LATER)
+            return
         _received.append((number, time.monotonic()))
         if not insist or len(_received) == 1:
             raise KeyboardInterrupt
@@ -61,6 +66,15 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
         else:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _is_importing_torch(frame: FrameType | None) -> bool:
+    """Whether PyTorch's C code may import NumPy now: it swallows what is raised meanwhile."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "torch" and frame.f_code.co_name == "<module>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _ignore(signals: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,6 +41,32 @@ def send_and_then(first: int, *others: int) -> None:
 def test_a_signal_interrupts_and_gives_the_exit_code(number: int, insist: bool):
     with pytest.raises(KeyboardInterrupt), interruptible(insist=insist):
         send(number)
+    assert exit_code() == 128 + number
+
+
+IMPORT = """
+try:
+    send(number)
+    time.sleep(0.3)
+except KeyboardInterrupt:
+    pass
+done.append(number)
+"""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_what_comes_while_torch_is_imported_is_not_swallowed(number: int):
+    """As PyTorch's C code does, of what is raised while it imports NumPy."""
+    done: list[int] = []
+
+    def import_and_go_on() -> None:
+        module = {"__name__": "torch", "send": send, "time": time, "number": number}
+        exec(IMPORT, module | {"done": done})
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), interruptible(insist=True):
+        import_and_go_on()
+    assert done == [number]
     assert exit_code() == 128 + number
 
 

@@ -389,6 +389,21 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("later", [0.0, 0.5], ids=["at once", "soon"])
+def test_interrupted_while_it_plans_it_leaves_nothing(tmp_path: Path, later: float):
+    process = start_command(tmp_path / "slow.db", *LONG)
+    wait_for(lambda: descendants(process))
+    (host,) = descendants(process)
+    time.sleep(later)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not is_alive(host)
+    assert not (tmp_path / "slow.db").exists()
+
+
+@pytest.mark.long
 def test_when_the_parent_is_killed_its_workers_stop_and_release(tmp_path: Path):
     path = tmp_path / "slow.db"
     process = start_command(path, "--workers", "2", *LONG)
