@@ -20,7 +20,14 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
+from landscape_study.study.environment.cache import (
+    cache_folder,
+    is_proven,
+    keep,
+    prove,
+    recall,
+    write_safely,
+)
 from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
 from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompilableError
 
@@ -243,6 +250,18 @@ def why_not() -> str | None:
 @cache
 def _works(compiler: str) -> bool:
     """Whether the compiler takes a program, with our flags and the headers of C++."""
+    file = Path(shutil.which(compiler) or compiler).resolve()
+    facts = (file, file.stat().st_mtime_ns, FLAGS)
+    memory = f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.compiler.json"
+    if recall(memory):
+        return True
+    works = _takes_a_program(compiler)
+    if works:  # what does not may be mended
+        keep(memory, {"works": works})
+    return works
+
+
+def _takes_a_program(compiler: str) -> bool:
     command = [compiler, *FLAGS, "-fsyntax-only", "-x", "c++", "-"]
     program = "#include <cmath>\n#include <cstdint>\n"
     try:

@@ -36,7 +36,7 @@ from tests.study.runs import is_alive, wait_for
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 60
+SECONDS = 120
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_a_host_ends_soon_after_its_parent():
     host = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.communicate()
-    wait_for(lambda: not is_alive(host), 20)
+    wait_for(lambda: not is_alive(host))
 
 
 def test_a_host_without_workers_ends_after_a_while(monkeypatch: pytest.MonkeyPatch):

@@ -37,7 +37,7 @@ print(host.pid)
 def test_a_program_is_no_module_and_its_functions_are_its_own(tmp_path: Path):
     (tmp_path / "mine.py").write_text(PROGRAM)
     command = [sys.executable, "mine.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     *lines, host = done.stdout.splitlines()
     assert lines == ["once", "[3.1, 3.2]", "{'finished'}", "{'finished'}"]

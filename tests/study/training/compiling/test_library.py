@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -166,3 +167,16 @@ class TestCompiler:
         library._works.cache_clear()
         assert library.why_not() is None
         library._works.cache_clear()
+
+    def test_what_works_is_not_tried_again(
+        self, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        compiler, calls = tmp_path / "c++", tmp_path / "calls"
+        compiler.write_text(f"#!/bin/sh\necho called >> {calls}\n")
+        compiler.chmod(0o755)
+        monkeypatch.setenv("CXX", str(compiler))
+        for changed, count in ((0, 1), (0, 1), (1, 2)):
+            os.utime(compiler, (changed, changed))
+            library._works.cache_clear()
+            assert library.why_not() is None
+            assert calls.read_text().count("called") == count
