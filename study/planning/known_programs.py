@@ -23,7 +23,7 @@ STUDY = Path(__file__).parents[1]
 ROOMS = ("pairs", "tasks", "training")  # whose sources decide what is traced
 
 
-def memory_of(study: Study, identity: Identity) -> str | None:
+def programs_name(study: Study, identity: Identity) -> str | None:
     """Under which name programs of the study are remembered; None where they are not.
 
     Args:
@@ -39,17 +39,17 @@ def memory_of(study: Study, identity: Identity) -> str | None:
     return f"{digest[:24]}.programs.json"
 
 
-def recall(memory: str) -> Libraries:
+def recall(file: str) -> Libraries:
     """Names of what was compiled before."""
-    found = kept.recall(memory).get("programs", ())
+    found = kept.recall(file).get("programs", ())
     return {(name, tuple(map(torch.Size, shapes))): library for name, shapes, library in found}
 
 
-def keep(memory: str, libraries: Libraries) -> None:
+def keep(file: str, libraries: Libraries) -> None:
     """Remember these, beside those that are known."""
-    known = {**recall(memory), **libraries}
+    known = {**recall(file), **libraries}
     rows = [(name, [[*shape] for shape in shapes], known[name, shapes]) for name, shapes in known]
-    kept.keep(memory, {"programs": rows})
+    kept.keep(file, {"programs": rows})
 
 
 @cache

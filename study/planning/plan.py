@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import joblib
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission, Tried, Watch, no_watch
-from landscape_study.study.planning import probing
+from landscape_study.study.planning import known_programs, probing
 from landscape_study.study.planning.cost import (
     Setting,
     cell_bytes,
@@ -18,7 +18,6 @@ from landscape_study.study.planning.cost import (
     reading_seconds,
 )
 from landscape_study.study.planning.fitting import fitting_data, resolved
-from landscape_study.study.planning.known_programs import memory_of, recall
 from landscape_study.study.planning.layout import (
     CHUNK,
     REFEREE_CHUNK,
@@ -85,16 +84,16 @@ class Plan:
         )
 
     @property
-    def memory(self) -> str | None:
+    def programs_name(self) -> str | None:
         """Under which name what is compiled is remembered, if it is."""
         is_compiled = self.choice.engine == "compiled"
-        return memory_of(self.study, self.identity) if is_compiled else None
+        return known_programs.programs_name(self.study, self.identity) if is_compiled else None
 
     def libraries(self) -> Libraries:
         """What is compiled already of all that the workers will need, as far as that is known."""
         if self.choice.engine != "compiled":
             return {}
-        known = recall(self.memory) if self.memory else {}
+        known = known_programs.recall(self.programs_name) if self.programs_name else {}
         return known or compiled_libraries(self.setting)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:

@@ -145,7 +145,7 @@ def _job(
         engine=plan.engine,
         width=plan.width,
         libraries=plan.libraries(),
-        memory=plan.memory,
+        programs_name=plan.programs_name,
         checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
     )
 

@@ -59,7 +59,7 @@ class TaskJob(Job):
 
     Attributes:
         libraries: what is compiled already.
-        memory: under which name more of that is remembered; None for nowhere.
+        programs_name: under which name more of that is remembered; None for nowhere.
         width: cells of a whole chunk.
         checkpoints: their folder; None to keep none.
     """
@@ -67,12 +67,12 @@ class TaskJob(Job):
     engine: str
     width: int
     libraries: Libraries = field(default_factory=dict)
-    memory: str | None = None
+    programs_name: str | None = None
     checkpoints: str | None = None
 
     def elsewhere(self) -> Self:
         """What is compiled here may not run there."""
-        return replace(super().elsewhere(), libraries={}, memory=None)
+        return replace(super().elsewhere(), libraries={}, programs_name=None)
 
 
 @dataclass(frozen=True, kw_only=True)

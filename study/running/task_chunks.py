@@ -103,8 +103,8 @@ class TaskChunks:
 
     def _remember_programs(self) -> None:
         """Spare the next run the tracing of what was compiled now."""
-        if self.job.memory and len(self.programs.libraries) > self.known:
-            keep(self.job.memory, self.programs.libraries)
+        if self.job.programs_name and len(self.programs.libraries) > self.known:
+            keep(self.job.programs_name, self.programs.libraries)
             self.known = len(self.programs.libraries)
 
     def _trained(

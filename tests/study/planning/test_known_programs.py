@@ -13,7 +13,7 @@ import torch
 
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning import known_programs
-from landscape_study.study.planning.known_programs import keep, memory_of, recall
+from landscape_study.study.planning.known_programs import keep, programs_name, recall
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Study
 from landscape_study.study.training.compiling import library
@@ -29,27 +29,27 @@ def digits(**changes: object) -> Study:
 
 
 def test_what_is_kept_is_recalled_beside_what_was_known(own_cache: Path):
-    memory = memory_of(digits(), HERE)
-    assert memory is not None
-    assert recall(memory) == {}
-    keep(memory, {GRADIENT: "one"})
-    keep(memory, {SCORES: "two"})
-    keep(memory, {GRADIENT: "three"})
-    assert recall(memory) == {GRADIENT: "three", SCORES: "two"}
+    name = programs_name(digits(), HERE)
+    assert name is not None
+    assert recall(name) == {}
+    keep(name, {GRADIENT: "one"})
+    keep(name, {SCORES: "two"})
+    keep(name, {GRADIENT: "three"})
+    assert recall(name) == {GRADIENT: "three", SCORES: "two"}
 
 
 def test_grids_and_names_change_nothing():
     other = digits(name="other", alphas=(0.3,), epochs=9, pairs=("adam",), seeds=2)
-    assert memory_of(other, HERE) == memory_of(digits(), HERE)
+    assert programs_name(other, HERE) == programs_name(digits(), HERE)
 
 
 def test_other_data_or_options_are_not_known():
     found = {
-        memory_of(digits(), HERE),
-        memory_of(digits(), replace(HERE, fingerprint="of others")),
-        memory_of(digits(options=Options(clip_norm=1.0)), HERE),
-        memory_of(digits(options=Options(precision="float64")), HERE),
-        memory_of(make_study(task="mnist1d"), HERE),
+        programs_name(digits(), HERE),
+        programs_name(digits(), replace(HERE, fingerprint="of others")),
+        programs_name(digits(options=Options(clip_norm=1.0)), HERE),
+        programs_name(digits(options=Options(precision="float64")), HERE),
+        programs_name(make_study(task="mnist1d"), HERE),
     }
     assert len(found) == 5
 
@@ -65,13 +65,13 @@ def test_other_data_or_options_are_not_known():
 def test_other_surroundings_are_not_known(
     monkeypatch: pytest.MonkeyPatch, owner: object, name: str, value: str | Callable[[], str]
 ):
-    here = memory_of(digits(), HERE)
+    here = programs_name(digits(), HERE)
     monkeypatch.setattr(owner, name, value)
-    assert memory_of(digits(), HERE) != here
+    assert programs_name(digits(), HERE) != here
 
 
 def test_a_users_own_task_may_change_without_a_trace():
-    assert memory_of(make_study(), HERE) is None
+    assert programs_name(make_study(), HERE) is None
 
 
 RUN = """
