@@ -13,6 +13,7 @@ from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+IMPORTLIB = "<frozen importlib._bootstrap>"
 LATER = 0.1  # seconds after which a signal is heard again that came at a bad moment
 GRACE = 5.0  # seconds to end in order; what comes meanwhile is the same wish again
 
@@ -42,8 +43,11 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
         yield
         return
 
+    came: list[float] = []  # when signals did
+
     def stop(number: int, frame: FrameType | None) -> None:
-        if _is_importing_torch(frame):
+        came.append(time.monotonic())
+        if not _received and _is_importing(frame) and came[-1] - came[0] < GRACE:
             signal.signal(signal.SIGALRM, lambda _, then: stop(number, then))
             signal.setitimer(signal.ITIMER_REAL, LATER)
             return
@@ -68,10 +72,13 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _is_importing_torch(frame: FrameType | None) -> bool:
-    """Whether PyTorch's C code may import NumPy now: it swallows what is raised meanwhile."""
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is imported now: what is raised meanwhile may be lost.
+
+    PyTorch's C code swallows it where it imports NumPy, pydantic's makes another error of it.
+    """
     while frame is not None:
-        if frame.f_globals.get("__name__") == "torch" and frame.f_code.co_name == "<module>":
+        if frame.f_code.co_filename == IMPORTLIB:
             return True
         frame = frame.f_back
     return False
