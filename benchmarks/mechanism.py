@@ -58,7 +58,7 @@ def unobserved() -> Iterator[None]:
     """Within it, engines train as if nobody looked inside."""
     with (
         patch.object(Meter, "quantities", ()),
-        patch.object(Meter, "is_due", False),
+        patch.object(Meter, "is_due", lambda *_: False),
         patch.object(Meter, "count", lambda *clip: None),
         patch.object(Meter, "taken", lambda meter: {}),
         patch.object(StackedEngine, "weight_norm", lambda engine: None),

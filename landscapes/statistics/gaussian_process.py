@@ -28,6 +28,7 @@ SMOOTHNESS = 2.5  # ν of Matérn: on 9 panels better than 1.5 and ∞ (tests' s
 MEAN = 2.0  # prior standard deviation of the mean, of heights of about 1
 AT_ONCE = 10  # settings, which bounds the memory
 JITTER = 1e-6  # variance that keeps matrices positive definite
+ENOUGH = 1e100  # variance of what is no trial, so that its matrix is positive definite
 FIRST, KEPT = 200, 60  # settings drawn from the prior; and those that draws are made of
 COUNTING = 0.5  # effective share of the settings that a power of the likelihood leaves
 MOVES = 2  # of all settings at every power
@@ -187,8 +188,11 @@ def _blocks(settings: Floats) -> list[Floats]:
 
 def log_likelihoods(trials: Trials, settings: Floats) -> Floats:
     """Log marginal likelihood of settings [H, 5], as scikit-learn's, [H]: many at once."""
-    root = _noisy_root(trials, settings)
-    white = _solved(root, trials.height[:, None])[..., 0]
+    # Of the covariance with the heights as one more row, the factor solves for them as well.
+    covariance = _noisy_covariances(trials, settings, further=1)
+    covariance[:, -1, :-1], covariance[:, -1, -1] = trials.height, ENOUGH
+    whole = np.linalg.cholesky(covariance)
+    root, white = whole[:, :-1, :-1], whole[:, -1, :-1]
     log_determinant = 2 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
     constant = trials.n.size * np.log(2 * np.pi)
     return np.asarray(-0.5 * ((white**2).sum(axis=-1) + log_determinant + constant))
@@ -196,10 +200,20 @@ def log_likelihoods(trials: Trials, settings: Floats) -> Floats:
 
 def _noisy_root(trials: Trials, settings: Floats) -> Floats:
     """Cholesky factors of the covariances of noisy trials, [H, N, N]."""
-    covariance, each = np.zeros((len(settings), *2 * trials.n.shape)), range(trials.n.size)
+    return np.asarray(np.linalg.cholesky(_noisy_covariances(trials, settings)))
+
+
+def _noisy_covariances(trials: Trials, settings: Floats, further: int = 0) -> Floats:
+    """Lower triangles of the covariances of noisy trials, and zeros, [H, N, N].
+
+    Args:
+        further: rows and columns of zeros at the end.
+    """
+    each, size = range(trials.n.size), trials.n.size + further
+    covariance = np.zeros((len(settings), size, size))
     covariance[:, *trials.pairs] = _covariances(trials.products, settings)
     covariance[:, each, each] += np.exp(2 * settings[:, LOUD, None]) / trials.n + JITTER
-    return np.asarray(np.linalg.cholesky(covariance))
+    return covariance
 
 
 def _products(apart: Floats) -> Floats:

@@ -37,6 +37,13 @@ def measured_steps(steps: int) -> list[int]:
     return [(2 * i + 1) * steps // (2 * count) for i in range(count)]
 
 
+def squares_of(g: Tensor, moved: Tensor) -> Tensor:
+    """Squared norms of gradients and of what they changed θ by, both [K, P]; [K, 2], double."""
+    import torch  # not before it is needed: it takes seconds
+
+    return torch.stack([each.norm(dim=1) for each in (g, moved)], dim=1).double().square()
+
+
 class Meter:
     """Collects what the steps of an epoch say of K cells.
 
@@ -54,7 +61,7 @@ class Meter:
     due: Sequence[int] = ()
 
     def __init__(self, theta: Tensor, *, clips: bool) -> None:
-        self.squares = theta.new_zeros(2, len(theta)).double()  # of gradients, of steps
+        self.squares = theta.new_zeros(len(theta), 2).double()  # of gradients, of steps
         self.clipped = self.squares.new_zeros(len(theta)) if clips else None  # steps
         self.factors: list[Tensor] = []  # of steps that are not counted yet, each [K, 1]
         self.steps = self.measured = 0
@@ -64,10 +71,9 @@ class Meter:
         """Those of `MECHANISM` that are known of these cells."""
         return MECHANISM if self.clipped is not None else MECHANISM[:-1]
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the norms of the next step are taken."""
-        return self.steps in self.due
+    def is_due(self, further: int = 0) -> bool:
+        """Whether the norms of the next step, or one further on, are taken."""
+        return self.steps + further in self.due
 
     def count(self, clip: Tensor | None = None) -> None:
         """A step is done, whose gradients were multiplied by `clip` [K, 1], if at all."""
@@ -88,13 +94,20 @@ class Meter:
     def measure(self, g: Tensor, moved: Tensor) -> None:
         """Take the norms of a step's gradients and of what it changed θ by, both [K, P]."""
         self.measured += 1
-        for squares, vectors in zip(self.squares, (g, moved), strict=True):
-            norms = vectors.norm(dim=1).double()
-            squares.addcmul_(norms, norms)
+        self.squares += squares_of(g, moved)
+
+    def tensors(self) -> list[Tensor]:
+        """What is collected of each cell: squared norms [K, 2], and clipped steps [K], if any."""
+        return [self.squares] if self.clipped is None else [self.squares, self.clipped]
+
+    def passed(self, steps: int) -> None:
+        """So many steps are done, of which somebody else has taken what they say."""
+        self.measured += sum(map(self.is_due, range(steps)))
+        self.steps += steps
 
     def taken(self) -> dict[str, Tensor]:
         """What the epoch was, by name of `MECHANISM` but for the weights, [K]; begins anew."""
-        gradient, update = (self.squares / self.measured).sqrt()
+        gradient, update = (self.squares / self.measured).sqrt().unbind(dim=1)
         found = {"gradient_norm": gradient, "update_norm": update}
         if self.clipped is not None:
             self._count_clipped()
@@ -108,7 +121,7 @@ class Meter:
         """What was collected so far, on the CPU."""
         self._count_clipped()
         return {
-            "squares": self.squares.cpu(),
+            "squares": self.squares.T.cpu(),
             "clipped": None if self.clipped is None else self.clipped.cpu(),
             "steps": self.steps,
             "measured": self.measured,
@@ -116,7 +129,7 @@ class Meter:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where that was the state."""
-        self.squares.copy_(state["squares"])
+        self.squares.copy_(state["squares"].T)
         if self.clipped is not None:
             self.clipped.copy_(state["clipped"])
         self.steps, self.measured = state["steps"], state["measured"]

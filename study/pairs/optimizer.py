@@ -65,7 +65,7 @@ class PairOptimizer:
         self.steps = [0] * len(self.widths)
         self.clip_norm = options.clip_norm
         self.meter = Meter(theta, clips=not math.isinf(options.clip_norm))
-        self._run = program(self._update)
+        self._run = program(self.update)
 
     def step(
         self,
@@ -83,8 +83,8 @@ class PairOptimizer:
             lambda_scale: turns a normalized λ into the λ of this step (see `normalizer`).
             present: which parameters of the network have a gradient; None for all of them.
         """
-        clip = self._clip(g)
-        before = self.theta.clone() if self.meter.is_due else None
+        clip = self.clip(g)
+        before = self.theta.clone() if self.meter.is_due() else None
         self._move(g, eta, lambda_scale, present, clip)
         self.meter.count(*clip)
         if before is not None:
@@ -105,8 +105,7 @@ class PairOptimizer:
         """θ and the moments after the step, of those parameters that have a gradient."""
         moved = [True] * len(self.widths) if present is None else present
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
-        rate = eta * self.alpha
-        decay = self.placement.multiplied(lambda_scale * self.lambda_, eta, rate)
+        rate, decay = self.factors(eta, lambda_scale, self.alpha, self.lambda_)
         if all(moved) and len(set(self.steps)) == 1:
             more = (*self.moments, *self._corrections(self.steps[0]))
             self._run(self.theta, g, rate, decay, *clip, *more)
@@ -117,8 +116,20 @@ class PairOptimizer:
             if there:
                 theta, slope, *moments = (x[:, own] for x in (self.theta, g, *self.moments))
                 some = decay if decay.shape[1] == 1 else decay[:, own]
-                self._update(theta, slope, rate, some, *clip, *moments, *self._corrections(t))
+                self.update(theta, slope, rate, some, *clip, *moments, *self._corrections(t))
             first += width
+
+    def factors(
+        self, eta: Any, lambda_scale: Any, alpha: Tensor, lambda_: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What stands before the gradient [K, 1] and before the decaying θ [K, 1 or P]."""
+        rate = eta * alpha
+        return rate, self.placement.multiplied(lambda_scale * lambda_, eta, rate)
+
+    def passed(self, steps: int, present: Sequence[bool]) -> None:
+        """Somebody else does so many steps of those parameters that have a gradient."""
+        self.steps = [t + steps * there for t, there in zip(self.steps, present, strict=True)]
+        self.meter.passed(steps)
 
     def _corrections(self, t: int) -> list[Tensor]:
         """Of step `t`; filled where θ is: a copy from the host would hold up a GPU each time."""
@@ -146,7 +157,7 @@ class PairOptimizer:
         self.steps = list(state["steps"])
         self.meter.restore(state["meter"])
 
-    def _clip(self, g: Tensor) -> list[Tensor]:
+    def clip(self, g: Tensor) -> list[Tensor]:
         """What shortens each cell's `g`, [K, 1], as torch's clip_grad_norm_; nothing if not asked.
 
         Apart from the update: the meter counts it.
@@ -155,7 +166,7 @@ class PairOptimizer:
             return []
         return [(self.clip_norm / (g.norm(dim=1, keepdim=True) + SMALL)).clamp(max=1.0)]
 
-    def _update(
+    def update(
         self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""

@@ -87,8 +87,8 @@ class Adam:
         self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
 
     def corrections(self, t: int) -> tuple[float, ...]:
-        """What m is divided by, and what √v is divided by."""
-        return 1 - self.beta1**t, math.sqrt(1 - self.beta2**t)
+        """What m is divided by, and what √v is multiplied by: that is faster."""
+        return 1 - self.beta1**t, 1 / math.sqrt(1 - self.beta2**t)
 
     def update(  # noqa: D102
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
@@ -96,7 +96,7 @@ class Adam:
         (m, v), (of_m, of_v) = moments, corrections
         m.mul_(self.beta1).add_(g, alpha=1 - self.beta1)
         v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-        denominator = v.sqrt().div_(of_v).add_(self.eps)
+        denominator = v.sqrt().mul_(of_v).add_(self.eps)
         return (m / denominator).mul_(rate / of_m)
 
     @property

@@ -8,8 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -51,6 +50,7 @@ class Setting:
     device: str
     threads: int  # of a worker on a CPU
     permission: Permission = BELIEVED
+    programs: Programs = field(default_factory=Programs, compare=False)  # traced for probes
 
     def why_not(self, engine: str) -> str | None:
         """Why the engine must not train the task here; None if it may."""
@@ -177,13 +177,16 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
     how = {"batch_size": examples, "engine": engine, "on_step": on_step}
-    outcome = _train(setting, data, panel, cells, **how)
+    outcome = _train(setting, data, panel, cells, programs=setting.programs, **how)
     on_step()
-    took = [after - before for before, after in pairwise(moments)]
-    calls = steps + len(data.test_targets) // size  # of an epoch
-    stepped = min(t for i, t in enumerate(took) if i % calls < steps)
-    tested = min(t for i, t in enumerate(took) if i % calls >= steps)
-    pace = Pace(stepped / cells * setting.batch_size / examples, tested / (size * cells))
+    # Of whole epochs: an engine may take several steps together.
+    calls = steps + len(data.test_targets) // size
+    starts, tests, ends = moments[:-1:calls], moments[steps::calls], moments[calls::calls]
+    stepped = min(test - start for start, test in zip(starts, tests, strict=True)) / steps
+    tested = min(end - test for test, end in zip(tests, ends, strict=True))
+    pace = Pace(
+        stepped / cells * setting.batch_size / examples, tested / (len(data.test_targets) * cells)
+    )
     losses = outcome.curves["train_loss"][:, -1]
     return Probe(engine, cells, examples, pace, tuple(map(float, losses)))
 
@@ -202,7 +205,8 @@ def compiled_libraries(setting: Setting) -> Libraries:
     Every pair of the study does a step on a batch and on what is left of the last one, and a test
     of each size, with each batch size and options that it has; what was traced is looked for.
     """
-    study, programs = setting.study, Programs(known_only=True)
+    study = setting.study
+    programs = Programs(setting.programs.libraries, known_only=True)
     train, test = setting.data.train, setting.data.test
     kinds = {(p.pair, study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
     for (_, wanted, _), panel in kinds.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import joblib
 
@@ -37,7 +37,7 @@ from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.own_code import in_this_folder
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import TaskProtocol, identify
-from landscape_study.study.training.engines import ENGINES
+from landscape_study.study.training.engines import ENGINES, Programs
 from landscape_study.study.training.engines.base import Libraries
 
 AS_FAST_AS_POSSIBLE = RunSettings()
@@ -58,6 +58,7 @@ class Plan:
     cell_bytes: int  # memory that one cell takes while it trains
     no_checkpoint: str | None = None  # why none are kept; None if they are
     permission: Permission = BELIEVED
+    programs: Programs = field(default_factory=Programs, compare=False)  # traced for probes
 
     @property
     def engine(self) -> str:
@@ -81,6 +82,7 @@ class Plan:
         return Setting(
             *(self.study, self.task, self.data, self.layout.devices[0], self.layout.threads),
             permission=self.permission,
+            programs=self.programs,
         )
 
     @property

@@ -30,11 +30,10 @@ from landscape_study.study.training.engines import ENGINES
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 LONGER = 60.0  # from which other layouts are worth a look
-WORTH_COMPILING = 15.0  # from which the best of them is
+WORTH_COMPILING = 15.0  # from which that is
 COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
-LONG = 1200.0  # from which the second best is worth compiling too
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,12 @@ def choose(
     if shares[0].cell_epochs == 0:
         return 0, Choice("vmap", shares[0].width)
     trials = [_Trial(share, fingerprint) for share in shares]
-    trials[0].probe()
-    if trials[0].is_whole() and trials[0].seconds() >= LONGER:
-        for trial in trials[1:]:
-            trial.probe()
-    ranked = sorted((trial for trial in trials if trial.probes), key=_Trial.seconds)
-    for trial in ranked[: 2 if ranked[0].seconds() >= LONG else 1]:
-        trial.compile(tell)
-    best = min(ranked, key=_Trial.seconds)
+    first, *others = trials
+    first.probe(tell)
+    if first.is_whole() and first.seconds() >= LONGER:
+        for trial in others:
+            trial.probe_like(first, tell)
+    best = min((trial for trial in trials if trial.probes), key=_Trial.seconds)
     return trials.index(best), best.choice()
 
 
@@ -140,7 +137,7 @@ class _Trial:
         if self.probes and self.setting.why_not(self.best.engine):
             self.probes = ()  # the task's code is no longer what was measured
         if self.probes and not self._has_room():
-            self.probes = tuple(p for p in self.probes if not ENGINES[p.engine].traced)
+            self.probes = tuple(p for p in self.probes if p.engine != "captured")
 
     @property
     def best(self) -> Probe:
@@ -150,8 +147,9 @@ class _Trial:
     def choice(self) -> Choice:
         """Of the fastest engine."""
         engine, width = self.best.engine, self.share.width
-        slower = self._slower() if self.why and engine == "referee" else None
-        return Choice(engine, width, self.best.pace, self.why, slower)
+        why = "" if engine == "compiled" else self.why
+        slower = self._slower() if why and engine == "referee" else None
+        return Choice(engine, width, self.best.pace, why, slower)
 
     def _slower(self) -> float | None:
         """How many times as long a plain loop takes as what is wrong, if that runs at all."""
@@ -170,45 +168,64 @@ class _Trial:
 
     def is_whole(self) -> bool:
         """Whether a whole chunk could be measured: networks that allow none gain little by any."""
-        probe = self.probes[0]
-        return (probe.cells, probe.examples) == (self.share.width, self.setting.batch_size)
+        whole = (self.share.width, self.setting.batch_size)
+        return any((probe.cells, probe.examples) == whole for probe in self.probes)
 
-    def probe(self) -> None:
-        """Measure what needs no compiling, as far as the training is long enough to gain by it."""
+    def probe(self, tell: Callable[[str], None]) -> None:
+        """Measure what the training is long enough to gain by, what is likely the best first."""
         self._probe_first()
-        if self._measured("vmap") and self.seconds() >= SHORT:
+        if self.seconds() < SHORT:
+            return
+        if self.seconds() >= WORTH_COMPILING and self._is_small():
+            self._probe_compiled(tell)
+        if self._measured("vmap") and not self._measured("compiled"):
             self._probe_others()
 
-    def compile(self, tell: Callable[[str], None]) -> None:
-        """Measure what is compiled, if the training is long enough to gain by it."""
-        worth = self._measured("captured") and self.seconds() >= WORTH_COMPILING
-        if self._measured("compiled") or not worth:
+    def probe_like(self, other: _Trial, tell: Callable[[str], None]) -> None:
+        """Measure what is best under another layout, or all where that is not compiled."""
+        if other.best.engine != "compiled":
+            self.probe(tell)
+        elif not self._measured("compiled"):
+            self._keep(self._measure_compiled())
+
+    def _is_small(self) -> bool:
+        """Whether a whole chunk was measured, or a whole batch where chunks are no option."""
+        probe = self.probes[0]
+        return self.is_whole() or (
+            probe.engine == "referee" and probe.examples == self.setting.batch_size
+        )
+
+    def _probe_compiled(self, tell: Callable[[str], None]) -> None:
+        if self._measured("compiled"):
             return
         if why := self.setting.why_not("compiled"):
             self.why = f"engine compiled: {why}"
             return
         tell("compiling the training step for this machine, once: some seconds")
-        width, examples = self.share.width, self.setting.batch_size
         try:
-            probe = measure(self.setting, "compiled", width, examples)
-            if self._is_like_captured(probe):
-                self._keep(probe)
-            else:
-                self.why = "engine compiled: its losses are not those of engine captured"
-        except Exception as e:  # a compiler fails in its own ways; what is measured is fast enough
+            probe = self._measure_compiled()
+        except Exception as e:  # a compiler fails in its own ways; the others are fast enough
             self.why = f"compiling failed: {first_line(e)}"
+            return
+        if self._is_like(self.probes[0], probe):
+            self._keep(probe)
+        else:
+            known = self.probes[0].engine
+            self.why = f"engine compiled: its losses are not those of engine {known}"
 
-    def _is_like_captured(self, probe: Probe) -> bool:
-        """Whether the compiler made of the graph what it is, for most of the cells.
+    def _measure_compiled(self) -> Probe:
+        return measure(self.setting, "compiled", self.share.width, self.setting.batch_size)
 
-        Some may be as unstable as to show how it rounds.
+    def _is_like(self, known: Probe, probe: Probe) -> bool:
+        """Whether most of the cells that both trained have the same losses.
+
+        Some may be as unstable as to show how an engine rounds.
         """
-        captured = next(p for p in self.probes if p.engine == "captured")
-        ours, theirs = np.array(probe.losses), np.array(captured.losses)
-        if ours.shape != theirs.shape or not ours.size:
+        count = min(len(known.losses), len(probe.losses))
+        if known.examples != probe.examples or not count:
             return True  # measured on other batches
-        same = np.isclose(ours, theirs, rtol=COMPILED, equal_nan=True)
-        return bool(np.mean(same) > 0.5)
+        ours, theirs = np.array(probe.losses[:count]), np.array(known.losses[:count])
+        return bool(np.mean(np.isclose(ours, theirs, rtol=COMPILED, equal_nan=True)) > 0.5)
 
     def _probe_first(self) -> None:
         if self._measured("vmap"):
@@ -240,7 +257,7 @@ class _Trial:
         return any(probe.engine == engine for probe in self.probes)
 
     def _has_room(self) -> bool:
-        """Whether a chunk fits into memory when it is traced."""
+        """Whether a chunk fits into memory when it is captured."""
         return self.share.width * cell_bytes(self.setting, traced=True) <= self.share.room
 
     def _keep(self, probe: Probe) -> None:

@@ -6,6 +6,7 @@ Letters: K cells, B examples of a batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from landscape_study.study.tasks.randomness import (
 from landscape_study.study.tasks.task import TaskProtocol, no_augmentation, normalized
 from landscape_study.study.training.checkpoint import State
 from landscape_study.study.training.engines import Engine
-from landscape_study.study.training.engines.base import Tensors
+from landscape_study.study.training.engines.base import Batch, Tensors
 from landscape_study.study.training.engines.python_state import object_state, set_object_state
 
 # Test examples held at once: with the cells of a usual chunk, larger slices leave a CPU's cache.
@@ -115,11 +116,20 @@ def evaluate(
     """
     engine.train(False)
     totals: dict[str, Tensor] = {}
+    slices = _slices(engine, examples, batch_size, on_step)
+    while some := list(islice(slices, engine.at_once)):
+        for scores in engine.all_scores(some):
+            for metric, value in scores.items():
+                value = value.to(engine.assignment.dtype)
+                totals[metric] = totals[metric] + value if metric in totals else value
+    return {metric: total / examples.count for metric, total in totals.items()}
+
+
+def _slices(
+    engine: Engine, examples: Examples, batch_size: int, on_step: Callable[[], None]
+) -> Iterator[Batch]:
     for inputs, targets in examples.in_order(slice_size(batch_size)):
         on_step()
+        inputs = normalized(engine.task, inputs, engine.assignment.dtype)
         # Compiled code reads them as they lay when it was traced.
-        inputs = normalized(engine.task, inputs, engine.assignment.dtype).contiguous()
-        for metric, value in engine.scores(inputs, targets).items():
-            value = value.to(engine.assignment.dtype)
-            totals[metric] = totals[metric] + value if metric in totals else value
-    return {metric: total / examples.count for metric, total in totals.items()}
+        yield Batch(inputs.contiguous(), targets)

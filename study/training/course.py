@@ -6,6 +6,7 @@ Letters: K cells that are trained together, E epochs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import torch
 
@@ -19,7 +20,7 @@ from landscape_study.study.tasks.task import TaskProtocol, own_copy
 from landscape_study.study.training.batches import Batches, evaluate
 from landscape_study.study.training.checkpoint import State
 from landscape_study.study.training.engines import ENGINES, Assignment, Engine, Programs
-from landscape_study.study.training.engines.base import Tensors
+from landscape_study.study.training.engines.base import Batch, Tensors
 from landscape_study.study.training.recorder import Recorder
 
 
@@ -78,7 +79,7 @@ class Training:
     ) -> None:
         """Train what is left until the end of an epoch, or until no cell is left to train."""
         while not self.is_over() and self.epoch < (until or self.epochs):
-            for _ in self.steps_of_epoch(on_step):
+            for _ in self.steps_of_epoch(on_step, together=True):
                 after_step()
             self.test(on_step)
 
@@ -86,17 +87,27 @@ class Training:
         """Whether no cell is left to train."""
         return self.epoch >= self.epochs or self.recorder.all_diverged()
 
-    def steps_of_epoch(self, on_step: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """What is left of this epoch's steps, one at a time."""
+    def steps_of_epoch(
+        self, on_step: Callable[[], None] = lambda: None, *, together: bool = False
+    ) -> Iterator[None]:
+        """What is left of this epoch's steps, one at a time, or as many as the engine likes."""
         if self.step == 0:
             self.engine.train(True)
+        batches = self._batches(on_step)
+        while some := list(islice(batches, self._next_steps() if together else 1)):
+            self.engine.steps(some, self.loss_sum)
+            self.step += len(some)
+            yield
+
+    def _next_steps(self) -> int:
+        """How many come next: none is drawn before what a checkpoint may follow."""
+        return max(1, min(self.engine.at_once, self.batches.per_epoch - self.step))
+
+    def _batches(self, on_step: Callable[[], None]) -> Iterator[Batch]:
         for t, inputs, targets in self.batches.of_epoch(self.epoch, self.step, on_step):
             on_step()
             eta, scale = self.panel.schedule.eta(t, self.epochs), self._lambda_scale(t)
-            examples = len(targets)
-            self.loss_sum += self.engine.step(inputs, targets, eta, scale) * examples
-            self.step += 1
-            yield
+            yield Batch(inputs, targets, eta, scale)
 
     def _lambda_scale(self, t: float) -> float:
         """What turns the grid's λ into the λ of the step at time `t` (epochs)."""

@@ -4,7 +4,7 @@
     operations    what each of them does to values; pointwise, views: kinds of them
     lowering      values to loops and products of matrices, with what is stored in between
     loops         loops, and what is done in the same ones; loop_text: as C
-    products      products of matrices; products.cpp: how they are done
+    matrices      products of matrices; matrices.cpp: how they are done
     memory        where everything lies
     program_source  all of that: from a graph to a program
     library       compiled, kept and called

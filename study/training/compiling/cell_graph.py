@@ -26,6 +26,7 @@ class CellGraph:
         graph: its arguments are the function's, then `constants`, then `draws`.
         constants: tensors that the function has of its own.
         draws: random numbers that it takes, in the order in which a plain loop draws them.
+        own: arguments that each cell has its own of; the others are those of a step.
         results: what it gives.
         moved: which arguments it changes, and to what.
     """
@@ -33,6 +34,7 @@ class CellGraph:
     graph: Graph
     constants: list[Tensor]
     draws: list[Draw]
+    own: list[Node]
     results: list[Node]
     moved: dict[Node, Node]
 
@@ -85,7 +87,8 @@ def _taken_apart(module: GraphModule, shared: Collection[int]) -> CellGraph:
     writes = [node for node in graph.nodes if node.target is aten.copy_.default]
     moved = {node.args[0]: node.args[1] for node in writes if node.args[0] not in common}
     (output,) = (node for node in graph.nodes if node.op == "output")
-    return CellGraph(graph, constants, draws, [*output.args[0]], moved)
+    own = [node for node in given if node not in common]
+    return CellGraph(graph, constants, draws, own, [*output.args[0]], moved)
 
 
 def _attribute(module: GraphModule, name: str) -> Tensor:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from filelock import FileLock
@@ -32,7 +31,8 @@ from landscape_study.study.training.compiling.draws import Draw, from_plain, pla
 from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompilableError
 
 HERE = Path(__file__).parent
-NUMBERS, PRODUCTS = HERE / "numbers.h", HERE / "products.cpp"
+NUMBERS = HERE / "numbers.h"
+COMMON = (HERE / "matrices.cpp", HERE / "calls.cpp")  # compiled once for all programs
 # Loops use the vectors that this processor has; more effort takes three times as long, and gains
 # nothing. What a NaN or an infinity gives stays as it is: cells diverge.
 FLAGS = (
@@ -49,13 +49,15 @@ class Source:
     Attributes:
         text: of C, to stand behind `numbers.h`.
         scratch: bytes of memory that it works in.
-        constants: tensors that are the same for all cells and calls.
-        draws: random numbers of each call, the same for all cells.
+        kept: bytes of memory for what is the same for all cells of a step.
+        constants: tensors that are the same for all cells and steps.
+        draws: random numbers of each step, the same for all cells.
         results: shape and dtype of what comes out for one cell.
     """
 
     text: str
     scratch: int
+    kept: int
     constants: Sequence[Tensor]
     draws: Sequence[Draw]
     results: Sequence[tuple[tuple[int, ...], torch.dtype]]
@@ -64,6 +66,7 @@ class Source:
         """All but the text, as bytes."""
         kept = {
             "scratch": self.scratch,
+            "kept": self.kept,
             "constants": [*self.constants],
             "draws": [plain(draw) for draw in self.draws],
             "results": [*self.results],
@@ -74,53 +77,33 @@ class Source:
 
 
 class Compiled:
-    """A program in memory.
+    """A program in memory; what calls it is in `calls`.
 
     Args:
-        run: its function, as `program_source.source_of` says.
+        library: where its function is, as `program_source.source_of` says.
         source: without its text.
+
+    Attributes:
+        address: of its function.
+        run_all: calls such functions, see `calls.cpp`.
+        scratch: memory to work in.
+        kept: memory for what is the same for all cells of a step.
     """
 
-    def __init__(self, run: Any, source: Source) -> None:
-        self.run, self.source = run, source
-        self.run.restype = ctypes.c_int64
-        self.scratch = torch.empty(source.scratch + ALIGNMENT, dtype=torch.uint8)
-        start = self.scratch.data_ptr()
-        self.start = ctypes.c_void_p(start + -start % ALIGNMENT)
+    def __init__(self, library: ctypes.CDLL, source: Source) -> None:
+        self.source = source
+        self.address = ctypes.cast(library.run, ctypes.c_void_p).value
+        self.run_all = library.run_all
+        self.run_all.restype = ctypes.c_int64
+        self.scratch, self.kept = Memory(source.scratch), Memory(source.kept)
 
-    def __call__(
-        self, cells: int, tensors: Sequence[Tensor], each: Sequence[bool]
-    ) -> list[Tensor]:
-        """What it gives for so many cells, each [K, …].
 
-        Args:
-            tensors: the arguments; those of each cell, [K, …], without gaps within a cell.
-            each: which of them each cell has its own of.
+class Memory:
+    """So many bytes, from `start` on."""
 
-        Raises:
-            IndexError: an index, as of a class or a token, is out of range.
-        """
-        source = self.source
-        results = [torch.empty((cells, *shape), dtype=dtype) for shape, dtype in source.results]
-        drawn = [draw.now() for draw in source.draws]
-        shared = [*source.constants, *drawn]
-        steps = [
-            t.stride(0) * t.element_size() if own else 0
-            for t, own in zip(tensors, each, strict=True)
-        ]
-        steps += [0] * len(shared)
-        steps += [result.stride(0) * result.element_size() for result in results]
-        addresses = [t.data_ptr() for t in (*tensors, *shared, *results)]
-        count = len(addresses)
-        wrong = self.run(
-            ctypes.c_int64(cells),
-            (ctypes.c_void_p * count)(*addresses),
-            (ctypes.c_int64 * count)(*steps),
-            self.start,
-        )
-        if wrong:
-            raise IndexError(f"{wrong} indices are out of range")
-        return results
+    def __init__(self, size: int) -> None:
+        self.size, self.whole = size, torch.empty(size + ALIGNMENT, dtype=torch.uint8)
+        self.start = self.whole.data_ptr() + -self.whole.data_ptr() % ALIGNMENT
 
 
 def compiled(source: Source) -> str:
@@ -145,7 +128,7 @@ def load(name: str) -> Compiled:
     """The library of that name."""
     facts = torch.load(_path(name, ".facts"), weights_only=True)
     facts["draws"] = [from_plain(draw) for draw in facts["draws"]]
-    return Compiled(ctypes.CDLL(str(_path(name))).run, Source("", **facts))
+    return Compiled(ctypes.CDLL(str(_path(name))), Source("", **facts))
 
 
 def library_name(source: Source) -> str:
@@ -155,7 +138,7 @@ def library_name(source: Source) -> str:
         digest.update(f"{constant.shape}{constant.dtype}".encode())
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
-    facts = (source.scratch, shapes, [plain(draw) for draw in source.draws])
+    facts = (source.scratch, source.kept, shapes, [plain(draw) for draw in source.draws])
     digest.update(f"{facts}{circumstances()}".encode())
     return digest.hexdigest()[:24]
 
@@ -163,7 +146,7 @@ def library_name(source: Source) -> str:
 @cache
 def circumstances() -> str:
     """What machine code depends on beside its text: how it is made, and for which processor."""
-    common = "".join(file.read_text("utf-8") for file in (NUMBERS, PRODUCTS))
+    common = "".join(file.read_text("utf-8") for file in (NUMBERS, *COMMON))
     return f"{common}{_compiler()} {FLAGS} {_processor()}"
 
 
@@ -186,20 +169,20 @@ def _compile(source: Source, name: str) -> None:
         program = Path(folder, "program.cpp")
         program.write_text(f'#include "{NUMBERS}"\n{source.text}', encoding="utf-8")
         made = Path(folder, "library.so")
-        _run_compiler("-shared", program, _products(), made, *_libraries())
+        _run_compiler("-shared", program, *map(_common, COMMON), made, *_libraries())
         for content, end in ((made.read_bytes(), ".so"), (source.facts(), ".facts")):
             _keep(content, _path(name, end), Path(folder))
 
 
-def _products() -> Path:
-    """Products of matrices, compiled once for all programs."""
-    digest = hashlib.sha256(circumstances().encode()).hexdigest()
+def _common(file: Path) -> Path:
+    """What one of the files is compiled to."""
+    digest = hashlib.sha256(f"{file.name}{circumstances()}".encode()).hexdigest()
     path = cache_folder() / f"{digest[:24]}.o"
     with FileLock(path.with_suffix(".lock")):
         if not is_proven(path):
             with TemporaryDirectory(dir=cache_folder()) as folder:
-                made = Path(folder, "products.o")
-                _run_compiler("-c", PRODUCTS, made)
+                made = Path(folder, "common.o")
+                _run_compiler("-c", file, made)
                 _keep(made.read_bytes(), path, Path(folder))
     return path
 

@@ -31,7 +31,7 @@ def function_of(nest: Nest, needed: Callable[[Place], bool]) -> Function:
     stores = [(access, name) for access, name in nest.stores if needed(access.place)]
     nest = _collapsed(nest, stores)
     pointers = _Pointers(nest)
-    lines = _loops(nest, pointers)
+    lines = _turning(nest, pointers) or _loops(nest, pointers)
     parameters = ", ".join(pointers.parameters())
     text = f"({parameters}) {{\n" + "\n".join(f"  {line}" for line in lines) + "\n}\n"
     return Function(text, tuple(pointers.arguments()))
@@ -151,6 +151,35 @@ class _Lines:
         for _ in range(loops):
             self.depth -= 1
             self.add("}")
+
+
+def _turning(nest: Nest, pointers: _Pointers) -> list[str] | None:
+    """Loops that copy what lies one after the other to far apart: by blocks of a matrix."""
+    if nest.accumulations or len(nest.body.lines) != 1 or len(nest.stores) != 1:
+        return None
+    (line,), ((target, name),) = nest.body.lines, nest.stores
+    if line.read is None or name != line.name or line.kind not in REAL:
+        return None
+    there, here = dict(target.address.terms), dict(line.read.address.terms)
+    loops = {f"i{d}": size for d, size in enumerate(nest.sizes)}
+    rows = [one for one in loops if there.get(one) == 1 and here.get(one) != 1]
+    columns = [one for one in loops if here.get(one) == 1 and there.get(one) != 1]
+    if len(rows) != 1 or len(columns) != 1 or not {*there, *here} <= {*loops}:
+        return None
+    (row,), (column,) = rows, columns
+    lines = _Lines()
+    others = [one for one in loops if one not in (row, column)]
+    for one in others:
+        lines.open(int(one[1:]), loops[one])
+
+    def begin(access: Access) -> str:
+        kept = tuple(term for term in access.address.terms if term[0] in others)
+        return "&" + pointers.at(Access(access.place, Index(kept, access.address.constant)))
+
+    told = f"{begin(line.read)}, {here.get(row, 0)}, {begin(target)}, {there.get(column, 0)}"
+    lines.add(f"turned_{line.kind}({loops[row]}, {loops[column]}, {told});")
+    lines.close(len(others))
+    return lines.all
 
 
 def _loops(nest: Nest, pointers: _Pointers) -> list[str]:

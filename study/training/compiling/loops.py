@@ -122,7 +122,7 @@ class Nest:
     """Loops within each other.
 
     Attributes:
-        sizes: from the outermost to the innermost.
+        sizes: from the outermost to the innermost; there is no loop of one turn.
         kept: which loops the collected numbers have a place for each turn of; None where nothing
             is collected.
         closed: whether nothing else may join.
@@ -220,9 +220,12 @@ class Nest:
         kept: tuple[bool, ...] | None,
         how: str | None,
     ) -> bool:
-        if self.closed or tuple(value.sizes[d] for d in order) != self.sizes:
+        looped = [d for d in order if value.sizes[d] != 1]
+        if self.closed or tuple(value.sizes[d] for d in looped) != self.sizes:
             return False
-        body, place = self.body.fork(), _unordered(self.variables, order)
+        body, place = self.body.fork(), [Index()] * len(order)
+        for one, d in zip(self.variables, looped, strict=True):
+            place[d] = one
         name = value.at(body, place)
         where = _address(target, place)
         if self._clashes(body, where):
@@ -243,14 +246,6 @@ class Nest:
             return True
         others = {access for access in body.read_at if access.place == target.place}
         return bool(others - {target}) or target.place in written
-
-
-def _unordered(variables: Sequence[Index], order: Order) -> list[Index]:
-    """The loop variable of each dimension."""
-    found = [Index()] * len(order)
-    for one, d in zip(variables, order, strict=True):
-        found[d] = one
-    return found
 
 
 def _address(target: Stored, place: Sequence[Index]) -> Access:

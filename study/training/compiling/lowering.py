@@ -13,7 +13,14 @@ from typing import Any
 import torch
 
 from landscape_study.study.training.compiling.loops import Body, Nest, Where
-from landscape_study.study.training.compiling.products import Product
+from landscape_study.study.training.compiling.matrices import (
+    FEW,
+    LONG,
+    MOST,
+    ROWS,
+    SHORTEST,
+    Product,
+)
 from landscape_study.study.training.compiling.values import (
     DTYPES,
     REAL,
@@ -38,6 +45,8 @@ from landscape_study.study.training.compiling.views import (
 )
 
 Statement = Nest | Product
+
+CHEAP = 1  # operations that are rather done twice than stored
 
 
 class Lowering:
@@ -74,13 +83,21 @@ class Lowering:
         self.store(value, target, order)
         return target
 
+    def in_usual_order(self, value: Value) -> Stored:
+        """The value in memory, its last dimension fastest; moved there by whole matrices."""
+        if isinstance(value, Stored):
+            dims = [d for d in value.order if value.sizes[d] > 1]
+            if dims == sorted(dims):
+                return value
+        return self.copied(value)
+
     def store(self, value: Value, target: Stored, order: Order | None = None) -> None:
         """Write a value to where it shall lie."""
         order = tuple(range(len(value.sizes))) if order is None else order
         last = self.statements[-1] if self.statements else None
         if isinstance(last, Nest) and last.store(value, order, target):
             return
-        nest = Nest(tuple(value.sizes[d] for d in order))
+        nest = Nest(_loops(value, order))
         if not nest.store(value, order, target):
             raise NotCompilableError("a value that is written over while it is read")
         self._append(nest)
@@ -138,10 +155,11 @@ class Lowering:
         gone = {d % len(value.sizes) for d in dims} if value.sizes else set()
         value, order = cast(value, kind), value.order
         sizes = tuple(1 if d in gone else size for d, size in enumerate(value.sizes))
-        target, kept = self.new(kind, sizes, order), tuple(d not in gone for d in order)
+        target = self.new(kind, sizes, order)
+        kept = tuple(d not in gone for d in order if value.sizes[d] != 1)
         last = self.statements[-1] if self.statements else None
         if not (isinstance(last, Nest) and last.accumulate(value, order, target, kept, how)):
-            nest = Nest(tuple(value.sizes[d] for d in order))
+            nest = Nest(_loops(value, order))
             nest.accumulate(value, order, target, kept, how)
             self._append(nest)
         left = [d for d in range(len(sizes)) if keep or d not in gone]
@@ -155,6 +173,17 @@ class Lowering:
         if kind not in REAL or min(m, n, k) == 1:
             return self._sums_of_products(a, b, bias)
         left, right = self.stored(a), self.stored(b)
+        if left.strides[-1] == right.strides[-2] == 1 and k >= max(LONG * m, SHORTEST):
+            c = self.new(kind, (*batch, m, n))
+            self.statements.append(Product(left, right, c, long=True))
+            return self._plus(c, bias)
+        if 1 < n <= FEW and m >= ROWS and k <= MOST:
+            # What is done by class, as a softmax, is then done for many rows at once.
+            c = self.new(
+                kind, (*batch, m, n), order=(*range(len(batch)), len(batch) + 1, len(batch))
+            )
+            self.statements.append(Product(left, right, c))
+            return self._plus(c, bias)
         if right.strides[-1] == 1 and (bias is None or _is_row(bias)):
             c = self.new(kind, (*batch, m, n))
             row = None if bias is None else self.stored(bias)
@@ -191,11 +220,20 @@ class Lowering:
             found = view_of_computed(value, view)
             if found is not None:
                 return found
-            value = self.stored(value)
+            value = self._stored_for(value, view)
         seen = view_of_stored(value, view) or view_of_stored(self.copied(value), view)
         if seen is None:
             raise NotCompilableError("a view of numbers that do not lie so")
         return seen
+
+    def _stored_for(self, value: Computed, view: View) -> Stored:
+        """In the order that suits the value, or else the usual one, which suits more views."""
+        if value not in self.held:
+            count = max(1, count_of(value.sizes))
+            own = usual_strides(value.sizes, value.order)
+            suits = view_of_stored(Stored(Place("", value.kind, count), value.sizes, own), view)
+            self.held[value] = self.copied(value, None if suits is None else value.order)
+        return self.held[value]
 
     def spread(self, value: Value, sizes: Sizes) -> Value:
         """The value in a larger shape; what costs something is computed once."""
@@ -247,6 +285,11 @@ class Lowering:
             return value
         some = Stored(value.place, once, value.strides, value.offset)
         return self.spread(self.copied(some, order), sizes)
+
+
+def _loops(value: Value, order: Order) -> Sizes:
+    """Of how many turns the loops over a value are, from the outermost on."""
+    return tuple(value.sizes[d] for d in order if value.sizes[d] != 1)
 
 
 def _depends(one: Nest, other: Nest) -> bool:

@@ -65,6 +65,21 @@ template <typename T> INLINE T highest() {
   return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                               : std::numeric_limits<T>::max();
 }
+// The number, or 0; by its bits, which goes for whole vectors.
+INLINE float kept_where(bool kept, float x) {
+  int32_t bits;
+  memcpy(&bits, &x, sizeof x);
+  bits &= -(int32_t)kept;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+INLINE double kept_where(bool kept, double x) {
+  int64_t bits;
+  memcpy(&bits, &x, sizeof x);
+  bits &= -(int64_t)kept;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 
 // A row of so many by its number, from the end where that is negative.
 static int64_t beyond = 0;  // how often there was none of that number
@@ -75,10 +90,26 @@ INLINE int64_t row_of(int64_t number, int64_t rows) {
   return 0;
 }
 
-// C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j]; see products.cpp.
+// Of matrices, see matrices.cpp: C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j].
 #define PRODUCT(T)                                                                                 \
   extern "C" void product_##T(int64_t m, int64_t columns, int64_t n, const T *a, int64_t a_row,    \
                               int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row,    \
                               const T *bias)
+#define FEW_COLUMNS(T)                                                                             \
+  extern "C" void few_columns_##T(int64_t m, int64_t columns, int64_t n, const T *a,               \
+                                  int64_t a_row, int64_t a_column, const T *b, int64_t b_row,      \
+                                  int64_t b_column, T *c, int64_t c_column)
+#define LONG_SUMS(T)                                                                               \
+  extern "C" void long_sums_##T(int64_t m, int64_t columns, int64_t n, const T *a, int64_t a_row,  \
+                                const T *b, int64_t b_column, T *c, int64_t c_row)
+#define TURNED(T)                                                                                  \
+  extern "C" void turned_##T(int64_t rows, int64_t columns, const T *from, int64_t from_row,       \
+                             T *to, int64_t to_row)
 PRODUCT(float);
 PRODUCT(double);
+LONG_SUMS(float);
+LONG_SUMS(double);
+FEW_COLUMNS(float);
+FEW_COLUMNS(double);
+TURNED(float);
+TURNED(double);

@@ -13,7 +13,13 @@ import torch
 from torch.fx import Node
 
 from landscape_study.study.training.compiling.loops import Body
-from landscape_study.study.training.compiling.lowering import Lowering, as_value, cast, joint_kind
+from landscape_study.study.training.compiling.lowering import (
+    CHEAP,
+    Lowering,
+    as_value,
+    cast,
+    joint_kind,
+)
 from landscape_study.study.training.compiling.pointwise import DEAR, POINTWISE
 from landscape_study.study.training.compiling.values import (
     REAL,
@@ -423,7 +429,7 @@ def _index_select(call: Call, value: Value, dim: int, numbers: Value) -> Value:
 
 @lowers(aten.index.Tensor)
 def _index(call: Call, value: Value, numbers: Sequence[Value | None]) -> Value:
-    value = call.lowering.stored(value) if value.cost else value
+    value = call.lowering.stored(value) if value.cost > CHEAP else value
     first, width = _indexed(value, numbers)
     named = [*numbers, *[None] * (len(value.sizes) - len(numbers))]
 
@@ -532,6 +538,8 @@ def _pad(call: Call, value: Value, pad: Sequence[int], number: float = 0) -> Val
         return tensor
 
     value = lowering.view(value, cut)
+    if call.kind in REAL and number == 0 and all(pad[back] <= 0 for back in (0, 1)):
+        return _padded(call, value, [max(0, before) for before, _ in ends])
     order = value.order
     target = lowering.new(call.kind, call.sizes, order)
     lowering.store(constant(call.kind, call.sizes, literal(number, call.kind)), target, order)
@@ -545,6 +553,29 @@ def _pad(call: Call, value: Value, pad: Sequence[int], number: float = 0) -> Val
     assert isinstance(own, Stored)
     lowering.store(value, own, order)
     return target
+
+
+def _padded(call: Call, value: Value, before: Sequence[int]) -> Value:
+    """With zeros where it is read, a whole row at a time: so nothing is written to be read again.
+
+    Args:
+        before: how much stands before the value, of the last dimension first.
+    """
+    there = call.lowering.in_usual_order(value)
+    starts = [0] * (len(there.sizes) - len(before)) + [*reversed(before)]
+    wider = [d for d, size in enumerate(call.sizes) if size > there.sizes[d]]
+
+    def element(body: Body, index: Sequence[Index]) -> str:
+        place, inside = [*index], []
+        for d in wider:
+            row = body.number(index[d] + -starts[d])
+            inside.append(body.let("bool", f"({row} >= 0 && {row} < {there.sizes[d]})"))
+            place[d] = variable(body.let("int64_t", f"({inside[-1]} ? {row} : 0)"))
+        found = there.at(body, place)
+        every = body.let("bool", " && ".join(inside) or "true")
+        return body.let(call.kind, f"kept_where({every}, {found})") if inside else found
+
+    return Computed(call.kind, call.sizes, element, 1, tuple(range(len(call.sizes))))
 
 
 @lowers(aten.slice_scatter.default)

@@ -1,4 +1,4 @@
-"""Whole programs of C: what a graph does, for one cell after the other."""
+"""Whole programs of C: what a graph does, for one cell."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.fx import Node
 from landscape_study.study.training.compiling.cell_graph import CellGraph
 from landscape_study.study.training.compiling.library import Source
 from landscape_study.study.training.compiling.loop_text import function_of
-from landscape_study.study.training.compiling.loops import Nest
-from landscape_study.study.training.compiling.lowering import Lowering, cast
-from landscape_study.study.training.compiling.memory import laid_out
+from landscape_study.study.training.compiling.lowering import CHEAP, Lowering, Statement, cast
+from landscape_study.study.training.compiling.matrices import Product
+from landscape_study.study.training.compiling.memory import laid_out, side_by_side
 from landscape_study.study.training.compiling.operations import value_of
 from landscape_study.study.training.compiling.values import (
     Computed,
@@ -25,15 +25,15 @@ from landscape_study.study.training.compiling.values import (
     usual_strides,
 )
 
-CHEAP = 1  # operations that are rather done twice than stored
+WORTH_KEEPING = 5000  # turns of loops
 
 
 def source_of(traced: CellGraph) -> Source:
     """A graph as a program.
 
-    Its function `run` takes for how many cells, the addresses of the first cell's arguments (those
-    of the graph, then its results), how many bytes the next cell's lie behind (0 where all cells
-    have the same), and memory to work in; it gives how many indices were out of range.
+    Its function `run` takes the addresses of a cell's arguments (those of the graph, then its
+    results), memory to work in, memory that is left alone from cell to cell of a step, and whether
+    this cell is the first one of it; it gives how many indices were out of range.
 
     Raises:
         NotCompilableError: the graph does something for which there is no code.
@@ -48,9 +48,10 @@ def source_of(traced: CellGraph) -> Source:
             args, kwargs = _valued((node.args, node.kwargs), values)
             values[node] = _kept(lowering, node, value_of(lowering, node, *args, **kwargs), wanted)
     _finish(lowering, traced, values, len(given))
-    text, scratch = _written(lowering.statements)
+    own = {values[node].place for node in traced.own}
+    text, scratch, kept = _written(*_split(lowering.statements, own))
     results = [(tuple(node.meta["val"].shape), node.meta["val"].dtype) for node in traced.results]
-    return Source(text, scratch, traced.constants, traced.draws, results)
+    return Source(text, scratch, kept, traced.constants, traced.draws, results)
 
 
 def _needed(nodes: Sequence[Node]) -> dict[Node, int]:
@@ -92,19 +93,24 @@ def _kept(lowering: Lowering, node: Node, value: Any, uses: dict[Node, int]) -> 
 
 def _finish(lowering: Lowering, traced: CellGraph, values: dict[Node, Any], given: int) -> None:
     """Write the results, and last what changes of the arguments."""
+    written: list[tuple[Stored, Stored]] = []  # what is there, and where it shall be
     for number, node in enumerate(traced.results, given):
-        lowering.store(values[node], _argument(number, node))
+        value, target = values[node], _argument(number, node)
+        if isinstance(value, Stored):
+            written.append((value, target))
+        else:
+            lowering.store(value, target)
     changing = [(values[old], values[new]) for old, new in traced.moved.items()]
     places = {old.place for old, _ in changing}
-    found = [(old, _apart(lowering, new, old, places)) for old, new in changing]
+    written += [(_apart(lowering, new, old, places), old) for old, new in changing]
     moved: dict[Place, Place] = {}
-    for old, new in found:
-        if new.place in moved:
-            new = replace(new, place=moved[new.place])
-        if new.place != old.place and lowering.moved_into(new, old):
-            moved[new.place] = old.place
+    for value, target in written:
+        if value.place in moved:
+            value = replace(value, place=moved[value.place])
+        if value.place != target.place and lowering.moved_into(value, target):
+            moved[value.place] = target.place
         else:
-            lowering.store(new, old)
+            lowering.store(value, target)
 
 
 def _apart(lowering: Lowering, new: Value, old: Stored, changing: set[Place]) -> Stored:
@@ -115,47 +121,68 @@ def _apart(lowering: Lowering, new: Value, old: Stored, changing: set[Place]) ->
     return lowering.stored(value)
 
 
-def _written(statements: Sequence[Any]) -> tuple[str, int]:
-    """The statements as C, each form of loops once; and the memory that they take, bytes."""
+def _split(
+    statements: Sequence[Statement], own: set[Place]
+) -> tuple[list[Statement], list[Statement]]:
+    """What is the same for all cells of a step, where that is worth a memory; and what is not.
+
+    Args:
+        own: what each cell has its own of.
+    """
+    differing, found = {*own}, -1
+    while found != len(differing):  # what a cell writes to is its own, whoever else does
+        found = len(differing)
+        for statement in statements:
+            written = statement.writes()
+            touched = written | statement.reads()
+            if touched & differing or any(place.argument is not None for place in written):
+                differing |= written
+    of_step = [one for one in statements if not one.writes() & differing]
+    if sum(one.turns for one in of_step) < WORTH_KEEPING:
+        return [], [*statements]
+    return of_step, [one for one in statements if one.writes() & differing]
+
+
+def _written(of_step: Sequence[Statement], of_cell: Sequence[Statement]) -> tuple[str, int, int]:
+    """The statements as C, each form of loops once; bytes of memory to work in, and to keep."""
+    statements = [*of_step, *of_cell]
     read = {place for statement in statements for place in statement.reads()}
-    starts, scratch = laid_out(statements)
+    places = sorted(
+        {place for statement in statements for place in statement.reads() | statement.writes()},
+        key=lambda place: place.name,
+    )
+    of_steps = {place for statement in of_step for place in statement.writes()}
+    kept_at, kept = side_by_side([place for place in places if place in of_steps])
+    starts, scratch = laid_out(of_cell, but=of_steps)
     names: dict[str, str] = {}
-    calls: list[str] = []
-    for statement in statements:
-        if isinstance(statement, Nest):
-            function = function_of(
-                statement, lambda place: place.argument is not None or place in read
-            )
-            name = names.setdefault(function.text, f"loops_{len(names)}")
-            told = ", ".join(_pointer(place, offset) for place, offset in function.arguments)
-            calls.append(f"{name}({told});")
-        else:
-            calls.append(statement.text(_pointer))
-    functions = [f"__attribute__((noinline)) static void {n}{t}" for t, n in names.items()]
-    places = {p for s in statements for p in s.reads() | s.writes()}
-    pointers = [_declared(place, starts) for place in sorted(places, key=lambda p: p.name)]
+
+    def called(statement: Statement) -> str:
+        if isinstance(statement, Product):
+            return statement.text(_pointer)
+        function = function_of(statement, lambda p: p.argument is not None or p in read)
+        name = names.setdefault(function.text, f"loops_{len(names)}")
+        told = ", ".join(_pointer(place, offset) for place, offset in function.arguments)
+        return f"{name}({told});"
+
+    def declared(place: Place) -> str:
+        at = f"arguments[{place.argument}]"
+        if place.argument is None:
+            at = f"kept + {kept_at[place]}" if place in kept_at else f"scratch + {starts[place]}"
+        return f"{place.kind} *{place.name} = ({place.kind} *)({at});"
+
+    once, each = [[called(one) for one in some] for some in (of_step, of_cell)]
     lines = [
-        *functions,
-        'extern "C" int64_t run(int64_t cells, char *const *arguments, const int64_t *steps, '
-        "char *scratch) {",
+        *(f"__attribute__((noinline)) static void {n}{text}" for text, n in names.items()),
+        'extern "C" int64_t run(char *const *arguments, char *scratch, char *kept, bool first) {',
         "  beyond = 0;",
-        "  for (int64_t k = 0; k < cells; k++) {",
-        *(f"    {line}" for line in (*pointers, *calls)),
-        "  }",
+        *(f"  {declared(place)}" for place in places),
+        *(["  if (first) {", *(f"    {line}" for line in once), "  }"] if once else []),
+        *(f"  {line}" for line in each),
         "  return beyond;",
         "}",
     ]
-    return "\n".join(lines) + "\n", scratch
+    return "\n".join(lines) + "\n", scratch, kept
 
 
 def _pointer(place: Place, offset: int) -> str:
     return f"{place.name} + {offset}" if offset else place.name
-
-
-def _declared(place: Place, starts: dict[Place, int]) -> str:
-    at = (
-        f"scratch + {starts[place]}"
-        if place.argument is None
-        else f"arguments[{place.argument}] + k * steps[{place.argument}]"
-    )
-    return f"{place.kind} *{place.name} = ({place.kind} *)({at});"

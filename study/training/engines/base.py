@@ -61,6 +61,22 @@ class Programs:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What a step needs.
+
+    Attributes:
+        inputs: [B, …], which are the step's to change, as the targets [B, …] are.
+        eta: schedule multiplier.
+        lambda_scale: what λ of the cells is multiplied by (`pairs.normalization`).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    eta: float = 1.0
+    lambda_scale: float = 1.0
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What an engine is to train: K cells of one pair.
 
@@ -93,6 +109,7 @@ class Engine(ABC):
 
     optimizer: PairOptimizer
 
+    at_once = 1  # how many batches it is best given together
     traced = False  # whether what Python decides is decided once, when a step is traced
     fixed = False  # whether each new number of cells costs time
     together = True  # whether it trains many cells at once; else it is given one cell
@@ -107,14 +124,19 @@ class Engine(ABC):
     def train(self, training: bool) -> None:
         """Switch the networks to training, or to testing."""
 
-    @abstractmethod
-    def step(self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float) -> Tensor:
-        """One step of all cells on one batch, which is theirs to change; losses before it, [K].
+    def steps(self, batches: Sequence[Batch], loss_sum: Tensor) -> None:
+        """One step of all cells on each batch, one after the other.
 
         Args:
-            eta: schedule multiplier.
-            lambda_scale: what λ of the cells is multiplied by (`pairs.normalization`).
+            loss_sum: of examples, [K]; that of each batch before its step is added.
         """
+        for batch in batches:
+            losses = self.step(batch.inputs, batch.targets, batch.eta, batch.lambda_scale)
+            loss_sum += losses * len(batch.targets)
+
+    @abstractmethod
+    def step(self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float) -> Tensor:
+        """One step of all cells on one `Batch`; losses before it, [K]."""
 
     def parts(self, inputs: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor, float]]:
         """The parts of a batch whose gradients make one step, with their shares of it."""
@@ -124,6 +146,10 @@ class Engine(ABC):
             (some, wanted, len(wanted) / examples)
             for some, wanted in zip(inputs.split(size), targets.split(size), strict=True)
         ]
+
+    def all_scores(self, batches: Sequence[Batch]) -> list[Tensors]:
+        """What `scores` gives, of each batch."""
+        return [self.scores(batch.inputs, batch.targets) for batch in batches]
 
     @abstractmethod
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:

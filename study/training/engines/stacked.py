@@ -6,7 +6,7 @@ Letters: K cells of the chunk, P parameters of one cell, B batch, C classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from torch import Tensor
@@ -31,6 +31,8 @@ from landscape_study.study.training.engines.python_state import (
     set_object_state,
     set_python_state,
 )
+
+Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Sequence[bool]]]
 
 
 class StackedEngine(Engine):
@@ -73,21 +75,21 @@ class StackedEngine(Engine):
     ) -> Tensor:
         if self.programs.orders is None:
             self.programs.orders = orders_of(self.ensemble.network, inputs)
-        gradients, losses, present = self.accumulated(inputs, targets)
+        gradients, losses, present = self.accumulated(self.gradient, inputs, targets)
         self.optimizer.step(gradients, eta, lambda_scale, present)
         return losses
 
     def accumulated(
-        self, inputs: Tensor, targets: Tensor
+        self, gradient: Gradient, inputs: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor, Sequence[bool]]:
-        """What `gradient` gives, as the mean over the parts of the batch."""
+        """What a function such as `gradient` gives, as the mean over the parts of the batch."""
         (some, wanted, share), *others = self.parts(inputs, targets)
-        gradients, losses, present = self.gradient(some, wanted)
+        gradients, losses, present = gradient(some, wanted)
         if not others:
             return gradients, losses, present
         gradients, losses = gradients * share, losses * share
         for some, wanted, share in others:
-            more, loss, there = self.gradient(some, wanted)
+            more, loss, there = gradient(some, wanted)
             gradients, losses = gradients + more * share, losses + loss * share
             present = [one or other for one, other in zip(present, there, strict=True)]
         return gradients, losses, present

@@ -19,6 +19,7 @@ from landscape_study.study.training.compiling import library
 from landscape_study.study.training.compiling.cell_graph import cell_graph
 from landscape_study.study.training.compiling.program_source import source_of
 from landscape_study.study.training.compiling.values import NotCompilableError
+from tests.study.training.compiling.calling import called
 
 X = torch.arange(4.0)
 
@@ -102,7 +103,7 @@ class TestCache:
         for expected in (1, 1):
             run = library.load(library.compiled(source(lambda x: (x * 2, x.sum()))))
             assert len(made) == expected
-            doubled, total = run(1, (X[None],), [True])
+            doubled, total = called(run, [X[None]])
             assert torch.equal(doubled, 2 * X[None])
             assert total.tolist() == [6.0]
         library.compiled(source(lambda x: (x * 3,)))
@@ -121,7 +122,7 @@ class TestCache:
         path.unlink() if damage is None else path.write_bytes(damage)
         assert not library.is_compiled(name)
         run = library.load(library.compiled(source(lambda x: (x * 2,))))
-        assert torch.equal(run(1, (X[None],), [True])[0], 2 * X[None])
+        assert torch.equal(called(run, [X[None]])[0], 2 * X[None])
         assert (len(made), library.is_compiled(name)) == (2, True)
 
     def test_a_compiler_that_fails_leaves_nothing(
@@ -138,9 +139,9 @@ class TestCache:
 
     def test_it_is_told_when_an_index_is_out_of_range(self, own_cache: Path):
         run = library.load(library.compiled(source(lambda x, i: (x[i],), X, torch.tensor([1]))))
-        assert run(1, (X[None], torch.tensor([3])), [True, False])[0].tolist() == [[3.0]]
+        assert called(run, [X[None]], [torch.tensor([3])])[0].tolist() == [[3.0]]
         with pytest.raises(IndexError, match="1 indices are out of range"):
-            run(1, (X[None], torch.tensor([4])), [True, False])
+            called(run, [X[None]], [torch.tensor([4])])
 
 
 class TestCompiler:

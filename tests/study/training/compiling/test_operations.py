@@ -14,6 +14,7 @@ from landscape_study.study.training.compiling import library
 from landscape_study.study.training.compiling.cell_graph import cell_graph
 from landscape_study.study.training.compiling.program_source import source_of
 from landscape_study.study.training.compiling.values import NotCompilableError
+from tests.study.training.compiling.calling import called
 
 pytestmark = [
     pytest.mark.slow,
@@ -155,7 +156,7 @@ def assert_same(function: Callable[..., Any], tensors: list[Tensor]) -> None:
     """Compiled, it gives every cell what PyTorch gives it, and moves what that moves."""
     ours, theirs = [t.clone() for t in tensors], [t.clone() for t in tensors]
     source = source_of(cell_graph(function, [t[0] for t in tensors]))
-    found = library.load(library.compiled(source))(CELLS, ours, [True] * len(tensors))
+    found = called(library.load(library.compiled(source)), ours)
     for k in range(CELLS):
         for one, other in zip(found, function(*(t[k] for t in theirs)), strict=True):
             torch.testing.assert_close(one[k], other, rtol=1e-12, atol=1e-12, equal_nan=True)

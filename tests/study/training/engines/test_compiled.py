@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -15,10 +15,12 @@ from landscape_study.study.spec.study import Cell
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.compiling import library
-from landscape_study.study.training.engines import Programs
+from landscape_study.study.training.engines import Programs, compiled
+from landscape_study.study.training.engines.base import Batch
+from landscape_study.study.training.engines.compiled import CompiledEngine
 from tests.conftest import make_study
 from tests.study.agreement.trials import tried
-from tests.study.chunks import CELLS, assert_equals_plain_loop, assert_same_outcome
+from tests.study.chunks import CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES
 from tests.study.networks import NETWORKS
 from tests.study.networks_of_users import TRAINED
@@ -75,6 +77,14 @@ class Everything(nn.Module):
         return h - self.centre
 
 
+class WithoutNoise(Everything):
+    """The same without random numbers: with them, parts of a batch are others than the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network[3] = nn.Identity()
+
+
 @pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in SOON else pytest.mark.long) for n in NETWORKS]
@@ -127,6 +137,53 @@ def test_a_diverged_cell_changes_no_bit_of_the_others(make_task, make_panel, tra
     others = [0, 2, 3]
     assert torch.equal(calm.theta[others], beside.theta[others])
     assert not beside.theta[1].isfinite().all()
+
+
+@pytest.mark.arithmetic
+@pytest.mark.parametrize("pair", ["sgdw", "adam"])
+def test_what_is_clipped_and_decays_in_part_equals_plain_loops(
+    pair: str, make_task, make_panel, train
+):
+    options = DOUBLE.model_copy(update={"clip_norm": 0.3, "decay_1d": False})
+    task, panel = make_task(WithoutNoise, "signal"), make_panel(pair)
+    trained = train(task, panel, engine="compiled", options=options)
+    assert_equals_plain_loop(trained, task, panel, options=options)
+
+
+@pytest.mark.arithmetic
+def test_parts_of_batches_are_those_of_other_engines(make_task, make_panel, train):
+    options = DOUBLE.model_copy(update={"accumulate": 2})
+    task, panel = make_task(Everything, "signal"), make_panel("adamw")
+    trained, other = (
+        train(task, panel, engine=engine, options=options) for engine in ("compiled", "vmap")
+    )
+    torch.testing.assert_close(trained.theta, other.theta, rtol=0, atol=1e-12)
+    for name, buffer in other.buffers.items():
+        torch.testing.assert_close(trained.buffers[name], buffer, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("most", [2, 3, 64])
+def test_steps_of_one_call_are_those_of_many(most: int, make_task, make_panel, train, monkeypatch):
+    """To the bit, with random numbers, a smaller last batch and measured norms."""
+    task, panel = make_task(Everything, "signal"), make_panel("adamw", epochs=3)
+    monkeypatch.setattr(compiled, "MOST", 1)
+    singly = train(task, panel, engine="compiled")
+    monkeypatch.setattr(compiled, "MOST", most)
+    monkeypatch.setattr(compiled, "SECONDS", 1e9)  # however slow the machine is
+    calls: list[int] = []
+    taken = CompiledEngine.steps
+
+    def noted(engine: CompiledEngine, batches: Sequence[Batch], loss_sum: Tensor) -> None:
+        calls.append(len(batches))
+        taken(engine, batches, loss_sum)
+
+    monkeypatch.setattr(CompiledEngine, "steps", noted)
+    together = train(task, panel, engine="compiled")
+    assert max(calls) == min(most, sum(calls) // 3)
+    assert torch.equal(together.theta, singly.theta)
+    for name, buffer in singly.buffers.items():
+        assert torch.equal(together.buffers[name], buffer)
+    assert_same_outcome(together.outcome, singly.outcome)
 
 
 def test_fewer_cells_need_nothing_new(make_task, make_panel, train, monkeypatch):

@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from landscape_study.study.training.compiling.values import Place, Stored
+from landscape_study.study.training.compiling.values import Place, Stored, count_of
+
+ROWS = 16  # of a product with few columns, at least: as many as a vector has numbers
+FEW = 12  # columns; with more, hardly any are computed for nothing
+LONG = 12  # numbers to each row of a product, from which on they are multiplied as they lie
+SHORTEST = 64  # numbers: shorter ones fit no vectors
+MOST = 1024  # numbers that each is a sum of: columns of B are copied onto the stack
 
 
 @dataclass(frozen=True)
@@ -18,14 +24,23 @@ class Product:
     Attributes:
         a: [M, K], or [batch, M, K].
         b: [K, N] or [batch, K, N], rows without gaps.
-        c: [M, N] or [batch, M, N], rows without gaps.
+        c: [M, N] or [batch, M, N], rows without gaps; or, of at least `ROWS` rows and without
+            bias, columns. Then `b` lies anyhow.
         bias: [N], without gaps, added to each row; None for nothing.
+        long: whether each number is a sum of so many that rows of `a` and columns of `b`, both
+            without gaps, are multiplied with each other; there is no bias then.
     """
 
     a: Stored
     b: Stored
     c: Stored
     bias: Stored | None = None
+    long: bool = False
+
+    @property
+    def turns(self) -> int:
+        """How many numbers are multiplied."""
+        return count_of(self.c.sizes) * self.a.sizes[-1]
 
     def reads(self) -> set[Place]:
         """Whatever is read."""
@@ -55,9 +70,17 @@ class Product:
             return f"{pointer(one.place, one.offset)}{moved}"
 
         bias = "nullptr" if self.bias is None else pointer(self.bias.place, self.bias.offset)
-        call = (
-            f"product_{self.c.kind}({m}, {n}, {k}, {at(self.a)}, {self.a.strides[-2]}, "
-            f"{self.a.strides[-1]}, {at(self.b)}, {self.b.strides[-2]}, {at(self.c)}, "
-            f"{self.c.strides[-2]}, {bias});"
+        kind, sizes = self.c.kind, f"{m}, {n}, {k}"
+        a, b, c = at(self.a), at(self.b), at(self.c)
+        (a_row, a_column), (b_row, b_column), (c_row, c_column) = (
+            one.strides[-2:] for one in (self.a, self.b, self.c)
         )
+        if self.long:
+            call = f"long_sums_{kind}({sizes}, {a}, {a_row}, {b}, {b_column}, {c}, {c_row});"
+        elif c_column != 1:
+            both = f"{a}, {a_row}, {a_column}, {b}, {b_row}, {b_column}"
+            call = f"few_columns_{kind}({sizes}, {both}, {c}, {c_column});"
+        else:
+            both = f"{a}, {a_row}, {a_column}, {b}, {b_row}"
+            call = f"product_{kind}({sizes}, {both}, {c}, {c_row}, {bias});"
         return f"for (int64_t i = 0; i < {batch[0]}; i++) {call}" if batch else call
