@@ -42,7 +42,8 @@ class Order:
     Attributes:
         forks: whether it is to be a child of the host, a handle of whose connection follows; or
             the host itself, over the connection that it has.
-        environment: of the worker, whatever the host was started with.
+        environment: of the worker, whatever the host was started with; but what libraries read
+            when they are loaded, they have read before.
         path: its sys.path.
         cwd: the folder where it runs.
         work: pickled, the function to call, its job and device.

@@ -201,6 +201,7 @@ def test_a_host_without_workers_ends_after_a_while(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(worker_host, "_import", lambda: None)
     monkeypatch.setattr(worker_host, "IDLE", 0.0)
     monkeypatch.setattr(os, "_exit", lambda code: None)
+    monkeypatch.setattr(sys, "argv", ["-c"])
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     reading, writing = os.pipe()
     try:
