@@ -154,6 +154,9 @@ class Lowering:
         """One number of all those along `dims`, which are gone or have the size 1."""
         gone = {d % len(value.sizes) for d in dims} if value.sizes else set()
         value, order = cast(value, kind), value.order
+        left = [d for d in range(len(value.sizes)) if keep or d not in gone]
+        if all(value.sizes[d] == 1 for d in gone):  # one of one is that one
+            return _with_dims(self.stored(value), left)
         sizes = tuple(1 if d in gone else size for d, size in enumerate(value.sizes))
         target = self.new(kind, sizes, order)
         kept = tuple(d not in gone for d in order if value.sizes[d] != 1)
@@ -162,9 +165,7 @@ class Lowering:
             nest = Nest(_loops(value, order))
             nest.accumulate(value, order, target, kept, how)
             self._append(nest)
-        left = [d for d in range(len(sizes)) if keep or d not in gone]
-        strides = tuple(target.strides[d] for d in left)
-        return Stored(target.place, tuple(sizes[d] for d in left), strides)
+        return _with_dims(target, left)
 
     def matrix_product(self, a: Value, b: Value, bias: Value | None = None) -> Value:
         """A [M, K] · b [K, N] + bias [N], or that of each of a batch; without bias there."""
@@ -285,6 +286,12 @@ class Lowering:
             return value
         some = Stored(value.place, once, value.strides, value.offset)
         return self.spread(self.copied(some, order), sizes)
+
+
+def _with_dims(value: Stored, dims: Sequence[int]) -> Stored:
+    """The value with some of its dimensions; the others are of size 1."""
+    sizes, strides = (tuple(one[d] for d in dims) for one in (value.sizes, value.strides))
+    return Stored(value.place, sizes, strides, value.offset)
 
 
 def _loops(value: Value, order: Order) -> Sizes:

@@ -123,6 +123,18 @@ GROUPS: dict[str, list[Callable[..., Any]]] = {
             part.sum() for part in (*x.chunk(2), *x.split(2, 1), *x.unbind())
         ),
     ],
+    "collecting one": [
+        lambda x, y, p, i, m: x[:1].sum(0),
+        lambda x, y, p, i, m: x[:1, :1].sum(),
+        lambda x, y, p, i, m: x[0, 0].sum(),
+        lambda x, y, p, i, m: (x[:1] * 2).mean(0),
+        lambda x, y, p, i, m: x[:, 1:2].prod(1, keepdim=True),
+        lambda x, y, p, i, m: m[1:, :, :1].amax((0, 2)),
+        lambda x, y, p, i, m: (x[2:3] > 0).any(0),
+        lambda x, y, p, i, m: x[2:3].argmax(0),
+        lambda x, y, p, i, m: torch.var_mean(m[:1], dim=(0, 2), correction=0)[0],
+        lambda x, y, p, i, m: x[:1].softmax(0),
+    ],
     "pooling": [
         lambda x, y, p, i, m: F.max_pool2d(m, 2),
         lambda x, y, p, i, m: F.max_pool2d(m, 3, stride=2, padding=1),
@@ -170,7 +182,9 @@ def test_operations(name: str):
     assert_same(lambda *tensors: tuple(f(*tensors) for f in GROUPS[name]), arguments())
 
 
-@pytest.mark.parametrize("name", ["functions", "collecting", "products", "places", "pooling"])
+@pytest.mark.parametrize(
+    "name", ["functions", "collecting", "collecting one", "products", "places", "pooling"]
+)
 def test_gradients(name: str):
     """Of whatever has one, with respect to all that it depends on."""
 
