@@ -13,6 +13,7 @@ import click
 
 from landscape_study.commands import data, databases, looking, running, starting
 from landscape_study.study.environment.interruption import exit_code, interruptible
+from landscape_study.study.environment.spinning import spin_little
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.printable import printable_lines, without_secrets
 
@@ -50,11 +51,12 @@ class Commands(click.Group):
 
 
 def _adapt_to_surroundings() -> None:
-    """Write "?" for what cannot be written, and draw into files, whatever is set elsewhere."""
+    """Write "?" for what cannot be written, draw into files, and leave the processor to others."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     os.environ["MPLBACKEND"] = "Agg"
+    spin_little()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

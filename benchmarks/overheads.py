@@ -14,6 +14,7 @@ from benchmarks.measure import REPOSITORY, cold_seconds, spread
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import Repetition, tool, train
+from benchmarks.timeline import timed
 
 # Seconds, cold, as issue 5 has it.
 ASKED = {"landscape --help": 0.5, "landscape status": 1.0, "landscape plot": 4.0}
@@ -21,6 +22,8 @@ TIMED = ("claim", "record")  # calls of workers
 EVALUATED = ("digits", "mnist5k")  # networks whose evaluation is timed
 EVALUATED_EPOCHS = 20  # at most
 PREPARED_CELLS = 16
+WORKERS = (1, 2, 16)  # of runs whose start-up and end are timed
+STARTED_EPOCHS = 2  # of theirs
 
 
 def measure(settings: Settings) -> Facts:
@@ -32,7 +35,7 @@ def measure(settings: Settings) -> Facts:
         "settings": {"network": "digits", "epochs": EVALUATED_EPOCHS},
         "commands_s": commands(settings),
         "asked": ASKED,
-        "startup_s": startup(usual),
+        "timeline_s": timelines(settings),
         "claim_and_record": claim_and_record(usual),
         "data_s": {name: spread(data_seconds(name, settings.repeats)) for name in evaluated},
         "preparation_s": {
@@ -107,19 +110,25 @@ def _arguments(command: str, store: Path) -> list[str]:
             return ["plot", "digits-fig2", "--store", str(store)]
 
 
-def startup(runs: list[Repetition]) -> dict[str, dict[str, float]]:
-    """From the making of the process to the first cell: parent, then its workers, then data.
+def timelines(settings: Settings) -> dict[str, dict[str, dict[str, float]]]:
+    """Parts of the way from the command to the first step, and from the last result to the prompt.
 
-    parent: imports, the task's check, the database. workers: their processes and imports.
-    data: each worker opens the database and gets the task's data.
+    For some numbers of workers, with and without a figure. The first run of each, untimed, leaves
+    in the cache what is measured and compiled.
     """
-    stages: dict[str, list[float]] = {"parent": [], "workers": [], "data": []}
-    for run in runs:
-        marks = _work(run)["marks"]
-        moments = [run.started, marks["parent_ready"], marks["worker_ready"], marks["data_ready"]]
-        for stage, before, after in zip(stages, moments, moments[1:], strict=False):
-            stages[stage].append(after - before)
-    return {stage: spread(seconds) for stage, seconds in stages.items()}
+    study = NETWORKS["digits"].study(quick=settings.quick).change_panels(epochs=STARTED_EPOCHS)
+    ways = {f"{n} workers": ("--workers", str(n), "--no-plot") for n in WORKERS}
+    ways["2 workers, figure"] = ("--workers", "2")
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for repeat in range(settings.repeats + 1):
+        for way, options in ways.items():
+            took = timed(study.to_toml(), *options)
+            runs[way] += [took] if repeat or settings.quick else []
+    settings.tell("start-up and end of runs")
+    return {
+        way: {part: spread([took[part] for took in all_]) for part in all_[0]}
+        for way, all_ in runs.items()
+    }
 
 
 def _work(run: Repetition) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from benchmarks.gpu_section import gpu_section
-from benchmarks.markdown import measured, number, seconds, spread, table
+from benchmarks.markdown import Spread, measured, number, seconds, spread, table
 from benchmarks.results import Facts
 
 
@@ -205,12 +205,6 @@ def overheads_section(facts: Facts) -> str:
         [f"`{name}`", seconds(took), f"{facts['asked'][name]:g} s"]
         for name, took in facts["commands_s"].items()
     ]
-    stages = {
-        "parent": "start-up of a run: the parent, until it makes its workers",
-        "workers": "a worker's process and imports",
-        "data": "a worker opens the database and gets the data",
-    }
-    rows += [[stages[name], seconds(took), ""] for name, took in facts["startup_s"].items()]
     rows += [
         [f"loading the data of `{name}`, its imports included", seconds(took), ""]
         for name, took in facts["data_s"].items()
@@ -229,7 +223,23 @@ def overheads_section(facts: Facts) -> str:
         [f"evaluation: of the training time of `{name}`", f"{spread(share, 100)} %", ""]
         for name, share in facts["evaluation"].items()
     ]
-    return f"## Beside training\n\n{measured(facts)}\n\n{table(('what', 'takes', 'asked'), rows)}"
+    paid = f"## Beside training\n\n{measured(facts)}\n\n{table(('what', 'takes', 'asked'), rows)}"
+    ways = facts.get("timeline_s", {})  # older results have none
+    return f"{paid}\n\n{_timelines(ways)}" if ways else paid
+
+
+def _timelines(ways: dict[str, dict[str, Spread]]) -> str:
+    """A run's start-up and end, part by part, beside each other for some numbers of workers."""
+    parts = list(dict.fromkeys(part for took in ways.values() for part in took))
+    rows = [
+        [part, *(seconds(took[part]) if part in took else "" for took in ways.values())]
+        for part in parts
+    ]
+    return (
+        "From the command to the first step, and from the last result to the prompt, of "
+        "`landscape run` on a fresh database, with what earlier runs remember:\n\n"
+        f"{table(('what', *ways), rows)}"
+    )
 
 
 def analysis_section(facts: Facts) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from landscape_study.study.running import pools
+from landscape_study.study.running import processes
 from landscape_study.study.store import Store
 
 CLAIM_OPERATIONS = ("claim", "record", "beat")  # what a worker cannot do without
@@ -80,7 +80,7 @@ class Stopwatch:
 def timed_work(folder: Path, *arguments: Any) -> bool:
     """`running.worker.work` under a stopwatch; runs in a worker process."""
     with Stopwatch("worker", folder):
-        return pools.work(*arguments)
+        return processes.work(*arguments)
 
 
 def read_stopwatches(folder: Path) -> dict[str, Any]:
@@ -141,13 +141,13 @@ def main(folder: Path, arguments: list[str]) -> None:
     """Run the command line with these arguments, the stopwatches writing into `folder`."""
     from landscape_study.cli import main as landscape
 
-    pools.work = functools.partial(timed_work, folder)
+    processes.work = functools.partial(timed_work, folder)
     with Stopwatch("parent", folder):
         landscape(arguments, prog_name="landscape", standalone_mode=True)
 
 
 if __name__ == "__main__":
-    # By its module's name: what joblib sends to the workers must be importable there.
+    # By its module's name: what is sent to the workers must be importable there.
     from benchmarks.tool import main as importable_main
 
     importable_main(Path(sys.argv[1]), sys.argv[2:])

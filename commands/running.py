@@ -24,6 +24,10 @@ from landscape_study.commands.shared_options import (
     trust_option,
 )
 from landscape_study.study.environment.interruption import exit_code
+from landscape_study.study.running.processes import prepare
+
+SHOWING = "landscape_study.landscapes.reporting.sentences"
+DRAWING = "landscape_study.landscapes.figures.study_figure"
 
 if TYPE_CHECKING:
     from landscape_study.study.console.terminal_audience import TerminalAudience
@@ -74,6 +78,8 @@ def run(
       landscape run --task train.py:train --alpha '[1, 2]' --lambda '[0, 1]' --metric loss
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
     """  # noqa: D301
+    if not (queue or dry_run):
+        prepare(settings)
     from landscape_study.study.errors import SpecError
     from landscape_study.study.planning.queued_plan import plan_queue
     from landscape_study.study.planning.request import Changes, asked_study
@@ -125,6 +131,7 @@ def resume(
     A study of your own task names it again with --task: user code is imported only where the
     command line names it, never because a database says so.
     """
+    prepare(settings)
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.spec.extension import Further
     from landscape_study.study.spec.results_files import no_results
@@ -181,6 +188,7 @@ def worker(
       landscape run digits-fig2 --queue --store postgresql+psycopg://me@server/landscapes
       landscape worker digits-fig2 --store postgresql+psycopg://me@server/landscapes
     """  # noqa: D301
+    prepare(settings)
     from landscape_study.study.planning.request import resumed_study
     from landscape_study.study.running.training_run import join
     from landscape_study.study.spec.command_line import command_line
@@ -246,6 +254,8 @@ def extend(
       landscape extend digits-fig2
       landscape extend digits-fig2 --panel sgd --side lambda-high --steps 3
     """  # noqa: D301
+    if not dry_run:
+        prepare(settings)
     from landscape_study.landscapes.growing.extending import (
         NOTHING_BEYOND,
         sides_line,
@@ -305,6 +315,8 @@ def refine(
       landscape refine digits-fig2
       landscape refine digits-fig2 --panel adam --top 3 --dry-run
     """  # noqa: D301
+    if not dry_run:
+        prepare(settings)
     from landscape_study.landscapes.growing.refining import (
         NOTHING_BETWEEN,
         cells_to_refine,
@@ -363,11 +375,10 @@ def _train_and_tell(
     plan: AnyPlan, store: Store, further: Further, settings: RunSettings, shown: Shown
 ) -> None:
     """Train the study, then as often as asked what lies beyond its borders; report, draw."""
-    name, audience = plan.study.name, _audience(live=not shown.no_live)
+    name, needed = plan.study.name, (SHOWING,) if shown.no_plot else (SHOWING, DRAWING)
+    audience = _audience(live=not shown.no_live, needed=needed)
     _train(plan, store, settings, audience, further.rounds)
-    from landscape_study.landscapes.growing.extending import (
-        go_beyond_borders,  # while nobody waits
-    )
+    from landscape_study.landscapes.growing.extending import go_beyond_borders
 
     def train(grown: Study, left: int) -> None:
         _train(dataclasses.replace(plan, study=grown), store, settings, audience, left)
@@ -402,10 +413,10 @@ def _plan(study: Study, settings: RunSettings, store: str) -> AnyPlan:
     return planned(study, settings, store, _audience())
 
 
-def _audience(*, live: bool = False, as_log: bool = False) -> TerminalAudience:
+def _audience(**how: Any) -> TerminalAudience:
     from landscape_study.study.console.terminal_audience import TerminalAudience
 
-    return TerminalAudience(terminal(), live=live, as_log=as_log)
+    return TerminalAudience(terminal(), **{"live": False, **how})
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from landscape_study.study.planning.request import (
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.running import training_run
 from landscape_study.study.running.audience import Audience
+from landscape_study.study.running.processes import prepare
 from landscape_study.study.spec.presets import DEFAULT
 from landscape_study.study.spec.results_files import no_results
 from landscape_study.study.spec.study import Study
@@ -99,6 +100,7 @@ def train(
         with opened(store, create=True) as there:
             training_run.put(queued, there, settings)
             return there.study(study.name)
+    prepare(settings)
     plan = training_run.planned(study, settings, address(store), told)
     with opened(store, create=True) as there:  # only now: else the database would be left behind
         with _told_where_it_stopped(there, study.name, told):
@@ -177,6 +179,7 @@ def worker(
     settings, told = settings or RunSettings(), audience(quiet=quiet)
     with no_results(name), opened(store) as there:
         study = resumed_study(there, name, named(task), trust_command=trust_command)
+        prepare(settings)
         plan = training_run.planned(study, settings, there.url, told)
         stay = stay and cells is None
         training_run.join(plan, there, settings, told, stay=stay, cells=cells)

@@ -18,7 +18,6 @@ OWN = {"landscape_study", "tests", "examples", "benchmarks"}
 PRIVATE = {  # interfaces that are nobody's promise, and the one file that uses each
     "_aoti": "study/training/engines/native.py",
     "torch._inductor": "study/training/engines/native.py",
-    "_processes": "study/running/pools.py",
     "_trial_id": "study/store/optuna_view.py",
     "optuna.storages._rdb": None,
 }

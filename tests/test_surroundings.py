@@ -16,7 +16,7 @@ from tests.study.store.test_store import train_all
 
 pytestmark = pytest.mark.long
 
-LANDSCAPE = [sys.executable, "-c", "from landscape_study.cli import main; main()"]
+LANDSCAPE = [sys.executable, "-m", "landscape_study"]
 ROOT = Path(__file__).parent.parent
 PARTS = ("study", "landscapes", "commands", "cli", "src")  # of the tool
 

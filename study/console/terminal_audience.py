@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from threading import Thread
 
 from rich.console import Console
 
@@ -25,10 +27,18 @@ class TerminalAudience(Audience):
         console: where.
         live: whether to show heatmaps above the bar, where the terminal can.
         as_log: whether to write a line now and then instead of the bar.
+        needed: modules that are needed after the training, imported while workers train.
     """
 
-    def __init__(self, console: Console, *, live: bool = True, as_log: bool = False) -> None:
-        self.console, self.live, self.as_log = console, live, as_log
+    def __init__(
+        self,
+        console: Console,
+        *,
+        live: bool = True,
+        as_log: bool = False,
+        needed: Sequence[str] = (),
+    ) -> None:
+        self.console, self.live, self.as_log, self.needed = console, live, as_log, needed
         self.warned: set[str] = set()
 
     def tell(self, line: str) -> None:
@@ -52,10 +62,24 @@ class TerminalAudience(Audience):
             for line in choice_lines(plan):
                 self.tell(line)
 
+    @contextmanager
     def training(
         self, name: str, store: Store, progress: Sequence[PanelProgress]
-    ) -> AbstractContextManager[OnProgress]:
+    ) -> Iterator[OnProgress]:
         """The bar, or lines now and then."""
+        importing = Thread(target=_import, args=(self.needed,), daemon=True)
+        with self._shown(name, store, progress) as show:
+
+            def on_progress(progress: list[PanelProgress]) -> None:
+                if importing.ident is None:  # not before all workers are started
+                    importing.start()
+                show(progress)
+
+            yield on_progress
+
+    def _shown(
+        self, name: str, store: Store, progress: Sequence[PanelProgress]
+    ) -> AbstractContextManager[OnProgress]:
         if self.as_log:
             return nullcontext(ProgressLines(self.console))
         total, finished = sum(p.total for p in progress), sum(p.ended for p in progress)
@@ -63,3 +87,9 @@ class TerminalAudience(Audience):
         study = store.study(name)
         view = LiveView(study, lambda: store.means(name)) if shown else None
         return ProgressBar(self.console, total, finished, view, study.metric)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        with suppress(Exception):  # whoever needs it fails with that
+            importlib.import_module(module)

@@ -62,8 +62,6 @@ def why_distrusted(folder: Path) -> str | None:
 
 def _shared(place: Path, folder: Path) -> str | None:
     """Why others may change what lies in `folder` by way of `place`, itself or one above it."""
-    if not hasattr(os, "getuid"):
-        return None  # Windows: a profile belongs to its user
     facts = place.stat()
     if facts.st_uid not in (os.getuid(), 0, Path("/").stat().st_uid):
         return f"{place} belongs to another user"
@@ -151,7 +149,7 @@ def write_safely(path: Path, content: bytes) -> None:
 def _content(path: Path) -> bytes:
     """Of a file of this user's own; nothing if there is none."""
     try:
-        own = not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
+        own = path.stat().st_uid == os.getuid()
         return path.read_bytes() if own and path.is_file() else b""
     except OSError:
         return b""

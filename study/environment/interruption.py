@@ -7,14 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+IMPORTLIB = "<frozen importlib._bootstrap>"
+LATER = 0.1  # seconds after which a signal is heard again that came at a bad moment
 GRACE = 5.0  # seconds to end in order; what comes meanwhile is the same wish again
 
 _received: list[tuple[int, float]] = []  # signals and when, since the last `interruptible` began
@@ -43,7 +43,14 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, _frame: FrameType | None) -> None:
+    came: list[float] = []  # when signals did
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(time.monotonic())
+        if not _received and _is_importing(frame) and came[-1] - came[0] < GRACE:
+            signal.signal(signal.SIGALRM, lambda _, then: stop(number, then))
+            signal.setitimer(signal.ITIMER_REAL, LATER)
+            return
         _received.append((number, time.monotonic()))
         if not insist or len(_received) == 1:
             raise KeyboardInterrupt
@@ -65,6 +72,18 @@ def interruptible(*, insist: bool = False) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _ignore(signals: list[int]) -> None:
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is imported now: what is raised meanwhile may be lost.
+
+    PyTorch's C code swallows it where it imports NumPy, pydantic's makes another error of it.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORTLIB:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _ignore(signals: Sequence[int]) -> None:
     for number in signals:
         signal.signal(number, signal.SIG_IGN)

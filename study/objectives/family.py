@@ -22,7 +22,7 @@ import psutil
 GRACE = 5.0  # seconds between asking a process to end and ending it
 SELDOM = 1.0  # seconds between looks through all processes of a machine
 SET_SUBREAPER, GET_SUBREAPER = 36, 37  # of prctl
-PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+PAGE = os.sysconf("SC_PAGE_SIZE")
 HAS_CHILDREN = Path("/proc/self/task").is_dir() and next(
     (True for task in Path("/proc/self/task").iterdir() if (task / "children").exists()), False
 )

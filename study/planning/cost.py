@@ -5,7 +5,6 @@ Letters: K cells of a chunk, B examples of a batch.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -197,24 +196,25 @@ def _now(device: str) -> float:
 
     On a busy machine probes would end early, and what is remembered of them be wrong for good.
     """
-    coarse = sys.platform == "win32"  # to 15 ms
-    return time.thread_time() if device == "cpu" and not coarse else time.perf_counter()
+    return time.thread_time() if device == "cpu" else time.perf_counter()
 
 
 def compiled_libraries(setting: Setting) -> Libraries:
     """What workers need that is compiled already; so they need not trace it.
 
-    Every pair of the study does one step and one test, with each batch size and options that it
-    has, and what was traced is looked for.
+    Every pair of the study does a step on a batch and on what is left of the last one, and a test
+    of each size, with each batch size and options that it has; what was traced is looked for.
     """
     study = setting.study
     programs = Programs(setting.programs.libraries, known_only=True)
+    train, test = setting.data.train, setting.data.test
     kinds = {(p.pair, study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
     for (_, wanted, _), panel in kinds.items():
         size = min(wanted, setting.batch_size)
-        data, _ = _excerpt(setting, size, 1, 1)
         once = panel.model_copy(update={"epochs": 1})
-        _train(setting, data, once, 1, batch_size=size, engine="compiled", programs=programs)
+        for tested in {s.stop - s.start for s in even_slices(test.count, slice_size(size))}:
+            data = Data(*train.sample(size + train.count % size), *test.sample(tested))
+            _train(setting, data, once, 1, batch_size=size, engine="compiled", programs=programs)
     return programs.libraries
 
 

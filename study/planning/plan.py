@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import joblib
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission, Tried, Watch, no_watch
-from landscape_study.study.planning import probing
+from landscape_study.study.planning import known_programs, probing
 from landscape_study.study.planning.cost import (
     Setting,
     cell_bytes,
@@ -85,11 +85,18 @@ class Plan:
             programs=self.programs,
         )
 
+    @property
+    def programs_name(self) -> str | None:
+        """Under which name what is compiled is remembered, if it is."""
+        is_compiled = self.choice.engine == "compiled"
+        return known_programs.programs_name(self.study, self.identity) if is_compiled else None
+
     def libraries(self) -> Libraries:
-        """What is compiled already of all that the workers will need, as far as that is traced."""
+        """What is compiled already of all that the workers will need, as far as that is known."""
         if self.choice.engine != "compiled":
             return {}
-        return compiled_libraries(self.setting)
+        known = known_programs.recall(self.programs_name) if self.programs_name else {}
+        return known or compiled_libraries(self.setting)
 
     def chunks(self, cells: Sequence[Cell]) -> list[Sequence[Cell]]:
         """The cells in as few chunks as possible, all nearly of one size."""

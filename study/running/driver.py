@@ -27,7 +27,8 @@ from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, provenance
 from landscape_study.study.running.asker import Asker
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
-from landscape_study.study.running.pools import Pool, Processes
+from landscape_study.study.running.pools import Pool
+from landscape_study.study.running.processes import Processes
 from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
@@ -90,7 +91,7 @@ def run(
             _supervise(crew, store, presence, on_progress)
         presence.require()
     except BaseException as e:
-        with suppress(StoreError):  # what went wrong first is what is told
+        with suppress(LandscapeError):  # what went wrong first is what is told
             _end(store, name, run_id, on_progress)
         if isinstance(e, StoreError):
             presence.require()  # it may be the reason
@@ -144,6 +145,7 @@ def _job(
         engine=plan.engine,
         width=plan.width,
         libraries=plan.libraries(),
+        programs_name=plan.programs_name,
         checkpoints=None if plan.no_checkpoint else str(store.checkpoints.absolute()),
     )
 

@@ -59,6 +59,7 @@ class TaskJob(Job):
 
     Attributes:
         libraries: what is compiled already.
+        programs_name: under which name more of that is remembered; None for nowhere.
         width: cells of a whole chunk.
         checkpoints: their folder; None to keep none.
     """
@@ -66,11 +67,12 @@ class TaskJob(Job):
     engine: str
     width: int
     libraries: Libraries = field(default_factory=dict)
+    programs_name: str | None = None
     checkpoints: str | None = None
 
     def elsewhere(self) -> Self:
         """What is compiled here may not run there."""
-        return replace(super().elsewhere(), libraries={})
+        return replace(super().elsewhere(), libraries={}, programs_name=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,32 +1,18 @@
-"""Where workers run: in processes of this machine, or on a dask cluster."""
+"""Where workers run: what a pool is, and a dask cluster; see `processes` for this machine's."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import socket
-import threading
-from collections.abc import Collection, Iterator
-from concurrent.futures import CancelledError, Future, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from concurrent.futures import CancelledError, Future
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from joblib.externals.loky import ProcessPoolExecutor
-from joblib.externals.loky.process_executor import TerminatedWorkerError
-
 from landscape_study.study.errors import TrainingError, UsageError
-from landscape_study.study.objectives.family import GRACE
 from landscape_study.study.running.job import Job
 from landscape_study.study.running.worker import work
 from landscape_study.study.store.database import parse_url
 
-# Threads of GNU's OpenMP wait for each other by spinning, for so many rounds before they sleep. By
-# default these are so many that two workers of two threads each on two cores, started by hand,
-# took fifteen times as long as with a thousand, and longer; a thousand cost no time alone.
-SPINNING = {"GOMP_SPINCOUNT": "1000"}
-SLACK = 1.0  # seconds beyond the grace of runs that their workers have to give cells back
 CONNECTING = 10  # seconds that a dask scheduler has to answer
 
 
@@ -55,55 +41,6 @@ class Pool(Protocol):
 
     def close(self) -> None:
         """End all workers, whatever they do."""
-
-
-class Processes:
-    """Processes of joblib's loky, one executor each: in a shared one, one's death ends all."""
-
-    lost = (TerminatedWorkerError,)
-
-    def __init__(self) -> None:
-        self.executors: dict[Future[bool], ProcessPoolExecutor] = {}
-
-    def start(self, job: Job, device: str) -> Future[bool]:
-        """Start a worker that hears no Ctrl-C: the parent decides what that means."""
-        with _ignoring_signals():  # loky's own helper processes too
-            executor = ProcessPoolExecutor(
-                max_workers=1, env=SPINNING | os.environ, initializer=_as_python_starts_processes
-            )
-            future: Future[bool] = executor.submit(work, job, device)
-        self.executors[future] = executor
-        return future
-
-    def forget(self, future: Future[bool]) -> None:
-        """All that it did is recorded: no need to wait for an orderly end of its interpreter."""
-        self.executors.pop(future).shutdown(wait=False, kill_workers=True)
-
-    def process(self, future: Future[bool]) -> int | None:
-        """The process id of a worker."""
-        return next(iter(_process_ids(self.executors[future])), None)
-
-    def look_after(self, silent: Collection[int]) -> None:
-        """Kill workers with these process ids."""
-        for executor in self.executors.values():
-            for pid in _process_ids(executor) & set(silent):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        """End what still runs: those that run an objective end it in its own time."""
-        for executor in self.executors.values():
-            for pid in _process_ids(executor):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-        wait(self.executors, GRACE + SLACK)
-        for executor in self.executors.values():
-            executor.shutdown(wait=False, kill_workers=True)
-
-
-def _as_python_starts_processes() -> None:
-    """Loky's own way, which it leaves to its workers, cannot start those of torch's loaders."""
-    multiprocessing.set_start_method(None, force=True)
 
 
 class Cluster:
@@ -222,26 +159,3 @@ def cluster_size(address: str, store: str) -> int:
         return cluster.size
     finally:
         cluster.close()
-
-
-@contextmanager
-def _ignoring_signals() -> Iterator[None]:
-    """A process that is started meanwhile hears neither Ctrl-C nor that its terminal is closed.
-
-    Python allows that in the main thread only.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    unheard = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in unheard}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _process_ids(executor: ProcessPoolExecutor) -> set[int]:
-    """Of its processes, which loky keeps to itself; none where another version hides them."""
-    return {*list(getattr(executor, "_processes", None) or ())}

@@ -20,6 +20,7 @@ from landscape_study.study.errors import (
     TrainingError,
     first_line,
 )
+from landscape_study.study.planning.known_programs import keep
 from landscape_study.study.records.identity import require_same
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.running.job import Pulse, TaskJob
@@ -50,6 +51,8 @@ class TaskChunks:
 
     def __init__(self, job: TaskJob, store: Store, device: str) -> None:
         self.job, self.store, self.device = job, store, device
+        self.programs = Programs(job.libraries, do_without=partial(print, file=sys.stderr))
+        self.known = len(self.programs.libraries)  # that are remembered
         self.raised = 0  # claims in a row whose training raised an exception
         self.pruners = Pruners(job, store)
         task = load_task(job.study.task)
@@ -63,7 +66,7 @@ class TaskChunks:
             device=device,
             metric=job.study.metric,
             engine=job.engine,
-            programs=Programs(job.libraries, do_without=partial(print, file=sys.stderr)),
+            programs=self.programs,
         )
 
     def train(self, claim: Claim) -> None:
@@ -82,6 +85,7 @@ class TaskChunks:
             store.record(claim, outcome.first(len(claim.cells)))
             if checkpoint is not None:
                 checkpoint.remove()
+            self._remember_programs()
         except LeaseLostError:
             pass  # another worker has the chunk, or the run is over; look what is next
         except DataError:
@@ -96,6 +100,12 @@ class TaskChunks:
                 return
             _give_back_smaller(store, claim, e)
         self.raised = 0
+
+    def _remember_programs(self) -> None:
+        """Spare the next run the tracing of what was compiled now."""
+        if self.job.programs_name and len(self.programs.libraries) > self.known:
+            keep(self.job.programs_name, self.programs.libraries)
+            self.known = len(self.programs.libraries)
 
     def _trained(
         self,

@@ -8,6 +8,7 @@ import random
 import re
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -169,6 +170,7 @@ class Database:
             self._prepare_file(Path(self.name), create)
             self.url = self.url.set(database=str(Path(self.name).absolute()))
         self.engine = self._connect()
+        weakref.finalize(self, self.engine.dispose)  # SQLite tidies up when it is closed
         self.reached = self.is_sqlite  # whether it ever answered
 
     @property
@@ -240,10 +242,17 @@ class Database:
 
     def prepare(self) -> None:
         """Set what a new database keeps for good: SQLite's write-ahead log."""
+        self._pragma("journal_mode = WAL")
+
+    def empty_log(self) -> None:
+        """Take into the file what so far stands in SQLite's write-ahead log alone."""
+        self._pragma("wal_checkpoint")
+
+    def _pragma(self, words: str) -> None:
         if self.is_sqlite:
             connection = self.engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
+                connection.cursor().execute(f"PRAGMA {words}")
             finally:
                 connection.close()
 

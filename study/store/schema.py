@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import sqlalchemy as sa
-from optuna.storages import RDBStorage
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
@@ -26,6 +27,8 @@ from landscape_study.study.store.tables import (
 )
 from landscape_study.study.store.tables import schema_table as _schema
 
+OPTUNAS = Path(__file__).parent / "optuna_tables.sql"
+LAYOUT = 12  # what Optuna 5 calls the layout of its tables, beside their migrations
 TRIES = 5  # to create Optuna's tables while another process does so
 
 
@@ -47,16 +50,15 @@ def create(database: Database) -> None:
             )
         _create_optunas(database)
         database.write(_create_ours)
+        database.empty_log()
 
 
 def _create_optunas(database: Database) -> None:
-    url = database.full_url
     for attempt in range(1, TRIES + 1):
         try:
             database.prepare()
-            storage = RDBStorage(url)
-            storage.remove_session()
-            storage.engine.dispose()
+            if not (database.is_sqlite and database.write(_fill_optunas)):
+                _let_optuna_create(database.full_url)
             return
         except (SQLAlchemyError, sqlite3.Error) as e:  # another process creates the same tables
             if attempt == TRIES:
@@ -64,6 +66,29 @@ def _create_optunas(database: Database) -> None:
             time.sleep(0.1 * attempt)
         except RuntimeError as e:  # Optuna's word for a schema of another version
             raise StoreError(f"{database.name}: {e}") from e
+
+
+def _fill_optunas(connection: Connection) -> bool:
+    """Create Optuna's tables in an SQLite file as Optuna would; False if it is not empty."""
+    if _tables(connection):
+        return False
+    for statement in OPTUNAS.read_text("utf-8").split(";"):
+        if statement.strip():
+            connection.exec_driver_sql(statement)
+    made_by = sa.text("INSERT INTO version_info VALUES (1, :layout, :version)")
+    connection.execute(made_by, {"layout": LAYOUT, "version": version("optuna")})
+    migrated = sa.text("INSERT INTO alembic_version VALUES (:head)")
+    connection.execute(migrated, {"head": OPTUNA_SCHEMA})
+    return True
+
+
+def _let_optuna_create(url: str) -> None:
+    """Create what is not there of Optuna's tables; to import what does so takes a while."""
+    from optuna.storages import RDBStorage
+
+    storage = RDBStorage(url)
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _create_ours(connection: Connection) -> None:

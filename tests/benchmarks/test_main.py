@@ -19,7 +19,7 @@ README = (REPOSITORY / "benchmarks" / "README.md").read_text(encoding="utf-8")
 # Entries whose own keys are names (of rows, networks, shapes, commands …), not words to explain.
 BY_NAME = {
     *("networks", "rates", "shapes", "ratios", "medians", "median_difference_per_cell"),
-    *("commands_s", "data_s", "preparation_s", "evaluation", "comparisons"),
+    *("commands_s", "data_s", "preparation_s", "timeline_s", "evaluation", "comparisons"),
 }
 IN_WORDS = {"machine", "grids", "calls", "asked"}  # told as a whole
 

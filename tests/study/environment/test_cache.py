@@ -22,9 +22,7 @@ from landscape_study.study.environment.cache import (
     why_forgetful,
 )
 
-ROOT = pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can give files away"
-)
+ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 STRANGER = 12345  # a user that is nobody's
 
 

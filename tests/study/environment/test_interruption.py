@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -41,6 +42,39 @@ def test_a_signal_interrupts_and_gives_the_exit_code(number: int, insist: bool):
     with pytest.raises(KeyboardInterrupt), interruptible(insist=insist):
         send(number)
     assert exit_code() == 128 + number
+
+
+IMPORT = """
+try:
+    send(number)
+    time.sleep(0.3)
+except KeyboardInterrupt:
+    pass
+done.append(number)
+"""
+
+
+@pytest.mark.parametrize("number", STOPPING)
+def test_what_comes_while_a_module_is_imported_is_not_swallowed(number: int):
+    """As PyTorch's C code does, of what is raised while it imports NumPy."""
+    done: list[int] = []
+
+    def import_and_go_on() -> None:
+        code = compile(IMPORT, interruption.IMPORTLIB, "exec")
+        exec(code, {"send": send, "time": time, "number": number, "done": done})
+        time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt), interruptible(insist=True):
+        import_and_go_on()
+    assert done == [number]
+    assert exit_code() == 128 + number
+
+
+def test_an_import_that_takes_long_is_interrupted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(interruption, "GRACE", 0.15)
+    code = compile("send(2); time.sleep(5)", interruption.IMPORTLIB, "exec")
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        exec(code, {"send": send, "time": time})
 
 
 def test_without_a_signal_the_code_is_that_of_ctrl_c():

@@ -19,7 +19,7 @@ from landscape_study.study.records.provenance import Worker, provenance
 from landscape_study.study.running import driver
 from landscape_study.study.running.driver import run
 from landscape_study.study.running.job import Job
-from landscape_study.study.running.pools import Processes
+from landscape_study.study.running.processes import Processes
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import PanelProgress, Store
 from tests.conftest import make_study
@@ -87,6 +87,23 @@ def test_a_killed_worker_does_not_end_the_run(store: Store):
     cells = store.cells("small")
     assert {row["state"] for row in cells} == {"finished"}
     assert sum(row["attempts"] - 1 for row in cells) in (2, 4)  # of the chunks that died alone
+
+
+@pytest.mark.long
+def test_a_killed_host_takes_its_workers_along_but_not_the_run(store: Store):
+    study = make_study(task=f"{TASKS}:slow")
+    hosts: set[psutil.Process] = set()
+
+    def kill_the_first(progress: list[PanelProgress]) -> None:
+        running = {psutil.Process(one.pid).parent() for one in store.workers("small")}
+        if not hosts and running:
+            hosts.update(host for host in running if host)
+            for host in hosts:
+                host.kill()
+
+    run(planned(store, study, workers=2), store, kill_the_first)
+    assert len(hosts) == 1
+    assert {row["state"] for row in store.cells("small")} == {"finished"}
 
 
 @pytest.mark.long
@@ -188,14 +205,14 @@ def test_interrupted_between_two_starts_no_worker_goes_on(
         if started:
             raise KeyboardInterrupt
         future = start(self, job, device)
-        started.extend(self.executors.values())
+        started.append(self.process(future))
         return future
 
     monkeypatch.setattr(Processes, "start", start_one)
     with pytest.raises(KeyboardInterrupt):
         run(plan, store)
-    (executor,) = started
-    wait_for(lambda: not executor._processes, 10)
+    (pid,) = started
+    wait_for(lambda: not psutil.pid_exists(pid), 10)
     assert {row["state"] for row in store.cells("small")} == {"open"}
 
 
@@ -228,22 +245,6 @@ def test_after_a_sleep_of_the_machine_workers_have_a_lease_to_show_that_they_liv
         assert hung.among({1: 120.0 - moment}) == set()
     moment += 6
     assert hung.among({1: 120.0 - moment}) == {1}
-
-
-@pytest.mark.parametrize(("own", "count"), [(None, "1000"), ("7", "7")])
-def test_threads_do_not_spin_for_long_unless_the_user_says_so(
-    monkeypatch: pytest.MonkeyPatch, own: str | None, count: str
-):
-    if own is not None:
-        monkeypatch.setenv("GOMP_SPINCOUNT", own)
-    monkeypatch.setattr(
-        "landscape_study.study.running.pools.work",
-        lambda job, device: os.environ["GOMP_SPINCOUNT"],
-    )
-    pool = Processes()
-    future = pool.start(None, "cpu")
-    assert future.result(timeout=60) == count
-    pool.close()
 
 
 def test_an_unfusable_task_is_trained_one_by_one(store: Store):
@@ -385,6 +386,21 @@ def test_interrupted_it_stops_soon_releases_and_says_how_to_resume(
     cells = Store(str(path)).cells("slow")
     assert {(row["state"], row["attempts"]) for row in cells} == {("open", 0)}
     wait_for(lambda: not any(child.is_running() for child in children), 10)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("later", [0.0, 0.5], ids=["at once", "soon"])
+def test_interrupted_while_it_plans_it_leaves_nothing(tmp_path: Path, later: float):
+    process = start_command(tmp_path / "slow.db", *LONG)
+    wait_for(lambda: descendants(process))
+    (host,) = descendants(process)
+    time.sleep(later)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert not is_alive(host)
+    assert not (tmp_path / "slow.db").exists()
 
 
 @pytest.mark.long

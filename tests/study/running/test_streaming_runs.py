@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from examples.streaming import Waves, shards, waves, waves_in_shards
-from torch.utils.data import DataLoader
 
 from landscape_study import Data, Streams, Study
 from landscape_study.study.errors import DataError, StudyMismatchError, UsageError
@@ -23,7 +22,7 @@ from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.provenance import Worker, provenance
-from landscape_study.study.running import pools, task_chunks
+from landscape_study.study.running import task_chunks
 from landscape_study.study.running.job import TaskJob
 from landscape_study.study.running.training_run import train
 from landscape_study.study.running.trial_cell import try_cell
@@ -176,22 +175,3 @@ def test_a_worker_whose_loader_gives_others_is_refused(
     monkeypatch.setattr(task_chunks, "load_task", lambda name: others)
     with pytest.raises(StudyMismatchError, match="other data or another network"):
         work(job_of(plan, store), "cpu")
-
-
-def read_by_processes(job: object, device: str) -> bool:
-    """In the place of `work`: what a loader of a user's gives, whose processes read ahead."""
-    return [int(batch) for batch in DataLoader(range(4), batch_size=1, num_workers=1)] == [
-        *range(4)
-    ]
-
-
-@pytest.mark.slow
-def test_loaders_of_torch_can_start_their_processes_in_a_worker(monkeypatch):
-    """Loky's own way to start processes, which its workers have by default, cannot."""
-    monkeypatch.setattr(pools, "work", read_by_processes)
-    pool = pools.Processes()
-    future = pool.start(None, "cpu")
-    try:
-        assert future.result(timeout=60)
-    finally:
-        pool.close()

@@ -105,6 +105,22 @@ def results_of(store: Store, name: str) -> dict[tuple[object, ...], float]:
     }
 
 
+def tables_of(path: Path) -> tuple[dict[str, str | None], list[object]]:
+    """The statements that made the tables of an SQLite file, but for blanks; and its versions."""
+    with closing(sqlite3.connect(path)) as file:
+        made = dict(file.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        versions = file.execute("SELECT * FROM version_info, alembic_version").fetchall()
+    return {name: sql and " ".join(sql.split()) for name, sql in made.items()}, versions
+
+
+def test_optunas_tables_are_what_optuna_makes(on_sqlite: Store, tmp_path: Path):
+    optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/optuna.db").engine.dispose()
+    wanted, versions = tables_of(tmp_path / "optuna.db")
+    found, ours = tables_of(tmp_path / "lite.db")
+    assert {name: sql for name, sql in found.items() if "landscape" not in name} == wanted
+    assert ours == versions
+
+
 class TestCreate:
     def test_what_was_deleted_in_optuna_is_trained_again(self, store: Store, small_study: Study):
         train_all(store, small_study)

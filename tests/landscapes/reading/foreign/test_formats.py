@@ -149,7 +149,6 @@ def test_what_is_damaged_is_told_in_one_message(tmp_path: Path, name: str):
     assert type(refused.value).__module__.endswith("study.errors")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
 def test_a_pipe_is_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(UsageError, match="no regular file"):

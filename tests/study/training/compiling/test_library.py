@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -77,9 +78,9 @@ class TestName:
         for name, value in (("FLAGS", ("-O0",)), ("_processor", lambda: "another")):
             with monkeypatch.context() as patch:
                 patch.setattr(library, name, value)
-                library._circumstances.cache_clear()
+                library.circumstances.cache_clear()
                 found.add(name_of())
-        library._circumstances.cache_clear()
+        library.circumstances.cache_clear()
         assert len(found) == 3
 
 
@@ -129,10 +130,10 @@ class TestCache:
     ):
         with monkeypatch.context() as patch:
             patch.setenv("CXX", "false")
-            library._circumstances.cache_clear()
+            library.circumstances.cache_clear()
             with pytest.raises(NotCompilableError, match="the C\\+\\+ compiler failed"):
                 library.compiled(source(increment))
-        library._circumstances.cache_clear()
+        library.circumstances.cache_clear()
         assert not [path for path in own_cache.iterdir() if path.suffix in (".so", ".facts")]
         library.compiled(source(increment))
 
@@ -168,6 +169,15 @@ class TestCompiler:
         assert library.why_not() is None
         library._works.cache_clear()
 
-    def test_windows_is_not_tried(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(platform, "system", lambda: "Windows")
-        assert library.why_not() == "not tried on Windows"
+    def test_what_works_is_not_tried_again(
+        self, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ):
+        compiler, calls = tmp_path / "c++", tmp_path / "calls"
+        compiler.write_text(f"#!/bin/sh\necho called >> {calls}\n")
+        compiler.chmod(0o755)
+        monkeypatch.setenv("CXX", str(compiler))
+        for changed, count in ((0, 1), (0, 1), (1, 2)):
+            os.utime(compiler, (changed, changed))
+            library._works.cache_clear()
+            assert library.why_not() is None
+            assert calls.read_text().count("called") == count

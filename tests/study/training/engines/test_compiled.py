@@ -215,11 +215,11 @@ def test_a_plan_finds_what_its_workers_will_need():
                 programs=programs,
             )
     found = plan.libraries()
-    assert found.items() <= programs.libraries.items()
+    assert found == programs.libraries
     # The names of updates say with which options.
     assert sorted(key[0].partition(" momentum=")[0] for key in found) == [
         "gradient",
-        "scores",
+        *("scores", "scores"),  # the last slice of the test examples is a smaller one
         "update of adamw",
         "update of sgd",
     ]
