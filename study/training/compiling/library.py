@@ -32,7 +32,7 @@ from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompil
 
 HERE = Path(__file__).parent
 NUMBERS = HERE / "numbers.h"
-COMMON = (HERE / "matrices.cpp", HERE / "calls.cpp")  # compiled once for all programs
+COMMON = (HERE / "matrix_products.cpp", HERE / "calls.cpp")  # compiled once for all programs
 # Loops use the vectors that this processor has; more effort takes three times as long, and gains
 # nothing. What a NaN or an infinity gives stays as it is: cells diverge.
 FLAGS = (

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from landscape_study.study.training.compiling.loops import Body, Nest, Where
-from landscape_study.study.training.compiling.matrices import (
+from landscape_study.study.training.compiling.matrix_products import (
     FEW,
     LONG,
     MOST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from landscape_study.study.training.compiling.loops import Nest
-from landscape_study.study.training.compiling.matrices import Product
+from landscape_study.study.training.compiling.matrix_products import Product
 from landscape_study.study.training.compiling.values import ALIGNMENT, DTYPES, Place
 
 

@@ -85,7 +85,7 @@ INLINE int64_t row_of(int64_t number, int64_t rows) {
   return 0;
 }
 
-// Of matrices, see matrices.cpp: C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j].
+// Of matrices, see matrix_products.cpp: C[i, j] = bias[j] + sum over k of A[i, k] * B[k, j].
 #define PRODUCT(T)                                                                                 \
   extern "C" void product_##T(int64_t m, int64_t columns, int64_t n, const T *a, int64_t a_row,    \
                               int64_t a_column, const T *b, int64_t b_row, T *c, int64_t c_row,    \

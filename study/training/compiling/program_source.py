@@ -12,7 +12,7 @@ from landscape_study.study.training.compiling.cell_graph import CellGraph
 from landscape_study.study.training.compiling.library import Source
 from landscape_study.study.training.compiling.loop_text import function_of
 from landscape_study.study.training.compiling.lowering import CHEAP, Lowering, Statement, cast
-from landscape_study.study.training.compiling.matrices import Product
+from landscape_study.study.training.compiling.matrix_products import Product
 from landscape_study.study.training.compiling.memory import laid_out, side_by_side
 from landscape_study.study.training.compiling.operations import value_of
 from landscape_study.study.training.compiling.values import (
