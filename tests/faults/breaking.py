@@ -78,14 +78,14 @@ def loop_with(around: Around, method: str) -> Broken:
 def batches_with(change: Callable[[list[Batch]], list[Batch]]) -> Broken:
     """Within it, fused engines get other batches in each epoch."""
 
-    def changed(go: Around, training: Training, *arguments: Any) -> Iterator[None]:
+    def changed(go: Around, training: Training, *arguments: Any, **named: Any) -> Iterator[None]:
         original = training.batches.of_epoch
 
         def of_epoch(epoch: int, first: int = 0, on_skip: Any = None) -> Iterator[Batch]:
             return iter(change(list(original(epoch)))[first:])
 
         with mock.patch.object(training.batches, "of_epoch", of_epoch):
-            yield from go(*arguments)
+            yield from go(*arguments, **named)
 
     return loop_with(changed, "steps_of_epoch")
 
