@@ -167,6 +167,7 @@ def make_plan(
         cell_bytes=_cell_bytes(setting, choice.engine),
         no_checkpoint=permission.finding(choice.engine, setting.device).no_checkpoint,
         permission=permission,
+        programs=setting.programs,
     )
 
 
