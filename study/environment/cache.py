@@ -14,6 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +106,8 @@ def keep(name: str, facts: dict[str, Any]) -> None:
     Where the disk is full, nothing is remembered.
     """
     text = json.dumps(facts)
-    path = cache_folder() / name
-    unfinished = path.with_name(f"{name}.{os.getpid()}")
-    try:
-        write_safely(unfinished, f"{_digest(text.encode())}\n{text}".encode())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
+    with suppress(OSError):
+        _put(f"{_digest(text.encode())}\n{text}".encode(), cache_folder() / name)
 
 
 def recall(name: str) -> dict[str, Any]:
@@ -126,16 +122,30 @@ def recall(name: str) -> dict[str, Any]:
 
 def prove(path: Path) -> None:
     """Write down the digest of a file that lies in the folder, whole and on disk."""
-    proof = path.with_name(path.name + DIGEST)
-    unfinished = proof.with_name(f"{proof.name}.{os.getpid()}")
-    write_safely(unfinished, _digest(path.read_bytes()).encode())
-    unfinished.replace(proof)
+    _put(_digest(path.read_bytes()).encode(), path.with_name(path.name + DIGEST))
+
+
+def keep_whole(content: bytes, path: Path) -> None:
+    """Put a file into the folder, whole and proven; several processes at once may do so."""
+    _put(content, path)
+    prove(path)
 
 
 def is_proven(path: Path) -> bool:
     """Whether the file is what it was when it was proven."""
     content, proof = _content(path), _content(path.with_name(path.name + DIGEST))
     return bool(content) and _digest(content).encode() == proof
+
+
+def _put(content: bytes, path: Path) -> None:
+    """Put a file in its place at once; where that fails, nothing is left of it."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        write_safely(unfinished, content)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def write_safely(path: Path, content: bytes) -> None:

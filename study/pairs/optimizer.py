@@ -114,10 +114,23 @@ class PairOptimizer:
         for width, t, there in zip(self.widths, self.steps, moved, strict=True):
             own = slice(first, first + width)
             if there:
-                theta, slope, *moments = (x[:, own] for x in (self.theta, g, *self.moments))
-                some = decay if decay.shape[1] == 1 else decay[:, own]
-                self.update(theta, slope, rate, some, *clip, *moments, *self._corrections(t))
+                rows, corrections = [self.theta, g, *self.moments], self._corrections(t)
+                self.update_columns(own, rows, rate, decay, clip, corrections)
             first += width
+
+    def update_columns(
+        self,
+        own: slice,
+        rows: Sequence[Tensor],
+        rate: Tensor,
+        decay: Tensor,
+        clip: Sequence[Tensor],
+        corrections: Sequence[Tensor],
+    ) -> None:
+        """`update` of some columns of θ, the gradient and the moments, each [K, P]."""
+        theta, g, *moments = (row[:, own] for row in rows)
+        some = decay if decay.shape[1] == 1 else decay[:, own]
+        self.update(theta, g, rate, some, *clip, *moments, *corrections)
 
     def factors(
         self, eta: Any, lambda_scale: Any, alpha: Tensor, lambda_: Tensor

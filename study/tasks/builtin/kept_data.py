@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from landscape_study.study.environment.cache import cache_folder, is_proven, prove, write_safely
+from landscape_study.study.environment.cache import cache_folder, is_proven, keep_whole
 from landscape_study.study.tasks.data.tensors import Data
 
 PARTS = tuple(field.name for field in fields(Data))
@@ -43,7 +42,4 @@ def kept(make: Callable[[], Data], packages: Sequence[str]) -> Data:
 def _keep(path: Path, data: Data) -> None:
     file = io.BytesIO()
     np.savez(file, **{part: getattr(data, part).numpy() for part in PARTS})
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    write_safely(unfinished, file.getvalue())
-    unfinished.replace(path)
-    prove(path)
+    keep_whole(file.getvalue(), path)

@@ -23,9 +23,8 @@ from landscape_study.study.environment.cache import (
     cache_folder,
     is_proven,
     keep,
-    prove,
+    keep_whole,
     recall,
-    write_safely,
 )
 from landscape_study.study.training.compiling.draws import Draw, from_plain, plain
 from landscape_study.study.training.compiling.values import ALIGNMENT, NotCompilableError
@@ -171,7 +170,7 @@ def _compile(source: Source, name: str) -> None:
         made = Path(folder, "library.so")
         _run_compiler("-shared", program, *map(_common, COMMON), made, *_libraries())
         for content, end in ((made.read_bytes(), ".so"), (source.facts(), ".facts")):
-            _keep(content, _path(name, end), Path(folder))
+            keep_whole(content, _path(name, end))
 
 
 def _common(file: Path) -> Path:
@@ -183,16 +182,8 @@ def _common(file: Path) -> Path:
             with TemporaryDirectory(dir=cache_folder()) as folder:
                 made = Path(folder, "common.o")
                 _run_compiler("-c", file, made)
-                _keep(made.read_bytes(), path, Path(folder))
+                keep_whole(made.read_bytes(), path)
     return path
-
-
-def _keep(content: bytes, path: Path, folder: Path) -> None:
-    """Put a file into the cache, whole."""
-    unfinished = folder / "unfinished"
-    write_safely(unfinished, content)
-    unfinished.replace(path)
-    prove(path)
 
 
 def _run_compiler(kind: str, *files: Path | str) -> None:

@@ -27,7 +27,6 @@ from landscape_study.study.training.compiling.calls import (
 from landscape_study.study.training.engines.base import Assignment, Batch, Programs, Tensors
 from landscape_study.study.training.engines.captured import CapturedEngine
 from landscape_study.study.training.engines.cell_program import CellProgram
-from landscape_study.study.training.engines.drawing import orders_of
 
 MOST, SECONDS = 64, 0.1  # steps of a call: how many, and how long it may take
 
@@ -68,8 +67,7 @@ class CompiledEngine(CapturedEngine):
 
     def _stepped(self, batches: Sequence[Batch], loss_sum: Tensor) -> bool:
         """Do the steps; False where there is no program that does."""
-        if self.programs.orders is None:
-            self.programs.orders = orders_of(self.ensemble.network, batches[0].inputs)
+        self.note_orders(batches[0].inputs)
         gradient = self._gradients(batches)
         update = None if gradient is None else self._updates(batches, gradient, loss_sum)
         if gradient is None or update is None:
@@ -195,15 +193,7 @@ class CompiledEngine(CapturedEngine):
         clip = optimizer.clip(g)
         rate, decay = optimizer.factors(eta, lambda_scale, alpha, lambda_)
         for part in self._ranges(present):
-            optimizer.update(
-                *(
-                    theta[:, part],
-                    g[:, part],
-                    rate,
-                    decay[:, part] if decay.shape[1] > 1 else decay,
-                ),
-                *(*clip, *(m[:, part] for m in moments), *corrections),
-            )
+            optimizer.update_columns(part, [theta, g, *moments], rate, decay, clip, corrections)
         loss_sum += loss * examples
         squares, *clipped = own[: len(own) - len(moments)]
         moved = [before[:, part] - theta[:, part] for part in self._ranges(present)]

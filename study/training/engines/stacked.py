@@ -73,11 +73,15 @@ class StackedEngine(Engine):
     def step(  # noqa: D102
         self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float
     ) -> Tensor:
-        if self.programs.orders is None:
-            self.programs.orders = orders_of(self.ensemble.network, inputs)
+        self.note_orders(inputs)
         gradients, losses, present = self.accumulated(self.gradient, inputs, targets)
         self.optimizer.step(gradients, eta, lambda_scale, present)
         return losses
+
+    def note_orders(self, inputs: Tensor) -> None:
+        """Look once in which order the network draws, before anything is traced."""
+        if self.programs.orders is None:
+            self.programs.orders = orders_of(self.ensemble.network, inputs)
 
     def accumulated(
         self, gradient: Gradient, inputs: Tensor, targets: Tensor

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from landscape_study.study.environment import cache
 from landscape_study.study.tasks.builtin import kept_data, mnist1d, mnist5k
 from landscape_study.study.tasks.builtin.kept_data import PARTS, kept
 from landscape_study.study.tasks.data.tensors import Data
@@ -56,7 +57,7 @@ def test_a_full_disk_is_no_failure(own_cache: Path, monkeypatch: pytest.MonkeyPa
     def full(path: Path, content: bytes) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(kept_data, "write_safely", full)
+    monkeypatch.setattr(cache, "write_safely", full)
     assert same(kept(make, ()), made[-1])
     assert not list(own_cache.glob("*.npz"))
 
