@@ -16,7 +16,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from landscape_study.landscapes.figures.mako import MAKO
 from landscape_study.study.errors import StoreError, UsageError
@@ -236,7 +236,7 @@ def value_axis(axis: MplAxis) -> None:
     """
     low, high = axis.get_view_interval()
     if _PLAIN[0] <= max(abs(low), abs(high)) < _PLAIN[1]:
-        axis.axes.ticklabel_format(axis=axis.axis_name, useOffset=False)  # type: ignore[attr-defined]
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
     else:
         digits = _telling_digits(low, high)
         axis.set_major_formatter(lambda value, _: decimal(value, digits))

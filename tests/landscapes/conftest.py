@@ -1,12 +1,11 @@
-"""Frames and landscapes to draw; every figure is closed after its test."""
+"""Frames and landscapes to draw."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,12 +14,6 @@ from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.study.spec.study import Axis, Grid, Panel
 
 nan = float("nan")
-
-
-@pytest.fixture(autouse=True)
-def _close_figures() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -121,6 +121,13 @@ def test_whatever_there_is_draws(metric, values):
     ax.figure.canvas.draw()
 
 
+def test_axes_that_were_used_before_get_numbers_in_full(two):
+    _, ax = plt.subplots()
+    ax.yaxis.set_major_formatter(lambda value, _: "?")
+    plot_curves(two, metric="test_error", ax=ax).figure.canvas.draw()
+    assert {"2", "8"} <= {text.get_text() for text in ax.get_yticklabels()}
+
+
 def test_empty_frame_draws_empty_axes():
     assert not plot_curves(frame({})).lines
 
