@@ -62,14 +62,21 @@ class Whole:
 
 
 def known_landscapes() -> Iterator[Whole]:
-    """The paper's Figure 2, recorded results of presets, and made-up valleys."""
+    """The paper's Figure 2, recorded results of presets, and made-up valleys.
+
+    A panel that two presets share is there once.
+    """
     for one in reference_panels("fig2"):
         yield Whole(one.name, _usable(one.cells, TEST_ERROR))
+    had: list[pd.DataFrame] = []
     for path in sorted(RESULTS.glob("*.csv")):
         study = pd.read_csv(path)
         metric = TEST_ERROR if "test_error" in study else BITS
-        for name, cells in study.groupby("panel", sort=False):
-            yield Whole(f"{path.stem}/{name}", _usable(cells, metric), metric)
+        for name, panel in study.groupby("panel", sort=False):
+            cells = _usable(panel, metric)
+            if not any(cells.equals(other) for other in had):
+                had.append(cells)
+                yield Whole(f"{path.stem}/{name}", cells, metric)
     for slope in SLOPES:
         for noise in NOISES:
             yield valley(slope, noise)

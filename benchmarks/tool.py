@@ -139,11 +139,12 @@ def _marks(records: list[dict[str, Any]]) -> dict[str, float]:
 
 def main(folder: Path, arguments: list[str]) -> None:
     """Run the command line with these arguments, the stopwatches writing into `folder`."""
-    from landscape_study.cli import main as landscape
+    from landscape_study.__main__ import program
 
     processes.work = functools.partial(timed_work, folder)
+    sys.argv[1:] = arguments
     with Stopwatch("parent", folder):
-        landscape(arguments, prog_name="landscape", standalone_mode=True)
+        program()
 
 
 if __name__ == "__main__":

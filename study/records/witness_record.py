@@ -27,7 +27,7 @@ class Witness:
     epochs: int  # that were trained again: the panel's, or only the first ones
     recorded: float  # the study's metric after them, as recorded; NaN if it diverged
     found: float  # the same by the plain loop
-    rounding: float  # how much one rounding unit in the start weights changes; NaN: unknown
+    rounding: float  # what one rounding unit in the start weights changes; NaN: it matters not
     agrees: bool  # whether all curves agree, up to what rounding does to this cell
     why: str = ""  # the first thing that differs; "" where it agrees
 

@@ -143,7 +143,10 @@ def _any_cell(rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress
 def _witness(
     plan: Plan, panel: Panel, recorded: Recorded, seconds: float, watch: Watch
 ) -> Witness:
-    """Train the cell again for as many epochs as the time allows, and compare."""
+    """Train the cell again for as many epochs as the time allows, and compare.
+
+    What rounding does to the cell is found out only where it differs at all.
+    """
     options, device = plan.study.options, plan.layout.devices[0]
     steps = 2 * plan.data.train.steps(plan.study.batch_size_of(panel))
     with (
@@ -151,13 +154,14 @@ def _witness(
         worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
     ):
         found = _train(plan, panel, recorded, 0.0, seconds / 2, math.inf, advance)
-        epochs = len(found["train_loss"])
+        epochs, examples = len(found["train_loss"]), plan.data.test.count
         unit = rounding_unit(options)
         moved: Curves = {}
-        for draw in range(SHAKES):
+        why = difference(recorded.curves, found, found, examples)
+        for draw in range(SHAKES if why else 0):
             again = _train(plan, panel, recorded, unit, math.inf, epochs, advance, draw)
             moved = _further(found, moved, again) if moved else again
-            why = difference(recorded.curves, found, moved, plan.data.test.count)
+            why = difference(recorded.curves, found, moved, examples)
             if not why:
                 break
     error = plan.study.metric.name
@@ -170,7 +174,7 @@ def _witness(
         epochs=epochs,
         recorded=float(recorded.curves[error][epochs - 1]),
         found=last,
-        rounding=abs(float(moved[error][-1]) - last),
+        rounding=abs(float(moved[error][-1]) - last) if moved else math.nan,
         agrees=not why,
         why=why,
     )
