@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.spec.study import Study
+from landscape_study.study.store.queries import PanelCell
 from landscape_study.study.store.stored_cells import belonging, place_of
 
 CELL_COLUMNS = (
@@ -91,8 +93,10 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     return _in_panel_order(frame, study)[_columns(CELL_COLUMNS, study)]
 
 
-def curves_frame(store: Results, name: str) -> pd.DataFrame:
-    """The curves of all finished cells, one row per cell and epoch.
+def curves_frame(
+    store: Results, name: str, cells: Collection[PanelCell] | None = None
+) -> pd.DataFrame:
+    """The curves of all finished cells, or of some at least, one row per cell and epoch.
 
     Columns: study, panel, seed, alpha, lambda, epoch (from 1; of files what they count, by its
     own name and numbers, such as step), train_loss, test_loss,
@@ -104,7 +108,7 @@ def curves_frame(store: Results, name: str) -> pd.DataFrame:
         UsageError: the database holds no such study.
     """
     study = store.study(name)
-    rows = _without_pruned(store, name, _of_grids(study, store.curves(name)))
+    rows = _without_pruned(store, name, _of_grids(study, store.curves(name, cells)))
     if not rows:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     wide = _by_epoch(rows, "metric").assign(study=name)

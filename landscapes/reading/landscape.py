@@ -195,6 +195,8 @@ def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Prune
         grid: where they lie; others are left out.
         metric: what was measured.
     """
+    if not cells["state"].eq("pruned").any():
+        return ()
     known = cells[cells["state"].isin(["finished", "pruned"]) & cells[metric.name].notna()]
     places = pd.DataFrame(
         {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Failure, PanelProgress
+from landscape_study.study.store.queries import PanelCell
 
 
 class Results(Protocol):
@@ -34,8 +36,10 @@ class Results(Protocol):
     def cells(self, name: str) -> list[dict[str, Any]]:
         """Every cell of it, one row each."""
 
-    def curves(self, name: str) -> list[dict[str, Any]]:
-        """Its curves, one row per cell and metric."""
+    def curves(
+        self, name: str, cells: Collection[PanelCell] | None = None
+    ) -> list[dict[str, Any]]:
+        """Its curves, one row per cell and metric; of some cells at least."""
 
     def mechanism(self, name: str) -> list[dict[str, Any]]:
         """What happened inside of its cells, one row per cell and quantity."""

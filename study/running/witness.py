@@ -28,7 +28,6 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import LOSSES, METRICS
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
-from landscape_study.study.store.stored_cells import place_of
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.course import Training, begun
@@ -74,16 +73,17 @@ def call_witnesses(
     """
     found = []
     study = store.study(plan.study.name)
-    rows = finished_curves(store, study.name) if panels else []
+    rows = store.cells(study.name) if panels else []
     known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
             continue
         panel = study.panel(progress.panel)
         try:
-            recorded = _any_cell(rows, study.name, progress)
-            if (panel.name, recorded.seed, recorded.cell.alpha, recorded.cell.lambda_) in known:
+            seed, cell = _any_cell(rows, study.name, progress)
+            if (panel.name, seed, cell.alpha, cell.lambda_) in known:
                 continue  # another worker was sooner
+            recorded = _recorded(store, study.name, panel, seed, cell)
             witness = _witness(plan, panel, recorded, _budget(plan, progress), watch)
         except LandscapeError:
             raise
@@ -117,27 +117,30 @@ def _budget(plan: Plan, progress: PanelProgress) -> float:
     return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
 
 
-def finished_curves(store: Store, name: str) -> list[dict[str, Any]]:
-    """The curves of the cells that were trained to their end; those of pruned ones are shorter."""
-    finished = {place_of(row) for row in store.cells(name) if row["state"] == "finished"}
-    return [row for row in store.curves(name) if place_of(row) in finished]
-
-
-def _any_cell(rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress) -> Recorded:
-    """A random finished cell of the panel; one that did not diverge, if there is any.
+def _any_cell(
+    rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress
+) -> tuple[int, Cell]:
+    """A random finished cell of the panel and its seed; one that did not diverge, if there is any.
 
     Args:
-        rows: the curves of the finished cells of study `name`.
+        rows: the cells of study `name`; those that were pruned have shorter curves.
     """
-    curves: dict[tuple[int, Cell], Curves] = {}
-    for row in rows:
-        if row["panel"] == progress.panel:
-            key = row["seed"], Cell(row["alpha"], row["lambda"])
-            curves.setdefault(key, {})[row["metric"]] = row["values"]
-    alive = [key for key, found in curves.items() if np.isfinite(found["train_loss"]).all()]
+    finished = {
+        (row["seed"], Cell(row["alpha"], row["lambda"])): row["diverged_epoch"]
+        for row in rows
+        if row["panel"] == progress.panel and row["state"] == "finished"
+    }
+    alive = [key for key, diverged in finished.items() if not diverged]
     dice = random.Random(f"{name} {progress.panel} {progress.finished}")
-    seed, cell = dice.choice(sorted(alive or curves, key=repr))
-    return Recorded(seed, cell, curves[seed, cell])
+    return dice.choice(sorted(alive or finished, key=repr))
+
+
+def _recorded(store: Store, name: str, panel: Panel, seed: int, cell: Cell) -> Recorded:
+    """A cell with its curves."""
+    rows = store.curves(name, [(panel.name, cell)])
+    return Recorded(
+        seed, cell, {row["metric"]: row["values"] for row in rows if row["seed"] == seed}
+    )
 
 
 def _witness(

@@ -287,8 +287,8 @@ class Grid(Frozen):
 
     def cells(self) -> tuple[Cell, ...]:
         """Every cell, by ascending α, then ascending λ; those beside the grid too."""
-        of_grid = {Cell(a, el) for a in self.alpha.values for el in self.lambda_.values}
-        return tuple(sorted(of_grid.union(self.extra)))
+        of_grid = (Cell(a, el) for a in self.alpha.values for el in self.lambda_.values)
+        return tuple(sorted(dict.fromkeys((*of_grid, *self.extra))))
 
     def has(self, cell: Cell) -> bool:
         """Whether a cell is the grid's, or one of those beside it."""

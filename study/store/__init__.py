@@ -15,9 +15,10 @@ It imports the records and the specification. Planning, running and `landscapes`
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,13 @@ from landscape_study.study.store.database import (
     figures_folder,
     now,
 )
-from landscape_study.study.store.queries import CellMean, Failure, PanelProgress, WorkerNow
+from landscape_study.study.store.queries import (
+    CellMean,
+    Failure,
+    PanelCell,
+    PanelProgress,
+    WorkerNow,
+)
 from landscape_study.study.store.seals import holds, study_seal
 from landscape_study.study.store.tables import run_table as _run
 from landscape_study.study.store.tables import study_table as _study
@@ -235,7 +242,7 @@ class Store:
         where = f"{self.name}: study '{row['name']}'"
         if not all(isinstance(row[part], str) for part in ("name", "spec", "fingerprint")):
             raise SpecError(f"{where}: what is stored of it is no text, so no study")
-        study = Study.from_toml(row["spec"], where)
+        study = _parsed(row["spec"], where)
         seal = study_seal(row["name"], row["spec"], row["fingerprint"])
         if study.name != row["name"] or not holds(row["seal"], seal):
             raise SpecError(f"{where}: what is stored of it was changed since it was recorded")
@@ -554,9 +561,16 @@ class Store:
         """
         return self._read(name, queries.cells)
 
-    def curves(self, name: str) -> list[dict[str, Any]]:
-        """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E]."""
-        return self._read(name, queries.curves)
+    def curves(
+        self, name: str, cells: Collection[PanelCell] | None = None
+    ) -> list[dict[str, Any]]:
+        """The curves of all finished cells: panel, seed, alpha, lambda, metric, values [E].
+
+        Args:
+            name: of the study.
+            cells: only these, by panel and cell; all if None.
+        """
+        return self._read(name, functools.partial(queries.curves, cells=cells))
 
     def mechanism(self, name: str) -> list[dict[str, Any]]:
         """What happened inside of all finished cells, as far as it was recorded.
@@ -582,6 +596,12 @@ class Store:
             return query(connection, name)
 
         return self.database.read(work)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(spec: str, where: str) -> Study:
+    """A stored study, which is looked at again and again."""
+    return Study.from_toml(spec, where)
 
 
 def sealed_row(study: Study, fingerprint: str) -> dict[str, Any]:

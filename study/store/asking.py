@@ -266,12 +266,12 @@ def _add_chunk(
     optuna_study_id = optuna_study(connection, study, panel, seed)
     counted = sa.select(sa.func.count()).where(_cell.c.optuna_study_id == optuna_study_id)
     chunk = _chunk.insert().values(study_id=study_id, panel=panel.name, seed=seed)
+    chunk_id: int = connection.execute(chunk).inserted_primary_key[0]  # type: ignore[index]
     trial_ids = insert_cells(
         connection,
         panel,
         optuna_study_id,
-        connection.execute(chunk).inserted_primary_key[0],  # type: ignore[index]
-        [wish.cell for wish in wishes],
+        [(chunk_id, [wish.cell for wish in wishes])],
         connection.scalar(counted) or 0,
     )
     rows = [

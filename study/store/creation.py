@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ from landscape_study.study.store.tables import curve_table as _curve
 from landscape_study.study.store.tables import study_table as _study
 
 AT_ONCE = 500  # numbers in one statement
+INSERTED = 20_000  # cells that are inserted together
 
 Chunking = Callable[[Sequence[Cell]], Sequence[Sequence[Cell]]]
 
@@ -65,9 +66,10 @@ def add_cells(
         own = {"study_id": study_id, "panel": place.panel.name, "seed": seed}
         inserted = connection.execute(_chunk.insert().values(own))
         chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
-        where = place.panel, place.optuna_study_id, chunk_id
-        insert_cells(connection, *where, cells, place.number)
-        place.number += len(cells)
+        place.chunks.append((chunk_id, cells))
+    for place in places:
+        where = place.panel, place.optuna_study_id
+        insert_cells(connection, *where, place.chunks, place.known)
     return sum(len(place.new) for place in places)
 
 
@@ -76,14 +78,16 @@ class _Place:
     """Where the cells of a panel under one seed go.
 
     Attributes:
-        number: how many are there.
+        known: how many are there.
         new: those that are not, in the order in which to train them.
+        chunks: the ids of those that are added, with their cells.
     """
 
     panel: Panel
     optuna_study_id: int
-    number: int
+    known: int
     new: list[Cell]
+    chunks: list[tuple[int, Sequence[Cell]]] = field(default_factory=list)
 
     @classmethod
     def of(cls, connection: Connection, study: Study, panel: Panel, seed: int) -> _Place:
@@ -170,48 +174,67 @@ def insert_cells(
     connection: Connection,
     panel: Panel,
     optuna_study_id: int,
-    chunk_id: int,
-    cells: Sequence[Cell],
+    chunks: Sequence[tuple[int, Sequence[Cell]]],
     first_number: int,
-) -> Sequence[int]:
-    """Insert the cells of one new chunk as waiting Optuna trials with their parameters.
+) -> list[int]:
+    """Insert the cells of new chunks as waiting Optuna trials with their parameters.
+
+    Args:
+        chunks: the id of each, and its cells.
+        first_number: that the first trial has in its Optuna study.
 
     Returns:
         The ids of the trials.
     """
-    inserted = connection.execute(
-        _trial.insert().returning(_trial.c.trial_id, sort_by_parameter_order=True),
-        [
-            {"number": first_number + i, "study_id": optuna_study_id, "state": TrialState.WAITING}
-            for i in range(len(cells))
-        ],
-    )
-    trial_ids = inserted.scalars().all()
-    distributions = {name: distribution_to_json(one) for name, one in _distributions(panel)}
-    values = [{"alpha": cell.alpha, "lambda": cell.lambda_} for cell in cells]
-    connection.execute(
-        parameter_table.insert(),
-        [
-            {
-                "trial_id": trial_id,
-                "param_name": name,
-                "param_value": params[name],
-                "distribution_json": distribution,
-            }
-            for trial_id, params in zip(trial_ids, values, strict=True)
-            for name, distribution in distributions.items()
-        ],
-    )
-    connection.execute(
-        _cell.insert(),
-        [
+    places = [(chunk_id, cell) for chunk_id, cells in chunks for cell in cells]
+    trial_ids: list[int] = []
+    for first in range(0, len(places), INSERTED):
+        some = places[first : first + INSERTED]
+        new = _insert_trials(connection, optuna_study_id, first_number + first, len(some))
+        rows = [
             {
                 "trial_id": trial_id,
                 "optuna_study_id": optuna_study_id,
                 "chunk_id": chunk_id,
-                **params,
+                "alpha": cell.alpha,
+                "lambda": cell.lambda_,
             }
-            for trial_id, params in zip(trial_ids, values, strict=True)
-        ],
-    )
+            for trial_id, (chunk_id, cell) in zip(new, some, strict=True)
+        ]
+        connection.execute(_cell.insert(), rows)
+        _insert_parameters(connection, panel, optuna_study_id, new)
+        trial_ids += new
     return trial_ids
+
+
+def _insert_trials(
+    connection: Connection, optuna_study_id: int, first_number: int, count: int
+) -> Sequence[int]:
+    """Insert waiting trials, counted by the database itself; their ids."""
+    last = connection.scalar(sa.select(sa.func.max(_trial.c.trial_id))) or 0
+    numbers = sa.select(sa.literal(first_number).label("number")).cte(recursive=True)
+    following = sa.select(numbers.c.number + 1)
+    numbers = numbers.union_all(following.where(numbers.c.number < first_number + count - 1))
+    state = sa.cast(sa.literal(TrialState.WAITING, _trial.c.state.type), _trial.c.state.type)
+    facts = sa.select(numbers.c.number, sa.literal(optuna_study_id), state)
+    connection.execute(_trial.insert().from_select(["number", "study_id", "state"], facts))
+    new = (_trial.c.study_id == optuna_study_id) & (_trial.c.trial_id > last)
+    return connection.scalars(
+        sa.select(_trial.c.trial_id).where(new).order_by(_trial.c.number)
+    ).all()
+
+
+def _insert_parameters(
+    connection: Connection, panel: Panel, optuna_study_id: int, trial_ids: Sequence[int]
+) -> None:
+    """Insert α and λ of these trials as Optuna has them, from our own table."""
+    new = (_cell.c.optuna_study_id == optuna_study_id) & (_cell.c.trial_id >= min(trial_ids))
+    for name, distribution in _distributions(panel):
+        facts = sa.select(
+            _cell.c.trial_id,
+            sa.literal(name),
+            _cell.c[name],
+            sa.literal(distribution_to_json(distribution)),
+        )
+        columns = ["trial_id", "param_name", "param_value", "distribution_json"]
+        connection.execute(parameter_table.insert().from_select(columns, facts.where(new)))

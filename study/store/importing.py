@@ -196,7 +196,7 @@ def _insert(
     chunk_id: int = inserted.inserted_primary_key[0]  # type: ignore[index]
     cells = [Cell(run.place[2], run.place[3]) for run in runs]
     home = optuna_study(connection, study, panel, seed)
-    trials = insert_cells(connection, panel, home, chunk_id, cells, first_number)
+    trials = insert_cells(connection, panel, home, [(chunk_id, cells)], first_number)
     set_trials(connection, chunk_id, TRIAL_STATES[state])
     if state in ("finished", "pruned"):
         write_results(connection, trials, [run.result(study.metric) for run in runs])

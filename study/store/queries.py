@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from landscape_study.study.errors import StoreError
 from landscape_study.study.printable import printable_facts
 from landscape_study.study.records.witness_record import Witness
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.asking import unsettled
 from landscape_study.study.store.columns import where_known
 from landscape_study.study.store.database import now
@@ -34,6 +34,7 @@ from landscape_study.study.store.tables import witness_table as _witness
 
 COUNTS = ("total", "finished", "diverged", "failed", "pruned", "running")
 OF_ROW = ("witness_id", "study_id", "written")  # what a witness did not find
+PanelCell = tuple[str, Cell]  # a panel's name and one of its cells
 _measured = measured.label("value")
 diverged = _cell.c.diverged_epoch != 0
 
@@ -283,9 +284,20 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def curves(connection: Connection, name: str) -> list[dict[str, Any]]:
-    """The curves of all finished cells, one row per cell and metric."""
-    return _curves(connection, name, _curve.c.metric.not_in(MECHANISM_CURVES))
+def curves(
+    connection: Connection, name: str, cells: Collection[PanelCell] | None = None
+) -> list[dict[str, Any]]:
+    """The curves of all finished cells, or of some of them; one row per cell and metric."""
+    some: sa.ColumnElement[bool] = _curve.c.metric.not_in(MECHANISM_CURVES)
+    if cells is not None:
+        places = (
+            (_chunk.c.panel == panel)
+            & (_cell.c.alpha == cell.alpha)
+            & (_cell.c["lambda"] == cell.lambda_)
+            for panel, cell in cells
+        )
+        some &= sa.or_(sa.false(), *places)
+    return _curves(connection, name, some)
 
 
 def mechanism(connection: Connection, name: str) -> list[dict[str, Any]]:

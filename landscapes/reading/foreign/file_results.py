@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import Failure, PanelProgress, Store
 from landscape_study.study.store.importing import import_study, imported_runs
+from landscape_study.study.store.queries import PanelCell
 from landscape_study.study.store.results import UNKNOWN_EPOCH
 
 PLACE = ("panel", "seed", "alpha", "lambda")
@@ -80,8 +82,10 @@ class FileResults:
         )
         return rows.drop(columns="diverged").to_dict("records")  # type: ignore[return-value]
 
-    def curves(self, name: str) -> list[dict[str, Any]]:
-        """The curves of all runs that have some, one row per run and metric."""
+    def curves(
+        self, name: str, cells: Collection[PanelCell] | None = None
+    ) -> list[dict[str, Any]]:
+        """The curves of all runs that have some, whatever is wanted; one row a run and metric."""
         self.study(name)
         if self.curve_frame.empty:
             return []

@@ -80,7 +80,7 @@ def test_a_value_that_differs_by_rounding_gives_no_second_row(
 
     for name in ("cells", "curves"):
         read = getattr(store, name)
-        monkeypatch.setattr(store, name, lambda _, read=read: doubled(read))
+        monkeypatch.setattr(store, name, lambda *_, read=read: doubled(read))
     pd.testing.assert_frame_equal(frame_of(store, "small"), before)
 
 

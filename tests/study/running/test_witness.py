@@ -67,14 +67,14 @@ def test_a_cell_of_each_panel_is_trained_again_and_agrees(done):
 @pytest.mark.slow
 def test_what_was_recorded_of_another_network_disagrees(done, monkeypatch):
     plan, store = done
-    any_cell = module._any_cell
+    as_recorded = module._recorded
 
     def tampered(*of):
-        recorded = any_cell(*of)
+        recorded = as_recorded(*of)
         curves = {metric: curve * 1.05 for metric, curve in recorded.curves.items()}
         return replace(recorded, curves=curves)
 
-    monkeypatch.setattr(module, "_any_cell", tampered)
+    monkeypatch.setattr(module, "_recorded", tampered)
     for witness in call_witnesses(plan, store, PANELS):
         assert not witness.agrees
         assert witness.why.startswith("train loss after epoch 1: ")
@@ -228,6 +228,22 @@ def test_start_weights_are_moved_several_ways_before_a_cell_is_said_to_differ(
     found = module._witness(plan, plan.study.panels[0], recorded, 1.0, no_watch)
     assert draws == list(range(tried))
     assert found.agrees is agrees
+
+
+def test_what_rounding_does_is_not_asked_where_nothing_differs(done, monkeypatch):
+    plan, _ = done
+    shaken: list[float] = []
+
+    def train(plan, panel, recorded, unit, *rest):
+        shaken.append(unit)
+        return PLAIN
+
+    recorded = module.Recorded(0, Cell(0.1, 0.0), PLAIN)
+    monkeypatch.setattr(module, "_train", train)
+    found = module._witness(plan, plan.study.panels[0], recorded, 1.0, no_watch)
+    assert shaken == [0.0]
+    assert found.agrees
+    assert np.isnan(found.rounding)
 
 
 def test_where_the_plain_loop_diverges_by_rounding_nothing_is_known():

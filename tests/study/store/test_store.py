@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sqlite3
@@ -141,6 +142,24 @@ class TestCreate:
         trials = optuna_study(store, "small/sgd/seed1").trials
         assert [t.state.name for t in trials] == ["WAITING"] * 6
         assert trials[1].params == {"alpha": 0.05, "lambda": 0.001}
+
+    @pytest.mark.parametrize("together", [1, 4, 6, 7])
+    def test_many_cells_are_inserted_in_parts(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, together: int
+    ):
+        monkeypatch.setattr("landscape_study.study.store.creation.INSERTED", together)
+        create(store, make_study(name="other", seeds=1))
+        create(store, make_study(seeds=2))
+        create(store, make_study(seeds=2, alphas=(0.025, 0.05, 0.1)))
+        for panel, seed in itertools.product(("sgd", "adamw"), (0, 1)):
+            trials = optuna_study(store, f"small/{panel}/seed{seed}").trials
+            assert [trial.number for trial in trials] == list(range(9))
+            rows = [r for r in store.cells("small") if (r["panel"], r["seed"]) == (panel, seed)]
+            placed = {row["trial"]: (row["alpha"], row["lambda"]) for row in rows}
+            for trial in trials:
+                assert (trial.params["alpha"], trial.params["lambda"]) == placed[trial.number]
+        train_all(store, store.study("small"))
+        assert list(check(store, ["small"])) == []
 
     def test_the_stored_study_equals_the_one_asked_for(self, store: Store):
         study = make_study(seeds=(3, 7))
@@ -679,6 +698,22 @@ class TestRecord:
             expected = outcome.mechanism[row["quantity"]][k]
             np.testing.assert_array_equal(row["values"], expected, strict=True)
         assert [f.what for f in check(store, ["small"])] == []
+
+    def test_curves_of_some_cells(self, store: Store):
+        train_all(store, make_study(seeds=2))
+        some = [("sgd", Cell(0.05, 0.001)), ("adamw", Cell(0.1, 0.0)), ("adamw", Cell(9.0, 0.0))]
+        places = {(panel, cell.alpha, cell.lambda_) for panel, cell in some}
+        expected = [
+            row
+            for row in store.curves("small")
+            if (row["panel"], row["alpha"], row["lambda"]) in places
+        ]
+        found = store.curves("small", some)
+        assert len(found) == len(expected) == 2 * 2 * len(RECORDED)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one.pop("values"), other.pop("values"))
+            assert one == other
+        assert store.curves("small", []) == []
 
     def test_where_nothing_inside_was_recorded_there_is_nothing(self, store: Store):
         study = make_study(alphas=(0.1,), lambdas=(0.0,), pairs=("sgd",))
