@@ -204,10 +204,8 @@ class Store:
 
         def work(connection: Connection) -> Created:
             study_id, merged, before = self._save_study(connection, study, identity, accept_source)
-            new = 0
             remove_lost(connection)
-            for seed in merged.seeds:
-                new += add_cells(connection, study_id, merged, seed, chunking)
+            new = add_cells(connection, study_id, merged, chunking)
             for panel in merged.panels:
                 if panel.asked:
                     anew = before is not None and asking.asks_anew(before, merged, panel)

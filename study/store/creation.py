@@ -48,22 +48,39 @@ def lock(connection: Connection, name: str) -> None:
     connection.execute(_study.update().where(named).values(name=name))
 
 
-def add_cells(
-    connection: Connection, study_id: int, study: Study, seed: int, chunking: Chunking
-) -> int:
-    """Add what the study lacks under one seed: Optuna studies, trials, cells, chunks.
+def add_cells(connection: Connection, study_id: int, study: Study, chunking: Chunking) -> int:
+    """Add what the study lacks: Optuna studies, trials, cells, chunks; how many cells that were.
 
-    Chunks are trained in the order in which they are added. Where later ones learn from earlier
-    ones, panels take turns, so that the first of a panel has ended when its second one begins.
+    Chunks are trained in the order in which they are added, seed by seed. Where later ones learn
+    from earlier ones, panels take turns, so that the first of a panel has ended when its second
+    one begins.
     """
-    places = [_Place.of(connection, study, panel, seed) for panel in study.panels]
+    wanted = [panel.cells() for panel in study.panels]
+    return sum(
+        _add_seed(
+            connection,
+            study_id,
+            [
+                _Place.of(connection, study, panel, seed, cells)
+                for panel, cells in zip(study.panels, wanted, strict=True)
+            ],
+            chunking,
+        )
+        for seed in study.seeds
+    )
+
+
+def _add_seed(
+    connection: Connection, study_id: int, places: Sequence[_Place], chunking: Chunking
+) -> int:
+    """Add what all panels lack under one seed."""
     groups = [
         [(place, cells) for part in place.rounds() for cells in chunking(part)] for place in places
     ]
-    if any(panel.prune for panel in study.panels):
+    if any(place.panel.prune for place in places):
         groups = [[one for one in turn if one] for turn in zip_longest(*groups)]
     for place, cells in chain.from_iterable(groups):
-        own = {"study_id": study_id, "panel": place.panel.name, "seed": seed}
+        own = {"study_id": study_id, "panel": place.panel.name, "seed": place.seed}
         inserted = connection.execute(_chunk.insert().values(own))
         chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
         place.chunks.append((chunk_id, cells))
@@ -84,14 +101,22 @@ class _Place:
     """
 
     panel: Panel
+    seed: int
     optuna_study_id: int
     known: int
     new: list[Cell]
     chunks: list[tuple[int, Sequence[Cell]]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, connection: Connection, study: Study, panel: Panel, seed: int) -> _Place:
-        """Look what is there."""
+    def of(
+        cls,
+        connection: Connection,
+        study: Study,
+        panel: Panel,
+        seed: int,
+        wanted: Sequence[Cell],
+    ) -> _Place:
+        """Look what is there of the wanted cells."""
         optuna_study_id = optuna_study(connection, study, panel, seed)
         query = sa.select(_cell.c.alpha, _cell.c["lambda"])
         known = {
@@ -100,10 +125,10 @@ class _Place:
                 query.where(_cell.c.optuna_study_id == optuna_study_id)
             )
         }
-        new = [cell for cell in panel.cells() if cell not in known]
+        new = [cell for cell in wanted if cell not in known]
         if panel.prune:  # who is compared with whom: in each chunk cells from all over the grid
             random.Random(0).shuffle(new)
-        return cls(panel, optuna_study_id, len(known), new)
+        return cls(panel, seed, optuna_study_id, len(known), new)
 
     def rounds(self) -> list[list[Cell]]:
         """What is new, in parts of which no two are to be trained together."""

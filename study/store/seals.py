@@ -20,22 +20,22 @@ def cell_seal(
     diverged_epoch: int,
 ) -> str:
     """Of what a cell ended with."""
-    return _seal((*place, error, train_loss, test_loss, diverged_epoch))
+    return facts_seal((*place, error, train_loss, test_loss, diverged_epoch))
 
 
 def curve_seal(place: Place, metric: str, data: bytes) -> str:
     """Of a whole curve."""
-    return _seal((*place, metric), data)
+    return facts_seal((*place, metric), data)
 
 
 def study_seal(name: str, spec: str, fingerprint: str) -> str:
     """Of what a study is."""
-    return _seal((name, spec, fingerprint))
+    return facts_seal((name, spec, fingerprint))
 
 
 def witness_seal(facts: Sequence[object]) -> str:
     """Of what a witness found."""
-    return _seal(tuple(facts))
+    return facts_seal(tuple(facts))
 
 
 def holds(seal: object, expected: str) -> bool:
@@ -43,9 +43,10 @@ def holds(seal: object, expected: str) -> bool:
     return seal is None or seal == expected
 
 
-def _seal(facts: tuple[object, ...], data: bytes = b"") -> str:
+def facts_seal(facts: tuple[object, ...], data: bytes = b"") -> str:
+    """Of facts as they are stored, and bytes."""
     # SQLite keeps no sign of zero.
-    facts = tuple(0.0 if isinstance(fact, float) and fact == 0 else fact for fact in facts)
-    digest = hashlib.blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=8)
-    digest.update(data)
-    return digest.hexdigest()
+    if 0 in facts:
+        facts = tuple([0.0 if isinstance(fact, float) and fact == 0 else fact for fact in facts])
+    text = repr(facts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text + data, digest_size=8).hexdigest()
