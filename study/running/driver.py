@@ -33,7 +33,7 @@ from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store import LEASE, PanelProgress, Store
 from landscape_study.study.store.presence import Presence
-from landscape_study.study.store.stored_cells import places_of
+from landscape_study.study.store.prior_state import lacking
 from landscape_study.study.training.checkpoint import remove_settled
 
 POLL = 0.5  # seconds between looks at the progress
@@ -164,23 +164,18 @@ def require_settled(store: Store, study: Study) -> None:
     """
     store.close()  # what others know of it must be in the file
     with closing(Store(store.url)) as stranger:
-        settled = {
-            (row["panel"], row["seed"], row["alpha"], row["lambda"])
-            for row in stranger.cells(study.name)
-            if row["state"] in ("finished", "failed", "pruned")
-        }
+        lost = sum(map(sum, lacking(study, stranger.states(study.name)).values()))
         is_open = bool(stranger.unsettled(study.name))
-    wanted = set(places_of(study))
     if is_open:
         raise TrainingError(
             f"{store.name}: cells of study '{study.name}' are still to be trained, though no "
             "worker is left: resume"
         )
-    if missing := len(wanted - settled):
+    if lost:
+        named = len(study.seeds) * sum(len(panel.cells()) for panel in study.panels)
         raise TrainingError(
-            f"{store.name}: {missing} of the {len(wanted)} cells of study '{study.name}' are not "
-            "in it as finished, though no worker is left: `landscape check` says what is wrong; "
-            "else resume"
+            f"{store.name}: {lost} of the {named} cells of study '{study.name}' are not in it as "
+            "finished, though no worker is left: `landscape check` says what is wrong; else resume"
         )
 
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import LOSSES, METRICS
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import PanelProgress, Store
+from landscape_study.study.store.queries import CellState
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.training.arithmetic import worker_arithmetic
 from landscape_study.study.training.course import Training, begun
@@ -73,14 +73,14 @@ def call_witnesses(
     """
     found = []
     study = store.study(plan.study.name)
-    rows = store.cells(study.name) if panels else []
+    states = store.states(study.name) if panels else []
     known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
             continue
         panel = study.panel(progress.panel)
         try:
-            seed, cell = _any_cell(rows, study.name, progress)
+            seed, cell = _any_cell(states, study.name, progress)
             if (panel.name, seed, cell.alpha, cell.lambda_) in known:
                 continue  # another worker was sooner
             recorded = _recorded(store, study.name, panel, seed, cell)
@@ -117,18 +117,16 @@ def _budget(plan: Plan, progress: PanelProgress) -> float:
     return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
 
 
-def _any_cell(
-    rows: Sequence[dict[str, Any]], name: str, progress: PanelProgress
-) -> tuple[int, Cell]:
+def _any_cell(states: Sequence[CellState], name: str, progress: PanelProgress) -> tuple[int, Cell]:
     """A random finished cell of the panel and its seed; one that did not diverge, if there is any.
 
     Args:
-        rows: the cells of study `name`; those that were pruned have shorter curves.
+        states: of all cells of study `name`.
     """
     finished = {
-        (row["seed"], Cell(row["alpha"], row["lambda"])): row["diverged_epoch"]
-        for row in rows
-        if row["panel"] == progress.panel and row["state"] == "finished"
+        (one.seed, Cell(one.alpha, one.lambda_)): one.diverged_epoch
+        for one in states
+        if one.panel == progress.panel and one.state == "finished"
     }
     alive = [key for key, diverged in finished.items() if not diverged]
     dice = random.Random(f"{name} {progress.panel} {progress.finished}")

@@ -56,6 +56,7 @@ from landscape_study.study.store.database import (
 )
 from landscape_study.study.store.queries import (
     CellMean,
+    CellState,
     Failure,
     PanelCell,
     PanelProgress,
@@ -558,6 +559,10 @@ class Store:
         chunk), trial (number in its Optuna study), attempts.
         """
         return self._read(name, queries.cells)
+
+    def states(self, name: str) -> list[CellState]:
+        """Every cell of the study and what became of it, in no order: far cheaper than `cells`."""
+        return self._read(name, queries.states)
 
     def curves(
         self, name: str, cells: Collection[PanelCell] | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import socket
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.asking import asks_anew
+from landscape_study.study.store.queries import CellState
 
 ENDED = ("finished", "pruned", "failed")  # states of cells that nobody trains
 
@@ -28,33 +31,48 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
     Raises:
         StudyMismatchError: the database holds a study of this name that differs.
     """
-    states: dict[tuple[str, int, Cell], str] = {}
+    states: list[CellState] = []
     asked_for: dict[str, float] = {}
     with suppress(MissingStoreError), closing(Store(store)) as opened:
         if study.name in opened.names():
             before = opened.study(study.name)
             study = before.merge(study, opened.name)
-            for row in opened.cells(study.name):
-                cell = Cell(row["alpha"], row["lambda"])
-                states[row["panel"], row["seed"], cell] = row["state"]
+            states = opened.states(study.name)
             asked_for |= opened.asked(study.name)
             for name in opened.settled(study.name):
                 if not asks_anew(before, study, study.panel(name)):
                     asked_for[name] = math.inf  # nothing more is
-    missing = {}
+    missing = lacking(study, states)
     for panel in study.panels:
-        known, left = set(panel.cells()), 0
         if panel.asked:
+            known = set(panel.cells())
             left = int(max(study.askable(panel) - asked_for.get(panel.name, 0), 0))
             left += sum(
-                own == panel.name and cell not in known and state in ("open", "running")
-                for (own, _, cell), state in states.items()
+                Cell(one.alpha, one.lambda_) not in known
+                for one in states
+                if one.panel == panel.name and one.state not in ENDED
             )
-        missing[panel.name] = [
-            sum(states.get((panel.name, seed, cell)) not in ENDED for cell in known) + share
-            for seed, share in zip(study.seeds, shares(left, len(study.seeds)), strict=True)
-        ]
+            shared = zip(missing[panel.name], shares(left, len(study.seeds)), strict=True)
+            missing[panel.name] = [named + share for named, share in shared]
     return missing
+
+
+def lacking(study: Study, states: Iterable[CellState]) -> dict[str, list[int]]:
+    """How many cells that the study names have not ended, by panel, for each seed.
+
+    Args:
+        study: resolved.
+        states: of the cells that are there.
+    """
+    named = {panel.name: {(c.alpha, c.lambda_) for c in panel.cells()} for panel in study.panels}
+    ended: defaultdict[tuple[str, int], set[tuple[float, float]]] = defaultdict(set)
+    for panel, seed, alpha, lambda_, state, _ in states:
+        if state in ENDED and (alpha, lambda_) in named.get(panel, ()):
+            ended[panel, seed].add((alpha, lambda_))
+    return {
+        panel: [len(cells) - len(ended[panel, seed]) for seed in study.seeds]
+        for panel, cells in named.items()
+    }
 
 
 def shares(trainings: int, seeds: int) -> list[int]:

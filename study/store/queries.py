@@ -154,6 +154,17 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
     ]
 
 
+class CellState(NamedTuple):
+    """A cell and what became of it."""
+
+    panel: str
+    seed: int
+    alpha: float
+    lambda_: float
+    state: str  # finished, running, pruned, failed, open
+    diverged_epoch: int | None  # 0: it did not; None: not finished
+
+
 class _Ended(NamedTuple):
     """What a cell ended with, as it is stored."""
 
@@ -272,14 +283,28 @@ def means(connection: Connection, name: str) -> list[CellMean]:
     ]
 
 
-def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
-    """Every cell of the study, one row each, by panel, seed, α and λ."""
-    state = sa.case(
+def _state() -> sa.ColumnElement[str]:
+    return sa.case(
         (_chunk.c.state == "done", "finished"),
         (_chunk.c.state.in_(["failed", "pruned"]), _chunk.c.state),
         (is_running(), "running"),
         else_="open",
+    ).label("state")
+
+
+def states(connection: Connection, name: str) -> list[CellState]:
+    """Every cell of the study and what became of it, in no order; as they are stored."""
+    query = (
+        sa.select(*map(raw, _identity()), _state(), raw(_cell.c.diverged_epoch))
+        .join_from(_chunk, _study)
+        .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
+        .where(_study.c.name == name)
     )
+    return [CellState._make(row) for row in connection.execute(query)]
+
+
+def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Every cell of the study, one row each, by panel, seed, α and λ."""
     in_chunk = (
         sa.select(_cell.c.chunk_id, sa.func.count().label("size"))
         .group_by(_cell.c.chunk_id)
@@ -288,7 +313,7 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
     query = (
         sa.select(
             *_identity(),
-            state.label("state"),
+            _state(),
             _measured,
             *(_cell.c.test_loss, _cell.c.train_loss, _cell.c.diverged_epoch),
             where_known(connection, _cell.c.seal),
