@@ -293,8 +293,8 @@ def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:
     diverged are never among them, so that fewer than `count` may come back.
     """
     good = np.argwhere(np.isfinite(landscape.error) & (landscape.diverged == 0))
-    ranked = sorted((float(landscape.cost[row, col]), row, col) for row, col in good.tolist())
-    return [(row, col) for _, row, col in ranked[:count]]
+    order = landscape.cost[tuple(good.T)].argsort(kind="stable")
+    return [(row, col) for row, col in good[order[:count]].tolist()]
 
 
 def _sums(flat: Ints, values: Floats, shape: tuple[int, int]) -> Floats:
