@@ -13,7 +13,7 @@ OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix 
 	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 
 .PHONY: demo setup test test-fast test-all test-postgres test-arithmetic lint format notebooks bench \
-	bench-gpu figures lock newest lowest clean
+	bare bench-gpu-bare bench-gpu figures lock newest lowest clean
 
 demo: setup  ## train the embedded study and draw its heatmaps
 	$(BIN)/landscape run
@@ -111,6 +111,20 @@ bench: setup  ## speed, against other ways and the machine's limit: an hour on a
 
 bench-gpu: setup  ## the same on a GPU, where there is one: less than 8 minutes
 	$(BIN)/python -m benchmarks.gpu
+
+# What bench-gpu needs beside Python and PyTorch, for a machine that reaches no network. Packed here
+# for its Python, the folder goes there together with the repository.
+BARE ?= annotated-types click cloudpickle filelock joblib lazy-loader numpy packaging platformdirs \
+	psutil pydantic pydantic-core tomli-w typing-extensions typing-inspection
+THERE ?= 3.11
+
+bare: setup  ## pack into build/bare what bench-gpu-bare needs; THERE=3.12 says for which Python
+	rm -rf build/bare
+	$(BIN)/uv pip install --quiet --no-deps --only-binary :all: --target build/bare \
+		--python-version $(THERE) --constraint requirements.lock $(BARE)
+
+bench-gpu-bare:  ## bench-gpu with the machine's own Python and PyTorch, and build/bare
+	PYTHONPATH=build/bare:src:. $(PYTHON) -m benchmarks.gpu $(GPU_OPTIONS)
 
 clean:
 	rm -rf .venv .venv-lock .venv-newest .venv-lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.measure import REPOSITORY, cold_seconds, spread
+from benchmarks.measure import REPOSITORY, spread
 from benchmarks.results import Facts, Settings
+from benchmarks.timed_commands import cold_seconds
 from landscape_study.landscapes.statistics.separability import REPLICATES, separability
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome

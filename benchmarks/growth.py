@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import cold_seconds, spread, usable_cores
+from benchmarks.measure import spread, usable_cores
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import count_cells, tool, train
+from benchmarks.timed_commands import cold_seconds
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance

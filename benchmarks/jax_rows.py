@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measure import BenchmarkError, Key, Trials, finite
+from benchmarks.measure import BenchmarkError
 from benchmarks.results import Facts
+from benchmarks.row_trials import Key, Trials, finite
 from benchmarks.rows import Command, Row, train
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.study import Study

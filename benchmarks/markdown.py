@@ -31,7 +31,8 @@ def spread(values: Spread, factor: float = 1.0) -> str:
 def measured(facts: Facts) -> str:
     """When and where: the line above each part's tables."""
     machine = facts["machine"]
-    versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("torch", "optuna"))
+    there = machine["versions"]  # on a card's machine, Optuna may be missing
+    versions = ", ".join(f"{name} {there[name]}" for name in ("torch", "optuna") if name in there)
     repeats = facts["settings"].get("repeats", 1)
     times = f"; {repeats} repetitions: median (least to most)" if repeats > 1 else ""
     revision = (machine["git"] or "unknown")[:10]

@@ -1,182 +1,35 @@
-"""Commands under a clock and a look at their memory; what they trained; the machine."""
+"""The machine and the source that is measured; what repetitions come to."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import math
-import os
 import platform
 import signal
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import joblib
-import optuna
 import psutil
-from optuna.trial import TrialState
 
 from landscape_study.study.records.provenance import git_revision
 
 REPOSITORY = Path(__file__).parent.parent
-SAMPLE_EVERY = 0.1  # seconds between looks at the memory
 PACKAGES = ("torch", "optuna", "joblib", "numpy", "sqlalchemy", "scikit-learn", "psutil")
-
-Key = tuple[str, float, float]  # Optuna study, alpha, lambda: one cell
 
 
 class BenchmarkError(Exception):
     """A row failed or did not train what it should: its times mean nothing."""
 
 
-@dataclass(frozen=True)
-class Finished:
-    """One command that ran to its end."""
-
-    started: float  # seconds since 1970, just before its process was made
-    wall_s: float  # from then until the process was gone
-    peak_bytes: int  # highest sum of resident memory over its processes
-    peak_processes: int  # most processes at one look
-    load: float  # 1-minute load average of the machine just before
-
-
-def run_command(command: Sequence[str], log: Path) -> Finished:
-    """Run a command in the repository, its output into `log`, and watch it.
-
-    Resident memory counts pages that processes share once in each of them: an upper bound.
-
-    Raises:
-        BenchmarkError: it failed, with the end of its output.
-    """
-    load, peak_bytes, peak_processes = os.getloadavg()[0], 0, 0
-    with log.open("w", encoding="utf-8") as output:
-        started, clock = time.time(), time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=output, stderr=subprocess.STDOUT, env=_in_utc()
-        )
-        try:
-            while process.poll() is None:
-                count, resident = _tree_memory(process.pid)
-                peak_bytes, peak_processes = max(peak_bytes, resident), max(peak_processes, count)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(SAMPLE_EVERY)
-        finally:
-            _end_tree(process)  # Ctrl-C here must not leave it training
-        wall = time.perf_counter() - clock
-    _require_success(command, process.returncode, log.read_text("utf-8"))
-    return Finished(started, wall, peak_bytes, peak_processes, load)
-
-
-def _in_utc() -> dict[str, str]:
-    """The environment, but in UTC: Optuna stores local times, the tool stores UTC."""
-    return os.environ | {"TZ": "UTC"}
-
-
-def cold_seconds(arguments: Sequence[str]) -> float:
-    """Wall time of a `landscape` command in a process of its own, which nothing else watches.
-
-    Raises:
-        BenchmarkError: it failed, with the end of its output.
-    """
-    command = [sys.executable, "-m", "landscape_study", *arguments]
-    clock = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    wall = time.perf_counter() - clock
-    _require_success(command, done.returncode, done.stdout)
-    return wall
-
-
-def _require_success(command: Sequence[str], code: int, output: str) -> None:
-    if code != 0:
-        raise BenchmarkError(f"{' '.join(command)}: exit code {code}:\n{output[-2000:]}")
-
-
 def stop_when_terminated() -> None:
     """Let SIGTERM do what Ctrl-C does, so that `run_command` ends what it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def _end_tree(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process, if it still runs, and all below it."""
-    if process.poll() is not None:
-        return
-    root = psutil.Process(process.pid)
-    for running in (*root.children(recursive=True), root):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            running.kill()
-    process.wait()
-
-
-def _tree_memory(pid: int) -> tuple[int, int]:
-    """How many processes there are at and below `pid`, and their resident bytes."""
-    count = resident = 0
-    try:
-        root = psutil.Process(pid)
-        for process in (root, *root.children(recursive=True)):
-            try:
-                resident += process.memory_info().rss
-                count += 1
-            except psutil.Error:  # it has just ended
-                continue
-    except psutil.NoSuchProcess:
-        pass
-    return count, resident
-
-
-@dataclass(frozen=True)
-class Trials:
-    """What a row left in its database."""
-
-    errors: dict[Key, float]  # final test error of each cell, percent
-    losses: dict[Key, float]  # mean train loss of its last epoch; infinite where it diverged
-    first_start: float  # seconds since 1970: the first cell begins
-    last_end: float  # the last result is recorded
-    parts: dict[str, float] = field(default_factory=dict)  # seconds of start-up, where told apart
-
-
-def read_trials(database: Path) -> Trials:
-    """Every trial of every Optuna study in the database.
-
-    Raises:
-        BenchmarkError: a cell is unfinished, or was trained twice.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
-    errors: dict[Key, float] = {}
-    losses: dict[Key, float] = {}
-    starts, ends = [], []
-    for name in optuna.get_all_study_names(storage):
-        for trial in optuna.load_study(study_name=name, storage=storage).trials:
-            key = (name, trial.params.get("alpha", 0.0), trial.params.get("lambda", 0.0))
-            if trial.state != TrialState.COMPLETE or trial.value is None:
-                raise BenchmarkError(f"{database}: cell {key} is {trial.state.name}")
-            if key in errors:
-                raise BenchmarkError(f"{database}: cell {key} was trained twice")
-            errors[key], losses[key] = trial.value, finite(trial.user_attrs.get("train_loss"))
-            if trial.datetime_start is not None and trial.datetime_complete is not None:
-                starts.append(_timestamp(trial.datetime_start))
-                ends.append(_timestamp(trial.datetime_complete))
-    storage.engine.dispose()
-    return Trials(errors, losses, min(starts), max(ends))
-
-
-def _timestamp(utc: datetime) -> float:
-    return utc.replace(tzinfo=UTC).timestamp()
-
-
-def finite(loss: float | None) -> float:
-    """The loss; infinite where there is none or it is no number."""
-    return loss if loss is not None and math.isfinite(loss) else math.inf
 
 
 def machine() -> dict[str, Any]:
@@ -189,7 +42,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": _versions(),
         "git": git_revision(),
         "source": source_hash(),
     }
@@ -220,6 +73,15 @@ def require_same_source(before: str) -> None:
 def usable_cores() -> int:
     """Cores that this process may use, as joblib counts them."""
     return joblib.cpu_count()
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are there."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _cpu_model() -> str:

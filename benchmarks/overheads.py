@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.analysis import make_store
-from benchmarks.measure import REPOSITORY, cold_seconds, spread
+from benchmarks.measure import REPOSITORY, spread
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import Repetition, tool, train
+from benchmarks.timed_commands import cold_seconds
 from benchmarks.timeline import timed
 
 # Seconds, cold, as issue 5 has it.

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import BenchmarkError, Key, Trials, read_trials, run_command
+from benchmarks.measure import BenchmarkError
+from benchmarks.row_trials import Key, Trials, read_trials
+from benchmarks.timed_commands import run_command
 from benchmarks.tool import read_stopwatches
 from landscape_study.study.spec.study import Study
 

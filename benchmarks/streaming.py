@@ -21,11 +21,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from benchmarks.measure import (
-    BenchmarkError,
-    added_share,
-    stop_when_terminated,
-)
+from benchmarks.measure import BenchmarkError, added_share, stop_when_terminated
 from landscape_study import Streams
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome

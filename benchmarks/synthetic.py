@@ -13,7 +13,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.planning.cost import Setting
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.study import Panel, Study
-from landscape_study.study.tasks import load_task
+from landscape_study.study.tasks import TASKS, load_task
 from landscape_study.study.tasks.data.tensors import Data
 
 CLASSES = 10
@@ -59,7 +59,8 @@ class Synthetic:
 
         Of the examples so many as an epoch of at most `steps` takes, and as large a part to test.
         """
-        task = load_task(self.task)
+        built_in = TASKS.get(self.task)  # whose data, if they come with a package, may be missing
+        task = load_task(self.task if built_in is None else built_in.path)
         batch = QUICK if quick else task.batch_size
         train, test = self.examples(quick=quick)
         part = min(train, (steps or train) * batch)

@@ -15,10 +15,11 @@ from typing import Any
 from benchmarks.jax_rows import compile_ahead, faster_convolution, jax_rows
 from benchmarks.jax_rows import installed as jax_is_installed
 from benchmarks.loop import channels_last_pays
-from benchmarks.measure import BenchmarkError, run_command, spread, usable_cores
+from benchmarks.measure import BenchmarkError, spread, usable_cores
 from benchmarks.networks import Network
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import Repetition, Row, count_cells, make_rows, train
+from benchmarks.timed_commands import run_command
 from landscape_study.study.spec.study import Study
 
 Measured = dict[str, list[Repetition]]  # by row

@@ -145,7 +145,7 @@ def _between(moment: float, parts: dict[str, str], marks: Marks) -> dict[str, fl
 
 def timed(study_toml: str, *options: str) -> dict[str, float]:
     """The parts of one run of a study in a process of its own, on a fresh database."""
-    from benchmarks.measure import run_command
+    from benchmarks.timed_commands import run_command
 
     with tempfile.TemporaryDirectory(prefix="timeline-") as name:
         folder = Path(name)

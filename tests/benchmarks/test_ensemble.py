@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks import ensemble, loop
-from benchmarks.measure import read_trials
 from benchmarks.networks import NETWORKS
+from benchmarks.row_trials import read_trials
 
 from landscape_study.study.spec.study import Axis, Grid
 from landscape_study.study.tasks import load_task

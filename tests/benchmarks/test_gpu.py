@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +18,7 @@ from benchmarks import card, gpu, gpu_rows, slots
 from benchmarks.gpu import comparisons, main, network_facts
 from benchmarks.gpu_rows import Bench, best_row
 from benchmarks.gpu_section import gpu_section
-from benchmarks.measure import BenchmarkError
+from benchmarks.measure import REPOSITORY, BenchmarkError
 from benchmarks.networks import NETWORKS
 from benchmarks.results import Settings, read
 from benchmarks.synthetic import ARITHMETIC, SYNTHETIC, Synthetic, epoch_flops
@@ -158,6 +163,49 @@ def test_interrupted_it_keeps_what_was_measured(monkeypatch, tmp_path: Path):
     assert [r["engine"] for r in facts["rows"]] == ["vmap"]
     assert facts["networks"]["digits"]["comparisons"] == {}
     assert lines[-1] == "interrupted: what was measured is kept"
+
+
+@pytest.mark.long
+def test_it_needs_little_beside_python_and_torch(tmp_path: Path):
+    """What make bare packs, and PyTorch with what it requires: nothing else is there."""
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    packed = re.search(r"BARE \?= ((?:.*\\\n)*.*)", makefile)
+    assert packed is not None
+    there = tmp_path / "there"
+    there.mkdir()
+    for name in {"torch", *required("torch"), *re.findall(r"[a-z0-9-]+", packed[1])}:
+        for top in {Path(str(file)).parts[0] for file in metadata.files(name) or ()}:
+            source = Path(str(metadata.distribution(name).locate_file(top)))
+            if top != ".." and source.exists() and not (there / top).exists():
+                (there / top).symlink_to(source)
+    program = (
+        "import runpy, sys; sys.path[:0] = sys.argv.pop(1).split(); "
+        "runpy.run_module('benchmarks.gpu', run_name='__main__', alter_sys=True)"
+    )
+    paths = f"{there} {REPOSITORY} {REPOSITORY / 'src'}"
+    options = ["--device", "cpu", "--quick", "--budget", "45", "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, paths, *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    facts = read(tmp_path / "out", "gpu")
+    assert facts is not None
+    assert facts["machine"]["versions"].keys() == {"torch", "numpy", "joblib", "psutil"}
+    assert any("cells_per_s" in one for one in facts["rows"])
+
+
+def required(name: str) -> set[str]:
+    """The distributions that one requires here, and those that these require."""
+    found: set[str] = set()
+    for line in metadata.requires(name) or ():
+        (other,) = re.findall(r"^[A-Za-z0-9._-]+", line)
+        if "extra ==" not in line and other not in found:
+            with suppress(metadata.PackageNotFoundError):  # of another system
+                found |= {other, *required(other)}
+    return found
 
 
 class TestSlots:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from benchmarks import loop
 from benchmarks.loop import Care
-from benchmarks.measure import read_trials
 from benchmarks.networks import LANGUAGE_MODELS, NETWORKS
+from benchmarks.row_trials import read_trials
 
 from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.tasks import load_task

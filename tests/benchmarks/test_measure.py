@@ -8,17 +8,16 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
-from benchmarks import loop, measure
+from benchmarks import loop, timed_commands
 from benchmarks.measure import (
     BenchmarkError,
     added_share,
-    cold_seconds,
-    read_trials,
     require_same_source,
-    run_command,
     source_hash,
     spread,
 )
+from benchmarks.row_trials import read_trials
+from benchmarks.timed_commands import cold_seconds, run_command
 
 
 def test_a_cell_without_a_result_is_an_error(tmp_path: Path):
@@ -63,7 +62,7 @@ def test_interrupted_measuring_leaves_nothing_running(
         watched.append(pid)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure, "_tree_memory", interrupt)
+    monkeypatch.setattr(timed_commands, "_tree_memory", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_command([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log")
     assert not psutil.pid_exists(watched[0])

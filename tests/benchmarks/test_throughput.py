@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from benchmarks import ensemble, loop, rows, throughput
-from benchmarks.measure import BenchmarkError, Finished
+from benchmarks.measure import BenchmarkError
 from benchmarks.networks import NETWORKS
 from benchmarks.rows import Repetition, make_rows
 from benchmarks.throughput import Measured, agreement, ratios, summarize, take_turns
+from benchmarks.timed_commands import Finished
 
 from landscape_study.study.spec.study import Study
 from landscape_study.study.tasks import load_task
