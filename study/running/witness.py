@@ -37,7 +37,8 @@ from landscape_study.study.training.engines.base import quiet_fallbacks
 SHARE = 0.01  # of the time that the panel took, that its witness may take
 LEAST = 0.25  # seconds that it may take in any case; and it has one epoch at least
 REACH = 120  # steps that it trains even so, ten times as far as the trial looks, if they take
-REACH_SECONDS = 0.5  # no longer than this
+REACH_SECONDS = 0.5  # no longer than this,
+REACH_SHARE = 0.1  # nor than this share of the time that the panel took
 SHAKES = 4  # ways to move the start weights that are tried before a cell is said to differ
 FACTOR = 30.0  # times what one rounding unit in the start weights changes is taken for rounding
 LEAD = 0.25  # of the epochs so far, and 3 more: how much sooner rounding may show in an engine
@@ -84,7 +85,7 @@ def call_witnesses(
             if (panel.name, seed, cell.alpha, cell.lambda_) in known:
                 continue  # another worker was sooner
             recorded = _recorded(store, study.name, panel, seed, cell)
-            witness = _witness(plan, panel, recorded, _budget(plan, progress), watch)
+            witness = _witness(plan, panel, recorded, _Limits.of(plan, progress), watch)
         except LandscapeError:
             raise
         except Exception as e:  # what is recorded stays as it is, whatever the task does now
@@ -112,9 +113,21 @@ def newly_done(
     return [p.panel for p in after if p.panel in done & (grown | lacking)]
 
 
-def _budget(plan: Plan, progress: PanelProgress) -> float:
-    """Seconds that the panel's witness may take."""
-    return max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
+@dataclass(frozen=True)
+class _Limits:
+    """How long a cell is trained again: no further epoch begins when both are passed."""
+
+    seconds: float
+    reach: float  # seconds, until the first steps are done
+
+    @classmethod
+    def of(cls, plan: Plan, progress: PanelProgress) -> _Limits:
+        """Of the panel's witness; half of its time is for what rounding does to the cell."""
+        share = max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
+        return cls(share / 2, min(REACH_SECONDS, REACH_SHARE * progress.seconds))
+
+
+UNLIMITED = _Limits(math.inf, math.inf)
 
 
 def _any_cell(states: Sequence[CellState], name: str, progress: PanelProgress) -> tuple[int, Cell]:
@@ -142,7 +155,7 @@ def _recorded(store: Store, name: str, panel: Panel, seed: int, cell: Cell) -> R
 
 
 def _witness(
-    plan: Plan, panel: Panel, recorded: Recorded, seconds: float, watch: Watch
+    plan: Plan, panel: Panel, recorded: Recorded, limits: _Limits, watch: Watch
 ) -> Witness:
     """Train the cell again for as many epochs as the time allows, and compare.
 
@@ -154,13 +167,13 @@ def _witness(
         watch(f"training a witness of panel {panel.name}", steps) as advance,
         worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
     ):
-        found = _train(plan, panel, recorded, 0.0, seconds / 2, math.inf, advance)
+        found = _train(plan, panel, recorded, 0.0, limits, math.inf, advance)
         epochs, examples = len(found["train_loss"]), plan.data.test.count
         unit = rounding_unit(options)
         moved: Curves = {}
         why = difference(recorded.curves, found, found, examples)
         for draw in range(SHAKES if why else 0):
-            again = _train(plan, panel, recorded, unit, math.inf, epochs, advance, draw)
+            again = _train(plan, panel, recorded, unit, UNLIMITED, epochs, advance, draw)
             moved = _further(found, moved, again) if moved else again
             why = difference(recorded.curves, found, moved, examples)
             if not why:
@@ -186,7 +199,7 @@ def _train(
     panel: Panel,
     recorded: Recorded,
     shaken: float,
-    seconds: float,
+    limits: _Limits,
     epochs: float,
     advance: Callable[[], None],
     draw: int = 0,
@@ -196,7 +209,7 @@ def _train(
     Args:
         shaken: relative size by which the start weights are moved.
         draw: which way they are.
-        seconds: after which no further epoch begins, if the first steps are done.
+        limits: of its time.
         epochs: how many at most.
     """
     options, device = plan.study.options_of(panel), plan.layout.devices[0]
@@ -215,7 +228,7 @@ def _train(
         for _ in _epochs(training, advance):
             moments.append(time.perf_counter())
             reached = training.epoch * training.batches.per_epoch >= REACH
-            limit = seconds if reached else max(seconds, REACH_SECONDS)
+            limit = limits.seconds if reached else max(limits.seconds, limits.reach)
             if training.epoch >= epochs or _next_end(moments) > limit:
                 break
         curves = training.recorder.curves

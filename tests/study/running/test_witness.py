@@ -102,12 +102,28 @@ def test_a_witness_takes_a_small_share_of_the_time_but_one_epoch_at_least(done, 
 
 def test_a_witness_looks_further_than_the_trial_where_that_costs_little(done, monkeypatch):
     plan, store = done
-    for name, value in (("LEAST", 0.0), ("SHARE", 0.0), ("REACH_SECONDS", 1e9)):
+    for name, value in (
+        ("LEAST", 0.0),
+        ("SHARE", 0.0),
+        ("REACH_SECONDS", 1e9),
+        ("REACH_SHARE", 1e9),
+    ):
         monkeypatch.setattr(module, name, value)
     steps = -(-len(plan.data.train_targets) // plan.setting.batch_size)
     monkeypatch.setattr(module, "REACH", 2 * steps)
     assert {w.epochs for w in call_witnesses(plan, store, ["sgd"])} == {2}
     monkeypatch.setattr(module, "REACH", 2 * steps + 1)
+    assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
+
+
+def test_a_panel_that_took_little_has_a_short_witness(done, monkeypatch):
+    plan, store = done
+    for name, value in (("LEAST", 0.0), ("SHARE", 0.0), ("REACH_SECONDS", 1e9)):
+        monkeypatch.setattr(module, name, value)
+    (took,) = (one.seconds for one in store.progress("small") if one.panel == "sgd")
+    monkeypatch.setattr(module, "REACH_SHARE", 1e-9 / took)
+    assert {w.epochs for w in call_witnesses(plan, store, ["sgd"])} == {1}
+    monkeypatch.setattr(module, "REACH_SHARE", 1e9 / took)
     assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
 
 
@@ -225,7 +241,7 @@ def test_start_weights_are_moved_several_ways_before_a_cell_is_said_to_differ(
 
     recorded = module.Recorded(0, Cell(0.1, 0.0), curves(1.0, 0.5, 0.26))
     monkeypatch.setattr(module, "_train", train)
-    found = module._witness(plan, plan.study.panels[0], recorded, 1.0, no_watch)
+    found = module._witness(plan, plan.study.panels[0], recorded, module.UNLIMITED, no_watch)
     assert draws == list(range(tried))
     assert found.agrees is agrees
 
@@ -240,7 +256,7 @@ def test_what_rounding_does_is_not_asked_where_nothing_differs(done, monkeypatch
 
     recorded = module.Recorded(0, Cell(0.1, 0.0), PLAIN)
     monkeypatch.setattr(module, "_train", train)
-    found = module._witness(plan, plan.study.panels[0], recorded, 1.0, no_watch)
+    found = module._witness(plan, plan.study.panels[0], recorded, module.UNLIMITED, no_watch)
     assert shaken == [0.0]
     assert found.agrees
     assert np.isnan(found.rounding)
