@@ -40,6 +40,9 @@ class SurfacePruner:
         courses: gives the trials of the panel that have ended.
         top: places of a draw that count as the best.
         doubt: of the draws, in which a cell that is given up may be among them.
+
+    Raises:
+        ValueError: there are no such places, or no such share.
     """
 
     def __init__(
@@ -51,6 +54,10 @@ class SurfacePruner:
         top: int = TOP,
         doubt: float = DOUBT,
     ) -> None:
+        if not (isinstance(top, int) and top >= 1):
+            raise ValueError(f"top = {top!r} is no whole number of 1 or more")
+        if not (isinstance(doubt, int | float) and 0 < doubt < 1):
+            raise ValueError(f"doubt = {doubt!r} is no number between 0 and 1")
         self.panel, self.metric, self.courses = panel, metric, courses
         self.top, self.doubt = top, doubt
         self.seen = 0  # courses at the last look

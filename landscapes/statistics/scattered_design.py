@@ -38,7 +38,7 @@ def design_obstacle(x: Floats, y: Floats) -> str | None:
             "together"
         )
     if x.size < FEWEST_TRIALS:
-        return f"{x.size} trials with a result, at least {FEWEST_TRIALS} are needed"
+        return f"{x.size} cells of positive λ with a result, at least {FEWEST_TRIALS} are needed"
     return None
 
 

@@ -271,8 +271,8 @@ def panel_separability(panel: PanelData) -> Separability:
     if remedy in (EXTEND, VALUES, BEYOND, MORE, OFF_IT):
         found = replace(found, reason=f"{told}: a larger share of {promoted.best_of} would tell")
     elif remedy.endswith(NEEDED) and found.cells:
-        few = found.reason.replace(" trials ", " cells ")
-        found = replace(found, reason=f"{few}: take a larger share of {promoted.best_of}")
+        more = f"take a larger share of {promoted.best_of}"
+        found = replace(found, reason=f"{found.reason}: {more}")
     return found
 
 

@@ -181,7 +181,7 @@ def changed_study(study: Study, changes: Changes) -> Study:
         if axis is not None:
             is_text = isinstance(axis, str)
             panel_changes[key] = parse_value(axis, f"--{key} {axis}") if is_text else axis
-    study = study.change_panels(**panel_changes)
+    study = _alike_once(study, study.change_panels(**panel_changes))
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     fields |= {"pattern": changes.pattern}
     study = study.change(**{key: value for key, value in fields.items() if value is not None})
@@ -378,6 +378,31 @@ def _at_one_budget(study: Study) -> Study:
         is_one_of_several = panel.name in sources or bare.count(one) > 1
         panels.append(panel.changed({"name": one.name}) if is_one_of_several else panel)
     return study.change(panels=panels)
+
+
+def _alike_once(before: Study, study: Study) -> Study:
+    """The study with one panel in the place of those that a change has made alike.
+
+    It is called after its pair, where no other panel has that, since the names of before tell
+    what the change took away: adamw-step with a cosine. Studies whose panels were alike before, or
+    take the best cells of others, stay as they are.
+    """
+    was, now = ([_called_after_pair(one) for one in each.panels] for each in (before, study))
+    once = [number for number, one in enumerate(now) if one not in now[:number]]
+    if any(one.promoted for one in now) or any(was.count(one) > 1 for one in was):
+        return study
+    pairs = [now[number].pair for number in once]
+    return study.change(
+        panels=[
+            one if now.count(one) > 1 and pairs.count(one.pair) == 1 else study.panels[number]
+            for number, one in enumerate(now)
+            if number in once
+        ]
+    )
+
+
+def _called_after_pair(panel: Panel) -> Panel:
+    return panel.model_copy(update={"name": panel.pair})
 
 
 def _without_budget(panel: Panel) -> dict[str, Any]:

@@ -114,10 +114,11 @@ class OptunaSampler:
             try:
                 return list(self._drawn(known, places, distributions, count))
             except Exception as e:  # whatever a sampler raises
-                remedy = ": pip install what it needs" if isinstance(e, ImportError) else ""
+                is_missing = isinstance(e, ImportError)
+                remedy = "pip install what it needs" if is_missing else "take another --sampler"
                 raise TrainingError(
                     f"panel '{known.panel.name}': the sampler {self.design.sampler} failed: "
-                    f"{type(e).__name__}: {e}{remedy}"
+                    f"{type(e).__name__}: {str(e).rstrip('.')}: {remedy}"
                 ) from e
 
     def _drawn(

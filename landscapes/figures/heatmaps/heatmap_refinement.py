@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landscape_study.landscapes.reading.landscape import Landscape, RowCol
+from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol
 from landscape_study.study.spec.grid import Axis
 
 GAP = 0.35  # columns between λ = 0 and the others
@@ -69,9 +69,7 @@ def lines(axis: Axis, grid: Axis) -> Lines:
     zeros = len(grid.values) - len(grid.positive)
     gap = GAP if zeros and grid.positive else 0.0
     ticks = np.arange(len(grid.values)) + 0.5 + gap * (np.array(grid.values) > 0)
-    steps = np.interp(
-        np.log2(axis.positive), np.log2(grid.positive), np.arange(float(len(grid.positive)))
-    )
+    steps = _steps(axis, grid) if grid.positive else np.empty(0)
     return Lines(
         middles=(0.5,) * zeros + tuple((steps + zeros + gap + 0.5).tolist()),
         sizes=(1.0,) * zeros + tuple(map(_size, steps.tolist())),
@@ -79,6 +77,12 @@ def lines(axis: Axis, grid: Axis) -> Lines:
         first=zeros + gap,
         length=float(ticks[-1]) + 0.5,
     )
+
+
+def _steps(axis: Axis, grid: Axis) -> Floats:
+    """Where the positive values of an axis lie, in steps of a grid's."""
+    whole = np.arange(float(len(grid.positive)))
+    return np.interp(np.log2(axis.positive), np.log2(grid.positive), whole)
 
 
 def _size(step: float) -> float:

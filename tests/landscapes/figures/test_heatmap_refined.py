@@ -28,7 +28,7 @@ from landscape_study.landscapes.figures.slices_record import MOST, slices_record
 from landscape_study.landscapes.figures.style import ticks
 from landscape_study.landscapes.statistics.recommendation import recommend, tuning_paths
 from landscape_study.study.pairs.timescale import Timescale
-from landscape_study.study.spec.grid import Axis, Cell
+from landscape_study.study.spec.grid import Axis, Cell, Grid
 from tests.landscapes.refined import GRID, bowl, refined_grid, refined_landscape
 
 nan = float("nan")
@@ -126,6 +126,13 @@ class TestRecord:
 
         assert "at α = 0.0177," in heatmap_record(refined_landscape(error=moved)).summary
         assert "at α = 1/4 × 0.1," in heatmap_record(refined_landscape()).summary
+
+    def test_without_positive_lambda_there_is_one_column(self):
+        grid = Grid(alpha=GRID.alpha, lambda_=Axis(values=(0.0,)))
+        between = Cell(0.018, 0.0)
+        record = heatmap_record(refined_landscape(grid.with_extra([between])))
+        assert record.size[0] == 1.0
+        assert record.center((2, 0)) == (0.5, pytest.approx(2.0, abs=0.1))
 
 
 class TestTimescale:

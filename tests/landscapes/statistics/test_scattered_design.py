@@ -24,7 +24,10 @@ class TestObstacle:
 
     def test_too_few(self):
         told = design_obstacle(*random(FEWEST_TRIALS - 1))
-        assert told == f"{FEWEST_TRIALS - 1} trials with a result, at least 12 are needed"
+        assert (
+            told
+            == f"{FEWEST_TRIALS - 1} cells of positive λ with a result, at least 12 are needed"
+        )
 
     def test_none_at_all(self):
         assert design_obstacle(np.empty(0), np.empty(0)).startswith("0 values of α")

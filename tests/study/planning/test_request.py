@@ -43,6 +43,27 @@ def test_a_schedule_is_a_name_or_a_table_and_goes_to_every_panel(text: str, sche
     assert study == plain.change_panels(schedule=schedule)
 
 
+def test_panels_that_a_schedule_makes_alike_are_trained_once():
+    study = changed_study(named_study("digits-fig1"), Changes(schedule="cosine"))
+    assert [panel.name for panel in study.panels] == ["adam", "adamw"]
+    assert study == changed_study(study, Changes(schedule="cosine"))
+
+
+def test_of_one_pair_that_has_several_grids_panels_keep_their_names():
+    fig1 = named_study("digits-fig1")
+    wider = fig1.panels[0].changed({"name": "wider", "alpha": [0.1, 0.2]})
+    study = changed_study(fig1.change(panels=[*fig1.panels, wider]), Changes(schedule="step"))
+    assert [panel.name for panel in study.panels] == ["adam-constant", "adamw", "wider"]
+
+
+def test_panels_that_are_alike_in_the_study_file_stay():
+    fig1 = named_study("digits-fig1")
+    again = fig1.panels[0].changed({"name": "again"})
+    study = fig1.change(panels=[*fig1.panels, again])
+    changed = changed_study(study, Changes(schedule="step"))
+    assert [panel.name for panel in changed.panels] == [panel.name for panel in study.panels]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -152,6 +152,10 @@ class Impatient(BasePruner):
         ),
         (Pruning(pruner="percentile"), "its arguments are percentile, n_startup_trials"),
         (Pruning(pruner="surface", arguments={"topp": 3}), "its arguments are top, doubt"),
+        (Pruning(pruner="surface", arguments={"top": 0}), "top = 0 is no whole number of 1"),
+        (Pruning(pruner="surface", arguments={"top": 2.5}), "top = 2.5 is no whole number of 1"),
+        (Pruning(pruner="surface", arguments={"doubt": 2}), "doubt = 2 is no number between"),
+        (Pruning(pruner="surface", arguments={"doubt": "a"}), "doubt = 'a' is no number between"),
         (
             Pruning(pruner="median", arguments={"patience": 3}),
             "pruner 'median' with the arguments {'patience': 3}",
