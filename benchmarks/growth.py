@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tempfile
 import time
@@ -16,6 +17,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.results import Facts, Settings
 from benchmarks.rows import count_cells, tool, train
 from benchmarks.timed_commands import cold_seconds
+from landscape_study.study.planning.layout import panel_chunks
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
@@ -109,7 +111,7 @@ def database(finished: int, settings: Settings) -> dict[str, Any]:
         store = Store(path, create=True)
         study = square_study(CHUNK, CURVE, finished + settings.repeats)
         started = time.perf_counter()
-        store.create(study, Identity("benchmark"), _in_chunks)
+        store.create(study, Identity("benchmark"), functools.partial(panel_chunks, most=CHUNK))
         created = time.perf_counter() - started
         run_id = store.start_run(study.name, provenance(["cpu"], "vmap"))
         for _ in range(finished):
@@ -130,10 +132,6 @@ def database(finished: int, settings: Settings) -> dict[str, Any]:
         "create_s": created,
         "seconds": {name: spread(values) for name, values in times.items()},
     }
-
-
-def _in_chunks(cells: Any) -> list[Any]:
-    return [cells[i : i + CHUNK] for i in range(0, len(cells), CHUNK)]
 
 
 def _claim(store: Store, name: str, run_id: int) -> Claim:

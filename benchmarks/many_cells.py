@@ -8,12 +8,12 @@ curves, and beside it a small one. What is asked for is 10 s and 1 GB at a milli
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.measure import BenchmarkError, stop_when_terminated
 from benchmarks.networks import NETWORKS
 from benchmarks.timed_commands import run_command
+from landscape_study.study.planning.layout import panel_chunks
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, provenance
@@ -48,12 +49,8 @@ def study(name: str, side: int, seeds: int) -> Study:
 def create(store: Store, asked: Study) -> float:
     """Put the study into the store; seconds."""
     started = time.perf_counter()
-    store.create(asked, Identity("benchmark"), _in_chunks)
+    store.create(asked, Identity("benchmark"), functools.partial(panel_chunks, most=CHUNK))
     return time.perf_counter() - started
-
-
-def _in_chunks(cells: Any) -> list[Any]:
-    return [cells[i : i + CHUNK] for i in range(0, len(cells), CHUNK)]
 
 
 def record(store: Store, asked: Study) -> float:

@@ -124,8 +124,7 @@ def best_runs(panels: Sequence[PanelData], curves: pd.DataFrame) -> list[Best]:
         best = top_cells(one.landscape, 1)
         if one.panel is None or not best:
             continue
-        row, col = best[0]
-        cell = Cell(one.landscape.alpha.values[row], one.landscape.lambda_.values[col])
+        cell = one.landscape.cell(best[0])
         own = rows_of(curves[curves["panel"] == one.name], cell)
         found.append(Best(one, one.panel, best[0], cell, own, together))
     return found

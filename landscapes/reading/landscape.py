@@ -26,7 +26,7 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.records.witness_record import marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
-from landscape_study.study.spec.study import Axis, Grid, Panel
+from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -89,6 +89,11 @@ class Landscape:
         grid = self.grid
         rows = np.isin(self.alpha.values, grid.alpha.values)
         return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
+
+    def cell(self, place: RowCol) -> Cell:
+        """The α and λ of a row and column."""
+        row, col = place
+        return Cell(self.alpha.values[row], self.lambda_.values[col])
 
     @property
     def is_chosen(self) -> bool:

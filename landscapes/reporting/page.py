@@ -45,7 +45,7 @@ from landscape_study.landscapes.reporting.sentences import figure_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS, Over
-from landscape_study.study.spec.study import Axis, Cell, Study
+from landscape_study.study.spec.study import Axis, Study
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
@@ -92,8 +92,12 @@ def write_report(
         raise UsageError(f"no format '{kind}': choose one of {', '.join(get_args(Format))}")
     report = study_report(store, name, panels)
     whole = study_pictures(store, report.study, panels)
-    best = [(one.panel.name, cell) for one in report.panels for cell in _best_cells(one)]
-    pictures = report_pictures(report, curves_frame(store, name, best))
+    shown = [
+        (one.panel.name, one.landscape.cell(place))
+        for one in report.panels
+        for place in top_cells(one.landscape, CURVES)
+    ]
+    pictures = report_pictures(report, curves_frame(store, name, shown))
     if kind == "md":
         for picture in chain(whole, *pictures):
             write_file(path.with_suffix("") / f"{picture.name}.svg", picture.svg.encode())
@@ -248,19 +252,14 @@ def _spread(panel: PanelReport) -> bool:
     return bool(np.isfinite(panel.landscape.stderr).any())
 
 
-def _best_cells(panel: PanelReport) -> list[Cell]:
-    """The cells whose curves are shown, the best one first."""
-    alphas, lambdas = panel.landscape.alpha.values, panel.landscape.lambda_.values
-    return [Cell(alphas[row], lambdas[col]) for row, col in top_cells(panel.landscape, CURVES)]
-
-
 def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
     """Learning curves of the best cells; nothing where none has finished, or none has any."""
-    cells, metric = _best_cells(panel), panel.landscape.metric
-    if not cells or metric.name not in curves or curves[metric.name].isna().all():
+    best, metric = top_cells(panel.landscape, CURVES), panel.landscape.metric
+    if not best or metric.name not in curves or curves[metric.name].isna().all():
         return []
     figure = Figure(figsize=(WIDTH, 0.65 * WIDTH), layout="constrained")
-    first = float(panel.landscape.error[top_cells(panel.landscape, 1)[0]])
+    cells = [panel.landscape.cell(place) for place in best]
+    first = float(panel.landscape.error[best[0]])
     record = curves_record(curves, metric=metric, cells=cells, grid=panel.panel.grid)
     with paper_fonts(WIDTH):
         ax = draw_curves(record, figure.subplots())
@@ -274,12 +273,12 @@ def _curves(panel: PanelReport, curves: pd.DataFrame) -> list[Picture]:
             name=f"{panel.panel.name}-curves",
             svg=svg(figure),
             alt=(
-                f"Learning curves of the {len(cells)} best cells of {panel.title}: {metric.title} "
+                f"Learning curves of the {len(best)} best cells of {panel.title}: {metric.title} "
                 f"by {record.x_title}, ending at {panel.separability.units.told(first)} for the "
                 "best."
             ),
             caption=(
-                f"{phrases.first_upper(metric.title)} of the {len(cells)} best "
+                f"{phrases.first_upper(metric.title)} of the {len(best)} best "
                 f"cells{bands * _spread(panel)}."
             ),
         )

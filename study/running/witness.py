@@ -57,6 +57,23 @@ class Recorded:
     curves: Curves
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """How long a cell is trained again: no further epoch begins when both are passed."""
+
+    seconds: float
+    reach: float  # seconds, until the first steps are done
+
+    @classmethod
+    def of(cls, plan: Plan, progress: PanelProgress) -> _Limits:
+        """Of the panel's witness; half of its time is for what rounding does to the cell."""
+        share = max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
+        return cls(share / 2, min(REACH_SECONDS, REACH_SHARE * progress.seconds))
+
+
+UNLIMITED = _Limits(math.inf, math.inf)
+
+
 def call_witnesses(
     plan: Plan,
     store: Store,
@@ -111,23 +128,6 @@ def newly_done(
     done = {p.panel for p in after if p.finished and p.ended == p.total}
     lacking = {p.panel for p in after if p.panel not in witnessed}
     return [p.panel for p in after if p.panel in done & (grown | lacking)]
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """How long a cell is trained again: no further epoch begins when both are passed."""
-
-    seconds: float
-    reach: float  # seconds, until the first steps are done
-
-    @classmethod
-    def of(cls, plan: Plan, progress: PanelProgress) -> _Limits:
-        """Of the panel's witness; half of its time is for what rounding does to the cell."""
-        share = max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
-        return cls(share / 2, min(REACH_SECONDS, REACH_SHARE * progress.seconds))
-
-
-UNLIMITED = _Limits(math.inf, math.inf)
 
 
 def _any_cell(states: Sequence[CellState], name: str, progress: PanelProgress) -> tuple[int, Cell]:

@@ -55,19 +55,11 @@ def add_cells(connection: Connection, study_id: int, study: Study, chunking: Chu
     from earlier ones, panels take turns, so that the first of a panel has ended when its second
     one begins.
     """
-    wanted = [panel.cells() for panel in study.panels]
-    return sum(
-        _add_seed(
-            connection,
-            study_id,
-            [
-                _Place.of(connection, study, panel, seed, cells)
-                for panel, cells in zip(study.panels, wanted, strict=True)
-            ],
-            chunking,
-        )
-        for seed in study.seeds
-    )
+    wanted, new = [(panel, panel.cells()) for panel in study.panels], 0
+    for seed in study.seeds:
+        places = [_Place.of(connection, study, panel, seed, cells) for panel, cells in wanted]
+        new += _add_seed(connection, study_id, places, chunking)
+    return new
 
 
 def _add_seed(
@@ -85,8 +77,7 @@ def _add_seed(
         chunk_id = inserted.inserted_primary_key[0]  # type: ignore[index]
         place.chunks.append((chunk_id, cells))
     for place in places:
-        where = place.panel, place.optuna_study_id
-        insert_cells(connection, *where, place.chunks, place.known)
+        insert_cells(connection, place.panel, place.optuna_study_id, place.chunks, place.known)
     return sum(len(place.new) for place in places)
 
 

@@ -68,6 +68,17 @@ class PanelProgress:
         return self.finished + self.failed + self.pruned
 
 
+class CellState(NamedTuple):
+    """A cell and what became of it."""
+
+    panel: str
+    seed: int
+    alpha: float
+    lambda_: float
+    state: str  # finished, running, pruned, failed, open
+    diverged_epoch: int | None  # 0: it did not; None: not finished
+
+
 @dataclass(frozen=True)
 class CellMean:
     """What the finished seeds of one cell give so far."""
@@ -152,17 +163,6 @@ def progress(connection: Connection, study: Study) -> list[PanelProgress]:
         PanelProgress(**found[panel], best=best.get(panel), seconds=seconds[panel])
         for panel in names
     ]
-
-
-class CellState(NamedTuple):
-    """A cell and what became of it."""
-
-    panel: str
-    seed: int
-    alpha: float
-    lambda_: float
-    state: str  # finished, running, pruned, failed, open
-    diverged_epoch: int | None  # 0: it did not; None: not finished
 
 
 class _Ended(NamedTuple):
