@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 from landscape_study.study.errors import SpecError
 
 SHOWN = 200  # characters of a wrong value that are shown
+NESTED = 100  # tables and lists within each other: no study has as many
+
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 class Frozen(BaseModel, frozen=True, strict=True, extra="forbid", populate_by_name=True):
@@ -51,12 +56,20 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     Raises:
         SpecError: broken TOML, with its line; or far more than a study needs.
     """
+    # Not left to the parser: where it meets Python's limit, so does what the garbage collector
+    # calls meanwhile.
+    if _nesting(text) > NESTED:
+        raise SpecError(f"{where}: tables or lists are nested too deeply to be a study")
     try:
         return tomllib.loads(text)
     except ValueError as e:  # numbers of thousands of digits too
         raise SpecError(f"{where}: broken TOML: {e}") from e
-    except RecursionError as e:
-        raise SpecError(f"{where}: tables or lists are nested too deeply to be a study") from e
+
+
+def _nesting(text: str) -> int:
+    """How many brackets and braces are open at once, at most; those in strings count too."""
+    steps = (1 if sign in "[{" else -1 for sign in _BRACKETS.findall(text))
+    return max(itertools.accumulate(steps), default=0)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -100,7 +113,10 @@ def explain(e: ValidationError, where: str, panel_numbers: Sequence[int] = ()) -
         # 'grid' and 'values' are this module's words: no user wrote them.
         path = [part for part in error["loc"] if part not in ("grid", "values")]
         index = 0
-        if path[:1] in (["panel"], ["panels"]) and len(path) > 1:
+        is_of_panels = path[:1] in (["panel"], ["panels"])
+        if is_of_panels and len(path) == 1 and error["type"] == "value_error":
+            path = []  # its message names the panel
+        elif is_of_panels and len(path) > 1:
             index, path = int(path[1]) + 1, path[2:]
             index = panel_numbers[index - 1] if panel_numbers else index
         panels.setdefault((_place(path), _message(error)), []).append(index)

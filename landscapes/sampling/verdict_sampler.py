@@ -64,14 +64,13 @@ class VerdictSampler:
                 return Answer()  # until that is known
             seed, cells = seen.spread(min(width, left), self.design.seed, beyond)
             return Answer([Wish(cell, seed) for cell in cells])
+        spent = self._spent(left, seen.left)
+        if (stands or spent) and any(one.state == "open" for one in known.trials):
+            return Answer()  # what is under way may change what is said
         if stands:
             trained = f"{len(seen.frame)} trainings"
             return Answer(settled=f"the verdict stands at {level:g} % after {trained}: {found}")
-        if left <= 0:
-            spent = f"all of its {self.design.trials} trials were asked for"
-            return Answer(settled=_why_open(found, spent, known.asked))
-        if not seen.left.any():
-            spent = "every cell of its grid is trained under every seed"
+        if spent:
             return Answer(settled=_why_open(found, spent, known.asked))
         count = min(width, left)
         zeros = seen.undecayed(self.design.zero, known.asked, count)
@@ -81,6 +80,17 @@ class VerdictSampler:
             rng = np.random.default_rng([self.design.seed, known.asked])
             seed, others = seen.telling(count - len(zeros), rng)
         return Answer([Wish(cell, seed) for cell in (*zeros, *others)])
+
+    def _spent(self, left: int, of_cells: Counts) -> str | None:
+        """Why nothing more can be asked for; None where something can.
+
+        Args:
+            left: trials that may still be asked for.
+            of_cells: under how many more seeds each cell may be trained, [M].
+        """
+        if left <= 0:
+            return f"all of its {self.design.trials} trials were asked for"
+        return None if of_cells.any() else "every cell of its grid is trained under every seed"
 
 
 def _looked_often(level: float, spent: float) -> float:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.samplers import BaseSampler, CmaEsSampler
+from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIIISampler, NSGAIISampler
 from optuna.study import Study as OptunaStudy
 
 from landscape_study.study.errors import TrainingError, UsageError, first_line
@@ -34,6 +34,7 @@ from landscape_study.study.spec.grid import in_few_digits
 from landscape_study.study.spec.study import Cell
 
 NEEDED = {"cmaes": "cmaes"}  # packages that Optuna does not bring, by sampler
+OF_SEVERAL_METRICS = NSGAIISampler, NSGAIIISampler  # a landscape has one
 OF_STUDY = "landscape:study"  # what a sampler wrote down with its study, not with a trial
 
 Distributions = dict[str, BaseDistribution]
@@ -62,7 +63,8 @@ class OptunaSampler:
         kind: its class.
 
     Raises:
-        UsageError: it lacks a package, or is made with arguments that nobody gives here.
+        UsageError: it lacks a package, weighs several metrics against each other, or is made with
+            arguments that nobody gives here.
     """
 
     def __init__(self, design: Sampled, kind: type[BaseSampler]) -> None:
@@ -72,6 +74,11 @@ class OptunaSampler:
             raise UsageError(
                 f"sampler '{design.sampler}': the package '{needed}' is not installed: pip "
                 f"install {needed}"
+            )
+        if issubclass(kind, OF_SEVERAL_METRICS):
+            raise UsageError(
+                f"sampler '{design.sampler}' looks for compromises between several metrics, and a "
+                "landscape has one: take cmaes, tpe or gp for its best cell"
             )
         try:
             with quiet():

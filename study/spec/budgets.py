@@ -98,7 +98,10 @@ def wrong_with_promotion(panels: Sequence[Panel]) -> str | None:
     names = [panel.name for panel in panels]
     for name, source in of.items():
         if source not in names:
-            return f"panel '{name}': there is no panel '{source}' to take the best cells of"
+            others = ", ".join(other for other in names if other != name)
+            return f"panel '{name}': there is no panel '{source}' to take the best cells of: " + (
+                f"name another panel, of {others}" if others else "give the study a cheaper panel"
+            )
         seen = [name]
         while source in of and source not in seen:
             seen.append(source)

@@ -48,6 +48,11 @@ class Sampled(Frozen):
         return is_own_code(self.sampler, SAMPLERS)
 
     @property
+    def asks_as(self) -> dict[str, object]:
+        """What must stay as it is where its panel goes on: all but how many, and until when."""
+        return {"sampler": self.sampler, "zero": self.zero, "seed": self.seed}
+
+    @property
     def keeps_to_grid(self) -> bool:
         """Whether it asks for cells of the grid of the axes only, not for any between them."""
         return self.sampler == VERDICT
@@ -99,6 +104,11 @@ class Promoted(Frozen):
 
     best_of: str
     share: float = Field(default=SHARE, gt=0, le=1)
+
+    @property
+    def asks_as(self) -> dict[str, object]:
+        """What must stay as it is where its panel goes on: all but how many."""
+        return {"best_of": self.best_of}
 
     def chosen(self, cells: int) -> int:
         """How many of so many cells are promoted."""

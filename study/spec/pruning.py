@@ -52,8 +52,8 @@ class Pruning(Frozen):
         return is_own_code(self.pruner, PRUNERS)
 
     @property
-    def _deaf(self) -> tuple[str, ...]:
-        """The fields that this pruner never hears of."""
+    def _of_others(self) -> tuple[str, ...]:
+        """The fields that other pruners take, and this one does not."""
         return ("arguments",) if self.pruner == HALVING else ("keep", "at")
 
     @field_validator("pruner")
@@ -69,19 +69,19 @@ class Pruning(Frozen):
         return tuple(sorted(set(at)))
 
     @model_validator(mode="after")
-    def _says_what_it_hears(self) -> Pruning:
-        """Nothing is asked of a pruner that it would never hear of."""
-        if found := sorted(self.model_fields_set & {*self._deaf}):
-            heard = "keep and at" if self.pruner == HALVING else "arguments = { … }"
+    def _asks_for_its_own_fields(self) -> Pruning:
+        """Refuse fields that only other pruners take."""
+        if others := sorted(self.model_fields_set & {*self._of_others}):
+            own = "keep and at" if self.pruner == HALVING else "arguments = { … }"
             raise ValueError(
-                f"{', '.join(found)}: the pruner '{self.pruner}' takes none of it, but {heard}"
+                f"{', '.join(others)}: the pruner '{self.pruner}' takes none of it, but {own}"
             )
         return self
 
     @model_serializer(mode="wrap")
     def _as_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what this pruner never hears of."""
-        return {name: value for name, value in dump(self).items() if name not in self._deaf}
+        """Without the fields of other pruners."""
+        return {name: value for name, value in dump(self).items() if name not in self._of_others}
 
 
 def _by_name(value: Any) -> Any:

@@ -321,7 +321,7 @@ class Study(Frozen):
             if pruner == HALVING and self.has_objective:
                 raise ValueError(
                     "prune: halving compares cells that are trained together, and an objective "
-                    "trains one at a time: choose a pruner of Optuna's, such as median"
+                    "trains one at a time: choose surface, or a pruner of Optuna's"
                 )
             if pruner and self.is_imported:
                 raise ValueError("prune: it was trained elsewhere: leave it out")
@@ -473,8 +473,9 @@ class Study(Frozen):
 
         Panels that both have must agree in all that finished cells depend on; their grids
         become the smallest grid that holds both, and a design that asks for cells may take the
-        place of a grid (see `Panel.grown`). The study is drawn, and what matters of its metric is,
-        as `asked` says. `where` names the database in errors.
+        place of a grid, but not of another one that asks (see `Panel.grown`). The study is
+        drawn, and what matters of its metric is, as `asked` says. `where` names the database in
+        errors.
 
         Raises:
             StudyMismatchError: `asked` would mix results that do not belong together.
@@ -490,10 +491,11 @@ class Study(Frozen):
                 for field, value in old.settings().items():
                     label = f"panel '{new.name}': {field}"
                     self._require_same(label, value, new.settings()[field], where)
-                if not new.asked or old.is_imported:
-                    self._require_same(
-                        f"panel '{new.name}': design", old.design, new.design, where
-                    )
+                label = f"panel '{new.name}': design"
+                if old.asked and new.asked:
+                    self._require_same(label, old.asked.asks_as, new.asked.asks_as, where)
+                elif not new.asked or old.is_imported:
+                    self._require_same(label, old.design, new.design, where)
                 new = old.grown(new)
             panels[new.name] = new
         seeds = tuple({*self.seeds, *asked.seeds})
@@ -517,7 +519,7 @@ class Study(Frozen):
 def _plain(value: object) -> str:
     """A setting as a user would write it."""
     if isinstance(value, BaseModel):
-        value = value.model_dump()
+        value = value.model_dump(exclude_none=True)
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k} = {_plain(v)}" for k, v in value.items()) + " }"
     return repr(value)

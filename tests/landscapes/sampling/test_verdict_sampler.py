@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from landscape_study.study.records.wishes import Known, Trial
+from landscape_study.study.records.wishes import Answer, Known, Trial
 from landscape_study.study.sampling import load_sampler
 from landscape_study.study.spec.design import FIRST
 from landscape_study.study.spec.metric import Metric
@@ -102,6 +102,29 @@ def test_the_same_knowledge_gives_the_same_answer():
 def test_at_the_end_of_its_trials_it_says_what_is_open():
     _, why = run(sampled(trials=20), 0.0)
     assert why.startswith("all of its 20 trials were asked for, and the verdict is open: ")
+
+
+@pytest.mark.parametrize("trials", [20, 100])
+def test_nothing_is_said_while_others_train(trials: int):
+    """What is under way may move the verdict: whether it stands, or the trials are spent."""
+    study = sampled(trials=trials)
+    done, why = run(study, -1.0)
+    design = study.panels[0].design
+    for place in (0, len(done) - 1):
+        waiting = replace(done[place], state="open", value=None)
+        seen = [*done[:place], waiting, *done[place + 1 :]]
+        assert load_sampler(design).ask(known(study, seen, len(done)), 8).settled is None
+    assert load_sampler(design).ask(known(study, done, len(done)), 8).settled == why
+
+
+def test_nothing_is_said_while_the_last_cell_of_a_grid_is_trained():
+    study = sampled(trials=300, seeds=1).change_panels(**{"alpha": [1, 2, 4], "lambda": [1, 2, 4]})
+    cells = study.panels[0].grid.cells()
+    done = [Trial(cell, 0, "finished", 5.0 + i % 3) for i, cell in enumerate(cells)]
+    waiting = replace(done[0], state="open", value=None)
+    sampler = load_sampler(study.panels[0].design)
+    assert sampler.ask(known(study, [waiting, *done[1:]], 9), 8) == Answer()
+    assert "every cell of its grid" in (sampler.ask(known(study, done, 9), 8).settled or "")
 
 
 class TestBeyondTheBest:

@@ -66,7 +66,7 @@ def test_what_a_database_names_is_imported_only_where_it_is_trusted(
     assert (folder / "imported").exists()
 
 
-@pytest.mark.parametrize("name", ["tpe", "optuna.samplers:NSGAIISampler", "verdict"])
+@pytest.mark.parametrize("name", ["tpe", "optuna.samplers:RandomSampler", "verdict"])
 def test_those_that_come_with_the_tool_need_no_trust(store: Store, name: str):
     axes = {"alphas": (0.1, 0.2, 0.3), "lambdas": (0.001, 0.002, 0.003)}
     study = make_study(task="digits", **axes)

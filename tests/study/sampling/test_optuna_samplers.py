@@ -31,6 +31,10 @@ class PoorSampler(optuna.samplers.RandomSampler):
         raise ModuleNotFoundError("No module named 'cmaes'")
 
 
+class OwnCompromises(optuna.samplers.NSGAIIISampler):
+    """A user's own, for several metrics."""
+
+
 class Armed:
     """What runs code where it is unpickled."""
 
@@ -110,7 +114,7 @@ def run(study: Study, count: int = 8, again: bool = False) -> list[Trial]:
         asked += len(answer.wishes)
 
 
-@pytest.mark.parametrize("name", [*OPTUNAS, "optuna.samplers:NSGAIISampler"])
+@pytest.mark.parametrize("name", [*OPTUNAS, "optuna.samplers:RandomSampler"])
 def test_all_trials_are_asked_for_between_the_ends(name: str):
     study = sampled(name, design={"sampler": name, "trials": 12, "zero": 0.25})
     trials = run(study, 6, again=True)
@@ -256,6 +260,9 @@ def test_wrong_samplers_are_told():
     for name in ("GridSampler", "PartialFixedSampler", "BaseSampler"):
         with pytest.raises(UsageError, match=f"{name}' cannot be made: .*that needs no arguments"):
             load_sampler(sampled(f"optuna.samplers:{name}").panels[0].design)
+    for name in ("optuna.samplers:NSGAIISampler", f"{__name__}:OwnCompromises"):
+        with pytest.raises(UsageError, match=f"'{name}' looks for compromises .* take cmaes, tpe"):
+            load_sampler(sampled(name).panels[0].design)
     poor = sampled(f"{__name__}:PoorSampler")
     with pytest.raises(TrainingError, match="No module named 'cmaes': pip install what it needs"):
         load_sampler(poor.panels[0].design).ask(known(poor), 1)

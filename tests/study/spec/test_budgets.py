@@ -95,7 +95,11 @@ def test_what_are_no_budgets_is_told(epochs: object, message: str):
 @pytest.mark.parametrize(
     ("panel", "message"),
     [
-        (promoted("adam"), "panel 'dear': there is no panel 'adam' to take the best cells of"),
+        (
+            promoted("adam"),
+            "^[a-z ']*: panel 'dear': there is no panel 'adam' to take the best cells of: name "
+            "another panel, of adamw$",
+        ),
         (promoted("dear"), "panel 'dear' takes the best cells of itself: name another panel"),
         (promoted("adamw") | {"epochs": [60, 90]}, r"epochs = \[60, 90\]: several budgets choose"),
         (promoted("adamw", sampler="tpe"), "design, sampler: unknown key"),

@@ -79,7 +79,7 @@ def test_finished_cells_do_not_depend_on_it():
         ),
         (
             SCRIPT.format('prune = "halving"').replace("{{", "{").replace("}}", "}"),
-            "halving compares cells that are trained together",
+            "an objective trains one at a time: choose surface, or a pruner of Optuna's",
         ),
     ],
 )

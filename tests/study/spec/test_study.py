@@ -546,12 +546,12 @@ def test_an_impossible_panel_is_refused(changes, message):
 WRONG_STUDIES = {
     "name missing": ({"name": None}, "name: Input should be a valid string, found None"),
     "name with a newline": ({"name": "a\n"}, "name: 'a\n' is no name"),
-    "no panels": ({"panel": []}, "panel: no panels: give at least one [[panel]] with its pair"),
+    "no panels": ({"panel": []}, "no panels: give at least one [[panel]] with its pair"),
     "panel no list": ({"panel": 5}, "panel: Input should be a valid tuple, found 5"),
     "panel no table": ({"panel": ["sgd"]}, "panel 1: Input should be a valid dictionary or insta"),
     "panels of one name": (
         {"panel": table()["panel"] * 2},
-        "panel: 2 panels are called 'sgd': give each its own name",
+        "2 panels are called 'sgd': give each its own name",
     ),
     "seeds 0": ({"seeds": 0}, "seeds: 0 seeds: give at least 1"),
     "seeds negative": ({"seeds": [-1]}, "seeds 1: Input should be greater than or equal to 0"),
@@ -958,6 +958,46 @@ def test_merge_refuses_what_would_mix_results(asked, message):
     told = str(caught.value)
     assert told.startswith("results/my.db: study 'mine' was run with ")
     assert told.endswith("choose another --name, or ask for the same")
+
+
+def _designed(design: object) -> Study:
+    """A study of a cheap and a dear panel; the design is the dear one's."""
+    axes = {"alpha": [0.1, 0.2, 0.4], "lambda": [0.01, 0.02, 0.04]}
+    panels = [{"pair": "sgd", "name": name, **axes} for name in ("cheap", "other", "dear")]
+    return study(panel=[*panels[:2], panels[2] | {"design": design}])
+
+
+TPE = {"sampler": "tpe", "trials": 60}
+BEST = {"best_of": "cheap", "share": 0.3}
+OTHER_DESIGNS = {
+    "grid": (TPE, "grid", "design = { sampler = 'tpe', trials = 60, zero = 0.1, seed = 0 }"),
+    "sampler": (TPE, TPE | {"sampler": "qmc"}, "{ sampler = 'qmc', zero = 0.1, seed = 0 }"),
+    "seed": (TPE, TPE | {"seed": 1}, "zero = 0.1, seed = 1 }: choose another --name"),
+    "zero": (TPE, TPE | {"zero": 0.5}, "zero = 0.5, seed = 0 }: choose another --name"),
+    "best cells": (TPE, BEST, "this asks for { best_of = 'cheap' }: choose"),
+    "from best cells": (BEST, TPE, "design = { best_of = 'cheap' }, this asks for { sampler"),
+    "of others": (BEST, BEST | {"best_of": "other"}, "this asks for { best_of = 'other' }"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "told"), OTHER_DESIGNS.values(), ids=OTHER_DESIGNS)
+def test_what_began_with_one_design_does_not_go_on_with_another(before, after, told):
+    with pytest.raises(StudyMismatchError, match=re.escape(told)):
+        _designed(before).merge(_designed(after), "db")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (TPE, TPE | {"trials": 90}),
+        (BEST, BEST | {"share": 0.5}),
+        ({"sampler": "verdict", "trials": 60}, {"sampler": "verdict", "trials": 60, "until": 80}),
+        ("grid", TPE),
+        ("grid", BEST),
+    ],
+)
+def test_a_design_may_ask_for_more(before, after):
+    assert _designed(before).merge(_designed(after), "db") == _designed(after)
 
 
 def test_merge_refuses_other_options_of_the_same_schedule():
