@@ -72,14 +72,16 @@ def put(plan: AnyPlan | QueuedPlan, store: Store, settings: RunSettings) -> Crea
 
 
 def _require_named(study: Study, store: Store) -> None:
-    """Check that all code that the study in the store names is what `study` names, too.
+    """Check that all code that the study will go on with is what `study` names, too.
 
     Raises:
-        UsageError: it is not.
+        StudyMismatchError: it cannot go on as `study`.
+        UsageError: it names more.
     """
     if study.name in store.names():
         stored = store.study(study.name)
-        unnamed = [one for one in stored.own_helpers if one not in study.own_helpers]
+        grown = stored.merge(study, store.name)
+        unnamed = [one for one in grown.own_helpers if one not in study.own_helpers]
         if unnamed:
             raise UsageError(
                 f"{store.name}: study '{study.name}' chooses or stops cells of other panels by "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from landscape_study.study.errors import UsageError
+from landscape_study.study.errors import StudyMismatchError, UsageError
 from landscape_study.study.planning.queued_plan import QueuedPlan
 from landscape_study.study.planning.request import resumed_study
 from landscape_study.study.planning.settings import RunSettings
@@ -59,6 +59,10 @@ def test_what_a_database_names_is_imported_only_where_it_is_trusted(
     only_plain = study.change(panels=study.panels[:1])
     with pytest.raises(UsageError, match=f"code of your own, {path}: name these panels too"):
         put(QueuedPlan(only_plain, IDENTITY, 8), store, RunSettings())
+    if "design" in own:
+        other = helped({"design": {"sampler": "tpe", "trials": 16}})
+        with pytest.raises(StudyMismatchError, match="design = { sampler = 'telltale:Sampler'"):
+            put(QueuedPlan(other, IDENTITY, 8), store, RunSettings())
     assert not (folder / "imported").exists()
     assert "--trust-command" in command_line("resume", study, "here.db")
     assert resumed_study(store, "small", None, trust_command=True) == study
