@@ -6,6 +6,7 @@ import functools
 import io
 import math
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,12 +20,14 @@ from alembic.util import pyfiles
 from hypothesis import settings
 from platformdirs import user_cache_path
 
+from landscape_study.study.environment.cache import DIGEST
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Store
+from landscape_study.study.training.compiling import library
 
 settings.register_profile("untimed", deadline=None)  # a busy machine fails no test
 settings.load_profile("untimed")
@@ -113,6 +116,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder / "landscape-study" / "compiled"
+
+
+@pytest.fixture(scope="session")
+def _common_code(_cache_of_the_session: None) -> list[Path]:
+    """What all compiled programs have in common, compiled once, with its digests."""
+    if library.why_not() is not None:
+        return []
+    paths = [library._common(file) for file in library.COMMON]
+    return [*paths, *(path.with_name(path.name + DIGEST) for path in paths)]
+
+
+@pytest.fixture
+def own_programs(own_cache: Path, _common_code: list[Path]) -> Path:
+    """As `own_cache`; but what all compiled programs have in common is there."""
+    own_cache.mkdir(parents=True, mode=0o700)
+    for path in _common_code:
+        shutil.copy(path, own_cache)
+    return own_cache
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""Names of what is compiled for a built-in task, remembered: nobody need trace it again.
+"""Names of what is compiled for a task, remembered: nobody need trace it again.
 
-Of a user's own task they are not. What it imports, reads or asks of its surroundings decides what
-is traced too, and may change without a trace in its source.
+What a user's own task imports, reads or asks of its surroundings decides what is traced too, and
+may change without a trace in its source: what is remembered of it is held against it before it is
+used (`Programs.doubted`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 from landscape_study.study.environment import cache as kept
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Study
-from landscape_study.study.tasks import is_user_task
 from landscape_study.study.training.compiling.library import circumstances
 from landscape_study.study.training.engines.base import Libraries
 
@@ -23,17 +23,15 @@ STUDY = Path(__file__).parents[1]
 ROOMS = ("pairs", "tasks", "training")  # whose sources decide what is traced
 
 
-def programs_name(study: Study, identity: Identity) -> str | None:
-    """Under which name programs of the study are remembered; None where they are not.
+def programs_name(study: Study, identity: Identity) -> str:
+    """Under which name programs of the study are remembered.
 
     Args:
         study: resolved.
         identity: of its task as it is here.
     """
-    if is_user_task(study.task):
-        return None
     panels = sorted({study.options_of(panel).model_dump_json() for panel in study.panels})
-    facts = (study.task, identity.fingerprint, panels)
+    facts = (study.task, identity, panels)
     surroundings = (torch.__version__, circumstances(), _sources())
     digest = hashlib.sha256(repr((*facts, *surroundings)).encode()).hexdigest()
     return f"{digest[:24]}.programs.json"
@@ -47,7 +45,10 @@ def recall(file: str) -> Libraries:
 
 def keep(file: str, libraries: Libraries) -> None:
     """Remember these, beside those that are known."""
-    known = {**recall(file), **libraries}
+    before = recall(file)
+    known = {**before, **libraries}
+    if known == before:
+        return
     rows = [(name, [[*shape] for shape in shapes], known[name, shapes]) for name, shapes in known]
     kept.keep(file, {"programs": rows})
 

@@ -32,6 +32,7 @@ from landscape_study.study.tasks.task import identify, load_data
 from landscape_study.study.training.checkpoint import FORMAT, Checkpoint, Group, checkpoint_path
 from landscape_study.study.training.chunk import train_chunk
 from landscape_study.study.training.engines import ENGINES, Programs
+from landscape_study.study.training.engines.base import Libraries
 
 HARDLY = 1e-9  # of the lowest α: steps that move nothing
 FILL_UP = 4  # a chunk that lacks no more than one cell in so many is filled up
@@ -51,8 +52,12 @@ class TaskChunks:
 
     def __init__(self, job: TaskJob, store: Store, device: str) -> None:
         self.job, self.store, self.device = job, store, device
-        self.programs = Programs(job.libraries, do_without=partial(print, file=sys.stderr))
-        self.known = len(self.programs.libraries)  # that are remembered
+        self.programs = Programs(
+            job.libraries,
+            do_without=partial(print, file=sys.stderr),
+            doubted=is_user_task(job.study.task),
+        )
+        self.remembered: Libraries = {}
         self.raised = 0  # claims in a row whose training raised an exception
         self.pruners = Pruners(job, store)
         task = load_task(job.study.task)
@@ -103,9 +108,9 @@ class TaskChunks:
 
     def _remember_programs(self) -> None:
         """Spare the next run the tracing of what was compiled now."""
-        if self.job.programs_name and len(self.programs.libraries) > self.known:
+        if self.job.programs_name and self.programs.libraries != self.remembered:
             keep(self.job.programs_name, self.programs.libraries)
-            self.known = len(self.programs.libraries)
+            self.remembered = dict(self.programs.libraries)
 
     def _trained(
         self,

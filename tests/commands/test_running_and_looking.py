@@ -649,7 +649,7 @@ def test_resume_goes_on_by_the_engine_that_the_study_began_with(
 
 @pytest.mark.long
 @pytest.mark.skipif(library.why_not() is not None, reason=str(library.why_not()))
-def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_cache: Path):
+def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own_programs: Path):
     """In processes of their own, which leave no warning."""
     command = [sys.executable, "-W", "error", "-m", "landscape_study", *map(str, SMALL_RUN)]
     command += ["--engine", "compiled", "--workers", "2", "--chunk", "2", "--no-plot"]
@@ -662,7 +662,7 @@ def test_two_workers_train_by_code_that_one_of_them_compiled(tmp_path: Path, own
     assert {row["state"] for row in store.cells("small")} == {"finished"}
     (noted,) = store.runs("small")
     assert noted["provenance"]["engine"] == "compiled"
-    kept = {path.suffix for path in own_cache.iterdir()}
+    kept = {path.suffix for path in own_programs.iterdir()}
     assert {".so", ".facts", ".o"} <= kept
 
 

@@ -20,7 +20,7 @@ from tests.study.networks import Branching, mlp
 
 
 @pytest.fixture
-def watched(own_cache: Path):
+def watched(own_programs: Path):
     """A function that makes what is known of a task, and the list of what was tried."""
     told: list[str] = []
 
@@ -82,7 +82,7 @@ def test_what_does_not_repeat_is_not_remembered(watched, make_task):
     assert not make(make_task(Unseeded)).memory.recall("referee")
 
 
-def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_cache):
+def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_programs):
     memory = Memory("a:b", "abc", ["sgd"], DOUBLE)
     memory.keep("vmap", Finding("it branches"))
     memory.keep("captured", Finding(None, "a queue"))

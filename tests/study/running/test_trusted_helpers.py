@@ -61,7 +61,7 @@ def test_what_a_database_names_is_imported_only_where_it_is_trusted(
         put(QueuedPlan(only_plain, IDENTITY, 8), store, RunSettings())
     if "design" in own:
         other = helped({"design": {"sampler": "tpe", "trials": 16}})
-        with pytest.raises(StudyMismatchError, match="design = { sampler = 'telltale:Sampler'"):
+        with pytest.raises(StudyMismatchError, match=r"design = \{ sampler = 'telltale:Sampler'"):
             put(QueuedPlan(other, IDENTITY, 8), store, RunSettings())
     assert not (folder / "imported").exists()
     assert "--trust-command" in command_line("resume", study, "here.db")

@@ -99,7 +99,7 @@ class TestCache:
         monkeypatch.setattr(library, "_compile", noted)
         return found
 
-    def test_what_was_compiled_is_loaded_the_next_time(self, own_cache: Path, made: list[str]):
+    def test_what_was_compiled_is_loaded_the_next_time(self, own_programs: Path, made: list[str]):
         for expected in (1, 1):
             run = library.load(library.compiled(source(lambda x: (x * 2, x.sum()))))
             assert len(made) == expected
@@ -108,17 +108,17 @@ class TestCache:
             assert total.tolist() == [6.0]
         library.compiled(source(lambda x: (x * 3,)))
         assert len(set(made)) == 2
-        kept = {path.suffix for path in own_cache.iterdir()}
+        kept = {path.suffix for path in own_programs.iterdir()}
         assert kept == {".so", ".facts", ".o", ".lock", ".sha256"}
 
     @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "other", "none"])
     @pytest.mark.parametrize("end", [".so", ".so.sha256", ".facts", ".facts.sha256"])
     def test_what_is_damaged_is_compiled_anew(
-        self, own_cache: Path, made: list[str], end: str, damage: bytes | None
+        self, own_programs: Path, made: list[str], end: str, damage: bytes | None
     ):
         name = library.compiled(source(lambda x: (x * 2,)))
         assert library.is_compiled(name)
-        path = own_cache / f"{name}{end}"
+        path = own_programs / f"{name}{end}"
         path.unlink() if damage is None else path.write_bytes(damage)
         assert not library.is_compiled(name)
         run = library.load(library.compiled(source(lambda x: (x * 2,))))
@@ -126,7 +126,7 @@ class TestCache:
         assert (len(made), library.is_compiled(name)) == (2, True)
 
     def test_a_compiler_that_fails_leaves_nothing(
-        self, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+        self, own_programs: Path, monkeypatch: pytest.MonkeyPatch
     ):
         with monkeypatch.context() as patch:
             patch.setenv("CXX", "false")
@@ -134,10 +134,10 @@ class TestCache:
             with pytest.raises(NotCompilableError, match="the C\\+\\+ compiler failed"):
                 library.compiled(source(increment))
         library.circumstances.cache_clear()
-        assert not [path for path in own_cache.iterdir() if path.suffix in (".so", ".facts")]
+        assert not [path for path in own_programs.iterdir() if path.suffix in (".so", ".facts")]
         library.compiled(source(increment))
 
-    def test_it_is_told_when_an_index_is_out_of_range(self, own_cache: Path):
+    def test_it_is_told_when_an_index_is_out_of_range(self, own_programs: Path):
         run = library.load(library.compiled(source(lambda x, i: (x[i],), X, torch.tensor([1]))))
         assert called(run, [X[None]], [torch.tensor([3])])[0].tolist() == [[3.0]]
         with pytest.raises(IndexError, match="1 indices are out of range"):
@@ -170,7 +170,7 @@ class TestCompiler:
         library._works.cache_clear()
 
     def test_what_works_is_not_tried_again(
-        self, own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, own_programs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ):
         compiler, calls = tmp_path / "c++", tmp_path / "calls"
         compiler.write_text(f"#!/bin/sh\necho called >> {calls}\n")
