@@ -107,7 +107,7 @@ def trained(
 
 @pytest.mark.usefixtures("_jax")
 @pytest.mark.arithmetic
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "pairs", "convolution", "batch_size"),
     [
@@ -137,7 +137,7 @@ def test_it_trains_what_torch_trains(
 
 
 @pytest.mark.usefixtures("_jax")
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_compile_one_program_each_and_the_next_find_them(tmp_path: Path):
     task, study = small("mlp"), study_of(("sgd", "adamw"), 10)
     found = [trained(tmp_path, task, study, processes=2)[1] for _ in range(2)]

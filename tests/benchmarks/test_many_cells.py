@@ -12,7 +12,7 @@ from landscape_study.study.store import Store
 from landscape_study.study.store.checking import check
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_works_from_end_to_end(tmp_path: Path):
     path = tmp_path / "many.db"
     options = ["--side", "5", "--seeds", "2", "--store", str(path)]

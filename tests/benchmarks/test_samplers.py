@@ -68,7 +68,7 @@ def test_asking_is_timed():
     assert told == ["verdict: 32", "random: 32", ""]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_works_from_end_to_end():
     result = CliRunner().invoke(main, ["--quick"])
     assert result.exit_code == 0, result.output

@@ -279,6 +279,7 @@ class TestRefine:
         assert result.exit_code == 0
         assert "study valley: nothing lies between the best cells" in result.output
 
+    @pytest.mark.long
     def test_the_report_and_tables_of_a_refined_study(self, tmp_path: Path):
         path = tmp_path / "refined.db"
         store = Store(str(path), create=True)

@@ -29,6 +29,7 @@ def words(*arguments: object) -> str:
     return " ".join(result.output.split())
 
 
+@pytest.mark.long
 def test_a_dry_run_counts_what_a_dear_budget_has_at_most(tmp_path: Path):
     said = words(*RUN, "--dry-run", "--workers", 1, "--store", tmp_path / "x.db")
     assert re.search(r"sgd-1-epochs sgd cosine 1 4 × 3 × 1 12 \d", said)

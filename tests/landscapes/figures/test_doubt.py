@@ -373,6 +373,7 @@ class TestReport:
         assert report.doubts == (panel_report(doubted, "adam").doubt,)
         assert report.doubts[0].startswith(f"Adam + L2 ⚠: {DOUBT} ({WHY}). ")
 
+    @pytest.mark.long
     @pytest.mark.parametrize("kind", ["html", "md"])
     def test_the_page_shows_it(self, plain: Store, doubted: Store, tmp_path: Path, kind: Format):
         path = write_report(doubted, "valley", tmp_path / f"r.{kind}", kind=kind)

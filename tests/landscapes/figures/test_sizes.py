@@ -66,6 +66,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FIGURES)
 @pytest.mark.parametrize("width", [3.25, 5.5])
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ class TestDrawing:
         (legend,) = plot_slices_figure([make([[3, 4]])]).legends
         assert [text.get_text() for text in legend.get_texts()] == ["best of a line"]
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @pytest.mark.parametrize("lost", [False, True])
     @pytest.mark.parametrize(
         "error",

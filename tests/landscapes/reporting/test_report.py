@@ -164,6 +164,7 @@ def test_the_same_database_gives_the_same_page(html: str, valley: Store, tmp_pat
     assert again.read_text("utf-8") == html
 
 
+@pytest.mark.long
 def test_markdown_keeps_its_figures_beside_it(valley: Store, tmp_path: Path):
     path = write_report(valley, "valley", tmp_path / "out" / "my valley.md", kind="md")
     text = path.read_text("utf-8")
@@ -187,6 +188,7 @@ def test_one_panel_only(valley: Store, tmp_path: Path):
     assert "Adam + L2" not in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fields", "chunks", "said"),
     [
@@ -238,6 +240,7 @@ def test_captions_name_what_is_drawn(store: Store, seeds: int):
     assert "tuning λ at one α, then α at that λ" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("good", "says"),
     [
@@ -260,6 +263,7 @@ def test_a_heatmap_has_no_more_circles_than_say_something(store: Store, good: in
     assert says in text
 
 
+@pytest.mark.long
 def test_best_errors_without_regularization(store: Store):
     """The best error is that of any cell; the difference of the best ones leaves λ = 0 out."""
 
@@ -378,6 +382,7 @@ def budget_study(design: str | None = None) -> Study:
     return study.change(panels=[one.changed({"design": design}) for one in study.panels])
 
 
+@pytest.mark.long
 def test_what_a_cheap_budget_tells_is_in_page_and_markdown(store: Store, tmp_path: Path):
     fill(store, budget_study(), budget_error)
     (found,) = study_report(store, "valley").budgets

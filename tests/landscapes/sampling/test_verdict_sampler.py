@@ -78,6 +78,7 @@ def study_cells() -> set[Cell]:
     return set(sampled().panels[0].grid.cells())
 
 
+@pytest.mark.long
 def test_any_unit_gives_the_same_cells():
     percent, _ = run(sampled(), -1.0)
     study = sampled().change(
@@ -104,6 +105,7 @@ def test_at_the_end_of_its_trials_it_says_what_is_open():
     assert why.startswith("all of its 20 trials were asked for, and the verdict is open: ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trials", [20, 100])
 def test_nothing_is_said_while_others_train(trials: int):
     """What is under way may move the verdict: whether it stands, or the trials are spent."""
@@ -189,6 +191,7 @@ def test_a_grid_that_is_trained_whole_is_the_end():
     assert answer.settled.startswith("every cell of its grid is trained under every seed, and ")
 
 
+@pytest.mark.long
 def test_what_is_under_way_is_not_asked_for_again():
     study = sampled()
     trials, _ = run(study, -1.0)

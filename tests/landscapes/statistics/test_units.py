@@ -157,7 +157,7 @@ class TestDerived:
             assert said.verdict == others.get(matters, found.verdict)
             assert said.otherwise == ()
 
-    @pytest.mark.slow
+    @pytest.mark.long
     def test_landscapes_of_percent_get_the_verdicts_that_they_have(self):
         frames = [group for _, group in reference_frame("fig2").groupby("panel")]
         for path in sorted(RESULTS.glob("*.csv")):

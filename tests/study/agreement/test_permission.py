@@ -94,7 +94,7 @@ def test_what_is_known_of_each_engine_is_kept_beside_the_others(own_programs):
 # ---- compiling ----------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_compiled_is_tried_itself(watched, make_task):
     make, _ = watched
     found = make(make_task(Branching)).finding("compiled", "cpu")

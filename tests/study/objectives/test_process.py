@@ -80,6 +80,7 @@ time.sleep({})
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sleep", [1, 60])
 def test_nothing_of_it_is_left(tmp_path: Path, sleep: int):
     _, lines = run(CHILDREN.format(sleep), tmp_path, limits=Limits(seconds=3.0))

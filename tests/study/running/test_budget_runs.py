@@ -142,6 +142,7 @@ def running(database: Path, panel: str) -> int:
     return 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", SLOW)
 def test_killed_in_the_middle_it_goes_on(tmp_path: Path, at: str):
     database = tmp_path / "slow.db"

@@ -63,7 +63,7 @@ def trained(path: Path, asked: Study, engine: str) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["vmap", "referee", "captured"])
 def test_each_panel_is_trained_as_if_its_numbers_were_the_studys(tmp_path, engine):
     found = trained(tmp_path / "all.db", study(ALL), engine)

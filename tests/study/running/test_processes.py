@@ -134,6 +134,7 @@ def test_who_dies_takes_nobody_along(monkeypatch: pytest.MonkeyPatch, *, forks: 
         other.result(SECONDS)
 
 
+@pytest.mark.long
 def test_workers_end_with_their_host_and_others_can_be_started(
     pool: Processes, monkeypatch: pytest.MonkeyPatch
 ):
@@ -146,6 +147,7 @@ def test_workers_end_with_their_host_and_others_can_be_started(
     assert start(pool, monkeypatch, is_lean).result(SECONDS)
 
 
+@pytest.mark.long
 def test_a_pool_takes_the_host_that_was_prepared_and_leaves_it_to_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ):

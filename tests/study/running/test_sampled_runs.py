@@ -77,6 +77,7 @@ def test_more_trials_go_on_where_it_ended(store: Store):
     assert set(first) < set(cells(store))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_one_worker_asks_for_the_same_cells_again(tmp_path: Path, sampler: str):
     found = []
@@ -101,6 +102,7 @@ def test_the_cost_of_what_a_sampler_may_ask_for_is_foretold(store: Store):
     assert estimate_seconds(plan) > 0
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_it_goes_on(tmp_path: Path):
     database = tmp_path / "slow.db"
     process = start_command(database, *("--sampler", "random", "--trials", "12", "--workers", "2"))
@@ -119,6 +121,7 @@ def test_killed_in_the_middle_it_goes_on(tmp_path: Path):
         assert asked <= {place[:4] for place in after}
 
 
+@pytest.mark.long
 def test_interrupted_it_stops_and_resumes(tmp_path: Path):
     database = tmp_path / "slow.db"
     asked = ("--sampler", "tpe", "--trials", "8", "--workers", "1")

@@ -218,6 +218,7 @@ def test_each_fault_is_found(half_done: Store, statement: str, found: str):
     assert all("landscape " in finding.remedy for finding in told)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("statement", "found"),
     [

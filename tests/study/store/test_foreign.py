@@ -232,6 +232,7 @@ def test_one_changed_cell_does_not_hide_the_other_studies(path: Path):
 # ---- any byte -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_whatever_byte_is_changed_nothing_false_is_read(path: Path):
     """`python -m tests.crashes --bytes` does so ten thousand times."""
     expected, content = truth(path), path.read_bytes()

@@ -252,6 +252,7 @@ class TestCreate:
             chunks.append((claim.panel, len(claim.cells)))
         assert chunks == [("sgd", 12), *[("adamw", 2)] * 6]
 
+    @pytest.mark.long
     def test_eight_processes_create_the_same_study_at_once(self, store_url: str):
         with get_context("spawn").Pool(8) as pool:
             new = pool.map(_create_in_process, [store_url] * 8)

@@ -115,6 +115,7 @@ def image_data():
     return Data(inputs[:8], targets[:8], inputs[8:], targets[8:])
 
 
+@pytest.mark.long
 @pytest.mark.arithmetic
 def test_one_step_of_the_real_network_on_a_batch_of_8(make_task, make_panel, train):
     """Against torch.optim.AdamW, to float32, with an ε beside which the rounding of a gradient is
@@ -182,6 +183,7 @@ def test_a_chunk_equals_loops_over_a_network_in_plain_tensors(
     assert_equals_plain_loop(trained, make_task(network_by_hand, "image"), panel)
 
 
+@pytest.mark.long
 @pytest.mark.arithmetic
 def test_all_engines_draw_the_same_random_numbers_and_as_many(make_task):
     """Also over batches of other sizes, and with evaluation in between."""

@@ -285,6 +285,7 @@ def test_what_is_none_is_left_for_whoever_trains_its_chunk_to_tell(
     assert not kept.path.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["vmap", "captured", "referee"])
 @pytest.mark.parametrize("mine", [[0, 2], [1, 3], [3]], ids=str)
 def test_what_is_split_goes_on_from_the_checkpoint_of_the_whole(

@@ -451,7 +451,7 @@ def test_a_cell_that_diverges_later_keeps_its_curves_up_to_then(make_task, make_
         assert np.isnan(outcome.curves[metric][0, epoch - 1 :]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["captured", "vmap", "referee"])
 @pytest.mark.parametrize(("network", "kind"), [(conv_net, "image"), (dropout_mlp, "vector")])
 @pytest.mark.parametrize("pair", ["sgd", "adamw"])

@@ -77,6 +77,7 @@ def test_who_stays_is_trained_as_without_those_who_leave(
     np.testing.assert_allclose(pruner.seen[1].costs, errors[[0, 2, 3], :2], rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["vmap", "referee"])
 @pytest.mark.parametrize("call", [3, 8, 11, 20, 27])
 def test_what_was_interrupted_gives_up_the_same(

@@ -57,6 +57,7 @@ def cut(m: int, k: int, n: int) -> Callable[..., Tensor]:
     return lambda a, b: a[:m, :k] @ b[:k, :n]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_products_of_all_sizes(kind: torch.dtype):
     a, b = whole(kind, 129, 33), whole(kind, 33, 129)
@@ -67,6 +68,7 @@ def test_products_of_all_sizes(kind: torch.dtype):
     assert "few_columns_" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_products_of_what_is_turned(kind: torch.dtype):
     a, b = whole(kind, 129, 130), whole(kind, 130, 129)

@@ -19,7 +19,7 @@ print(sorted((place.name, start) for place, start in starts.items()))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_is_the_same_in_every_process():
     """Or else each would compile its own programs; Python shuffles its sets in each."""
     found = [

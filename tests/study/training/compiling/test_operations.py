@@ -182,6 +182,7 @@ def test_operations(name: str):
     assert_same(lambda *tensors: tuple(f(*tensors) for f in GROUPS[name]), arguments())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", ["functions", "collecting", "collecting one", "products", "places", "pooling"]
 )

@@ -114,6 +114,7 @@ def test_what_cannot_be_captured_equals_a_plain_loop_or_is_refused(
         assert_equals_plain_loop(train(task, panel, engine="compiled"), task, panel)
 
 
+@pytest.mark.long
 @pytest.mark.arithmetic
 def test_it_gives_what_the_captured_one_gives(make_task, make_panel, train):
     """To 1e-12 in float64, with the same dropout masks: and so what plain loops give."""
@@ -126,6 +127,7 @@ def test_it_gives_what_the_captured_one_gives(make_task, make_panel, train):
     assert_equals_plain_loop(compiled, task, panel)
 
 
+@pytest.mark.long
 def test_a_diverged_cell_changes_no_bit_of_the_others(make_task, make_panel, train):
     task, panel = make_task(Everything, "signal"), make_panel("adamw")
     calm = train(task, panel, engine="compiled")
@@ -150,6 +152,7 @@ def test_what_is_clipped_and_decays_in_part_equals_plain_loops(
     assert_equals_plain_loop(trained, task, panel, options=options)
 
 
+@pytest.mark.long
 @pytest.mark.arithmetic
 def test_parts_of_batches_are_those_of_other_engines(make_task, make_panel, train):
     options = DOUBLE.model_copy(update={"accumulate": 2})
@@ -162,6 +165,7 @@ def test_parts_of_batches_are_those_of_other_engines(make_task, make_panel, trai
         torch.testing.assert_close(trained.buffers[name], buffer, rtol=0, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("most", [2, 3, 64])
 def test_steps_of_one_call_are_those_of_many(most: int, make_task, make_panel, train, monkeypatch):
     """To the bit, with random numbers, a smaller last batch and measured norms."""
@@ -186,6 +190,7 @@ def test_steps_of_one_call_are_those_of_many(most: int, make_task, make_panel, t
     assert_same_outcome(together.outcome, singly.outcome)
 
 
+@pytest.mark.long
 def test_fewer_cells_need_nothing_new(make_task, make_panel, train, monkeypatch):
     task, panel = make_task(Everything, "signal"), make_panel("adamw", epochs=1)
     whole = train(task, panel, engine="compiled")
@@ -196,6 +201,7 @@ def test_fewer_cells_need_nothing_new(make_task, make_panel, train, monkeypatch)
         train(task, panel, engine="compiled", options=Options())
 
 
+@pytest.mark.long
 def test_a_plan_finds_what_its_workers_will_need():
     study = make_study(epochs=2)
     plan = make_plan(study, RunSettings(device="cpu", workers=1, engine="compiled"))
