@@ -50,7 +50,7 @@ class Setting:
     device: str
     threads: int  # of a worker on a CPU
     permission: Permission = BELIEVED
-    programs: Programs = field(default_factory=Programs, compare=False)  # traced for probes
+    programs: Programs = field(default_factory=Programs, compare=False)  # known, or of probes
 
     def why_not(self, engine: str) -> str | None:
         """Why the engine must not train the task here; None if it may."""

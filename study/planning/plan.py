@@ -58,7 +58,7 @@ class Plan:
     cell_bytes: int  # memory that one cell takes while it trains
     no_checkpoint: str | None = None  # why none are kept; None if they are
     permission: Permission = BELIEVED
-    programs: Programs = field(default_factory=Programs, compare=False)  # traced for probes
+    programs: Programs = field(default_factory=Programs, compare=False)  # known, or of probes
 
     @property
     def engine(self) -> str:
@@ -134,7 +134,9 @@ def make_plan(
     data = fitting_data(study, task, tell)
     loading = time.perf_counter() - started
     identity = identify(study.task, task, data)
-    alone = Setting(study, task, data, "cpu", threads=1)
+    known = known_programs.recall(known_programs.programs_name(study, identity))
+    programs = Programs(known, doubted=is_user_task(study.task))
+    alone = Setting(study, task, data, "cpu", threads=1, programs=programs)
     begun = how_begun(store, study.name) if store else None
     layout = _layout(settings, cell_bytes(alone), begun)
     permission = _permission(study, task, data, identity.fingerprint, watch)

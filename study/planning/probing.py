@@ -30,7 +30,7 @@ from landscape_study.study.training.engines import ENGINES
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 LONGER = 60.0  # from which other layouts are worth a look
-WORTH_COMPILING = 15.0  # from which compiling is worth its seconds
+WORTH_COMPILING = 8.0  # from which compiling is worth its seconds
 COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
@@ -174,10 +174,11 @@ class _Trial:
     def probe(self, tell: Callable[[str], None]) -> None:
         """Measure what the training is long enough to gain by, what is likely the best first."""
         self._probe_first()
+        is_known = bool(self.setting.programs.libraries)
+        if self._is_small() and (is_known or self.seconds() >= WORTH_COMPILING):
+            self._probe_compiled(tell if not is_known else lambda message: None)
         if self.seconds() < SHORT:
             return
-        if self.seconds() >= WORTH_COMPILING and self._is_small():
-            self._probe_compiled(tell)
         if self._measured("vmap") and not self._measured("compiled"):
             self._probe_others()
 

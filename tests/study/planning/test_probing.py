@@ -28,7 +28,7 @@ from landscape_study.study.planning.probing import (
     on_gpu,
     pace,
 )
-from landscape_study.study.training.engines import ENGINES
+from landscape_study.study.training.engines import ENGINES, Programs
 from tests.conftest import make_study
 from tests.study.user_tasks import branching
 
@@ -74,10 +74,10 @@ class Bench:
     def why_not(self, _setting: Setting, engine: str) -> str | None:
         return self.refused.get(engine)
 
-    def measure(self, _setting: Setting, engine: str, cells: int, examples: int) -> Probe:
+    def measure(self, setting: Setting, engine: str, cells: int, examples: int) -> Probe:
         self.measured.append(engine)
         if engine == "compiled":
-            assert self.told == [COMPILING]
+            assert self.told == ([] if setting.programs.libraries else [COMPILING])
         return Probe(engine, cells, examples, Pace(self.steps[engine], 0.0))
 
     def grow(self, setting: Setting, engine: str, cells: int) -> Probe:
@@ -117,6 +117,14 @@ class TestMeasured:
     def test_a_little_work_is_not_worth_a_second_probe(self, bench: Bench):
         expected = Choice("vmap", WIDTH, Pace(0.2, 0.0))
         assert bench.choose(LITTLE) == (expected, ["vmap"])
+        assert bench.told == []
+
+    @pytest.mark.parametrize("work", [LITTLE, MORE, MUCH])
+    def test_what_was_compiled_before_is_tried_for_any_work(self, bench: Bench, work: int):
+        known = Programs({("gradient", ()): "one"})
+        setting = replace(SETTING, programs=known)
+        choice, measured = bench.choose(work, setting=setting)
+        assert (choice.engine, measured) == ("compiled", ["vmap", "compiled"])
         assert bench.told == []
 
     @pytest.mark.parametrize("fastest", ["vmap", "referee", "captured"])
