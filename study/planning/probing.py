@@ -30,7 +30,7 @@ from landscape_study.study.training.engines import ENGINES
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 LONGER = 60.0  # from which other layouts are worth a look
-WORTH_COMPILING = 8.0  # from which compiling is worth its seconds
+WORTH_COMPILING = 5.0  # from which compiling is worth its seconds
 COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
