@@ -42,12 +42,22 @@ def data(name: str | None) -> None:
 
 @click.command()
 def pairs() -> None:
-    """List the optimizer/regularization pairs."""
-    from landscape_study.study.pairs.placements import PLACEMENTS
-    from landscape_study.study.pairs.registry import PAIRS
+    """List the optimizer/regularization pairs: update rules, and where λ enters."""
+    from landscape_study.study.pairs.placements import CAUTIOUS, PLACEMENTS
+    from landscape_study.study.pairs.registry import SHORT
+    from landscape_study.study.pairs.rules import RULES
 
-    for pair in PAIRS.values():
-        click.echo(f"{pair.name:12} {pair.title:28} {PLACEMENTS[pair.placement].about}")
+    click.echo("A pair is RULE-PLACEMENT, as lion-scaled or adam-corrected-cautious.\n")
+    click.echo("RULE, and what θ loses by it:")
+    for name, rule in RULES.items():
+        own = "".join(f"; {option} = {value:g}" for option, value in rule.defaults.items())
+        click.echo(f"  {name:12} {rule.about}{own}")
+    click.echo("\nPLACEMENT, and what λ does:")
+    for where, placement in PLACEMENTS.items():
+        click.echo(f"  {where:12} {placement.about}")
+    click.echo(f"  …-cautious   {CAUTIOUS}; not of l2\n\nFor short:")
+    for whole, (short, title) in SHORT.items():
+        click.echo(f"  {short:12} {whole:15} {title}")
 
 
 @click.command()

@@ -13,7 +13,9 @@ import pytest
 from landscape_study.cli import main
 from landscape_study.landscapes.reporting.phrases import with_interval
 from landscape_study.landscapes.statistics.separability import separability
+from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.spec.presets import PRESETS
 from landscape_study.study.spec.study import Study
 from landscape_study.study.tasks import load_task
@@ -107,8 +109,10 @@ def test_the_study_file_is_valid():
 
 
 def test_the_pairs_are_all_named():
-    for pair in PAIRS:
-        assert f"`{pair}`" in README
+    for name in (*RULES, *PLACEMENTS, "adamw", "sgdw-torch", "adamw-torch", "lion-scaled"):
+        assert f"`{name}`" in README
+    page = DOCUMENTS["docs/pairs.md"]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [*PLACEMENTS, *RULES]
 
 
 def test_the_table_of_statistics_is_that_of_the_reference_study():

@@ -53,7 +53,7 @@ class PairOptimizer:
         widths: Sequence[int] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
-        self.placement = PLACEMENTS[pair.placement]
+        self.placement, self.cautious = PLACEMENTS[pair.placement], pair.cautious
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1]
         self.rule = RULES[pair.rule](options)
@@ -187,9 +187,14 @@ class PairOptimizer:
             g, more = g * more[0], more[1:]
         moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
         if self.placement.in_gradient:
-            g = g.addcmul(theta, decay)
+            theta.sub_(self.rule.update(g.addcmul(theta, decay), rate, moments, corrections))
+            return ()
+        lost = self.rule.update(g, rate, moments, corrections)
+        # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
+        if self.cautious:
+            opposite = lost.sign() * theta.sign() < 0
+            theta.sub_((theta * decay).masked_fill_(opposite, 0.0))
         else:
-            # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
             theta.addcmul_(theta, decay, value=-1)
-        theta.sub_(self.rule.update(g, rate, moments, corrections))
+        theta.sub_(lost)
         return ()

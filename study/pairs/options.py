@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -32,10 +33,10 @@ Count = Annotated[int, Field(ge=1)]
 class Options(Frozen):
     """What a step needs besides α, λ and η. Defaults are the paper's."""
 
-    momentum: Share = 0.9  # β1 of sgd
-    beta1: Share = 0.9  # of adam
-    beta2: Share = 0.999  # of adam
-    eps: Epsilon = 1e-8  # of adam
+    momentum: Share = 0.9  # β1 of sgd and nesterov
+    beta1: Share = 0.9  # of adam and its kin, and of lion
+    beta2: Share = 0.999  # likewise, and of rmsprop
+    eps: Epsilon = 1e-8  # of what divides by √v
     decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
     no_decay: Patterns = ()  # names of parameters that λ does not act on
     clip_norm: Norm = math.inf  # the gradient of a cell is no longer than this
@@ -44,6 +45,12 @@ class Options(Frozen):
     bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
     tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
     channels_last: bool = False  # whether images lie in memory as [B, H, W, C]
+
+    def of_rule(self, defaults: Mapping[str, float]) -> Options:
+        """With a rule's own defaults, where these are still those of the paper."""
+        plain = Options()
+        update = {k: v for k, v in defaults.items() if getattr(self, k) == getattr(plain, k)}
+        return self.model_copy(update=update)
 
     def changed(self, own: PanelOptions | None) -> Options:
         """With what a panel says for itself."""

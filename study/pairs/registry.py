@@ -1,30 +1,84 @@
-"""The pairs: an update rule with a placement of λ, by name."""
+"""The pairs: an update rule with a placement of λ, by name.
+
+A name is that of the rule and that of the placement, `lion-scaled`, behind which may stand
+`-cautious`. Those of the paper and of torch.optim.AdamW are shorter: `adamw` is adam-decoupled.
+"""
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
-from landscape_study.study.pairs.placements import PlacementName
+from landscape_study.study.pairs.placements import PLACEMENTS, PlacementName
+from landscape_study.study.pairs.rules import RULES
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An optimizer/regularization pair: which update rule, and where λ enters."""
+    """An optimizer/regularization pair: which update rule, and where λ enters.
+
+    Attributes:
+        rule: key of `RULES`.
+        placement: key of `PLACEMENTS`.
+        title: how figures name it.
+        cautious: whether θ decays only where its update does not have the opposite sign.
+    """
 
     name: str
-    rule: str  # key of RULES
-    placement: PlacementName  # key of PLACEMENTS
-    title: str  # how figures name it
+    rule: str
+    placement: PlacementName
+    title: str
+    cautious: bool = False
+
+
+SHORT: dict[str, tuple[str, str]] = {  # name and title of those that are known by others
+    "sgd-l2": ("sgd", "SGD + L2"),
+    "sgd-decoupled": ("sgdw", "SGDW"),
+    "sgd-scaled": ("sgdw-torch", "SGDW (λ scaled by α)"),
+    "adam-l2": ("adam", "Adam + L2"),
+    "adam-decoupled": ("adamw", "AdamW"),
+    "adam-scaled": ("adamw-torch", "AdamW (torch: λ scaled by α)"),
+}
+
+
+def _pair(rule: str, placement: PlacementName, *, cautious: bool) -> Pair:
+    whole = f"{rule}-{placement}{'-cautious' * cautious}"
+    entering = PLACEMENTS[placement]
+    title = (
+        f"{RULES[rule].title} + {entering.title}"
+        if entering.in_gradient
+        else f"{RULES[rule].title} ({entering.title}{', cautious' * cautious})"
+    )
+    name, title = SHORT.get(whole, (whole, title))
+    return Pair(name, rule, placement, title, cautious)
 
 
 PAIRS: dict[str, Pair] = {
     pair.name: pair
     for pair in (
-        Pair("sgd", "sgd", "l2", "SGD + L2"),
-        Pair("sgdw", "sgd", "decoupled", "SGDW"),
-        Pair("sgdw-torch", "sgd", "scaled", "SGDW (λ scaled by α)"),
-        Pair("adam", "adam", "l2", "Adam + L2"),
-        Pair("adamw", "adam", "decoupled", "AdamW"),
-        Pair("adamw-torch", "adam", "scaled", "AdamW (torch: λ scaled by α)"),
+        _pair(rule, placement, cautious=cautious)
+        for rule in RULES
+        for cautious in (False, True)
+        for placement in PLACEMENTS
+        if not (cautious and PLACEMENTS[placement].in_gradient)
     )
 }
+
+
+def pair_called(name: str) -> Pair:
+    """The pair of that name, short or whole.
+
+    Raises:
+        ValueError: there is none.
+    """
+    short, _ = SHORT.get(name, (name, ""))
+    if short in PAIRS:
+        return PAIRS[short]
+    if name in RULES:
+        own = ", ".join(pair.name for pair in PAIRS.values() if pair.rule == name)
+        raise ValueError(f"pair '{name}' does not say where λ enters: choose one of {own}")
+    if name.removesuffix("-cautious") in (*PAIRS, *SHORT):
+        raise ValueError(f"pair '{name}': λ in the gradient cannot be cautious: leave that out")
+    close = difflib.get_close_matches(name, [*PAIRS, *SHORT], n=3)
+    guess = f"did you mean {' or '.join(close)}? " if close else ""
+    raise ValueError(f"unknown pair '{name}': {guess}`landscape pairs` lists all")

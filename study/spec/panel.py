@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from landscape_study.study.pairs.options import PanelOptions
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import PAIRS, pair_called
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
@@ -95,9 +95,7 @@ class Panel(Frozen):
     @classmethod
     def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
         is_label = info.data.get("by_objective") or info.data.get("design") == "imported"
-        if not is_label and pair not in PAIRS:
-            raise ValueError(f"unknown pair '{pair}': choose one of {', '.join(PAIRS)}")
-        return pair
+        return pair if is_label else pair_called(pair).name
 
     @field_validator("epochs")
     @classmethod
@@ -111,6 +109,17 @@ class Panel(Frozen):
     @classmethod
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
+
+    @model_validator(mode="after")
+    def _normalized_by_a_schedule(self) -> Panel:
+        """λ_norm is that of a whole run: its steps share it as the schedule says."""
+        known = None if self.is_labelled else PAIRS[self.pair]
+        if self.normalized and known is not None and known.placement == "unscheduled":
+            raise ValueError(
+                f"normalized: λ of pair '{self.pair}' follows no schedule, and λ_norm is meant "
+                "for one that does: leave it out, or take another pair"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_have_a_verdict(self) -> Panel:

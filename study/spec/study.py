@@ -39,6 +39,8 @@ from pydantic import (
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.budgets import (
     most_cells,
@@ -432,8 +434,14 @@ class Study(Frozen):
         return most_cells(panel, self.panels, len(self.seeds))
 
     def options_of(self, panel: Panel) -> Options:
-        """What a step of the panel needs: the study's, where it says nothing itself."""
-        return self.options.changed(panel.options)
+        """What a step of the panel needs: the study's, where it says nothing itself.
+
+        Where the study says nothing either, an update rule's own defaults hold.
+        """
+        options = self.options
+        if not panel.is_labelled:
+            options = options.of_rule(RULES[PAIRS[panel.pair].rule].defaults)
+        return options.changed(panel.options)
 
     def batch_size_of(self, panel: Panel) -> int:
         """Examples in a batch of the panel, of a resolved study."""

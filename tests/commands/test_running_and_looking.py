@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from landscape_study.cli import main
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.placements import PLACEMENTS
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.request import Changes, changed_study, named_study
@@ -507,7 +508,9 @@ def test_another_task_brings_its_own_budget_and_batch_size():
 
 
 def test_pairs_tasks_and_presets_are_listed():
-    for command, names in (("pairs", PAIRS), ("tasks", TASKS), ("presets", PRESETS)):
+    said = landscape("pairs").output
+    assert all(f"\n  {name} " in said for name in (*RULES, *PLACEMENTS, "adamw-torch"))
+    for command, names in (("tasks", TASKS), ("presets", PRESETS)):
         lines = landscape(command).output.splitlines()
         assert [line.split()[0] for line in lines][: len(names)] == list(names)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from lion_pytorch import Lion
 from torch import Tensor, nn
 
 from landscape_study.study.pairs.options import Options
@@ -70,42 +71,128 @@ def _torch_adam(kind: type, divisor: Callable[[float], float]) -> Callable[..., 
     return make
 
 
-def _torch_sgd(l2: float, decay: Callable[[float], float]) -> Callable[..., Step]:
-    """torch.optim.SGD(lr=1) fed with ηα(g + l2·λθ); θ also loses η·decay(α)·λ·θ_old.
+Made = Callable[[list[nn.Parameter], Options], torch.optim.Optimizer]
 
-    Its lr cannot be ηα: torch's momentum buffer does not hold η, the paper's does.
-    """
+
+def _adaptive(kind: type, **fixed: object) -> Made:
+    """An optimizer of torch's with Adam's betas and ε."""
+
+    def make(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+        betas = (options.beta1, options.beta2)
+        made: torch.optim.Optimizer = kind(
+            parameters, betas=betas, eps=options.eps, foreach=False, **fixed
+        )
+        return made
+
+    return make
+
+
+def _sgd(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=1.0, momentum=options.momentum, foreach=False)
+
+
+def _nesterov(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    momentum = options.momentum
+    has_any = momentum > 0  # torch's refuses none
+    return torch.optim.SGD(parameters, lr=1.0, momentum=momentum, nesterov=has_any, foreach=False)
+
+
+def _adagrad(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    return torch.optim.Adagrad(parameters, eps=options.eps, foreach=False)
+
+
+def _rmsprop(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    return torch.optim.RMSprop(parameters, alpha=options.beta2, eps=options.eps, foreach=False)
+
+
+def _lion(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    return Lion(parameters, betas=(options.beta1, options.beta2))
+
+
+OPTIMIZERS: dict[str, Made] = {
+    "sgd": _sgd,
+    "nesterov": _nesterov,
+    "adam": _adaptive(torch.optim.Adam),
+    "amsgrad": _adaptive(torch.optim.Adam, amsgrad=True),
+    "nadam": _adaptive(torch.optim.NAdam),
+    "radam": _adaptive(torch.optim.RAdam),
+    "adagrad": _adagrad,
+    "rmsprop": _rmsprop,
+    "lion": _lion,
+}
+FED = ("sgd", "nesterov")  # with ηα·g: torch's momentum buffer does not hold η, the paper's does
+# What multiplies λ·θ where θ loses it, of η and α.
+DECAYS: dict[str, Callable[[float, float], float]] = {
+    "decoupled": lambda eta, alpha: eta,
+    "scaled": lambda eta, alpha: eta * alpha,
+    "unscheduled": lambda eta, alpha: 1.0,
+    "corrected": lambda eta, alpha: eta**2 * alpha,
+    "squared": lambda eta, alpha: (eta * alpha) ** 2,
+}
+
+
+def _composed(rule: str, placement: str, cautious: bool = False) -> Callable[..., Step]:
+    """An optimizer of others without decay of its own; λ enters by hand."""
 
     def make(groups: list[Group], alpha: float, options: Options) -> Step:
         parameters = [p for group in groups for p in group.parameters]
-        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=options.momentum, foreach=False)
+        optimizer = OPTIMIZERS[rule](parameters, options)
 
         @torch.no_grad()
         def step(eta: float, scale: float) -> None:
             old = {p: p.clone() for p in parameters}
-            for group in groups:
-                for p in group.parameters:
-                    if p.grad is not None:  # torch.optim leaves the others alone
-                        p.grad = eta * alpha * (p.grad + l2 * scale * group.lambda_ * p)
+            moved = [(p, g.lambda_) for g in groups for p in g.parameters if p.grad is not None]
+            for p, lambda_ in moved:  # torch.optim leaves the others alone
+                if placement == "l2":
+                    p.grad = p.grad + scale * lambda_ * p
+                if rule in FED:
+                    p.grad = eta * alpha * p.grad
+            for group in optimizer.param_groups:
+                group["lr"] = 1.0 if rule in FED else eta * alpha
             optimizer.step()
-            for group in groups:
-                for p in group.parameters:
-                    if p.grad is not None:
-                        p -= eta * decay(alpha) * scale * group.lambda_ * old[p]
+            if placement == "l2":
+                return
+            for p, lambda_ in moved:
+                decay = DECAYS[placement](eta, alpha) * scale * lambda_ * old[p]
+                p -= torch.where((old[p] - p) * old[p] >= 0, decay, 0.0) if cautious else decay
 
         return step
 
     return make
 
 
+SHORT = {
+    "sgd-l2": "sgd",
+    "sgd-decoupled": "sgdw",
+    "sgd-scaled": "sgdw-torch",
+    "adam-l2": "adam",
+    "adam-decoupled": "adamw",
+    "adam-scaled": "adamw-torch",
+}
 REFERENCES: dict[str, Callable[[list[Group], float, Options], Step]] = {
-    "sgd": _torch_sgd(1, lambda alpha: 0.0),
-    "sgdw": _torch_sgd(0, lambda alpha: 1.0),
-    "sgdw-torch": _torch_sgd(0, lambda alpha: alpha),
+    **{
+        SHORT.get(f"{rule}-{placement}", f"{rule}-{placement}"): _composed(rule, placement)
+        for rule in OPTIMIZERS
+        for placement in ("l2", *DECAYS)
+    },
+    **{
+        f"{rule}-{placement}-cautious": _composed(rule, placement, cautious=True)
+        for rule in OPTIMIZERS
+        for placement in DECAYS
+    },
     "adam": _torch_adam(torch.optim.Adam, lambda alpha: 1.0),
     "adamw": _torch_adam(torch.optim.AdamW, lambda alpha: alpha),
     "adamw-torch": _torch_adam(torch.optim.AdamW, lambda alpha: 1.0),
 }
+
+
+CLASSIC = ["sgd", "sgdw", "sgdw-torch", "adam", "adamw", "adamw-torch"]
+# Each rule and each placement at least once, for tests that need not see all of them together.
+SOME = [
+    *CLASSIC,
+    *("nesterov-decoupled", "amsgrad-l2", "nadam-scaled", "radam-unscheduled", "adagrad-squared"),
+    *("rmsprop-corrected", "lion-scaled", "adam-decoupled-cautious", "sgd-corrected-cautious"),
+]
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class TestDefaults:
 
     @pytest.mark.parametrize("pair", PAIRS)
     def test_those_of_a_pair_are_torchs(self, pair):
-        known = {"l2": 1, "decoupled": 2, "scaled": 2}[PAIRS[pair].placement]
+        known = {"decoupled": 2, "scaled": 2}.get(PAIRS[pair].placement, 1)
         found = defaults(pair)
         assert len(found) == known
         assert found[0].value == 0

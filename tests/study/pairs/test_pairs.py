@@ -4,83 +4,37 @@ Letters: K cells, P parameters.
 """
 
 import math
+import re
+from itertools import product
 
 import pytest
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
 
-from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.placements import PLACEMENTS
-from landscape_study.study.pairs.registry import PAIRS, Pair
+from landscape_study.study.pairs.registry import PAIRS, Pair, pair_called
 from landscape_study.study.pairs.rules import RULES
-from landscape_study.study.pairs.schedules import Cosine, WarmRestarts, WarmupStableDecay
-from tests.study.references import REFERENCES, Group, groups_of
+from tests.study.pairs.stacked_networks import (
+    ALPHA,
+    BATCHES_PER_EPOCH,
+    CELLS,
+    EPOCHS,
+    LAMBDA,
+    SCHEDULES,
+    STEPS,
+    StackedNetworks,
+    batch,
+    largest_difference,
+    small_network,
+    train_stacked,
+)
+from tests.study.references import CLASSIC, REFERENCES, SOME, Group, groups_of
+from tests.study.references import SHORT as SHORT_NAMES
 
 pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
-
-STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
-BATCHES_PER_EPOCH = 4
-EPOCHS = STEPS // BATCHES_PER_EPOCH
-PAPERS = Options()
-SCHEDULES = {
-    "cosine": Cosine(),
-    "restarts": WarmRestarts(t_0=4, t_mult=2),
-    "warmup": WarmupStableDecay(warmup=0.2, decay=0.4),
-}
-
-# α and λ of the stacked cells; λ = 0 and λ·α far apart are among them.
-CELLS = [(0.02, 0.0), (0.02, 0.01), (0.005, 0.1), (0.001, 0.001)]
-ALPHA = torch.tensor([alpha for alpha, _ in CELLS], dtype=torch.float64)
-LAMBDA = torch.tensor([lambda_ for _, lambda_ in CELLS], dtype=torch.float64)
-
-
-def small_network():
-    torch.manual_seed(3)
-    return nn.Sequential(
-        nn.Linear(5, 8), nn.LayerNorm(8), nn.Tanh(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3)
-    ).double()
-
-
-def batch(step):
-    generator = torch.Generator().manual_seed(step % BATCHES_PER_EPOCH)
-    inputs = torch.randn(10, 5, generator=generator, dtype=torch.float64)
-    return inputs, inputs[:, :3].argmax(dim=1)
-
-
-class StackedNetworks:
-    """K copies of a network with flat parameters theta [K, P], and their gradients."""
-
-    def __init__(self, network, cells):
-        self.network = network
-        self.shapes = {name: p.shape for name, p in network.named_parameters()}
-        self.widths = [shape.numel() for shape in self.shapes.values()]
-        self.theta = nn.utils.parameters_to_vector(network.parameters()).detach().repeat(cells, 1)
-
-        def loss(flat, inputs, targets):
-            parts = flat.split([shape.numel() for shape in self.shapes.values()])
-            views = zip(self.shapes.items(), parts, strict=True)
-            named = {name: part.view(shape) for (name, shape), part in views}
-            return nn.functional.cross_entropy(functional_call(network, named, inputs), targets)
-
-        self.gradients = vmap(grad(loss), in_dims=(0, None, None))
-
-
-def train_stacked(
-    pair, alpha, lambda_, *, options=PAPERS, schedule=SCHEDULES["cosine"], steps=STEPS, decays=None
-):
-    """Parameters [K, P] after `steps` steps of PairOptimizer."""
-    stack = StackedNetworks(small_network(), len(alpha))
-    widths = stack.widths if decays is None else [1] * len(decays)
-    decays = decays or decaying({name: len(s) for name, s in stack.shapes.items()}, options)
-    optimizer = PairOptimizer(pair, stack.theta, alpha, lambda_, options, decays, widths)
-    for step in range(steps):
-        eta = schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS)
-        optimizer.step(stack.gradients(stack.theta, *batch(step)), eta)
-    return stack.theta
 
 
 def train_reference(pair_name, alpha, lambda_, *, options, schedule, steps=STEPS):
@@ -98,23 +52,53 @@ def train_reference(pair_name, alpha, lambda_, *, options, schedule, steps=STEPS
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
-def largest_difference(a, b):
-    return (a - b).abs().max().item()
-
-
 def test_every_pair_has_a_reference():
     assert REFERENCES.keys() == PAIRS.keys()
 
 
 def test_every_rule_comes_with_every_place_for_lambda():
-    assert {(p.rule, p.placement) for p in PAIRS.values()} == {
-        (r, w) for r in RULES for w in PLACEMENTS
-    }
+    found = {(p.rule, p.placement, p.cautious) for p in PAIRS.values()}
+    every = set(product(RULES, PLACEMENTS, (False, True)))
+    assert every - found == {(rule, "l2", True) for rule in RULES}
+    assert not found - every
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
-@pytest.mark.parametrize("name", PAIRS)
+def test_names_are_those_of_rule_and_placement():
+    for pair in PAIRS.values():
+        whole = f"{pair.rule}-{pair.placement}{'-cautious' * pair.cautious}"
+        assert pair_called(whole) == pair_called(pair.name) == pair
+    assert len({pair.title for pair in PAIRS.values()}) == len(PAIRS)
+    assert [pair.name for pair in map(pair_called, SHORT_NAMES)] == list(SHORT_NAMES.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lion", "pair 'lion' does not say where λ enters: choose one of lion-l2, "),
+        ("lion-scald", "unknown pair 'lion-scald': did you mean lion-scaled or "),
+        ("adam-l2-cautious", "λ in the gradient cannot be cautious: leave that out"),
+        ("lion-l2-cautious", "λ in the gradient cannot be cautious: leave that out"),
+        ("§", "unknown pair '§': `landscape pairs` lists all"),
+    ],
+)
+def test_wrong_names_are_told(name: str, message: str):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        pair_called(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        *(pytest.param(*one, id="-".join(one)) for one in product(CLASSIC, SCHEDULES)),
+        *(
+            pytest.param(name, "cosine", id=name, marks=() if name in SOME else pytest.mark.long)
+            for name in PAIRS
+            if name not in CLASSIC
+        ),
+    ],
+)
 def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
+    schedule = SCHEDULES[schedule]
     theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, schedule=schedule)
     assert theta.dtype == torch.float64
     start = nn.utils.parameters_to_vector(small_network().parameters())
@@ -135,7 +119,7 @@ def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
     ],
     ids=["no memory", "short memory", "no decay of 1-D parameters", "no decay by name", "clipped"],
 )
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", SOME)
 def test_options_mean_what_they_mean_to_torch_optim(name, options):
     k, run = 1, {"options": options, "schedule": SCHEDULES["cosine"], "steps": 60}
     theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, **run)
@@ -149,7 +133,7 @@ def lacking(step):
 
 
 @pytest.mark.parametrize("decay_1d", [True, False], ids=["all decay", "matrices decay"])
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", SOME)
 def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
     """No decay, no step by momentum, and no step counted by Adam's corrections."""
     k, options, schedule = 1, Options(decay_1d=decay_1d), SCHEDULES["cosine"]
@@ -180,7 +164,7 @@ def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
     assert torch.equal(stack.theta[k].split(widths)[2], start[2])
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", SOME)
 def test_without_lambda_it_does_not_matter_where_lambda_enters(name):
     zero = torch.zeros_like(ALPHA)
     plain = Pair("plain", PAIRS[name].rule, "l2", "")
@@ -190,7 +174,7 @@ def test_without_lambda_it_does_not_matter_where_lambda_enters(name):
     )
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", SOME)
 def test_a_cell_does_not_depend_on_its_neighbours(name):
     together = train_stacked(PAIRS[name], ALPHA, LAMBDA, steps=20)
     for k in range(len(CELLS)):
@@ -199,7 +183,14 @@ def test_a_cell_does_not_depend_on_its_neighbours(name):
 
 
 @pytest.mark.parametrize(
-    ("where", "decay"), [("decoupled", 0.5 * 0.25), ("scaled", 0.5 * 0.1 * 0.25)]
+    ("where", "decay"),
+    [
+        ("decoupled", 0.5 * 0.25),
+        ("scaled", 0.5 * 0.1 * 0.25),
+        ("unscheduled", 0.25),
+        ("corrected", 0.5**2 * 0.1 * 0.25),
+        ("squared", 0.5**2 * 0.1**2 * 0.25),
+    ],
 )
 @pytest.mark.parametrize("rule", RULES)
 def test_without_gradient_theta_decays_by_exactly_what_the_paper_says(rule, where, decay):
@@ -225,7 +216,7 @@ def test_a_decay_of_few_ulps_is_not_biased_by_rounding_in_float32(name):
     assert lost.item() == pytest.approx(lambda_, rel=0.01)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", SOME)
 def test_lambda_scale_multiplies_lambda(name):
     thetas = []
     for lambda_, scale in ((LAMBDA, 0.125), (LAMBDA * 0.125, 1.0)):

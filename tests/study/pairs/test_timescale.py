@@ -46,7 +46,9 @@ def test_of_adam_with_l2_it_is_that_of_torchs_adamw():
 @pytest.mark.parametrize("pair", PAIRS)
 def test_each_pair_says_whether_alpha_counts(pair):
     found = timescale(PAIRS[pair], OPTIONS, STEPS)
-    assert found.power == (0 if PAIRS[pair].placement == "decoupled" else 1)
+    assert found.power == {"decoupled": 0, "unscheduled": 0, "squared": 2}.get(
+        PAIRS[pair].placement, 1
+    )
     halved = found.epochs(ALPHA, LAMBDA) / 2
     assert found.epochs(ALPHA, 2 * LAMBDA) == pytest.approx(halved)
     assert timescale(PAIRS[pair], OPTIONS, 2 * STEPS).epochs(ALPHA, LAMBDA) == halved
@@ -61,9 +63,12 @@ def test_a_normalized_lambda_stands_for_that_of_the_steps():
 
 @pytest.mark.parametrize("rule", RULES)
 def test_gain_is_what_becomes_of_one_gradient(rule):
-    """Of sgd, of all later steps together; of adam, whose mean has weights that add up to 1."""
+    """Of sgd, of all later steps together; of means, whose weights add up to 1."""
     made = RULES[rule](OPTIONS)
-    weights = [0.8**k for k in range(200)] if rule == "sgd" else [0.1 * 0.9**k for k in range(400)]
+    weights = {
+        "sgd": [0.8**k for k in range(200)],
+        "nesterov": [1.0, *(0.8**k for k in range(1, 200))],
+    }.get(rule, [0.1 * 0.9**k for k in range(400)])
     assert made.gain == pytest.approx(sum(weights))
 
 

@@ -99,6 +99,7 @@ def bench(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     made = Bench()
     monkeypatch.setattr(probing, "SHORT", 10.0)
     monkeypatch.setattr(probing, "WORTH_COMPILING", 60.0)
+    monkeypatch.setattr(probing, "COMPILING", 0)
     monkeypatch.setattr(probing, "measure", made.measure)
     monkeypatch.setattr(probing, "measure_by_growing", made.grow)
     monkeypatch.setattr(Setting, "why_not", lambda setting, engine: made.why_not(setting, engine))
@@ -118,6 +119,14 @@ class TestMeasured:
         expected = Choice("vmap", WIDTH, Pace(0.2, 0.0))
         assert bench.choose(LITTLE) == (expected, ["vmap"])
         assert bench.told == []
+
+    @pytest.mark.parametrize(("epochs", "fastest"), [(200, "captured"), (250, "compiled")])
+    def test_a_large_network_is_compiled_where_there_is_more_to_train(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, epochs: int, fastest: str
+    ):
+        """400 or 500 seconds by vmap; what one cell takes for 2000 steps is 400."""
+        monkeypatch.setattr(probing, "COMPILING", 2000)
+        assert bench.choose(epochs)[0].engine == fastest
 
     @pytest.mark.parametrize("work", [LITTLE, MORE, MUCH])
     def test_what_was_compiled_before_is_tried_for_any_work(self, bench: Bench, work: int):

@@ -275,7 +275,7 @@ SCHEDULE = st.one_of(
 PANEL = st.builds(
     Panel,
     name=NAMES,
-    pair=st.sampled_from(list(PAIRS)),
+    pair=st.sampled_from([pair for pair in PAIRS if "unscheduled" not in pair]),
     schedule=SCHEDULE,
     epochs=st.none() | st.integers(1, 10**6),
     batch_size=st.none() | st.integers(1, 10**6),
@@ -403,11 +403,16 @@ def test_a_file_is_read_and_named(tmp_path):
 
 # Refusals: where, what was found, what was expected
 
-KNOWN_PAIRS = "choose one of sgd, sgdw, sgdw-torch, adam, adamw, adamw-torch"
+KNOWN_PAIRS = "choose one of lion-l2, lion-decoupled, lion-scaled, lion-unscheduled, "
 KNOWN_SCHEDULES = "choose one of constant, step, cosine, linear, inverse-sqrt, wsd, restarts"
 
 WRONG_PANELS = {
-    "unknown pair": ({"pair": "lion"}, f"pair: unknown pair 'lion': {KNOWN_PAIRS}"),
+    "unknown pair": ({"pair": "lion"}, f"pair 'lion' does not say where λ enters: {KNOWN_PAIRS}"),
+    "no pair": ({"pair": "lino-scaled"}, "unknown pair 'lino-scaled': did you mean lion-scaled"),
+    "normalized without a schedule": (
+        {"pair": "adam-unscheduled", "normalized": True},
+        "normalized: λ of pair 'adam-unscheduled' follows no schedule",
+    ),
     "pair no text": ({"pair": 5}, "pair: Input should be a valid string, found 5"),
     "unknown schedule": (
         {"schedule": "poly"},

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.data.examples import even_slices
@@ -36,7 +35,7 @@ from tests.study.networks import (
     mlp,
     shake_shake_net,
 )
-from tests.study.references import stream
+from tests.study.references import CLASSIC, SOME, stream
 
 pytestmark = pytest.mark.arithmetic
 
@@ -64,7 +63,7 @@ def test_a_chunk_equals_plain_loops(network, kind, pair, engine, make_task, make
 
 @pytest.mark.parametrize("engine", ["vmap", "referee"])
 @pytest.mark.parametrize("schedule", ["step", {"kind": "restarts", "t_0": 1, "t_mult": 2}])
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", CLASSIC)
 def test_every_pair_in_a_chunk_equals_plain_loops(
     pair, schedule, engine, make_task, make_panel, train
 ):
@@ -72,7 +71,14 @@ def test_every_pair_in_a_chunk_equals_plain_loops(
     assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("engine", ["vmap", "referee", "captured"])
+@pytest.mark.parametrize("pair", [pair for pair in SOME if pair not in CLASSIC])
+def test_every_rule_and_placement_equals_plain_loops(pair, engine, make_task, make_panel, train):
+    task, panel = make_task(mlp), make_panel(pair)
+    assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
+
+
+@pytest.mark.parametrize("pair", CLASSIC)
 def test_the_embedded_network_equals_plain_loops(pair, make_task, make_panel, train):
     """With a larger ε: batch norm cancels the biases before it, so their gradients are rounding
     errors, which Adam's division by √v̂ + 1e-8 would blow up to 1e-9 in any implementation, and
@@ -84,7 +90,7 @@ def test_the_embedded_network_equals_plain_loops(pair, make_task, make_panel, tr
 
 
 @pytest.mark.parametrize("engine", ["vmap", "referee"])
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", CLASSIC)
 def test_decay_leaves_biases_and_norms_alone_where_asked(
     pair, engine, make_task, make_panel, train
 ):
@@ -428,7 +434,7 @@ def test_normalized_lambda_follows_the_cycle_under_warm_restarts(
 # Divergence
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", CLASSIC)
 def test_a_diverged_cell_is_recorded_as_such(pair, make_task, make_panel, train):
     task, panel = make_task(mlp), make_panel(pair, "constant", epochs=4)
     outcome = train(task, panel, [CELLS[1], Cell(1e200, 0.1)]).outcome

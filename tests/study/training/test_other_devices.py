@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.study import Axis, Grid, Panel
 from landscape_study.study.training.course import Training, begun
 from landscape_study.study.training.engines.base import Engine
 from tests.study.chunks import CELLS
 from tests.study.conftest import CLASSES
 from tests.study.networks import NETWORKS
+from tests.study.references import SOME
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def test_networks(name: str, engine: str, make_task):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("pair", list(PAIRS))
+@pytest.mark.parametrize("pair", SOME)
 def test_pairs_with_all_options(pair: str, engine: str, make_task):
     options = {"clip_norm": 1.0, "decay_1d": False, "accumulate": 2}
     trained(make_task(NETWORKS["MLP"][0]), engine, pair, **options)

@@ -1,0 +1,91 @@
+"""What others call weight decay: their optimizers, and the pair that each of them is.
+
+A convention is exact where the update rule is; defaults and groups are the user's business.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from landscape_study.study.pairs.registry import PAIRS, Pair, pair_called
+
+EVERYTHING = "λ acts on every parameter that is handed over"
+
+
+@dataclass(frozen=True)
+class Convention:
+    """An optimizer of somebody's, as it is called there.
+
+    Attributes:
+        name: of it.
+        pair: the pair that it is, its learning rate being η·α and its weight decay λ.
+        rate, decay: how it calls these.
+        remark: what else to mind.
+    """
+
+    name: str
+    pair: str
+    rate: str = "lr"
+    decay: str = "weight_decay"
+    remark: str = EVERYTHING
+
+    @property
+    def known_pair(self) -> Pair:
+        """The pair."""
+        return PAIRS[self.pair]
+
+
+MASKED = "`mask` says which parameters it acts on; every one, if nothing does"
+TIMM = "made by create_optimizer, it leaves biases, norms and other 1-D parameters alone"
+BUFFER = (
+    "the same while the learning rate does not change: its momentum buffer holds gradients, the "
+    "paper's holds η·α·g"
+)
+OPTAX, KERAS = ("learning_rate", "weight_decay"), ("learning_rate", "weight_decay")
+
+CONVENTIONS: dict[str, Convention] = {
+    one.name: one
+    for one in (
+        Convention("torch.optim.SGD", "sgd", remark=BUFFER),
+        Convention("torch.optim.Adam", "adam"),
+        Convention("torch.optim.AdamW", "adamw-torch"),
+        Convention("torch.optim.NAdam", "nadam-l2"),
+        Convention("torch.optim.RAdam", "radam-l2"),
+        Convention("torch.optim.Adagrad", "adagrad-l2"),
+        Convention("torch.optim.RMSprop", "rmsprop-l2"),
+        Convention("optax.adamw", "adamw-torch", *OPTAX, MASKED),
+        Convention("optax.lion", "lion-scaled", *OPTAX, MASKED),
+        Convention("keras.optimizers.AdamW", "adamw-torch", *KERAS),
+        Convention("keras.optimizers.Lion", "lion-scaled", *KERAS),
+        Convention("timm adamw", "adamw-torch", remark=TIMM),
+        Convention("timm lion", "lion-scaled", remark=TIMM),
+        Convention("lion_pytorch.Lion", "lion-scaled"),
+        Convention(
+            "tfa.optimizers.AdamW",
+            "adam-unscheduled",
+            *("learning_rate", "weight_decay"),
+            "`adamw` of the paper if its weight_decay follows the same schedule, as a callable",
+        ),
+    )
+}
+
+
+def convention_called(name: str) -> Convention:
+    """The optimizer of that name, or the pair of this tool's.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name in CONVENTIONS:
+        return CONVENTIONS[name]
+    ends = [one for one in CONVENTIONS if one.lower().endswith(name.lower()) and "." in name]
+    if len(ends) == 1:
+        return CONVENTIONS[ends[0]]
+    try:
+        return Convention(pair_called(name).name, pair_called(name).name, "α", "λ", "")
+    except ValueError as e:
+        close = difflib.get_close_matches(name, CONVENTIONS, n=3, cutoff=0.5)
+        if not close or "does not say" in str(e):
+            raise
+        raise ValueError(f"unknown optimizer '{name}': did you mean {' or '.join(close)}?") from e
