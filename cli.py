@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from landscape_study.commands import data, databases, looking, running, starting
+from landscape_study.commands import data, databases, looking, running, starting, translating
 from landscape_study.study.environment.interruption import exit_code, interruptible
 from landscape_study.study.environment.spinning import spin_little
 from landscape_study.study.errors import LandscapeError
@@ -90,6 +90,7 @@ for command in (
     databases.merge,
     data.data,
     data.pairs,
+    translating.translate,
     data.tasks,
     data.presets,
 ):

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from landscape_study.study.pairs.registry import PAIRS, Pair, pair_called
 
-EVERYTHING = "λ acts on every parameter that is handed over"
-
 
 @dataclass(frozen=True)
 class Convention:
@@ -21,14 +19,16 @@ class Convention:
         name: of it.
         pair: the pair that it is, its learning rate being η·α and its weight decay λ.
         rate, decay: how it calls these.
-        remark: what else to mind.
+        remark: what else to mind; "" where it acts on all parameters that it is handed.
+        holds_gradients: whether its momentum buffer does, where the pair's holds η·α·g.
     """
 
     name: str
     pair: str
     rate: str = "lr"
     decay: str = "weight_decay"
-    remark: str = EVERYTHING
+    remark: str = ""
+    holds_gradients: bool = False
 
     @property
     def known_pair(self) -> Pair:
@@ -38,16 +38,12 @@ class Convention:
 
 MASKED = "`mask` says which parameters it acts on; every one, if nothing does"
 TIMM = "made by create_optimizer, it leaves biases, norms and other 1-D parameters alone"
-BUFFER = (
-    "the same while the learning rate does not change: its momentum buffer holds gradients, the "
-    "paper's holds η·α·g"
-)
 OPTAX, KERAS = ("learning_rate", "weight_decay"), ("learning_rate", "weight_decay")
 
 CONVENTIONS: dict[str, Convention] = {
     one.name: one
     for one in (
-        Convention("torch.optim.SGD", "sgd", remark=BUFFER),
+        Convention("torch.optim.SGD", "sgd", holds_gradients=True),
         Convention("torch.optim.Adam", "adam"),
         Convention("torch.optim.AdamW", "adamw-torch"),
         Convention("torch.optim.NAdam", "nadam-l2"),
@@ -83,7 +79,7 @@ def convention_called(name: str) -> Convention:
     if len(ends) == 1:
         return CONVENTIONS[ends[0]]
     try:
-        return Convention(pair_called(name).name, pair_called(name).name, "α", "λ", "")
+        return Convention(pair_called(name).name, pair_called(name).name, "α", "λ")
     except ValueError as e:
         close = difflib.get_close_matches(name, CONVENTIONS, n=3, cutoff=0.5)
         if not close or "does not say" in str(e):

@@ -30,8 +30,8 @@ from landscape_study.study.training.engines import ENGINES
 
 SHORT = 10.0  # seconds of training below which nothing is worth probing further
 LONGER = 60.0  # from which other layouts are worth a look
-WORTH_COMPILING = 5.0  # from which compiling is worth its seconds, of a small network
-COMPILING = 2000  # steps of a cell: about as long, besides, the rest of a large network's takes
+WORTH_COMPILING = 5.0  # from which compiling is worth its seconds
+LARGE = 2000  # steps of a cell: as long, besides, it takes to try what is traced, of any network
 COMPILED = 1e-3  # relative difference of losses after a probe that is no rounding
 COMPARED = 16  # cells that a wrong engine trains to see what its being wrong costs
 COMPARED_SECONDS = 1.0  # that a step of as many may take in a plain loop
@@ -176,10 +176,10 @@ class _Trial:
         """Measure what the training is long enough to gain by, what is likely the best first."""
         self._probe_first()
         is_known = bool(self.setting.programs.libraries)
-        worth = WORTH_COMPILING + COMPILING * self.best.pace.step
-        if self._is_small() and (is_known or self.seconds() >= worth):
+        trying = LARGE * self.best.pace.step
+        if self._is_small() and (is_known or self.seconds() >= WORTH_COMPILING + trying):
             self._probe_compiled(tell if not is_known else lambda message: None)
-        if self.seconds() < SHORT:
+        if self.seconds() < SHORT + trying:
             return
         if self._measured("vmap") and not self._measured("compiled"):
             self._probe_others()
