@@ -54,8 +54,8 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("optax.lion", "lion-scaled", *OPTAX, MASKED),
         Convention("keras.optimizers.AdamW", "adamw-torch", *KERAS),
         Convention("keras.optimizers.Lion", "lion-scaled", *KERAS),
-        Convention("timm adamw", "adamw-torch", remark=TIMM),
-        Convention("timm lion", "lion-scaled", remark=TIMM),
+        Convention("timm.adamw", "adamw-torch", remark=TIMM),
+        Convention("timm.lion", "lion-scaled", remark=TIMM),
         Convention("lion_pytorch.Lion", "lion-scaled"),
         Convention(
             "tfa.optimizers.AdamW",
@@ -67,21 +67,33 @@ CONVENTIONS: dict[str, Convention] = {
 }
 
 
+ROOMS = {"torch": "torch.optim", "keras": "keras.optimizers", "tfa": "tfa.optimizers"}
+
+
 def convention_called(name: str) -> Convention:
-    """The optimizer of that name, or the pair of this tool's.
+    """The optimizer of that name, `torch.AdamW` for short, or the pair of this tool's.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or several.
     """
-    if name in CONVENTIONS:
-        return CONVENTIONS[name]
-    ends = [one for one in CONVENTIONS if one.lower().endswith(name.lower()) and "." in name]
-    if len(ends) == 1:
-        return CONVENTIONS[ends[0]]
+    room, _, last = name.rpartition(".")
+    whole = f"{ROOMS.get(room, room)}.{last}"
+    for known, convention in CONVENTIONS.items():
+        if known.lower() in (name.lower(), whole.lower()):
+            return convention
     try:
-        return Convention(pair_called(name).name, pair_called(name).name, "α", "λ")
+        pair = pair_called(name).name
     except ValueError as e:
-        close = difflib.get_close_matches(name, CONVENTIONS, n=3, cutoff=0.5)
-        if not close or "does not say" in str(e):
-            raise
-        raise ValueError(f"unknown optimizer '{name}': did you mean {' or '.join(close)}?") from e
+        raise ValueError(_not_called(name) or str(e)) from e
+    return Convention(pair, pair, "α", "λ")
+
+
+def _not_called(name: str) -> str:
+    """What of others could be meant; "" where nothing is near."""
+    meant = [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
+    if meant:
+        own = [pair for pair in PAIRS if pair == name.lower()]
+        listed = ", ".join([*meant, *(f"{pair} (the paper's)" for pair in own)])
+        return f"'{name}' means different things: choose one of {listed}"
+    close = difflib.get_close_matches(name, CONVENTIONS, n=3, cutoff=0.7)
+    return f"unknown optimizer '{name}': did you mean {' or '.join(close)}?" if close else ""
