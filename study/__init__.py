@@ -11,6 +11,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from landscape_study.study.errors import LandscapeError
     from landscape_study.study.objectives.objective import objective
+    from landscape_study.study.pairs.translation import rescale, translate
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.grid import Axis, Grid
     from landscape_study.study.spec.metric import Metric
@@ -37,6 +38,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "study_calls": ["check", "data", "merge", "resume", "run", "status", "worker"],
         "errors": ["LandscapeError"],
         "objectives.objective": ["objective"],
+        "pairs.translation": ["rescale", "translate"],
         "planning.settings": ["RunSettings"],
         "spec.grid": ["Axis", "Grid"],
         "spec.metric": ["Metric"],
@@ -67,9 +69,11 @@ __all__ = [
     "data",
     "merge",
     "objective",
+    "rescale",
     "resume",
     "run",
     "status",
     "task_from",
+    "translate",
     "worker",
 ]

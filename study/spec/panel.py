@@ -110,16 +110,17 @@ class Panel(Frozen):
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
 
-    @model_validator(mode="after")
-    def _normalized_by_a_schedule(self) -> Panel:
+    @field_validator("normalized")
+    @classmethod
+    def _normalized_by_a_schedule(cls, normalized: bool, info: ValidationInfo) -> bool:
         """λ_norm is that of a whole run: its steps share it as the schedule says."""
-        known = None if self.is_labelled else PAIRS[self.pair]
-        if self.normalized and known is not None and known.placement == "unscheduled":
+        known = PAIRS.get(info.data.get("pair", ""))
+        if normalized and known is not None and known.placement == "unscheduled":
             raise ValueError(
-                f"normalized: λ of pair '{self.pair}' follows no schedule, and λ_norm is meant "
-                "for one that does: leave it out, or take another pair"
+                f"λ of pair '{known.name}' follows no schedule, and λ_norm is meant for one that "
+                "does: leave it out, or take another pair"
             )
-        return self
+        return normalized
 
     @model_validator(mode="after")
     def _can_have_a_verdict(self) -> Panel:

@@ -675,7 +675,7 @@ BAD_REQUESTS = {
     "pair": (["run", "--pair", "foo"], "--pair foo: study 'digits-fig2' has no grid for it"),
     "new pair": (
         ["run", "--pair", "foo", "--alpha", "[1]", "--lambda", "[1]"],
-        "unknown pair 'foo': choose one of sgd, sgdw",
+        "unknown pair 'foo': `landscape pairs` lists all",
     ),
     "task": (["run", "--task", "foo"], "unknown task 'foo': choose one of digits"),
     "import": (

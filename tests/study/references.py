@@ -9,6 +9,7 @@ import math
 import random
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,17 @@ from landscape_study.study.tasks.data.tensors import Data
 from landscape_study.study.tasks.task import Task, metrics_of
 
 Step = Callable[[float, float], None]  # (η, what a normalized λ is multiplied by)
+
+
+@contextmanager
+def in_double() -> Iterator[None]:
+    """torch.optim.NAdam keeps the product of its momenta in the default precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @dataclass(frozen=True)
@@ -149,7 +161,8 @@ def _composed(rule: str, placement: str, cautious: bool = False) -> Callable[...
                     p.grad = eta * alpha * p.grad
             for group in optimizer.param_groups:
                 group["lr"] = 1.0 if rule in FED else eta * alpha
-            optimizer.step()
+            with in_double():
+                optimizer.step()
             if placement == "l2":
                 return
             for p, lambda_ in moved:

@@ -20,10 +20,11 @@ from tests.study.pairs.stacked_networks import (
     BATCHES_PER_EPOCH,
     batch,
     largest_difference,
-    small_network,
+    smooth_network,
     train_stacked,
 )
 from tests.study.pairs.stacked_networks import SCHEDULES as SCHEDULES_BY_NAME
+from tests.study.references import in_double
 
 pytestmark = [pytest.mark.arithmetic, pytest.mark.slow]
 
@@ -130,7 +131,7 @@ OTHERS: dict[str, list[Other]] = {
 
 def train_other(other: Other, alpha: float, lambda_: float) -> torch.Tensor:
     """Parameters [P] of one cell after the steps of somebody else's optimizer."""
-    network = small_network()
+    network = smooth_network()
     optimizer = other.make(list(network.parameters()), alpha)
     for step in range(STEPS):
         inputs, targets = batch(step)
@@ -139,7 +140,8 @@ def train_other(other: Other, alpha: float, lambda_: float) -> torch.Tensor:
         eta = SCHEDULE.eta(step / BATCHES_PER_EPOCH, EPOCHS)
         for group in optimizer.param_groups:
             group["lr"], group["weight_decay"] = eta * alpha, other.decay(eta, alpha, lambda_)
-        optimizer.step()
+        with in_double():
+            optimizer.step()
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
@@ -155,6 +157,7 @@ def test_it_is_what_others_call_so(name: str, place: int):
         schedule=SCHEDULE,
         steps=STEPS,
         epochs=EPOCHS,
+        network=smooth_network,
     )
     for k, cell in enumerate(CELLS):
         assert largest_difference(found[k], train_other(other, *cell)) < other.within

@@ -99,12 +99,14 @@ def test_wrong_names_are_told(name: str, message: str):
 )
 def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
     schedule = SCHEDULES[schedule]
-    theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, schedule=schedule)
+    careful = caution(name)
+    theta = train_stacked(PAIRS[name], careful * ALPHA, LAMBDA, schedule=schedule)
     assert theta.dtype == torch.float64
     start = nn.utils.parameters_to_vector(small_network().parameters())
     for k, (alpha, lambda_) in enumerate(CELLS):
-        expected = train_reference(name, alpha, lambda_, options=Options(), schedule=schedule)
-        assert largest_difference(expected, start) > 0.01  # something was trained
+        run = {"options": Options(), "schedule": schedule}
+        expected = train_reference(name, careful * alpha, lambda_, **run)
+        assert largest_difference(expected, start) > 1e-3  # something was trained
         assert largest_difference(theta[k], expected) < 1e-12, f"α = {alpha}, λ = {lambda_}"
 
 
@@ -122,9 +124,15 @@ def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
 @pytest.mark.parametrize("name", SOME)
 def test_options_mean_what_they_mean_to_torch_optim(name, options):
     k, run = 1, {"options": options, "schedule": SCHEDULES["cosine"], "steps": 60}
-    theta = train_stacked(PAIRS[name], ALPHA, LAMBDA, **run)
-    expected = train_reference(name, *CELLS[k], **run)
+    careful = caution(name)
+    theta = train_stacked(PAIRS[name], careful * ALPHA, LAMBDA, **run)
+    expected = train_reference(name, careful * CELLS[k][0], CELLS[k][1], **run)
     assert largest_difference(theta[k], expected) < 1e-12
+
+
+def caution(name):
+    """RMSprop's first steps are 1/√(1 − β2) times as large, and make rounding large."""
+    return 0.05 if name.startswith("rmsprop") else 1.0
 
 
 def lacking(step):
@@ -141,11 +149,13 @@ def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
     widths = stack.widths
     decays = [decay_1d or len(shape) > 1 for shape in stack.shapes.values()]
     optimizer = PairOptimizer(
-        PAIRS[name], stack.theta, ALPHA, LAMBDA, options, decays=decays, widths=widths
+        *(PAIRS[name], stack.theta, caution(name) * ALPHA, LAMBDA, options),
+        decays=decays,
+        widths=widths,
     )
     network = small_network()
     groups = groups_of(network, CELLS[k][1], options)
-    step_once = REFERENCES[name](groups, CELLS[k][0], options)
+    step_once = REFERENCES[name](groups, caution(name) * CELLS[k][0], options)
     for step in range(40):
         eta = schedule.eta(step / BATCHES_PER_EPOCH, EPOCHS)
         gradients = stack.gradients(stack.theta, *batch(step))

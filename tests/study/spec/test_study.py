@@ -407,8 +407,14 @@ KNOWN_PAIRS = "choose one of lion-l2, lion-decoupled, lion-scaled, lion-unschedu
 KNOWN_SCHEDULES = "choose one of constant, step, cosine, linear, inverse-sqrt, wsd, restarts"
 
 WRONG_PANELS = {
-    "unknown pair": ({"pair": "lion"}, f"pair 'lion' does not say where λ enters: {KNOWN_PAIRS}"),
-    "no pair": ({"pair": "lino-scaled"}, "unknown pair 'lino-scaled': did you mean lion-scaled"),
+    "unknown pair": (
+        {"pair": "lion"},
+        f"pair: pair 'lion' does not say where λ enters: {KNOWN_PAIRS}",
+    ),
+    "no pair": (
+        {"pair": "lino-scaled"},
+        "pair: unknown pair 'lino-scaled': did you mean lion-scaled",
+    ),
     "normalized without a schedule": (
         {"pair": "adam-unscheduled", "normalized": True},
         "normalized: λ of pair 'adam-unscheduled' follows no schedule",

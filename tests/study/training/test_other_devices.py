@@ -47,7 +47,8 @@ def _away() -> Iterator[None]:
 
 def trained(task, engine: str, pair: str = "adamw", **options) -> Training:
     """An epoch of training, a test, and a restart from a checkpoint."""
-    panel = Panel(pair=pair, epochs=2, normalized=True, grid=Grid(alpha=AXIS, lambda_=AXIS))
+    normalized = "unscheduled" not in pair
+    panel = Panel(pair=pair, epochs=2, normalized=normalized, grid=Grid(alpha=AXIS, lambda_=AXIS))
     cells = CELLS[:1] if engine == "referee" else CELLS
     training = begun(
         *(task, task.data().to(AWAY, torch.float32), panel, cells),
