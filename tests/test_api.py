@@ -20,6 +20,7 @@ from landscape_study.commands.running import extend, run
 from landscape_study.landscapes import landscape_calls
 from landscape_study.study import study_calls
 from landscape_study.study.planning.request import Changes, asked_study
+from landscape_study.study.pairs import translation
 from landscape_study.study.spec.extension import STEPS
 from landscape_study.study.spec.presets import DEFAULT
 from landscape_study.study.store import Store, address
@@ -31,7 +32,7 @@ STARTING = {"new", "try"}  # of the command line only  # of which Python has the
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [study_calls, landscape_calls])
+@pytest.mark.parametrize("module", [study_calls, landscape_calls, translation])
 def test_the_examples_give_what_they_say(
     module: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
