@@ -22,7 +22,7 @@ from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
 from landscape_study.study.store import Store
 
-WORKERS = (1, 2, 4, 8, 16, 32)
+WORKERS = (1, 4, 16, 64)
 CHUNKS = {4: 400, 128: 48}  # cells of a chunk: so many chunks
 CURVE = 100  # epochs of their curves
 

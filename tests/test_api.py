@@ -19,8 +19,8 @@ from landscape_study.cli import main
 from landscape_study.commands.running import extend, run
 from landscape_study.landscapes import landscape_calls
 from landscape_study.study import study_calls
-from landscape_study.study.planning.request import Changes, asked_study
 from landscape_study.study.pairs import translation
+from landscape_study.study.planning.request import Changes, asked_study
 from landscape_study.study.spec.extension import STEPS
 from landscape_study.study.spec.presets import DEFAULT
 from landscape_study.study.store import Store, address
@@ -39,7 +39,7 @@ def test_the_examples_give_what_they_say(
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)  # type: ignore[arg-type]
     assert found.failed == 0
-    assert found.attempted > 5
+    assert found.attempted > 2
 
 
 def test_what_a_command_does_a_call_does():
