@@ -35,7 +35,7 @@ from landscape_study.study.training.engines import Referee
 from landscape_study.study.training.engines.base import quiet_fallbacks
 
 SHARE = 0.01  # of the time that the panel took, that its witness may take
-LEAST = 0.25  # seconds that it may take in any case; and it has one epoch at least
+LEAST = 0.25  # seconds that it may take in any case; and the first one has an epoch at least
 REACH = 120  # steps that it trains even so, ten times as far as the trial looks, if they take
 REACH_SECONDS = 0.5  # no longer than this,
 REACH_SHARE = 0.1  # nor than this share of the time that the panel took
@@ -70,6 +70,11 @@ class _Limits:
         share = max(LEAST, SHARE * progress.seconds / len(plan.layout.devices))
         return cls(share / 2, min(REACH_SECONDS, REACH_SHARE * progress.seconds))
 
+    @property
+    def longest(self) -> float:
+        """Seconds in which its first epoch must end, if it can be foretold."""
+        return max(self.seconds, self.reach)
+
 
 UNLIMITED = _Limits(math.inf, math.inf)
 
@@ -83,6 +88,8 @@ def call_witnesses(
 ) -> list[Witness]:
     """Train one cell of each panel again, and record in the store how far that lies.
 
+    But for panels of which an epoch takes longer than their witness may, once that is known.
+
     Args:
         plan: by which the study was trained.
         panels: names of those that are to have one (see `newly_done`).
@@ -93,16 +100,22 @@ def call_witnesses(
     study = store.study(plan.study.name)
     states = store.states(study.name) if panels else []
     known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
+    epoch = 0.0  # seconds, of the last witness
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
             continue
-        panel = study.panel(progress.panel)
+        panel, limits = study.panel(progress.panel), _Limits.of(plan, progress)
+        if epoch > limits.longest:
+            continue
         try:
             seed, cell = _any_cell(states, study.name, progress)
             if (panel.name, seed, cell.alpha, cell.lambda_) in known:
                 continue  # another worker was sooner
             recorded = _recorded(store, study.name, panel, seed, cell)
-            witness = _witness(plan, panel, recorded, _Limits.of(plan, progress), watch)
+            began = time.perf_counter()
+            witness = _witness(plan, panel, recorded, limits, watch)
+            if math.isnan(witness.rounding):  # it was trained once
+                epoch = (time.perf_counter() - began) / witness.epochs
         except LandscapeError:
             raise
         except Exception as e:  # what is recorded stays as it is, whatever the task does now

@@ -116,6 +116,17 @@ def test_a_witness_looks_further_than_the_trial_where_that_costs_little(done, mo
     assert {w.epochs for w in call_witnesses(plan, store, ["adamw"])} == {3}
 
 
+@pytest.mark.parametrize(("seconds", "panels"), [(1e-9, ["adamw"]), (1e9, ["adamw", "sgd"])])
+def test_where_an_epoch_takes_longer_than_a_witness_may_one_panel_has_it(
+    done, monkeypatch, seconds: float, panels: list[str]
+):
+    plan, store = done
+    for name, value in (("LEAST", seconds), ("SHARE", 0.0), ("REACH_SECONDS", 0.0)):
+        monkeypatch.setattr(module, name, value)
+    assert [w.panel for w in call_witnesses(plan, store, PANELS)] == panels
+    assert [w.panel for w in store.witnesses("small")] == panels
+
+
 def test_a_panel_that_took_little_has_a_short_witness(done, monkeypatch):
     plan, store = done
     for name, value in (("LEAST", 0.0), ("SHARE", 0.0), ("REACH_SECONDS", 1e9)):
