@@ -25,7 +25,7 @@ from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Grid, Panel, Study
 from landscape_study.study.store import Claim, Store
 
-CELLS = (16, 256, 1024, 10240)
+CELLS = (16, 64, 256, 1024, 10240)
 EPOCHS = (10, 30, 100)
 ONCE = 1000  # from so many cells on a run is repeated no more: it is long enough
 CHUNK = 128  # cells recorded at once

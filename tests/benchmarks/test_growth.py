@@ -45,9 +45,9 @@ def test_a_run_is_made_once_though_several_rows_want_it(
     monkeypatch.setattr(growth, "usable_cores", lambda: 2)
     facts = growth.measure(quiet(tmp_path, quick=False, repeats=2))
     # 256 cells: by both workers and three budgets, one of which is that of the other cells
-    assert sorted(made) == [16] * 2 + [256] * 2 * 4 + [1024, 10240]
+    assert sorted(made) == [16] * 2 + [64] * 2 + [256] * 2 * 4 + [1024, 10240]
     assert [run["workers"] for run in facts["workers"]] == [1, 2]
-    assert facts["cells"][1] == facts["epochs"][0] == facts["workers"][1]
+    assert facts["cells"][2] == facts["epochs"][0] == facts["workers"][1]
     per_cell_epoch = facts["cells"][0]["ms_per_cell_epoch"]["median"]
     assert per_cell_epoch == 1000 * 4.0 / (16 * facts["cells"][0]["epochs"])
 
