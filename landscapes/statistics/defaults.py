@@ -27,6 +27,7 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 TORCH = 0.01  # weight_decay of torch.optim.AdamW where nothing is said
+OF_TORCH = ("sgd", "adam", "amsgrad")  # rules with which one would take it: AdamW's, and SGD
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,17 @@ def defaults(pair: str, *, normalized: bool = False) -> tuple[Default, ...]:
     """No regularization; and what torch.optim does by default, in the λ of the pair's placement.
 
     torch.optim.AdamW decays by α·λ: in the paper's λ, which α does not multiply, its default is
-    0.01·α. The optimizers with L2 regularization have none by default; none is a λ_norm, which a
-    panel may be over (`normalized`); and of a pair that is unknown here (""), none is known.
+    0.01·α. The optimizers with L2 regularization have none by default, nor have those of other
+    rules; none is a λ_norm, which a panel may be over (`normalized`); and of a pair that is
+    unknown here (""), none is known.
     """
     none = Default("λ = 0", 0.0)
     if normalized or pair not in PAIRS:
         return (none,)
-    placement = PAIRS[pair].placement
+    known = PAIRS[pair]
+    placement = known.placement
+    if known.rule not in OF_TORCH or known.cautious:
+        return (none,)
     if placement == "scaled":
         return none, Default("λ = 0.01, torch's default", TORCH)
     if placement == "decoupled":
