@@ -26,6 +26,7 @@ class Adam:
     about: ClassVar[str] = "η·α·m̂/(√v̂ + ε)"
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 2
+    takes_matrices: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
@@ -147,6 +148,7 @@ class Adagrad:
     about: ClassVar[str] = "η·α·g/(√s + ε), with s the sum of all g²"
     defaults: ClassVar[Mapping[str, float]] = {"eps": 1e-10}
     moments: ClassVar[int] = 1
+    takes_matrices: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta2, self.eps = options.beta2, options.eps

@@ -22,6 +22,7 @@ class SGD:
     about: ClassVar[str] = "m = β1·m + η·α·g"
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 1
+    takes_matrices: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1 = options.momentum
@@ -69,6 +70,7 @@ class Lion:
     about: ClassVar[str] = "η·α·sign(β1·m + (1−β1)·g), then m = β2·m + (1−β2)·g"
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
     moments: ClassVar[int] = 1
+    takes_matrices: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1, self.beta2 = options.beta1, options.beta2

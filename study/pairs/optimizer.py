@@ -6,9 +6,10 @@ Shapes: K cells, P parameters of one cell; see `pairs.rules` and `pairs.placemen
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.placements import PLACEMENTS
@@ -18,6 +19,7 @@ from landscape_study.study.pairs.rules import RULES
 if TYPE_CHECKING:
     from torch import Tensor
 
+Matrix = tuple[int, int]  # rows, columns
 TensorFunction = Callable[..., Any]  # of tensors, to a tuple of tensors
 SMALL = 1e-6  # what torch adds to a norm before it divides by it
 
@@ -34,6 +36,8 @@ class PairOptimizer:
         decays: what λ is multiplied by for each parameter of the network: 0 where it does not
             act; None for 1, as in the authors' code.
         widths: how many of the P each parameter of the network takes; None for one parameter.
+        matrices: rows and columns of each parameter that a rule which treats matrices whole is to
+            treat so, None for others; None for none at all.
         program: turns the update, a function of tensors that works in place, into a faster one.
 
     Attributes:
@@ -51,15 +55,25 @@ class PairOptimizer:
         options: Options,
         decays: Sequence[float] | None = None,
         widths: Sequence[int] | None = None,
+        matrices: Sequence[Matrix | None] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
         self.placement, self.cautious = PLACEMENTS[pair.placement], pair.cautious
         self.theta = theta
-        self.alpha = alpha[:, None]  # [K, 1]
+        self.alpha = alpha[:, None]  # [K, 1 or P]
         self.rule = RULES[pair.rule](options)
         self.moments = [theta.new_zeros(theta.shape) for _ in range(self.rule.moments)]
         self.widths = [theta.shape[1]] if widths is None else list(widths)
+        self.matrices = list(matrices or [None] * len(self.widths))
+        taken = [matrix is not None for matrix in self.matrices]
+        rates = [1.0] * len(taken)
         self.lambda_ = lambda_[:, None]  # [K, 1 or P]
+        if self.rule.takes_matrices:
+            rates = [1.0 if whole else options.rest_alpha for whole in taken]
+            shares = [1.0 if whole else options.rest_lambda for whole in taken]
+            decays = [a * b for a, b in zip(decays or [1.0] * len(taken), shares, strict=True)]
+        if any(factor != 1 for factor in rates):
+            self.alpha = self.alpha * self._columns(rates)
         if decays is not None and any(factor != 1 for factor in decays):
             self.lambda_ = self.lambda_ * self._columns(decays)
         self.steps = [0] * len(self.widths)
@@ -128,14 +142,33 @@ class PairOptimizer:
         corrections: Sequence[Tensor],
     ) -> None:
         """`update` of some columns of θ, the gradient and the moments, each [K, P]."""
-        theta, g, *moments = (row[:, own] for row in rows)
-        some = decay if decay.shape[1] == 1 else decay[:, own]
-        self.update(theta, g, rate, some, *clip, *moments, *corrections)
+        for part, matrix in self._parts(own):
+            theta, g, *moments = (row[:, part] for row in rows)
+            speed, some = (one if one.shape[1] == 1 else one[:, part] for one in (rate, decay))
+            g = g * clip[0] if clip else g
+            self._update(theta, g, speed, some, moments, corrections, matrix)
+
+    def _parts(self, own: slice) -> Iterator[tuple[slice, Matrix | None]]:
+        """Columns that are updated at once, of those of some parameters; matrices for themselves.
+
+        `own` begins and ends where parameters do.
+        """
+        first, begin = 0, own.start
+        for width, matrix in zip(self.widths, self.matrices, strict=True):
+            end = first + width
+            if matrix is not None and self.rule.takes_matrices and own.start <= first < own.stop:
+                if begin < first:
+                    yield slice(begin, first), None
+                yield slice(first, first + math.prod(matrix)), matrix
+                begin = end
+            first = end
+        if begin < own.stop:
+            yield slice(begin, own.stop), None
 
     def factors(
         self, eta: Any, lambda_scale: Any, alpha: Tensor, lambda_: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What stands before the gradient [K, 1] and before the decaying θ [K, 1 or P]."""
+        """What stands before the gradient and before the decaying θ, each [K, 1 or P]."""
         rate = eta * alpha
         return rate, self.placement.multiplied(lambda_scale * lambda_, eta, rate)
 
@@ -183,13 +216,30 @@ class PairOptimizer:
         self, theta: Tensor, g: Tensor, rate: Tensor, decay: Tensor, *more: Tensor
     ) -> tuple[()]:
         """θ and the moments after one step; all that changes from step to step is a tensor."""
-        if not math.isinf(self.clip_norm):
-            g, more = g * more[0], more[1:]
-        moments, corrections = more[: self.rule.moments], more[self.rule.moments :]
+        clips = 0 if math.isinf(self.clip_norm) else 1
+        clip, moments = more[:clips], more[clips : clips + self.rule.moments]
+        corrections = more[clips + self.rule.moments :]
+        whole = slice(0, theta.shape[1])
+        self.update_columns(whole, [theta, g, *moments], rate, decay, clip, corrections)
+        return ()
+
+    def _update(
+        self,
+        theta: Tensor,
+        g: Tensor,
+        rate: Tensor,
+        decay: Tensor,
+        moments: Sequence[Tensor],
+        corrections: Sequence[Tensor],
+        matrix: Matrix | None,
+    ) -> None:
+        """θ and the moments after one step, of columns that are updated at once."""
         if self.placement.in_gradient:
-            theta.sub_(self.rule.update(g.addcmul(theta, decay), rate, moments, corrections))
-            return ()
-        lost = self.rule.update(g, rate, moments, corrections)
+            g = g.addcmul(theta, decay)
+        lost = self._lost(g, rate, moments, corrections, matrix)
+        if self.placement.in_gradient:
+            theta.sub_(lost)
+            return
         # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
         if self.cautious:
             opposite = lost.sign() * theta.sign() < 0
@@ -197,4 +247,18 @@ class PairOptimizer:
         else:
             theta.addcmul_(theta, decay, value=-1)
         theta.sub_(lost)
-        return ()
+
+    def _lost(
+        self,
+        g: Tensor,
+        rate: Tensor,
+        moments: Sequence[Tensor],
+        corrections: Sequence[Tensor],
+        matrix: Matrix | None,
+    ) -> Tensor:
+        """What θ loses by the rule."""
+        if matrix is None:
+            return self.rule.update(g, rate, moments, corrections)
+        assert isinstance(self.rule, Muon)
+        whole = [one.unflatten(1, matrix) for one in (g, *moments)]
+        return self.rule.update_matrices(whole[0], rate[:, :1, None], whole[1:]).flatten(1)

@@ -26,6 +26,7 @@ def _patterns(value: Any) -> Any:
 Share = Annotated[float, Field(ge=0, lt=1)]
 Epsilon = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), Field(strict=False)]
+Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Norm = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -37,6 +38,8 @@ class Options(Frozen):
     beta1: Share = 0.9  # of adam and its kin, and of lion
     beta2: Share = 0.999  # likewise, and of rmsprop
     eps: Epsilon = 1e-8  # of what divides by √v
+    rest_alpha: Factor = 1.0  # of what muon leaves to adam: times α
+    rest_lambda: Factor = 1.0  # likewise: times λ
     decay_1d: bool = True  # whether λ acts on 1-D parameters (biases, norms) too
     no_decay: Patterns = ()  # names of parameters that λ does not act on
     clip_norm: Norm = math.inf  # the gradient of a cell is no longer than this
@@ -60,9 +63,8 @@ class Options(Frozen):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not made use of, as before there was any of it."""
-        return without_unused(
-            self, dump(self), {"no_decay": (), "clip_norm": math.inf, "accumulate": 1}
-        )
+        unused = {"no_decay": (), "clip_norm": math.inf, "accumulate": 1}
+        return without_unused(self, dump(self), unused | {"rest_alpha": 1.0, "rest_lambda": 1.0})
 
     @model_validator(mode="after")
     def _roundings_of_float32(self) -> Options:
@@ -78,6 +80,8 @@ class PanelOptions(Frozen):
     beta1: Share | None = None
     beta2: Share | None = None
     eps: Epsilon | None = None
+    rest_alpha: Factor | None = None
+    rest_lambda: Factor | None = None
     decay_1d: bool | None = None
     no_decay: Patterns | None = None
     clip_norm: Norm | None = None

@@ -21,6 +21,7 @@ from landscape_study.study.pairs.adaptive_rules import (
     RAdam,
     RMSprop,
 )
+from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.momentum_rules import SGD, Lion, Nesterov
 from landscape_study.study.pairs.options import Options
 
@@ -37,12 +38,15 @@ class Rule(Protocol):
         defaults: options that its authors set otherwise than `Options` does; they hold where a
             study leaves these as they are.
         moments: how many tensors [K, P] it keeps; they start from 0.
+        takes_matrices: whether it treats hidden matrices whole, by a method `update_matrices`
+            (see `matrix_rules.Muon`).
     """
 
     title: ClassVar[str]
     about: ClassVar[str]
     defaults: ClassVar[Mapping[str, float]]
     moments: ClassVar[int]
+    takes_matrices: ClassVar[bool]
 
     def __init__(self, options: Options) -> None: ...
 
@@ -75,4 +79,5 @@ RULES: dict[str, type[Rule]] = {
     "adagrad": Adagrad,
     "rmsprop": RMSprop,
     "lion": Lion,
+    "muon": Muon,
 }

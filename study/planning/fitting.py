@@ -8,6 +8,8 @@ import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
+from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Figure, Study
@@ -15,6 +17,7 @@ from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import TaskProtocol, main_metric, metrics_of
+from landscape_study.study.training.hidden_weights import hidden_matrices
 
 NAMED = 8  # parameters that a message names
 
@@ -54,7 +57,23 @@ def fitting_data(
     for (_, options), panel in kinds.items():
         if options.no_decay:
             _require_parameters(study, panel, options.no_decay, task)
+    _require_hidden(study, task)
     return data
+
+
+def _require_hidden(study: Study, task: TaskProtocol) -> None:
+    """Check that rules that treat hidden matrices whole find some."""
+    wanting = [p for p in study.panels if RULES[PAIRS[p.pair].rule].takes_matrices]
+    if not wanting:
+        return
+    with seeded(0):
+        network = task.network()
+    if not hidden_matrices(network):
+        raise UsageError(
+            f"study '{study.name}', panel '{wanting[0].name}': pair '{wanting[0].pair}' is meant "
+            f"for hidden matrices, and the network of task '{study.task}' has none: take another "
+            "pair, or a network with a layer between the first and the last"
+        )
 
 
 def _require_own_batches(study: Study, data: TaskData) -> None:

@@ -62,6 +62,13 @@ class MovingAverage(nn.Module):
         return (h - self.centre) * (1 + self.centre.square().sum())
 
 
+def deep_mlp():
+    """With a hidden matrix that is not square."""
+    return nn.Sequential(
+        nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 7), nn.Tanh(), nn.Linear(7, CLASSES)
+    )
+
+
 def mlp():
     return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, CLASSES))
 

@@ -121,6 +121,28 @@ def _lion(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optim
     return Lion(parameters, betas=(options.beta1, options.beta2))
 
 
+class MuonAndAdam:
+    """torch.optim.Muon of hidden matrices, in their own precision; Adam or AdamW of the rest."""
+
+    def __init__(
+        self, parameters: list[nn.Parameter], options: Options, adam: type = torch.optim.Adam
+    ) -> None:
+        hidden = [p for p in parameters if p.ndim >= 2][1:-1]
+        rest = [p for p in parameters if all(p is not other for other in hidden)]
+        how = {"adjust_lr_fn": "match_rms_adamw", "weight_decay": 0.0}
+        self.muon = torch.optim.Muon(hidden, momentum=options.momentum, **how)
+        self.adam = _adaptive(adam)(rest, options)
+        self.param_groups = [*self.muon.param_groups, *self.adam.param_groups]
+
+    def step(self) -> None:
+        torch.Tensor.bfloat16 = lambda tensor: tensor  # type: ignore[method-assign]
+        try:
+            self.muon.step()
+        finally:
+            del torch.Tensor.bfloat16
+        self.adam.step()
+
+
 OPTIMIZERS: dict[str, Made] = {
     "sgd": _sgd,
     "nesterov": _nesterov,
@@ -131,6 +153,7 @@ OPTIMIZERS: dict[str, Made] = {
     "adagrad": _adagrad,
     "rmsprop": _rmsprop,
     "lion": _lion,
+    "muon": MuonAndAdam,  # type: ignore[dict-item]
 }
 FED = ("sgd", "nesterov")  # with ηα·g: torch's momentum buffer does not hold η, the paper's does
 # What multiplies λ·θ where θ loses it, of η and α.
@@ -204,7 +227,8 @@ CLASSIC = ["sgd", "sgdw", "sgdw-torch", "adam", "adamw", "adamw-torch"]
 SOME = [
     *CLASSIC,
     *("nesterov-decoupled", "amsgrad-l2", "nadam-scaled", "radam-unscheduled", "adagrad-squared"),
-    *("rmsprop-corrected", "lion-scaled", "adam-decoupled-cautious", "sgd-corrected-cautious"),
+    *("rmsprop-corrected", "lion-scaled", "muon-scaled"),
+    *("adam-decoupled-cautious", "sgd-corrected-cautious"),
 ]
 
 

@@ -35,6 +35,7 @@ from landscape_study.study.training.engines.python_state import (
     set_object_state,
     set_python_state,
 )
+from landscape_study.study.training.hidden_weights import hidden_matrices
 
 
 class Referee(Engine):
@@ -55,7 +56,7 @@ class Referee(Engine):
         self.network = as_precise(self.task.network(), assignment.device, assignment.dtype)
         self.named = dict(self.network.named_parameters())
         self.trained = frozenset(name for name, p in self.named.items() if p.requires_grad)
-        theta = self._row(self._numbers())
+        theta, hidden = self._row(self._numbers()), hidden_matrices(self.network)
         self.optimizer = PairOptimizer(
             PAIRS[assignment.pair],
             theta,
@@ -64,6 +65,7 @@ class Referee(Engine):
             assignment.options,
             decaying({name: p.ndim for name, p in self.named.items()}, assignment.options),
             [numbers.numel() for numbers in self._numbers()],
+            [hidden.get(name) for name in self.named],
         )
 
     @torch.no_grad()

@@ -31,6 +31,7 @@ from landscape_study.study.training.engines.python_state import (
     set_object_state,
     set_python_state,
 )
+from landscape_study.study.training.hidden_weights import hidden_matrices
 
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Sequence[bool]]]
 
@@ -47,7 +48,7 @@ class StackedEngine(Engine):
         cells, options = assignment.cells, assignment.options
         network = self.task.network()
         self.ensemble = Ensemble(network, len(cells), assignment.device, assignment.dtype)
-        theta = self.ensemble.theta
+        theta, hidden = self.ensemble.theta, hidden_matrices(self.ensemble.network)
         self.optimizer = PairOptimizer(
             PAIRS[assignment.pair],
             theta,
@@ -56,6 +57,7 @@ class StackedEngine(Engine):
             options,
             decaying({name: len(shape) for name, shape in self.ensemble.shapes.items()}, options),
             self.ensemble.widths,
+            [hidden.get(name) for name in self.ensemble.shapes],
             lambda update: self.program(update, f"update of {assignment.pair}", f" {options}"),
         )
 

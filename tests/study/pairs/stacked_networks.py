@@ -11,6 +11,7 @@ from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.schedules import Cosine, WarmRestarts, WarmupStableDecay
+from landscape_study.study.training.hidden_weights import hidden_matrices
 
 STEPS = 120  # many more, and the layer norm of weights that decay makes rounding large
 BATCHES_PER_EPOCH = 4
@@ -41,6 +42,14 @@ def smooth_network():
     return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 3)).double()
 
 
+def deep_network():
+    """Likewise, with a hidden matrix."""
+    torch.manual_seed(4)
+    return nn.Sequential(
+        nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 3)
+    ).double()
+
+
 def batch(step):
     generator = torch.Generator().manual_seed(step % BATCHES_PER_EPOCH)
     inputs = torch.randn(10, 5, generator=generator, dtype=torch.float64)
@@ -62,7 +71,13 @@ class StackedNetworks:
             named = {name: part.view(shape) for (name, shape), part in views}
             return nn.functional.cross_entropy(functional_call(network, named, inputs), targets)
 
+        hidden = hidden_matrices(network)
+        self.hidden = [hidden.get(name) for name in self.shapes]
         self.gradients = vmap(grad(loss), in_dims=(0, None, None))
+
+    def matrices(self, widths):
+        """Hidden ones, where columns are those of the network's parameters."""
+        return self.hidden if widths == self.widths else None
 
 
 def train_stacked(
@@ -81,7 +96,9 @@ def train_stacked(
     stack = StackedNetworks(network(), len(alpha))
     widths = stack.widths if decays is None else [1] * len(decays)
     decays = decays or decaying({name: len(s) for name, s in stack.shapes.items()}, options)
-    optimizer = PairOptimizer(pair, stack.theta, alpha, lambda_, options, decays, widths)
+    optimizer = PairOptimizer(
+        pair, stack.theta, alpha, lambda_, options, decays, widths, stack.matrices(widths)
+    )
     for step in range(steps):
         eta = schedule.eta(step / BATCHES_PER_EPOCH, epochs)
         optimizer.step(stack.gradients(stack.theta, *batch(step)), eta)

@@ -152,6 +152,7 @@ def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
         *(PAIRS[name], stack.theta, caution(name) * ALPHA, LAMBDA, options),
         decays=decays,
         widths=widths,
+        matrices=stack.hidden,
     )
     network = small_network()
     groups = groups_of(network, CELLS[k][1], options)

@@ -29,6 +29,7 @@ from tests.study.networks import (
     WithUnusedLayer,
     batch_norm_mlp,
     conv_net,
+    deep_mlp,
     dropout_mlp,
     flat_net,
     layer_norm_mlp,
@@ -74,7 +75,7 @@ def test_every_pair_in_a_chunk_equals_plain_loops(
 @pytest.mark.parametrize("engine", ["vmap", "referee", "captured"])
 @pytest.mark.parametrize("pair", [pair for pair in SOME if pair not in CLASSIC])
 def test_every_rule_and_placement_equals_plain_loops(pair, engine, make_task, make_panel, train):
-    task, panel = make_task(mlp), make_panel(pair)
+    task, panel = make_task(deep_mlp), make_panel(pair)
     assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 

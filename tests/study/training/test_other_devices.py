@@ -19,7 +19,7 @@ from landscape_study.study.training.course import Training, begun
 from landscape_study.study.training.engines.base import Engine
 from tests.study.chunks import CELLS
 from tests.study.conftest import CLASSES
-from tests.study.networks import NETWORKS
+from tests.study.networks import NETWORKS, deep_mlp
 from tests.study.references import SOME
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def test_networks(name: str, engine: str, make_task):
 @pytest.mark.parametrize("pair", SOME)
 def test_pairs_with_all_options(pair: str, engine: str, make_task):
     options = {"clip_norm": 1.0, "decay_1d": False, "accumulate": 2}
-    trained(make_task(NETWORKS["MLP"][0]), engine, pair, **options)
+    trained(make_task(deep_mlp), engine, pair, **options)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

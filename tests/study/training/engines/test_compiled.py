@@ -22,7 +22,7 @@ from tests.conftest import make_study
 from tests.study.agreement.trials import tried
 from tests.study.chunks import CELLS, DOUBLE, assert_equals_plain_loop, assert_same_outcome
 from tests.study.conftest import CLASSES
-from tests.study.networks import NETWORKS, mlp
+from tests.study.networks import NETWORKS, deep_mlp
 from tests.study.networks_of_users import TRAINED
 from tests.study.references import CLASSIC
 from tests.study.references import SOME as SOME_PAIRS
@@ -158,7 +158,7 @@ def test_what_is_clipped_and_decays_in_part_equals_plain_loops(
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("pair", [pair for pair in SOME_PAIRS if pair not in CLASSIC])
 def test_every_rule_and_placement_equals_plain_loops(pair: str, make_task, make_panel, train):
-    task, panel = make_task(mlp), make_panel(pair)
+    task, panel = make_task(deep_mlp), make_panel(pair)
     assert_equals_plain_loop(train(task, panel, engine="compiled"), task, panel)
 
 
