@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from platformdirs import user_cache_path
 from landscape_study.study.environment.cache import DIGEST
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.planning import known_programs
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.spec.metric import RECORDED
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel, Study
@@ -84,11 +85,16 @@ def _figures_are_closed() -> Iterator[None]:
 def _modest_plans() -> Iterator[None]:
     """Engines are chosen after one probe, however slow a busy machine makes it look.
 
-    And workers have one thread: tiny tensors gain nothing from more, and those of a busy machine
-    wait for each other.
+    What other tests compiled is not known. And workers have one thread: tiny tensors gain nothing
+    from more, and those of a busy machine wait for each other.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landscape_study.study.planning.probing.SHORT", math.inf)
+        for seconds in ("SHORT", "WORTH_COMPILING"):
+            patch.setattr(f"landscape_study.study.planning.probing.{seconds}", math.inf)
+        forgetful = SimpleNamespace(
+            programs_name=known_programs.programs_name, recall=lambda file: {}
+        )
+        patch.setattr("landscape_study.study.planning.plan.known_programs", forgetful)
         patch.setattr(
             "landscape_study.study.console.progress.LONG", math.inf
         )  # so that nobody is told of it
