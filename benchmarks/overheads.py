@@ -170,7 +170,7 @@ def pairs_of_runs(network: str, settings: Settings) -> list[tuple[Repetition, Re
     study = NETWORKS[network].study(quick=settings.quick)
     study = study.change_panels(epochs=min(EVALUATED_EPOCHS, study.panels[0].epochs or 1))
     untested = study.change(task=f"benchmarks.untested:{study.task}")
-    command = tool("--no-plot", "--engine", "compiled")  # which both could choose otherwise
+    command = tool("--no-plot", "--engine", "vmap")  # of which both are sure
     pairs = [(train(command, study), train(command, untested)) for _ in range(settings.repeats)]
     settings.tell(f"{network}: runs with and without evaluation")
     return pairs

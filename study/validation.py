@@ -69,7 +69,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 def _nesting(text: str) -> int:
     """How many brackets and braces are open at once, at most; those in strings count too."""
     steps = (1 if sign in "[{" else -1 for sign in _BRACKETS.findall(text))
-    return max(itertools.accumulate(steps), default=0)
+    return max(itertools.accumulate(steps, lambda depth, step: max(depth + step, 0)), default=0)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

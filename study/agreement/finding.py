@@ -33,6 +33,7 @@ from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import memory_of
 from landscape_study.study.training.engines import ENGINES, Programs
 
+STEEP = ("lion", "adagrad")  # rules that make whole steps of gradients that are rounding errors
 CELLS = (Cell(0.05, 0.1), Cell(0.02, 0.01))
 MILDER = 0.1  # what α is multiplied by where cells diverge
 TRIES = 7  # to find an α at which none does
@@ -65,7 +66,7 @@ def find(
     Args:
         engine: one of `ENGINES`.
         pairs: of the study. Plain SGD is tried, which hides no factor of a gradient, and the
-            first one of another rule, from another seed.
+            first one of another rule, from another seed, but for those that are `STEEP`.
         options: of the study.
         reference: of the subject.
     """
@@ -78,7 +79,7 @@ def find(
         names = ", ".join(f"`{name}`" for name in reference.switched)
         return Finding(f"training of {names} begins or ends on the way")
     no_checkpoint = reference.no_checkpoint if reference.unkept else None
-    others = [pair for pair in pairs if PAIRS[pair].rule != "sgd"]
+    others = [pair for pair in pairs if PAIRS[pair].rule not in ("sgd", *STEEP)]
     for arithmetic in reference.arithmetics(options):
         programs = Programs()  # what is traced for one seed's networks must do for the next
         # Adam makes large steps of small gradients, and so much of rough rounding.

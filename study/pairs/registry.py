@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 from landscape_study.study.pairs.placements import PLACEMENTS, PlacementName
 from landscape_study.study.pairs.rules import RULES
@@ -65,15 +66,19 @@ PAIRS: dict[str, Pair] = {
 }
 
 
+def short_name(name: Any) -> Any:
+    """The short name of a pair that has one: adamw of adam-decoupled; anything else as it is."""
+    return SHORT[name][0] if isinstance(name, str) and name in SHORT else name
+
+
 def pair_called(name: str) -> Pair:
     """The pair of that name, short or whole.
 
     Raises:
         ValueError: there is none.
     """
-    short, _ = SHORT.get(name, (name, ""))
-    if short in PAIRS:
-        return PAIRS[short]
+    if short_name(name) in PAIRS:
+        return PAIRS[short_name(name)]
     if name in RULES:
         own = ", ".join(pair.name for pair in PAIRS.values() if pair.rule == name)
         raise ValueError(f"pair '{name}' does not say where λ enters: choose one of {own}")

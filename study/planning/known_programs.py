@@ -1,8 +1,8 @@
-"""Names of what is compiled for a task, remembered: nobody need trace it again.
+"""Names of what is compiled for a built-in task, remembered: nobody need trace it again.
 
-What a user's own task imports, reads or asks of its surroundings decides what is traced too, and
-may change without a trace in its source: what is remembered of it is held against it before it is
-used (`Programs.doubted`).
+Of a user's own task they are not. What it imports, reads or asks of its surroundings decides what
+is traced too, and may change without a trace in its source; nor would it show on a few batches: a
+bound that is reached late, say.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from landscape_study.study.environment import cache as kept
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.study import Study
+from landscape_study.study.tasks import is_user_task
 from landscape_study.study.training.compiling.library import circumstances
 from landscape_study.study.training.engines.base import Libraries
 
@@ -23,15 +24,17 @@ STUDY = Path(__file__).parents[1]
 ROOMS = ("pairs", "tasks", "training")  # whose sources decide what is traced
 
 
-def programs_name(study: Study, identity: Identity) -> str:
-    """Under which name programs of the study are remembered.
+def programs_name(study: Study, identity: Identity) -> str | None:
+    """Under which name programs of the study are remembered; None where they are not.
 
     Args:
         study: resolved.
         identity: of its task as it is here.
     """
+    if is_user_task(study.task):
+        return None
     panels = sorted({study.options_of(panel).model_dump_json() for panel in study.panels})
-    facts = (study.task, identity, panels)
+    facts = (study.task, identity.fingerprint, panels)
     surroundings = (torch.__version__, circumstances(), _sources())
     digest = hashlib.sha256(repr((*facts, *surroundings)).encode()).hexdigest()
     return f"{digest[:24]}.programs.json"

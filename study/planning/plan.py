@@ -134,8 +134,8 @@ def make_plan(
     data = fitting_data(study, task, tell)
     loading = time.perf_counter() - started
     identity = identify(study.task, task, data)
-    known = known_programs.recall(known_programs.programs_name(study, identity))
-    programs = Programs(known, doubted=is_user_task(study.task))
+    name = known_programs.programs_name(study, identity)
+    programs = Programs(known_programs.recall(name) if name else None)
     alone = Setting(study, task, data, "cpu", threads=1, programs=programs)
     begun = how_begun(store, study.name) if store else None
     layout = _layout(settings, cell_bytes(alone), begun)

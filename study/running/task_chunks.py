@@ -52,11 +52,7 @@ class TaskChunks:
 
     def __init__(self, job: TaskJob, store: Store, device: str) -> None:
         self.job, self.store, self.device = job, store, device
-        self.programs = Programs(
-            job.libraries,
-            do_without=partial(print, file=sys.stderr),
-            doubted=is_user_task(job.study.task),
-        )
+        self.programs = Programs(job.libraries, do_without=partial(print, file=sys.stderr))
         self.remembered: Libraries = {}
         self.raised = 0  # claims in a row whose training raised an exception
         self.pruners = Pruners(job, store)

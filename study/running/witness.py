@@ -35,7 +35,8 @@ from landscape_study.study.training.engines import Referee
 from landscape_study.study.training.engines.base import quiet_fallbacks
 
 SHARE = 0.01  # of the time that the panel took, that its witness may take
-LEAST = 0.25  # seconds that it may take in any case; and the first one has an epoch at least
+LEAST = 0.25  # seconds that it may take in any case; and the first panel's has one epoch at least
+EPOCH = 0.5  # seconds that one epoch may take in any case
 REACH = 120  # steps that it trains even so, ten times as far as the trial looks, if they take
 REACH_SECONDS = 0.5  # no longer than this,
 REACH_SHARE = 0.1  # nor than this share of the time that the panel took
@@ -105,7 +106,8 @@ def call_witnesses(
         if progress.panel not in panels or not progress.finished:
             continue
         panel, limits = study.panel(progress.panel), _Limits.of(plan, progress)
-        if epoch > limits.longest:
+        if epoch > max(limits.longest, EPOCH):
+            tell(f"panel {panel.name} has no witness: an epoch of it takes {epoch:.1f} s")
             continue
         try:
             seed, cell = _any_cell(states, study.name, progress)

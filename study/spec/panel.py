@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from landscape_study.study.pairs.options import PanelOptions
-from landscape_study.study.pairs.registry import PAIRS, pair_called
+from landscape_study.study.pairs.registry import PAIRS, pair_called, short_name
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
@@ -85,7 +85,7 @@ class Panel(Frozen):
         if isinstance(data, dict):
             data = dict(data)
             if "pair" in data:
-                data.setdefault("name", data["pair"])
+                data.setdefault("name", short_name(data["pair"]))
             axes = {key: data.pop(key) for key in CELLS if key in data}
             if axes:
                 data["grid"] = axes

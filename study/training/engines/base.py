@@ -41,8 +41,6 @@ class Programs:
             None where it cannot be compiled.
         libraries: names of what is compiled already, by the same: that need not be traced.
         known_only: whether nothing is compiled that is not yet.
-        doubted: whether what is compiled already must show first that it still does what the
-            task's code does.
         orders: in which the network draws random numbers, once it was looked at (see `drawing`).
         do_without: called with why something cannot be compiled here, and is captured instead;
             None where that is an error.
@@ -54,12 +52,11 @@ class Programs:
         do_without: Callable[[str], None] | None = None,
         *,
         known_only: bool = False,
-        doubted: bool = False,
     ) -> None:
         self.graphs: dict[Key, Run] = {}
         self.compiled: dict[Key, Compiled | None] = {}
         self.libraries = dict(libraries or {})
-        self.do_without, self.known_only, self.doubted = do_without, known_only, doubted
+        self.do_without, self.known_only = do_without, known_only
         self.orders: list[tuple[int, ...]] | None = None
 
 

@@ -286,6 +286,7 @@ class FixedPreconditioner:
     """θ loses η_t·α·g / s, with s drawn once: Proposition 3's optimizer."""
 
     moments = 0
+    takes_matrices = False
 
     def __init__(self, options):
         pass

@@ -121,9 +121,12 @@ def test_where_an_epoch_takes_longer_than_a_witness_may_one_panel_has_it(
     done, monkeypatch, seconds: float, panels: list[str]
 ):
     plan, store = done
-    for name, value in (("LEAST", seconds), ("SHARE", 0.0), ("REACH_SECONDS", 0.0)):
+    for name, value in (("LEAST", 0.0), ("SHARE", 0.0), ("REACH_SECONDS", 0.0)):
         monkeypatch.setattr(module, name, value)
-    assert [w.panel for w in call_witnesses(plan, store, PANELS)] == panels
+    monkeypatch.setattr(module, "EPOCH", seconds)
+    told: list[str] = []
+    assert [w.panel for w in call_witnesses(plan, store, PANELS, told.append)] == panels
+    assert [line[:26] for line in told] == ["panel sgd has no witness: "] * (2 - len(panels))
     assert [w.panel for w in store.witnesses("small")] == panels
 
 

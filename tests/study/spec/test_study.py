@@ -330,11 +330,12 @@ def _with(line: str, text: str) -> str:
         ("seeds = 3000000000", "seeds: more seeds than 10000: give fewer"),
         ("seeds = " + "9" * 5000, "broken TOML"),
         ("x = " + "[" * 5000, "nested too deeply to be a study"),
+        ("# " + "]" * 9000 + "\nx = " + "[" * 5000, "nested too deeply to be a study"),
         ("batch_size = 1" + "0" * 30, "batch_size: Input should be less than or equal to"),
         ("batch_size = '" + "9" * 9000 + "'", "…"),
         ('task = "\\u001b]0;"', "task: '\\x1b]0;' names no task: it holds unprintable characters"),
     ],
-    ids=["seeds", "digits", "depth", "batch size", "long", "unprintable"],
+    ids=["seeds", "digits", "depth", "depth after others", "batch size", "long", "unprintable"],
 )
 def test_what_is_far_too_much_is_told_before_it_is_built(line: str, message: str):
     began = time.monotonic()

@@ -20,7 +20,6 @@ from landscape_study.study.training.compiling.calls import (
     run_all,
 )
 from landscape_study.study.training.engines import Programs
-from landscape_study.study.training.engines.base import Key
 from landscape_study.study.training.engines.cell_program import FORMS, CellProgram
 
 pytestmark = [
@@ -201,45 +200,3 @@ def test_programs_after_each_other_hand_on_what_they_give():
     for x in xs:
         theta -= theta * x
     torch.testing.assert_close(ours, theta)
-
-
-class TestDoubted:
-    """What was compiled before is held against the function before it is called."""
-
-    @pytest.fixture
-    def known(self) -> dict[Key, str]:
-        programs = Programs()
-        program_on(CellProgram(Noted(), "noted", programs), tensors())
-        return dict(programs.libraries)
-
-    def test_what_does_the_same_is_called_and_nothing_traced(self, known, monkeypatch):
-        monkeypatch.setattr(CellProgram, "_made", None)
-        programs = Programs(known, doubted=True)
-        assert_right(CellProgram(Noted(), "noted", programs))
-        assert programs.libraries == known
-
-    @pytest.mark.parametrize("changed", ["in place", "a result", "a sum", "random numbers"])
-    def test_what_does_not_is_made_anew(self, known, changed: str):
-        def other(theta: Tensor, scale: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-            moved = functional.dropout(x, 0.4 if changed == "random numbers" else 0.5)
-            theta.add_(moved * scale + (1e-3 if changed == "in place" else 0))
-            doubled = theta * (2.001 if changed == "a result" else 2)
-            return doubled, x.sum() * (1.001 if changed == "a sum" else 1)
-
-        programs = Programs(known, doubted=True)
-        given = tensors()
-        given[1] += 1.0  # of the first cell, with which it is tried
-        program = program_on(CellProgram(other, "noted", programs), given)
-        assert program is not None
-        assert programs.libraries != known
-        trusting = Programs(known)
-        program_on(CellProgram(other, "noted", trusting), given)
-        assert trusting.libraries == known
-
-    def test_trying_draws_no_random_numbers_and_moves_nothing(self, known):
-        given = tensors()
-        before = [tensor.clone() for tensor in given]
-        state = torch.random.get_rng_state()
-        program_on(CellProgram(Noted(), "noted", Programs(known, doubted=True)), given)
-        assert torch.equal(torch.random.get_rng_state(), state)
-        assert all(torch.equal(one, other) for one, other in zip(before, given, strict=True))
