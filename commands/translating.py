@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 HEADS = {
     "under any schedule": "The same under any schedule:",
-    "in the long run": "The same where weights remember much longer than momentum does:",
-    "on average": "The same on average over the schedule, at each step only while η is constant:",
+    "under this schedule": "The same under this schedule:",
+    "in the long run": "The same in the long run:",
+    "on average": "The same on average over the schedule, not at each step:",
     "never": "Not the same, whatever λ is:",
 }
 
@@ -28,7 +29,13 @@ HEADS = {
 @click.option(
     "--schedule", metavar="NAME", help="Of the learning rate: cosine, linear, constant, …"
 )
-@click.option("--momentum", type=float, default=0.9, show_default=True, help="Of SGD.")
+@click.option(
+    "--momentum",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Of SGD; torch's own default is 0.",
+)
 @click.option("--to-lr", "to_alpha", type=float, help="Rules of thumb for this learning rate.")
 @click.option(
     "--batch-size-times",
@@ -70,17 +77,17 @@ def translate(
     """  # noqa: D301
     from landscape_study.study.pairs.conventions import convention_called
     from landscape_study.study.pairs.placements import PLACEMENTS
-    from landscape_study.study.pairs.translation import rescale
+    from landscape_study.study.pairs.translation import LINEAR, rescale
     from landscape_study.study.pairs.translation import translate as translated
 
     found = translated(optimizer, alpha, lambda_, to=to, schedule=schedule, momentum=momentum)
     source = convention_called(optimizer)
     placement = PLACEMENTS[source.known_pair.placement]
-    _told(f"{source.name}: {placement.about} (pair {source.pair})")
+    used = f", with momentum {momentum:g}" if source.known_pair.rule in LINEAR else ""
+    _told(f"{source.name}: {placement.about} (pair {source.pair}{used})")
     _show(found)
     if to_alpha is None and (batch_size, epochs) == (1, 1):
         return
-    click.echo(f"\nRules of thumb, for {source.name} with")
     advice = rescale(
         *(optimizer, alpha, lambda_),
         to_alpha=to_alpha,
@@ -88,6 +95,7 @@ def translate(
         epochs=epochs,
         momentum=momentum,
     )
+    click.echo(f"\nRules of thumb, for {source.name} with")
     for one in advice:
         _told(f"  {_setting(source, one.alpha, one.lambda_)}")
         _told(f"    {one.name} ({one.source})")
@@ -117,4 +125,6 @@ def _told(line: str) -> None:
     """Print a line, in several where the terminal is narrower."""
     indent = " " * (len(line) - len(line.lstrip()))
     width = shutil.get_terminal_size().columns
-    click.echo(textwrap.fill(line, width, subsequent_indent=f"{indent}    "))
+    click.echo(
+        textwrap.fill(line, width, break_on_hyphens=False, subsequent_indent=f"{indent}    ")
+    )

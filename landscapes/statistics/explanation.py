@@ -9,7 +9,8 @@ or options. So, over the α of the panels of one pair whose best error is good (
     spread   √(within² + between²)
 
 all in octaves. The candidates are log2 λ*, log2 α + log2 λ*, and the logarithm of the timescale
-(`pairs.timescale`), which within a panel is one of the other two but for a constant.
+(`pairs.timescale`), which within a panel is one of the other two but for a constant, where λ is
+not multiplied by α².
 
 Noise moves λ* and so raises every candidate's spread alike; so candidates are told apart by the
 differences of the squares of their spreads, whose intervals come from the bootstrap.

@@ -38,6 +38,9 @@ class Convention:
 
 MASKED = "`mask` says which parameters it acts on; every one, if nothing does"
 TIMM = "made by create_optimizer, it leaves biases, norms and other 1-D parameters alone"
+EPSILON = (
+    "its ε stands beside √v before that is corrected, so it counts for more in the first steps"
+)
 OPTAX, KERAS = ("learning_rate", "weight_decay"), ("learning_rate", "weight_decay")
 
 CONVENTIONS: dict[str, Convention] = {
@@ -52,7 +55,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("torch.optim.RMSprop", "rmsprop-l2"),
         Convention("optax.adamw", "adamw-torch", *OPTAX, MASKED),
         Convention("optax.lion", "lion-scaled", *OPTAX, MASKED),
-        Convention("keras.optimizers.AdamW", "adamw-torch", *KERAS),
+        Convention("keras.optimizers.AdamW", "adamw-torch", *KERAS, EPSILON),
         Convention("keras.optimizers.Lion", "lion-scaled", *KERAS),
         Convention("timm.adamw", "adamw-torch", remark=TIMM),
         Convention("timm.lion", "lion-scaled", remark=TIMM),
@@ -61,7 +64,8 @@ CONVENTIONS: dict[str, Convention] = {
             "tfa.optimizers.AdamW",
             "adam-unscheduled",
             *("learning_rate", "weight_decay"),
-            "`adamw` of the paper if its weight_decay follows the same schedule, as a callable",
+            "`adamw` of the paper if its weight_decay follows the same schedule, as a callable; "
+            + EPSILON,
         ),
     )
 }
@@ -81,6 +85,9 @@ def convention_called(name: str) -> Convention:
     for known, convention in CONVENTIONS.items():
         if known.lower() in (name.lower(), whole.lower()):
             return convention
+    alone = [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
+    if len(alone) == 1 and name not in PAIRS:
+        return CONVENTIONS[alone[0]]
     try:
         pair = pair_called(name).name
     except ValueError as e:
@@ -91,7 +98,7 @@ def convention_called(name: str) -> Convention:
 def _not_called(name: str) -> str:
     """What of others could be meant; "" where nothing is near."""
     meant = [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
-    if meant:
+    if len(meant) > 1:
         own = [pair for pair in PAIRS if pair == name.lower()]
         listed = ", ".join([*meant, *(f"{pair} (the paper's)" for pair in own)])
         return f"'{name}' means different things: choose one of {listed}"

@@ -6,14 +6,14 @@ With θ_old = θ_{t-1}, g the gradient there, α the learning rate and η_t the 
     decoupled    decay = η_t·λ·θ_old           λ is never multiplied by α (Loshchilov & Hutter,
                                                "Decoupled Weight Decay Regularization", ICLR 2019)
     scaled       decay = η_t·α·λ·θ_old         the convention of torch.optim.AdamW
-    unscheduled  decay = λ·θ_old               by neither α nor η_t ("independent" weight decay)
+    unscheduled  decay = λ·θ_old               by neither α nor η_t
     corrected    decay = η_t²·α·λ·θ_old        α·λ at the peak rate (Defazio, "Why Gradients
                                                Rapidly Increase Near the End of Training", 2025)
     squared      decay = η_t²·α²·λ·θ_old       by the square of the rate (arXiv 2512.08217)
 
-Decay may be cautious: only where the update and θ_old do not have opposite signs, where both make
-θ smaller (Chen et al., "Cautious Weight Decay", arXiv 2510.12402). λ in the gradient cannot: the
-update is not known before.
+Decay may be cautious: only where the update and θ_old do not have opposite signs, so that both
+make θ smaller (Chen et al., "Cautious Weight Decay", arXiv 2510.12402). An update of 0, as where
+η = 0, has no sign that is opposite. λ in the gradient cannot: the update is not known before.
 
 Adding a placement is adding a row; every rule gets it.
 """

@@ -6,13 +6,16 @@ faded to 1/e after 1/f steps, where f is the part of θ that a step takes away. 
 peak of the schedule (η = 1):
 
     timescale = 1 / (f · steps of an epoch)
-    scaled      f = α·λ          as torch.optim.AdamW: 1/(α·λ·steps)
-    decoupled   f = λ            never multiplied by α
-    l2          f = α·λ·gain     in the gradient; gain is 1/(1 − β1) of sgd, 1 of adam
+    decoupled, unscheduled   f = λ            never multiplied by α
+    scaled, corrected        f = α·λ          as torch.optim.AdamW: 1/(α·λ·steps)
+    squared                  f = α²·λ
+    l2                       f = α·λ·gain     in the gradient; gain is 1/(1 − β1) of sgd and
+                                              nesterov, 1 of the others
 
-For sgd with l2 this is exact where the momentum is short beside it. For adam it is formal: λ·θ
-passes the division by √v̂ with the gradient, so that parameters of large gradients decay less.
-λ that is normalized stands for the λ of its steps.
+For sgd with l2 this is exact where the momentum is short beside it. For the others it is formal:
+λ·θ passes what they do to the gradient, so that of adam parameters of large gradients decay less.
+Of a cautious decay it is the least: some weights do not decay. λ that is normalized stands for the
+λ of its steps.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Timescale:
 
     Attributes:
         scale: of the cell of α = λ = 1, epochs.
-        power: 1 where α multiplies the decay, 0 where it does not.
+        power: of α that multiplies the decay: 0, 1 or 2.
     """
 
     scale: float

@@ -10,9 +10,8 @@ of Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019). Not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,11 +23,20 @@ from landscape_study.study.pairs.registry import PAIRS, Pair
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import SCHEDULES, Schedule
 
-Holds = Literal["under any schedule", "in the long run", "on average", "never"]
+Holds = Literal[
+    "under any schedule", "under this schedule", "in the long run", "on average", "never"
+]
 
 LINEAR = ("sgd", "nesterov")  # rules whose update is a sum of gradients
 MOMENTS = 1000  # of a training, at which its schedule is looked at
 PAPER = "Loshchilov & Hutter, ICLR 2019"
+BUFFERS = (
+    "the momentum buffer of one holds gradients, that of the other η·α·g: the same where η "
+    "changes slowly beside it"
+)
+REPEATED = "momentum repeats λ·θ: the same where weights remember much longer than it does"
+PRECONDITIONED = ("adam", "amsgrad", "nadam", "radam", "adagrad", "rmsprop")
+BY_ROOT = ("adam", "rmsprop")  # of which Malladi et al. treat
 TIMESCALE = "Wang & Aitchison, arXiv 2405.13698"
 BETWEEN = {  # update rules: what their authors say
     (
@@ -49,9 +57,8 @@ class Translation:
         to: the other one.
         alpha: its learning rate at the peak of the schedule.
         lambda_: its weight decay; None where none does.
-        holds: "under any schedule"; "in the long run", where weights remember much longer than
-            momentum does; "on average" over the schedule, at each step only while η is constant;
-            or "never".
+        holds: "under any schedule"; "under this schedule", as it is constant; "in the long run",
+            beside which momentum is short; "on average" over the schedule; or "never".
         why: what stands in the way.
     """
 
@@ -106,14 +113,13 @@ def translate(
     """
     source, options = _called(optimizer), _options(momentum)
     _require_cell(alpha, lambda_)
-    etas = _etas(schedule)
+    known = _schedule(schedule)
     others = [_called(to)] if to is not None else _of_the_same_rule(source)
     found = [
-        Translation(other, alpha, *_translated(source, other, alpha, lambda_, etas, options))
+        Translation(other, alpha, *_translated(source, other, alpha, lambda_, known, options))
         for other in others
     ]
-    order: list[Holds] = ["under any schedule", "in the long run", "on average", "never"]
-    return sorted(found, key=lambda one: order.index(one.holds))
+    return sorted(found, key=lambda one: get_args(Holds).index(one.holds))
 
 
 def rescale(
@@ -135,7 +141,8 @@ def rescale(
         epochs: how many times as many.
 
     Raises:
-        UsageError: there is no such optimizer; a number is none of its kind.
+        UsageError: there is no such optimizer; a number is none of its kind; λ is in the gradient
+            of an adaptive rule.
 
     >>> [round(one.lambda_, 6) for one in rescale("torch.optim.AdamW", 0.001, 0.1, to_alpha=0.002)]
     [0.05]
@@ -152,13 +159,15 @@ def rescale(
         (c, _), (own, _) = (_decay(pair, one, options) for one in (alpha, rate))
         return lambda_ * batch_size * c / own
 
+    if _in_gradient(pair) and pair.rule not in LINEAR:
+        raise UsageError(f"{source.name}: {_in_adaptive(pair)}: there is no rule of thumb for it")
     rates = [("", "", to_alpha or alpha)]
-    if to_alpha is None and batch_size != 1:
-        rates.append(
-            ("α in proportion, ", "Goyal et al., arXiv 1706.02677; ", alpha * batch_size)
-            if pair.rule in LINEAR
-            else ("α by the root, ", "Malladi et al., arXiv 2205.10287; ", alpha * batch_size**0.5)
-        )
+    if to_alpha is None and batch_size != 1 and pair.rule in LINEAR:
+        name = "α in proportion, "
+        rates.append((name, "Goyal et al., arXiv 1706.02677; ", alpha * batch_size))
+    elif to_alpha is None and batch_size != 1 and pair.rule in BY_ROOT:
+        name = "α by the root (and β and ε as they say), "
+        rates.append((name, "Malladi et al., arXiv 2205.10287; ", alpha * batch_size**0.5))
     found = [
         Advice(f"{name}timescale kept, in epochs", source_ + TIMESCALE, rate, kept(rate))
         for name, source_, rate in rates
@@ -190,19 +199,18 @@ def _options(momentum: float) -> Options:
     return Options(momentum=momentum)
 
 
-def _etas(schedule: Any) -> list[float]:
-    """η over a training, at even moments; nothing if it is not known."""
+def _schedule(schedule: Any) -> Any:
+    """The schedule that is meant; None where none is named."""
     if schedule is None:
-        return []
+        return None
     table = {"kind": schedule} if isinstance(schedule, str) else schedule
     try:
-        known = TypeAdapter[Any](Schedule).validate_python(table)
+        return TypeAdapter[Any](Schedule).validate_python(table)
     except ValidationError as e:
         raise UsageError(
             f"schedule {schedule!r}: none as it is written in a study file, such as "
             f"{', '.join(SCHEDULES)}"
         ) from e
-    return [known.eta(t + 0.5, MOMENTS) for t in range(MOMENTS)]
 
 
 def _of_the_same_rule(source: Convention) -> list[Convention]:
@@ -220,43 +228,68 @@ def _translated(
     to: Convention,
     alpha: float,
     lambda_: float,
-    etas: Sequence[float],
+    schedule: Any,
     options: Options,
 ) -> tuple[float | None, Holds, str]:
     """λ, how far it holds, and why no further."""
     one, other = source.known_pair, to.known_pair
     if one.rule != other.rule:
-        return None, "never", BETWEEN.get((one.rule, other.rule), "another update rule")
+        return None, "never", _between(one, other)
+    momentum = _by_momentum(source, to, options)
+    if lambda_ == 0:
+        return 0.0, *_held([], [why for why in momentum if why == BUFFERS], schedule)
     if one.cautious != other.cautious:
         return None, "never", "one of them decays some weights only"
-    by_momentum = _by_momentum(source, to, etas, options)
     if one == other:
-        return lambda_, "in the long run" if by_momentum else "under any schedule", by_momentum
-    in_gradient = any(PLACEMENTS[pair.placement].in_gradient for pair in (one, other))
-    if in_gradient and one.rule not in LINEAR:
-        return None, "never", f"λ in the gradient passes an adaptive rule (Proposition 2, {PAPER})"
+        return lambda_, *_held([], momentum, schedule)
+    if any(map(_in_gradient, (one, other))) and one.rule not in LINEAR:
+        return None, "never", _in_adaptive(one)
     (c, power), (own, own_power) = (_decay(pair, alpha, options) for pair in (one, other))
-    if power != own_power and set(etas) != {1.0}:
-        seen = _mean(etas, power) / _mean(etas, own_power) if etas else 1.0
-        return lambda_ * c / own * seen, "on average", "η comes in otherwise"
-    if by_momentum:
-        return lambda_ * c / own, "in the long run", by_momentum
-    return lambda_ * c / own, "under any schedule", ""
+    if own == 0 or c == 0:
+        raise UsageError(f"α = {alpha:g} is too small for λ to be told: give a larger one")
+    scheduled = ["η comes in otherwise"] if power != own_power else []
+    seen = 1.0
+    if scheduled and schedule is not None:
+        seen = _mean(schedule, power) / _mean(schedule, own_power)
+    return lambda_ * c / own * seen, *_held(scheduled, momentum, schedule)
 
 
-def _by_momentum(
-    source: Convention, to: Convention, etas: Sequence[float], options: Options
-) -> str:
-    """What momentum changes between the two; nothing where "" is."""
+def _held(scheduled: list[str], momentum: list[str], schedule: Any) -> tuple[Holds, str]:
+    """How far something holds that a schedule or momentum stand in the way of."""
+    whys = [*scheduled, *momentum]
+    if schedule is not None and schedule.kind == "constant" and not schedule.warmup:
+        if REPEATED in momentum:
+            return "in the long run", REPEATED
+        return "under this schedule" if whys else "under any schedule", ""
+    if scheduled:
+        return "on average", "; ".join(whys)
+    return "in the long run" if whys else "under any schedule", "; ".join(whys)
+
+
+def _between(one: Pair, other: Pair) -> str:
+    """What is known of two update rules."""
+    scaled = one.placement == other.placement == "scaled"
+    known = BETWEEN.get((one.rule, other.rule)) if scaled else None
+    return known or "another update rule"
+
+
+def _in_gradient(pair: Pair) -> bool:
+    return PLACEMENTS[pair.placement].in_gradient
+
+
+def _in_adaptive(pair: Pair) -> str:
+    """Why no λ in the gradient does what a decay does."""
+    named = f" (Proposition 2, {PAPER})" if pair.rule in PRECONDITIONED else ""
+    return f"λ in the gradient passes what {RULES[pair.rule].title} does to it{named}"
+
+
+def _by_momentum(source: Convention, to: Convention, options: Options) -> list[str]:
+    """What momentum changes between the two."""
     if options.momentum == 0 or source.known_pair.rule not in LINEAR:
-        return ""
-    in_gradient = [PLACEMENTS[one.known_pair.placement].in_gradient for one in (source, to)]
-    if in_gradient[0] != in_gradient[1]:
-        return "momentum repeats λ·θ"
-    is_constant = set(etas) == {1.0}
-    if source.holds_gradients != to.holds_gradients and not is_constant:
-        return "the momentum buffer of one holds gradients, that of the other η·α·g"
-    return ""
+        return []
+    enters = {_in_gradient(one.known_pair) for one in (source, to)}
+    buffers = {one.holds_gradients for one in (source, to)}
+    return [REPEATED] * (len(enters) > 1) + [BUFFERS] * (len(buffers) > 1)
 
 
 def _decay(pair: Pair, alpha: float, options: Options) -> tuple[float, float]:
@@ -264,10 +297,11 @@ def _decay(pair: Pair, alpha: float, options: Options) -> tuple[float, float]:
     placement = PLACEMENTS[pair.placement]
     if placement.in_gradient:
         return alpha * RULES[pair.rule](options).gain, 1.0
-    at_one = float(placement.multiplied(1.0, 1.0, alpha))
-    at_two = float(placement.multiplied(1.0, 2.0, 2.0 * alpha))
-    return at_one, round(math.log2(at_two / at_one))
+    doubled = float(placement.multiplied(1.0, 2.0, 2.0))
+    return float(placement.multiplied(1.0, 1.0, alpha)), math.log2(doubled)
 
 
-def _mean(etas: Sequence[float], power: float) -> float:
-    return sum(eta**power for eta in etas) / len(etas)
+def _mean(schedule: Any, power: float) -> float:
+    """Of η^power over a training."""
+    etas = [schedule.eta(t + 0.5, MOMENTS) for t in range(MOMENTS)]
+    return float(sum(eta**power for eta in etas)) / MOMENTS

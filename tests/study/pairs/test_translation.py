@@ -34,7 +34,7 @@ def trained(name: str, lambda_: float, schedule, momentum: float) -> torch.Tenso
 )
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_what_it_says_is_so(name: str, to: str, momentum: float):
-    """Step by step: exactly under a cosine, exactly under a constant rate only, or not at all."""
+    """Step by step: exactly under any schedule, under a constant one only, or not at all."""
     for kind, schedule in (("cosine", Cosine()), ("constant", Constant())):
         (found,) = translate(name, ALPHA, LAMBDA, to=to, schedule=kind, momentum=momentum)
         if found.lambda_ is None:
@@ -43,7 +43,7 @@ def test_what_it_says_is_so(name: str, to: str, momentum: float):
             continue
         ours = trained(to, found.lambda_, schedule, momentum)
         apart = largest_difference(trained(name, LAMBDA, schedule, momentum), ours)
-        if found.holds == "under any schedule":
+        if found.holds in ("under any schedule", "under this schedule"):
             assert apart < 1e-12
         else:
             assert apart > 1e-7
@@ -96,7 +96,7 @@ def test_what_others_have_goes_to_its_pair_and_back(name: str):
 def test_momentum_that_holds_gradients_is_the_same_where_the_rate_is():
     for options, holds in (
         ({}, "in the long run"),
-        ({"schedule": "constant"}, "under any schedule"),
+        ({"schedule": "constant"}, "under this schedule"),
         ({"momentum": 0.0}, "under any schedule"),
     ):
         (found,) = translate("torch.SGD", ALPHA, LAMBDA, to="sgd", **options)
@@ -107,10 +107,37 @@ def test_other_rules_are_told_apart():
     (found,) = translate("torch.AdamW", ALPHA, LAMBDA, to="lion-scaled")
     assert (found.lambda_, found.holds) == (None, "never")
     assert "3 to 10 times smaller" in found.why
+    (found,) = translate("adamw", ALPHA, LAMBDA, to="lion-decoupled")
+    assert (found.lambda_, found.why) == (None, "another update rule")
     (found,) = translate("sgdw", ALPHA, LAMBDA, to="adamw")
     assert (found.lambda_, found.why) == (None, "another update rule")
     (found,) = translate("adamw", ALPHA, LAMBDA, to="adam-decoupled-cautious")
     assert (found.lambda_, found.why) == (None, "one of them decays some weights only")
+
+
+def test_both_reasons_are_told():
+    (found,) = translate("sgd", ALPHA, LAMBDA, to="sgd-unscheduled")
+    assert found.holds == "on average"
+    assert "η comes in otherwise; momentum repeats" in found.why
+    (found,) = translate("sgd", ALPHA, LAMBDA, to="sgd-unscheduled", schedule="constant")
+    assert (found.holds, found.why[:24]) == ("in the long run", "momentum repeats λ·θ: the"[:24])
+
+
+def test_without_decay_it_does_not_matter_where_it_would_enter():
+    assert {one.lambda_ for one in translate("adamw", ALPHA, 0.0)} == {0.0}
+    assert {one.holds for one in translate("adamw", ALPHA, 0.0)} == {"under any schedule"}
+    (found,) = translate("torch.SGD", ALPHA, 0.0, to="sgdw")
+    assert (found.lambda_, found.holds) == (0.0, "in the long run")
+
+
+def test_what_is_constant_but_for_a_warmup_is_not():
+    for schedule in ({"kind": "constant", "warmup": 0.1}, {"kind": "step", "at": [0.99999]}):
+        (found,) = translate("adamw", ALPHA, LAMBDA, to="adam-unscheduled", schedule=schedule)
+        assert found.holds == "on average"
+
+
+def test_a_name_that_only_one_has_is_enough():
+    assert convention_called("nadam").name == "torch.optim.NAdam"
 
 
 class TestRescale:
@@ -140,6 +167,12 @@ class TestRescale:
         kept, normal = rescale("adamw", 0.01, 0.1, epochs=4)
         assert (kept.lambda_, normal.lambda_) == (pytest.approx(0.1), pytest.approx(0.05))
 
+    def test_of_adam_with_l2_and_of_lion_no_more_is_said_than_is_known(self):
+        with pytest.raises(UsageError, match="there is no rule of thumb for it"):
+            rescale("adam", 0.01, 0.1, batch_size=2)
+        (kept,) = rescale("lion-scaled", 0.01, 0.1, batch_size=2)
+        assert "Malladi" not in kept.source
+
     def test_each_has_its_source(self):
         for advice in rescale("adamw", 0.01, 0.1, batch_size=2, epochs=2):
             assert re.search(r"arXiv \d{4}\.\d{5}|ICLR 2019", advice.source)
@@ -151,6 +184,7 @@ class TestRescale:
         ("AdamW", "'AdamW' means different things: choose one of torch.optim.AdamW, "),
         ("torch.AdmaW", "unknown optimizer 'torch.AdmaW': did you mean torch.optim.AdamW"),
         ("lion", "'lion' means different things: choose one of optax.lion, "),
+        ("adamw-", "unknown pair 'adamw-': did you mean adamw"),
         ("adamx", "unknown pair 'adamx': did you mean adam"),
     ],
 )
@@ -165,6 +199,7 @@ def test_wrong_names_are_told(name: str, told: str):
         ({"alpha": 0.0}, "give a positive learning rate"),
         ({"alpha": math.nan}, "give a positive learning rate"),
         ({"lambda_": -1.0}, "a weight decay that is not negative"),
+        ({"alpha": 1e-170}, "α = 1e-170 is too small for λ to be told"),
         ({"momentum": 1.0}, "momentum 1: give one from 0 to less than 1"),
         ({"schedule": "cosin"}, "schedule 'cosin': none as it is written in a study file"),
         ({"schedule": "restarts"}, "schedule 'restarts': none as it is written"),
@@ -174,7 +209,7 @@ def test_wrong_numbers_are_told(changes: dict[str, object], told: str):
     cell = {"alpha": ALPHA, "lambda_": LAMBDA}
     with pytest.raises(UsageError, match=re.escape(told)):
         translate("adamw", **cell | changes)  # type: ignore[arg-type]
-    if "schedule" not in changes:
+    if "schedule" not in changes and changes.get("alpha") != 1e-170:
         with pytest.raises(UsageError, match=re.escape(told)):
             rescale("adamw", **cell | changes)  # type: ignore[arg-type]
 
