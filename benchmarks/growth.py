@@ -91,8 +91,8 @@ class _Runs:
 
 
 def square_study(cells: int, epochs: int, chunks: int = 1) -> Study:
-    """AdamW on `digits` on a grid of `cells`, as square as powers of two allow, × `chunks`."""
-    rows = 2 ** (int(math.log2(cells)) // 2)
+    """AdamW on `digits` on a grid of `cells` × `chunks`, as square as powers of two allow."""
+    rows = 2 ** (int(math.log2(cells * chunks)) // 2)
     alpha = Axis(values=tuple(np.geomspace(0.1, 0.001, rows).tolist()))
     lambda_ = Axis(values=tuple(np.geomspace(0.0001, 0.1, chunks * cells // rows).tolist()))
     panel = Panel(pair="adamw", epochs=epochs, grid=Grid(alpha=alpha, lambda_=lambda_))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import growth
-from benchmarks.growth import CELLS, CHUNK, database, square_study, up_to
+from benchmarks.growth import CELLS, CHUNK, FINISHED, database, square_study, up_to
 from benchmarks.results import Settings
 from benchmarks.rows import count_cells
 
@@ -22,6 +22,11 @@ def quiet(tmp_path: Path, *, quick: bool = True, repeats: int = 1) -> Settings:
 def test_studies_have_as_many_cells_as_they_say(count: int):
     assert count_cells(square_study(count, 5)) == count
     assert {panel.epochs for panel in square_study(count, 5).panels} == {5}
+
+
+@pytest.mark.parametrize("finished", FINISHED)
+def test_databases_have_room_for_the_chunks(finished: int):
+    assert count_cells(square_study(CHUNK, 5, finished + 3)) == CHUNK * (finished + 3)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ from landscape_study.study.agreement.observation import (
 from landscape_study.study.errors import TaskError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.data.tensors import Data
+from landscape_study.study.tasks.networks.mlp import bn_mlp
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines.stacked import StackedEngine
 from tests.study.agreement.trials import tried, why_not
 from tests.study.conftest import CLASSES, tiny_data
 from tests.study.networks import (
@@ -37,6 +40,7 @@ from tests.study.networks import (
 
 pytestmark = pytest.mark.slow
 
+COMPILER = pytest.mark.skipif(library.why_not() is not None, reason=str(library.why_not()))
 SLOW = ("Shake-Shake", "attention")  # to trace
 FUSED = [
     pytest.param(*row, id=name, marks=[pytest.mark.long] if name in SLOW else [])
@@ -323,3 +327,27 @@ def test_trying_leaves_the_callers_random_state_and_data_alone(engine, make_task
     assert random.getstate() == states[1]
     assert np.array_equal(np.random.get_state()[1], states[2])
     assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs)
+
+
+@pytest.mark.parametrize("pairs", [["adam"], ["lion-scaled"], ["adagrad-l2", "lion-l2"]], ids=str)
+@pytest.mark.parametrize("engine", ["vmap", "captured", pytest.param("compiled", marks=COMPILER)])
+def test_biases_that_batch_norm_cancels_are_no_reason(engine: str, pairs: list[str], make_task):
+    """They begin at 0, and their gradients are rounding errors."""
+    task = make_task(partial(bn_mlp, (6, 8, 8, CLASSES)))
+    assert tried(task, engine, pairs=pairs)[engine].why_not is None
+
+
+def test_biases_that_batch_norm_cancels_must_be_trained_all_the_same(make_task, monkeypatch):
+    """What is small is not what is small beside the weights."""
+    task = make_task(partial(bn_mlp, (6, 8, 8, CLASSES)))
+    monkeypatch.setattr(StackedEngine, "step", _with_other_gradients(StackedEngine.step))
+    assert "differs" in (tried(task, "vmap")["vmap"].why_not or "")
+
+
+def _with_other_gradients(step):
+    def stepped(self, *args):
+        losses = step(self, *args)
+        self.ensemble.theta += 1e-9
+        return losses
+
+    return stepped
