@@ -85,7 +85,8 @@ class Panel(Frozen):
         if isinstance(data, dict):
             data = dict(data)
             if "pair" in data:
-                data.setdefault("name", short_name(data["pair"]))
+                is_label = data.get("by_objective") or data.get("design") == "imported"
+                data.setdefault("name", data["pair"] if is_label else short_name(data["pair"]))
             axes = {key: data.pop(key) for key in CELLS if key in data}
             if axes:
                 data["grid"] = axes

@@ -1061,3 +1061,9 @@ def test_what_matters_is_left_as_it_was_by_who_says_nothing_of_it():
     assert stored.merge(again, "db").metric == stored.metric
     other = study(metric={"name": "mae", "matters": 2}).resolve(**TEN, metrics=[MAE])
     assert stored.merge(other, "db").metric.matters == 2
+
+
+def test_a_pair_by_its_whole_name_is_the_same_panel():
+    whole = Study.from_dict(panel_table(pair="adam-decoupled"), "x")
+    assert whole == Study.from_dict(panel_table(pair="adamw"), "x")
+    assert (whole.panels[0].name, whole.panels[0].pair) == ("adamw", "adamw")
