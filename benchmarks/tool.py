@@ -61,7 +61,9 @@ class Stopwatch:
             "seconds": dict(self.seconds),
         }
         path = self.folder / f"{self.role}-{time.time_ns()}.json"
-        path.write_text(json.dumps(record), encoding="utf-8")
+        begun = path.with_suffix(".begun")  # a worker may be ended while it writes
+        begun.write_text(json.dumps(record), encoding="utf-8")
+        begun.replace(path)
 
     def _timed(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
