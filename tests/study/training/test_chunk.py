@@ -75,8 +75,11 @@ def test_every_pair_in_a_chunk_equals_plain_loops(
 @pytest.mark.parametrize("engine", ["vmap", "referee", "captured"])
 @pytest.mark.parametrize("pair", [pair for pair in SOME if pair not in CLASSIC])
 def test_every_rule_and_placement_equals_plain_loops(pair, engine, make_task, make_panel, train):
+    """With a larger ε: what divides by a small √v makes rounding large, in the first steps."""
     task, panel = make_task(deep_mlp), make_panel(pair)
-    assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
+    options = Options(precision="float64", eps=1e-2)
+    trained = train(task, panel, options=options, engine=engine)
+    assert_equals_plain_loop(trained, task, panel, options=options)
 
 
 @pytest.mark.parametrize("pair", CLASSIC)

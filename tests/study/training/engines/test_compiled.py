@@ -158,8 +158,11 @@ def test_what_is_clipped_and_decays_in_part_equals_plain_loops(
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("pair", [pair for pair in SOME_PAIRS if pair not in CLASSIC])
 def test_every_rule_and_placement_equals_plain_loops(pair: str, make_task, make_panel, train):
+    """With a larger ε: what divides by a small √v makes rounding large, in the first steps."""
     task, panel = make_task(deep_mlp), make_panel(pair)
-    assert_equals_plain_loop(train(task, panel, engine="compiled"), task, panel)
+    options = Options(precision="float64", eps=1e-2)
+    trained = train(task, panel, options=options, engine="compiled")
+    assert_equals_plain_loop(trained, task, panel, options=options)
 
 
 @pytest.mark.long
