@@ -112,9 +112,8 @@ class NAdam(Adam):
 class RAdam(Adam):
     """RAdam: θ loses η_t·α·r·m̂/(√v̂ + ε), and in some first steps η_t·α·m̂, as √v̂ varies too much.
 
-    Source: Liu et al., "On the Variance of the
-    Adaptive Learning Rate and Beyond" (ICLR 2020), Algorithm 2, in the form of torch.optim.RAdam:
-    r·√(1 − β2^t) / (√v + ε).
+    Source: Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond" (ICLR 2020),
+    Algorithm 2, in the form of torch.optim.RAdam: r·√(1 − β2^t) / (√v + ε).
     """
 
     title: ClassVar[str] = "RAdam"

@@ -41,7 +41,7 @@ TIMM = "made by create_optimizer, it leaves biases, norms and other 1-D paramete
 EPSILON = (
     "its ε stands beside √v before that is corrected, so it counts for more in the first steps"
 )
-OPTAX, KERAS = ("learning_rate", "weight_decay"), ("learning_rate", "weight_decay")
+SPELLED = ("learning_rate", "weight_decay")  # what Optax, Keras and TensorFlow call them
 
 CONVENTIONS: dict[str, Convention] = {
     one.name: one
@@ -53,17 +53,17 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("torch.optim.RAdam", "radam-l2"),
         Convention("torch.optim.Adagrad", "adagrad-l2"),
         Convention("torch.optim.RMSprop", "rmsprop-l2"),
-        Convention("optax.adamw", "adamw-torch", *OPTAX, MASKED),
-        Convention("optax.lion", "lion-scaled", *OPTAX, MASKED),
-        Convention("keras.optimizers.AdamW", "adamw-torch", *KERAS, EPSILON),
-        Convention("keras.optimizers.Lion", "lion-scaled", *KERAS),
+        Convention("optax.adamw", "adamw-torch", *SPELLED, MASKED),
+        Convention("optax.lion", "lion-scaled", *SPELLED, MASKED),
+        Convention("keras.optimizers.AdamW", "adamw-torch", *SPELLED, EPSILON),
+        Convention("keras.optimizers.Lion", "lion-scaled", *SPELLED),
         Convention("timm.adamw", "adamw-torch", remark=TIMM),
         Convention("timm.lion", "lion-scaled", remark=TIMM),
         Convention("lion_pytorch.Lion", "lion-scaled"),
         Convention(
             "tfa.optimizers.AdamW",
             "adam-unscheduled",
-            *("learning_rate", "weight_decay"),
+            *SPELLED,
             "`adamw` of the paper if its weight_decay follows the same schedule, as a callable; "
             + EPSILON,
         ),
@@ -85,7 +85,7 @@ def convention_called(name: str) -> Convention:
     for known, convention in CONVENTIONS.items():
         if known.lower() in (name.lower(), whole.lower()):
             return convention
-    alone = [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
+    alone = _ending_in(name)
     if len(alone) == 1 and name not in PAIRS:
         return CONVENTIONS[alone[0]]
     try:
@@ -95,9 +95,14 @@ def convention_called(name: str) -> Convention:
     return Convention(pair, pair, "α", "λ")
 
 
+def _ending_in(name: str) -> list[str]:
+    """The optimizers of others that are called so, in whatever room."""
+    return [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
+
+
 def _not_called(name: str) -> str:
     """What of others could be meant; "" where nothing is near."""
-    meant = [one for one in CONVENTIONS if one.lower().endswith(f".{name.lower()}")]
+    meant = _ending_in(name)
     if len(meant) > 1:
         own = [pair for pair in PAIRS if pair == name.lower()]
         listed = ", ".join([*meant, *(f"{pair} (the paper's)" for pair in own)])
