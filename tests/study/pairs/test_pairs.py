@@ -123,6 +123,8 @@ def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
 )
 @pytest.mark.parametrize("name", SOME)
 def test_options_mean_what_they_mean_to_torch_optim(name, options):
+    if name.startswith("schedulefree") and options.beta1 == 0:
+        options = options.model_copy(update={"momentum": 0.1, "beta1": 0.1})  # it needs some
     k, run = 1, {"options": options, "schedule": SCHEDULES["cosine"], "steps": 60}
     careful = caution(name)
     theta = train_stacked(PAIRS[name], careful * ALPHA, LAMBDA, **run)
@@ -141,9 +143,12 @@ def lacking(step):
 
 
 @pytest.mark.parametrize("decay_1d", [True, False], ids=["all decay", "matrices decay"])
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", [name for name in SOME if name != "schedulefree-adam-scaled"])
 def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
-    """No decay, no step by momentum, and no step counted by Adam's corrections."""
+    """No decay, no step by momentum, and no step counted by Adam's corrections.
+
+    Schedule-free Adam of its authors counts the steps of all parameters together.
+    """
     k, options, schedule = 1, Options(decay_1d=decay_1d), SCHEDULES["cosine"]
     stack = StackedNetworks(small_network(), len(CELLS))
     widths = stack.widths
@@ -286,7 +291,7 @@ class FixedPreconditioner:
     """θ loses η_t·α·g / s, with s drawn once: Proposition 3's optimizer."""
 
     moments = 0
-    takes_matrices = False
+    takes_matrices = averages = False
 
     def __init__(self, options):
         pass
