@@ -76,7 +76,8 @@ LOWEST := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=CO
 	ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-ARITHMETIC := $(BIN)/$(PYTEST) -m "arithmetic and not long"
+ARITHMETIC = $(BIN)/$(PYTEST) -m "arithmetic and not long" \
+	$(shell grep -rl --include 'test_*.py' arithmetic tests)
 
 test-arithmetic: setup  ## tests that compare numbers, under the lowest instruction set and AVX2
 	$(LOWEST) $(ARITHMETIC)
