@@ -126,6 +126,7 @@ class TestRows:
         monkeypatch.setattr(gpu_rows, "measure", None)
         assert "left out" in bench(0.0).row(DIGITS, "vmap", "float32", 1)["failed"]
 
+    @pytest.mark.long
     def test_a_small_chunk_is_repeated_and_a_long_one_is_not(self, monkeypatch):
         setting = DIGITS.setting("cpu", "float32", quick=True)
         assert gpu_rows.time_chunk(setting, "vmap", 1, 3)["repeats"] == 3
@@ -152,6 +153,7 @@ def test_the_best_is_held_against_one_by_one_and_the_limit_of_its_arithmetic():
     assert found["bf16, channels-last"]["share"] == pytest.approx(0.1)
 
 
+@pytest.mark.long
 def test_interrupted_it_keeps_what_was_measured(monkeypatch, tmp_path: Path):
     def interrupted(some: Bench, networks: Sequence[Synthetic]) -> None:
         some.row(networks[0], "vmap", "float32", 1)
@@ -212,6 +214,7 @@ class TestSlots:
         chunk = ("digits", "vmap", "float32", 2, 1)
         return slots.Job(*chunk, "cpu", 2, 0.02, quick=True, meeting=str(tmp_path))
 
+    @pytest.mark.long
     def test_a_worker_gives_its_cells_a_second_in_every_lap(self, job):
         laps = slots.work(job)
         assert len(laps) == 2
@@ -221,6 +224,7 @@ class TestSlots:
         )
         assert 0.1 < max(laps) / probed["cells_per_s"]["median"] < 10
 
+    @pytest.mark.long
     def test_workers_wait_for_each_other(self, job, monkeypatch):
         monkeypatch.setattr(slots, "PATIENCE", 0.05)
         with pytest.raises(BenchmarkError, match="2 workers were not ready together"):
@@ -237,6 +241,7 @@ class TestSlots:
         assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.long
 def test_the_cpu_stands_in_for_a_card():
     rates = card.product_rates("cpu", quick=True)
     assert list(rates) == ["float32", "tf32", "bf16"]

@@ -172,6 +172,7 @@ def train_other(other: Other, alpha: float, lambda_: float) -> torch.Tensor:
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("name", "place"), [(name, i) for name, others in OTHERS.items() for i in range(len(others))]
 )

@@ -86,6 +86,7 @@ def test_wrong_names_are_told(name: str, message: str):
         pair_called(name)
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize(
     ("name", "schedule"),
     [
@@ -110,6 +111,7 @@ def test_stacked_cells_equal_torch_optim_cell_by_cell(name, schedule):
         assert largest_difference(theta[k], expected) < 1e-12, f"α = {alpha}, λ = {lambda_}"
 
 
+@pytest.mark.some(20)
 @pytest.mark.parametrize(
     "options",
     [
@@ -142,6 +144,7 @@ def lacking(step):
     return {2, *([4, 5] if step % 3 == 0 else []), *([7] if step < 5 else [])}
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("decay_1d", [True, False], ids=["all decay", "matrices decay"])
 @pytest.mark.parametrize("name", [name for name in SOME if name != "schedulefree-adam-scaled"])
 def test_what_has_no_gradient_is_left_alone_as_by_torch_optim(name, decay_1d):
@@ -281,6 +284,7 @@ def best_mismatch(pair, decoupled_pair, options):
     return best
 
 
+@pytest.mark.long
 def test_proposition_2_for_adam_no_l2_factor_is_decoupled_decay_while_for_sgd_one_is():
     memoryless = Options(momentum=0.0)
     assert best_mismatch(PAIRS["sgd"], PAIRS["sgdw"], memoryless) < 1e-9
@@ -308,6 +312,7 @@ def scales(parameters):
     return torch.rand(parameters, generator=generator, dtype=torch.float64) * 3 + 0.2
 
 
+@pytest.mark.long
 def test_proposition_3_for_a_fixed_preconditioner_decoupled_decay_is_l2_scaled_by_s(monkeypatch):
     monkeypatch.setitem(RULES, "fixed", FixedPreconditioner)
     l2, decoupled = Pair("", "fixed", "l2", ""), Pair("", "fixed", "decoupled", "")

@@ -30,6 +30,7 @@ def trained(name: str, lambda_: float, schedule, momentum: float) -> torch.Tenso
     return train_stacked(PAIRS[name], alpha, of_cell, **how)
 
 
+@pytest.mark.some(12)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "to", "momentum"),
