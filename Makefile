@@ -7,7 +7,7 @@ PYTEST := pytest --numprocesses auto --dist worksteal
 # lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.
 TORCH ?= torch==2.13.0
 TESTING := pytest pytest-xdist hypothesis import-linter grimp hatchling nbclient nbformat ipykernel \
-	plotly playwright cmaes lion-pytorch pytorch-optimizer schedulefree
+	plotly playwright cmaes lion-pytorch optax pytorch-optimizer schedulefree
 OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-, cublas \
 	cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse \
 	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
