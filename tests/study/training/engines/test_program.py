@@ -14,7 +14,7 @@ from landscape_study.study.training.engines.program import (
     Program,
     _lasting,
     copy_where_moved,
-    trace,
+    replayed,
 )
 
 
@@ -48,7 +48,7 @@ def _seeded() -> Iterator[None]:
 def test_tracing_leaves_arguments_and_random_state_alone():
     theta, x = tensors()
     before = torch.get_rng_state()
-    trace(Noted(), (theta, x))
+    replayed(Noted(), (theta, x))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(theta, tensors()[0])
     assert torch.equal(x, tensors()[1])
