@@ -63,8 +63,8 @@ def test_what_is_replayed_is_what_would_be_called():
         for step in range(3):
             found += [*function(theta, torch.full((4,), step + 0.5)), theta.clone()]
         runs.append([*found, torch.get_rng_state()])
-    for called, replayed in zip(*runs, strict=True):
-        assert torch.equal(called, replayed)
+    for called, again in zip(*runs, strict=True):
+        assert torch.equal(called, again)
     assert not torch.equal(runs[0][2], runs[0][5])
 
 
