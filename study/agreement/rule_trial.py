@@ -11,10 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from landscape_study.study.agreement.finding import Finding, Reference, find
-from landscape_study.study.agreement.observation import Subject, excerpt
+from landscape_study.study.agreement.finding import CELLS, DOUBLE, Finding, Reference, find
+from landscape_study.study.agreement.observation import (
+    Subject,
+    excerpt,
+    first_difference,
+    observe,
+)
 from landscape_study.study.agreement.permission import (
     STEPS,
+    Advance,
     Memory,
     Permission,
     Watch,
@@ -52,8 +58,11 @@ class OwnPairsTried:
         if self.optimizers and engine != "referee":
             return Finding(_only_plain(*self.optimizers[0]))
         known = self.task.finding(engine, device)
-        if engine == "referee" or known.why_not is not None:
+        if known.why_not is not None:
             return known
+        if engine == "referee":
+            kept = (_forgotten(panel, pair) for panel, pair in self.optimizers)
+            return Finding(None, known.no_checkpoint or next(filter(None, kept), None))
         for pair in self.rules.values():
             found = self._recalled(engine, pair)
             if found.why_not is not None:
@@ -65,13 +74,39 @@ class OwnPairsTried:
         known = memory.recall(engine)
         if known is None:
             with self.watch(f"trying engine {engine} on rule {pair.rule}", STEPS) as advance:
-                task = small_task()
-                data = check_task(task, [(task.batch_size, 1)], torch.float64)
-                subject = Subject(task, excerpt(data), advance)
+                subject = _subject(advance)
                 reference = Reference(subject, Options())
                 known = find(engine, subject, [pair.name], Options(), reference)
             memory.keep(engine, known)
         return known
+
+
+def _forgotten(panel: Panel, pair: Pair) -> str | None:
+    """Why what an optimizer trains cannot go on from a checkpoint; None if it can.
+
+    One that does not take the small network says nothing of it.
+    """
+    try:
+        whole, interrupted = (
+            observe(
+                *(_subject(), "referee", pair.name, CELLS[:1], DOUBLE),
+                interrupted=stops,
+                arguments=panel.optimizer,
+            ).seen
+            for stops in (False, True)
+        )
+    except Exception:  # whatever it refuses
+        return None
+    difference = first_difference(interrupted, whole, whole, DOUBLE)
+    if difference is None:
+        return None
+    return f"{pair.name} keeps something that its state_dict does not hold: {difference}"
+
+
+def _subject(advance: Advance = lambda: None) -> Subject:
+    task = small_task()
+    data = check_task(task, [(task.batch_size, 1)], torch.float64)
+    return Subject(task, excerpt(data), advance)
 
 
 def _only_plain(panel: Panel, pair: Pair) -> str:
