@@ -62,6 +62,8 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("timm.lion", "lion-scaled", remark=TIMM),
         Convention("lion_pytorch.Lion", "lion-scaled"),
         Convention("pytorch_optimizer.Lion", "lion-scaled"),
+        Convention("schedulefree.AdamWScheduleFree", "schedulefree-adam-scaled"),
+        Convention("schedulefree.SGDScheduleFree", "schedulefree-sgd-scaled"),
         Convention(
             "tfa.optimizers.AdamW",
             "adam-unscheduled",

@@ -25,6 +25,8 @@ class Rule:
         moments: how many tensors [K, P] it keeps; they start from 0.
         takes_matrices: whether it treats hidden matrices whole, by a method `update_matrices`
             (see `matrix_rules.Muon`).
+        averages: whether tests are of other weights than steps, by the methods `move` and `tested`
+            (see `averaged_rules.ScheduleFreeSGD`).
         momentum, beta1, beta2, eps: the options of these names.
 
     >>> class Signum(Rule):
@@ -41,6 +43,7 @@ class Rule:
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int]
     takes_matrices: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.momentum, self.eps = options.momentum, options.eps

@@ -56,8 +56,9 @@ def _declares(rule: type[Rule]) -> None:
         raise _FaultError(
             f"{said} how many tensors it keeps from step to step: write `moments = 1`, say, or 0"
         )
-    if rule.takes_matrices:
-        raise _FaultError("takes_matrices: rules of your own are element-wise: leave it out")
+    for name in ("takes_matrices", "averages"):
+        if getattr(rule, name):
+            raise _FaultError(f"{name}: rules of your own have none of that: leave it out")
     _has_defaults(rule)
     if rule.update is Rule.update:
         raise _FaultError(f"it has no update: write `def {CALLED}`, which returns what θ loses")

@@ -19,6 +19,7 @@ from landscape_study.study.pairs.adaptive_rules import (
     RAdam,
     RMSprop,
 )
+from landscape_study.study.pairs.averaged_rules import ScheduleFreeAdam, ScheduleFreeSGD
 from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.momentum_rules import SGD, Lion, Nesterov
 from landscape_study.study.pairs.own_rules import load_rule
@@ -35,6 +36,8 @@ RULES: dict[str, type[Rule]] = {
     "rmsprop": RMSprop,
     "lion": Lion,
     "muon": Muon,
+    "schedulefree-sgd": ScheduleFreeSGD,
+    "schedulefree-adam": ScheduleFreeAdam,
 }
 
 

@@ -38,8 +38,10 @@ from pydantic import (
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
+from landscape_study.study.pairs.averaged_rules import ScheduleFreeSGD
 from landscape_study.study.pairs.options import OF_RULES, Options
 from landscape_study.study.pairs.registry import pair_called
+from landscape_study.study.pairs.rule import Rule
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.budgets import (
@@ -315,6 +317,20 @@ class Study(Frozen):
                     f"panel '{panel.name}': options {', '.join(unheard)}: {panel.pair} does not "
                     "hear of them: say it as it does itself, as in optimizer = "
                     "{ betas = [0.9, 0.95] }, and give other panels options of their own"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _means_that_can_be_told(self) -> Study:
+        """Without momentum, what a rule keeps would not tell the mean that is tested."""
+        for panel in (one for one in self.panels if not one.is_labelled):
+            rule = RULES.get(pair_called(panel.pair).rule, Rule)
+            if issubclass(rule, ScheduleFreeSGD) and not getattr(
+                self.options_of(panel), rule.mean_by
+            ):
+                raise ValueError(
+                    f"panel '{panel.name}': pair '{panel.pair}' needs {rule.mean_by} above 0, "
+                    "by which it averages: give some, or take another pair"
                 )
         return self
 

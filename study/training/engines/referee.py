@@ -96,8 +96,33 @@ class Referee(Engine):
 
     def train(self, training: bool) -> None:  # noqa: D102
         self.network.train(training)
-        if isinstance(self.optimizer, OwnOptimizer):
-            self.optimizer.train(training)
+        self._show(training)
+
+    @torch.no_grad()
+    def _show(self, stepping: bool) -> None:
+        """Give the network the weights that steps are of, or those that tests are of."""
+        optimizer = self.optimizer
+        if isinstance(optimizer, OwnOptimizer):
+            optimizer.train(stepping)
+        elif optimizer.rule.averages:
+            numbers = [*self._numbers()]
+            optimizer.theta.copy_(self._row(numbers))
+            optimizer.show(stepping)
+            self._put(optimizer, numbers)
+
+    def _put(
+        self,
+        optimizer: PairOptimizer,
+        numbers: Sequence[Tensor],
+        moved: Sequence[bool] | None = None,
+    ) -> None:
+        """The optimizer's numbers into the network's, or into some parameters' only."""
+        parts = optimizer.theta.squeeze(0).split(optimizer.widths)
+        for there, part, is_moved in zip(
+            numbers, parts, moved or [True] * len(parts), strict=True
+        ):
+            if is_moved:
+                there.copy_(part.view_as(there))
 
     def step(  # noqa: D102
         self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float
@@ -130,10 +155,7 @@ class Referee(Engine):
         )
         present = [slope is not None for slope in slopes]
         self.optimizer.step(gradient, eta, lambda_scale, present)
-        parts = theta.squeeze(0).split(self.optimizer.widths)
-        for there, part, moved in zip(numbers, parts, present, strict=True):
-            if moved:
-                there.copy_(part.view_as(there))
+        self._put(self.optimizer, numbers, present)
 
     @torch.no_grad()
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
@@ -173,6 +195,7 @@ class Referee(Engine):
         return torch.stack([p.norm() for p in self.parameters().values()]).norm().reshape(1)
 
     def state(self) -> State:  # noqa: D102
+        self._show(True)
         return {
             "parameters": {name: p.detach().cpu() for name, p in self.named.items()},
             "requires_grad": {name: p.requires_grad for name, p in self.named.items()},
