@@ -113,7 +113,7 @@ def _only_plain(panel: Panel, pair: Pair) -> str:
     """Why the pair is trained by the referee, and what could train in its place."""
     twin = twin_of(pair.rule, panel.optimizer)
     told = f" ({twin} trains the same, many cells at once)" if twin else ""
-    return f"{pair.name} is an optimizer of one network, of which only a plain loop has any{told}"
+    return f"{pair.name} is an optimizer, which moves one network at a time{told}"
 
 
 def small_task() -> Task:

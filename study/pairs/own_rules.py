@@ -62,7 +62,7 @@ def load_optimizer(name: str) -> type[Any]:
     if is_rule(found):
         raise PairError(
             f"pair '{name}' is an update rule, and does not say where λ enters: name it as "
-            f"{name}-scaled, or with {', '.join(f'-{one}' for one in PLACEMENTS)}"
+            f"{name}-scaled, or with {', '.join(f'-{one}' for one in PLACEMENTS if one != 'scaled')}"
         )
     if not is_optimizer(found):
         kind = "a class of another kind" if isinstance(found, type) else "no class"

@@ -129,7 +129,7 @@ def test_a_database_does_not_say_what_is_imported(call: Call, tmp_path: Path):
 def test_an_optimizer_is_trained_by_the_plain_loop(call: Call, tmp_path: Path):
     words = ("run", "digits-fig2", "--pair", "torch.optim:NAdam", *CELLS, "--name", "mine")
     done = call(*words, "--dry-run")
-    assert "torch.optim:NAdam is an optimizer of one network, of which only a plain" in told(done)
+    assert "torch.optim:NAdam is an optimizer, which moves one network at a time" in told(done)
     assert "nadam-l2 trains the same, many cells at once" in told(done)
     assert "trained by the plain loop instead" in told(done)
     done = call(*words, "--engine", "vmap", code=2)

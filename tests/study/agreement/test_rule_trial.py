@@ -50,7 +50,7 @@ def test_what_was_found_is_remembered(own_cache, monkeypatch: pytest.MonkeyPatch
 def test_optimizers_are_left_to_a_plain_loop():
     tried = permission("torch.optim:NAdam")
     assert tried.finding("vmap", "cpu").why_not == (
-        "torch.optim:NAdam is an optimizer of one network, of which only a plain loop has any "
+        "torch.optim:NAdam is an optimizer, which moves one network at a time "
         "(nadam-l2 trains the same, many cells at once)"
     )
     assert tried.finding("referee", "cpu") == Finding()
