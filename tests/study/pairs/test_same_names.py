@@ -1,7 +1,7 @@
 """Where one name means several things: Optax's, and how each differs from ours and torch's.
 
 What docs/pairs.md says of them is written down here as a formula, and held against Optax in
-float64. Gradients are given, so that all do steps at the same ones. Letters: P parameters, T steps.
+float64. Gradients are given, so that all do steps at the same ones.
 """
 
 import math
@@ -28,7 +28,7 @@ Steps = Callable[[np.ndarray, int], np.ndarray]  # what θ loses by gradient g i
 
 
 def ours(rule: str) -> np.ndarray:
-    """What θ [P] loses in all steps by our rule."""
+    """What θ loses in all steps by our rule."""
     theta = torch.zeros(1, GRADIENTS.shape[1], dtype=torch.float64)
     options = Options(beta1=BETA1, beta2=BETA2, eps=EPS, momentum=BETA1)
     one = theta.new_tensor([ALPHA])
