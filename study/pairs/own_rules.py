@@ -52,6 +52,12 @@ def load_rule(name: str) -> type[Rule]:
     return rule
 
 
+def named(rule: str) -> str:
+    """How pairs of a rule are named."""
+    others = ", ".join(f"-{one}" for one in PLACEMENTS if one != "scaled")
+    return f"name it as {rule}-scaled, or with {others}"
+
+
 def load_optimizer(name: str) -> type[Any]:
     """The optimizer called `name`, a class such as torch.optim:NAdam.
 
@@ -61,8 +67,7 @@ def load_optimizer(name: str) -> type[Any]:
     found = load_own(name, CODE)
     if is_rule(found):
         raise PairError(
-            f"pair '{name}' is an update rule, and does not say where λ enters: name it as "
-            f"{name}-scaled, or with {', '.join(f'-{one}' for one in PLACEMENTS if one != 'scaled')}"
+            f"pair '{name}' is an update rule, and does not say where λ enters: {named(name)}"
         )
     if not is_optimizer(found):
         kind = "a class of another kind" if isinstance(found, type) else "no class"

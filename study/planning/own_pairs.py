@@ -10,8 +10,13 @@ from landscape_study.study.own_code.source import source_digest
 from landscape_study.study.pairs.conventions import twin_of
 from landscape_study.study.pairs.optimizer_arguments import Arguments, check_arguments
 from landscape_study.study.pairs.options import Options, PanelOptions
-from landscape_study.study.pairs.own_rules import CODE, is_rule, load_optimizer, load_rule
-from landscape_study.study.pairs.placements import PLACEMENTS
+from landscape_study.study.pairs.own_rules import (
+    CODE,
+    is_rule,
+    load_optimizer,
+    load_rule,
+    named,
+)
 from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.rule import Rule
 from landscape_study.study.pairs.rule_check import check_rule
@@ -66,10 +71,7 @@ def codes_of(name: str) -> list[str]:
         UsageError: it means none.
     """
     if not name.endswith(".py"):
-        try:
-            return [pair_called(name).rule] if ":" in name else _no_code(name)
-        except ValueError as e:
-            raise UsageError(str(e)) from e
+        return [_one_code(name)]
     module_name, path = split_name(f"{name}:")
     module = import_own(module_name, path, name, CODE)
     own = [one for one in offered(module, CODE) if vars(module)[one].__module__ == module_name]
@@ -81,11 +83,17 @@ def codes_of(name: str) -> list[str]:
     return [f"{name}:{one}" for one in own]
 
 
-def _no_code(name: str) -> list[str]:
-    raise UsageError(
-        f"'{name}' names no code: give FILE.py, FILE.py:Class or package.module:Class; without, "
-        "`landscape pairs` lists what comes with the tool"
-    )
+def _one_code(name: str) -> str:
+    """The rule or optimizer of a name, behind which a placement may stand."""
+    if ":" not in name:
+        raise UsageError(
+            f"'{name}' names no code: give FILE.py, FILE.py:Class or package.module:Class; "
+            "without, `landscape pairs` lists what comes with the tool"
+        )
+    try:
+        return pair_called(name).rule
+    except ValueError as e:
+        raise UsageError(str(e)) from e
 
 
 def checked_line(code: str) -> str:
@@ -106,8 +114,4 @@ def checked_line(code: str) -> str:
     rule = load_rule(code)
     check_rule(code, rule)
     count = f"{rule.moments} moment{'s' * (rule.moments != 1)}"
-    others = ", ".join(f"-{one}" for one in PLACEMENTS if one != "scaled")
-    return (
-        f"{code}: a rule with {count}, nothing is wrong with it: name it as {code}-scaled, or "
-        f"with {others}"
-    )
+    return f"{code}: a rule with {count}, nothing is wrong with it: {named(code)}"
