@@ -100,11 +100,12 @@ class OwnOptimizer:
             if group[self.arguments.lambda_] != 0:
                 group[self.arguments.lambda_] = lambda_scale * self.cell.lambda_
         moving = [p for p in self.parameters if p.grad is not None]
-        measured = [_row(moving), _row([p.grad for p in moving])] if self.meter.is_due() else []
+        is_due = self.meter.is_due()
+        before, gradient = map(_row, (moving, [p.grad for p in moving]) if is_due else ([], []))
         clip = self._clip(moving)
         self.made.step()
         self.meter.count(clip)
-        for before, gradient in [measured] if measured else []:
+        if is_due:
             self.meter.measure(gradient, before - _row(moving))
 
     def _clip(self, moving: list[nn.Parameter]) -> Tensor | None:

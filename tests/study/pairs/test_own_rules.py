@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from landscape_study.study.errors import PairError
 from landscape_study.study.pairs.options import Options
@@ -274,3 +276,19 @@ def test_names_that_are_none(name: str, message: str):
     with pytest.raises(ValueError, match=re.escape(message)):
         pair_called(name)
     assert known_pair(name) is None
+
+
+PARTS = st.sampled_from(
+    ["mine.py", "a.b", "../x", ":", "-", "Mine", "l2", "cautious", " ", "\n", "1"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PARTS).map("".join)))
+def test_any_name_is_a_pair_or_is_refused(name: str):
+    try:
+        pair = pair_called(name)
+    except ValueError:
+        assert known_pair(name) is None
+        return
+    assert pair_called(pair.name) == pair == known_pair(pair.name)
+    assert pair.label
