@@ -101,7 +101,8 @@ class OwnOptimizer:
                 group[self.arguments.lambda_] = lambda_scale * self.cell.lambda_
         moving = [p for p in self.parameters if p.grad is not None]
         is_due = self.meter.is_due()
-        before, gradient = map(_row, (moving, [p.grad for p in moving]) if is_due else ([], []))
+        some = moving if is_due else []
+        before, gradient = _row(some), _row([p.grad for p in some])
         clip = self._clip(moving)
         self.made.step()
         self.meter.count(clip)
