@@ -190,14 +190,17 @@ def _witness(
         unit = rounding_unit(options)
         moved: Curves = {}
         why = difference(recorded.curves, found, found, examples)
+        reach = min(epochs + _lead(epochs), panel.epochs or epochs)
+        if why and reach > epochs:  # an engine may show sooner what rounding does
+            found = _train(plan, panel, recorded, 0.0, UNLIMITED, reach, advance)
         for draw in range(SHAKES if why else 0):
-            again = _train(plan, panel, recorded, unit, UNLIMITED, epochs, advance, draw)
+            again = _train(plan, panel, recorded, unit, UNLIMITED, reach, advance, draw)
             moved = _further(found, moved, again) if moved else again
-            why = difference(recorded.curves, found, moved, examples)
+            why = difference(recorded.curves, found, moved, examples, epochs)
             if not why:
                 break
     error = plan.study.metric.name
-    last = float(found[error][-1])
+    last = float(found[error][epochs - 1])
     return Witness(
         panel=panel.name,
         seed=recorded.seed,
@@ -206,7 +209,7 @@ def _witness(
         epochs=epochs,
         recorded=float(recorded.curves[error][epochs - 1]),
         found=last,
-        rounding=abs(float(moved[error][-1]) - last) if moved else math.nan,
+        rounding=abs(float(moved[error][epochs - 1]) - last) if moved else math.nan,
         agrees=not why,
         why=why,
     )
@@ -296,7 +299,9 @@ def rounding_unit(options: Options) -> float:
     return 2.0**-52 if options.precision == "float64" else 2.0**-23
 
 
-def difference(recorded: Curves, found: Curves, moved: Curves, examples: int) -> str:
+def difference(
+    recorded: Curves, found: Curves, moved: Curves, examples: int, epochs: int | None = None
+) -> str:
     """The first thing that differs by more than rounding does to this cell; "" if nothing.
 
     Args:
@@ -304,9 +309,9 @@ def difference(recorded: Curves, found: Curves, moved: Curves, examples: int) ->
         found: by the referee, of the first E epochs.
         moved: the same from weights that one rounding unit has moved.
         examples: in the test set.
+        epochs: how many are compared; the others show what rounding does later. All if None.
     """
-    epochs = len(found["train_loss"])
-    for epoch in range(epochs):
+    for epoch in range(epochs or len(found["train_loss"])):
         for metric in found:
             ours, plain, rounded = (c[metric] for c in (recorded, found, moved))
             floor = _scale(metric, plain) * EXAMPLES_FLOOR / examples
@@ -329,6 +334,11 @@ def _scale(metric: str, curve: np.ndarray) -> float:
     return float(largest)
 
 
+def _lead(epochs: int) -> int:
+    """How many epochs sooner than in the plain loop rounding may show in an engine."""
+    return max(3, int(LEAD * epochs))
+
+
 def _differs(
     ours: np.ndarray, plain: np.ndarray, rounded: np.ndarray, epoch: int, floor: float
 ) -> bool:
@@ -341,7 +351,7 @@ def _differs(
     if not np.isfinite([one, other, third]).all():
         # Where the plain loop itself diverges or not by rounding, nothing is known.
         return bool(np.isfinite(other) == np.isfinite(third) != np.isfinite(one))
-    until = epoch + max(3, int(LEAD * epoch)) + 1
+    until = epoch + _lead(epoch) + 1
     rounding = np.nanmax(np.abs(plain[:until].astype(float) - rounded[:until]))
     allowed = floor + FLOOR * abs(float(other)) + FACTOR * rounding
     return bool(abs(float(one) - float(other)) > allowed)

@@ -260,6 +260,31 @@ def test_start_weights_are_moved_several_ways_before_a_cell_is_said_to_differ(
     assert found.agrees is agrees
 
 
+@pytest.mark.parametrize(("later", "agrees"), [(0.251, True), (0.2500001, False)])
+def test_what_rounding_does_a_few_epochs_later_counts_too(
+    done, monkeypatch: pytest.MonkeyPatch, later: float, agrees: bool
+):
+    """A witness of little time sees no cell become unstable; it looks further if it differs."""
+    plan, _ = done
+    whole = curves(1.0, 0.5, 0.25)
+    reached: list[tuple[float, float]] = []
+
+    def train(plan, panel, recorded, unit, limits, epochs, advance, draw=0):
+        own = curves(1.0, 0.5, later) if unit else whole
+        seen = min(epochs, 3) if limits is module.UNLIMITED and epochs < np.inf else 2
+        reached.append((unit, epochs))
+        return {name: curve[: int(seen)] for name, curve in own.items()}
+
+    recorded = module.Recorded(0, Cell(0.1, 0.0), curves(1.0, 0.51, 0.3))
+    monkeypatch.setattr(module, "_train", train)
+    panel = plan.study.panels[0]
+    limits = module._Limits(0.0, 0.0)
+    found = module._witness(plan, panel, recorded, limits, no_watch)
+    assert found.agrees is agrees
+    assert (found.epochs, found.found) == (2, whole["test_error"][1])
+    assert {epochs for _, epochs in reached[1:]} == {panel.epochs}
+
+
 def test_what_rounding_does_is_not_asked_where_nothing_differs(done, monkeypatch):
     plan, _ = done
     shaken: list[float] = []
