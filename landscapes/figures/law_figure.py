@@ -8,6 +8,7 @@ The records are those of `figures.law_record`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -33,6 +34,8 @@ from landscape_study.landscapes.figures.style import (
     points,
 )
 from landscape_study.landscapes.statistics.scaling_law import ScalingLaw
+
+Style = dict[str, Any]  # of a published law's line
 
 OURS = HUES[1]
 THEIRS = (HUES[0], HUES[2], HUES[3], HUES[4], HUES[5], "0.4")
@@ -68,7 +71,7 @@ def draw_laws(record: LawRecord) -> Figure:
     columns = min(record.columns, len(record.axes))
     rows = -(-len(record.axes) // columns)
     layout = make_layout(rows, columns, screen=3.0, aspect=0.85, width=record.width)
-    styles = {
+    styles: dict[str, Style] = {
         label: {"color": THEIRS[i % len(THEIRS)], "linestyle": DASHES[i % len(DASHES)]}
         for i, label in enumerate(record.labels)
     }
@@ -81,10 +84,10 @@ def draw_laws(record: LawRecord) -> Figure:
     return figure
 
 
-def _draw_axes(record: LawAxes, styles: dict[str, dict[str, object]], ax: Axes) -> None:
+def _draw_axes(record: LawAxes, styles: dict[str, Style], ax: Axes) -> None:
     for one in record.published:
         style = styles[one.label]
-        ax.plot(one.x, one.y, **style, linewidth=1.0, zorder=2.5, gid="published")  # type: ignore[arg-type]
+        ax.plot(one.x, one.y, **style, linewidth=1.0, zorder=2.5, gid="published")
     if record.fit is not None:
         fit = record.fit
         ax.fill_between(
@@ -160,7 +163,7 @@ def _draw_point(point: Point, ax: Axes) -> None:
     )
 
 
-def _legend(record: LawRecord, styles: dict[str, dict[str, object]]) -> list[Artist]:
+def _legend(record: LawRecord, styles: dict[str, Style]) -> list[Artist]:
     """What was found, bounds if there are any, and each published law."""
     handles: list[Artist] = [
         Line2D([], [], color=OURS, marker="o", markersize=4, label="found, with 95 % intervals")
@@ -179,5 +182,5 @@ def _legend(record: LawRecord, styles: dict[str, dict[str, object]]) -> list[Art
             )
         )
     for label, style in styles.items():
-        handles.append(Line2D([], [], label=label, **style))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], label=label, **style))
     return handles

@@ -169,8 +169,14 @@ def _facts(law: ScalingLaw) -> dict[str, object]:
 
 def _exponent_row(one: Exponent) -> dict[str, object]:
     found = one.exponent
-    numbers = {"exponent": found.value, "exponent_low": found.low, "exponent_high": found.high}
-    return {"quantity": one.quantity} | numbers | {"tells": one.tells, "why": one.why}
+    return {
+        "quantity": one.quantity,
+        "exponent": found.value,
+        "exponent_low": found.low,
+        "exponent_high": found.high,
+        "tells": one.tells,
+        "why": one.why,
+    }
 
 
 def _value_rows(one: Exponent) -> list[dict[str, object]]:

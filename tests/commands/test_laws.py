@@ -143,7 +143,3 @@ def test_the_report_has_a_section_of_it(store: Path, tmp_path: Path):
         text = page.read_text("utf-8")
         assert "Laws over batch sizes and budgets" in text
         assert "timescale kept, in epochs" in text
-    assert (
-        "Laws over"
-        not in ls.report(str(store), "valley", tmp_path / "v.md", kind="md").read_text()
-    )
