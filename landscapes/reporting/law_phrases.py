@@ -9,7 +9,6 @@ from landscape_study.landscapes.figures.law_record import exponent_title
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.panel_families import NAMES, known_families
 from landscape_study.landscapes.statistics.scaling_law import (
-    LEAST,
     ScalingLaw,
     Verdict,
     scaling_law,
@@ -47,8 +46,4 @@ def _told(law: ScalingLaw) -> Iterator[str]:
 
 def study_laws(panels: Sequence[PanelData]) -> list[ScalingLaw]:
     """The laws of a study's panels, of families that are large enough to tell one."""
-    return [
-        scaling_law(family)
-        for family in known_families(panels)
-        if len(set(family.values)) >= LEAST
-    ]
+    return [scaling_law(family) for family in known_families(panels)]

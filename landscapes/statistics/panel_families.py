@@ -25,6 +25,7 @@ NAMES: dict[Number, str] = {
     "width": "width",
 }
 LOOKED_FOR: tuple[Number, ...] = ("batch_size", "epochs")  # where none is named: steps go along
+LEAST = 3  # values, that a law is told by
 SAME_STEPS = 0.05  # relative: whole batches make rounding of this size
 
 Told = Mapping[str, float]  # the number of panels or studies, by name, as a user says it
@@ -90,6 +91,9 @@ def families(
             raise UsageError(_why_none(panels, over))
         return found
     some = {number: found for number in LOOKED_FOR if (found := _families(panels, number))}
+    large = {number: found for number, found in some.items() if any(map(_is_large, found))}
+    if len(large) == 1:  # two values of another number tell no law
+        some = large
     if len(some) > 1:
         names = " and ".join(NAMES[number] for number in some)
         options = " or ".join(f"--over {number}" for number in some)
@@ -99,9 +103,14 @@ def families(
     return next(iter(some.values()))
 
 
+def _is_large(family: Family) -> bool:
+    return len(set(family.values)) >= LEAST
+
+
 def known_families(panels: Sequence[PanelData]) -> list[Family]:
-    """The families over batch sizes and over budgets, of what is known here; none if none."""
-    return [family for number in LOOKED_FOR for family in _families(panels, number)]
+    """Families over batch sizes and over budgets that have values enough to tell a law."""
+    found = [family for number in LOOKED_FOR for family in _families(panels, number)]
+    return [family for family in found if _is_large(family)]
 
 
 def _families(panels: Sequence[PanelData], over: Number) -> list[Family]:

@@ -35,7 +35,7 @@ import numpy as np
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate, Sample, draw
-from landscape_study.landscapes.statistics.panel_families import Family
+from landscape_study.landscapes.statistics.panel_families import LEAST, Family
 from landscape_study.landscapes.statistics.separability import (
     TAU,
     checked_surface,
@@ -51,11 +51,9 @@ from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.timescale import timescale
 from landscape_study.study.spec.metric import SPAN
 
-LEAST = 3  # values of x, that a line is drawn through
 WIDE = 1.0  # width of an interval that holds all from "stays" to "in proportion"
 GRAIN = 0.1  # octaves, below which one point is no better known than another
 CUT = 0.25  # of the basin's density at its middle: what reaches the border with more is cut
-CUT_LINES = 1 / 3  # share of the basin in lines that are cut, from which a product is cut
 NEGLIGIBLE = 1e-9
 ROUNDING = 0.005  # of exponents, which are told in two digits
 
@@ -315,12 +313,10 @@ def _sample(quantity: str, power: int, basin: _Basin | None, dice: np.random.Gen
 
 def _grain(basin: _Basin, of_alpha: float, of_lambda: float) -> float:
     """By how much the step of a grid may move the middle of a basin: octaves, end to end."""
-    seen = basin.surface
-    axis = seen.lambda_ if of_lambda else seen.alpha
-    step = float(np.median(np.diff(axis))) if axis.size > 1 else 0.0
-    if not step:
+    axis = basin.surface.lambda_ if of_lambda else basin.surface.alpha
+    if axis.size < 2:
         return 0.0
-    places = of_alpha * seen.alpha[:, None] + of_lambda * seen.lambda_
+    step, places = _step(axis), _places(basin, of_alpha, of_lambda)
     share = basin.weights / basin.weights.sum()
     variance = float((share * (places - (share * places).sum()) ** 2).sum())
     return step * math.exp(-2 * math.pi**2 * variance / step**2)
@@ -334,7 +330,7 @@ def _side(quantity: str, power: int, basin: _Basin | None) -> Side:
     if (of_alpha and basin.idle_alpha) or (of_lambda and basin.idle_lambda):
         return "anywhere"
     if of_alpha and of_lambda:
-        cut = partial(_is_product_cut, basin)
+        cut = partial(_is_product_cut, basin, of_alpha, of_lambda)
     elif of_alpha:
         cut = partial(_is_cut, basin, 0)
     else:
@@ -356,18 +352,40 @@ def _is_cut(basin: _Basin, axis: int, *, low: bool) -> bool:
     return bool(ends.sum() > CUT * lines.sum(axis=0).max(initial=NEGLIGIBLE))
 
 
-def _is_product_cut(basin: _Basin, *, low: bool) -> bool:
-    """Whether most lines of α, or most lines of λ, through the basin are cut at their ends.
+def _is_product_cut(basin: _Basin, of_alpha: float, of_lambda: float, *, low: bool) -> bool:
+    """Whether the border cuts a basin far from the middle of α^p·λ, at one of its sides.
 
-    A diagonal that runs out of the grid at its two ends is not: its product is known.
+    A diagonal that runs out of the grid at its two ends is not cut: there the product is that of
+    its middle, and so it is beyond.
     """
-    for axis in (0, 1):
-        lines = _along(basin.weights, axis, low=low)
-        most = lines.max(axis=1)
-        is_cut = lines[:, 0] > CUT * np.maximum(most, NEGLIGIBLE)
-        if lines.sum(axis=1) @ is_cut > CUT_LINES * lines.sum():
-            return True
-    return False
+    w = basin.weights / basin.weights.sum()
+    places = _places(basin, of_alpha, of_lambda) * math.copysign(
+        1, -of_lambda if low else of_lambda
+    )
+    middle = float((w * places).sum())
+    spread = math.sqrt(float((w * (places - middle) ** 2).sum()))
+    is_far = places >= middle + spread - NEGLIGIBLE
+    bins = np.unique(np.round(places / _step(basin.surface.lambda_)), return_inverse=True)[1]
+    cut = w * is_far * _border(basin.surface)
+    density, at_border = (np.bincount(bins.ravel(), cells.ravel()) for cells in (w, cut))
+    return bool(at_border.max() > CUT * density.max())
+
+
+def _places(basin: _Basin, of_alpha: float, of_lambda: float) -> Floats:
+    """log2 of a quantity at each cell, [A, L]."""
+    return of_alpha * basin.surface.alpha[:, None] + of_lambda * basin.surface.lambda_
+
+
+def _border(seen: Surface) -> Floats:
+    """Which cells lack a neighbour in α or λ, [A, L]: 1 or 0."""
+    known = np.pad(~np.isnan(seen.error), 1)
+    inner = known[:-2, 1:-1] & known[2:, 1:-1] & known[1:-1, :-2] & known[1:-1, 2:]
+    return 1.0 - inner
+
+
+def _step(axis: Floats) -> float:
+    """A usual step of an axis, octaves."""
+    return float(np.median(np.diff(axis))) if axis.size > 1 else 1.0
 
 
 def _along(cells: Floats, axis: int, *, low: bool) -> Floats:

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from landscape_study.landscapes.statistics.bootstrap import Estimate
-from landscape_study.landscapes.statistics.panel_families import Family, families
+from landscape_study.landscapes.statistics.panel_families import LEAST, Family, families
 from landscape_study.landscapes.statistics.scaling_law import (
-    LEAST,
     TIMESCALE,
     Exponent,
     scaling_law,
