@@ -312,7 +312,16 @@ def _sample(quantity: str, power: int, basin: _Basin | None, dice: np.random.Gen
 
 
 def _grain(basin: _Basin, of_alpha: float, of_lambda: float) -> float:
-    """By how much the step of a grid may move the middle of a basin: octaves, end to end."""
+    """By how much the step of a grid may move the middle of a basin: octaves, end to end.
+
+    Of a product it is that of what is narrowest: itself on a diagonal, α or λ elsewhere.
+    """
+    found = abs(of_alpha) * _axis_grain(basin, 1.0, 0.0)
+    found = max(found, abs(of_lambda) * _axis_grain(basin, 0.0, 1.0))
+    return max(found, _axis_grain(basin, of_alpha, of_lambda)) if of_alpha and of_lambda else found
+
+
+def _axis_grain(basin: _Basin, of_alpha: float, of_lambda: float) -> float:
     axis = basin.surface.lambda_ if of_lambda else basin.surface.alpha
     if axis.size < 2:
         return 0.0
@@ -366,7 +375,7 @@ def _is_product_cut(basin: _Basin, of_alpha: float, of_lambda: float, *, low: bo
     spread = math.sqrt(float((w * (places - middle) ** 2).sum()))
     is_far = places >= middle + spread - NEGLIGIBLE
     bins = np.unique(np.round(places / _step(basin.surface.lambda_)), return_inverse=True)[1]
-    cut = w * is_far * _border(basin.surface)
+    cut = w * is_far * _border(basin.surface, low=low)
     density, at_border = (np.bincount(bins.ravel(), cells.ravel()) for cells in (w, cut))
     return bool(at_border.max() > CUT * density.max())
 
@@ -376,11 +385,11 @@ def _places(basin: _Basin, of_alpha: float, of_lambda: float) -> Floats:
     return of_alpha * basin.surface.alpha[:, None] + of_lambda * basin.surface.lambda_
 
 
-def _border(seen: Surface) -> Floats:
-    """Which cells lack a neighbour in α or λ, [A, L]: 1 or 0."""
+def _border(seen: Surface, *, low: bool) -> Floats:
+    """Which cells lack the next lower (or higher) neighbour in α or in λ, [A, L]: 1 or 0."""
     known = np.pad(~np.isnan(seen.error), 1)
-    inner = known[:-2, 1:-1] & known[2:, 1:-1] & known[1:-1, :-2] & known[1:-1, 2:]
-    return 1.0 - inner
+    beside = (known[:-2, 1:-1], known[1:-1, :-2]) if low else (known[2:, 1:-1], known[1:-1, 2:])
+    return 1.0 - (beside[0] & beside[1])
 
 
 def _step(axis: Floats) -> float:
