@@ -273,6 +273,7 @@ def law(
     Raises:
         UsageError: no panels differ in one number alone, or nothing has finished.
 
+    >>> from landscape_study import study
     >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.02], "lambda_": [0.001, 0.002]}
     >>> more = {"store": "mine.db", "quiet": True, "seeds": 1, "epochs": 1}
     >>> names = [study.run(name=f"b{b}", batch_size=b, **grid, **more).name for b in (25, 50)]

@@ -176,6 +176,7 @@ def test_too_wide_an_interval_allows_nothing():
 
 
 @pytest.mark.slow
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     "name", [name for name in SETTINGS if name not in ("no power law", "1 seed")]
 )
