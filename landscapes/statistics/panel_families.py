@@ -129,7 +129,8 @@ def _split(group: Sequence[PanelData], over: Number) -> Iterator[Family]:
             yield from _family(ones, over, f"batches of {size}")
         return
     for epochs, ones in _by(group, lambda one: one.panel and one.panel.epochs).items():
-        yield from _family(ones, over, f"{epochs} epochs, so that larger batches make fewer steps")
+        held = f"{epochs} epoch{'s' * (epochs != 1)}, so that larger batches make fewer steps"
+        yield from _family(ones, over, held)
     for steps, ones in _same_steps(group).items():
         if len({one.panel.epochs for one in ones if one.panel}) > 1:
             held = f"about {steps} steps, so that larger batches make more epochs"
