@@ -45,6 +45,7 @@ from landscape_study.landscapes.statistics.separability import (
 )
 from landscape_study.landscapes.statistics.surface import Floats, Surface
 from landscape_study.landscapes.statistics.units import joint_units
+from landscape_study.study.pairs.normalization import normalizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.published_laws import PUBLISHED_LAWS, PublishedLaw
 from landscape_study.study.pairs.registry import PAIRS
@@ -258,16 +259,17 @@ def _basin(
 
 
 def _shift(one: PanelData) -> float:
-    """log2 λ/λ_norm but for the training set, which panels share; 0 where λ is not normalized.
+    """log2 λ/λ_norm; 0 where λ is not normalized.
 
-    NaN under restarts, whose cycles differ.
+    NaN under restarts, whose cycles differ. Where the size of the training set is not known it is
+    left out, which moves all panels alike.
     """
     panel = one.panel
     if panel is None or not panel.normalized:
         return 0.0
     if panel.schedule.kind == "restarts" or panel.epochs is None or one.batch_size is None:
         return math.nan
-    return math.log2(one.batch_size / panel.epochs) / 2
+    return math.log2(normalizer(one.batch_size, one.examples or 1, panel.epochs))
 
 
 def _exponent(
