@@ -41,8 +41,43 @@ def data(name: str | None) -> None:
 
 
 @click.command()
-def pairs() -> None:
-    """List the optimizer/regularization pairs: update rules, and where λ enters."""
+@click.argument("code", metavar="[FILE.py[:CLASS]]", required=False)
+def pairs(code: str | None) -> None:
+    """List the optimizer/regularization pairs: update rules, and where λ enters.
+
+    Of FILE.py, or package.module:CLASS, check the rules and optimizers that are your own: whether
+    they do what many cells at once, checkpoints and all engines count on.
+
+    \b
+    Examples:
+      landscape pairs
+      landscape pairs mine.py
+      landscape pairs mine.py:Tiger
+      landscape pairs torch.optim:NAdam
+    """  # noqa: D301
+    if code is None:
+        _list_pairs()
+    else:
+        _check_pairs(code)
+
+
+def _check_pairs(code: str) -> None:
+    """Say of each rule and optimizer of a file what is wrong with it, or how it is named."""
+    from landscape_study.study.errors import PairError
+    from landscape_study.study.planning.own_pairs import checked_line, codes_of
+
+    is_wrong = False
+    for one in codes_of(code):
+        try:
+            click.echo(checked_line(one))
+        except PairError as e:
+            is_wrong = True
+            click.echo(f"Error: {e}", err=True)
+    if is_wrong:
+        raise SystemExit(PairError.exit_code)
+
+
+def _list_pairs() -> None:
     from landscape_study.study.pairs.placements import CAUTIOUS, PLACEMENTS
     from landscape_study.study.pairs.registry import SHORT
     from landscape_study.study.pairs.rules import RULES
@@ -58,6 +93,8 @@ def pairs() -> None:
     click.echo(f"  …-cautious   {CAUTIOUS}; not of l2\n\nFor short:")
     for whole, (short, title) in SHORT.items():
         click.echo(f"  {short:12} {whole:15} {title}")
+    click.echo("\nYour own: FILE.py:Class-PLACEMENT of a landscape_study.Rule; FILE.py:Class or")
+    click.echo("package.module:Class of an optimizer such as torch.optim:NAdam (docs/pairs.md)")
 
 
 @click.command()

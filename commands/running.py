@@ -357,7 +357,7 @@ def _print_or_train(
 
 
 def _print_plan(plan: AnyPlan, store: str) -> None:
-    from landscape_study.study.console.lines import objective_plan_line
+    from landscape_study.study.console.lines import choice_lines, objective_plan_line
     from landscape_study.study.console.text_tables import plan_table, print_table
     from landscape_study.study.planning.objective_plan import ObjectivePlan
     from landscape_study.study.planning.plan import estimate_seconds
@@ -369,6 +369,8 @@ def _print_plan(plan: AnyPlan, store: str) -> None:
         return
     seconds = estimate_seconds(plan, missing)
     print_table(terminal(), plan_table(plan, missing, seconds))
+    for line in choice_lines(plan):
+        click.echo(line)
 
 
 def _train_and_tell(

@@ -33,7 +33,8 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 trust_option = click.option(
     "--trust-command",
     is_flag=True,
-    help="Run whatever command, sampler or pruner of its user's own the study names.",
+    help="Run whatever code of its user's own the study names: command, sampler, pruner, rule, "
+    "optimizer.",
 )
 names_argument = click.argument("names", metavar="NAME|FILE...", nargs=-1, required=True)
 
@@ -176,7 +177,11 @@ STUDY = (
         help="Train this task: a built-in one, or yours: FILE.py:name or package.module:name.",
     ),
     click.option(
-        "--pair", "pairs", multiple=True, help="Only this pair; may be given repeatedly."
+        "--pair",
+        "pairs",
+        multiple=True,
+        help="Only this pair, of `landscape pairs` or yours: FILE.py:Rule-scaled; may be given "
+        "repeatedly.",
     ),
     click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds."),
     click.option(
@@ -258,7 +263,8 @@ TRAINING = {
     "accept_source": click.option(
         "--accept-source",
         is_flag=True,
-        help="Take the source of your own training as it is now: it trains what it did before.",
+        help="Take the source of your own training and rules as it is now: it trains what it did "
+        "before.",
     ),
     "no_live": click.option(
         "--no-live", is_flag=True, help="Show the progress bar without the live heatmaps."

@@ -76,14 +76,13 @@ def translate(
       landscape translate torch.AdamW --lr 3e-4 --weight-decay 0.1 --batch-size-times 4
     """  # noqa: D301
     from landscape_study.study.pairs.conventions import convention_called
-    from landscape_study.study.pairs.placements import PLACEMENTS
     from landscape_study.study.pairs.published_laws import LINEAR
     from landscape_study.study.pairs.translation import rescale
     from landscape_study.study.pairs.translation import translate as translated
 
     found = translated(optimizer, alpha, lambda_, to=to, schedule=schedule, momentum=momentum)
     source = convention_called(optimizer)
-    placement = PLACEMENTS[source.known_pair.placement]
+    placement = source.known_pair.entering
     used = f", with momentum {momentum:g}" if source.known_pair.rule in LINEAR else ""
     _told(f"{source.name}: {placement.about} (pair {source.pair}{used})")
     _show(found)

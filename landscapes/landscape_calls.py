@@ -386,7 +386,8 @@ def extend(
         auto_extend: how often more, as long as best cells lie on a border.
         task: names the study's task again, if it is the user's own; a function that was handed
             over is handed over again.
-        trust_command: whether to run the command that the study names, if it does.
+        trust_command: whether to run the command that the study names, if it does, and to import
+            samplers, pruners, rules and optimizers of its user's own.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
 
@@ -431,7 +432,8 @@ def refine(
         top: around how many best cells; as many as heatmaps circle if None.
         task: names the study's task again, if it is the user's own; a function that was handed
             over is handed over again.
-        trust_command: whether to run the command that the study names, if it does.
+        trust_command: whether to run the command that the study names, if it does, and to import
+            samplers, pruners, rules and optimizers of its user's own.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
 

@@ -11,6 +11,7 @@ import lazy_loader
 if TYPE_CHECKING:
     from landscape_study.study.errors import LandscapeError
     from landscape_study.study.objectives.objective import objective
+    from landscape_study.study.pairs.rule import Rule
     from landscape_study.study.pairs.translation import rescale, translate
     from landscape_study.study.planning.settings import RunSettings
     from landscape_study.study.spec.grid import Axis, Grid
@@ -38,6 +39,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "study_calls": ["check", "data", "merge", "resume", "run", "status", "worker"],
         "errors": ["LandscapeError"],
         "objectives.objective": ["objective"],
+        "pairs.rule": ["Rule"],
         "pairs.translation": ["rescale", "translate"],
         "planning.settings": ["RunSettings"],
         "spec.grid": ["Axis", "Grid"],
@@ -60,6 +62,7 @@ __all__ = [
     "Measure",
     "Metric",
     "Panel",
+    "Rule",
     "RunSettings",
     "Store",
     "Streams",

@@ -28,6 +28,10 @@ class TaskError(UsageError):
     """A task that is unknown, does not import, or does not keep the Task protocol."""
 
 
+class PairError(UsageError):
+    """A rule or optimizer of a user's own that does not import, or is not what it must be."""
+
+
 class DataError(LandscapeError):
     """A data set that is missing, incomplete or wrong, or a folder that cannot hold it."""
 

@@ -140,7 +140,8 @@ def resume(
         store: the database.
         task: names the study's task again, if it is the user's own; a function that was handed
             over is handed over again.
-        trust_command: whether to run the command that the study names, if it does.
+        trust_command: whether to run the command that the study names, if it does, and to import
+            samplers, pruners, rules and optimizers of its user's own.
         retry_failed: whether to train the cells too that were given up.
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
@@ -170,7 +171,8 @@ def worker(
         store: the database.
         task: names the study's task again, if it is the user's own; a function that was handed
             over is handed over again.
-        trust_command: whether to run the command that the study names, if it does.
+        trust_command: whether to run the command that the study names, if it does, and to import
+            samplers, pruners, rules and optimizers of its user's own.
         stay: whether to stay while others hold all that is open: they may die.
         cells: after how many each worker leaves, not staying; None for any.
         quiet: whether to show no progress; warnings come as Python's own.

@@ -25,7 +25,8 @@ ORDER = (  # from the command line down
     *(f"study/{room}" for room in ("console", "running", "planning", "agreement", "training")),
     "study/objectives",
     "study/sampling",
-    *(f"study/{room}" for room in ("tasks", "store", "records", "spec", "pairs", "environment")),
+    *(f"study/{room}" for room in ("tasks", "store", "records", "spec", "pairs", "own_code")),
+    "study/environment",
 )
 
 

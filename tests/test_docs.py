@@ -162,6 +162,15 @@ def test_the_task_of_ten_lines_is_one(tmp_path: Path):
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
+def test_the_rule_of_twenty_lines_is_the_example():
+    (code,) = blocks("python", DOCUMENTS["docs/pairs.md"])
+    example = (ROOT / "examples" / "own_rule.py").read_text("utf-8")
+    assert example.endswith(code)
+    assert len(code.splitlines()) <= 20
+    study = Study.from_file(ROOT / "examples" / "own_rule.toml")
+    assert [panel.name for panel in study.panels][:2] == ["Signum-scaled", "Signum-decoupled"]
+
+
 @pytest.mark.long
 def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)

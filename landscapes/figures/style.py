@@ -20,8 +20,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 
 from landscape_study.landscapes.figures.mako import MAKO
 from landscape_study.study.errors import StoreError, UsageError
-from landscape_study.study.pairs.placements import PLACEMENTS
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import known_pair
 from landscape_study.study.records.witness_record import MARK
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
@@ -181,7 +180,8 @@ def alpha_title(alpha: Axis) -> str:
 
 def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
     """Title of the λ axis: "L2 factor λ (× 0.001)" or "weight decay λ (× 0.001)"."""
-    is_l2 = pair in PAIRS and PLACEMENTS[PAIRS[pair].placement].in_gradient
+    known = known_pair(pair)
+    is_l2 = known is not None and not known.is_optimizer and known.entering.in_gradient
     name = "L2 factor λ" if is_l2 else "weight decay λ"
     return ("normalized " if normalized else "") + name + _times(lambda_)
 

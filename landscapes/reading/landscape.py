@@ -22,7 +22,7 @@ from landscape_study.landscapes.reading.panel_axes import (
     place,
 )
 from landscape_study.study.errors import UsageError
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.records.witness_record import marked
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
@@ -49,7 +49,7 @@ class Landscape:
     """The finished table of a panel. Its arrays are read-only."""
 
     title: str
-    pair: str  # key of pairs.registry.PAIRS; "" where it was trained elsewhere
+    pair: str  # a pair's name, see pairs.registry; "" where it was trained elsewhere
     alpha: Axis
     lambda_: Axis
     error: Floats  # [A, L] values of the metric, mean over seeds; NaN where no seed finished
@@ -230,7 +230,7 @@ def grid_landscape(
         grid: where they lie.
         metric: what was measured.
         title: of the landscape.
-        pair: key of pairs.registry.PAIRS, if it is one of these.
+        pair: its name, if it is one of `pairs.registry`.
         **rest: other fields of a `Landscape`.
     """
     shape = (len(grid.alpha.values), len(grid.lambda_.values))
@@ -264,8 +264,8 @@ def title(panel: Panel) -> str:
     """
     if panel.is_labelled:
         return panel.name if panel.by_objective else panel.pair
-    pair = PAIRS[panel.pair]
-    own = panel.name.removeprefix(pair.name)
+    pair = pair_called(panel.pair)
+    own = panel.name.removeprefix(pair.label)
     name = pair.title
     restarts = panel.normalized and panel.schedule.kind == "restarts"
     if restarts and pair.placement == "decoupled":

@@ -13,7 +13,7 @@ from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Panel
@@ -100,7 +100,7 @@ def _differences(one: Panel, other: Panel) -> float:
     """In how many settings two panels differ; infinitely many if in the update rule."""
     if one.is_labelled or other.is_labelled:
         return float(one.is_labelled and other.is_labelled)  # in what the file tells them apart by
-    if PAIRS[one.pair].rule != PAIRS[other.pair].rule:
+    if pair_called(one.pair).rule != pair_called(other.pair).rule:
         return float("inf")
     first, second = one.settings(), other.settings()
     return sum(first[key] != second[key] for key in first)

@@ -6,7 +6,7 @@ import math
 
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.pairs.normalization import normalizer
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.timescale import Timescale, timescale
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES
 from landscape_study.study.spec.study import Panel, Study
@@ -31,6 +31,9 @@ def panel_timescale(study: Study, panel: Panel, examples: int | None) -> Timesca
     """
     if examples is None or panel.is_labelled or panel.epochs is None:
         return None
+    pair = pair_called(panel.pair)
+    if pair.is_optimizer or (pair.is_own and pair.entering.in_gradient):
+        return None  # what it does with λ only its code says, which is not imported to be read
     size = study.batch_size_of(panel)
     lambda_scale = 1.0
     if panel.normalized:
@@ -38,4 +41,4 @@ def panel_timescale(study: Study, panel: Panel, examples: int | None) -> Timesca
         cycle = panel.schedule.cycle(last, panel.epochs)
         lambda_scale = normalizer(size, examples, cycle)
     steps = math.ceil(examples / size)
-    return timescale(PAIRS[panel.pair], study.options_of(panel), steps, lambda_scale)
+    return timescale(pair, study.options_of(panel), steps, lambda_scale)

@@ -37,7 +37,7 @@ from landscape_study.landscapes.statistics.separability import (
     used,
 )
 from landscape_study.landscapes.statistics.surface import Floats
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.spec.metric import SPAN
 
@@ -144,7 +144,7 @@ def _explanation(family: Sequence[PanelData], replicates: int) -> Explanation | 
     first = samples[order[0]][2]
     best = [name for name in order if not _is_worse(samples[name][2], first)]
     candidates = tuple(Candidate(name, *map(_octaves, samples[name])) for name in order)
-    pair = PAIRS[family[0].panel.pair]  # type: ignore[union-attr]  # `explanations` has looked
+    pair = pair_called(family[0].panel.pair)  # type: ignore[union-attr]  # `explanations` has looked
     same = _same(shifts)
     return Explanation(pair.title, tuple(read), candidates, tuple(best), same, tuple(left_out))
 

@@ -16,7 +16,7 @@ from typing import Any
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.published_laws import Number
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 
 NAMES: dict[Number, str] = {
     "batch_size": "batch size",
@@ -51,7 +51,7 @@ class Family:
 
     @property
     def pair(self) -> str:
-        """Key of `PAIRS`; "" where it is a label of the user's."""
+        """Its name; "" where it is a label of the user's."""
         return self.panels[0].landscape.pair
 
     @property
@@ -61,7 +61,7 @@ class Family:
         if not self.pair or panel is None:
             return ", ".join(one.name for one in self.panels)
         kind = ", λ_norm" if panel.normalized else ""
-        return f"{PAIRS[self.pair].title}, {panel.schedule.label}{kind}"
+        return f"{pair_called(self.pair).title}, {panel.schedule.label}{kind}"
 
 
 def families(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from landscape_study.landscapes.statistics.units import PERCENT, Units
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 
 NOISE = 2.0  # standard errors of a difference that is called clear
 NO_DIFFERENCE = "no clear difference"
@@ -141,7 +141,7 @@ def _at_budgets(run: Run, rivals: Sequence[Run]) -> str:
         f"epoch {end.epoch} {run.told(end)} against {run.told(other)} ({_apart(run, end, other)})"
         for end, other in both
     ]
-    whose = PAIRS[run.pair].title
+    whose = pair_called(run.pair).title
     return f"{run.title} against {whose} trained just as long: {'; '.join(parts)}." * bool(parts)
 
 

@@ -46,10 +46,8 @@ from landscape_study.landscapes.statistics.separability import (
 from landscape_study.landscapes.statistics.surface import Floats, Surface
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.pairs.normalization import normalizer
-from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.published_laws import PUBLISHED_LAWS, PublishedLaw
-from landscape_study.study.pairs.registry import PAIRS
-from landscape_study.study.pairs.timescale import timescale
+from landscape_study.study.pairs.published_laws import PUBLISHED_LAWS, PublishedLaw, decay_power
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.spec.metric import SPAN
 
 WIDE = 1.0  # width of an interval that holds all from "stays" to "in proportion"
@@ -198,7 +196,7 @@ def _power(family: Family) -> int | None:
     """The power of α in the decay of a pair; None of a label."""
     if not family.pair:
         return None
-    return round(timescale(PAIRS[family.pair], Options(), 1).power)
+    return decay_power(pair_called(family.pair))
 
 
 @dataclass(frozen=True, eq=False)
@@ -508,10 +506,10 @@ def _published(
     if power is None:
         return ()
     own = {one.quantity: one for one in exponents}
-    found = []
+    pair, found = pair_called(family.pair), []
     for law in PUBLISHED_LAWS:
         says = law.exponent(family.over, steps_held=family.steps_held)
-        if says is None or not law.holds_for(PAIRS[family.pair]):
+        if says is None or not law.holds_for(pair):
             continue
         quantity = ALPHA if law.of == "alpha" else DECAYS[power]
         of_lambda = math.nan

@@ -27,7 +27,7 @@ from landscape_study.study.agreement.observation import (
 )
 from landscape_study.study.errors import TaskError, first_line
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import memory_of
@@ -80,7 +80,7 @@ def find(
         names = ", ".join(f"`{name}`" for name in reference.switched)
         return Finding(f"training of {names} begins or ends on the way")
     no_checkpoint = reference.no_checkpoint if reference.unkept else None
-    others = [pair for pair in pairs if PAIRS[pair].rule not in ("sgd", *STEEP)]
+    others = [pair for pair in pairs if pair_called(pair).rule not in ("sgd", *STEEP)]
     for arithmetic in reference.arithmetics(options):
         programs = Programs()  # what is traced for one seed's networks must do for the next
         # Adam makes large steps of small gradients, and so much of rough rounding.

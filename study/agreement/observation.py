@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,7 @@ def observe(
     programs: Programs | None = None,
     shaken: float = 0.0,
     interrupted: bool = False,
+    arguments: dict[str, Any] | None = None,
 ) -> Observation:
     """Train the cells for some short epochs by an engine.
 
@@ -137,11 +139,17 @@ def observe(
         programs: what was traced for an earlier observation of the same subject and arithmetic.
         shaken: relative size by which the start weights of the referee are moved.
         interrupted: whether to stop on the way and go on from a checkpoint.
+        arguments: of an optimizer that is the pair, as panels say them.
     """
     found = Observation()
     # η and the normalized λ are not 1, so that no engine may leave them out.
     panel = Panel(
-        pair=pair, schedule=Cosine(), epochs=arithmetic.epochs, normalized=True, grid=GRID
+        pair=pair,
+        optimizer=arguments,
+        schedule=Cosine(),
+        epochs=arithmetic.epochs,
+        normalized=True,
+        grid=GRID,
     )
     options = arithmetic.options
 

@@ -17,9 +17,9 @@ import torch
 from landscape_study.study.agreement.finding import Finding, Reference, find
 from landscape_study.study.agreement.observation import Subject, excerpt
 from landscape_study.study.environment import cache
+from landscape_study.study.own_code.source import source_digest
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.tasks.data.examples import TaskData
-from landscape_study.study.tasks.source import source_digest
 from landscape_study.study.tasks.task import TaskProtocol
 from landscape_study.study.training.compiling import library
 from landscape_study.study.training.engines import ENGINES

@@ -25,7 +25,7 @@ from landscape_study.study.environment.parenthood import die_with_parent
 from landscape_study.study.errors import LandscapeError
 from landscape_study.study.objectives.function_run import FunctionCell, FunctionRun, carry_out
 from landscape_study.study.objectives.guardian import MARK
-from landscape_study.study.tasks.own_code import load_own
+from landscape_study.study.own_code.loading import load_own
 
 LOST = 70  # exit code of a run that never came to the function
 SAFE = {"jemalloc_bg_thd"}  # threads that survive a fork: pyarrow's, which pandas brings

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from landscape_study.study.errors import TaskError
-from landscape_study.study.records.identity import Identity
-from landscape_study.study.tasks.own_code import (
+from landscape_study.study.own_code.loading import (
     MARK,
     hand_over,
     handed_over,
@@ -17,7 +16,8 @@ from landscape_study.study.tasks.own_code import (
     is_user_task,
     load_own,
 )
-from landscape_study.study.tasks.source import function_digest, source_digest
+from landscape_study.study.own_code.source import function_digest, source_digest
+from landscape_study.study.records.identity import Identity
 
 EXPECTED = "def train(cell, run), which trains one cell and returns its metric"
 

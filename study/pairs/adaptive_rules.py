@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.rule import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +16,7 @@ RECTIFIED = 5.0  # length of the second moment's mean, in steps, from which RAda
 SCHEDULE, RAISED = 0.004, 0.96  # of NAdam's momentum: ψ and the base of its decay
 
 
-class Adam:
+class Adam(Rule):
     """Adam: θ loses η_t·α·m̂/(√v̂ + ε), with m = β1·m + (1−β1)·g and v = β2·v + (1−β2)·g².
 
     m̂ = m/(1 − β1^t) and v̂ = v/(1 − β2^t). Source: Loshchilov & Hutter, "Decoupled Weight Decay
@@ -24,13 +25,7 @@ class Adam:
 
     title: ClassVar[str] = "Adam"
     about: ClassVar[str] = "η·α·m̂/(√v̂ + ε)"
-    defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 2
-    takes_matrices: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
-
-    def __init__(self, options: Options) -> None:
-        self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
 
     def corrections(self, t: int) -> tuple[float, ...]:
         """What m is divided by, and what √v is multiplied by: that is faster."""
@@ -49,11 +44,6 @@ class Adam:
         m.mul_(self.beta1).add_(g, alpha=1 - self.beta1)
         v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         return m, v
-
-    @property
-    def gain(self) -> float:
-        """1: its m is a mean of gradients; that √v̂ divides it is left out."""
-        return 1.0
 
 
 class AMSGrad(Adam):
@@ -138,7 +128,7 @@ class RAdam(Adam):
         return (m * scale).mul_(rate / of_m)
 
 
-class Adagrad:
+class Adagrad(Rule):
     """Adagrad: θ loses η_t·α·g/(√s + ε), with s the sum of all g² so far.
 
     Source: Duchi et al., "Adaptive Subgradient Methods" (JMLR 2011), as torch.optim.Adagrad.
@@ -148,14 +138,6 @@ class Adagrad:
     about: ClassVar[str] = "η·α·g/(√s + ε), with s the sum of all g²"
     defaults: ClassVar[Mapping[str, float]] = {"eps": 1e-10}
     moments: ClassVar[int] = 1
-    takes_matrices: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
-
-    def __init__(self, options: Options) -> None:
-        self.beta2, self.eps = options.beta2, options.eps
-
-    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
-        return ()
 
     def update(  # noqa: D102
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
@@ -166,11 +148,6 @@ class Adagrad:
 
     def _advance(self, squares: Tensor, g: Tensor) -> None:
         squares.addcmul_(g, g)
-
-    @property
-    def gain(self) -> float:
-        """1: what divides it is left out."""
-        return 1.0
 
 
 class RMSprop(Adagrad):

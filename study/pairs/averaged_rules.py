@@ -7,11 +7,12 @@ d = z − θ, which starts from 0, and from which x = θ − d·(1−β1)/β1 fo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.rule import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,7 @@ class Weighing:
         return self.largest**2 / self.total if self.total else 0.0
 
 
-class ScheduleFreeSGD:
+class ScheduleFreeSGD(Rule):
     """Schedule-free SGD: z loses s = η_t·α·g, x = (1−c_t)·x + c_t·z, θ = (1−β1)·z + β1·x.
 
     What decays is lost by z, as s is. c_t is the share of the step in the sum of all squares of
@@ -51,16 +52,12 @@ class ScheduleFreeSGD:
     title: ClassVar[str] = "Schedule-free SGD"
     mean_by: ClassVar[str] = "momentum"  # the option that says how far the mean stands behind z
     about: ClassVar[str] = "z − η·α·g goes into a mean x; gradients at (1−β1)·z + β1·x, tests at x"
-    defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 1
-    takes_matrices: ClassVar[bool] = False
     averages: ClassVar[bool] = True
 
     def __init__(self, options: Options) -> None:
-        self.beta1 = options.momentum
-
-    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
-        return ()
+        super().__init__(options)
+        self.beta1 = getattr(options, self.mean_by)
 
     def update(  # noqa: D102
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
@@ -78,11 +75,6 @@ class ScheduleFreeSGD:
         """The mean x, [K, P], which tests are of."""
         return theta - moments[0] * ((1 - self.beta1) / self.beta1)
 
-    @property
-    def gain(self) -> float:
-        """1: z loses each gradient once."""
-        return 1.0
-
 
 class ScheduleFreeAdam(ScheduleFreeSGD):
     """Schedule-free Adam: as schedule-free SGD, with s = η_t·α·g/(√v̂ + ε).
@@ -94,9 +86,6 @@ class ScheduleFreeAdam(ScheduleFreeSGD):
     mean_by: ClassVar[str] = "beta1"
     about: ClassVar[str] = "the same with z − η·α·g/(√v̂ + ε)"
     moments: ClassVar[int] = 2
-
-    def __init__(self, options: Options) -> None:
-        self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
 
     def corrections(self, t: int) -> tuple[float, ...]:
         """What √v is multiplied by."""

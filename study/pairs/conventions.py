@@ -6,6 +6,7 @@ A convention is exact where the update rule is; defaults and groups are the user
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landscape_study.study.pairs.registry import PAIRS, Pair, pair_called
@@ -60,6 +61,7 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("timm.adamw", "adamw-torch", remark=TIMM),
         Convention("timm.lion", "lion-scaled", remark=TIMM),
         Convention("lion_pytorch.Lion", "lion-scaled"),
+        Convention("pytorch_optimizer.Lion", "lion-scaled"),
         Convention("schedulefree.AdamWScheduleFree", "schedulefree-adam-scaled"),
         Convention("schedulefree.SGDScheduleFree", "schedulefree-sgd-scaled"),
         Convention(
@@ -73,6 +75,8 @@ CONVENTIONS: dict[str, Convention] = {
 }
 
 
+TWINS = ("torch.optim:", "lion_pytorch:", "pytorch_optimizer:")  # whose defaults are ours
+
 ROOMS = {"torch": "torch.optim", "keras": "keras.optimizers", "tfa": "tfa.optimizers"}
 
 
@@ -82,6 +86,8 @@ def convention_called(name: str) -> Convention:
     Raises:
         ValueError: there is none, or several.
     """
+    if ":" in name:
+        return _by_path(name)
     room, _, last = name.rpartition(".")
     whole = f"{ROOMS.get(room, room)}.{last}"
     for known, convention in CONVENTIONS.items():
@@ -95,6 +101,31 @@ def convention_called(name: str) -> Convention:
     except ValueError as e:
         raise ValueError(_not_called(name) or str(e)) from e
     return Convention(pair, pair, "α", "λ")
+
+
+def twin_of(code: str, table: Mapping[str, object] | None = None) -> str | None:
+    """The pair that does the same as an optimizer by its own defaults; None where none is known.
+
+    Args:
+        code: of the optimizer, as panels name it: torch.optim:AdamW.
+        table: the arguments that a panel gives it.
+    """
+    known = CONVENTIONS.get(code.replace(":", "."))
+    if known is None or table or not code.startswith(TWINS):
+        return None
+    return known.pair + (" with the option momentum = 0" if known.holds_gradients else "")
+
+
+def _by_path(name: str) -> Convention:
+    """The optimizer whose class has this path: torch.optim:AdamW, as panels name it."""
+    known = CONVENTIONS.get(name.replace(":", "."))
+    if known is None:
+        raise ValueError(
+            f"'{name}': of code that is named by its place, no more is known here than of "
+            f"{', '.join(one for one in CONVENTIONS if one.startswith('torch.'))}: name one of "
+            "these, or a pair of `landscape pairs`"
+        )
+    return known
 
 
 def _ending_in(name: str) -> list[str]:

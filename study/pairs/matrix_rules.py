@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_study.study.pairs.adaptive_rules import Adam
-from landscape_study.study.pairs.options import Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,10 +36,6 @@ class Muon(Adam):
     about: ClassVar[str] = "η·α·0.2·√max(m, n)·orthogonal(N) of hidden matrices; the rest as adam"
     defaults: ClassVar[Mapping[str, float]] = {"momentum": 0.95}
     takes_matrices: ClassVar[bool] = True
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.momentum = options.momentum
 
     def update_matrices(self, g: Tensor, rate: Tensor, moments: Sequence[Tensor]) -> Tensor:
         """Advance the first moment in place by gradient `g`; return what θ loses, each [K, m, n].

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.rule import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class SGD:
+class SGD(Rule):
     """SGD with momentum β1: θ loses m = β1·m + η_t·α·g.
 
     Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019), Algorithm 1.
@@ -20,27 +20,18 @@ class SGD:
 
     title: ClassVar[str] = "SGD"
     about: ClassVar[str] = "m = β1·m + η·α·g"
-    defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 1
-    takes_matrices: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
-
-    def __init__(self, options: Options) -> None:
-        self.beta1 = options.momentum
-
-    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
-        return ()
 
     def update(  # noqa: D102
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
     ) -> Tensor:
         (m,) = moments
-        return m.mul_(self.beta1).addcmul_(g, rate)
+        return m.mul_(self.momentum).addcmul_(g, rate)
 
     @property
     def gain(self) -> float:
         """1 + β1 + β1² + …: momentum repeats it."""
-        return 1 / (1 - self.beta1)
+        return 1 / (1 - self.momentum)
 
 
 class Nesterov(SGD):
@@ -57,10 +48,10 @@ class Nesterov(SGD):
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
     ) -> Tensor:
         m = super().update(g, rate, moments, corrections)
-        return (m * self.beta1).addcmul_(g, rate)
+        return (m * self.momentum).addcmul_(g, rate)
 
 
-class Lion:
+class Lion(Rule):
     """Lion: θ loses η_t·α·sign(β1·m + (1−β1)·g); then m = β2·m + (1−β2)·g.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (NeurIPS 2023),
@@ -71,14 +62,6 @@ class Lion:
     about: ClassVar[str] = "η·α·sign(β1·m + (1−β1)·g), then m = β2·m + (1−β2)·g"
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
     moments: ClassVar[int] = 1
-    takes_matrices: ClassVar[bool] = False
-    averages: ClassVar[bool] = False
-
-    def __init__(self, options: Options) -> None:
-        self.beta1, self.beta2 = options.beta1, options.beta2
-
-    def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
-        return ()
 
     def update(  # noqa: D102
         self, g: Tensor, rate: Tensor, moments: Sequence[Tensor], corrections: Sequence[Tensor]
@@ -87,8 +70,3 @@ class Lion:
         found = (m * self.beta1).add_(g, alpha=1 - self.beta1).sign_().mul_(rate)
         m.mul_(self.beta2).add_(g, alpha=1 - self.beta2)
         return found
-
-    @property
-    def gain(self) -> float:
-        """1: the sign takes its scale, and a mean of gradients its place."""
-        return 1.0

@@ -15,9 +15,8 @@ from landscape_study.study.pairs.averaged_rules import ScheduleFreeSGD, Weighing
 from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
-from landscape_study.study.pairs.rules import RULES
+from landscape_study.study.pairs.rules import rule_called
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,10 +61,10 @@ class PairOptimizer:
         matrices: Sequence[Matrix | None] | None = None,
         program: Callable[[TensorFunction], TensorFunction] = lambda function: function,
     ) -> None:
-        self.placement, self.cautious = PLACEMENTS[pair.placement], pair.cautious
+        self.placement, self.cautious = pair.entering, pair.cautious
         self.theta = theta
         self.alpha = alpha[:, None]  # [K, 1 or P]
-        self.rule = RULES[pair.rule](options)
+        self.rule = rule_called(pair.rule)(options)
         self.moments = [theta.new_zeros(theta.shape) for _ in range(self.rule.moments)]
         self.widths = [theta.shape[1]] if widths is None else list(widths)
         self.matrices = list(matrices or [None] * len(self.widths))

@@ -31,6 +31,10 @@ Norm = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+# What update rules make use of, and nobody else does.
+OF_RULES = ("momentum", "beta1", "beta2", "eps", "rest_alpha", "rest_lambda")
+
+
 class Options(Frozen):
     """What a step needs besides α, λ and η. Defaults are the paper's."""
 

@@ -11,11 +11,11 @@ read of each, and what could not be, stands in docs/laws.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
 
 Number = Literal["batch_size", "epochs", "steps", "width"]  # what panels differ in
@@ -61,8 +61,9 @@ class PublishedLaw:
         """Whether it is meant for a pair: λ in the gradient of an adaptive rule is no decay."""
         if self.rules and pair.rule not in self.rules:
             return False
-        is_decay = not PLACEMENTS[pair.placement].in_gradient or pair.rule in LINEAR
-        return self.of == "alpha" or is_decay
+        if self.of == "alpha" or pair.is_optimizer:
+            return self.of == "alpha"
+        return not pair.entering.in_gradient or pair.rule in LINEAR
 
     def exponent(self, over: Number, *, steps_held: bool = False) -> float | None:
         """Of a number; None where nothing is said of it.
@@ -161,6 +162,16 @@ PUBLISHED_LAWS = (
         "α as μP says",
     ),
 )
+
+
+def decay_power(pair: Pair) -> int | None:
+    """The power of α in the decay of a pair: 0, 1 or 2; None of an optimizer, which hides it."""
+    if pair.is_optimizer:
+        return None
+    if pair.entering.in_gradient:
+        return 1
+    one, two = (float(pair.entering.multiplied(1.0, 1.0, rate)) for rate in (1.0, 2.0))
+    return round(math.log2(two / one))
 
 
 def laws_for(pair: Pair, of: Of) -> Iterator[PublishedLaw]:

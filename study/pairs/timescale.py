@@ -24,9 +24,8 @@ import math
 from dataclasses import dataclass
 
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import Pair
-from landscape_study.study.pairs.rules import RULES
+from landscape_study.study.pairs.rules import rule_called
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,6 @@ def timescale(pair: Pair, options: Options, steps: int, lambda_scale: float = 1.
 
 def _forgotten(pair: Pair, options: Options, alpha: float, lambda_: float) -> float:
     """The part of θ that a step takes away, where η = 1."""
-    placement = PLACEMENTS[pair.placement]
+    placement = pair.entering
     decay: float = placement.multiplied(lambda_, 1.0, alpha)
-    return decay * alpha * RULES[pair.rule](options).gain if placement.in_gradient else decay
+    return decay * alpha * rule_called(pair.rule)(options).gain if placement.in_gradient else decay

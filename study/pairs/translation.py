@@ -18,7 +18,6 @@ from pydantic import TypeAdapter, ValidationError
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.conventions import CONVENTIONS, Convention, convention_called
 from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.published_laws import LINEAR, PAPER, PRECONDITIONED, laws_for
 from landscape_study.study.pairs.registry import PAIRS, Pair
 from landscape_study.study.pairs.rules import RULES
@@ -289,7 +288,7 @@ def _between(one: Pair, other: Pair) -> str:
 
 
 def _in_gradient(pair: Pair) -> bool:
-    return PLACEMENTS[pair.placement].in_gradient
+    return pair.entering.in_gradient
 
 
 def _in_adaptive(pair: Pair) -> str:
@@ -309,7 +308,7 @@ def _by_momentum(source: Convention, to: Convention, options: Options) -> list[s
 
 def _decay(pair: Pair, alpha: float, options: Options) -> tuple[float, float]:
     """What multiplies λ·θ at η = 1, and the power of η that it goes with."""
-    placement = PLACEMENTS[pair.placement]
+    placement = pair.entering
     if placement.in_gradient:
         return alpha * RULES[pair.rule](options).gain, 1.0
     doubled = float(placement.multiplied(1.0, 2.0, 2.0))

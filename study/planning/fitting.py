@@ -8,24 +8,33 @@ import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.optimizer_arguments import Arguments
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.rules import RULES
+from landscape_study.study.planning.own_pairs import with_own_pairs
 from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
 from landscape_study.study.spec.panel import Panel
-from landscape_study.study.spec.study import Figure, Study
+from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import TaskProtocol, main_metric, metrics_of
+from landscape_study.study.tasks.task import TaskProtocol, as_precise, main_metric, metrics_of
 from landscape_study.study.training.hidden_weights import hidden_matrices
+from landscape_study.study.training.own_optimizer import OwnOptimizer
 
 NAMED = 8  # parameters that a message names
 
 
 def resolved(study: Study, task: TaskProtocol) -> Study:
-    """The study with what it leaves to the task: batch size, budget, metric."""
+    """The study with what it leaves to the task and to its pairs: batch size, budget, metric.
+
+    Raises:
+        PairError: a rule or optimizer of the user's own is not there, or not right.
+    """
     metrics = [main_metric(task), *metrics_of(task).values()]
-    return study.resolve(batch_size=task.batch_size, epochs=task.epochs, metrics=metrics)
+    return with_own_pairs(study).resolve(
+        batch_size=task.batch_size, epochs=task.epochs, metrics=metrics
+    )
 
 
 def fitting_data(
@@ -41,6 +50,7 @@ def fitting_data(
         TaskError: the task is wrong.
         DataError: its data cannot be read.
         UsageError: it lacks what the study asks for.
+        PairError: an optimizer such as torch's does not take its network.
     """
     dtype = getattr(torch, study.options.precision)
     kinds = {(study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
@@ -58,12 +68,29 @@ def fitting_data(
         if options.no_decay:
             _require_parameters(study, panel, options.no_decay, task)
     _require_hidden(study, task)
+    _require_optimizers(study, task)
     return data
+
+
+def _require_optimizers(study: Study, task: TaskProtocol) -> None:
+    """Check that optimizers such as torch's take the task's network.
+
+    Raises:
+        PairError: one does not.
+    """
+    dtype = getattr(torch, study.options.precision)
+    for panel in study.panels:
+        pair = panel.own_code
+        if pair is not None and pair.is_optimizer:
+            with seeded(0):
+                named = dict(as_precise(task.network(), "cpu", dtype).named_parameters())
+            cell = Cell(panel.grid.alpha.values[0], panel.grid.lambda_.values[0])
+            OwnOptimizer(pair, Arguments.of(panel.optimizer), named, cell, study.options_of(panel))
 
 
 def _require_hidden(study: Study, task: TaskProtocol) -> None:
     """Check that rules that treat hidden matrices whole find some."""
-    wanting = [p for p in study.panels if RULES[PAIRS[p.pair].rule].takes_matrices]
+    wanting = [p for p in study.panels if _takes_matrices(p)]
     if not wanting:
         return
     with seeded(0):
@@ -74,6 +101,12 @@ def _require_hidden(study: Study, task: TaskProtocol) -> None:
             f"for hidden matrices, and the network of task '{study.task}' has none: take another "
             "pair, or a network with a layer between the first and the last"
         )
+
+
+def _takes_matrices(panel: Panel) -> bool:
+    """Whether its rule treats matrices whole; those of users do not."""
+    rule = RULES.get(pair_called(panel.pair).rule)
+    return rule is not None and rule.takes_matrices
 
 
 def _require_own_batches(study: Study, data: TaskData) -> None:

@@ -1,8 +1,8 @@
 """Names of what is compiled for a built-in task, remembered: nobody need trace it again.
 
-Of a user's own task they are not. What it imports, reads or asks of its surroundings decides what
-is traced too, and may change without a trace in its source; nor would it show on a few batches: a
-bound that is reached late, say.
+Of a user's own task or rule they are not. What it imports, reads or asks of its surroundings
+decides what is traced too, and may change without a trace in its source; nor would it show on a
+few batches: a bound that is reached late, say.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def programs_name(study: Study, identity: Identity) -> str | None:
         study: resolved.
         identity: of its task as it is here.
     """
-    if is_user_task(study.task):
+    if is_user_task(study.task) or any(panel.own_code for panel in study.panels):
         return None
     panels = sorted({study.options_of(panel).model_dump_json() for panel in study.panels})
     facts = (study.task, identity.fingerprint, panels)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import joblib
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission, Tried, Watch, no_watch
+from landscape_study.study.agreement.rule_trial import OwnPairsTried
+from landscape_study.study.own_code.loading import in_this_folder
 from landscape_study.study.planning import known_programs, probing
 from landscape_study.study.planning.cost import (
     Setting,
@@ -34,7 +36,6 @@ from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.prior_state import Begun, how_begun, missing_cells, shares
 from landscape_study.study.tasks import is_user_task, load_task
 from landscape_study.study.tasks.data.examples import TaskData
-from landscape_study.study.tasks.own_code import in_this_folder
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.task import TaskProtocol, identify
 from landscape_study.study.training.engines import ENGINES, Programs
@@ -195,13 +196,15 @@ def _parameters(task: TaskProtocol) -> int:
 def _permission(
     study: Study, task: TaskProtocol, data: TaskData, hash_: str, watch: Watch
 ) -> Permission:
-    """A user's own task is tried; the built-in ones were, by the tests."""
-    if not is_user_task(study.task):
-        return BELIEVED
-    pairs = [panel.pair for panel in study.panels]
-    # Whole batches: the few examples that it is tried with make no parts.
-    options = study.options.model_copy(update={"accumulate": 1})
-    return Tried(study.task, task, data, pairs, options, hash_, watch)
+    """A user's own task and rules are tried; the built-in ones were, by the tests."""
+    own = [panel for panel in study.panels if panel.own_code]
+    known: Permission = BELIEVED
+    if is_user_task(study.task):
+        pairs = [panel.pair for panel in study.panels if not panel.own_code]
+        # Whole batches: the few examples that it is tried with make no parts.
+        options = study.options.model_copy(update={"accumulate": 1})
+        known = Tried(study.task, task, data, pairs, options, hash_, watch)
+    return OwnPairsTried(known, own, watch) if own else known
 
 
 def _layout(settings: RunSettings, memory: int, begun: Begun | None) -> Layout:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.objectives.objective import is_objective, named
+from landscape_study.study.own_code.loading import is_reachable, is_user_task, plain_name
+from landscape_study.study.pairs.registry import label_of
 from landscape_study.study.spec.budgets import panel_name
 from landscape_study.study.spec.metric import Metric, filled
 from landscape_study.study.spec.placeholders import PLACEHOLDER, SCRIPTS, name_of
 from landscape_study.study.spec.presets import DEFAULT, load_preset
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks import load_task
-from landscape_study.study.tasks.own_code import is_reachable, is_user_task, plain_name
 from landscape_study.study.validation import names_of, parse_value, read_toml
 
 if TYPE_CHECKING:
@@ -322,11 +323,11 @@ def resumed_study(
         name: None for the one that was created last.
         task: must name the study's task again if that is the user's own code.
         trust_command: whether to run the command that the study names, if it does, and to import
-            its samplers and pruners.
+            its samplers, pruners, rules and optimizers.
 
     Raises:
-        UsageError: there is none, it was trained elsewhere, or its task, command or sampler is
-            the user's own and the command line does not name or trust it.
+        UsageError: there is none, it was trained elsewhere, or its task, command, sampler or rule
+            is the user's own and the command line does not name or trust it.
     """
     studies = [study for study in store.studies() if not study.is_imported]
     if name is None and not studies:
@@ -344,7 +345,7 @@ def resumed_study(
         )
     if study.own_helpers and not trust_command:
         raise UsageError(
-            f"study '{study.name}' chooses or stops its cells by code of your own, "
+            f"study '{study.name}' makes use of code of your own, "
             f"{', '.join(study.own_helpers)}: to import what a database says, add --trust-command"
         )
     if is_user_task(study.task) and (task is None or plain_name(task) != study.task):
@@ -402,7 +403,7 @@ def _alike_once(before: Study, study: Study) -> Study:
 
 
 def _called_after_pair(panel: Panel) -> Panel:
-    return panel.model_copy(update={"name": panel.pair})
+    return panel.model_copy(update={"name": label_of(panel.pair)})
 
 
 def _without_budget(panel: Panel) -> dict[str, Any]:
@@ -447,7 +448,7 @@ def _select_pairs(study: Study, changes: Changes) -> Study:
     if not changes.pairs:
         return study
     panels: list[Any] = []
-    for pair in names_of(changes.pairs):
+    for pair in map(_plain_pair, names_of(changes.pairs)):
         found = [panel for panel in study.panels if panel.pair == pair]
         if not found and (changes.alpha is None or changes.lambda_ is None):
             has = ", ".join(dict.fromkeys(panel.pair for panel in study.panels))
@@ -461,4 +462,10 @@ def _select_pairs(study: Study, changes: Changes) -> Study:
 
 def _new_panel(like: Panel, pair: str) -> dict[str, Any]:
     """A panel of another pair; its grid is replaced by the command line's."""
-    return dict(like) | {"name": pair, "pair": pair}
+    own = {"optimizer": None, "source": None}
+    return dict(like) | own | {"name": label_of(pair), "pair": pair}
+
+
+def _plain_pair(name: str) -> str:
+    """The name of a pair as panels have it: ./mine.py:Tiger-l2 is mine.py:Tiger-l2."""
+    return plain_name(name) if ":" in name else name

@@ -24,7 +24,7 @@ class RunSettings:
         chunk: most cells trained together; None to choose by device, memory and measuring.
         engine: one of `training.engines.ENGINES`; None to choose by measuring.
         dask: address of the scheduler of a dask cluster to train on; None for this machine.
-        accept_source: whether the source of a user's own task may have changed.
+        accept_source: whether the source of a user's own task or rule may have changed.
         witness: whether a cell of each panel is trained again by the referee at the end.
         timeout: seconds that the run of a command may take; None for any.
         memory: GB that it may take.

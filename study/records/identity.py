@@ -8,6 +8,7 @@ from landscape_study.study.errors import StudyMismatchError
 from landscape_study.study.spec.command_line import command_line
 from landscape_study.study.spec.study import Study
 
+ACCEPTED = "settings=RunSettings(accept_source=True)"
 MERGED = " (or merge --accept-source)"
 
 
@@ -50,14 +51,42 @@ def require_same(
             "machine to machine: let it read a file, or fix its seed"
         )
     if None not in (stored.source, found.source) and stored.source != found.source:
-        option, again = (
-            ("name", "settings=RunSettings(accept_source=True)")
-            if study.is_handed_over
-            else ("--name", f"{command_line('resume', study, store, '--accept-source')}{MERGED}")
-        )
         what = "its command" if study.command is not None else f"task '{study.task}'"
-        raise StudyMismatchError(
-            f"{where}: the source of {what} is not what it was when study '{study.name}' was "
-            f"created (digest {stored.source}, now {found.source}): choose another {option}; if "
-            f"what it trains is still the same, say so: {again}"
-        )
+        raise _other_source(where, what, stored.source, found.source, study, store)
+
+
+def require_same_code(stored: Study, found: Study, store: str, worker: str | None = None) -> None:
+    """Check that the code of pairs is what the study of this name was created with.
+
+    Args:
+        stored: the study when it was created.
+        found: the study now; what panels both have is compared.
+        store, worker: see `require_same`.
+
+    Raises:
+        StudyMismatchError: a rule of the user's own has another source.
+    """
+    where = store if worker is None else f"{store}: a worker on {worker}"
+    here = {panel.name: panel for panel in found.panels}
+    for panel in stored.panels:
+        other = here.get(panel.name, panel)
+        are_known = panel.pair == other.pair and None not in (panel.source, other.source)
+        if are_known and panel.source != other.source:
+            what = f"pair '{panel.pair}'"
+            raise _other_source(where, what, panel.source, other.source, found, store)
+
+
+def _other_source(
+    where: str, what: str, stored: str | None, found: str | None, study: Study, store: str
+) -> StudyMismatchError:
+    """That something has another source than when the study was created."""
+    option, again = (
+        ("name", ACCEPTED)
+        if study.is_handed_over
+        else ("--name", f"{command_line('resume', study, store, '--accept-source')}{MERGED}")
+    )
+    return StudyMismatchError(
+        f"{where}: the source of {what} is not what it was when study '{study.name}' was created "
+        f"(digest {stored}, now {found}): choose another {option}; if what it trains is still the "
+        f"same, say so: {again}"
+    )

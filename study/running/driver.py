@@ -23,7 +23,7 @@ from landscape_study.study.planning.objective_plan import AnyPlan, ObjectivePlan
 from landscape_study.study.planning.plan import AS_FAST_AS_POSSIBLE, Plan
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.failure_words import failure_parts
-from landscape_study.study.records.identity import require_same
+from landscape_study.study.records.identity import require_same, require_same_code
 from landscape_study.study.records.provenance import TRAINING_EXAMPLES, provenance
 from landscape_study.study.running.asker import Asker
 from landscape_study.study.running.job import BEAT, Job, ObjectiveJob, TaskJob
@@ -71,6 +71,7 @@ def run(
     """
     name = plan.study.name
     require_same(store.identity(name), plan.identity, plan.study, store.name)
+    require_same_code(store.study(name), plan.study, store.name)
     store.release_dead(name)
     if not store.is_free(name):  # no worker begins only to find that no panel wants more
         Asker(store, name, _width(plan)).settle()

@@ -21,7 +21,8 @@ from landscape_study.study.errors import (
     first_line,
 )
 from landscape_study.study.planning.known_programs import keep
-from landscape_study.study.records.identity import require_same
+from landscape_study.study.planning.own_pairs import with_own_pairs
+from landscape_study.study.records.identity import require_same, require_same_code
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.running.job import Pulse, TaskJob
 from landscape_study.study.running.panel_pruners import Pruners
@@ -46,8 +47,8 @@ class TaskChunks:
     """Trains chunk after chunk of a job's study.
 
     Raises:
-        StudyMismatchError: the task here is not the study's.
-        TaskError: it cannot be loaded.
+        StudyMismatchError: the task or a rule here is not the study's.
+        TaskError, PairError: it cannot be loaded.
     """
 
     def __init__(self, job: TaskJob, store: Store, device: str) -> None:
@@ -60,6 +61,8 @@ class TaskChunks:
         data = load_data(task)
         found = identify(job.study.task, task, data)
         require_same(job.identity, found, job.study, store.name, socket.gethostname())
+        here = with_own_pairs(job.study)
+        require_same_code(job.study, here, store.name, socket.gethostname())
         self.training: Callable[..., Outcome] = partial(
             train_chunk,
             task,

@@ -84,7 +84,7 @@ def _require_named(study: Study, store: Store) -> None:
         unnamed = [one for one in grown.own_helpers if one not in study.own_helpers]
         if unnamed:
             raise UsageError(
-                f"{store.name}: study '{study.name}' chooses or stops cells of other panels by "
+                f"{store.name}: study '{study.name}' makes use, in other panels, of "
                 f"code of your own, {', '.join(unnamed)}: name these panels too, or import what "
                 f"the database says:\n  {command_line('resume', stored, store.display_url)}"
             )

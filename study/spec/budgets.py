@@ -70,7 +70,7 @@ def _expanded(panel: Any) -> Iterator[Any]:
             f"epochs = {list(found.budgets)}: several budgets choose their cells by themselves: "
             "leave out best_of, or give one budget"
         )
-    name, before = panel.get("name") or panel.get("pair"), None
+    name, before = panel.get("name") or _named_after(panel.get("pair")), None
     for budget in found.budgets:
         own = {"name": panel_name(name, budget), "epochs": budget}
         if before is not None:
@@ -85,6 +85,11 @@ def _checked(epochs: dict[str, Any]) -> Budgets:
         return Budgets.model_validate(epochs)
     except ValidationError as e:
         raise ValueError(explain(e, "epochs")) from e
+
+
+def _named_after(pair: object) -> object:
+    """What a panel is called that has the pair and no name: Tiger-l2 of mine.py:Tiger-l2."""
+    return pair.rpartition(":")[2] if isinstance(pair, str) else pair
 
 
 def panel_name(name: object, budget: int) -> str:

@@ -9,8 +9,8 @@ from landscape_study.study.spec.study import Study
 def command_line(verb: str, study: Study, store: str, *options: str) -> str:
     """The `landscape` command that does this with a study, to be pasted into a shell.
 
-    A task of a user's own is named again, and a command or sampler trusted: user code runs only
-    where a user says so.
+    A task of a user's own is named again, and a command, sampler or rule trusted: user code runs
+    only where a user says so.
 
     Args:
         verb: the subcommand, which takes the study's name.
@@ -31,6 +31,7 @@ def retry_line(study: Study, store: str) -> str:
     if study.is_handed_over:
         settings = "settings=RunSettings(accept_source=True)"
         return f"resume('{study.name}', task=…, retry_failed=True, {settings})"
-    is_own = study.command is not None or ":" in study.task
+    has_rule = any(panel.source for panel in study.panels)
+    is_own = study.command is not None or ":" in study.task or has_rule
     mended = ("--accept-source",) if is_own else ()
     return command_line("resume", study, store, "--retry-failed", *mended)

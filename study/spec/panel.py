@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+from landscape_study.study.pairs.optimizer_arguments import wrong_with_table
 from landscape_study.study.pairs.options import PanelOptions
-from landscape_study.study.pairs.registry import PAIRS, pair_called, short_name
+from landscape_study.study.pairs.registry import Pair, known_pair, label_of, pair_called
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
@@ -26,6 +27,7 @@ from landscape_study.study.spec.design import (
     Sampled,
 )
 from landscape_study.study.spec.grid import Cell, Grid
+from landscape_study.study.spec.helper_names import IMPORT_PATH
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
 
@@ -64,6 +66,15 @@ def _schedule_by_name(value: Any) -> Any:
     return {"kind": kind} if isinstance(value, str) else value
 
 
+def _simple_arguments(table: dict[str, Any]) -> dict[str, Any]:
+    if wrong := wrong_with_table(table):
+        raise ValueError(wrong)
+    return table
+
+
+Arguments = Annotated[dict[str, Any], AfterValidator(_simple_arguments)]
+
+
 class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
@@ -71,6 +82,8 @@ class Panel(Frozen):
     by_objective: bool = Field(default=False, exclude=True)  # of a study that has one
     design: Design = "grid"  # which cells of the grid, or within its axes
     pair: str
+    optimizer: Arguments | None = None  # of a pair that is one such as torch's
+    source: str | None = None  # digest of the pair's code, where that is the user's own
     schedule: Annotated[Schedule, BeforeValidator(_schedule_by_name)] = Cosine()
     epochs: int | None = Field(default=None, ge=1, le=MOST_EPOCHS)  # None: the task's own budget
     batch_size: int | None = Field(default=None, ge=1, le=MOST_EXAMPLES)  # None: the study's
@@ -86,7 +99,7 @@ class Panel(Frozen):
             data = dict(data)
             if "pair" in data:
                 is_label = data.get("by_objective") or data.get("design") == "imported"
-                data.setdefault("name", data["pair"] if is_label else short_name(data["pair"]))
+                data.setdefault("name", data["pair"] if is_label else label_of(data["pair"]))
             axes = {key: data.pop(key) for key in CELLS if key in data}
             if axes:
                 data["grid"] = axes
@@ -96,7 +109,23 @@ class Panel(Frozen):
     @classmethod
     def _known_pair(cls, pair: str, info: ValidationInfo) -> str:
         is_label = info.data.get("by_objective") or info.data.get("design") == "imported"
-        return pair if is_label else pair_called(pair).name
+        if is_label:
+            return pair
+        if ":" not in pair and IMPORT_PATH.fullmatch(pair):
+            where, _, name = pair.rpartition(".")
+            raise ValueError(f"unknown pair '{pair}': an optimizer is named as {where}:{name}")
+        return pair_called(pair).name
+
+    @field_validator("optimizer")
+    @classmethod
+    def _arguments_of_an_optimizer(cls, table: Any, info: ValidationInfo) -> Any:
+        pair = known_pair(info.data.get("pair", ""))
+        if table is not None and not (pair is not None and pair.is_optimizer):
+            raise ValueError(
+                "these are arguments of an optimizer such as torch.optim:NAdam, and the pair is "
+                "none: leave them out, or say in options what the pair shall have"
+            )
+        return table
 
     @field_validator("epochs")
     @classmethod
@@ -115,7 +144,7 @@ class Panel(Frozen):
     @classmethod
     def _normalized_by_a_schedule(cls, normalized: bool, info: ValidationInfo) -> bool:
         """λ_norm is that of a whole run: its steps share it as the schedule says."""
-        known = PAIRS.get(info.data.get("pair", ""))
+        known = known_pair(info.data.get("pair", ""))
         if normalized and known is not None and known.placement == "unscheduled":
             raise ValueError(
                 f"λ of pair '{known.name}' follows no schedule, and λ_norm is meant for one that "
@@ -146,9 +175,15 @@ class Panel(Frozen):
         return self.by_objective or self.is_imported
 
     @property
+    def own_code(self) -> Pair | None:
+        """Its pair, where code that is named by its place makes the steps; else None."""
+        pair = None if self.is_labelled else pair_called(self.pair)
+        return pair if pair is not None and pair.is_own else None
+
+    @property
     def own_numbers(self) -> list[str]:
         """What it has other than its study, as people read it: "batch_size = 64"."""
-        own = {"batch_size": self.batch_size}
+        own: dict[str, Any] = {"batch_size": self.batch_size, **(self.optimizer or {})}
         own |= {} if self.options is None else self.options.model_dump()
         return [f"{name} = {value}" for name, value in own.items() if value is not None]
 
@@ -185,7 +220,9 @@ class Panel(Frozen):
 
     def settings(self) -> dict[str, Any]:
         """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(exclude={"name", "design", "grid", "by_objective", "prune"})
+        return self.model_dump(
+            exclude={"name", "design", "grid", "by_objective", "prune", "source"}
+        )
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; `CELLS` too."""
@@ -204,7 +241,8 @@ class Panel(Frozen):
         if self.sampled and asked.sampled and is_longer:
             most = max(self.sampled.trials, asked.sampled.trials)
             design = asked.sampled.model_copy(update={"trials": most})
-        return Panel(**(dict(self) | {"grid": grid, "design": design, "prune": asked.prune}))
+        new = {"grid": grid, "design": design, "prune": asked.prune}
+        return Panel(**(dict(self) | new | {"source": asked.source or self.source}))
 
     def to_toml(self) -> dict[str, Any]:
         """The panel's table in a study file; a design that is a whole grid goes without saying."""

@@ -39,8 +39,9 @@ from pydantic import (
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.averaged_rules import ScheduleFreeSGD
-from landscape_study.study.pairs.options import Options
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.options import OF_RULES, Options
+from landscape_study.study.pairs.registry import pair_called
+from landscape_study.study.pairs.rule import Rule
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import Cosine
 from landscape_study.study.spec.budgets import (
@@ -304,10 +305,26 @@ class Study(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _optimizers_take_their_own_options(self) -> Study:
+        """Nothing is asked of an optimizer such as torch's that it would never hear of."""
+        for panel in self.panels:
+            if panel.own_code is None or not panel.own_code.is_optimizer:
+                continue
+            asked, plain = self.options_of(panel), Options()
+            unheard = [one for one in OF_RULES if getattr(asked, one) != getattr(plain, one)]
+            if unheard:
+                raise ValueError(
+                    f"panel '{panel.name}': options {', '.join(unheard)}: {panel.pair} does not "
+                    "hear of them: say it as it does itself, as in optimizer = "
+                    "{ betas = [0.9, 0.95] }, and give other panels options of their own"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _means_that_can_be_told(self) -> Study:
         """Without momentum, what a rule keeps would not tell the mean that is tested."""
         for panel in (one for one in self.panels if not one.is_labelled):
-            rule = RULES[PAIRS[panel.pair].rule]
+            rule = RULES.get(pair_called(panel.pair).rule, Rule)
             if issubclass(rule, ScheduleFreeSGD) and not getattr(
                 self.options_of(panel), rule.mean_by
             ):
@@ -356,11 +373,16 @@ class Study(Frozen):
 
     @property
     def own_helpers(self) -> tuple[str, ...]:
-        """Import paths of its samplers and pruners that neither this tool nor Optuna brings."""
+        """Its samplers, pruners, rules and optimizers that come neither with this tool nor Optuna.
+
+        Each as it is imported: package.module:Name or FILE.py:Name.
+        """
         sampled = (panel.sampled for panel in self.panels)
         found = [one.sampler for one in sampled if one and one.is_own_code]
         prunes = (panel.prune for panel in self.panels)
         found += [one.pruner for one in prunes if one and one.is_own_code]
+        pairs = (panel.own_code for panel in self.panels)
+        found += [pair.rule for pair in pairs if pair and not pair.is_trusted]
         return tuple(dict.fromkeys(found))
 
     @property
@@ -451,11 +473,12 @@ class Study(Frozen):
     def options_of(self, panel: Panel) -> Options:
         """What a step of the panel needs: the study's, where it says nothing itself.
 
-        Where the study says nothing either, an update rule's own defaults hold.
+        Where the study says nothing either, an update rule's own defaults hold; those of a rule of
+        the user's own stand in the options of its panels (see `planning.own_pairs`).
         """
         options = self.options
-        if not panel.is_labelled:
-            options = options.of_rule(RULES[PAIRS[panel.pair].rule].defaults)
+        if not panel.is_labelled and (rule := RULES.get(pair_called(panel.pair).rule)):
+            options = options.of_rule(rule.defaults)
         return options.changed(panel.options)
 
     def batch_size_of(self, panel: Panel) -> int:

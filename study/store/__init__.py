@@ -28,7 +28,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.errors import MissingStudyError, SpecError
-from landscape_study.study.records.identity import Identity, require_same
+from landscape_study.study.records.identity import Identity, require_same, require_same_code
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker
 from landscape_study.study.records.run_outcome import RunOutcome
@@ -195,12 +195,12 @@ class Store:
             study: resolved, so that its epochs and batch size are numbers.
             identity: of its task.
             chunking: groups the new cells of a panel and seed into chunks.
-            accept_source: whether the source of its task may be another than what is stored,
-                which it replaces.
+            accept_source: whether the source of its task and rules may be another than what is
+                stored, which it replaces.
 
         Raises:
             StudyMismatchError: one of this name is stored that differs in more than size, or
-                whose task was another.
+                whose task or rule was another.
         """
 
         def work(connection: Connection) -> Created:
@@ -231,6 +231,8 @@ class Store:
         merged = old.merge(study, self.name)
         stored = Identity(row["fingerprint"], None if accept_source else row["source"])
         require_same(stored, identity, study, self.name)
+        if not accept_source:
+            require_same_code(old, study, self.name)
         by_id = _study.c.study_id == row["study_id"]
         values = sealed_row(merged, row["fingerprint"])
         values |= {"source": identity.source or row["source"]}

@@ -1,8 +1,7 @@
 """The tasks: what is trained. Built-in ones by name, the user's own by import path.
 
-`own_code` finds what is the user's own, tasks and functions alike. It imports the records
-and the spec's metrics. Training, agreement, planning and running import `load_task` and the
-protocol of a task.
+It imports the records and the spec's metrics. Training, agreement, planning and running import
+`load_task` and the protocol of a task.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from landscape_study.study.errors import TaskError
-from landscape_study.study.tasks.own_code import OWN_NAME, is_user_task, load_own
+from landscape_study.study.own_code.loading import OWN_NAME, is_user_task, load_own
 
 if TYPE_CHECKING:
     from landscape_study.study.tasks.task import Task
@@ -88,7 +87,7 @@ TASKS: dict[str, TaskEntry] = {
 
 
 def load_task(name: str) -> Task:
-    """The task called `name`: a built-in one, or one of the user's own (see `own_code`).
+    """The task called `name`: a built-in one, or one of the user's own (see `own_code.loading`).
 
     Raises:
         TaskError: unknown, does not import, or not a task.

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from landscape_study.study.errors import TaskError
+from landscape_study.study.own_code.source import source_digest
 from landscape_study.study.records.identity import Identity
 from landscape_study.study.spec.metric import LOSSES, METRICS, TEST_ERROR, Metric
 from landscape_study.study.tasks import is_user_task
@@ -25,7 +26,6 @@ from landscape_study.study.tasks.data.given_data import GivenData, opened
 from landscape_study.study.tasks.data.tensors import in_precision, same_values
 from landscape_study.study.tasks.measures import Measure, classification, require_measures
 from landscape_study.study.tasks.randomness import DATA, derived_seed, seeded
-from landscape_study.study.tasks.source import source_digest
 
 F = TypeVar("F")
 CHECKED = 32  # examples of a batch that are enough to see whether a task is right

@@ -35,8 +35,9 @@ from landscape_study.study.training.engines import ENGINES, Engine, Programs
 from landscape_study.study.training.engines.base import Tensors, quiet_fallbacks
 from landscape_study.study.training.recorder import Recorder
 
-# Parts of a state whose form depends on the user's objects: attributes, buffers that grow.
-OF_THE_USERS = ("network", "loss", "augment", "normalize", "buffers")
+# Parts of a state whose form depends on objects of the user's or of other libraries: attributes,
+# buffers that grow, what optimizers hold.
+OF_THE_USERS = ("network", "loss", "augment", "normalize", "buffers", "library")
 
 
 def train_chunk(

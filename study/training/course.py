@@ -42,7 +42,7 @@ def begun(
     Called and trained within `seeded(seed, device)`; the arguments are those of `train_chunk`.
     """
     own = own_copy(task, device, getattr(torch, options.precision))
-    assignment = Assignment(own, panel.pair, cells, options, device)
+    assignment = Assignment(own, panel.pair, cells, options, device, panel.optimizer)
     made = ENGINES[engine](assignment, programs)
     return Training(made, data, panel, batch_size, seed)
 

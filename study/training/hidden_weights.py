@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import nn
+
+from landscape_study.study.pairs.registry import Pair
+from landscape_study.study.pairs.rules import rule_called
 
 Matrix = tuple[int, int]  # rows, columns
 
@@ -21,6 +26,16 @@ def hidden_matrices(network: nn.Module) -> dict[str, Matrix]:
         for name in list(large)[1:-1]
         if name.rpartition(".")[0] in layers and not large[name].is_complex()
     }
+
+
+def matrices_for(
+    pair: Pair, network: nn.Module, names: Iterable[str]
+) -> list[Matrix | None] | None:
+    """Which of the named parameters a pair treats as matrices; None where its rule treats none."""
+    if not rule_called(pair.rule).takes_matrices:
+        return None
+    hidden = hidden_matrices(network)
+    return [hidden.get(name) for name in names]
 
 
 def _is_layer(module: nn.Module) -> bool:

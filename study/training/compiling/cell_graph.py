@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.func import functionalize
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from landscape_study.study.training.compiling.decompositions import table
 from landscape_study.study.training.compiling.draws import Draw, draw_of
+from landscape_study.study.training.tracing import trace
 
 aten = torch.ops.aten
 
@@ -54,9 +54,8 @@ def cell_graph(
     """
     formulas = table()
     with torch.random.fork_rng([]), torch.no_grad():
-        called = lambda *given: function(*given)  # noqa: E731 - whatever its signature
-        traced = make_fx(called, decomposition_table=formulas)(*_copies(tensors))
-        plain = make_fx(functionalize(traced), decomposition_table=formulas)(*_copies(tensors))
+        traced = trace(function, _copies(tensors), formulas)
+        plain = trace(functionalize(traced), _copies(tensors), formulas)
     return _taken_apart(plain, shared)
 
 

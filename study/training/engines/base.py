@@ -20,6 +20,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.task import TaskProtocol, measures_of
 from landscape_study.study.training.compiling.library import Compiled
+from landscape_study.study.training.own_optimizer import OwnOptimizer
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -82,6 +83,7 @@ class Assignment:
 
     Attributes:
         task: with objects of its own where its functions keep state (see `own_copy`).
+        arguments: of an optimizer that is the pair's code, as a panel says them.
     """
 
     task: TaskProtocol
@@ -89,6 +91,7 @@ class Assignment:
     cells: Sequence[Cell]
     options: Options = PLAIN
     device: str = "cpu"
+    arguments: Mapping[str, Any] | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -107,7 +110,7 @@ class Engine(ABC):
         optimizer: of the assignment's pair; does the steps, and measures them.
     """
 
-    optimizer: PairOptimizer
+    optimizer: PairOptimizer | OwnOptimizer
 
     at_once = 1  # how many batches it is best given together
     traced = False  # whether what Python decides is decided once, when a step is traced

@@ -94,8 +94,9 @@ class CompiledEngine(CapturedEngine):
         own += [*meter.tensors(), *optimizer.moments]
         numbers = self._numbers(batches, before)
         slope, loss, _ = self._between
-        common = [slope.tensor, loss.tensor, numbers[0]]
-        program = self._update_of_cell(present).on(_first(own), common)
+        # They lie where those of every cell do, and yet are this cell's own.
+        of_cell = [*_first(own), slope.tensor, loss.tensor]
+        program = self._update_of_cell(present).on(of_cell, [numbers[0]])
         if program is None:
             return None
         optimizer.passed([batch.eta for batch in batches], present)

@@ -7,15 +7,14 @@ them: everything else is frozen by tracing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from landscape_study.study.pairs.optimizer import TensorFunction
 from landscape_study.study.training.engines.base import Programs, Run, Shapes, quiet_fallbacks
+from landscape_study.study.training.tracing import trace
 
 
 class Program:
@@ -45,19 +44,17 @@ class Program:
     def _prepare(self, shapes: Shapes, tensors: Sequence[Tensor]) -> Run:
         key, known = (self.name, shapes), self.programs.graphs
         if key not in known:
-            known[key] = trace(self.function, tensors)
+            known[key] = replayed(self.function, tensors)
         # What a GPU records belongs to this chunk's tensors.
         on_gpu = tensors[0].device.type == "cuda"
         return CudaGraph(known[key], tensors) if on_gpu else known[key]
 
 
-def trace(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
-    """The operations that the function does on tensors of these shapes."""
+def replayed(function: TensorFunction, tensors: Sequence[Tensor]) -> GraphModule:
+    """What does again what the function does on tensors of these shapes; they stay as they are."""
     cuda = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
     with torch.random.fork_rng(cuda), torch.no_grad(), quiet_fallbacks():
-        copies = [tensor.clone() for tensor in tensors]
-        graph: Any = make_fx(function)(*copies)
-        return graph
+        return trace(function, [tensor.clone() for tensor in tensors])
 
 
 class CudaGraph:

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.optimizer import PairOptimizer
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.optimizer_arguments import Arguments
+from landscape_study.study.pairs.registry import Pair, pair_called
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.tasks.data.tensors import dense
 from landscape_study.study.tasks.task import as_precise
 from landscape_study.study.training.engines.base import (
@@ -35,7 +37,8 @@ from landscape_study.study.training.engines.python_state import (
     set_object_state,
     set_python_state,
 )
-from landscape_study.study.training.hidden_weights import hidden_matrices
+from landscape_study.study.training.hidden_weights import matrices_for
+from landscape_study.study.training.own_optimizer import OwnOptimizer
 
 
 class Referee(Engine):
@@ -45,8 +48,11 @@ class Referee(Engine):
         network: in training.
         named: its parameters as they were when the training began, as an optimizer would hold
             them: whatever the network does to them or to itself.
-        optimizer: of all their numbers, in one row; complex ones are pairs of real ones.
+        optimizer: of all their numbers, in one row, complex ones as pairs of real ones; or one
+            such as torch's, of the parameters themselves.
     """
+
+    optimizer: PairOptimizer | OwnOptimizer
 
     together = False
 
@@ -56,16 +62,23 @@ class Referee(Engine):
         self.network = as_precise(self.task.network(), assignment.device, assignment.dtype)
         self.named = dict(self.network.named_parameters())
         self.trained = frozenset(name for name, p in self.named.items() if p.requires_grad)
-        theta, hidden = self._row(self._numbers()), hidden_matrices(self.network)
-        self.optimizer = PairOptimizer(
-            PAIRS[assignment.pair],
+        self.optimizer = self._optimizer(pair_called(assignment.pair), cell)
+
+    def _optimizer(self, pair: Pair, cell: Cell) -> PairOptimizer | OwnOptimizer:
+        options = self.assignment.options
+        if pair.is_optimizer:
+            arguments = Arguments.of(self.assignment.arguments)
+            return OwnOptimizer(pair, arguments, self.named, cell, options)
+        theta = self._row(self._numbers())
+        return PairOptimizer(
+            pair,
             theta,
             theta.new_tensor([cell.alpha]),
             theta.new_tensor([cell.lambda_]),
-            assignment.options,
-            decaying({name: p.ndim for name, p in self.named.items()}, assignment.options),
+            options,
+            decaying({name: p.ndim for name, p in self.named.items()}, options),
             [numbers.numel() for numbers in self._numbers()],
-            [hidden.get(name) for name in self.named],
+            matrices_for(pair, self.network, self.named),
         )
 
     @torch.no_grad()
@@ -88,15 +101,23 @@ class Referee(Engine):
     @torch.no_grad()
     def _show(self, stepping: bool) -> None:
         """Give the network the weights that steps are of, or those that tests are of."""
-        if self.optimizer.rule.averages:
+        optimizer = self.optimizer
+        if isinstance(optimizer, OwnOptimizer):
+            optimizer.train(stepping)
+        elif optimizer.rule.averages:
             numbers = [*self._numbers()]
-            self.optimizer.theta.copy_(self._row(numbers))
-            self.optimizer.show(stepping)
-            self._put(numbers)
+            optimizer.theta.copy_(self._row(numbers))
+            optimizer.show(stepping)
+            self._put(optimizer, numbers)
 
-    def _put(self, numbers: Sequence[Tensor], moved: Sequence[bool] | None = None) -> None:
+    def _put(
+        self,
+        optimizer: PairOptimizer,
+        numbers: Sequence[Tensor],
+        moved: Sequence[bool] | None = None,
+    ) -> None:
         """The optimizer's numbers into the network's, or into some parameters' only."""
-        parts = self.optimizer.theta.squeeze(0).split(self.optimizer.widths)
+        parts = optimizer.theta.squeeze(0).split(optimizer.widths)
         for there, part, is_moved in zip(
             numbers, parts, moved or [True] * len(parts), strict=True
         ):
@@ -121,6 +142,9 @@ class Referee(Engine):
     @torch.no_grad()
     def _update(self, eta: float, lambda_scale: float) -> None:
         """θ is read and written anew at each step: the network may have changed it meanwhile."""
+        if isinstance(self.optimizer, OwnOptimizer):
+            self.optimizer.step(eta, lambda_scale)
+            return
         theta, numbers = self.optimizer.theta, list(self._numbers())
         theta.copy_(self._row(numbers))
         # A sparse gradient, as of an embedding, with its zeros: they decay and move by momentum.
@@ -131,7 +155,7 @@ class Referee(Engine):
         )
         present = [slope is not None for slope in slopes]
         self.optimizer.step(gradient, eta, lambda_scale, present)
-        self._put(numbers, present)
+        self._put(self.optimizer, numbers, present)
 
     @torch.no_grad()
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from landscape_study.study.pairs.decay_groups import decaying
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.optimizer import PairOptimizer, TensorFunction
-from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.training.engines.base import (
     Assignment,
     Engine,
@@ -31,7 +31,7 @@ from landscape_study.study.training.engines.python_state import (
     set_object_state,
     set_python_state,
 )
-from landscape_study.study.training.hidden_weights import hidden_matrices
+from landscape_study.study.training.hidden_weights import matrices_for
 
 Gradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Sequence[bool]]]
 
@@ -43,21 +43,23 @@ class StackedEngine(Engine):
         ensemble: their parameters and buffers.
     """
 
+    optimizer: PairOptimizer
+
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
         cells, options = assignment.cells, assignment.options
         network = self.task.network()
         self.ensemble = Ensemble(network, len(cells), assignment.device, assignment.dtype)
-        theta, hidden = self.ensemble.theta, hidden_matrices(self.ensemble.network)
+        theta, pair = self.ensemble.theta, pair_called(assignment.pair)
         self.optimizer = PairOptimizer(
-            PAIRS[assignment.pair],
+            pair,
             theta,
             theta.new_tensor([cell.alpha for cell in cells]),
             theta.new_tensor([cell.lambda_ for cell in cells]),
             options,
             decaying({name: len(shape) for name, shape in self.ensemble.shapes.items()}, options),
             self.ensemble.widths,
-            [hidden.get(name) for name in self.ensemble.shapes],
+            matrices_for(pair, self.ensemble.network, self.ensemble.shapes),
             lambda update: self.program(update, f"update of {assignment.pair}", f" {options}"),
         )
 

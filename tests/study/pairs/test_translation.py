@@ -193,6 +193,11 @@ class TestRescale:
             assert re.search(r"arXiv \d{4}\.\d{5}|ICLR 2019", advice.source)
 
 
+def test_an_optimizer_may_be_named_as_panels_name_it():
+    (one,) = translate("torch.optim:AdamW", ALPHA, LAMBDA, to="adamw")
+    assert [one] == translate("torch.optim.AdamW", ALPHA, LAMBDA, to="adamw")
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -201,6 +206,7 @@ class TestRescale:
         ("lion", "'lion' means different things: choose one of optax.lion, "),
         ("adamw-", "unknown pair 'adamw-': did you mean adamw"),
         ("adamx", "unknown pair 'adamx': did you mean adam"),
+        ("mine.py:Tiger-scaled", "'mine.py:Tiger-scaled': of code that is named by its place, no"),
     ],
 )
 def test_wrong_names_are_told(name: str, told: str):

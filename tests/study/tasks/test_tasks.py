@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from landscape_study.study.errors import TaskError
+from landscape_study.study.own_code.loading import plain_name
 from landscape_study.study.tasks import TASKS, is_user_task, load_task
 from landscape_study.study.tasks.builtin.diabetes import MIDDLE, SCALE, diabetes, diabetes_data
 from landscape_study.study.tasks.builtin.digits import digits, digits_data
 from landscape_study.study.tasks.data.tensors import Data, same_values
 from landscape_study.study.tasks.measures import chance_error
 from landscape_study.study.tasks.networks.mlp import bn_mlp
-from landscape_study.study.tasks.own_code import plain_name
 from landscape_study.study.tasks.refusals import check_task
 from landscape_study.study.tasks.task import Task, fingerprint
 from tests.study.conftest import CLASSES, tiny_data

@@ -14,7 +14,7 @@ from landscape_study.study.training.engines.program import (
     Program,
     _lasting,
     copy_where_moved,
-    trace,
+    replayed,
 )
 
 
@@ -48,7 +48,7 @@ def _seeded() -> Iterator[None]:
 def test_tracing_leaves_arguments_and_random_state_alone():
     theta, x = tensors()
     before = torch.get_rng_state()
-    trace(Noted(), (theta, x))
+    replayed(Noted(), (theta, x))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(theta, tensors()[0])
     assert torch.equal(x, tensors()[1])
@@ -63,8 +63,8 @@ def test_what_is_replayed_is_what_would_be_called():
         for step in range(3):
             found += [*function(theta, torch.full((4,), step + 0.5)), theta.clone()]
         runs.append([*found, torch.get_rng_state()])
-    for called, replayed in zip(*runs, strict=True):
-        assert torch.equal(called, replayed)
+    for called, again in zip(*runs, strict=True):
+        assert torch.equal(called, again)
     assert not torch.equal(runs[0][2], runs[0][5])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from landscape_study.study.tasks.source import function_digest, source_digest
+from landscape_study.study.own_code.source import function_digest, source_digest
 
 TASK = """
 import numpy as np

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from landscape_study.study.tasks.own_code import OWN_NAME, split_name
+from landscape_study.study.own_code.loading import OWN_NAME, split_name
 
 PLAIN = (bool, int, float, complex, str, bytes)
 

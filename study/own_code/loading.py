@@ -6,18 +6,46 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from landscape_study.study.errors import LandscapeError, TaskError
+from landscape_study.study.errors import LandscapeError, TaskError, UsageError
 
 OWN_NAME = "landscape_study"  # of this tool's package
 MARK = "__landscape_objective__"  # of what `@objective` decorates
 HERE = "__main__"  # the module of what no other process could import
 NAME_IT = "name a module that Python can import from the working directory, or FILE.py:name"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What something of the user's own is to be.
+
+    Attributes:
+        name: of it, in messages.
+        all_names: what else could be offered in its place.
+        error: that says what is wrong with it.
+        is_one: whether something is one.
+    """
+
+    name: str
+    all_names: str
+    error: type[UsageError]
+    is_one: Callable[[object], bool]
+
+
+def _is_task(value: object) -> bool:
+    """Whether it is a task, or a function that `@objective` marked."""
+    tasks = sys.modules.get(f"{OWN_NAME}.study.tasks.task")  # loaded, if there is any
+    return is_marked(value) or (tasks is not None and isinstance(value, tasks.Task))
+
+
+TASK = Kind("task", "task or objective", TaskError, _is_task)
 
 _handed: dict[str, Callable[..., Any]] = {}  # functions of a notebook or a script, by name
 
@@ -68,45 +96,48 @@ def is_reachable(name: str) -> bool:
     return not name.startswith(f"{HERE}:")
 
 
-def load_own(name: str) -> Any:
+def load_own(name: str, kind: Kind = TASK) -> Any:
     """What the user calls `name`; modules are looked up from the working directory too.
 
     Raises:
-        TaskError: it does not import, or is not there.
+        UsageError: the kind's; it does not import, or is not there.
     """
     if name in _handed:
         return _handed[name]
     if not is_reachable(name):
-        raise TaskError(
+        raise kind.error(
             f"'{name}' was handed over in Python, and is not here: hand it over again, as in "
             "landscape_study.run(train, …) or landscape_study.resume(NAME, task=train)"
         )
     module_name, path = split_name(name)
     attribute = name.rpartition(":")[2]
     if not module_name or not attribute:
-        raise TaskError(f"task '{name}': half a name: write package.module:name or FILE.py:name")
+        raise kind.error(
+            f"{kind.name} '{name}': half a name: write package.module:name or FILE.py:name"
+        )
     if module_name == OWN_NAME:
-        raise TaskError(
-            f"task '{name}': the name '{OWN_NAME}' is this tool's own, so Python would not "
+        raise kind.error(
+            f"{kind.name} '{name}': the name '{OWN_NAME}' is this tool's own, so Python would not "
             f"find yours: rename {OWN_NAME}.py"
         )
-    module = import_own(module_name, path, name)
+    module = import_own(module_name, path, name, kind)
     try:
         return getattr(module, attribute)
     except AttributeError as e:
-        raise TaskError(
-            f"task '{name}': '{path or module_name}' has no '{attribute}'{_offered(module)}"
+        raise kind.error(
+            f"{kind.name} '{name}': '{path or module_name}' has no '{attribute}'"
+            f"{_offered(module, kind)}"
         ) from e
 
 
-def import_own(module_name: str, path: Path | None, name: str) -> ModuleType:
+def import_own(module_name: str, path: Path | None, name: str, kind: Kind = TASK) -> ModuleType:
     """Import the module of a name, or of the file that it says.
 
     Raises:
-        TaskError: that fails.
+        UsageError: the kind's; that fails.
     """
     if path is not None and not path.is_file():
-        raise TaskError(f"task '{name}': there is no file {path} in {Path.cwd()}")
+        raise kind.error(f"{kind.name} '{name}': there is no file {path} in {Path.cwd()}")
     folders = [str(Path.cwd()), *([str(path.parent.absolute())] if path is not None else [])]
     for folder in folders:
         if folder not in sys.path:  # for good: the module may import its neighbours later
@@ -114,31 +145,40 @@ def import_own(module_name: str, path: Path | None, name: str) -> ModuleType:
     try:
         with _without_arguments(module_name):
             if path is not None:
-                return _import_file(module_name, path, name)
+                return _import_file(module_name, path, name, kind)
             return importlib.import_module(module_name)
     except SystemExit as e:
-        raise TaskError(
-            f"task '{name}': importing '{module_name}' ended the program (SystemExit: {e.code}): "
-            "does it read the command line? Put that under if __name__ == '__main__'"
+        raise kind.error(
+            f"{kind.name} '{name}': importing '{module_name}' ended the program "
+            f"(SystemExit: {e.code}): does it read the command line? Put that under "
+            "if __name__ == '__main__'"
         ) from e
     except LandscapeError:
         raise  # of this tool's, which it used wrongly
     except Exception as e:  # whatever the user's module raises while it is imported
-        raise TaskError(
-            f"task '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
-            + (NAME_IT if isinstance(e, ImportError) else "mend that")
+        raise kind.error(
+            f"{kind.name} '{name}': importing '{module_name}' failed ({type(e).__name__}: {e}): "
+            + (NAME_IT if isinstance(e, ImportError) else f"mend that{line_of(e, module_name)}")
         ) from e
 
 
-def _import_file(module_name: str, path: Path, name: str) -> ModuleType:
+def line_of(e: BaseException, module: str) -> str:
+    """Where in a module it was raised, as messages tell it: ", line 3 of mine.py"."""
+    file = f"{module.rpartition('.')[2]}.py"
+    frames = traceback.extract_tb(e.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == file]
+    return f", line {lines[-1]} of {file}" if lines else ""
+
+
+def _import_file(module_name: str, path: Path, name: str, kind: Kind) -> ModuleType:
     """The module of a file, under the name by which its neighbours would import it."""
     path = path.absolute()
     there = sys.modules.get(module_name)
     if there is not None:
         found = getattr(there, "__file__", None)
         if found is None or Path(found).resolve() != path.resolve():
-            raise TaskError(
-                f"task '{name}': another module is called '{module_name}' "
+            raise kind.error(
+                f"{kind.name} '{name}': another module is called '{module_name}' "
                 f"({found or 'built in'}): rename {path.name}"
             )
         return there
@@ -155,14 +195,15 @@ def _import_file(module_name: str, path: Path, name: str) -> ModuleType:
     return module
 
 
-def _offered(module: ModuleType) -> str:
+def offered(module: ModuleType, kind: Kind) -> list[str]:
+    """Names of what a module has of a kind."""
+    return [key for key, value in vars(module).items() if kind.is_one(value)]
+
+
+def _offered(module: ModuleType, kind: Kind) -> str:
     """What of a module could have been meant."""
-    tasks = sys.modules.get(f"{OWN_NAME}.study.tasks.task")  # loaded, if the module has any
-    kind = (tasks.Task,) if tasks is not None else ()
-    found = [
-        key for key, value in vars(module).items() if isinstance(value, kind) or is_marked(value)
-    ]
-    return f": it has {', '.join(found)}" if found else ", and no task or objective at all"
+    found = offered(module, kind)
+    return f": it has {', '.join(found)}" if found else f", and no {kind.all_names} at all"
 
 
 def is_marked(value: object) -> bool:
