@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from landscape_study.commands import data, databases, looking, running, starting, translating
+from landscape_study.commands import data, databases, laws, looking, running, starting, translating
 from landscape_study.study.environment.interruption import exit_code, interruptible
 from landscape_study.study.environment.spinning import spin_little
 from landscape_study.study.errors import LandscapeError
@@ -85,6 +85,7 @@ for command in (
     looking.export,
     looking.report,
     looking.compare,
+    laws.law,
     databases.import_,
     databases.check,
     databases.merge,

@@ -135,7 +135,8 @@ def show(names: tuple[str, ...], asked: dict[str, Any], store: str) -> None:
     type=click.Choice(FIGURE_KINDS),
     help="slices: the metric against λ, a line for each α; generalization: against decay and "
     "training loss; anytime: the best runs by epoch; schedule: η by epoch; mechanism: norms of "
-    "weights, gradients and steps.  [default: as the study says]",
+    "weights, gradients and steps; law: the best α and λ over batch sizes or budgets.  "
+    "[default: as the study says]",
 )
 @click.option(
     "--metric",

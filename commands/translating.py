@@ -76,7 +76,8 @@ def translate(
       landscape translate torch.AdamW --lr 3e-4 --weight-decay 0.1 --batch-size-times 4
     """  # noqa: D301
     from landscape_study.study.pairs.conventions import convention_called
-    from landscape_study.study.pairs.translation import LINEAR, rescale
+    from landscape_study.study.pairs.published_laws import LINEAR
+    from landscape_study.study.pairs.translation import rescale
     from landscape_study.study.pairs.translation import translate as translated
 
     found = translated(optimizer, alpha, lambda_, to=to, schedule=schedule, momentum=momentum)

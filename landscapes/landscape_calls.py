@@ -11,7 +11,7 @@ Each function takes a database as a `Store`, its URL or its path (None for the d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +43,16 @@ from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.understood import tell
 from landscape_study.landscapes.reporting import page
 from landscape_study.landscapes.reporting.comparison_request import Request, compared
+from landscape_study.landscapes.reporting.law_request import (
+    LawRequest,
+    scaling_laws,
+    several_results,
+)
+from landscape_study.landscapes.reporting.law_tables import LawTable, law_frame
 from landscape_study.landscapes.reporting.verdict_frame import comparison_frame, verdict_frame
 from landscape_study.study import study_calls
 from landscape_study.study.objectives.objective import named
+from landscape_study.study.pairs.published_laws import Number
 from landscape_study.study.planning.request import resolved_preset, resumed_study
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.spec.extension import STEPS, Further, extended_study, refined_study
@@ -233,6 +240,51 @@ def compare(
     """
     with _looked_at(store, name, asked) as (results, study):
         return comparison_frame(compared(results, Request(study, panel, other, reference)))
+
+
+def law(
+    store: StoreLike,
+    name: Named,
+    *,
+    over: Number | None = None,
+    pairs: Sequence[str] | str = (),
+    x: Mapping[str, float] | None = None,
+    what: LawTable = "exponents",
+    asked: Asked | None = None,
+) -> pd.DataFrame:
+    """How the best α and λ go with a batch size, a budget or a width: power laws, row by row.
+
+    Columns: pair, schedule, over, held (what stays), then of "exponents": quantity (α, λ, α·λ,
+    the timescale of the decay), exponent, exponent_low, exponent_high (95 %), tells, why (why it
+    does not); of "values", the best ones: quantity, panel, x, value, value_low, value_high, bound
+    (where the truth lies, if the border cuts the basin); of "published" laws: law, source,
+    condition, quantity, says (its exponent), lambda_says (that of λ which follows), verdict.
+
+    Args:
+        store: the database.
+        name: of the study; of several studies; or of files.
+        over: the number that panels differ in: batch_size, epochs, steps or width; None for the
+            only one that they do.
+        pairs: only these.
+        x: the width, or another number that is not known here, of each panel or study by name.
+        what: which table.
+        asked: which column of a file is what.
+
+    Raises:
+        UsageError: no panels differ in one number alone, or nothing has finished.
+
+    >>> from landscape_study import study
+    >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.02], "lambda_": [0.001, 0.002]}
+    >>> more = {"store": "mine.db", "quiet": True, "seeds": 1, "epochs": 1}
+    >>> names = [study.run(name=f"b{b}", batch_size=b, **grid, **more).name for b in (25, 50)]
+    >>> law("mine.db", names, over="batch_size", x={"b25": 25, "b50": 50})["quantity"].tolist()
+    ['α', 'λ', 'α·λ', 'timescale']
+    """
+    request = LawRequest(over, names_of(pairs), dict(x or {}))
+    with several_results(store, name, asked) as sources:
+        for results, _ in sources:
+            tell(results.said)
+        return law_frame(scaling_laws(sources, request), what)
 
 
 def export(

@@ -12,6 +12,7 @@ import pytest
 
 from landscape_study.cli import main
 from landscape_study.landscapes.reporting.phrases import with_interval
+from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.separability import separability
 from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS
@@ -137,6 +138,18 @@ def test_the_tables_of_findings_are_those_of_the_reference_studies():
         found = separability(cells[cells["panel"] == panel])
         assert verdict == found.verdict
         shown = [found.tilt, found.drift, found.interaction, found.regret]
+        assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
+
+
+def test_the_exponents_of_findings_are_those_of_the_reference_studies():
+    pattern = r"^\| `([\w-]+-batch)` \| `(\w+)` \| ([^|]+) \| (.*) \|$"
+    rows = re.findall(pattern, DOCUMENTS["docs/findings.md"], re.MULTILINE)
+    assert len(rows) == 4
+    for study, pair, held, numbers in rows:
+        found = pd.read_csv(ROOT / "results" / "reference" / f"{study}-law.csv")
+        own = found[(found["pair"] == pair) & found["held"].str.startswith(held)]
+        ends = own.set_index("quantity")[["exponent", "exponent_low", "exponent_high"]]
+        shown = [Estimate(*ends.loc[name]) for name in ("α", "λ", "timescale")]
         assert numbers.split(" | ") == [with_interval(estimate) for estimate in shown]
 
 

@@ -17,6 +17,7 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     choose_columns,
     possible_over,
 )
+from landscape_study.landscapes.figures.law_figure import plot_laws
 from landscape_study.landscapes.figures.mechanism import plot_mechanism
 from landscape_study.landscapes.figures.schedule_figure import plot_schedules
 from landscape_study.landscapes.figures.sizes import paper_width
@@ -26,6 +27,8 @@ from landscape_study.landscapes.reading.landscape import Landscape
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reference import reference_panels
+from landscape_study.landscapes.statistics.panel_families import families
+from landscape_study.landscapes.statistics.scaling_law import scaling_law
 from landscape_study.landscapes.statistics.units import joint_units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, FigureKind, Over
@@ -42,6 +45,7 @@ OPTIONS: dict[FigureKind, tuple[str, ...]] = {  # besides columns and width, whi
     "anytime": ("metric",),
     "schedule": (),
     "mechanism": ("cmap", "top", "over"),
+    "law": (),
 }
 
 
@@ -121,6 +125,9 @@ def study_figure(
         return schedule_figure(study, panels, **shared)
     chosen = study_panels(store, name, panels)
     shown = [one.landscape for one in chosen]
+    if own.kind == "law":
+        found = [scaling_law(family) for family in families(chosen)]
+        return plot_laws(found, **shared)
     over = over or possible_over(shown, own.over)
     if own.kind == "generalization":
         return plot_generalization(chosen, curves_frame(store, name), **shared)

@@ -12,6 +12,7 @@ from landscape_study.landscapes.reading.frames import cells_frame
 from landscape_study.landscapes.reading.landscape import Landscape, landscape
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.records.witness_record import DOUBT, marked
 from landscape_study.study.spec.metric import Metric
@@ -27,6 +28,11 @@ class PanelData:
     landscape: Landscape
     cells: pd.DataFrame  # the panel's landscape frame
     panel: Panel | None = None  # None for a published one
+    study: str = ""  # whose it is; "" for a published one
+    task: str = ""  # of that
+    options: Options | None = None  # of its steps; None where they are not known here
+    batch_size: int | None = None  # None where it is not known here
+    examples: int | None = None  # that it is trained on; None where that is not known
 
     @property
     def metric(self) -> Metric:
@@ -60,6 +66,11 @@ def study_panels(store: Results, name: str, panels: Sequence[str] = ()) -> list[
             landscape(cells, panel, study.metric, panel_timescale(study, panel, examples)),
             cells[cells["panel"] == panel.name],
             panel,
+            study=name,
+            task=study.task,
+            options=None if panel.is_labelled else study.options_of(panel),
+            batch_size=panel.batch_size or study.batch_size,
+            examples=examples,
         )
         for panel in chosen
     ]

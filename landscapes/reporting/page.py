@@ -41,7 +41,7 @@ from landscape_study.landscapes.reading.landscape import top_cells
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
 from landscape_study.landscapes.reporting.report_record import PanelReport, Report, study_report
-from landscape_study.landscapes.reporting.sentences import figure_lines
+from landscape_study.landscapes.reporting.sentences import figure_lines, law_lines
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS, Over
@@ -140,7 +140,8 @@ def study_pictures(store: Results, study: Study, panels: Sequence[str]) -> list[
     if kind in OF_PANELS:
         return []
     what = phrases.first_upper(FIGURE_KINDS[kind].format(metric=study.metric.noun))
-    lines = () if kind in OVER_GRIDS else figure_lines(store, study.name, panels)
+    told = law_lines if kind == "law" else figure_lines
+    lines = () if kind in OVER_GRIDS and kind != "law" else told(store, study.name, panels)
     said = " ".join((what, *lines))
     figure = study_figure(store, study.name, panels, width="page")
     alt = f"Figure of the whole study {study.name}: {what} Its caption gives the numbers."

@@ -20,6 +20,7 @@ from landscape_study.landscapes.reading.panels import (
 )
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reporting import phrases
+from landscape_study.landscapes.reporting.law_phrases import LAWS, law_sentences, study_laws
 from landscape_study.landscapes.statistics.bootstrap import Estimate
 from landscape_study.landscapes.statistics.budget_ranks import BudgetRank, budget_ranks
 from landscape_study.landscapes.statistics.comparison import Comparison, compare_panels
@@ -235,6 +236,7 @@ class Report:
     budgets: tuple[BudgetRank, ...]  # from each budget to the next
     moves: tuple[Move, ...]
     explanations: tuple[Explanation, ...]
+    laws: tuple[str, ...]  # over batch sizes and budgets, a sentence each
     doubts: tuple[str, ...]  # which panels are not what a plain loop gives
     warnings: tuple[str, ...]
     failed: tuple[FailedCell, ...]  # some of those that were given up
@@ -252,6 +254,11 @@ class Report:
             return "Trained elsewhere", seeds, panels
         size = () if study.has_objective else (f"batch size {study.batch_size}",)
         return study.training, seeds, *size, panels
+
+    @property
+    def laws_note(self) -> str:
+        """What the numbers of laws are."""
+        return LAWS
 
     @property
     def budgets_note(self) -> str:
@@ -293,6 +300,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
         budgets=tuple(budget_ranks(chosen)) if coupling else (),
         moves=tuple(moves(chosen)) if coupling else (),
         explanations=tuple(explanations(chosen)) if coupling else (),
+        laws=tuple(law_sentences(study_laws(chosen))) if coupling else (),
         doubts=tuple(one.doubt for one in reports if one.doubt),
         warnings=tuple(_warnings(study, reports, progress)),
         failed=_failed(store, study, [one.panel.name for one in reports]),

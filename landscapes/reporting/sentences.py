@@ -16,10 +16,13 @@ from landscape_study.landscapes.growing.extending import study_edges
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.panels import study_panels
 from landscape_study.landscapes.reading.study_results import Results
+from landscape_study.landscapes.reporting.law_phrases import law_sentences
 from landscape_study.landscapes.reporting.phrases import budget_line, verdict_line
 from landscape_study.landscapes.statistics.budget_ranks import budget_ranks
 from landscape_study.landscapes.statistics.edges import TOP, extend_command, refine_command
+from landscape_study.landscapes.statistics.panel_families import families
 from landscape_study.landscapes.statistics.restarts import anytime_sentences
+from landscape_study.landscapes.statistics.scaling_law import scaling_law
 from landscape_study.landscapes.statistics.separability import panel_separability
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS, FigureKind
 
@@ -68,7 +71,8 @@ def figure_lines(
     study = store.study(name)
     kind = kind or study.figure.kind
     if kind in OVER_GRIDS:
-        return edge_lines(store, name, panels, TOP if top is None else top)
+        laws = law_lines(store, name, panels) if kind == "law" else []
+        return [*laws, *edge_lines(store, name, panels, TOP if top is None else top)]
     if kind == "schedule":
         chosen = [study.panel(panel) for panel in dict.fromkeys(panels)] or study.panels
         return list(schedule_sentences(chosen))
@@ -78,6 +82,17 @@ def figure_lines(
     bests = best_runs(data, curves)
     said = anytime_sentences([best.run for best in bests])
     return [*best_sentences(bests), *gap_sentences(data), *curve_sentences(bests), *said]
+
+
+def law_lines(store: Results, name: str, panels: Sequence[str] = ()) -> list[str]:
+    """How the best α and λ go with a batch size or a budget, of each family of panels.
+
+    Raises:
+        UsageError: the database holds no such study, or no panels differ in one number alone.
+        SpecError: the study has no such panel.
+    """
+    found = families(study_panels(store, name, panels))
+    return law_sentences([scaling_law(family) for family in found])
 
 
 def edge_lines(store: Results, name: str, panels: Sequence[str] = (), top: int = TOP) -> list[str]:

@@ -433,6 +433,11 @@ def is_lambda_idle(seen: Surface, span: float) -> bool:
     return _flat(seen, span) or _idle(seen, span, along=1)
 
 
+def is_alpha_idle(seen: Surface, span: float) -> bool:
+    """Whether α changes nothing by more than noise where the good cells lie."""
+    return _flat(seen, span) or _idle(seen, span, along=0)
+
+
 def _flat(seen: Surface, span: float) -> bool:
     """Whether noise alone could look like this surface; its tilt would be near 0."""
     excess = seen.error[np.isfinite(seen.error)] - seen.best

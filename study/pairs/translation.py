@@ -10,7 +10,7 @@ of Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (ICLR 2019). Not
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.conventions import CONVENTIONS, Convention, convention_called
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.published_laws import LINEAR, PAPER, PRECONDITIONED, laws_for
 from landscape_study.study.pairs.registry import PAIRS, Pair
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import SCHEDULES, Schedule
@@ -26,17 +27,12 @@ Holds = Literal[
     "under any schedule", "under this schedule", "in the long run", "on average", "never"
 ]
 
-LINEAR = ("sgd", "nesterov")  # rules whose update is a sum of gradients
 MOMENTS = 1000  # of a training, at which its schedule is looked at
-PAPER = "Loshchilov & Hutter, ICLR 2019"
 BUFFERS = (
     "the momentum buffer of one holds gradients, that of the other η·α·g: the same where η "
     "changes slowly beside it"
 )
 REPEATED = "momentum repeats λ·θ: the same where weights remember much longer than it does"
-PRECONDITIONED = ("adam", "amsgrad", "nadam", "radam", "adagrad", "rmsprop")
-BY_ROOT = ("adam", "rmsprop")  # of which Malladi et al. treat
-TIMESCALE = "Wang & Aitchison, arXiv 2405.13698"
 BETWEEN = {  # update rules: what their authors say
     (
         "adam",
@@ -152,29 +148,48 @@ def rescale(
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"{name} {value:g}: give a positive number")
     pair = source.known_pair
-
-    def kept(rate: float) -> float:
-        """λ with which weights remember as many epochs."""
-        (c, _), (own, _) = (_decay(pair, one, options) for one in (alpha, rate))
-        return lambda_ * batch_size * c / own
-
     if _in_gradient(pair) and pair.rule not in LINEAR:
         raise UsageError(f"{source.name}: {_in_adaptive(pair)}: there is no rule of thumb for it")
     rates = [("", "", to_alpha or alpha)]
-    if to_alpha is None and batch_size != 1 and pair.rule in LINEAR:
-        name = "α in proportion, "
-        rates.append((name, "Goyal et al., arXiv 1706.02677; ", alpha * batch_size))
-    elif to_alpha is None and batch_size != 1 and pair.rule in BY_ROOT:
-        name = "α by the root (and β and ε as they say), "
-        rates.append((name, "Malladi et al., arXiv 2205.10287; ", alpha * batch_size**0.5))
-    found = [
-        Advice(f"{name}timescale kept, in epochs", source_ + TIMESCALE, rate, kept(rate))
-        for name, source_, rate in rates
-    ]
-    if pair.placement == "decoupled" and (batch_size, epochs) != (1, 1):
-        normal = lambda_ * math.sqrt(batch_size / epochs)
-        found.append(Advice("λ_norm kept", f"{PAPER}, section 3", to_alpha or alpha, normal))
+    if to_alpha is None:
+        rates += _rates(pair, alpha, batch_size, epochs)
+    decays = _decays(pair, batch_size, epochs)
+    found: dict[tuple[float, float], Advice] = {}
+    for name, source_, factor in decays:
+        for by, found_by, rate in rates:
+            (c, _), (own, _) = (_decay(pair, one, options) for one in (alpha, rate))
+            advice = Advice(by + name, found_by + source_, rate, lambda_ * factor * c / own)
+            same = found.get((advice.alpha, advice.lambda_))
+            if same is not None:  # the same numbers: both have found them
+                advice = replace(same, source=f"{same.source}; {source_}")
+            found[advice.alpha, advice.lambda_] = advice
+    return list(found.values())
+
+
+def _rates(
+    pair: Pair, alpha: float, batch_size: float, epochs: float
+) -> list[tuple[str, str, float]]:
+    """What laws make of α: how, who found it, the rate; without those that leave it."""
+    found = []
+    for law in laws_for(pair, "alpha"):
+        factor = law.factor(batch_size=batch_size, epochs=epochs)
+        if factor is not None and factor != 1:
+            how = f" ({law.condition})" if law.condition else ""
+            found.append((f"α by {law.name}{how}, ", f"{law.source}; ", alpha * factor))
     return found
+
+
+def _decays(pair: Pair, batch_size: float, epochs: float) -> list[tuple[str, str, float]]:
+    """What laws multiply the decay by: name, who found it, factor."""
+    laws = list(laws_for(pair, "decay"))
+    factors = [law.factor(batch_size=batch_size, epochs=epochs) for law in laws]
+    found = [
+        (law.name, law.source, factor)
+        for law, factor in zip(laws, factors, strict=True)
+        if factor is not None and (law.powers.batch_size, law.powers.epochs) != (None, None)
+    ]
+    # At another α alone all of them say the same.
+    return found if (batch_size, epochs) != (1, 1) else found[:1]
 
 
 def _called(name: str) -> Convention:

@@ -24,6 +24,8 @@ PRESETS: dict[str, str] = {
     "digits-supp6": "Supplementary Figure 6: Figure 4 on 5,000 MNIST digits, with training loss",
     "digits-torch": "SGDW and AdamW beside torch's convention, λ multiplied by α, on digits",
     "digits-placements": "every place where λ can enter Adam, on digits",
+    "digits-batch": "the best α and λ over batch sizes on digits: AdamW and SGDW",
+    "mnist5k-batch": "the same on 5,000 MNIST digits: AdamW",
     "digits-rules": "optimizers of today with decoupled decay, and Lion with its own, on digits",
     "mnist5k-fig2": "Figure 2 on 5,000 MNIST digits, where Adam + L2 is coupled too",
     "mnist5k-torch": "AdamW beside torch's convention on 5,000 MNIST digits",

@@ -10,10 +10,11 @@ import torch
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.conventions import CONVENTIONS, convention_called
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.pairs.published_laws import LINEAR
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.schedules import Constant, Cosine
 from landscape_study.study.pairs.timescale import timescale
-from landscape_study.study.pairs.translation import LINEAR, rescale, translate
+from landscape_study.study.pairs.translation import rescale, translate
 from tests.study.pairs.stacked_networks import largest_difference, smooth_network, train_stacked
 
 ALPHA, LAMBDA = 0.01, 0.02
@@ -161,15 +162,21 @@ class TestRescale:
         assert found.alpha == 0.02
 
     def test_at_another_batch_size(self):
-        kept, by_root, normal = rescale("adamw", 0.01, 0.1, batch_size=4)
-        assert (kept.alpha, kept.lambda_) == (0.01, pytest.approx(0.4))
-        assert (by_root.alpha, by_root.lambda_) == (pytest.approx(0.02), pytest.approx(0.4))
-        assert (normal.alpha, normal.lambda_) == (0.01, pytest.approx(0.2))
-        _, in_proportion = rescale("torch.SGD", 0.1, 5e-4, batch_size=4)
-        assert (in_proportion.alpha, in_proportion.lambda_) == (
-            pytest.approx(0.4),
-            pytest.approx(5e-4),
-        )
+        found = rescale("adamw", 0.01, 0.1, batch_size=4)
+        numbers = [(round(one.alpha, 9), round(one.lambda_, 9)) for one in found]
+        assert numbers == [(0.01, 0.4), (0.02, 0.4), (0.01, 0.2), (0.02, 0.2)]
+        kept, by_root, normal, _ = found
+        assert kept.name == "timescale kept, in epochs"
+        assert "Wang & Aitchison" in kept.source
+        assert "Bergsma et al." in kept.source
+        assert by_root.name.startswith("α by square root scaling (and β and ε as they say), ")
+        assert normal.name == "λ_norm kept"
+
+    def test_of_sgd_the_rate_goes_along_or_by_the_root(self):
+        found = rescale("torch.SGD", 0.1, 5e-4, batch_size=4)
+        numbers = [(round(one.alpha, 9), round(one.lambda_, 9)) for one in found]
+        assert numbers[:3] == [(0.1, 2e-3), (0.4, 5e-4), (0.2, 1e-3)]
+        assert "Goyal et al." in found[1].source
 
     def test_at_another_budget(self):
         kept, normal = rescale("adamw", 0.01, 0.1, epochs=4)

@@ -628,7 +628,7 @@ WRONG_STUDIES = {
     "figure kind": (
         {"figure": {"kind": "pie"}},
         "figure, kind: Input should be 'heatmaps', 'slices', 'generalization', 'anytime', "
-        "'schedule' or 'mechanism', found 'pie'",
+        "'schedule', 'mechanism' or 'law', found 'pie'",
     ),
     "figure columns": (
         {"figure": {"columns": 0}},
