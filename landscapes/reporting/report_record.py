@@ -328,7 +328,7 @@ def _failed(store: Results, study: Study, panels: Sequence[str]) -> tuple[Failed
     found = [one for one in store.failures(study.name) if one.panel in panels]
     return tuple(
         FailedCell(
-            f"{one.panel}, seed {one.seed}, α = {one.alpha:g}, λ = {one.lambda_:g}",
+            f"{one.panel}, seed {one.seed}, {one.cell.told}",
             *((parts := failure_parts(one.reason))[0], tuple(parts[1])),
         )
         for one in found[:FAILED]

@@ -11,7 +11,7 @@ import numpy as np
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.study.errors import SpecError
 from landscape_study.study.spec.command_line import command_line
-from landscape_study.study.spec.grid import SIDES, Axis, End
+from landscape_study.study.spec.grid import Axis, End
 from landscape_study.study.spec.study import Study
 
 TOP = 10  # best cells looked at

@@ -129,7 +129,7 @@ def failure_lines(failures: Sequence[Failure], retry: str | None) -> list[str]:
     lines, told = [], 0
     for f in failures[:FAILURES]:
         why, said = failure_parts(f.reason)
-        cell = f"{f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}"
+        cell = f"{f.panel}, seed {f.seed}, {f.cell.told}"
         lines.append(f"failed: {cell}: {why}")
         if told < LOGS:
             lines += [f"    {line}" for line in said]

@@ -170,7 +170,7 @@ def _size(panel: Panel, seeds: int) -> str:
         return f"asked by {panel.sampled.sampler}{beside}"
     if panel.promoted:
         return f"best of {panel.promoted.best_of}"
-    return f"{len(grid.alpha.values)} × {len(grid.lambda_.values)} × {seeds}{beside}"
+    return f"{len(grid.rows.values)} × {len(grid.columns.values)} × {seeds}{beside}"
 
 
 def _threads(count: int) -> str:

@@ -150,7 +150,7 @@ class Adagrad:
     takes_matrices: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
-        self.beta2, self.eps = options.beta2, options.eps
+        self.eps = options.eps
 
     def corrections(self, t: int) -> tuple[float, ...]:  # noqa: D102
         return ()
@@ -181,6 +181,10 @@ class RMSprop(Adagrad):
     title: ClassVar[str] = "RMSprop"
     about: ClassVar[str] = "η·α·g/(√v + ε)"
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.beta2 = options.beta2
 
     def _advance(self, squares: Tensor, g: Tensor) -> None:
         squares.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)

@@ -43,7 +43,11 @@ def fitting_data(
         UsageError: it lacks what the study asks for.
     """
     dtype = getattr(torch, study.options.precision)
-    kinds = {(study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
+    kinds = {
+        (study.batch_size_of(panel, own), study.options_of(panel, own)): panel
+        for panel in study.panels
+        for own in panel.owns
+    }
     for (batch_size, options), panel in kinds.items():
         if options.accumulate > batch_size:
             raise UsageError(
@@ -79,8 +83,8 @@ def _require_hidden(study: Study, task: TaskProtocol) -> None:
 def _require_own_batches(study: Study, data: TaskData) -> None:
     """Check that nobody asks for other batches than a loader gives."""
     own = data.train.own_batch
-    for panel in study.panels:
-        wanted = study.batch_size_of(panel)
+    for panel, numbers in ((panel, one) for panel in study.panels for one in panel.owns):
+        wanted = study.batch_size_of(panel, numbers)
         if own is not None and wanted != own:
             raise UsageError(
                 f"study '{study.name}', panel '{panel.name}': batch size {wanted}, but the loader "

@@ -54,13 +54,13 @@ class TrialCell:
 
 def middle_cell(panel: Panel) -> Cell:
     """The cell in the middle of a panel's grid."""
-    alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
-    return Cell(alphas[len(alphas) // 2], lambdas[len(lambdas) // 2])
+    rows, columns = panel.grid.rows.values, panel.grid.columns.values
+    return panel.grid.cell(rows[len(rows) // 2], columns[len(columns) // 2])
 
 
 def only(study: Study, panel: Panel, cell: Cell) -> Study:
     """The study with one cell of one panel, trained to its end, and its first seed."""
-    grid = {"alpha": [cell.alpha], "lambda": [cell.lambda_], "extra_cells": ()}
+    grid = {name: [cell.value(name)] for name in panel.grid.names} | {"extra_cells": ()}
     alone = panel.changed(grid | {"design": "grid", "prune": None})
     return study.change(seeds=[study.seeds[0]], panels=[alone])
 

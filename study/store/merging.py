@@ -273,6 +273,7 @@ def _targets(
     query = (
         sa.select(
             *(_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
+            where_known(connection, _cell.c.own),
             *(_cell.c.trial_id, _cell.c.chunk_id),
             _chunk.c.state.in_(ENDED).label("is_done"),
             is_running().label("is_held"),

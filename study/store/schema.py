@@ -22,12 +22,14 @@ from landscape_study.study.store.tables import (
     FIRST,
     READABLE,
     SCHEMA_VERSION,
+    cell_table,
     chunk_order,
     metadata,
 )
 from landscape_study.study.store.tables import schema_table as _schema
 
 OPTUNAS = Path(__file__).parent / "optuna_tables.sql"
+_own = cell_table.c.own
 LAYOUT = 12  # what Optuna 5 calls the layout of its tables, beside their migrations
 TRIES = 5  # to create Optuna's tables while another process does so
 
@@ -150,14 +152,36 @@ def _upgrade(connection: Connection) -> int:
     connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
     metadata.create_all(connection)
     for column in ADDED:
-        there = {known["name"] for known in sa.inspect(connection).get_columns(column.table.name)}
-        if column.name not in there:
+        if column.name not in _columns(connection, column.table):
             added = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
+    if _own.name not in _columns(connection, cell_table):
+        _let_cells_have_own_numbers(connection)
     chunk_order.drop(connection, checkfirst=True)  # of fewer columns
     chunk_order.create(connection)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION
+
+
+def _let_cells_have_own_numbers(connection: Connection) -> None:
+    """Make the table of cells anew: what is unique of them cannot be changed in SQLite."""
+    before = sorted(_columns(connection, cell_table))
+    old = sa.table("landscape_cell_before", *map(sa.column, before))
+    for index in sa.inspect(connection).get_indexes(cell_table.name):
+        connection.execute(sa.DDL(f"DROP INDEX IF EXISTS {index['name']}"))
+    if connection.dialect.name == "postgresql":
+        for kind in ("pkey", "optuna_study_id_alpha_lambda_key", "chunk_id_fkey"):
+            dropped = f"ALTER TABLE landscape_cell DROP CONSTRAINT IF EXISTS landscape_cell_{kind}"
+            connection.execute(sa.DDL(dropped))
+    connection.execute(sa.DDL(f"ALTER TABLE {cell_table.name} RENAME TO {old.name}"))
+    cell_table.create(connection)
+    connection.execute(cell_table.insert().from_select(before, sa.select(*old.c)))
+    connection.execute(sa.DDL(f"DROP TABLE {old.name}"))
+
+
+def _columns(connection: Connection, table: sa.Table) -> set[str]:
+    """The names of the columns that a table has."""
+    return {known["name"] for known in sa.inspect(connection).get_columns(table.name)}
 
 
 def _require_tables(database: Database) -> None:
