@@ -112,7 +112,7 @@ def try_(
     plan = planned(tried, settings, store, audience)
     panel = plan.study.panels[0]
     trial = try_cell(plan, panel, cell, settings)
-    for line in trial_lines(plan.study, (panel.name, cell.alpha, cell.lambda_), trial):
+    for line in trial_lines(plan.study, (panel.name, cell), trial):
         click.echo(line)
     if trial.value is None:
         raise SystemExit(1)

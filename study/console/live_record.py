@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_study.study.spec.cell_numbers import LAMBDA, symbols
+from landscape_study.study.spec.cell_numbers import LAMBDA, common, symbols
 from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
@@ -49,6 +49,7 @@ class LiveRecord:
     panels: tuple[LivePanel, ...]
     scale: tuple[float, float]  # best and worst value of the colours; clipped beyond
     metric: Metric = TEST_ERROR
+    symbols: tuple[str, str] = ("α", "λ")  # of what goes upwards, and to the right
 
 
 def live_record(
@@ -69,7 +70,8 @@ def live_record(
         )
         for panel in study.panels
     )
-    return LiveRecord(panels, _scale(panels, study.metric), study.metric)
+    axes = symbols(common(panel.grid.names for panel in study.panels))
+    return LiveRecord(panels, _scale(panels, study.metric), study.metric, axes)
 
 
 def _scale(panels: Sequence[LivePanel], metric: Metric) -> tuple[float, float]:

@@ -83,7 +83,7 @@ def _require_hidden(study: Study, task: TaskProtocol) -> None:
 def _require_own_batches(study: Study, data: TaskData) -> None:
     """Check that nobody asks for other batches than a loader gives."""
     own = data.train.own_batch
-    for panel, numbers in ((panel, one) for panel in study.panels for one in panel.owns):
+    for panel, numbers in ((each, one) for each in study.panels for one in each.owns):
         wanted = study.batch_size_of(panel, numbers)
         if own is not None and wanted != own:
             raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +57,7 @@ class Number:
         return None
 
 
+NOTE = "Of panels over other axes, these stand in the place of α and λ."
 WITHOUT_ZERO = {ALPHA: "0 is no learning rate: nothing would be trained; leave it out"}
 # In the order in which they are axes: of two, the first one goes upwards.
 NUMBERS: Mapping[str, Number] = {
@@ -81,14 +82,31 @@ def symbols(names: Names) -> tuple[str, str]:
     return first, second
 
 
-def ordered(names: tuple[str, ...] | list[str]) -> list[str]:
+def measures(names: Names) -> tuple[str, str]:
+    """What the octaves of two axes are of: ("1/(1 − β2)", "λ")."""
+    first, second = (NUMBERS[name].measure for name in names)
+    return first, second
+
+
+def common(names: Iterable[Names]) -> Names:
+    """The axes that all have; α and λ where they differ, which `NOTE` then explains."""
+    found = {*names}
+    return found.pop() if len(found) == 1 else USUAL
+
+
+def positive_symbol(name: str) -> str:
+    """The values that statistics look at: "positive λ", "β2"."""
+    return f"positive {NUMBERS[name].symbol}" if name == LAMBDA else NUMBERS[name].symbol
+
+
+def ordered(names: Iterable[str]) -> list[str]:
     """Names of numbers in the order in which they are axes."""
     return sorted(names, key=list(NUMBERS).index)
 
 
 def meant(name: str) -> str:
     """Which number may be meant by a name that is none: "did you mean beta2? "; "" if unknown."""
-    close = difflib.get_close_matches(name.lower(), NUMBERS, 1, 0.5)
+    close = difflib.get_close_matches(name.lower(), NUMBERS, 1, 0.6)
     return f"did you mean {close[0]}? " if close else ""
 
 

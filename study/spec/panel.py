@@ -28,6 +28,7 @@ from landscape_study.study.spec.cell_numbers import (
     NUMBERS,
     OTHERS,
     Own,
+    meant,
 )
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
@@ -112,6 +113,9 @@ class Panel(Frozen):
             axes |= {key: data.pop(key) for key in OTHERS if _is_axis(data.get(key))}
             if axes:
                 data["grid"] = axes
+            for key in data.keys() - cls.model_fields.keys():
+                if _is_axis(data[key]) and (guess := meant(key)):
+                    raise ValueError(f"{key}: unknown key: {guess}".rstrip())
             for key in OTHERS:
                 if key in data and key != BATCH_SIZE:
                     raise ValueError(
@@ -151,8 +155,7 @@ class Panel(Frozen):
             if pair in PAIRS and name in OF_RULES and name not in used_options(PAIRS[pair].rule):
                 rule = PAIRS[pair].rule
                 raise ValueError(
-                    f"{name}: {rule} has none: its axes may be "
-                    f"{', '.join(numbers_of(rule))}"
+                    f"{name}: {rule} has none: its axes may be {', '.join(numbers_of(rule))}"
                 )
         return grid
 
@@ -174,11 +177,12 @@ class Panel(Frozen):
         if self.sampled is not None and self.sampled.keeps_to_grid:
             for name in self.grid.names:
                 axis = self.grid.axis(name)
-                values = axis.positive if name == LAMBDA else axis.values
-                if (count := len(values)) < FEWEST_VALUES:
+                has_zero = NUMBERS[name].scale == "share"
+                count = len(axis.values if has_zero else axis.positive)
+                if count < FEWEST_VALUES:
                     raise ValueError(
-                        f"{name}: {count} {'positive ' * (name == LAMBDA)}value{'s' * (count != 1)}, and a verdict needs "
-                        f"{FEWEST_VALUES}: give more, or take another design"
+                        f"{name}: {count} {'positive ' * (not has_zero)}value{'s' * (count != 1)},"
+                        f" and a verdict needs {FEWEST_VALUES}: give more, or take another design"
                     )
         return self
 

@@ -18,10 +18,11 @@ from sqlalchemy.engine import Connection
 
 from landscape_study.study.errors import LandscapeError, SpecError, StoreError
 from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.command_line import command_line
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store, optuna_tables
-from landscape_study.study.store.columns import raw
+from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
 from landscape_study.study.store.database import RECOVER
 from landscape_study.study.store.optuna_tables import attribute_table, step_table, value_table

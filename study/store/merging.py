@@ -26,7 +26,7 @@ from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.asking import reopen_promoted, take_over, trials
 from landscape_study.study.store.claims import move_cells
-from landscape_study.study.store.columns import raw
+from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import lock
 from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured

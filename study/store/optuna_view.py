@@ -64,8 +64,8 @@ def _compare(
     numbers = Counter(trial.number for trial in trials)
     for trial in own:
         cell = known[trial._trial_id]
-        panel, _, numbers = cell.place
-        if trial.params != {name: numbers.value(name) for name in study.panel(panel).grid.names}:
+        panel, _, own_cell = cell.place
+        if trial.params != {name: own_cell.value(name) for name in study.panel(panel).grid.names}:
             yield "with other parameters in Optuna than here", cell.place
         elif numbers[trial.number] > 1:
             yield "with the number of another trial in Optuna", cell.place

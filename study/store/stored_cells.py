@@ -120,7 +120,7 @@ def belonging(study: Study) -> Callable[[Place], bool]:
 
 def place_of(row: RowMapping | Mapping[str, Any]) -> Place:
     """Where a cell lies in its study."""
-    return row["panel"], row["seed"], Cell(row["alpha"], row["lambda"], from_text(row["own"]))
+    return row["panel"], row["seed"], Cell(row["alpha"], row["lambda"], from_text(row.get("own")))
 
 
 def _query(connection: Connection, study: Study) -> sa.Select[Any]:

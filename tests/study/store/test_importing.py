@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.request import resumed_study
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store, optuna_study_name
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.importing import ImportedRun, import_study
@@ -31,10 +31,10 @@ def imported(metric: object = "test_loss", **fields: object) -> Study:
 
 
 RUNS = [
-    ImportedRun(("a", 0, 0.1, 0.0), "finished", 0.7, 0, {"test_loss": UP, "lr": UP}),
-    ImportedRun(("a", 0, 0.1, 0.01), "finished", math.inf, -1, {}),
-    ImportedRun(("a", 0, 0.2, 0.0), "pruned", 0.9, 0, {}),
-    ImportedRun(("a", 0, 0.2, 0.01), "failed", math.nan, 0, {}),
+    ImportedRun(("a", 0, Cell(0.1, 0.0)), "finished", 0.7, 0, {"test_loss": UP, "lr": UP}),
+    ImportedRun(("a", 0, Cell(0.1, 0.01)), "finished", math.inf, -1, {}),
+    ImportedRun(("a", 0, Cell(0.2, 0.0)), "pruned", 0.9, 0, {}),
+    ImportedRun(("a", 0, Cell(0.2, 0.01)), "failed", math.nan, 0, {}),
 ]
 
 
@@ -69,7 +69,7 @@ def test_all_is_well_with_it(far: Store):
     [("minimize", math.inf, "MINIMIZE"), ("maximize", -math.inf, "MAXIMIZE")],
 )
 def test_optuna_reads_it(store: Store, goal: str, lost: float, direction: str):
-    runs = [RUNS[0], ImportedRun(("a", 0, 0.1, 0.01), "finished", lost, -1, {}), *RUNS[2:]]
+    runs = [RUNS[0], ImportedRun(("a", 0, Cell(0.1, 0.01)), "finished", lost, -1, {}), *RUNS[2:]]
     import_study(store, imported({"name": "test_loss", "goal": goal}), runs, {})
     name = optuna_study_name("far", "a", 0)
     study = optuna.load_study(study_name=name, storage=store.url)
@@ -89,7 +89,9 @@ def test_a_name_that_is_taken_is_refused_and_nothing_changes(far: Store):
 
 
 def test_what_goes_wrong_in_the_middle_leaves_nothing(store: Store):
-    broken = ImportedRun(("a", 1, 0.1, 0.0), "finished", 0.7, 0, {"test_loss": np.array(["x"])})
+    broken = ImportedRun(
+        ("a", 1, Cell(0.1, 0.0)), "finished", 0.7, 0, {"test_loss": np.array(["x"])}
+    )
     with pytest.raises(ValueError, match="could not convert"):
         import_study(store, imported(), [*RUNS, broken], {})
     assert store.names() == []
