@@ -30,7 +30,7 @@ from landscape_study.landscapes.figures.style import (
 from landscape_study.landscapes.reading.curve_counter import EPOCH, counter, counter_title
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
-from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, NUMBERS, OTHERS
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, OTHERS, number_called
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, TOP5, TOP5_CLASSES, Metric
 from landscape_study.study.spec.study import Cell, Grid
 
@@ -116,7 +116,7 @@ def curves_record(
     if _goes_on(curves, metric):
         alive = curves[metric.name].where(curves["train_loss"].notna())
         curves = curves.assign(**{metric.name: alive})
-    known = _cells_of(curves)
+    known = _cells_of(curves, grid)
     chosen = sorted(known) if cells is None else [_cell(cell) for cell in cells]
     panels = list(dict.fromkeys(curves["panel"]))
     doubtful = {*curves["panel"][curves["doubtful"].eq(True)]} if "doubtful" in curves else set()
@@ -187,9 +187,10 @@ def require_recorded(curves: pd.DataFrame, metric: Metric) -> None:
         )
 
 
-def _cells_of(curves: pd.DataFrame) -> set[Cell]:
-    """The cells that have curves."""
-    own = [name for name in OTHERS if name in curves]
+def _cells_of(curves: pd.DataFrame, grid: Grid | None) -> set[Cell]:
+    """The cells that have curves; `grid` says which numbers they have beside α and λ."""
+    more = [name for name, _ in grid.more] if grid else OTHERS
+    own = [name for name in more if name in curves]
     return {
         Cell(
             float(alpha),
@@ -223,7 +224,7 @@ def cell_label(cell: Cell, grid: Grid | None) -> str:
     own = [name for name, _ in cell.own]
     names = grid.names if grid else [ALPHA, LAMBDA, *own]
     numbers = ((name, _name(cell.value(name), name, grid)) for name in names)
-    return ", ".join(f"{NUMBERS[name].symbol} = {value}" for name, value in numbers)
+    return ", ".join(f"{number_called(name).symbol} = {value}" for name, value in numbers)
 
 
 def _name(value: float, of: str, grid: Grid | None) -> str:

@@ -25,7 +25,7 @@ from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, NUMBERS
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, number_called
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis, Grid
@@ -76,7 +76,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
     across, cols, other_cols = _shared(one.columns, other.columns)
     if not rows or not cols:
         name = one.names[bool(rows)]
-        what = SHARED.get(name, NUMBERS[name].symbol)
+        what = SHARED.get(name, number_called(name).symbol)
         raise UsageError(
             f"{one.title} and {other.title} share no {what}: their grids have no cell in common, "
             "so that only their statistics can be compared"

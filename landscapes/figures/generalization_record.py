@@ -25,6 +25,7 @@ from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
 from landscape_study.landscapes.statistics.units import Floats, Units, joint_units
+from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell
 
@@ -110,6 +111,13 @@ def generalization_record(
     width: float | str | None = None,
 ) -> GeneralizationRecord:
     """Say what `plot_generalization` draws."""
+    for one in panels:
+        if not one.landscape.is_usual:
+            axes = " and ".join(one.landscape.symbols)
+            raise UsageError(
+                f"panel '{one.name}': its axes are {axes}, and generalization is shown over λ at "
+                "the best α: draw another kind of figure"
+            )
     panels, curves = _with_training_losses(panels, curves)
     inches = None if width is None else paper_width(width)
     columns = columns or (2 if inches is None else min(fitting_columns(inches, legend=ROOM), 2))

@@ -29,7 +29,7 @@ from landscape_study.landscapes.figures.style import (
 from landscape_study.landscapes.reading.landscape import Floats, Ints, Landscape, Mask
 from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.cell_numbers import LAMBDA, NUMBERS
+from landscape_study.study.spec.cell_numbers import LAMBDA, number_called
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
@@ -214,7 +214,7 @@ def _view(landscape: Landscape, by: str | None) -> _View:
 
 def _short(lines: _Lines) -> str:
     """Shorten an axis title to its letter: "weight decay λ (× 0.001)" → "λ (× 0.001)"."""
-    return lines.title[lines.title.index(NUMBERS[lines.name].symbol) :]
+    return lines.title[lines.title.index(number_called(lines.name).symbol) :]
 
 
 def _places(lines: _Lines) -> list[float]:

@@ -24,7 +24,7 @@ from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.placements import PLACEMENTS
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.records.witness_record import MARK
-from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, NUMBERS
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, number_called
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
@@ -154,7 +154,7 @@ def ticks(axis: Axis, grid: Axis | None = None, name: str = ALPHA) -> Ticks:
     Those of a grid are written as without the values between them, which are decimals. Shares
     such as β2, and whole numbers, are written out.
     """
-    if NUMBERS[name].whole or NUMBERS[name].scale == "share":
+    if number_called(name).whole or number_called(name).scale == "share":
         labels = tuple(f"{value:.{_WHOLLY}g}" for value in axis.values)
         return Ticks(labels, labels, 1.0)
     if grid is not None and grid.values != axis.values:
@@ -214,7 +214,7 @@ def _title(landscape: Landscape, along: int, axis: Axis) -> str:
         return alpha_title(axis)
     if name == LAMBDA:
         return lambda_title(axis, landscape.pair, landscape.normalized)
-    return NUMBERS[name].symbol + _times(axis, name)
+    return number_called(name).symbol + _times(axis, name)
 
 
 def alpha_title(alpha: Axis) -> str:

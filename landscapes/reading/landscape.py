@@ -27,7 +27,14 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.records.witness_record import marked
-from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, USUAL, Names, symbols
+from landscape_study.study.spec.cell_numbers import (
+    ALPHA,
+    LAMBDA,
+    USUAL,
+    Names,
+    number_called,
+    symbols,
+)
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 
@@ -299,6 +306,13 @@ def grid_landscape(
 
 
 def title(panel: Panel) -> str:
+    """Name a panel for figures, with the numbers that are no axes: "AdamW, α = 0.01"."""
+    fixed = panel.grid.fixed.items()
+    numbers = (f"{number_called(name).symbol} = {value:g}" for name, value in fixed)
+    return ", ".join([_title(panel), *numbers])
+
+
+def _title(panel: Panel) -> str:
     """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
 
     Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".

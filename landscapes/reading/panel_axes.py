@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from landscape_study.study.spec.cell_numbers import ALPHA, NUMBERS, USUAL, Names, Number
+from landscape_study.study.spec.cell_numbers import (
+    ALPHA,
+    NUMBERS,
+    USUAL,
+    Names,
+    Number,
+    number_called,
+)
 from landscape_study.study.spec.grid import SHARE_DIGITS, unrounded
 from landscape_study.study.spec.study import Axis, Grid, Panel
 
@@ -97,19 +104,19 @@ def place(column: pd.Series, axis: Axis) -> Ints:
 def measured(cells: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:
     """What statistics take log2 of, of the number of that name of cells, [rows]."""
     values = np.asarray(cells[name], dtype=float)
-    return values if NUMBERS[name].scale == "log" else 1 / (1 - values)
+    return values if number_called(name).scale == "log" else 1 / (1 - values)
 
 
 def octaves(name: str, values: Sequence[float]) -> npt.NDArray[np.float64]:
     """log2 of what statistics measure of a number; −inf where that is 0."""
     with np.errstate(divide="ignore"):
-        return np.log2([NUMBERS[name].measured(value) for value in values])
+        return np.log2([number_called(name).measured(value) for value in values])
 
 
 def on_few_lines(cells: pd.DataFrame, names: Names = USUAL) -> pd.DataFrame:
     """The cells, moved to the nearest of equal steps of α and λ where these are many."""
     many = [name for name in names if cells[name].nunique() > MOST_LINES]
-    return cells.assign(**{name: stepped(cells[name], NUMBERS[name]) for name in many})
+    return cells.assign(**{name: stepped(cells[name], number_called(name)) for name in many})
 
 
 def stepped(values: pd.Series, number: Number = NUMBERS[ALPHA]) -> pd.Series:

@@ -18,10 +18,10 @@ from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.cell_numbers import (
     ALPHA,
     LAMBDA,
-    NUMBERS,
     USUAL,
     Names,
     measures,
+    number_called,
     symbols,
 )
 from landscape_study.study.spec.metric import Metric
@@ -96,17 +96,15 @@ def verdicts_note(metric: Metric, names: Names = USUAL) -> str:
     unit = " in percent" if metric.unit == "%" else f" in {metric.unit}" if metric.unit else ""
     return (
         f"{first_upper(metric.title)}{unit}, ± its standard error over seeds; intervals of 95 %. "
-        f"{first_upper(' and '.join(_meaning(name) for name in names))}{zero}."
+        f"{', '.join(filter(None, map(_meaning, names)))}{zero}."
     )
 
 
 def _meaning(name: str) -> str:
-    """What an axis is: "λ is the regularization factor"."""
-    if name in MEANT:
-        return f"{NUMBERS[name].symbol} is {MEANT[name]}"
-    number = NUMBERS[name]
-    measured = "" if number.scale == "log" else f", measured by log2 of {number.measure}"
-    return f"an axis is {number.symbol}{measured}"
+    """What an axis is: "λ the regularization factor"."""
+    number = number_called(name)
+    told = "" if number.scale == "log" else f"is measured by log2 of {number.measure}"
+    return f"{number.symbol} {MEANT.get(name, told)}".rstrip()
 
 
 def differences_note(metric: Metric, names: Names = USUAL) -> str:

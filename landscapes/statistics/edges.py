@@ -11,7 +11,7 @@ import numpy as np
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.study.errors import SpecError
-from landscape_study.study.spec.cell_numbers import NUMBERS
+from landscape_study.study.spec.cell_numbers import number_called
 from landscape_study.study.spec.command_line import command_line
 from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.study import Study
@@ -59,7 +59,7 @@ class Edge:
         last = "largest" if self.side == "high" else "smallest"
         if self.axis == "lambda" and self.side == "low":
             last = f"{last} positive"
-        symbol = NUMBERS[self.axis].symbol
+        symbol = number_called(self.axis).symbol
         return f"{best} {at} the {last} {symbol} of the {axes}: better ones may lie beyond"
 
 

@@ -147,16 +147,12 @@ def objective_study(own: dict[str, Any], kind: str, changes: Changes) -> Study:
     lacking = [f"--{name}" for name, given in needed.items() if given is None]
     if lacking:
         raise UsageError(f"a {kind} needs {', '.join(lacking)}: say over which values, of what")
-    axes = {
-        name: parse_value(axis, f"--{name} {axis}") if isinstance(axis, str) else axis
-        for name, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_))
-    }
-    panels = {"panel": [{"pair": pair} for pair in names_of(changes.pairs)]}
+    axes = _axes(changes, of_objective=True)
+    panels = [{"pair": pair} | axes for pair in names_of(changes.pairs) or [kind]]
     metric = {"metric": _written_metric(changes.metric)}
-    study = Study.from_dict(
-        own | axes | metric | (panels if changes.pairs else {}), "the command line"
-    )
-    return changed_study(study, replace(changes, pairs=(), alpha=None, lambda_=None, metric=None))
+    study = Study.from_dict(own | metric | {"panel": panels}, "the command line")
+    rest = replace(changes, pairs=(), alpha=None, lambda_=None, axes={}, metric=None)
+    return changed_study(study, rest)
 
 
 def changed_study(study: Study, changes: Changes) -> Study:
@@ -179,7 +175,7 @@ def changed_study(study: Study, changes: Changes) -> Study:
         asked = _named_or_table("prune", changes.prune)
         panel_changes["prune"] = None if asked == "none" else asked
     study = _sampled(study, changes)
-    panel_changes |= _axes(changes)
+    panel_changes |= _axes(changes, of_objective=study.has_objective)
     study = _alike_once(study, study.change_panels(**panel_changes))
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     fields |= {"pattern": changes.pattern}
@@ -189,15 +185,19 @@ def changed_study(study: Study, changes: Changes) -> Study:
     return study
 
 
-def _axes(changes: Changes) -> dict[str, Any]:
+def _axes(changes: Changes, *, of_objective: bool) -> dict[str, Any]:
     """The axes that are asked for, by the keys of a panel.
+
+    Args:
+        changes: that ask for them.
+        of_objective: whether it may know numbers that nobody else does.
 
     Raises:
         UsageError: one of something that is no number of a cell.
     """
     given = {ALPHA: changes.alpha, LAMBDA: changes.lambda_, **changes.axes}
     for name in given:
-        if name not in NUMBERS:
+        if name not in NUMBERS and not of_objective:
             known = ", ".join(NUMBERS)
             raise UsageError(f"--axis {name}: {meant(name)}numbers of a cell are {known}")
     return {

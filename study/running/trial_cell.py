@@ -18,10 +18,11 @@ from landscape_study.study.running.job import ObjectiveJob
 from landscape_study.study.running.objective_runs import (
     ObjectiveRuns,
     StopAskedError,
+    filling_of,
     why_failed,
 )
 from landscape_study.study.running.training_run import train
-from landscape_study.study.spec.placeholders import Filling, missing_files
+from landscape_study.study.spec.placeholders import missing_files
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import Store
 
@@ -95,7 +96,7 @@ def _objective_trial(
     )
     folder = store.folder / "run"
     seed = study.seeds[0]
-    filling = Filling(cell.alpha, cell.lambda_, seed, panel.pair, panel.name, folder)
+    filling = filling_of(cell, seed, panel, folder)
     try:
         with ObjectiveRuns(job, store, device) as runs, runs.heeding():
             ended, found = runs.run(filling, runs.require_wanted)

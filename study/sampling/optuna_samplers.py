@@ -29,7 +29,7 @@ from landscape_study.study.errors import TrainingError, UsageError, first_line
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
-from landscape_study.study.spec.cell_numbers import LAMBDA, NUMBERS
+from landscape_study.study.spec.cell_numbers import LAMBDA, number_called
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import SHARE_DIGITS, Axis, Grid, in_few_digits
 from landscape_study.study.spec.study import Cell
@@ -220,7 +220,7 @@ def _memory(study: OptunaStudy) -> dict[str, Any]:
 
 def _distribution(name: str, axis: Axis) -> BaseDistribution:
     """What a number is drawn from: evenly in log; a share such as β2 so that 1 − β2 is."""
-    number, values = NUMBERS[name], axis.positive if name == LAMBDA else axis.values
+    number, values = number_called(name), axis.positive if name == LAMBDA else axis.values
     if number.whole:
         return IntDistribution(int(values[0]), int(values[-1]), log=True)
     low, high = sorted(_left(name, values[i]) for i in (0, -1))
@@ -229,13 +229,13 @@ def _distribution(name: str, axis: Axis) -> BaseDistribution:
 
 def _left(name: str, value: float) -> float:
     """What a sampler sees of a value: of a share what is left of 1."""
-    return 1 - value if NUMBERS[name].scale == "share" else value
+    return 1 - value if number_called(name).scale == "share" else value
 
 
 def _value(name: str, drawn: float, grid: Grid) -> float:
     """The value that was drawn, in few digits, between the ends of its axis."""
     value, values = in_few_digits(drawn), grid.axis(name).values
-    if NUMBERS[name].scale == "share":
+    if number_called(name).scale == "share":
         value = round(1 - value, SHARE_DIGITS)
     low = grid.axis(name).positive[0] if name == LAMBDA else values[0]
     return float(min(max(value, low), values[-1]))

@@ -70,21 +70,28 @@ NUMBERS: Mapping[str, Number] = {
         Number("eps", "ε"),
         Number("clip_norm", "clip norm"),
         Number(BATCH_SIZE, "batch size", whole=True),
+        Number("label_smoothing", "label smoothing", "share", zero=True),
+        Number("dropout", "dropout", "share", zero=True),
         Number(LAMBDA, "λ", zero=True),
     )
 }
 OTHERS = tuple(name for name in NUMBERS if name not in USUAL)
 
 
+def number_called(name: str) -> Number:
+    """The number of that name: one that is known here, or one that an objective knows."""
+    return NUMBERS.get(name) or Number(name, name)
+
+
 def symbols(names: Names) -> tuple[str, str]:
     """The symbols of two axes: ("α", "λ")."""
-    first, second = (NUMBERS[name].symbol for name in names)
+    first, second = (number_called(name).symbol for name in names)
     return first, second
 
 
 def measures(names: Names) -> tuple[str, str]:
     """What the octaves of two axes are of: ("1/(1 − β2)", "λ")."""
-    first, second = (NUMBERS[name].measure for name in names)
+    first, second = (number_called(name).measure for name in names)
     return first, second
 
 
@@ -96,18 +103,25 @@ def common(names: Iterable[Names]) -> Names:
 
 def positive_symbol(name: str) -> str:
     """The values that statistics look at: "positive λ", "β2"."""
-    return f"positive {NUMBERS[name].symbol}" if name == LAMBDA else NUMBERS[name].symbol
+    return "positive λ" if name == LAMBDA else number_called(name).symbol
 
 
 def ordered(names: Iterable[str]) -> list[str]:
     """Names of numbers in the order in which they are axes."""
-    return sorted(names, key=list(NUMBERS).index)
+    places = {name: (place, "") for place, name in enumerate(NUMBERS)}
+    before_lambda = len(NUMBERS) - 2
+    return sorted(names, key=lambda name: places.get(name, (before_lambda, name)))
 
 
 def meant(name: str) -> str:
     """Which number may be meant by a name that is none: "did you mean beta2? "; "" if unknown."""
     close = difflib.get_close_matches(name.lower(), NUMBERS, 1, 0.6)
     return f"did you mean {close[0]}? " if close else ""
+
+
+def plain(value: float) -> float | int:
+    """A number as whoever trains takes it: a whole one as such."""
+    return int(value) if value.is_integer() else value
 
 
 def as_text(own: Own) -> str:
@@ -132,5 +146,4 @@ def from_text(text: str | None) -> Own:
 
 def told(own: Own) -> str:
     """Numbers for people: "β2 = 0.99"."""
-    known = ((NUMBERS[name].symbol if name in NUMBERS else name, value) for name, value in own)
-    return ", ".join(f"{symbol} = {value:g}" for symbol, value in known)
+    return ", ".join(f"{number_called(name).symbol} = {value:g}" for name, value in own)

@@ -23,15 +23,14 @@ from landscape_study.study.errors import SpecError
 from landscape_study.study.spec.cell_numbers import (
     ALPHA,
     LAMBDA,
-    NUMBERS,
-    OTHERS,
     USUAL,
     Names,
     Own,
+    number_called,
     ordered,
     told,
 )
-from landscape_study.study.validation import Frozen
+from landscape_study.study.validation import Frozen, explain
 
 MAX_EXPONENT = 200  # of two: beyond it lie no learning rates
 MOST_VALUES = 1000  # of an axis
@@ -249,6 +248,10 @@ def _from_pair(value: Any, grid: Grid) -> Cell:
     return grid.cell(row, column)
 
 
+# Keys of a grid; all else is the name of a number.
+OF_GRID = (*USUAL, "lambda_", "more", "names", "extra", "extra_cells")
+
+
 class Grid(Frozen):
     """The grid of a panel, and cells beside it: α × λ, or two other numbers of `cell_numbers`.
 
@@ -267,13 +270,14 @@ class Grid(Frozen):
     @classmethod
     def _two_axes(cls, data: Any) -> Any:
         """Tell axes from single numbers; only beside other axes are α and λ such."""
-        if not isinstance(data, dict) or not any(name in data for name in OTHERS):
+        others = [key for key in data if key not in OF_GRID] if isinstance(data, dict) else []
+        if not others:
             return data
         data = {LAMBDA if key == "lambda_" else key: value for key, value in data.items()}
         for name in USUAL:
             if name not in data:
                 raise ValueError(f"{name} is missing: give one number, or its values as an axis")
-        given = {name: data.pop(name) for name in (*USUAL, *OTHERS) if name in data}
+        given = {name: data.pop(name) for name in (*USUAL, *others)}
         axes = ordered([name for name in given if not _is_number(given[name])])
         if len(axes) != 2:
             found = f"{len(axes)} ax{'i' if len(axes) == 1 else 'e'}s ({', '.join(axes)})"
@@ -284,7 +288,7 @@ class Grid(Frozen):
             )
             raise ValueError(f"{found}, and a panel has two: {remedy}")
         usual = {name: given[name] if name in axes else [given[name]] for name in USUAL}
-        more = tuple((name, Axis.model_validate(given[name])) for name in axes if name in OTHERS)
+        more = tuple((name, _axis(name, given[name])) for name in axes if name not in USUAL)
         return data | usual | {"more": more, "names": tuple(axes)}
 
     @field_validator("alpha")
@@ -467,7 +471,7 @@ class Grid(Frozen):
     def extended(self, side: str, steps: int, *, is_range: bool = False) -> Grid:
         """With `steps` more values beyond one of its sides; for a range see `Axis.extended`.
 
-        A share such as β2 goes on in 1 − β2: after 0.99 and 0.999 comes 0.9999.
+        A share such as β2 goes on in 1 − β2: after 0.99 and 0.999 comes 0.9999; it ends at 0.
 
         Raises:
             SpecError: no such side, or nothing lies beyond it.
@@ -506,9 +510,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _axis(name: str, values: Any) -> Axis:
+    """The axis of that name, or in words what is wrong with it."""
+    try:
+        return Axis.model_validate(values)
+    except ValidationError as e:
+        raise ValueError(explain(e, name)) from e
+
+
 def _require_possible(name: str, axis: Axis) -> None:
     for value in axis.values:
-        if wrong := NUMBERS[name].wrong_with(value):
+        if wrong := number_called(name).wrong_with(value):
             raise ValueError(wrong)
 
 
@@ -521,9 +533,9 @@ def _is_between(name: str, axis: Axis, value: float) -> bool:
 
 def _octaves(name: str, axis: Axis) -> tuple[float, ...]:
     """Of what statistics take log2 of; none where λ is 0 alone."""
-    if NUMBERS[name].scale == "log":
+    if number_called(name).scale == "log":
         return axis.exponents()
-    return tuple(math.log2(NUMBERS[name].measured(value)) for value in axis.values)
+    return tuple(math.log2(number_called(name).measured(value)) for value in axis.values)
 
 
 def _extended(name: str, axis: Axis, is_high: bool, steps: int, *, is_range: bool) -> Axis:
@@ -532,15 +544,16 @@ def _extended(name: str, axis: Axis, is_high: bool, steps: int, *, is_range: boo
     Raises:
         SpecError: no sensible numbers lie beyond.
     """
-    number = NUMBERS[name]
+    number = number_called(name)
     if number.scale == "share":
         left = Axis(values=tuple(1 - value for value in axis.values))
         longer = left.extended("low" if is_high else "high", steps, is_range=is_range).values
-        new = [round(1 - value, SHARE_DIGITS) for value in longer if value not in left.values]
+        new = [max(round(1 - x, SHARE_DIGITS), 0.0) for x in longer if x not in left.values]
     else:
         longer = axis.extended("high" if is_high else "low", steps, is_range=is_range).values
         new = [value for value in longer if value not in axis.values]
     new = [float(round(value)) for value in new] if number.whole else new
-    if any(value < 0 or number.wrong_with(value) for value in new):
+    new = [value for value in dict.fromkeys(new) if value not in axis.values]
+    if not new or any(number.wrong_with(value) for value in new):
         raise SpecError(f"beyond {axis.values[-1 if is_high else 0]:g} lie no values of {name}")
-    return Axis(values=tuple(dict.fromkeys((*axis.values, *new))), base=axis.base)
+    return Axis(values=(*axis.values, *new), base=axis.base)

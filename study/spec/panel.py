@@ -29,6 +29,7 @@ from landscape_study.study.spec.cell_numbers import (
     OTHERS,
     Own,
     meant,
+    number_called,
 )
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
@@ -38,6 +39,8 @@ from landscape_study.study.spec.design import (
     Sampled,
 )
 from landscape_study.study.spec.grid import Axis, Cell, Grid
+from landscape_study.study.spec.metric import TAKEN
+from landscape_study.study.spec.placeholders import NAMES as PLACES
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
 
@@ -47,6 +50,8 @@ MOST_EXAMPLES = 10**9  # of a batch
 
 CELLS = (ALPHA, LAMBDA, "extra_cells")  # keys of its file that say which cells it has
 
+NUMBER_NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a number that an objective knows
+RESERVED = {*TAKEN, *PLACES}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
@@ -110,7 +115,9 @@ class Panel(Frozen):
                 is_label = data.get("by_objective") or data.get("design") == "imported"
                 data.setdefault("name", data["pair"] if is_label else short_name(data["pair"]))
             axes = {key: data.pop(key) for key in CELLS if key in data}
-            axes |= {key: data.pop(key) for key in OTHERS if _is_axis(data.get(key))}
+            known = set(data) - cls.model_fields.keys() if data.get("by_objective") else set()
+            others = (key for key in (*OTHERS, *sorted(known.difference(OTHERS))) if key in data)
+            axes |= {key: data.pop(key) for key in others if _is_axis(data[key])}
             if axes:
                 data["grid"] = axes
             for key in data.keys() - cls.model_fields.keys():
@@ -149,6 +156,8 @@ class Panel(Frozen):
         """Its other axes are numbers that its rule makes use of, and that nothing else says."""
         pair, options = info.data.get("pair"), info.data.get("options")
         for name, _ in grid.more:
+            if name not in NUMBERS and (name in RESERVED or not NUMBER_NAME.fullmatch(name)):
+                raise ValueError(f"{name}: a number of a cell cannot be called that")
             said = info.data.get(name) if name == BATCH_SIZE else getattr(options, name, None)
             if said is not None:
                 raise ValueError(f"{name} is an axis, and {said:g} elsewhere: leave out one")
@@ -177,7 +186,7 @@ class Panel(Frozen):
         if self.sampled is not None and self.sampled.keeps_to_grid:
             for name in self.grid.names:
                 axis = self.grid.axis(name)
-                has_zero = NUMBERS[name].scale == "share"
+                has_zero = number_called(name).scale == "share"
                 count = len(axis.values if has_zero else axis.positive)
                 if count < FEWEST_VALUES:
                     raise ValueError(
@@ -219,6 +228,7 @@ class Panel(Frozen):
         """What it has other than its study, as people read it: "batch_size = 64"."""
         own = {"batch_size": self.batch_size}
         own |= {} if self.options is None else self.options.model_dump()
+        own |= self.grid.fixed
         return [f"{name} = {value}" for name, value in own.items() if value is not None]
 
     @property

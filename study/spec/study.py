@@ -194,13 +194,6 @@ class Study(Frozen):
             )
         return command
 
-    @field_validator("command")
-    @classmethod
-    def _runnable(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if command is not None and (wrong := wrong_with(command)):
-            raise ValueError(wrong)
-        return command
-
     @field_validator("pattern")
     @classmethod
     def _compiled(cls, pattern: str | None) -> str | None:
@@ -256,6 +249,13 @@ class Study(Frozen):
                 f'the task "{IMPORTED}" and the design "imported" go together: they are those of '
                 "results that `landscape import` took over"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _runnable(self) -> Study:
+        axes = dict.fromkeys(name for panel in self.panels for name in panel.grid.names)
+        if self.command is not None and (wrong := wrong_with(self.command, [*axes])):
+            raise ValueError(f"command: {wrong}")
         return self
 
     @model_validator(mode="after")
@@ -450,8 +450,8 @@ class Study(Frozen):
         if not panel.is_labelled:
             options = options.of_rule(RULES[PAIRS[panel.pair].rule].defaults)
         numbers = dict(panel.usual_own if own is None else own)
-        numbers.pop(BATCH_SIZE, None)
-        return options.changed(panel.options).model_copy(update=numbers)
+        of_step = {name: x for name, x in numbers.items() if name in Options.model_fields}
+        return options.changed(panel.options).model_copy(update=of_step)
 
     def batch_size_of(self, panel: Panel, own: Own | None = None) -> int:
         """Examples in a batch of the panel, of a resolved study; `own` as of `options_of`."""

@@ -17,7 +17,7 @@ from landscape_study.landscapes.figures.style import decimal
 from landscape_study.landscapes.reading.landscape import Floats, Landscape
 from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.landscapes.statistics.interpolation import Interpolation, interpolated
-from landscape_study.study.spec.cell_numbers import NUMBERS, Number
+from landscape_study.study.spec.cell_numbers import Number, number_called
 from landscape_study.study.spec.grid import Axis
 
 SIDE = 10.0  # columns and rows between the outermost trials
@@ -125,7 +125,7 @@ def _scale(name: str, axis: Axis, within: _Range) -> Scale:
     """Place the values of an axis, λ = 0 apart from the others."""
     places = _finite(name, axis)
     zeros = len(axis.values) - len(places)
-    ticks = _ticks(NUMBERS[name], 2.0**within.low, 2.0**within.high) if within.values else {}
+    ticks = _ticks(number_called(name), 2.0**within.low, 2.0**within.high) if within.values else {}
     return Scale(
         places=(0.5,) * zeros + tuple(map(within.place, places)),
         ticks=(0.5,) * zeros + tuple(within.place(math.log2(value)) for value in ticks),
