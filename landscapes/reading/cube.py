@@ -219,7 +219,7 @@ def _grid(panel: Panel, whole: xr.Dataset) -> Grid:
         name: Axis(values=whole[name].to_numpy()[is_there.any(others).to_numpy()].tolist())
         for name, others in (("alpha", ["lambda", "seed"]), ("lambda", ["alpha", "seed"]))
     }
-    return panel.grid.alone.union(Grid(**own))
+    return panel.grid.alone.union(Grid(alpha=own["alpha"], lambda_=own["lambda"]))
 
 
 def _cells(whole: xr.Dataset, spec: Study) -> pd.DataFrame:

@@ -135,8 +135,8 @@ def mechanism_frame(store: Results, name: str) -> pd.DataFrame:
     """
     study = store.study(name)
     rows = _without_pruned(store, name, _of_grids(study, store.mechanism(name)))
-    columns = ("study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful")
-    columns = _with_columns(columns, study)
+    plain = ("study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful")
+    columns = _with_columns(plain, study)
     if not rows:
         return pd.DataFrame(columns=columns)
     wide = _by_epoch(rows, "quantity", study).assign(study=name)
@@ -167,9 +167,9 @@ def _with_own_numbers(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A frame with a column for each other number, after λ; NaN where a panel has none."""
     own = [dict(from_text(text)) for text in frame["own"].fillna("")]
     frame = frame.drop(columns="own")
+    after = list(frame.columns).index("lambda") + 1
     for name in own_numbers(study)[::-1]:
-        values = [one.get(name, math.nan) for one in own]
-        frame.insert(frame.columns.get_loc("lambda") + 1, name, values)
+        frame.insert(after, name, [one.get(name, math.nan) for one in own])
     return frame
 
 

@@ -122,8 +122,8 @@ def on_few_lines(cells: pd.DataFrame, names: Names = USUAL) -> pd.DataFrame:
 def stepped(values: pd.Series, number: Number = NUMBERS[ALPHA]) -> pd.Series:
     """Positive values moved to equal steps of their logarithm, as it is measured; 0 stays."""
     if number.scale == "share":
-        moved = stepped(values.map(number.measured))
-        return moved.map(lambda one: round(number.value(one), SHARE_DIGITS))
+        near_measured = stepped(values.map(number.measured))
+        return near_measured.map(lambda one: round(number.value(one), SHARE_DIGITS))
     positive = values[values > 0]
     low, high = math.log(positive.min()), math.log(positive.max())
     step = (high - low) / (STEPS - 1)

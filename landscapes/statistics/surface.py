@@ -245,10 +245,10 @@ def _check(frame: pd.DataFrame, metric: Metric, names: Names) -> None:
             "cells[cells['panel'] == 'adamw'] of cells_frame(store, name)"
         )
     for column, word in (("panel", "panels"), ("study", "studies")):
-        names = sorted(map(str, set(frame[column]))) if column in frame else []
-        if len(names) > 1:
+        found = sorted(map(str, set(frame[column]))) if column in frame else []
+        if len(found) > 1:
             raise UsageError(
-                f"the frame holds the {word} {', '.join(names)}, expected one: select its rows "
+                f"the frame holds the {word} {', '.join(found)}, expected one: select its rows "
                 "first"
             )
 

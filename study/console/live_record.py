@@ -97,7 +97,10 @@ def _panel(
     grid = panel.grid
     rows, columns = (_lines(one, is_range) for one in (grid.rows, grid.columns))
     places = {
-        m.cell: tuple(map(_nearest, grid.place(m.cell), (rows, columns)))
+        m.cell: (
+            _nearest(grid.place(m.cell)[0], rows),
+            _nearest(grid.place(m.cell)[1], columns),
+        )
         for m in means
         if grid.spans(m.cell)
     }

@@ -221,8 +221,8 @@ def compiled_libraries(setting: Setting) -> Libraries:
         once = panel.model_copy(update={"epochs": 1})
         for tested in {s.stop - s.start for s in even_slices(test.count, slice_size(size))}:
             data = Data(*train.sample(size + train.count % size), *test.sample(tested))
-            how = {"batch_size": size, "engine": "compiled", "programs": programs}
-            _train(setting, data, once, 1, own=own, **how)
+            how: dict[str, Any] = {"batch_size": size, "engine": "compiled"}
+            _train(setting, data, once, 1, own=own, programs=programs, **how)
     return programs.libraries
 
 

@@ -8,6 +8,7 @@ import torch
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.spec.metric import TOP5, TOP5_CLASSES
@@ -16,7 +17,8 @@ from landscape_study.study.spec.study import Figure, Study
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import TaskProtocol, main_metric, metrics_of
+from landscape_study.study.tasks.regularization import dropout_modules, is_cross_entropy
+from landscape_study.study.tasks.task import Task, TaskProtocol, main_metric, metrics_of
 from landscape_study.study.training.hidden_weights import hidden_matrices
 
 NAMED = 8  # parameters that a message names
@@ -61,8 +63,28 @@ def fitting_data(
     for (_, options), panel in kinds.items():
         if options.no_decay:
             _require_parameters(study, panel, options.no_decay, task)
+        _require_regularized(study, panel, options, task)
     _require_hidden(study, task)
     return data
+
+
+def _require_regularized(study: Study, panel: Panel, options: Options, task: TaskProtocol) -> None:
+    """Check that labels can be smoothed and dropout be set, if that is asked for."""
+    where = f"study '{study.name}', panel '{panel.name}'"
+    if options.label_smoothing and not is_cross_entropy(task):
+        raise UsageError(
+            f"{where}: label_smoothing needs a task whose loss is torch's cross entropy, and that "
+            f"of '{study.task}' is another one: leave it out, or smooth within the loss"
+        )
+    if options.dropout is None:
+        return
+    with seeded(0):
+        network = task.network()
+    if not isinstance(task, Task) or not dropout_modules(network):
+        raise UsageError(
+            f"{where}: dropout: the network of task '{study.task}' has no module such as "
+            "torch.nn.Dropout to set: leave it out, or give the network one"
+        )
 
 
 def _require_hidden(study: Study, task: TaskProtocol) -> None:

@@ -260,8 +260,9 @@ class Grid(Frozen):
 
     alpha: Axis
     lambda_: Axis = Field(alias="lambda")
-    more: tuple[tuple[str, Axis], ...] = ()  # axes other than α and λ, by name
-    names: Names = USUAL  # of the axis upwards, and of the one to the right
+    # Axes other than α and λ, by name; and the names of the one upwards and the one to the right.
+    more: tuple[tuple[str, Axis], ...] = Field(default=(), exclude=True)
+    names: Names = Field(default=USUAL, exclude=True)
     extra: Annotated[tuple[Cell, ...], BeforeValidator(_from_pairs)] = Field(
         default=(), alias="extra_cells", strict=False
     )
@@ -483,8 +484,8 @@ class Grid(Frozen):
             longer = _extended(name, self.axis(name), end == "high", steps, is_range=is_range)
         except SpecError as e:
             raise SpecError(f"{side}: {e}") from e
-        axes = dict(zip(self.names, (self.rows, self.columns), strict=True)) | {name: longer}
-        return self.with_axes(*axes.values(), extra=self.extra)
+        rows, columns = (longer if one == name else self.axis(one) for one in self.names)
+        return self.with_axes(rows, columns, self.extra)
 
     def fields(self) -> dict[str, Any]:
         """The keys of a study file that say which cells there are, with what they stand for."""

@@ -226,7 +226,7 @@ class Panel(Frozen):
     @property
     def own_numbers(self) -> list[str]:
         """What it has other than its study, as people read it: "batch_size = 64"."""
-        own = {"batch_size": self.batch_size}
+        own: dict[str, Any] = {"batch_size": self.batch_size}
         own |= {} if self.options is None else self.options.model_dump()
         own |= self.grid.fixed
         return [f"{name} = {value}" for name, value in own.items() if value is not None]

@@ -267,9 +267,10 @@ def failures(connection: Connection, name: str) -> list[Failure]:
         .where(_study.c.name == name, _chunk.c.state == "failed")
         .order_by(*_identity())
     )
+    rows: Any = connection.execute(query)
     return [
         Failure(panel, seed, Cell(alpha, el, from_text(own)), reason)
-        for panel, seed, alpha, el, own, reason in connection.execute(query)
+        for panel, seed, alpha, el, own, reason in rows
     ]
 
 
@@ -310,9 +311,10 @@ def states(connection: Connection, name: str) -> list[CellState]:
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .where(_study.c.name == name)
     )
+    rows: Any = connection.execute(query)
     return [
         CellState(panel, seed, Cell(alpha, el, from_text(own)), state, lost)
-        for panel, seed, alpha, el, own, state, lost in connection.execute(query)
+        for panel, seed, alpha, el, own, state, lost in rows
     ]
 
 

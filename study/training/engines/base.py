@@ -18,6 +18,7 @@ from torch import Tensor
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.regularization import training_loss
 from landscape_study.study.tasks.task import TaskProtocol, measures_of
 from landscape_study.study.training.compiling.library import Compiled
 
@@ -119,6 +120,7 @@ class Engine(ABC):
         self.task, self.options = assignment.task, assignment.options
         self.programs = programs or Programs()
         self.measures = measures_of(self.task)
+        self.training_loss = training_loss(self.task, self.options.label_smoothing)
 
     @abstractmethod
     def train(self, training: bool) -> None:
