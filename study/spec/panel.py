@@ -110,7 +110,7 @@ class Panel(Frozen):
     @classmethod
     def _from_toml(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            data = dict(data)
+            data = {k: v for k, v in data.items() if v is not None or k not in OTHERS}
             if "pair" in data:
                 is_label = data.get("by_objective") or data.get("design") == "imported"
                 data.setdefault("name", data["pair"] if is_label else short_name(data["pair"]))

@@ -93,8 +93,10 @@ def test_the_page_has_no_schedule_that_there_is_not():
     assert list(rows("Schedules")) == list(SCHEDULES)
 
 
-def test_its_example_is_a_study():
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+def test_its_examples_are_studies():
+    example, panel = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     study = Study.from_toml(example, "the page")
     assert study.panels[0].schedule.label == "cosine (warmup 5 %, to 10 %)"
     assert Study.from_toml(study.to_toml(), "again") == study
+    other = Study.from_toml(f'name = "mine"\ntask = "digits"\n{panel}', "the page")
+    assert other.panels[0].grid.names == ("beta2", "lambda")
