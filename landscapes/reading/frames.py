@@ -165,7 +165,7 @@ def own_numbers(study: Study) -> list[str]:
 
 def _with_own_numbers(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A frame with a column for each other number, after λ; NaN where a panel has none."""
-    own = [dict(from_text(text)) for text in frame["own"].fillna("")]
+    own = [dict(from_text(text if isinstance(text, str) else "")) for text in frame["own"]]
     frame = frame.drop(columns="own")
     after = list(frame.columns).index("lambda") + 1
     for name in own_numbers(study)[::-1]:

@@ -43,7 +43,7 @@ MOVES = (
     "examples."
 )
 
-MEANT = {ALPHA: "the learning rate", LAMBDA: "the regularization factor"}
+MEANT = {ALPHA: "is the learning rate", LAMBDA: "is the regularization factor"}
 CHOSEN = (
     "Over cells that were chosen as the best of the cheaper budget the correlation is lower than "
     "it would be over all: those that differ most are left out."
@@ -101,10 +101,11 @@ def verdicts_note(metric: Metric, names: Names = USUAL) -> str:
 
 
 def _meaning(name: str) -> str:
-    """What an axis is: "λ the regularization factor"."""
+    """What an axis is: "λ is the regularization factor"; "" where its name says it."""
     number = number_called(name)
     told = "" if number.scale == "log" else f"is measured by log2 of {number.measure}"
-    return f"{number.symbol} {MEANT.get(name, told)}".rstrip()
+    found = MEANT.get(name, told)
+    return f"{number.symbol} {found}" if found else ""
 
 
 def differences_note(metric: Metric, names: Names = USUAL) -> str:

@@ -36,7 +36,7 @@ def comparison_frame(pairings: Sequence[tuple[PanelData, PanelData]]) -> pd.Data
         found = compare_panels(one, other)
         row: dict[str, object] = {"panel": one.name, "other": other.name}
         for field in fields(found):
-            if field.name == "units":
+            if field.name in ("units", "names"):
                 continue
             value = getattr(found, field.name)
             known = isinstance(value, Estimate)

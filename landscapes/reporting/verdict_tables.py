@@ -134,8 +134,9 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
         table.add_row(name, best, tilt, drift, regret, rank, transfer)
     metrics = [one.units.metric for _, one in found]
     in_percent = all(metric.is_percent_error for metric in metrics)
+    decayed = " over λ > 0" * any(one.names[1] == LAMBDA for _, one in found)
     table.caption = (
-        "second minus first over λ > 0, 95 % intervals below; over cells that both have: rank "
+        f"second minus first{decayed}, 95 % intervals below; over cells that both have: rank "
         f"correlation, and {'points' if in_percent else _lost(metrics)} lost in the second by "
         "taking the first's best cell (transfer)"
     )

@@ -39,6 +39,7 @@ class Comparison:
     transfer: Estimate  # what one's best common cell costs in other, in its metric's unit
     shared_top: int  # how many of the ten best common cells are among the ten best of both
     units: Units = PERCENT  # of other
+    names: Names = USUAL  # of the axes of both; what is said of α and λ holds of these
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,7 @@ def compare(
         transfer=_cost(b, transfer(common)).estimate(),
         shared_top=_shared_top(common),
         units=b.units,
+        names=names,
     )
 
 
