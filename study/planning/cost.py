@@ -179,7 +179,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
         moments.append(_now(setting.device))
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
-    how = {"batch_size": examples, "engine": engine, "on_step": on_step}
+    how: dict[str, Any] = {"batch_size": examples, "engine": engine, "on_step": on_step}
     outcome = _train(setting, data, panel, cells, programs=setting.programs, **how)
     on_step()
     # Of whole epochs: an engine may take several steps together.
