@@ -20,7 +20,7 @@ from landscape_study.landscapes.reading.panel_axes import octaves as log2_measur
 from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.landscapes.statistics.edges import usual_top
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.cell_numbers import number_called
+from landscape_study.study.spec.cell_numbers import number_of
 from landscape_study.study.spec.grid import SHARE_DIGITS, Axis, Cell, Grid, in_few_digits
 from landscape_study.study.store import Store
 from landscape_study.study.validation import names_of
@@ -114,7 +114,7 @@ class _Axis:
     """
 
     def __init__(self, name: str, grid: Axis, known: Axis, *, is_scattered: bool) -> None:
-        self.known, self.number = known.values, number_called(name)
+        self.known, self.number = known.values, number_of(name, grid.values)
         of_grid, octaves = log2_measured(name, grid.values), log2_measured(name, known.values)
         positive = of_grid[np.isfinite(of_grid)]
         self.octaves = positive if positive.size else np.zeros(1)

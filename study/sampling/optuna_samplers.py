@@ -29,7 +29,7 @@ from landscape_study.study.errors import TrainingError, UsageError, first_line
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
-from landscape_study.study.spec.cell_numbers import LAMBDA, number_called
+from landscape_study.study.spec.cell_numbers import LAMBDA, number_called, number_of
 from landscape_study.study.spec.design import Sampled
 from landscape_study.study.spec.grid import SHARE_DIGITS, Axis, Grid, in_few_digits
 from landscape_study.study.spec.study import Cell
@@ -220,7 +220,8 @@ def _memory(study: OptunaStudy) -> dict[str, Any]:
 
 def _distribution(name: str, axis: Axis) -> BaseDistribution:
     """What a number is drawn from: evenly in log; a share such as β2 so that 1 − β2 is."""
-    number, values = number_called(name), axis.positive if name == LAMBDA else axis.values
+    values = axis.positive if name == LAMBDA else axis.values
+    number = number_of(name, values)
     if number.whole:
         return IntDistribution(int(values[0]), int(values[-1]), log=True)
     low, high = sorted(_left(name, values[i]) for i in (0, -1))

@@ -83,6 +83,12 @@ def number_called(name: str) -> Number:
     return NUMBERS.get(name) or Number(name, name)
 
 
+def number_of(name: str, values: Iterable[float]) -> Number:
+    """The same; one that only an objective knows is whole where all of these values are."""
+    is_whole = all(float(value).is_integer() for value in values)
+    return NUMBERS.get(name) or Number(name, name, whole=is_whole)
+
+
 def symbols(names: Names) -> tuple[str, str]:
     """The symbols of two axes: ("α", "λ")."""
     first, second = (number_called(name).symbol for name in names)

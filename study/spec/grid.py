@@ -27,6 +27,7 @@ from landscape_study.study.spec.cell_numbers import (
     Names,
     Own,
     number_called,
+    number_of,
     ordered,
     told,
 )
@@ -545,7 +546,7 @@ def _extended(name: str, axis: Axis, is_high: bool, steps: int, *, is_range: boo
     Raises:
         SpecError: no sensible numbers lie beyond.
     """
-    number = number_called(name)
+    number = number_of(name, axis.values)
     if number.scale == "share":
         left = Axis(values=tuple(1 - value for value in axis.values))
         longer = left.extended("low" if is_high else "high", steps, is_range=is_range).values

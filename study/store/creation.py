@@ -20,7 +20,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
-from landscape_study.study.spec.cell_numbers import USUAL, Own, as_text, from_text, number_called
+from landscape_study.study.spec.cell_numbers import USUAL, Own, as_text, from_text, number_of
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store.optuna_tables import (
     direction_table,
@@ -191,7 +191,8 @@ def optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) 
 
 def _distribution(panel: Panel, name: str) -> BaseDistribution:
     """Of an axis, as Optuna's samplers and plots take it."""
-    number, values = number_called(name), panel.grid.axis(name).values
+    values = panel.grid.axis(name).values
+    number = number_of(name, values)
     if number.whole:
         return IntDistribution(int(values[0]), int(values[-1]), log=True)
     # A logarithmic distribution cannot hold 0, by which a grid may yet grow.
