@@ -164,15 +164,25 @@ def _upgrade(connection: Connection) -> int:
 
 
 def _let_cells_have_own_numbers(connection: Connection) -> None:
-    """Make the table of cells anew: what is unique of them cannot be changed in SQLite."""
+    """Add the column of cells' own numbers, and what is unique of cells with it."""
+    if connection.dialect.name == "sqlite":
+        _make_cells_anew(connection)
+        return
+    named = cell_table.name
+    added = CreateColumn(_own).compile(dialect=connection.dialect)
+    connection.execute(sa.DDL(f"ALTER TABLE {named} ADD COLUMN {added}"))
+    for known in sa.inspect(connection).get_unique_constraints(named):
+        connection.execute(sa.DDL(f"ALTER TABLE {named} DROP CONSTRAINT {known['name']}"))
+    unique = f'ALTER TABLE {named} ADD UNIQUE (optuna_study_id, alpha, "lambda", own)'
+    connection.execute(sa.DDL(unique))
+
+
+def _make_cells_anew(connection: Connection) -> None:
+    """Copy the table of cells: what is unique of a table cannot be changed in SQLite."""
     before = sorted(_columns(connection, cell_table))
     old = sa.table("landscape_cell_before", *map(sa.column, before))
     for index in sa.inspect(connection).get_indexes(cell_table.name):
-        connection.execute(sa.DDL(f"DROP INDEX IF EXISTS {index['name']}"))
-    if connection.dialect.name == "postgresql":
-        for kind in ("pkey", "optuna_study_id_alpha_lambda_key", "chunk_id_fkey"):
-            dropped = f"ALTER TABLE landscape_cell DROP CONSTRAINT IF EXISTS landscape_cell_{kind}"
-            connection.execute(sa.DDL(dropped))
+        connection.execute(sa.DDL(f"DROP INDEX {index['name']}"))
     connection.execute(sa.DDL(f"ALTER TABLE {cell_table.name} RENAME TO {old.name}"))
     cell_table.create(connection)
     connection.execute(cell_table.insert().from_select(before, sa.select(*old.c)))
