@@ -43,7 +43,7 @@ MOVES = (
     "examples."
 )
 
-MEANT = {ALPHA: "is the learning rate", LAMBDA: "is the regularization factor"}
+MEANT = {ALPHA: "the learning rate", LAMBDA: "the regularization factor"}
 CHOSEN = (
     "Over cells that were chosen as the best of the cheaper budget the correlation is lower than "
     "it would be over all: those that differ most are left out."
@@ -96,16 +96,18 @@ def verdicts_note(metric: Metric, names: Names = USUAL) -> str:
     unit = " in percent" if metric.unit == "%" else f" in {metric.unit}" if metric.unit else ""
     return (
         f"{first_upper(metric.title)}{unit}, ± its standard error over seeds; intervals of 95 %. "
-        f"{', '.join(filter(None, map(_meaning, names)))}{zero}."
+        f"{_meanings(names)}{zero}."
     )
 
 
-def _meaning(name: str) -> str:
-    """What an axis is: "λ is the regularization factor"; "" where its name says it."""
-    number = number_called(name)
-    told = "" if number.scale == "log" else f"is measured by log2 of {number.measure}"
-    found = MEANT.get(name, told)
-    return f"{number.symbol} {found}" if found else ""
+def _meanings(names: Names) -> str:
+    """What axes are: "α is the learning rate, λ the regularization factor"."""
+    numbers = [number_called(name) for name in names]
+    told = [f"{one.symbol} is {MEANT[one.name]}" for one in numbers if one.name in MEANT]
+    told[1:] = [one.replace(" is ", " ", 1) for one in told[1:]]
+    shares = [one for one in numbers if one.scale == "share"]
+    told += [f"{one.symbol} is measured by log2 of {one.measure}" for one in shares]
+    return ", ".join(told) or f"Axes: {', '.join(symbols(names))}"
 
 
 def differences_note(metric: Metric, names: Names = USUAL) -> str:
