@@ -7,7 +7,7 @@ PYTEST := pytest --numprocesses auto --dist worksteal
 # lock, since its files differ by machine: for CPUs, for CUDA, for ROCm.
 TORCH ?= torch==2.13.0
 TESTING := pytest pytest-xdist hypothesis import-linter grimp hatchling nbclient nbformat ipykernel \
-	plotly playwright cmaes lion-pytorch pytorch-optimizer
+	plotly playwright cmaes lion-pytorch optax pytorch-optimizer schedulefree
 OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-, cublas \
 	cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse \
 	cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
@@ -76,7 +76,8 @@ LOWEST := ATEN_CPU_CAPABILITY=default MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=CO
 	ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 MKL_CBWR=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-ARITHMETIC := $(BIN)/$(PYTEST) -m "arithmetic and not long"
+ARITHMETIC = $(BIN)/$(PYTEST) -m "arithmetic and not long" \
+	$(shell grep -rl --include 'test_*.py' arithmetic tests)
 
 test-arithmetic: setup  ## tests that compare numbers, under the lowest instruction set and AVX2
 	$(LOWEST) $(ARITHMETIC)

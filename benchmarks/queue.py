@@ -87,9 +87,8 @@ def _row(
 def drain(url: str, workers: int, size: int, count: int) -> tuple[float, list[float]]:
     """Seconds until the queue is empty, and seconds of each claim with its record."""
     with closing(Store(url, create=True)) as store:
-        store.create(
-            _study(size * count), Identity("benchmark"), lambda cells: _chunks(cells, size)
-        )
+        study = _study(size, count)
+        store.create(study, Identity("benchmark"), lambda cells: _chunks(cells, size))
         run_id = store.start_run("queue", provenance(["cpu"], "none"))
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
@@ -131,9 +130,12 @@ def _outcome(cells: int, seed: int) -> Outcome:
     return Outcome(dict.fromkeys(RECORDED, curve), np.zeros(cells, np.int64), seconds=1.0)
 
 
-def _study(cells: int) -> Study:
-    axis = Axis(values=tuple(np.geomspace(1e-4, 1.0, cells).tolist()))
-    grid = Grid(alpha=Axis(values=(0.1,)), lambda_=axis)
+def _study(size: int, count: int) -> Study:
+    """One α a chunk."""
+    alpha, lambda_ = (
+        Axis(values=tuple(np.geomspace(1e-4, 1.0, values).tolist())) for values in (count, size)
+    )
+    grid = Grid(alpha=alpha, lambda_=lambda_)
     panel = Panel(name="adamw", pair="adamw", epochs=CURVE, grid=grid)
     return Study(name="queue", task="digits", seeds=1, batch_size=50, panels=(panel,))
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,8 +43,22 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are marked `long` are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no process waits for another at the end."""
+    """Begin with what takes longest, so that no process waits for another at the end.
+
+    Of a test that is marked `some(n)`, all variants but n, evenly spread, are marked `long`.
+    """
+    variants: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("some") and item.get_closest_marker("long") is None:
+            variants[item.nodeid.partition("[")[0]].append(item)
+    for group in variants.values():
+        (count,) = group[0].get_closest_marker("some").args
+        kept = {round(k * (len(group) - 1) / max(count - 1, 1)) for k in range(count)}
+        for place, item in enumerate(group):
+            if place not in kept:
+                item.add_marker("long")
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -112,7 +112,7 @@ def test_the_pairs_are_all_named():
     for name in (*RULES, *PLACEMENTS, "adamw", "sgdw-torch", "adamw-torch", "lion-scaled"):
         assert f"`{name}`" in README
     page = DOCUMENTS["docs/pairs.md"]
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == [*PLACEMENTS, *RULES]
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == [*PLACEMENTS, *RULES]
 
 
 def test_the_table_of_statistics_is_that_of_the_reference_study():

@@ -27,6 +27,7 @@ class Adam:
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 2
     takes_matrices: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1, self.beta2, self.eps = options.beta1, options.beta2, options.eps
@@ -148,6 +149,7 @@ class Adagrad:
     defaults: ClassVar[Mapping[str, float]] = {"eps": 1e-10}
     moments: ClassVar[int] = 1
     takes_matrices: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.eps = options.eps

@@ -60,6 +60,8 @@ CONVENTIONS: dict[str, Convention] = {
         Convention("timm.adamw", "adamw-torch", remark=TIMM),
         Convention("timm.lion", "lion-scaled", remark=TIMM),
         Convention("lion_pytorch.Lion", "lion-scaled"),
+        Convention("schedulefree.AdamWScheduleFree", "schedulefree-adam-scaled"),
+        Convention("schedulefree.SGDScheduleFree", "schedulefree-sgd-scaled"),
         Convention(
             "tfa.optimizers.AdamW",
             "adam-unscheduled",

@@ -23,6 +23,7 @@ class SGD:
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int] = 1
     takes_matrices: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1 = options.momentum
@@ -71,6 +72,7 @@ class Lion:
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
     moments: ClassVar[int] = 1
     takes_matrices: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
         self.beta1, self.beta2 = options.beta1, options.beta2

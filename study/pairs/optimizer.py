@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from landscape_study.study.pairs.averaged_rules import ScheduleFreeSGD, Weighing
 from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.meter import Meter
 from landscape_study.study.pairs.options import Options
@@ -43,6 +46,7 @@ class PairOptimizer:
     Attributes:
         moments: of the rule, each [K, P].
         steps: how many steps each parameter of the network has done.
+        weighing: of the last step in the mean of a rule that averages.
         meter: what its steps were like.
     """
 
@@ -77,6 +81,8 @@ class PairOptimizer:
         if decays is not None and any(factor != 1 for factor in decays):
             self.lambda_ = self.lambda_ * self._columns(decays)
         self.steps = [0] * len(self.widths)
+        self.weighing = Weighing()
+        self._stepping: Tensor | None = None  # θ of the steps, while tests are of other weights
         self.clip_norm = options.clip_norm
         self.meter = Meter(theta, clips=not math.isinf(options.clip_norm))
         self._run = program(self.update)
@@ -118,6 +124,7 @@ class PairOptimizer:
     ) -> None:
         """θ and the moments after the step, of those parameters that have a gradient."""
         moved = [True] * len(self.widths) if present is None else present
+        self.weighing = self.weighing.after(eta)
         self.steps = [t + there for t, there in zip(self.steps, moved, strict=True)]
         rate, decay = self.factors(eta, lambda_scale, self.alpha, self.lambda_)
         if all(moved) and len(set(self.steps)) == 1:
@@ -172,14 +179,35 @@ class PairOptimizer:
         rate = eta * alpha
         return rate, self.placement.multiplied(lambda_scale * lambda_, eta, rate)
 
-    def passed(self, steps: int, present: Sequence[bool]) -> None:
-        """Somebody else does so many steps of those parameters that have a gradient."""
+    def passed(self, etas: Sequence[float], present: Sequence[bool]) -> None:
+        """Somebody else does these steps of those parameters that have a gradient."""
+        steps, self.weighing = len(etas), self.weighings(etas)[-1]
         self.steps = [t + steps * there for t, there in zip(self.steps, present, strict=True)]
         self.meter.passed(steps)
 
+    def weighings(self, etas: Sequence[float]) -> list[Weighing]:
+        """Of the next steps, at these multipliers."""
+        return [*accumulate(etas, Weighing.after, initial=self.weighing)][1:]
+
+    def corrections(self, t: int, weighing: Weighing) -> tuple[float, ...]:
+        """The numbers of step `t` that are the same for all cells; last the step's share."""
+        own = self.rule.corrections(t)
+        return (*own, weighing.share) if self.rule.averages else own
+
     def _corrections(self, t: int) -> list[Tensor]:
         """Of step `t`; filled where θ is: a copy from the host would hold up a GPU each time."""
-        return [self.theta.new_full((), c) for c in self.rule.corrections(t)]
+        return [self.theta.new_full((), c) for c in self.corrections(t, self.weighing)]
+
+    def show(self, stepping: bool) -> None:
+        """Make θ what steps are of, or what tests are of."""
+        if not isinstance(self.rule, ScheduleFreeSGD):
+            return
+        if stepping and self._stepping is not None:
+            self.theta.copy_(self._stepping)
+            self._stepping = None
+        elif not stepping and self._stepping is None:
+            self._stepping = self.theta.clone()
+            self.theta.copy_(self.rule.tested(self.theta, self.moments))
 
     def _columns(self, factors: Sequence[float]) -> Tensor:
         """The number of each parameter of the network in all of its columns, [P]."""
@@ -190,17 +218,19 @@ class PairOptimizer:
 
     def state(self) -> dict[str, Any]:
         """What steps depend on, beside θ, on the CPU."""
-        return {
+        state = {
             "moments": [moment.cpu() for moment in self.moments],
             "steps": self.steps,
             "meter": self.meter.state(),
         }
+        return state | ({"weighing": astuple(self.weighing)} if self.rule.averages else {})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on where that was the state."""
         for moment, value in zip(self.moments, state["moments"], strict=True):
             moment.copy_(value)
         self.steps = list(state["steps"])
+        self.weighing, self._stepping = Weighing(*state.get("weighing", ())), None
         self.meter.restore(state["meter"])
 
     def clip(self, g: Tensor) -> list[Tensor]:
@@ -237,16 +267,23 @@ class PairOptimizer:
         if self.placement.in_gradient:
             g = g.addcmul(theta, decay)
         lost = self._lost(g, rate, moments, corrections, matrix)
-        if self.placement.in_gradient:
-            theta.sub_(lost)
+        decays = not self.placement.in_gradient
+        if isinstance(self.rule, ScheduleFreeSGD):
+            lost = lost + self._decaying(theta, decay, lost) if decays else lost
+            self.rule.move(theta, lost, moments, corrections[-1])
             return
         # θ − decay·θ, not θ·(1 − decay): in float32 the factor would round a small decay away.
-        if self.cautious:
-            opposite = lost.sign() * theta.sign() < 0
-            theta.sub_((theta * decay).masked_fill_(opposite, 0.0))
-        else:
+        if decays and self.cautious:
+            theta.sub_(self._decaying(theta, decay, lost))
+        elif decays:
             theta.addcmul_(theta, decay, value=-1)
         theta.sub_(lost)
+
+    def _decaying(self, theta: Tensor, decay: Tensor, lost: Tensor) -> Tensor:
+        """What θ loses by decay, where it loses `lost` by the rule."""
+        if not self.cautious:
+            return theta * decay
+        return (theta * decay).masked_fill_(lost.sign() * theta.sign() < 0, 0.0)
 
     def _lost(
         self,

@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=1)]
 class Options(Frozen):
     """What a step needs besides α, λ and η. Defaults are the paper's."""
 
-    momentum: Share = 0.9  # β1 of sgd and nesterov
+    momentum: Share = 0.9  # β1 of sgd, nesterov and schedulefree-sgd
     beta1: Share = 0.9  # of adam and its kin, and of lion
     beta2: Share = 0.999  # likewise, and of rmsprop
     eps: Epsilon = 1e-8  # of what divides by √v

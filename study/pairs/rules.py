@@ -21,6 +21,7 @@ from landscape_study.study.pairs.adaptive_rules import (
     RAdam,
     RMSprop,
 )
+from landscape_study.study.pairs.averaged_rules import ScheduleFreeAdam, ScheduleFreeSGD
 from landscape_study.study.pairs.matrix_rules import Muon
 from landscape_study.study.pairs.momentum_rules import SGD, Lion, Nesterov
 from landscape_study.study.pairs.options import Options
@@ -40,6 +41,8 @@ class Rule(Protocol):
         moments: how many tensors [K, P] it keeps; they start from 0.
         takes_matrices: whether it treats hidden matrices whole, by a method `update_matrices`
             (see `matrix_rules.Muon`).
+        averages: whether tests are of other weights than steps, by the methods `move` and `tested`
+            (see `averaged_rules.ScheduleFreeSGD`).
     """
 
     title: ClassVar[str]
@@ -47,6 +50,7 @@ class Rule(Protocol):
     defaults: ClassVar[Mapping[str, float]]
     moments: ClassVar[int]
     takes_matrices: ClassVar[bool]
+    averages: ClassVar[bool]
 
     def __init__(self, options: Options) -> None: ...
 
@@ -80,4 +84,6 @@ RULES: dict[str, type[Rule]] = {
     "rmsprop": RMSprop,
     "lion": Lion,
     "muon": Muon,
+    "schedulefree-sgd": ScheduleFreeSGD,
+    "schedulefree-adam": ScheduleFreeAdam,
 }

@@ -102,12 +102,13 @@ def call_witnesses(
     states = store.states(study.name) if panels else []
     known = {(w.panel, w.seed, w.cell) for w in store.witnesses(study.name)}
     epoch = 0.0  # seconds, of the last witness
+    passed: list[str] = []  # panels of which an epoch takes too long
     for progress in store.progress(study.name):
         if progress.panel not in panels or not progress.finished:
             continue
         panel, limits = study.panel(progress.panel), _Limits.of(plan, progress)
         if epoch > max(limits.longest, EPOCH):
-            tell(f"panel {panel.name} has no witness: an epoch of it takes {epoch:.1f} s")
+            passed.append(panel.name)
             continue
         try:
             seed, cell = _any_cell(states, study.name, progress)
@@ -125,6 +126,8 @@ def call_witnesses(
             continue
         store.record_witness(study.name, witness)
         found.append(witness)
+    if passed:
+        tell(f"no witness of {', '.join(passed)}: an epoch takes {epoch:.1f} s")
     return found
 
 

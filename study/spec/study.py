@@ -38,6 +38,7 @@ from pydantic import (
 )
 
 from landscape_study.study.errors import SpecError, StudyMismatchError
+from landscape_study.study.pairs.averaged_rules import ScheduleFreeSGD
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import PAIRS
 from landscape_study.study.pairs.rules import RULES
@@ -302,6 +303,20 @@ class Study(Frozen):
                 f"{', '.join(found)}: the {kind} decides that itself: leave it out, or put it "
                 f"into the {kind}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _means_that_can_be_told(self) -> Study:
+        """Without momentum, what a rule keeps would not tell the mean that is tested."""
+        for panel in (one for one in self.panels if not one.is_labelled):
+            rule = RULES[PAIRS[panel.pair].rule]
+            if issubclass(rule, ScheduleFreeSGD) and not getattr(
+                self.options_of(panel), rule.mean_by
+            ):
+                raise ValueError(
+                    f"panel '{panel.name}': pair '{panel.pair}' needs {rule.mean_by} above 0, "
+                    "by which it averages: give some, or take another pair"
+                )
         return self
 
     @model_validator(mode="after")

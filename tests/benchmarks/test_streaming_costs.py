@@ -9,6 +9,7 @@ from benchmarks.streaming import main
 from click.testing import CliRunner
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_measures_each_way_to_have_the_same_examples():
     done = CliRunner().invoke(main, ["--quick", "--engine", "vmap"])

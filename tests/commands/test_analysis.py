@@ -50,6 +50,7 @@ def words_of(output: str) -> str:
 
 
 class TestPlot:
+    @pytest.mark.some(2)
     @pytest.mark.parametrize(
         ("options", "name"),
         [

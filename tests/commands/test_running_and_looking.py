@@ -500,6 +500,7 @@ def test_an_empty_database_is_said_to_be_so(tmp_path: Path):
         assert "no studies yet: start one with `landscape run`" in output
 
 
+@pytest.mark.long
 def test_another_task_brings_its_own_budget_and_batch_size():
     study = changed_study(named_study("digits-fig2"), Changes(task=SPIRALS))
     resolved = make_plan(study, RunSettings(device="cpu")).study

@@ -205,6 +205,7 @@ def refused(life: Life) -> str:
         return pool.apply(is_refused, (life,))
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_tears_nothing(tmp_path: Path, ledger: Path):
     store, study = begun(tmp_path / "crashes.db", cells=256)
     one = life(store, ledger)
@@ -221,6 +222,7 @@ def test_a_file_that_may_not_grow_tears_nothing(tmp_path: Path, ledger: Path):
     assert audit(store.url, study, ledger) == NOTHING
 
 
+@pytest.mark.long
 def test_a_full_disk_tears_nothing(tmp_path: Path, ledger: Path):
     with small_disk(tmp_path / "small") as folder:
         store, study = begun(folder / "crashes.db", cells=1024)

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+import schedulefree
 import torch
 from lion_pytorch import Lion
 from torch import Tensor, nn
@@ -143,6 +145,10 @@ class MuonAndAdam:
         self.adam.step()
 
 
+def _schedulefree_sgd(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
+    return schedulefree.SGDScheduleFree(parameters, momentum=options.momentum, foreach=False)
+
+
 OPTIMIZERS: dict[str, Made] = {
     "sgd": _sgd,
     "nesterov": _nesterov,
@@ -154,6 +160,8 @@ OPTIMIZERS: dict[str, Made] = {
     "rmsprop": _rmsprop,
     "lion": _lion,
     "muon": MuonAndAdam,  # type: ignore[dict-item]
+    "schedulefree-sgd": _schedulefree_sgd,
+    "schedulefree-adam": _adaptive(schedulefree.AdamWScheduleFree),
 }
 FED = ("sgd", "nesterov")  # with ηα·g: torch's momentum buffer does not hold η, the paper's does
 # What multiplies λ·θ where θ loses it, of η and α.
@@ -166,8 +174,60 @@ DECAYS: dict[str, Callable[[float, float], float]] = {
 }
 
 
+class ScheduleFree:
+    """A schedule-free optimizer of its authors' without decay of its own; λ enters by hand.
+
+    What decays is lost by the fast point z, and by the weights as they lose what z loses by a
+    gradient.
+    """
+
+    def __init__(
+        self,
+        groups: list[Group],
+        alpha: float,
+        options: Options,
+        *,
+        rule: str,
+        placement: str,
+        cautious: bool,
+    ) -> None:
+        self.groups, self.alpha, self.placement, self.cautious = groups, alpha, placement, cautious
+        parameters = [p for group in groups for p in group.parameters]
+        self.optimizer = OPTIMIZERS[rule](parameters, options)
+        self.show(stepping=True)
+
+    def show(self, stepping: bool) -> None:
+        """Make the weights those that steps are of, or those that tests are of."""
+        (self.optimizer.train if stepping else self.optimizer.eval)()  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def __call__(self, eta: float, scale: float) -> None:
+        moved = [(p, g.lambda_) for g in self.groups for p in g.parameters if p.grad is not None]
+        before = {}
+        for p, lambda_ in moved:
+            z = self.optimizer.state[p].get("z", p)
+            before[p] = p.clone(), z.clone()
+            if self.placement == "l2":
+                p.grad = p.grad + scale * lambda_ * p
+        (group,) = self.optimizer.param_groups
+        group["lr"] = eta * self.alpha
+        self.optimizer.step()
+        if self.placement == "l2":
+            return
+        share = group["lr_max"] ** 2 / group["weight_sum"]
+        beta1 = group["betas"][0] if "betas" in group else group["momentum"]
+        for p, lambda_ in moved:
+            (y, z), new = before[p], self.optimizer.state[p]["z"]
+            decay = DECAYS[self.placement](eta, self.alpha) * scale * lambda_ * y
+            decay = torch.where((z - new) * y >= 0, decay, 0.0) if self.cautious else decay
+            new -= decay
+            p -= (1 - beta1 * (1 - share)) * decay
+
+
 def _composed(rule: str, placement: str, cautious: bool = False) -> Callable[..., Step]:
     """An optimizer of others without decay of its own; λ enters by hand."""
+    if rule.startswith("schedulefree"):
+        return partial(ScheduleFree, rule=rule, placement=placement, cautious=cautious)
 
     def make(groups: list[Group], alpha: float, options: Options) -> Step:
         parameters = [p for group in groups for p in group.parameters]
@@ -228,6 +288,7 @@ SOME = [
     *CLASSIC,
     *("nesterov-decoupled", "amsgrad-l2", "nadam-scaled", "radam-unscheduled", "adagrad-squared"),
     *("rmsprop-corrected", "lion-scaled", "muon-scaled"),
+    *("schedulefree-sgd-decoupled", "schedulefree-adam-scaled"),
     *("adam-decoupled-cautious", "sgd-corrected-cautious"),
 ]
 
@@ -299,6 +360,8 @@ def plain_training(
         trained = [p for p in network.parameters() if p.requires_grad]
         for epoch in range(panel.epochs):
             network.train()
+            if isinstance(step, ScheduleFree):
+                step.show(stepping=True)
             total = 0.0
             steps.append([])
             for t, indices in _batches(len(data.train_targets), batch_size, epoch, order):
@@ -319,6 +382,8 @@ def plain_training(
                 steps[-1].append(PlainStep(norm, _norm(moved), norm > options.clip_norm - 1e-6))
                 total += sum(losses) * len(indices)
             weights.append(_norm(trained))
+            if isinstance(step, ScheduleFree):
+                step.show(stepping=False)
             curves["train_loss"].append(total / len(data.train_targets))
             _test(own, network, data, curves)
     return PlainRun(network, curves, steps, weights)

@@ -92,22 +92,27 @@ class CompiledEngine(CapturedEngine):
         (before,) = done
         own = [self.ensemble.theta, optimizer.alpha, optimizer.lambda_, loss_sum]
         own += [*meter.tensors(), *optimizer.moments]
-        numbers = self.ensemble.theta.new_tensor(
-            [
-                (
-                    *(batch.eta, batch.lambda_scale, len(batch.targets), meter.is_due(s)),
-                    *optimizer.rule.corrections(before + 1 + s),
-                )
-                for s, batch in enumerate(batches)
-            ]
-        )
+        numbers = self._numbers(batches, before)
         slope, loss, _ = self._between
         common = [slope.tensor, loss.tensor, numbers[0]]
         program = self._update_of_cell(present).on(_first(own), common)
         if program is None:
             return None
-        optimizer.passed(len(batches), present)
+        optimizer.passed([batch.eta for batch in batches], present)
         return Call(program, [*map(of_cells, own), slope, loss, of_steps(numbers)])
+
+    def _numbers(self, batches: Sequence[Batch], before: int) -> Tensor:
+        """The numbers of the steps after so many, [S, …]: see `cell_update`."""
+        optimizer = self.optimizer
+        weighings = optimizer.weighings([batch.eta for batch in batches])
+        rows = [
+            (
+                *(batch.eta, batch.lambda_scale, len(batch.targets), optimizer.meter.is_due(s)),
+                *optimizer.corrections(before + 1 + s, weighing),
+            )
+            for s, (batch, weighing) in enumerate(zip(batches, weighings, strict=True))
+        ]
+        return self.ensemble.theta.new_tensor(rows)
 
     def _update_of_cell(self, present: tuple[bool, ...]) -> CellProgram:
         if present not in self._updates_of_cell:

@@ -83,6 +83,25 @@ class Referee(Engine):
 
     def train(self, training: bool) -> None:  # noqa: D102
         self.network.train(training)
+        self._show(training)
+
+    @torch.no_grad()
+    def _show(self, stepping: bool) -> None:
+        """Give the network the weights that steps are of, or those that tests are of."""
+        if self.optimizer.rule.averages:
+            numbers = [*self._numbers()]
+            self.optimizer.theta.copy_(self._row(numbers))
+            self.optimizer.show(stepping)
+            self._put(numbers)
+
+    def _put(self, numbers: Sequence[Tensor], moved: Sequence[bool] | None = None) -> None:
+        """The optimizer's numbers into the network's, or into some parameters' only."""
+        parts = self.optimizer.theta.squeeze(0).split(self.optimizer.widths)
+        for there, part, is_moved in zip(
+            numbers, parts, moved or [True] * len(parts), strict=True
+        ):
+            if is_moved:
+                there.copy_(part.view_as(there))
 
     def step(  # noqa: D102
         self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float
@@ -112,10 +131,7 @@ class Referee(Engine):
         )
         present = [slope is not None for slope in slopes]
         self.optimizer.step(gradient, eta, lambda_scale, present)
-        parts = theta.squeeze(0).split(self.optimizer.widths)
-        for there, part, moved in zip(numbers, parts, present, strict=True):
-            if moved:
-                there.copy_(part.view_as(there))
+        self._put(numbers, present)
 
     @torch.no_grad()
     def scores(self, inputs: Tensor, targets: Tensor) -> Tensors:  # noqa: D102
@@ -155,6 +171,7 @@ class Referee(Engine):
         return torch.stack([p.norm() for p in self.parameters().values()]).norm().reshape(1)
 
     def state(self) -> State:  # noqa: D102
+        self._show(True)
         return {
             "parameters": {name: p.detach().cpu() for name, p in self.named.items()},
             "requires_grad": {name: p.requires_grad for name, p in self.named.items()},

@@ -71,6 +71,7 @@ class StackedEngine(Engine):
 
     def train(self, training: bool) -> None:  # noqa: D102
         self.ensemble.network.train(training)
+        self.optimizer.show(training)
 
     def step(  # noqa: D102
         self, inputs: Tensor, targets: Tensor, eta: float, lambda_scale: float
@@ -136,6 +137,7 @@ class StackedEngine(Engine):
         return self.ensemble.theta.norm(dim=1)
 
     def state(self) -> State:  # noqa: D102
+        self.optimizer.show(True)
         return {
             "theta": self.ensemble.theta.cpu(),
             "buffers": {name: b.cpu() for name, b in self.ensemble.moving().items()},

@@ -195,6 +195,7 @@ FIGURES: list[tuple[str, FigureKind]] = [
 
 
 class TestFigures:
+    @pytest.mark.some(4)
     @pytest.mark.parametrize("width", [None, "column", "page"])
     @pytest.mark.parametrize(("name", "kind"), FIGURES)
     def test_each_shows_the_mark_in_the_colour_of_alarm(
@@ -206,6 +207,7 @@ class TestFigures:
         said = " ".join(" ".join(text.get_text() for text in words_of(figure)).split())
         assert DOUBT in said
 
+    @pytest.mark.some(2)
     @pytest.mark.parametrize(("name", "kind"), FIGURES)
     def test_none_shows_it_of_panels_that_agree_or_have_none(
         self, plain: Store, doubted: Store, name: str, kind: FigureKind, tmp_path: Path
@@ -388,6 +390,7 @@ class TestReport:
         assert page.count("No witness: no cell of this panel") == 2
         assert "⚠" not in page
 
+    @pytest.mark.long
     def test_of_a_study_that_is_drawn_otherwise(self, doubted: Store, tmp_path: Path):
         path = write_report(doubted, "restarts", tmp_path / "r.md", kind="md")
         page = path.read_text("utf-8")

@@ -241,6 +241,7 @@ class TestElsewhere:
                 curves.append(rows.assign(**{"epoch": epoch, name: loss}))
         return panels, pd.concat(curves, ignore_index=True)
 
+    @pytest.mark.some(2)
     @pytest.mark.parametrize("name", ["train_loss", "loss_train", "training loss", "loss"])
     @pytest.mark.parametrize("shift", [0.0, -3.0])
     def test_the_last_training_loss_of_the_curves_counts(self, name, shift):

@@ -50,6 +50,7 @@ def titles_of(figure) -> set[str]:
     return {ax.get_xlabel() for ax in figure.axes} - {""}
 
 
+@pytest.mark.long
 def test_the_axis_is_what_the_study_wishes_where_nobody_says(tmp_path: Path):
     store = Store(str(tmp_path / "timed.db"), create=True)
     fill(store, valley_study(seeds=1).change(figure={"over": "timescale"}))

@@ -192,6 +192,7 @@ def test_a_damaged_cube_is_told(store: Store, tmp_path: Path, damage: dict):
 
 
 class TestRefused:
+    @pytest.mark.long
     def test_scattered_cells_make_no_cube(self, store: Store):
         count = 900
         values = np.geomspace(1e-4, 1, count)

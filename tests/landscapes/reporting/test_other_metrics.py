@@ -115,6 +115,7 @@ def shown(table) -> str:
 
 
 class TestReport:
+    @pytest.mark.some(3)
     @others
     def test_the_verdicts_and_the_free_numbers_are_those_of_the_errors(self, reports, other):
         known, found = reports["test_error"][0], reports[other.metric.name][0]

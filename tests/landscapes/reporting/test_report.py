@@ -72,6 +72,7 @@ def html(valley: Store) -> str:
     return write_report(valley, "valley", valley.folder / "valley.html").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_it_says_what_explains_each_pair(valley: Store, html: str):
     """Within a panel the timescale is α·λ of the one, and λ of the other."""
     coupled, separable = study_report(valley, "valley").explanations
@@ -159,6 +160,7 @@ def test_every_link_of_the_page_leads_somewhere(html: str):
     assert links == ids == {"adam", "adamw"}
 
 
+@pytest.mark.long
 def test_the_same_database_gives_the_same_page(html: str, valley: Store, tmp_path: Path):
     again = write_report(valley, "valley", tmp_path / "again.html")
     assert again.read_text("utf-8") == html

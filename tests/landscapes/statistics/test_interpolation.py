@@ -146,6 +146,7 @@ class TestSurface:
         assert found.units.value(found.lowest) == pytest.approx(frame["loss"].min())
         assert found.error[place_of(found, frame.loc[frame["loss"].idxmax()])] > found.lowest + 1
 
+    @pytest.mark.long
     def test_what_was_pruned_is_no_better_than_its_value(self):
         frame = frame_of_design(UPRIGHT)
         # Pruned at a value that is no news; and one that was bad where the bowl is best.

@@ -56,6 +56,7 @@ def test_what_fuses_can_be_captured_too(network, kind, make_task):
     assert why_not("captured", task) is None
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("network", UNFUSABLE.values(), ids=UNFUSABLE)
 @pytest.mark.parametrize("engine", ["vmap", "captured"])
 def test_what_vmap_cannot_do_has_its_reason_in_one_line(network, engine, make_task):
@@ -131,6 +132,7 @@ class RandomFeatures(nn.Module):
         return self.head(torch.relu(x @ self.matrix.to(x)))
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
@@ -148,6 +150,7 @@ def test_what_depends_on_more_than_its_inputs_is_not_captured_but_fused(
     assert why_not("vmap", task) is None
 
 
+@pytest.mark.some(1)
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("name", ["ConvNet 2D", "MLP"])
 def test_rounded_to_bfloat16_it_is_captured_too(name, make_task):
@@ -269,6 +272,7 @@ class OnlySingle(nn.Module):
         return self.network(x.float())
 
 
+@pytest.mark.long
 def test_what_runs_in_single_precision_only_is_tried_in_it(make_task):
     found = tried(make_task(OnlySingle), "captured", "vmap", "referee", options=Options())
     assert set(found.values()) == {Finding()}
@@ -290,6 +294,7 @@ def test_what_fails_in_training_is_refused(make_task):
         tried(make_task(Failing), "referee")
 
 
+@pytest.mark.long
 def test_large_inputs_are_tried_at_a_learning_rate_at_which_nothing_diverges(make_task):
     data = tiny_data("vector")
     large = Data(1e4 * data.train_inputs, data.train_targets, data.test_inputs, data.test_targets)

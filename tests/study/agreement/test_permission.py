@@ -34,6 +34,7 @@ def watched(own_programs: Path):
     return make, told
 
 
+@pytest.mark.long
 def test_what_was_found_is_remembered(watched, make_task):
     make, told = watched
     task = make_task(Branching)

@@ -279,6 +279,7 @@ CURED = {  # what fails, the engine that does not train it, a word of the remedy
 }
 
 
+@pytest.mark.some(5)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CURED)
 def test_what_is_told_to_change_makes_it_trained(name, make_task):

@@ -54,6 +54,7 @@ done.append(number)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", STOPPING)
 def test_what_comes_while_a_module_is_imported_is_not_swallowed(number: int):
     """As PyTorch's C code does, of what is raised while it imports NumPy."""

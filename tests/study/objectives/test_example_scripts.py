@@ -52,6 +52,7 @@ def test_a_script_is_measured_and_learns(file: Path, tmp_path: Path):
         assert curve[-1] < 0.9 * curve[0]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["line", "sklearn-digits"])
 def test_what_diverges_is_no_failure(name: str, tmp_path: Path):

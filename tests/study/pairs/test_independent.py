@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import lion_pytorch
 import pytest
 import pytorch_optimizer
+import schedulefree
 import torch
 from torch import nn
 
@@ -80,9 +81,16 @@ def of_torch(name: str, **more: object) -> Callable[..., torch.optim.Optimizer]:
 
 def of_others(kind: type, **more: object) -> Callable[..., torch.optim.Optimizer]:
     def make(parameters, alpha):
-        return kind(parameters, lr=alpha, betas=BETAS, **more)
+        return training(kind(parameters, lr=alpha, betas=BETAS, **more))
 
     return make
+
+
+def training(optimizer):
+    """One of schedule-free ones begins in either mode."""
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    return optimizer
 
 
 def of_group(kind: type, **more: object) -> Callable[..., torch.optim.Optimizer]:
@@ -99,6 +107,15 @@ def muon_and_adamw(parameters, alpha):
     return MuonAndAdam(parameters, OPTIONS, torch.optim.AdamW)
 
 
+def schedule_free_sgd(kind: type) -> Callable[..., torch.optim.Optimizer]:
+    def make(parameters, alpha):
+        return training(kind(parameters, lr=alpha, momentum=OPTIONS.momentum))
+
+    return make
+
+
+free_sgds = [schedulefree.SGDScheduleFree, pytorch_optimizer.ScheduleFreeSGD]
+free_adam = schedulefree.AdamWScheduleFree
 lions = [of_others(lion_pytorch.Lion), of_others(pytorch_optimizer.Lion)]
 # It adds 1e-15 under the root, and divides ε by what corrects v: both hardly matter without ε.
 WITHOUT_EPS = OPTIONS.model_copy(update={"eps": 1e-100})
@@ -131,6 +148,10 @@ OTHERS: dict[str, list[Other]] = {
     "lion-l2": [Other(of_others(pytorch_optimizer.Lion, weight_decouple=False), own)],
     "muon-scaled": [Other(muon_and_adamw, own)],
     "muon-decoupled": [Other(muon_and_adamw, over_alpha)],
+    "schedulefree-sgd-scaled": [Other(schedule_free_sgd(kind), own) for kind in free_sgds],
+    "schedulefree-sgd-decoupled": [Other(schedule_free_sgd(free_sgds[0]), over_alpha)],
+    "schedulefree-adam-scaled": [Other(of_others(free_adam, eps=1e-8), own)],
+    "schedulefree-adam-decoupled": [Other(of_others(free_adam, eps=1e-8), over_alpha)],
     "lion-unscheduled": [Other(of_others(pytorch_optimizer.Lion, fixed_decay=True), own)],
 }
 
@@ -151,6 +172,7 @@ def train_other(other: Other, alpha: float, lambda_: float) -> torch.Tensor:
     return nn.utils.parameters_to_vector(network.parameters()).detach()
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(
     ("name", "place"), [(name, i) for name, others in OTHERS.items() for i in range(len(others))]
 )

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ SAME_RULE = [(one.name, other.name) for one in PLAIN for other in PLAIN if one.r
 SOME_RULES = ("sgd", "adam")
 
 
+@cache
 def trained(name: str, lambda_: float, schedule, momentum: float) -> torch.Tensor:
     alpha, of_cell = (torch.tensor([x], dtype=torch.float64) for x in (ALPHA, lambda_))
     options = Options(momentum=momentum)
@@ -28,6 +30,7 @@ def trained(name: str, lambda_: float, schedule, momentum: float) -> torch.Tenso
     return train_stacked(PAIRS[name], alpha, of_cell, **how)
 
 
+@pytest.mark.some(12)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "to", "momentum"),

@@ -63,6 +63,7 @@ def require_all_there(store: Store, count: int, seeds: int = 1) -> None:
     assert list(check(store, ["small"])) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_best_cells_are_trained_at_the_dear_budget(store: Store, workers: int):
     plan = planned(store, budgets(seeds=2), workers=workers)
@@ -85,6 +86,7 @@ def test_each_budget_waits_for_the_one_before(store: Store):
     assert set(store.settled("small")) == {DEAR, "adamw-3-epochs"}
 
 
+@pytest.mark.long
 def test_a_study_grown_by_a_seed_asks_anew(store: Store):
     train_here(planned(store, budgets()), store)
     before = places(frame(store, DEAR))
@@ -107,6 +109,7 @@ def test_a_larger_grid_asks_anew_for_what_is_new_among_the_best(store: Store):
     assert store.settled("small") == {DEAR: f"the best 12 of 16 cells of {CHEAP}"}
 
 
+@pytest.mark.long
 def test_a_sampler_asks_for_the_cells_of_the_cheap_budget(store: Store):
     study = budgets(seeds=2, share=0.5, design={"sampler": "random", "trials": 24})
     train_here(planned(store, study), store)

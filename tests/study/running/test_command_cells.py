@@ -32,6 +32,7 @@ ENDS = {
 }
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("how", ENDS)
 def test_how_a_cell_ends_and_the_others_go_on(tmp_path: Path, how: str):
     body, state, reason = ENDS[how]

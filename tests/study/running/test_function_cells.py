@@ -43,6 +43,7 @@ ENDS = {  # by α: what the function does, the state, and what is told
 }
 
 
+@pytest.mark.long
 def test_how_a_cell_ends_and_the_others_go_on(tmp_path: Path):
     ways = "\n".join(f"if cell.alpha == {a}: {way}" for a, (way, _, _) in ENDS.items())
     cells = FunctionCells(tmp_path, f"print('began', int(cell.alpha))\n{ways}", [*ENDS])

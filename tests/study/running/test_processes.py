@@ -54,6 +54,7 @@ def start(
     return pool.start(make_job("vmap", 8), "cpu")
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize(
     "work",
     [
@@ -69,6 +70,7 @@ def test_a_worker(
     assert start(pool, monkeypatch, work).result(SECONDS)
 
 
+@pytest.mark.long
 def test_files_that_are_named_like_pythons_own_are_left_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -115,6 +117,7 @@ def test_what_a_worker_fails_with_is_told(pool: Processes, monkeypatch: pytest.M
         start(pool, monkeypatch, fails).result(SECONDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forks", [True, False])
 def test_who_dies_takes_nobody_along(monkeypatch: pytest.MonkeyPatch, *, forks: bool):
     """Elsewhere than on Linux, each worker is a process that imported all by itself."""

@@ -39,6 +39,7 @@ def cells(store: Store, name: str = "small") -> list[tuple[object, ...]]:
     return [tuple(row[key] for key in keys) for row in store.cells(name)]
 
 
+@pytest.mark.long
 def test_all_trials_are_trained_then_it_is_settled(store: Store):
     plan = planned(store, sampled())
     assert plan.width == 1  # a twelfth of the trials
@@ -55,6 +56,7 @@ def test_all_trials_are_trained_then_it_is_settled(store: Store):
     assert len(store.runs("small")) == before
 
 
+@pytest.mark.long
 def test_what_is_merged_is_settled_before_a_worker_begins(store: Store, tmp_path: Path):
     with closing(Store(str(tmp_path / "other.db"), create=True)) as other:
         study = sampled(trials=4, pairs=("sgd",), epochs=2).change_panels(epochs=[2, 3])

@@ -55,6 +55,7 @@ def study_of(task: str, **changes: Any) -> Study:
     return make_study(task=task, **options)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("task", [pytest.param(WAVES, marks=pytest.mark.long), SHARDS])
 def test_a_study_of_a_stream_is_tried_planned_trained_and_witnessed(task: str, store: Store):

@@ -126,7 +126,7 @@ def test_where_an_epoch_takes_longer_than_a_witness_may_one_panel_has_it(
     monkeypatch.setattr(module, "EPOCH", seconds)
     told: list[str] = []
     assert [w.panel for w in call_witnesses(plan, store, PANELS, told.append)] == panels
-    assert [line[:26] for line in told] == ["panel sgd has no witness: "] * (2 - len(panels))
+    assert [line[:31] for line in told] == ["no witness of sgd: an epoch tak"] * (2 - len(panels))
     assert [w.panel for w in store.witnesses("small")] == panels
 
 

@@ -72,6 +72,7 @@ def test_a_chunk_that_lacks_few_cells_is_filled_up_where_another_size_would_be_t
     assert list(trained) == claimed + [claimed[-1]] * (filled - cells)
 
 
+@pytest.mark.long
 def test_of_a_chunk_that_was_filled_up_only_its_own_cells_are_recorded(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):

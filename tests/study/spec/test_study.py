@@ -275,7 +275,9 @@ SCHEDULE = st.one_of(
 PANEL = st.builds(
     Panel,
     name=NAMES,
-    pair=st.sampled_from([pair for pair in PAIRS if "unscheduled" not in pair]),
+    pair=st.sampled_from(  # with any options
+        [name for name in PAIRS if "unscheduled" not in name and "schedulefree" not in name]
+    ),
     schedule=SCHEDULE,
     epochs=st.none() | st.integers(1, 10**6),
     batch_size=st.none() | st.integers(1, 10**6),
@@ -553,6 +555,22 @@ def test_an_impossible_panel_is_refused(changes, message):
         Study.from_dict(panel_table(**changes), "mine.toml")
     assert f"mine.toml: panel 1, {message}" in str(caught.value) or message.startswith("with")
     assert isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("pair", "options", "message"),
+    [
+        ("schedulefree-sgd-scaled", {"momentum": 0.0}, "needs momentum above 0"),
+        ("schedulefree-adam-decoupled", {"beta1": 0.0}, "needs beta1 above 0"),
+    ],
+)
+def test_a_mean_needs_momentum(pair: str, options: dict, message: str):
+    other = {"momentum": 0.0, "beta1": 0.0} | dict.fromkeys(options, 0.9)
+    assert Study.from_dict(panel_table(pair=pair) | {"options": other}, "mine.toml")
+    with pytest.raises(SpecError, match=f"mine.toml: panel '{pair}': pair '{pair}' {message}"):
+        Study.from_dict(panel_table(pair=pair) | {"options": options}, "mine.toml")
+    with pytest.raises(SpecError, match=message):
+        Study.from_dict(panel_table(pair=pair, options=options), "mine.toml")
 
 
 WRONG_STUDIES = {

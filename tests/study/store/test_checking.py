@@ -311,6 +311,7 @@ def test_a_damaged_file_is_told(tmp_path: Path, small_study: Study):
     assert any("damaged" in what for what in found), found
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs SQLite's command sqlite3")
 def test_of_a_damaged_file_what_can_be_read_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -107,6 +107,7 @@ SPECS = {
 }
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_what_is_no_study_does_not_hide_the_others(path: Path, spec: str):
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -175,6 +176,7 @@ SPOILT = {
 }
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("statement", SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("read", ["cells", "means", "progress", "seed_noise"])
 def test_changed_results_are_not_shown(path: Path, statement: str, read: str):

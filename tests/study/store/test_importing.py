@@ -64,6 +64,7 @@ def test_all_is_well_with_it(far: Store):
     assert list(check(far, ["far"])) == []
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     ("goal", "lost", "direction"),
     [("minimize", math.inf, "MINIMIZE"), ("maximize", -math.inf, "MAXIMIZE")],

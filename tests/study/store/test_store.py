@@ -143,6 +143,7 @@ class TestCreate:
         assert [t.state.name for t in trials] == ["WAITING"] * 6
         assert trials[1].params == {"alpha": 0.05, "lambda": 0.001}
 
+    @pytest.mark.some(2)
     @pytest.mark.parametrize("together", [1, 4, 6, 7])
     def test_many_cells_are_inserted_in_parts(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, together: int
@@ -207,6 +208,7 @@ class TestCreate:
         assert create(store, make_study(pairs=("sgd",), alphas=(0.05,))) == 0
         assert store.study("small") == small_study
 
+    @pytest.mark.some(4)
     @pytest.mark.parametrize(
         ("changed", "named"),
         [

@@ -56,6 +56,7 @@ def test_bits_are_nats_by_ln_2_summed_over_windows():
     assert bits(scores, targets).item() == pytest.approx(one_by_one.item() / math.log(2), rel=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_learns_more_than_how_often_each_character_occurs():
     data = chars_data()

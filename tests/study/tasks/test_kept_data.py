@@ -62,6 +62,7 @@ def test_a_full_disk_is_no_failure(own_cache: Path, monkeypatch: pytest.MonkeyPa
     assert not list(own_cache.glob("*.npz"))
 
 
+@pytest.mark.some(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("source", [mnist1d._generated, mnist5k._read])
 def test_what_is_kept_is_what_was_made(own_cache: Path, source: Callable[[], Data]):

@@ -286,6 +286,7 @@ def test_what_a_process_of_a_loader_raises_is_told_in_a_line(make_task):
         list(examples.shuffled(Epoch(0, 1, torch.Generator()), BATCH))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_processes_that_outlive_an_epoch_are_refused(make_task):
     """Torch seeds them once, and its order of an epoch depends on those before."""

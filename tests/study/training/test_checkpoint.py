@@ -72,6 +72,9 @@ def make_checkpoint(
         pytest.param("captured", "sgdw", dropout_mlp, marks=pytest.mark.long),
         ("referee", "adam", dropout_mlp),
         ("referee", "sgd", batch_norm_mlp),
+        ("vmap", "schedulefree-adam-decoupled", batch_norm_mlp),
+        ("captured", "schedulefree-sgd-scaled", batch_norm_mlp),
+        ("referee", "schedulefree-sgd-scaled", dropout_mlp),
     ],
 )
 # Each call is a step or a test batch: 5 and 1 an epoch.

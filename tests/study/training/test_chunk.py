@@ -54,6 +54,7 @@ def chunks():
                 yield pytest.param(*row, pair, engine, id=f"{name}-{pair}-{engine}", marks=marks)
 
 
+@pytest.mark.some(12)
 @pytest.mark.parametrize(("network", "kind", "pair", "engine"), list(chunks()))
 def test_a_chunk_equals_plain_loops(network, kind, pair, engine, make_task, make_panel, train):
     task, panel = make_task(network, kind), make_panel(pair)
@@ -62,6 +63,7 @@ def test_a_chunk_equals_plain_loops(network, kind, pair, engine, make_task, make
     assert_equals_plain_loop(trained, task, panel)
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("engine", ["vmap", "referee"])
 @pytest.mark.parametrize("schedule", ["step", {"kind": "restarts", "t_0": 1, "t_mult": 2}])
 @pytest.mark.parametrize("pair", CLASSIC)
@@ -72,6 +74,7 @@ def test_every_pair_in_a_chunk_equals_plain_loops(
     assert_equals_plain_loop(train(task, panel, engine=engine), task, panel)
 
 
+@pytest.mark.some(9)
 @pytest.mark.parametrize("engine", ["vmap", "referee", "captured"])
 @pytest.mark.parametrize("pair", [pair for pair in SOME if pair not in CLASSIC])
 def test_every_rule_and_placement_equals_plain_loops(pair, engine, make_task, make_panel, train):
@@ -127,6 +130,7 @@ def habits():
     yield pytest.param("all of them", "adamw-torch", "compiled", marks=pytest.mark.long)
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize(("habit", "pair", "engine"), list(habits()))
 def test_clipping_decay_groups_and_accumulation_equal_plain_loops(
     habit, pair, engine, make_task, make_panel, train

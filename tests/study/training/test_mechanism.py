@@ -117,6 +117,7 @@ def assert_as_plain(inside, task, panel, options, batch_size, measured):
     assert 0 < np.mean(shares) < 1
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize(("training", "engine", "batch_size"), list(trainings()))
 def test_every_engine_measures_what_a_plain_loop_does(
     training, engine, batch_size, make_task, make_panel, train, inside

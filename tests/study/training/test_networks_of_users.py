@@ -32,6 +32,7 @@ def rows():
         yield pytest.param(name, marks=[pytest.mark.long] if takes_long else [])
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", list(rows()))
 def test_every_engine_that_may_train_it_equals_a_plain_loop(name, make_task, make_panel, train):
     network, fastest = TRAINED[name]

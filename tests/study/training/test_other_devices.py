@@ -72,6 +72,7 @@ def tensors_of(value: object) -> list[Tensor]:
     return [t for one in inner for t in tensors_of(one)] if isinstance(value, dict | list) else []
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_networks(name: str, engine: str, make_task):
@@ -84,6 +85,7 @@ def test_networks(name: str, engine: str, make_task):
     assert {tensor.device.type for tensor in kept} == {"cpu"}
 
 
+@pytest.mark.some(9)
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pair", SOME)
 def test_pairs_with_all_options(pair: str, engine: str, make_task):

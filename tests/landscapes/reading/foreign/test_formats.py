@@ -242,6 +242,7 @@ class TestLargeFiles:
             read_sweep([tmp_path / "s.csv"])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_many_rows_are_read(tmp_path: Path):
     """100,000 rows, each α and λ once: a loop over them would take minutes."""

@@ -122,6 +122,7 @@ def two_ways(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_several_studies_are_panels(two_ways: Path):
     execute(two_ways, "UPDATE study_directions SET direction = 'MINIMIZE'")
     assert [one.name for one in read_sweep([two_ways]).panels] == ["adamw, it's a", "adamw, b"]
@@ -293,6 +294,7 @@ def test_of_a_hostile_database_one_message(path: Path, name: str):
     assert str(refused.value).isprintable()
 
 
+@pytest.mark.long
 def test_names_steer_no_terminal(path: Path):
     execute(path, f"UPDATE studies SET study_name = '{ESCAPE}'")
     study(path, name="other")

@@ -111,6 +111,7 @@ class TestCache:
         kept = {path.suffix for path in own_programs.iterdir()}
         assert kept == {".so", ".facts", ".o", ".lock", ".sha256"}
 
+    @pytest.mark.some(4)
     @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "other", "none"])
     @pytest.mark.parametrize("end", [".so", ".so.sha256", ".facts", ".facts.sha256"])
     def test_what_is_damaged_is_compiled_anew(

@@ -85,6 +85,7 @@ def _pair(a: Tensor, b: Tensor, sizes: tuple[int, int, int]) -> tuple[Tensor, Te
     return a[:m, :k], b[:n, :k].t()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_sums(kind: torch.dtype):
     a, b = whole(kind, 9, 800), whole(kind, 21, 800)

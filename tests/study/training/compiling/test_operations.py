@@ -176,6 +176,7 @@ def assert_same(function: Callable[..., Any], tensors: list[Tensor]) -> None:
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12, equal_nan=True)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("name", list(GROUPS))
 def test_operations(name: str):
     """All of a group in one program."""

@@ -44,6 +44,7 @@ def test_the_next_chunk_is_what_it_would_be_alone(network, make_task, make_panel
     assert_equals_plain_loop(after, task, second, cells)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_only_the_update_of_another_pair_is_traced_anew(make_task, make_panel, train, traced):
     task, programs = make_task(batch_norm_mlp), Programs()

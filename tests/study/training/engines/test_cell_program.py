@@ -89,6 +89,7 @@ def test_any_number_of_cells_is_served_by_what_was_compiled_once():
     assert len(programs.libraries) == 1
 
 
+@pytest.mark.long
 def test_a_few_other_shapes_are_compiled_and_no_more():
     programs, noted = Programs(), Noted()
     program = CellProgram(noted, "noted", programs)
@@ -105,6 +106,7 @@ def test_what_is_known_to_be_compiled_is_not_even_traced():
     assert noted.calls == 0
 
 
+@pytest.mark.long
 def test_a_library_that_is_gone_is_compiled_anew(own_programs: Path):
     first, noted = Programs(), Noted()
     assert_right(CellProgram(Noted(), "noted", first))

@@ -87,6 +87,7 @@ class WithoutNoise(Everything):
         self.network[3] = nn.Identity()
 
 
+@pytest.mark.some(1)
 @pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in SOON else pytest.mark.long) for n in NETWORKS]
@@ -143,6 +144,7 @@ def test_a_diverged_cell_changes_no_bit_of_the_others(make_task, make_panel, tra
     assert not beside.theta[1].isfinite().all()
 
 
+@pytest.mark.long
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("pair", ["sgdw", "adam"])
 def test_what_is_clipped_and_decays_in_part_equals_plain_loops(
