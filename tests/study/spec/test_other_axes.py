@@ -108,6 +108,15 @@ def test_a_study_grows_but_not_into_other_axes():
         study().merge(study(alpha=0.02), "db")
 
 
+def test_the_best_cells_of_other_axes_are_none_of_a_panel():
+    usual = {"pair": "adamw", "name": "usual", "alpha": [0.1], "lambda": [0]}
+    dear = PANEL | {"name": "dear", "design": {"best_of": "usual"}, "epochs": 9}
+    with pytest.raises(SpecError, match="panel 'dear' has other axes than 'usual'"):
+        Study.from_dict({"name": "mine", "task": "digits", "panel": [usual, dear]}, "mine.toml")
+    made = study(epochs=[2, 4])
+    assert {panel.grid.names for panel in made.panels} == {("beta2", "lambda")}
+
+
 shares = st.lists(st.floats(0, 0.9999), min_size=1, max_size=4, unique=True)
 positive = st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=4, unique=True)
 whole = st.lists(st.integers(1, 4096), min_size=1, max_size=4, unique=True)
