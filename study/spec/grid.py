@@ -317,6 +317,8 @@ class Grid(Frozen):
             return ()  # which are wrong themselves
         bare = cls(**{key: info.data[key] for key in ("alpha", "lambda_", "more", "names")})
         for cell, times in Counter(extra).items():
+            if not bare._is_of_numbers(cell):
+                raise ValueError(f"{cell.told} has other numbers than {' and '.join(bare.names)}")
             if times > 1:
                 raise ValueError(f"{list(bare.place(cell))} stands there more than once")
         places = [bare.place(cell) for cell in extra]
@@ -347,12 +349,12 @@ class Grid(Frozen):
     @property
     def rows(self) -> Axis:
         """The axis upwards."""
-        return self.axis(self.names[0])
+        return self.alpha if self.is_usual else self.axis(self.names[0])
 
     @property
     def columns(self) -> Axis:
         """The axis to the right."""
-        return self.axis(self.names[1])
+        return self.lambda_ if self.is_usual else self.axis(self.names[1])
 
     def axis(self, name: str) -> Axis:
         """The values of the number of that name."""
