@@ -122,6 +122,16 @@ class Engine(ABC):
         self.measures = measures_of(self.task)
         self.training_loss = training_loss(self.task, self.options.label_smoothing)
 
+    @property
+    def gradient_name(self) -> str:
+        """How what is traced of a gradient is called: apart, where options change the loss."""
+        own = {
+            "label_smoothing": self.options.label_smoothing or None,
+            "dropout": self.options.dropout,
+        }
+        said = [f", {name} {value}" for name, value in own.items() if value is not None]
+        return "gradient" + "".join(said)
+
     @abstractmethod
     def train(self, training: bool) -> None:
         """Switch the networks to training, or to testing."""

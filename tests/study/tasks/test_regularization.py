@@ -19,8 +19,16 @@ from landscape_study.study.tasks.regularization import (
 )
 from landscape_study.study.tasks.task import Task
 from landscape_study.study.training.chunk import train_chunk
+from landscape_study.study.training.compiling import library
+from landscape_study.study.training.engines import Programs
 from tests.study.chunks import BATCH, CELLS, DOUBLE
 from tests.study.conftest import CLASSES, tiny_data
+
+WHY_NOT = library.why_not()
+COMPILED = pytest.param(
+    "compiled",
+    marks=[pytest.mark.slow, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))],
+)
 
 
 def network() -> nn.Module:
@@ -52,16 +60,19 @@ def test_dropout_is_that_of_the_study():
 
 
 @pytest.mark.arithmetic
+@pytest.mark.parametrize("engine", ["vmap", "captured", COMPILED])
 @pytest.mark.parametrize("options", [{"label_smoothing": 0.2}, {"dropout": 0.1}])
-def test_engines_train_with_them_as_the_plain_loop_does(options: dict[str, float]):
+def test_engines_train_with_them_as_the_plain_loop_does(options: dict[str, float], engine: str):
     made = task()
     data = made.data().to("cpu", torch.float64)
     grid = {"alpha": [0.002, 0.05], "lambda": [0, 0.3]}
     panel = Panel.model_validate({"pair": "adamw", "epochs": 2} | grid)
     asked = Options(**DOUBLE.model_dump() | options)
     train = partial(train_chunk, made, data, panel, CELLS, seed=1, batch_size=BATCH)
-    plain, fused = (train(options=asked, engine=engine) for engine in ("referee", "vmap"))
-    usual = train(options=DOUBLE, engine="vmap")
+    programs = Programs()  # of one worker, which trains without them before
+    usual = train(options=DOUBLE, engine=engine, programs=programs)
+    fused = train(options=asked, engine=engine, programs=programs)
+    plain = train(options=asked, engine="referee")
     for metric, curve in plain.curves.items():
         np.testing.assert_allclose(fused.curves[metric], curve, rtol=1e-6)
     assert not np.allclose(plain.curves["train_loss"], usual.curves["train_loss"], rtol=1e-3)
