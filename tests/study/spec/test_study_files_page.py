@@ -94,9 +94,8 @@ def test_the_page_has_no_schedule_that_there_is_not():
 
 
 def test_its_examples_are_studies():
-    example, panel = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    example, other = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     study = Study.from_toml(example, "the page")
     assert study.panels[0].schedule.label == "cosine (warmup 5 %, to 10 %)"
     assert Study.from_toml(study.to_toml(), "again") == study
-    other = Study.from_toml(f'name = "mine"\ntask = "digits"\n{panel}', "the page")
-    assert other.panels[0].grid.names == ("beta2", "lambda")
+    assert Study.from_toml(other, "the page").panels[0].grid.names == ("beta2", "lambda")
