@@ -43,7 +43,7 @@ def studies(draw: st.DrawFn) -> tuple[Study, list[ImportedRun]]:
         panels.append({"name": name, "pair": label, "design": "imported"})
         panels[-1] |= {"alpha": sorted(alphas), "lambda": sorted(lambdas)}
         for seed in seeds:
-            places = [(name, seed, alpha, lambda_) for alpha in alphas for lambda_ in lambdas]
+            places = [(name, seed, Cell(alpha, el)) for alpha in alphas for el in lambdas]
             runs += [draw(_runs(place)) for place in places]
     spec = {"name": "far", "task": "imported", "seeds": seeds, "metric": METRIC, "panel": panels}
     return Study.from_dict(spec, "x"), runs
@@ -54,7 +54,7 @@ def _rounded(value: float) -> float:
 
 
 @st.composite
-def _runs(draw: st.DrawFn, place: tuple[str, int, float, float]) -> ImportedRun:
+def _runs(draw: st.DrawFn, place: tuple[str, int, Cell]) -> ImportedRun:
     state = draw(st.sampled_from(["finished", "finished", "pruned", "failed", "open"]))
     has_value = state in ("finished", "pruned")
     lost = state == "finished" and draw(st.booleans())

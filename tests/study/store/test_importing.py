@@ -46,10 +46,10 @@ def far(store: Store) -> Store:
 
 
 def test_cells_and_curves_come_back(far: Store):
-    cells = {(row["alpha"], row["lambda"]): row for row in far.cells("far")}
-    assert [cells[run.place[2:]]["state"] for run in RUNS] == [run.state for run in RUNS]
-    assert [cells[run.place[2:]]["value"] for run in RUNS[:3]] == [0.7, math.inf, 0.9]
-    assert cells[0.1, 0.01]["diverged_epoch"] == -1
+    cells = {Cell(row["alpha"], row["lambda"]): row for row in far.cells("far")}
+    assert [cells[run.place[2]]["state"] for run in RUNS] == [run.state for run in RUNS]
+    assert [cells[run.place[2]]["value"] for run in RUNS[:3]] == [0.7, math.inf, 0.9]
+    assert cells[Cell(0.1, 0.01)]["diverged_epoch"] == -1
     curves = {row["metric"]: row["values"] for row in far.curves("far")}
     assert curves.keys() == {"test_loss", "lr"}
     np.testing.assert_array_equal(curves["test_loss"], UP)
