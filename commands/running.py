@@ -74,6 +74,7 @@ def run(
       landscape run my-study.toml --store results/mine.db --dry-run
       landscape run digits-fig2 --name few --sampler verdict --trials 120
       landscape run digits-fig2 --name budgets --epochs 15,60,240
+      landscape run --pair adamw --name b2 --alpha 0.01 --axis 'beta2=[0.9, 0.99, 0.999]'
       landscape run --task examples.spirals:spirals --seeds 1
       landscape run --task train.py:train --alpha '[1, 2]' --lambda '[0, 1]' --metric loss
       landscape run --alpha '[1, 2]' --lambda '[0, 1]' --metric loss -- ./a.sh {alpha} {lambda}
@@ -215,7 +216,8 @@ def worker(
     "--side",
     "sides",
     multiple=True,
-    help="alpha-low, alpha-high, lambda-low or lambda-high; may be repeated.  "
+    help="alpha-low, alpha-high, lambda-low, lambda-high, or of another axis as beta2-high; may "
+    "be repeated.  "
     "[default: where best cells lie on the border]",
 )
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from landscape_study.study.planning.settings import RunSettings
+from landscape_study.study.spec.cell_numbers import OTHERS
 from landscape_study.study.spec.design import LEVEL, SAMPLERS
 from landscape_study.study.spec.engine_names import ENGINE_NAMES, engine_name
 from landscape_study.study.spec.figure_kinds import Over
@@ -170,6 +171,21 @@ class Shown:
     no_plot: bool = False
 
 
+def _axes_by_name(
+    ctx: click.Context, param: click.Parameter, given: Sequence[str]
+) -> dict[str, str]:
+    """The values of axes as they were written, by the name of the number."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, is_axis, values = text.partition("=")
+        if not is_axis or not values.strip():
+            raise click.BadParameter(f"{text}: write it as in beta2=[0.9,0.99]", ctx, param)
+        if name.strip() in found:
+            raise click.BadParameter(f"{name} is given twice: give it once", ctx, param)
+        found[name.strip()] = values
+    return found
+
+
 STUDY = (
     click.option("--name", help="Call the study this.  [default: as the preset or file says]"),
     click.option(
@@ -223,6 +239,15 @@ STUDY = (
         "--alpha", help="Learning rates, e.g. '{ base = 0.1, log2 = [0, -10] }' or '[1, 2]'."
     ),
     click.option("--lambda", "lambda_", help="Regularization factors, written likewise."),
+    click.option(
+        "--axis",
+        "axes",
+        multiple=True,
+        metavar="NAME=VALUES",
+        callback=_axes_by_name,
+        help=f"Another number as an axis: {', '.join(OTHERS)}. A panel has two: give --alpha or "
+        "--lambda one number, or both.",
+    ),
     click.option("--metric", help="What the landscape is of: test_error, test_loss, …"),
     click.option(
         "--pattern",

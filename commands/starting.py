@@ -112,7 +112,7 @@ def try_(
     plan = planned(tried, settings, store, audience)
     panel = plan.study.panels[0]
     trial = try_cell(plan, panel, cell, settings)
-    for line in trial_lines(plan.study, (panel.name, cell.alpha, cell.lambda_), trial):
+    for line in trial_lines(plan.study, (panel.name, cell), trial):
         click.echo(line)
     if trial.value is None:
         raise SystemExit(1)
@@ -147,7 +147,9 @@ def _tried(
             Store(store), words[0], changes["task"], trust_command=trust_command
         )
         return _narrowed(changed_study(stored, Changes(**rest | {"task": None})), single), stored
-    if not words or len(words) > 1:  # these options may be all that says over which values
+    if changes["axes"]:  # these numbers are those of all cells
+        rest, single = changes, {}
+    elif not words or len(words) > 1:  # they may be all that says over which values
         rest, single = changes | {key: f"[{text}]" for key, text in single.items()}, {}
     with no_results(words[0] if len(words) == 1 else None, SpecError):
         study = asked_study(words, Changes(**rest))
@@ -158,8 +160,15 @@ def _narrowed(study: Study, single: dict[str, str]) -> Study:
     """The study with one value of these axes, and no cells but those of its grid."""
     if not single:
         return study
-    axes = {key.removesuffix("_"): [float(text)] for key, text in single.items()}
-    return study.change_panels(**axes, extra_cells=(), design="grid")
+    numbers = {key.removesuffix("_"): float(text) for key, text in single.items()}
+    panels = [
+        panel.changed(
+            {name: x if name in panel.grid.fixed else [x] for name, x in numbers.items()}
+            | {"extra_cells": (), "design": "grid"}
+        )
+        for panel in study.panels
+    ]
+    return study.change(panels=panels)
 
 
 def _is_number(text: str | None) -> bool:

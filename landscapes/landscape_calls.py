@@ -392,7 +392,7 @@ def extend(
         settings: where and how to train.
 
     >>> grown = extend("mine", store="mine.db", sides=["alpha-high"], steps=1, quiet=True)
-    >>> len(grown.panels[0].grid.alpha.values)
+    >>> len(grown.panels[0].grid.rows.values)
     4
     """
     further = Further(auto_extend, steps, names_of(panels), names_of(sides))

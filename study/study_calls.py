@@ -70,9 +70,10 @@ def run(
         quiet: whether to show no progress; warnings come as Python's own.
         settings: where and how to train.
         **changes: of the study: name, task, pairs, seeds, epochs, batch_size, schedule, design,
-            prune, alpha, lambda_, metric, goal, matters. An axis is written as in a study file,
-            or is a list, an array or a dict. Several epochs, as [15, 60], are a panel each, see
-            docs/designs.md.
+            prune, alpha, lambda_, axes, metric, goal, matters. An axis is written as in a study
+            file, or is a list, an array or a dict; axes are those of other numbers, as
+            {"beta2": [0.9, 0.99]}, and alpha or lambda_ one number then. Several epochs, as
+            [15, 60], are a panel each, see docs/designs.md.
 
     >>> grid = {"pairs": ["adamw"], "alpha": [0.01, 0.1], "lambda_": [0, 0.001], "epochs": 1}
     >>> study = run("digits-fig2", store="mine.db", quiet=True, name="mine", seeds=1, **grid)

@@ -110,8 +110,8 @@ def explain(e: ValidationError, where: str, panel_numbers: Sequence[int] = ()) -
     """
     panels: dict[tuple[str, str], list[int]] = {}
     for error in e.errors():
-        # 'grid' and 'values' are this module's words: no user wrote them.
-        path = [part for part in error["loc"] if part not in ("grid", "values")]
+        # These are this module's words: no user wrote them.
+        path = [part for part in error["loc"] if part not in ("grid", "values", "more", "names")]
         index = 0
         is_of_panels = path[:1] in (["panel"], ["panels"])
         if is_of_panels and len(path) == 1 and error["type"] == "value_error":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from landscape_study.landscapes.figures.curves import Curve, curves_record, rows_of
-from landscape_study.landscapes.figures.style import ticks
+from landscape_study.landscapes.figures.style import cell_name
 from landscape_study.landscapes.reading.landscape import top_cells
 from landscape_study.landscapes.reading.panels import PanelData, doubtful, unfinished
 from landscape_study.landscapes.statistics.restarts import End, Run
@@ -37,11 +37,8 @@ class Best:
     @property
     def name(self) -> str:
         """The cell as a person says it: "α = 1/4 × 0.01, λ = 1/2 × 0.001"."""
-        row, col = self.place
-        norm = "λ_norm" if self.panel.normalized else "λ"
-        own, grid = self.data.landscape, self.data.landscape.grid
-        alpha, lambda_ = ticks(own.alpha, grid.alpha), ticks(own.lambda_, grid.lambda_)
-        return f"α = {alpha.names[row]}, {norm} = {lambda_.names[col]}"
+        name = cell_name(self.data.landscape, self.place)
+        return name.replace("λ =", "λ_norm =") if self.panel.normalized else name
 
     @property
     def run(self) -> Run:

@@ -30,8 +30,9 @@ from landscape_study.landscapes.figures.style import (
 from landscape_study.landscapes.reading.curve_counter import EPOCH, counter, counter_title
 from landscape_study.study.errors import UsageError
 from landscape_study.study.records.witness_record import DOUBT, MARK, marked
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, OTHERS, number_called
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, TOP5, TOP5_CLASSES, Metric
-from landscape_study.study.spec.study import Axis, Cell, Grid
+from landscape_study.study.spec.study import Cell, Grid
 
 COLORS = (  # seaborn's "colorblind": to import it takes 0.7 s
     "#0173b2",
@@ -115,10 +116,7 @@ def curves_record(
     if _goes_on(curves, metric):
         alive = curves[metric.name].where(curves["train_loss"].notna())
         curves = curves.assign(**{metric.name: alive})
-    known = {
-        Cell(float(alpha), float(lambda_))
-        for alpha, lambda_ in zip(curves["alpha"], curves["lambda"], strict=True)
-    }
+    known = _cells_of(curves, grid)
     chosen = sorted(known) if cells is None else [_cell(cell) for cell in cells]
     panels = list(dict.fromkeys(curves["panel"]))
     doubtful = {*curves["panel"][curves["doubtful"].eq(True)]} if "doubtful" in curves else set()
@@ -189,13 +187,30 @@ def require_recorded(curves: pd.DataFrame, metric: Metric) -> None:
         )
 
 
+def _cells_of(curves: pd.DataFrame, grid: Grid | None) -> set[Cell]:
+    """The cells that have curves; `grid` says which numbers they have beside α and λ."""
+    more = [name for name, _ in grid.more] if grid else OTHERS
+    own = [name for name in more if name in curves]
+    return {
+        Cell(
+            float(alpha),
+            float(lambda_),
+            tuple((n, float(x)) for n, x in zip(own, more, strict=True) if not math.isnan(x)),
+        )
+        for alpha, lambda_, *more in curves[["alpha", "lambda", *own]].drop_duplicates().to_numpy()
+    }
+
+
 def _cell(cell: Cell | tuple[float, float]) -> Cell:
     return cell if isinstance(cell, Cell) else Cell(*cell)
 
 
 def rows_of(curves: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     """The rows of one cell."""
-    return curves[_near(curves["alpha"], cell.alpha) & _near(curves["lambda"], cell.lambda_)]
+    found = _near(curves["alpha"], cell.alpha) & _near(curves["lambda"], cell.lambda_)
+    for name, value in cell.own:
+        found &= _near(curves[name], value)
+    return curves[found]
 
 
 def _near(column: pd.Series, value: float) -> pd.Series:
@@ -206,12 +221,15 @@ def _near(column: pd.Series, value: float) -> pd.Series:
 
 def cell_label(cell: Cell, grid: Grid | None) -> str:
     """Name a cell, as in a legend: "α = 1/64 × 0.1, λ = 1/4 × 0.001"."""
-    alpha = _name(cell.alpha, grid.alpha if grid else None)
-    return f"α = {alpha}, λ = {_name(cell.lambda_, grid.lambda_ if grid else None)}"
+    own = [name for name, _ in cell.own]
+    names = grid.names if grid else [ALPHA, LAMBDA, *own]
+    numbers = ((name, _name(cell.value(name), name, grid)) for name in names)
+    return ", ".join(f"{number_called(name).symbol} = {value}" for name, value in numbers)
 
 
-def _name(value: float, axis: Axis | None) -> str:
-    for known, name in zip(axis.values, ticks(axis).names, strict=True) if axis else ():
+def _name(value: float, of: str, grid: Grid | None) -> str:
+    axis = grid.axis(of) if grid else None
+    for known, name in zip(axis.values, ticks(axis, name=of).names, strict=True) if axis else ():
         if math.isclose(known, value, rel_tol=1e-9):
             return name
     return decimal(value)

@@ -25,10 +25,12 @@ from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.landscapes.statistics.bootstrap import LEVEL
 from landscape_study.landscapes.statistics.surface import Mask
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, number_called
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis, Grid
 
+SHARED = {ALPHA: "learning rate", LAMBDA: "regularization factor"}
 NARROWEST = 5  # columns that an axes is wide at least, for the words above it
 DIFFERENCE_CMAP = "vlag"  # diverging, blue to red: safe for colour-blind eyes
 
@@ -64,10 +66,17 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
             f"{one.title} has {kinds[0]}, {other.title} {kinds[1]}: equal numbers are unequal λ, "
             "so that only their statistics can be compared"
         )
-    alpha, rows, other_rows = _shared(one.alpha, other.alpha)
-    lambda_, cols, other_cols = _shared(one.lambda_, other.lambda_)
+    if one.names != other.names:
+        axes = [" × ".join(landscape.symbols) for landscape in (one, other)]
+        raise UsageError(
+            f"{one.title} is over {axes[0]}, {other.title} over {axes[1]}: they have no cell in "
+            "common, so that they cannot be compared"
+        )
+    up, rows, other_rows = _shared(one.rows, other.rows)
+    across, cols, other_cols = _shared(one.columns, other.columns)
     if not rows or not cols:
-        what = "learning rate" if not rows else "regularization factor"
+        name = one.names[bool(rows)]
+        what = SHARED.get(name, number_called(name).symbol)
         raise UsageError(
             f"{one.title} and {other.title} share no {what}: their grids have no cell in common, "
             "so that only their statistics can be compared"
@@ -78,8 +87,8 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
     return Landscape(
         title=f"{other.title} − {one.title}",
         pair=other.pair,
-        alpha=alpha,
-        lambda_=lambda_,
+        rows=up,
+        columns=across,
         error=np.where(diverged > 0, np.nan, other.error[there] - one.error[here]),
         stderr=np.hypot(one.stderr[here], other.stderr[there]),
         n=np.minimum(one.n[here], other.n[there]),
@@ -89,6 +98,7 @@ def difference(one: Landscape, other: Landscape) -> Landscape:
         doubtful=one.doubtful or other.doubtful,
         timescale=one.timescale if one.timescale == other.timescale else None,
         panel_grid=_shared_grid(one, other),
+        names=one.names,
         of_design=None if is_cell.all() else is_cell,
     )
 
@@ -97,9 +107,9 @@ def _shared_grid(one: Landscape, other: Landscape) -> Grid | None:
     """The grid between whose values cells of both may lie; None where both are whole ones."""
     if one.panel_grid is None and other.panel_grid is None:
         return None
-    alpha, rows, _ = _shared(one.grid.alpha, other.grid.alpha)
-    lambda_, cols, _ = _shared(one.grid.lambda_, other.grid.lambda_)
-    return Grid(alpha=alpha, lambda_=lambda_) if rows and cols else None
+    up, rows, _ = _shared(one.grid.rows, other.grid.rows)
+    across, cols, _ = _shared(one.grid.columns, other.grid.columns)
+    return one.grid.with_axes(up, across) if rows and cols else None
 
 
 def plot_comparison(

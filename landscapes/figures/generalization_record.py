@@ -25,6 +25,7 @@ from landscape_study.landscapes.reading.landscape import landscape, top_cells
 from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.restarts import NOISE, ONE_SEED
 from landscape_study.landscapes.statistics.units import Floats, Units, joint_units
+from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import METRICS, TEST_ERROR, Metric
 from landscape_study.study.spec.study import Cell
 
@@ -110,6 +111,13 @@ def generalization_record(
     width: float | str | None = None,
 ) -> GeneralizationRecord:
     """Say what `plot_generalization` draws."""
+    for one in panels:
+        if not one.landscape.is_usual:
+            axes = " and ".join(one.landscape.symbols)
+            raise UsageError(
+                f"panel '{one.name}': its axes are {axes}, and generalization is shown over λ at "
+                "the best α: draw another kind of figure"
+            )
     panels, curves = _with_training_losses(panels, curves)
     inches = None if width is None else paper_width(width)
     columns = columns or (2 if inches is None else min(fitting_columns(inches, legend=ROOM), 2))
@@ -173,11 +181,11 @@ def _with_last_loss(one: PanelData, last: pd.DataFrame) -> PanelData:
 def _family(one: PanelData, curves: pd.DataFrame) -> Family:
     """The cells of a panel at the α of its best cell; of its first α where there is none."""
     field = one.landscape
-    names = ticks(field.lambda_, field.grid.lambda_)
+    names = ticks(field.columns, field.grid.columns)
     row, alpha = _alpha(one)
     loss = _final_losses(one)[row]
     members = []
-    for col, lambda_ in enumerate(field.lambda_.values):
+    for col, lambda_ in enumerate(field.columns.values):
         if not field.n[row, col]:
             continue
         cell, diverged = Cell(alpha, lambda_), bool(field.diverged[row, col])
@@ -187,16 +195,16 @@ def _family(one: PanelData, curves: pd.DataFrame) -> Family:
             Member(
                 name=names.labels[col],
                 lambda_=lambda_,
-                shade=col / max(len(field.lambda_.values) - 1, 1),
+                shade=col / max(len(field.columns.values) - 1, 1),
                 loss=_curve(own, TRAIN_LOSS, cell),
                 error=_curve(own, field.metric, cell),
                 final=None if diverged else Final(float(loss[col]), error, stderr),
             )
         )
-    some = "" if len(field.alpha.values) == 1 else ", its best one"
+    some = "" if len(field.rows.values) == 1 else ", its best one"
     return Family(
-        title=f"{one.title}, α = {ticks(field.alpha, field.grid.alpha).names[row]}{some}",
-        lambda_title=lambda_title(field.grid.lambda_, field.pair, field.normalized),
+        title=f"{one.title}, α = {ticks(field.rows, field.grid.rows).names[row]}{some}",
+        lambda_title=lambda_title(field.grid.columns, field.pair, field.normalized),
         members=tuple(members),
     )
 
@@ -333,4 +341,4 @@ def _alpha(one: PanelData) -> tuple[int, float]:
     """The α of the best cell, and its row; the first one where there is none."""
     best = top_cells(one.landscape, 1)
     row = best[0][0] if best else 0
-    return row, one.landscape.alpha.values[row]
+    return row, one.landscape.rows.values[row]

@@ -19,20 +19,24 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
     heatmaps_record,
     value_phrase,
 )
-from landscape_study.landscapes.figures.style import ALARM, colormap, decimal, ticks
+from landscape_study.landscapes.figures.style import (
+    ALARM,
+    colormap,
+    column_ticks,
+    decimal,
+    row_ticks,
+)
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_number
 from landscape_study.study.spec.figure_kinds import Over
 from landscape_study.study.spec.metric import MATTERS, Metric, telling_digits
-from landscape_study.study.spec.study import Axis
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 HOVER = (
-    "α = %{customdata[0]}<br>λ = %{customdata[1]}<br>"
-    "%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
+    "%{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]}<extra></extra>"
 )
 EXPLAINED = ("trial", "pruned", "diverged")  # traces of scattered landscapes in the legend
 INK, GREY = "#262626", "#737373"
@@ -284,8 +288,7 @@ def _pruned(landscape: Landscape, record: HeatmapRecord) -> list[Any]:
     least = "at least" if metric.sign > 0 else "at most"
     hover = [
         (
-            _value(landscape.alpha, landscape.grid.alpha, one.cell[0]),
-            _value(landscape.lambda_, landscape.grid.lambda_, one.cell[1]),
+            *_numbers(landscape, one.cell),
             f"{metric.title} {least} {metric.told(one.value)}",
             "pruned",
         )
@@ -317,21 +320,24 @@ def _told_marks(
 
 def _hover(landscape: Landscape, cell: RowCol) -> tuple[str, str, str, str]:
     """Say α, λ, error and seeds of a cell."""
-    row, col = cell
     n, diverged = int(landscape.n[cell]), int(landscape.diverged[cell])
     seeds = f"{n} seed{'s' * (n != 1)}" + (f", {diverged} diverged" if diverged else "")
     return (
-        _value(landscape.alpha, landscape.grid.alpha, row),
-        _value(landscape.lambda_, landscape.grid.lambda_, col),
+        *_numbers(landscape, cell),
         f"{landscape.metric.title} {value_phrase(landscape, cell)}",
         seeds,
     )
 
 
-def _value(axis: Axis, grid: Axis, i: int) -> str:
-    """Write a value as the ticks do, and as a number: "1/64 × 0.1 (0.0015625)"."""
-    name, value = ticks(axis, grid).names[i], decimal(axis.values[i], 6)
-    return name if name == value else f"{name} ({value})"
+def _numbers(landscape: Landscape, cell: RowCol) -> tuple[str, str]:
+    """Write values as the ticks do, and as numbers: "α = 1/64 × 0.1 (0.0015625)"."""
+    axes = (landscape.rows, landscape.columns)
+    written = (row_ticks(landscape), column_ticks(landscape))
+    told = []
+    for symbol, axis, known, i in zip(landscape.symbols, axes, written, cell, strict=True):
+        name, value = known.names[i], decimal(axis.values[i], 6)
+        told.append(f"{symbol} = {name}" + (f" ({value})" if name != value else ""))
+    return told[0], told[1]
 
 
 def _marks(record: HeatmapRecord) -> list[Any]:

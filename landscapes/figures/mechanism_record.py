@@ -167,7 +167,7 @@ def _values(
 
 
 def _grid(one: PanelData) -> Grid:
-    return Grid(alpha=one.landscape.alpha, lambda_=one.landscape.lambda_)
+    return one.landscape.grid.with_axes(one.landscape.rows, one.landscape.columns)
 
 
 def _row(

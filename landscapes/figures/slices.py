@@ -49,7 +49,7 @@ BEYOND: dict[str, Any] = {"markeredgecolor": INK, "markeredgewidth": 0.4}
 def plot_slices(
     landscape: Landscape,
     *,
-    by: str = "alpha",
+    by: str | None = None,
     values: Sequence[float] | None = None,
     span: float | None = None,
     scale: tuple[float, float] | None = None,
@@ -64,7 +64,8 @@ def plot_slices(
 
     Args:
         landscape: what to draw.
-        by: "alpha" draws a line for each α; "lambda" one for each λ, against α.
+        by: "alpha" draws a line for each α; "lambda" one for each λ, against α. Of other axes
+            likewise; a line for each row if None.
         values: of α (or λ) to draw; if None, at most 8 that come into the picture, evenly
             chosen, the one of the best cell among them.
         span: from the best cell to the other end of the axis, in the metric's unit; 12 times what
@@ -82,7 +83,7 @@ def plot_slices(
 def plot_slices_figure(
     landscapes: Iterable[Landscape],
     *,
-    by: str = "alpha",
+    by: str | None = None,
     columns: int | None = None,
     span: float | None = None,
     scale: tuple[float, float] | None = None,

@@ -21,20 +21,21 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
 from landscape_study.landscapes.figures.sizes import paper_width
 from landscape_study.landscapes.figures.style import (
     Ticks,
-    alpha_title,
+    column_title,
     decimal,
-    lambda_title,
+    row_title,
     ticks,
 )
 from landscape_study.landscapes.reading.landscape import Floats, Ints, Landscape, Mask
+from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.cell_numbers import LAMBDA, number_called
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
 MOST = 8  # slices that are drawn where none are named
 APART = 1.5  # steps between 0 and the smallest positive value
 LEGEND = 0.75  # inches of the legend beside an axes on the screen
-BY = ("alpha", "lambda")
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,19 @@ class SlicesFigureRecord:
 class _Lines:
     """The values of α or λ, one for each row or column of a view."""
 
+    name: str
     axis: Axis
     grid: Axis  # that of the landscape's grid
     title: str
 
     @property
     def ticks(self) -> Ticks:
-        return ticks(self.axis, self.grid)
+        return ticks(self.axis, self.grid, self.name)
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether λ = 0 is its first value."""
+        return self.name == LAMBDA and self.axis.values[0] == 0
 
     @property
     def on_grid(self) -> Mask:
@@ -131,7 +138,7 @@ class _View:
 def slices_record(
     landscape: Landscape,
     *,
-    by: str = "alpha",
+    by: str | None = None,
     values: Sequence[float] | None = None,
     span: float | None = None,
     scale: tuple[float, float] | None = None,
@@ -141,10 +148,10 @@ def slices_record(
     view, room = _view(landscape, by), 0.05 * (high - low)
     y_range = (low - room, high) if view.sign > 0 else (low, high + room)
     worst = high if view.sign > 0 else -low
-    rows = _some_rows(view, worst) if values is None else _named_rows(view.rows.axis, values, by)
+    rows = _some_rows(view, worst) if values is None else _named_rows(view.rows, values)
     labels, count, columns = view.rows.ticks.labels, len(view.rows.axis.values), view.columns
     places = _places(columns)
-    zero = columns.axis.values[0] == 0 and len(places) > 1
+    zero = columns.has_zero and len(places) > 1
     at = zip(places, columns.ticks.labels, columns.on_grid, strict=True)
     some = f", {len(rows)} of {count}" if len(rows) < count else ""
     return SlicesRecord(
@@ -155,7 +162,7 @@ def slices_record(
         gap=(places[0] + places[1]) / 2 if zero else None,
         y_title=error_label([landscape]),
         y_range=y_range,
-        legend_title=_short(view.rows.title) + some,
+        legend_title=_short(view.rows) + some,
         slices=tuple(_slice(view, row, places, labels[row]) for row in rows),
         doubtful=landscape.doubtful,
         metric=landscape.metric,
@@ -165,7 +172,7 @@ def slices_record(
 def slices_figure_record(
     landscapes: Sequence[Landscape],
     *,
-    by: str = "alpha",
+    by: str | None = None,
     columns: int | None = None,
     span: float | None = None,
     scale: tuple[float, float] | None = None,
@@ -188,33 +195,32 @@ def slices_figure_record(
     return SlicesFigureRecord(tuple(panels), columns, inches)
 
 
-def _view(landscape: Landscape, by: str) -> _View:
-    """Turn the landscape so that each slice is a row."""
-    if by not in BY:
-        raise UsageError(f"by = '{by}': slices go by {' or '.join(BY)}")
-    grid, pair = landscape.grid, landscape.pair
-    alpha = _Lines(landscape.alpha, grid.alpha, alpha_title(grid.alpha))
-    title = lambda_title(grid.lambda_, pair, landscape.normalized)
-    lambda_ = _Lines(landscape.lambda_, grid.lambda_, title)
+def _view(landscape: Landscape, by: str | None) -> _View:
+    """Turn the landscape so that each slice is a row; of its rows if nobody says."""
+    grid, names = landscape.grid, landscape.names
+    if by is not None and by not in names:
+        raise UsageError(f"by = '{by}': slices go by {' or '.join(names)}")
+    up = _Lines(names[0], landscape.rows, grid.rows, row_title(landscape, grid.rows))
+    title = column_title(landscape, grid.columns)
+    across = _Lines(names[1], landscape.columns, grid.columns, title)
     error = np.where(landscape.diverged > 0, np.nan, landscape.error)
     error = np.where(np.isfinite(error), error, np.nan)
     stderr, lost, is_cell = landscape.stderr, landscape.diverged, landscape.is_cell
-    if by == "alpha":
-        return _View(alpha, lambda_, is_cell, error, stderr, lost, landscape.metric.sign)
+    if by in (None, names[0]):
+        return _View(up, across, is_cell, error, stderr, lost, landscape.metric.sign)
     tables = is_cell.T, error.T, stderr.T, lost.T
-    return _View(lambda_, alpha, *tables, landscape.metric.sign)
+    return _View(across, up, *tables, landscape.metric.sign)
 
 
-def _short(title: str) -> str:
+def _short(lines: _Lines) -> str:
     """Shorten an axis title to its letter: "weight decay λ (× 0.001)" → "λ (× 0.001)"."""
-    letter = "α" if "α" in title else "λ"
-    return title[title.index(letter) :]
+    return lines.title[lines.title.index(number_called(lines.name).symbol) :]
 
 
 def _places(lines: _Lines) -> list[float]:
-    """Return x of every value: log2, with 0 apart on the left."""
-    places = [math.log2(value) for value in lines.axis.positive]
-    if lines.axis.values[0] == 0:
+    """Return x of every value: log2, with λ = 0 apart on the left."""
+    places = [float(x) for x in octaves(lines.name, lines.axis.values) if math.isfinite(x)]
+    if lines.has_zero:
         of_grid = map(math.log2, lines.grid.positive)
         step = min((b - a for a, b in pairwise(of_grid)), default=1.0)
         places.insert(0, places[0] - APART * step if places else 0.0)
@@ -240,18 +246,20 @@ def _some_rows(view: _View, worst: float) -> list[int]:
     return sorted(chosen)
 
 
-def _named_rows(axis: Axis, values: Sequence[float], by: str) -> list[int]:
+def _named_rows(lines: _Lines, values: Sequence[float]) -> list[int]:
     """Find the rows of the values asked for."""
     rows = []
     for value in values:
         found = [
             row
-            for row, own in enumerate(axis.values)
+            for row, own in enumerate(lines.axis.values)
             if math.isclose(own, value, rel_tol=1e-9, abs_tol=0.0)
         ]
         if not found:
-            some = ", ".join(decimal(own) for own in axis.values)
-            raise UsageError(f"{by} = {decimal(value)} is not on the grid: choose among {some}")
+            some = ", ".join(f"{own:.6g}" for own in lines.axis.values)
+            raise UsageError(
+                f"{lines.name} = {decimal(value)} is not on the grid: choose among {some}"
+            )
         rows += found
     return sorted(set(rows))
 
@@ -264,7 +272,7 @@ def _slice(view: _View, row: int, places: list[float], label: str) -> Slice:
     for i, column in enumerate(columns):
         error = float(view.error[row, column])
         beside = columns[max(i - 1, 0) : i + 2]
-        after_zero = i == 1 and view.columns.axis.values[columns[0]] == 0
+        after_zero = i == 1 and view.columns.has_zero and columns[0] == 0
         if math.isnan(error) or after_zero:
             runs.append([])
         if math.isnan(error):

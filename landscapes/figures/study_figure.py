@@ -191,15 +191,16 @@ def _require_lines(landscapes: Sequence[Landscape], *, is_asked: bool) -> None:
         UsageError: naming the panel.
     """
     for one in landscapes:
-        if is_asked and len(one.lambda_.values) == 1:
+        up, across = one.symbols
+        if is_asked and len(one.columns.values) == 1:
             raise UsageError(
-                f"panel '{one.panel}': it has one λ only, so that there are no lines against λ to "
-                "draw: draw its heatmap"
+                f"panel '{one.panel}': it has one {across} only, so that there are no lines "
+                f"against {across} to draw: draw its heatmap"
             )
         if one.is_scattered:
             raise UsageError(
                 f"panel '{one.panel}': its trials lie scattered, so that there are no lines of "
-                "one α to draw: draw its heatmap"
+                f"one {up} to draw: draw its heatmap"
             )
 
 

@@ -19,9 +19,11 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, ScalarFormatter
 
 from landscape_study.landscapes.figures.mako import MAKO
+from landscape_study.landscapes.reading.landscape import Landscape, RowCol
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.pairs.registry import known_pair
 from landscape_study.study.records.witness_record import MARK
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, number_called
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis
 
@@ -41,6 +43,7 @@ _LONGEST = 7  # characters of a decimal tick label
 _HIGHEST = 13  # exponent up to which powers of two are written out: 8192
 _DECADES = 300  # end over start of an axis, below which more than powers of ten are written
 _PLAIN = (1e-3, 1e5)  # ends of axes that are written without powers of ten
+_WHOLLY = 9  # significant digits of what is written out
 _DIGITS = 3  # significant ones, that the ticks of most axes need
 _FEW = 4  # ticks of an axis whose numbers are long
 _LONG = 300  # epochs
@@ -127,11 +130,32 @@ class Ticks:
     multiplier: float  # into the axis title
 
 
-def ticks(axis: Axis, grid: Axis | None = None) -> Ticks:
+def row_ticks(landscape: Landscape) -> Ticks:
+    """How the values of the axis upwards are written."""
+    return ticks(landscape.rows, landscape.grid.rows, landscape.names[0])
+
+
+def column_ticks(landscape: Landscape) -> Ticks:
+    """How the values of the axis to the right are written."""
+    return ticks(landscape.columns, landscape.grid.columns, landscape.names[1])
+
+
+def cell_name(landscape: Landscape, cell: RowCol) -> str:
+    """A cell as a person says it: "α = 1/16, λ = 1/64"."""
+    row, col = row_ticks(landscape).names[cell[0]], column_ticks(landscape).names[cell[1]]
+    up, across = landscape.symbols
+    return f"{up} = {row}, {across} = {col}"
+
+
+def ticks(axis: Axis, grid: Axis | None = None, name: str = ALPHA) -> Ticks:
     """Write powers of two of the base where all values are such, else decimals.
 
-    Those of a grid are written as without the values between them, which are decimals.
+    Those of a grid are written as without the values between them, which are decimals. Shares
+    such as β2, and whole numbers, are written out.
     """
+    if number_called(name).whole or number_called(name).scale == "share":
+        labels = tuple(f"{value:.{_WHOLLY}g}" for value in axis.values)
+        return Ticks(labels, labels, 1.0)
     if grid is not None and grid.values != axis.values:
         known = ticks(grid)
         own = dict(zip(grid.values, zip(known.labels, known.names, strict=True), strict=True))
@@ -173,6 +197,25 @@ def _decimals(axis: Axis) -> Ticks:
     return Ticks(tuple(labels), tuple(decimal(value) for value in axis.positive), base)
 
 
+def row_title(landscape: Landscape, axis: Axis) -> str:
+    """Title of the axis upwards, if its values are written by those of `axis`."""
+    return _title(landscape, 0, axis)
+
+
+def column_title(landscape: Landscape, axis: Axis) -> str:
+    """Title of the axis to the right, likewise."""
+    return _title(landscape, 1, axis)
+
+
+def _title(landscape: Landscape, along: int, axis: Axis) -> str:
+    name = landscape.names[along]
+    if name == ALPHA:
+        return alpha_title(axis)
+    if name == LAMBDA:
+        return lambda_title(axis, landscape.pair, landscape.normalized)
+    return number_called(name).symbol + _times(axis, name)
+
+
 def alpha_title(alpha: Axis) -> str:
     """Title of the α axis: "initial learning rate α (× 0.1)"."""
     return "initial learning rate α" + _times(alpha)
@@ -186,8 +229,8 @@ def lambda_title(lambda_: Axis, pair: str, normalized: bool) -> str:
     return ("normalized " if normalized else "") + name + _times(lambda_)
 
 
-def _times(axis: Axis) -> str:
-    multiplier = ticks(axis).multiplier
+def _times(axis: Axis, name: str = ALPHA) -> str:
+    multiplier = ticks(axis, name=name).multiplier
     return "" if multiplier == 1 else f" (× {number(multiplier)})"
 
 

@@ -1,8 +1,9 @@
 """Studies refined: cells between their best ones, at half the step that is there.
 
-Around each of the best cells lie eight places, one step away in α, λ or both. Those without a cell
-are added; where each has one, those of half a step. Of a grid a step is the way from one value of
-an axis to the next, in log; of cells that lie scattered it is half an octave.
+Around each of the best cells lie eight places, one step away in α, λ or both; likewise of
+other axes. Those without a cell are added; where each has one, those of half a step. Of a grid a
+step is the way from one value of an axis to the next, in log; of cells that lie scattered it is
+half an octave.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 
 from landscape_study.landscapes.growing.known_best import require_known_best
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol, top_cells
+from landscape_study.landscapes.reading.panel_axes import octaves as log2_measured
 from landscape_study.landscapes.reading.panels import study_landscapes
 from landscape_study.landscapes.statistics.edges import usual_top
 from landscape_study.study.errors import UsageError
-from landscape_study.study.spec.grid import Axis, Cell, Grid, in_few_digits
+from landscape_study.study.spec.cell_numbers import number_of
+from landscape_study.study.spec.grid import SHARE_DIGITS, Axis, Cell, Grid, in_few_digits
 from landscape_study.study.store import Store
 from landscape_study.study.validation import names_of
 
@@ -76,25 +79,33 @@ def cells_between(landscape: Landscape, grid: Grid, top: int | None = None) -> t
         top: how many best cells to look at, λ = 0 left out; as many as heatmaps circle if None.
     """
     is_scattered = landscape.is_scattered
-    alpha = _Axis(grid.alpha, landscape.alpha, is_scattered=is_scattered)
-    lambda_ = _Axis(grid.lambda_, landscape.lambda_, is_scattered=is_scattered)
+    up, across = (
+        _Axis(name, axis, known, is_scattered=is_scattered)
+        for name, axis, known in zip(
+            grid.names,
+            (grid.rows, grid.columns),
+            (landscape.rows, landscape.columns),
+            strict=True,
+        )
+    )
 
     def places(cells: Iterable[RowCol]) -> Places:
-        found = np.array([(alpha.places[row], lambda_.places[col]) for row, col in cells])
+        found = np.array([(up.places[row], across.places[col]) for row, col in cells])
         return found[np.isfinite(found).all(axis=1)] if len(found) else np.empty((0, 2))
 
     best = places(top_cells(landscape, landscape.error.size))[: top or usual_top(landscape)]
     there = places((row, col) for row, col in np.argwhere(landscape.is_cell).tolist())
     if not is_scattered:
-        of_grid = np.stack(np.meshgrid(alpha.steps, lambda_.steps, indexing="ij"), axis=-1)
+        of_grid = np.stack(np.meshgrid(up.steps, across.steps, indexing="ij"), axis=-1)
         there = np.concatenate([there, of_grid.reshape(-1, 2)])
-    ends = np.array([alpha.ends, lambda_.ends]).T
+    ends = np.array([up.ends, across.ends]).T
     new = _between(best, there, ends, HALF_OCTAVE if is_scattered else None)
-    return tuple(sorted({Cell(alpha.value(x), lambda_.value(y)) for x, y in new.tolist()}))
+    cells = {grid.cell(up.value(x), across.value(y)) for x, y in new.tolist()}
+    return tuple(sorted(cell for cell in cells if not grid.has(cell)))
 
 
 class _Axis:
-    """The values of α or λ as places: in steps of a grid's axis, or in octaves.
+    """The values of an axis as places: in steps of a grid's, or in octaves.
 
     Attributes:
         places: of all values that there are; NaN for λ = 0 beside others.
@@ -102,13 +113,13 @@ class _Axis:
         ends: the first and the last place.
     """
 
-    def __init__(self, grid: Axis, known: Axis, *, is_scattered: bool) -> None:
-        self.known, positive = known.values, grid.positive
-        self.octaves = np.log2(positive) if positive else np.zeros(1)
+    def __init__(self, name: str, grid: Axis, known: Axis, *, is_scattered: bool) -> None:
+        self.known, self.number = known.values, number_of(name, grid.values)
+        of_grid, octaves = log2_measured(name, grid.values), log2_measured(name, known.values)
+        positive = of_grid[np.isfinite(of_grid)]
+        self.octaves = positive if positive.size else np.zeros(1)
         self.steps = np.arange(float(self.octaves.size))
-        self.is_scattered, self.is_zero = is_scattered, not positive
-        with np.errstate(divide="ignore"):
-            octaves = np.log2(known.values)
+        self.is_scattered, self.is_zero = is_scattered, not positive.size
         if self.is_zero:
             octaves = np.where(np.isfinite(octaves), np.nan, 0.0)
         self.places = octaves if is_scattered else np.interp(octaves, self.octaves, self.steps)
@@ -124,7 +135,11 @@ class _Axis:
         if np.nanmin(away) < SAME:
             return self.known[int(np.nanargmin(away))]
         octave = place if self.is_scattered else np.interp(place, self.steps, self.octaves)
-        value = float(2**octave)
+        value = self.number.value(float(2**octave))
+        if self.number.whole:
+            return float(round(value))
+        if self.number.scale == "share":
+            return round(1 - in_few_digits(1 - value), SHARE_DIGITS)
         short = in_few_digits(value)
         step = 1.0 if self.is_scattered else float(np.diff(self.octaves).min())
         return short if abs(math.log2(short / value)) < SAME * step else value

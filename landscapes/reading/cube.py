@@ -20,7 +20,7 @@ import pandas as pd
 from landscape_study.landscapes.reading.foreign.asked import Asked
 from landscape_study.landscapes.reading.foreign.file_results import FileResults
 from landscape_study.landscapes.reading.foreign.tables.cubes import DAMAGED
-from landscape_study.landscapes.reading.frames import cells_frame
+from landscape_study.landscapes.reading.frames import cells_frame, own_numbers
 from landscape_study.landscapes.reading.landscape import title
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError, first_line
@@ -69,6 +69,11 @@ def cube(results: Results, name: str) -> xr.Dataset:
     import xarray as xr
 
     study, cells = results.study(name), cells_frame(results, name)
+    if own := own_numbers(study):
+        raise UsageError(
+            f"study '{name}': a cube has the axes α and λ, and this study {', '.join(own)}: "
+            "export it as .csv or .parquet"
+        )
     axes = _Axes(tuple(pd.Index(cells[part].unique()) for part in PLACE))
     axes = _Axes((axes.values[0], *(index.sort_values() for index in axes.values[1:])))
     rows = results.curves(name)
@@ -214,7 +219,7 @@ def _grid(panel: Panel, whole: xr.Dataset) -> Grid:
         name: Axis(values=whole[name].to_numpy()[is_there.any(others).to_numpy()].tolist())
         for name, others in (("alpha", ["lambda", "seed"]), ("lambda", ["alpha", "seed"]))
     }
-    return panel.grid.alone.union(Grid(**own))
+    return panel.grid.alone.union(Grid(alpha=own["alpha"], lambda_=own["lambda"]))
 
 
 def _cells(whole: xr.Dataset, spec: Study) -> pd.DataFrame:

@@ -11,7 +11,12 @@ import pandas as pd
 from landscape_study.landscapes.reading.cube import SUFFIX, write_cube
 from landscape_study.landscapes.reading.foreign.foreign_study import column_name, panel_names
 from landscape_study.landscapes.reading.foreign.tables.foreign_table import FORMULAS
-from landscape_study.landscapes.reading.frames import cells_frame, curves_frame, mechanism_frame
+from landscape_study.landscapes.reading.frames import (
+    cells_frame,
+    curves_frame,
+    mechanism_frame,
+    own_numbers,
+)
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.study.errors import StoreError, UsageError
 from landscape_study.study.spec.study import Study
@@ -24,10 +29,10 @@ STATES = {"finished": "finished", "failed": "failed", "pruned": "pruned"}  # all
 def wandb_frame(results: Results, name: str) -> pd.DataFrame:
     """The cells of a study as a table of Weights & Biases has a sweep, one row a run.
 
-    Columns: Name, State, Group (the panel), optimizer (the panel), lr, weight_decay, seed, epochs
-    where they are known, extra where a grid is refined (whether it lies beside it), and the
-    metric, NaN where it diverged. What came from files is called
-    there as it was in them: panels in the column optimizer, and the metric.
+    Columns: Name, State, Group (the panel), optimizer (the panel), lr, weight_decay, what else is
+    an axis of a panel, seed, epochs where they are known, extra where a grid is refined (whether
+    it lies beside it), and the metric, NaN where it diverged. What came from files is called there
+    as it was in them: panels in the column optimizer, and the metric.
 
     Raises:
         UsageError: there is no such study.
@@ -44,6 +49,7 @@ def wandb_frame(results: Results, name: str) -> pd.DataFrame:
             "optimizer": cells["panel"].replace(_labels(study)),
             "lr": cells["alpha"],
             "weight_decay": cells["lambda"],
+            **{number: cells[number] for number in own_numbers(study)},
             "seed": cells["seed"],
             **({"epochs": cells["epochs"]} if cells["epochs"].notna().any() else {}),
             **({"extra": cells["extra"]} if cells["extra"].any() else {}),

@@ -15,6 +15,7 @@ from landscape_study.landscapes.reading.panel_axes import are_beside
 from landscape_study.landscapes.reading.study_results import Results
 from landscape_study.landscapes.reading.timescales import panel_timescale, training_examples
 from landscape_study.study.pairs.meter import MECHANISM
+from landscape_study.study.spec.cell_numbers import from_text, ordered
 from landscape_study.study.spec.study import Study
 from landscape_study.study.store.queries import PanelCell
 from landscape_study.study.store.stored_cells import belonging, place_of
@@ -61,7 +62,8 @@ CURVE_COLUMNS = (
 def cells_frame(store: Results, name: str) -> pd.DataFrame:
     """Every cell of the study, one row each, whatever its state.
 
-    Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda, state
+    Columns: study, panel, pair, schedule, epochs, normalized, seed, alpha, lambda (and what else
+    is an axis of a panel, such as beta2; NaN in other panels), state
     (finished, running, pruned, failed, open), test_error or what else is the study's metric (NaN
     unless finished or pruned; if diverged, errors in percent are at chance level, all else is
     NaN), test_loss and train_loss (NaN too where diverged), diverged, diverged_epoch (from 1,
@@ -78,7 +80,8 @@ def cells_frame(store: Results, name: str) -> pd.DataFrame:
     """
     study = store.study(name)
     rows = _of_grids(study, store.cells(name))
-    frame = pd.DataFrame(rows, columns=[*_stored(CELL_COLUMNS), "value"]).assign(study=name)
+    stored = [*_stored(CELL_COLUMNS), "own", "value"]
+    frame = _with_own_numbers(pd.DataFrame(rows, columns=stored).assign(study=name), study)
     for column in ("value", "test_loss", "train_loss", "seconds"):
         frame[column] = frame[column].astype(float)
     frame[study.metric.name] = frame["value"].where(np.isfinite(frame["value"]))
@@ -110,11 +113,12 @@ def curves_frame(
     study = store.study(name)
     rows = _without_pruned(store, name, _of_grids(study, store.curves(name, cells)))
     if not rows:
-        return pd.DataFrame(columns=list(CURVE_COLUMNS))
-    wide = _by_epoch(rows, "metric").assign(study=name)
+        return pd.DataFrame(columns=_with_columns(CURVE_COLUMNS, study))
+    wide = _by_epoch(rows, "metric", study).assign(study=name)
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
-    own = sorted(str(column) for column in wide if column not in CURVE_COLUMNS)
-    wide = wide.reindex(columns=[*CURVE_COLUMNS, *own])
+    known = _with_columns(CURVE_COLUMNS, study)
+    own = sorted(str(column) for column in wide if column not in known)
+    wide = wide.reindex(columns=[*known, *own])
     return _in_panel_order(with_counter(wide) if study.is_imported else wide, study)
 
 
@@ -131,25 +135,42 @@ def mechanism_frame(store: Results, name: str) -> pd.DataFrame:
     """
     study = store.study(name)
     rows = _without_pruned(store, name, _of_grids(study, store.mechanism(name)))
-    columns = ["study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful"]
+    plain = ("study", "panel", "seed", "alpha", "lambda", "epoch", *MECHANISM, "doubtful")
+    columns = _with_columns(plain, study)
     if not rows:
         return pd.DataFrame(columns=columns)
-    wide = _by_epoch(rows, "quantity").assign(study=name)
+    wide = _by_epoch(rows, "quantity", study).assign(study=name)
     wide["doubtful"] = wide["panel"].isin(_doubtful(store, name))
     return _in_panel_order(wide.reindex(columns=columns), study)
 
 
-def _by_epoch(rows: list[dict[str, Any]], kind: str) -> pd.DataFrame:
+def _by_epoch(rows: list[dict[str, Any]], kind: str, study: Study) -> pd.DataFrame:
     """Curves as a frame of a row per cell and epoch, and a column for each `kind` of them."""
     lengths = [len(row["values"]) for row in rows]
-    identity = ["panel", "seed", "alpha", "lambda"]
+    identity = ["panel", "seed", "alpha", "lambda", "own"]
+    rows = [row | {"own": row.get("own") or ""} for row in rows]
     frame = pd.DataFrame(
         {key: np.repeat([row[key] for row in rows], lengths) for key in [*identity, kind]}
     )
     frame["epoch"] = np.concatenate([np.arange(1, n + 1) for n in lengths])
     frame["value"] = np.concatenate([row["values"] for row in rows])
     wide = frame.set_index([*identity, "epoch", kind])["value"].unstack(kind)
-    return wide.reset_index().rename_axis(columns=None)
+    return _with_own_numbers(wide.reset_index().rename_axis(columns=None), study)
+
+
+def own_numbers(study: Study) -> list[str]:
+    """The numbers beside α and λ that are axes of some panel of the study."""
+    return ordered({name for panel in study.panels for name, _ in panel.grid.more})
+
+
+def _with_own_numbers(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """A frame with a column for each other number, after λ; NaN where a panel has none."""
+    own = [dict(from_text(text if isinstance(text, str) else "")) for text in frame["own"]]
+    frame = frame.drop(columns="own")
+    after = list(frame.columns).index("lambda") + 1
+    for name in own_numbers(study)[::-1]:
+        frame.insert(after, name, [one.get(name, math.nan) for one in own])
+    return frame
 
 
 def _of_grids(study: Study, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -179,7 +200,13 @@ def _without_pruned(store: Results, name: str, rows: list[dict[str, Any]]) -> li
 def _columns(columns: tuple[str, ...], study: Study) -> list[str]:
     """The columns of a frame, with the study's metric in the place of the test error."""
     named = (study.metric.name if column == "test_error" else column for column in columns)
-    return list(dict.fromkeys(named))
+    return _with_columns(tuple(dict.fromkeys(named)), study)
+
+
+def _with_columns(columns: tuple[str, ...], study: Study) -> list[str]:
+    """The columns of a frame, with those of other numbers after λ."""
+    after = columns.index("lambda") + 1
+    return [*columns[:after], *own_numbers(study), *columns[after:]]
 
 
 def _stored(columns: tuple[str, ...]) -> list[str]:
@@ -231,9 +258,10 @@ def _panel_facts(study: Study) -> pd.DataFrame:
 
 
 def _in_panel_order(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Rows by panel in the study's order, then seed, α, λ; epochs in the order they have."""
+    """Rows by panel in the study's order, then seed and numbers; epochs in their order."""
     order = {panel.name: i for i, panel in enumerate(study.panels)}
-    keys = [key for key in ("seed", "alpha", "lambda") if key in frame]
+    numbers = ("alpha", "lambda", *own_numbers(study))
+    keys = [key for key in ("seed", *numbers) if key in frame]
     ranked = frame.assign(_panel=frame["panel"].map(order)).sort_values(
         ["_panel", *keys], kind="stable"
     )

@@ -1,6 +1,6 @@
-"""The landscape of a panel: α × λ → test error, mean over seeds.
+"""The landscape of a panel: α × λ → test error, mean over seeds; or of two other numbers.
 
-Shapes: A values of α (rows), L values of λ (columns), both ascending.
+Shapes: A values of α (rows), L values of λ (columns), both ascending; likewise of other axes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from landscape_study.landscapes.reading.panel_axes import (
     are_beside,
     are_off,
     cells_of,
+    measured,
+    octaves,
     on_few_lines,
     panel_axes,
     place,
@@ -25,6 +27,14 @@ from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.timescale import Timescale
 from landscape_study.study.records.witness_record import marked
+from landscape_study.study.spec.cell_numbers import (
+    ALPHA,
+    LAMBDA,
+    USUAL,
+    Names,
+    number_called,
+    symbols,
+)
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 
@@ -50,8 +60,8 @@ class Landscape:
 
     title: str
     pair: str  # a pair's name, see pairs.registry; "" where it was trained elsewhere
-    alpha: Axis
-    lambda_: Axis
+    rows: Axis  # upwards: of α, unless `names` says otherwise
+    columns: Axis  # to the right: of λ, likewise
     error: Floats  # [A, L] values of the metric, mean over seeds; NaN where no seed finished
     stderr: Floats  # [A, L] standard error over seeds; NaN for fewer than two
     n: Ints  # [A, L] finished seeds
@@ -65,6 +75,7 @@ class Landscape:
     of_design: Mask | None = None  # [A, L] which cells it has or shall have; None: all
     pruned: tuple[Pruned, ...] = ()
     timescale: Timescale | None = None  # of its decay; None where it is not known
+    names: Names = USUAL  # of its axes; where they are others, `panel_grid` is there
 
     @property
     def cost(self) -> Floats:
@@ -79,21 +90,57 @@ class Landscape:
     @property
     def grid(self) -> Grid:
         """The grid whose values its axes are written by; its own where cells lie scattered."""
-        if self.panel_grid is None or self.is_scattered:
-            return Grid(alpha=self.alpha, lambda_=self.lambda_)
+        if self.panel_grid is None:
+            return Grid(alpha=self.rows, lambda_=self.columns)
+        if self.is_scattered:
+            return self.panel_grid.with_axes(self.rows, self.columns)
         return self.panel_grid.alone
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether its axes are α and λ."""
+        return self.names == USUAL
+
+    @property
+    def alpha(self) -> Axis:
+        """The learning rates: one of the axes, or the one of all cells."""
+        return self.rows if self.names[0] == ALPHA else self.grid.alpha
+
+    @property
+    def lambda_(self) -> Axis:
+        """The regularization factors, likewise."""
+        return self.columns if self.names[1] == LAMBDA else self.grid.lambda_
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether λ = 0 is its first column."""
+        return self.names[1] == LAMBDA and self.columns.values[0] == 0
+
+    @property
+    def symbols(self) -> tuple[str, str]:
+        """Of its axes: ("α", "λ")."""
+        return symbols(self.names)
+
+    @property
+    def octaves(self) -> tuple[Floats, Floats]:
+        """log2 of the values of its axes, [A] and [L]; of a share β that of 1/(1 − β).
+
+        −inf for λ = 0.
+        """
+        rows, columns = self.rows.values, self.columns.values
+        return octaves(self.names[0], rows), octaves(self.names[1], columns)
 
     @property
     def on_grid(self) -> Mask:
         """Which of [A, L] lie on the lines of this grid."""
         grid = self.grid
-        rows = np.isin(self.alpha.values, grid.alpha.values)
-        return rows[:, None] & np.isin(self.lambda_.values, grid.lambda_.values)
+        rows = np.isin(self.rows.values, grid.rows.values)
+        return rows[:, None] & np.isin(self.columns.values, grid.columns.values)
 
     def cell(self, place: RowCol) -> Cell:
-        """The α and λ of a row and column."""
+        """The numbers of a row and column."""
         row, col = place
-        return Cell(self.alpha.values[row], self.lambda_.values[col])
+        return self.grid.cell(self.rows.values[row], self.columns.values[col])
 
     @property
     def is_chosen(self) -> bool:
@@ -109,7 +156,7 @@ class Landscape:
         return bool(is_known[self.is_cell].all())
 
     def __post_init__(self) -> None:
-        shape = (len(self.alpha.values), len(self.lambda_.values))
+        shape = (len(self.rows.values), len(self.columns.values))
         for name in ("error", "stderr", "n", "diverged", "of_design"):
             array = getattr(self, name)
             if array is None:
@@ -147,9 +194,9 @@ def landscape(
     cells, its values are there too; where these lie scattered, there are no others.
 
     Args:
-        cells: one row per cell and seed: panel, alpha, lambda, seed, state, a column of the
-            metric's name, diverged, and optionally study and doubtful; rows of other panels are
-            ignored.
+        cells: one row per cell and seed: panel, alpha, lambda or what its axes are, seed, state,
+            a column of the metric's name, diverged, and optionally study and doubtful; rows of
+            other panels are ignored.
         panel: names the rows, and says which grid and pair they are of.
         metric: what was measured.
         timescale: of the decay of its cells, if it is known.
@@ -167,11 +214,12 @@ def landscape(
         )
     doubtful = "doubtful" in rows and bool(rows["doubtful"].eq(True).any())
     of_design = own[~are_beside(own, panel)]
-    is_scattered = are_scattered(of_design["alpha"], of_design["lambda"])
+    names = panel.grid.names
+    is_scattered = are_scattered(*(measured(of_design, name) for name in names))
     if panel.promoted and not are_off(of_design, panel.grid).any():
         is_scattered = False  # its cells are those of a grid, however few
     if panel.asked:
-        own = on_few_lines(own)
+        own = on_few_lines(own, names)
         rows = own.loc[rows.index]
     grid = panel_axes(own, panel, is_scattered=is_scattered)
     is_whole = not panel.asked and not panel.grid.extra
@@ -185,10 +233,11 @@ def landscape(
         panel=panel.name,
         doubtful=doubtful,
         is_scattered=is_scattered,
-        panel_grid=None if is_whole else panel.grid,
+        panel_grid=None if is_whole and panel.grid.is_usual else panel.grid,
         of_design=None if is_whole else cells_of(own, panel, grid),
         pruned=pruned_cells(own, grid, metric),
         timescale=timescale,
+        names=names,
     )
 
 
@@ -196,7 +245,7 @@ def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Prune
     """The cells of a grid of which some runs were pruned and none finished.
 
     Args:
-        cells: of one panel: alpha, lambda, state, and the metric's column.
+        cells: of one panel: alpha, lambda or what its axes are, state, and the metric's column.
         grid: where they lie; others are left out.
         metric: what was measured.
     """
@@ -205,8 +254,8 @@ def pruned_cells(cells: pd.DataFrame, grid: Grid, metric: Metric) -> tuple[Prune
     known = cells[cells["state"].isin(["finished", "pruned"]) & cells[metric.name].notna()]
     places = pd.DataFrame(
         {
-            "row": place(known["alpha"], grid.alpha),
-            "col": place(known["lambda"], grid.lambda_),
+            "row": place(known[grid.names[0]], grid.rows),
+            "col": place(known[grid.names[1]], grid.columns),
             "value": known[metric.name].to_numpy(dtype=float),
             "finished": known["state"].eq("finished").to_numpy(),
         }
@@ -226,15 +275,17 @@ def grid_landscape(
     """The landscape of finished rows of one panel on a grid; rows off it are left out.
 
     Args:
-        rows: one per cell and seed: alpha, lambda, a column of the metric's name, diverged.
+        rows: one per cell and seed: alpha, lambda or what the axes are, a column of the metric's
+            name, diverged.
         grid: where they lie.
         metric: what was measured.
         title: of the landscape.
         pair: its name, if it is one of `pairs.registry`.
         **rest: other fields of a `Landscape`.
     """
-    shape = (len(grid.alpha.values), len(grid.lambda_.values))
-    row, col = place(rows["alpha"], grid.alpha), place(rows["lambda"], grid.lambda_)
+    shape = (len(grid.rows.values), len(grid.columns.values))
+    axes = zip(grid.names, (grid.rows, grid.columns), strict=True)
+    row, col = (place(rows[name], axis) for name, axis in axes)
     on_grid = (row >= 0) & (col >= 0)
     flat = (row * shape[1] + col)[on_grid]
     errors = rows[metric.name].to_numpy(dtype=float)[on_grid]
@@ -243,8 +294,8 @@ def grid_landscape(
     return Landscape(
         title=title,
         pair=pair,
-        alpha=grid.alpha,
-        lambda_=grid.lambda_,
+        rows=grid.rows,
+        columns=grid.columns,
         error=error,
         stderr=stderr,
         n=n,
@@ -255,6 +306,13 @@ def grid_landscape(
 
 
 def title(panel: Panel) -> str:
+    """Name a panel for figures, with the numbers that are no axes: "AdamW, α = 0.01"."""
+    fixed = panel.grid.fixed.items()
+    numbers = (f"{number_called(name).symbol} = {value:g}" for name, value in fixed)
+    return ", ".join([_title(panel), *numbers])
+
+
+def _title(panel: Panel) -> str:
     """Name a panel for figures: "AdamW", or "AdamW, step" where the panel is adamw-step.
 
     Hyphens read as blanks: adamw-15-epochs is "AdamW, 15 epochs".
@@ -281,7 +339,8 @@ def are_scattered(alpha: npt.ArrayLike, lambda_: npt.ArrayLike) -> bool:
     does not: its frame holds every cell, also those that are open.
 
     Args:
-        alpha: of every cell that was run or shall be, whatever came of it.
+        alpha: of every cell that was run or shall be, whatever came of it; or another number,
+            as statistics measure it.
         lambda_: likewise.
     """
     x, y = np.asarray(alpha, dtype=float), np.asarray(lambda_, dtype=float)
@@ -294,8 +353,8 @@ def are_scattered(alpha: npt.ArrayLike, lambda_: npt.ArrayLike) -> bool:
 def top_cells(landscape: Landscape, count: int = 10) -> list[tuple[int, int]]:
     """Rank the `count` best cells as (row, column), best first.
 
-    Ties go to the smaller α, then the smaller λ. Missing cells and cells of which any seed
-    diverged are never among them, so that fewer than `count` may come back.
+    Ties go to the lower row, then to the left. Missing cells and cells of which any seed diverged
+    are never among them, so that fewer than `count` may come back.
     """
     good = np.argwhere(np.isfinite(landscape.error) & (landscape.diverged == 0))
     order = landscape.cost[tuple(good.T)].argsort(kind="stable")

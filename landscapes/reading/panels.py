@@ -97,9 +97,11 @@ def alike(panels: Sequence[PanelData]) -> Iterator[tuple[PanelData, PanelData]]:
 
 
 def _differences(one: Panel, other: Panel) -> float:
-    """In how many settings two panels differ; infinitely many if in the update rule."""
+    """In how many settings two panels differ; infinitely many if in rule or axes."""
     if one.is_labelled or other.is_labelled:
         return float(one.is_labelled and other.is_labelled)  # in what the file tells them apart by
+    if one.grid.names != other.grid.names:
+        return float("inf")
     if pair_called(one.pair).rule != pair_called(other.pair).rule:
         return float("inf")
     first, second = one.settings(), other.settings()

@@ -27,9 +27,11 @@ def training_examples(results: Results, study: Study) -> int | None:
 def panel_timescale(study: Study, panel: Panel, examples: int | None) -> Timescale | None:
     """How long the weights of its cells remember; None where too little is known.
 
+    Nor is it given where the panel's axes are others than α and λ.
+
     Under warm restarts a normalized λ is that of the cycle whose end counts.
     """
-    if examples is None or panel.is_labelled or panel.epochs is None:
+    if examples is None or panel.is_labelled or panel.epochs is None or not panel.grid.is_usual:
         return None
     pair = pair_called(panel.pair)
     if pair.is_optimizer or (pair.is_own and pair.entering.in_gradient):

@@ -119,7 +119,8 @@ def _pairings(
             return list(alike(own))
         published = reference_panels(request.reference, [one.landscape.pair for one in own])
         pairs = {one.landscape.pair: one for one in published}
-        return [(one, pairs[one.landscape.pair]) for one in own if one.landscape.pair in pairs]
+        usual = [one for one in own if one.landscape.is_usual]
+        return [(one, pairs[one.landscape.pair]) for one in usual if one.landscape.pair in pairs]
     (one,) = study_panels(store, request.study, [request.panel])
     return [(one, _other(store, request, one))]
 

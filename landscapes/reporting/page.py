@@ -34,7 +34,15 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_record import (
 from landscape_study.landscapes.figures.sizes import paper_fonts
 from landscape_study.landscapes.figures.slices import plot_slices_figure
 from landscape_study.landscapes.figures.study_figure import study_figure
-from landscape_study.landscapes.figures.style import INK, log_axis, svg, ticks, write_file
+from landscape_study.landscapes.figures.style import (
+    INK,
+    Ticks,
+    column_ticks,
+    log_axis,
+    row_ticks,
+    svg,
+    write_file,
+)
 from landscape_study.landscapes.figures.tuning_paths import draw_paths
 from landscape_study.landscapes.reading.frames import curves_frame
 from landscape_study.landscapes.reading.landscape import top_cells
@@ -45,7 +53,7 @@ from landscape_study.landscapes.reporting.sentences import figure_lines, law_lin
 from landscape_study.landscapes.statistics.recommendation import typical_paths
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.figure_kinds import FIGURE_KINDS, OF_PANELS, OVER_GRIDS, Over
-from landscape_study.study.spec.study import Axis, Study
+from landscape_study.study.spec.study import Study
 
 Format = Literal["html", "md"]
 CURVES = 5  # best cells whose learning curves are drawn
@@ -182,26 +190,28 @@ def _heatmap(panel: PanelReport, scale: tuple[float, float] | None, over: Over) 
     metric, units = panel.landscape.metric, panel.separability.units
     draw_paths(paths, record, ax, units)
     best = f", {' '.join(record.summary)}" if record.summary else ""
+    up, across = panel.landscape.symbols
     error = metric.title
     caption = phrases.first_upper(f"{_marks(record)}colour: {error}.")
     if panel.recommendation is not None:
         ax.plot(*record.center(panel.recommendation.cell), **SQUARE, gid="recommended")
         caption += " Square: the recommended one."
     if paths:
-        starts = ", for the cheapest, the median and the dearest α to start from"
+        starts = f", for the cheapest, the median and the dearest {up} to start from"
         costs = ", ".join(units.number(path.cost) for path in paths)
         lost = "points" if metric.is_percent_error else phrases.lost(metric)
         caption += (
-            f" Lines: tuning λ at one α, then α at that λ{starts if len(paths) == 3 else ''}; "
+            f" Lines: tuning {across} at one {up}, then {up} at that {across}"
+            f"{starts if len(paths) == 3 else ''}; "
             f"beside them the {lost} lost ({costs})."
         )
     return Picture(
         name=f"{panel.panel.name}-heatmap",
         svg=svg(figure),
         alt=(
-            f"Heatmap of {panel.title}: {error}, α upwards from "
-            f"{_range(panel.landscape.grid.alpha)}, λ to the right from "
-            f"{_range(panel.landscape.grid.lambda_)}{best}. Verdict: {panel.separability}."
+            f"Heatmap of {panel.title}: {error}, {up} upwards from "
+            f"{_range(row_ticks(panel.landscape))}, {across} to the right from "
+            f"{_range(column_ticks(panel.landscape))}{best}. Verdict: {panel.separability}."
         ),
         caption=caption,
     )
@@ -217,32 +227,31 @@ def _marks(record: HeatmapRecord) -> str:
     return f"Circles: the {count} best {kind}s; star: the best one; "
 
 
-def _range(axis: Axis) -> str:
-    names = ticks(axis).names
-    return f"{names[0]} to {names[-1]}"
+def _range(ticks: Ticks) -> str:
+    return f"{ticks.names[0]} to {ticks.names[-1]}"
 
 
 def _slices(panel: PanelReport) -> list[Picture]:
     """The metric against λ at each α; nothing where no cell is good, or trials lie scattered."""
-    has_lines = len(panel.landscape.lambda_.values) > 1 and not panel.landscape.is_scattered
+    has_lines = len(panel.landscape.columns.values) > 1 and not panel.landscape.is_scattered
     if panel.recommendation is None or not has_lines:
         return []
     figure = plot_slices_figure([panel.landscape], width=WIDTH)
-    error = panel.landscape.metric.title
+    error, (up, across) = panel.landscape.metric.title, panel.landscape.symbols
     beyond = "errors" if panel.landscape.metric.is_percent_error else "values"
     return [
         Picture(
             name=f"{panel.panel.name}-slices",
             svg=svg(figure),
             alt=(
-                f"Slices of {panel.title}: {error} against λ, a line for each of several α. "
-                f"{panel.best_lambdas}"
+                f"Slices of {panel.title}: {error} against {across}, a line for each of several "
+                f"{up}. {panel.best_columns}"
             ),
             caption=(
-                f"{phrases.first_upper(error)} against λ at several "
-                f"α{', ± one standard error' * _spread(panel)}; "
-                f"stars: the best λ of each α; triangles: {beyond} beyond the axis. "
-                + panel.best_lambdas
+                f"{phrases.first_upper(error)} against {across} at several "
+                f"{up}{', ± one standard error' * _spread(panel)}; "
+                f"stars: the best {across} of each {up}; triangles: {beyond} beyond the axis. "
+                + panel.best_columns
             ),
         )
     ]

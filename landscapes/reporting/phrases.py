@@ -15,28 +15,22 @@ from landscape_study.landscapes.statistics.separability import BENT, TILTED, Sep
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.quantities import format_number, format_roughly
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.cell_numbers import (
+    ALPHA,
+    LAMBDA,
+    USUAL,
+    Names,
+    measures,
+    number_called,
+    symbols,
+)
 from landscape_study.study.spec.metric import Metric
 
 UNKNOWN = "–"
 TAKEN = "what matters is taken to be"
 TAU = "what matters, or the noise of a cell where that is larger"
 MOVED = 0.25  # octaves of λ per octave of α: what is less goes without saying
-WAYS = {"λ": "leave λ", "α·λ": "halve λ", "λ/α": "double λ"}  # by what stays, when α doubles
-
-GLOSSARY = {
-    "tilt": "correlation of log α and log λ over the good cells: −1 a falling diagonal, 0 upright "
-    "or flat, 1 a rising diagonal",
-    "drift": "octaves by which the best λ moves when α doubles: −1 means “double α, halve λ”, "
-    "0 means that the best λ stays",
-    "interaction": "share of the variation near the optimum that no sum of an effect of "
-    "α and an effect of λ explains: 0 separable, towards 1 coupled",
-    "product": "whether α·λ (towards 1) or λ (towards −1) describes the landscape better, by what "
-    "each leaves unexplained beside α",
-    "law": "log λ* = a + b·log α for the best λ of each α: b = 0, λ may stay; b = −1, what counts "
-    "is α·λ; b is the drift",
-    "regret": "what is lost by tuning λ at one α and then α at that λ, instead of both "
-    "together: mean over the α to start from, and the worst of them",
-}
+WAYS = {"λ": "leave", "α·λ": "halve", "λ/α": "double"}  # the best λ, by what stays, when α doubles
 
 EXPLAINED = (
     "How far the best value of λ, of α·λ and of the timescale of the decay (epochs that the "
@@ -49,10 +43,36 @@ MOVES = (
     "examples."
 )
 
+MEANT = {ALPHA: "the learning rate", LAMBDA: "the regularization factor"}
 CHOSEN = (
     "Over cells that were chosen as the best of the cheaper budget the correlation is lower than "
     "it would be over all: those that differ most are left out."
 )
+
+
+def glossary(names: Names = USUAL) -> dict[str, str]:
+    """What the numbers of verdicts are, of landscapes over these axes."""
+    (up, across), (x, y) = symbols(names), measures(names)
+    found = {
+        "tilt": f"correlation of log {x} and log {y} over the good cells: −1 a falling diagonal, "
+        "0 upright or flat, 1 a rising diagonal",
+        "drift": f"octaves by which the best {y} moves when {x} doubles: −1 means “double {x}, "
+        f"halve {y}”, 0 means that the best {across} stays",
+        "interaction": "share of the variation near the optimum that no sum of an effect of "
+        f"{up} and an effect of {across} explains: 0 separable, towards 1 coupled",
+        "product": "whether α·λ (towards 1) or λ (towards −1) describes the landscape better, by "
+        "what each leaves unexplained beside α",
+        "law": f"log {y}* = a + b·log {x} for the best {across} of each {up}: b = 0, {across} may "
+        "stay"
+        + (
+            "; b = −1, what counts is α·λ; b is the drift"
+            if names == USUAL
+            else "; b is the drift"
+        ),
+        "regret": f"what is lost by tuning {across} at one {up} and then {up} at that {across}, "
+        f"instead of both together: mean over the {up} to start from, and the worst of them",
+    }
+    return {name: told for name, told in found.items() if names == USUAL or name != "product"}
 
 
 def first_upper(phrase: str) -> str:
@@ -66,21 +86,37 @@ def lost(metric: Metric) -> str:
     return f"{metric.differences} of {metric.noun}" if metric.differences else metric.noun
 
 
-def verdicts_note(metric: Metric) -> str:
+def verdicts_note(metric: Metric, names: Names = USUAL) -> str:
     """What the numbers in a table of verdicts are."""
+    zero = (
+        f"; the best {metric.noun} may be at λ = 0, all other numbers leave λ = 0 out"
+        if names[1] == LAMBDA
+        else ""
+    )
     unit = " in percent" if metric.unit == "%" else f" in {metric.unit}" if metric.unit else ""
     return (
         f"{first_upper(metric.title)}{unit}, ± its standard error over seeds; intervals of 95 %. "
-        f"α is the learning rate, λ the regularization factor; the best {metric.noun} may be at "
-        "λ = 0, all other numbers leave λ = 0 out."
+        f"{_meanings(names)}{zero}."
     )
 
 
-def differences_note(metric: Metric) -> str:
+def _meanings(names: Names) -> str:
+    """What axes are: "α is the learning rate, λ the regularization factor"."""
+    numbers = [number_called(name) for name in names]
+    told = [f"{one.symbol} is {MEANT[one.name]}" for one in numbers if one.name in MEANT]
+    told[1:] = [one.replace(" is ", " ", 1) for one in told[1:]]
+    shares = [one for one in numbers if one.scale == "share"]
+    told += [f"{one.symbol} is measured by log2 of {one.measure}" for one in shares]
+    return ", ".join(told) or f"Axes: {', '.join(symbols(names))}"
+
+
+def differences_note(metric: Metric, names: Names = USUAL) -> str:
     """What the numbers in a table of differences are."""
+    (up, across), over = symbols(names), ", all over λ > 0" if names[1] == LAMBDA else ""
     return (
-        f"Second panel minus first, all over λ > 0, also the best {metric.noun}. Rank correlation "
-        "and transfer use the cells with the same α and λ in both; transfer is what it costs in "
+        f"Second panel minus first{over}, also the best {metric.noun}. Rank correlation "
+        f"and transfer use the cells with the same {up} and {across} in both; transfer is what it "
+        "costs in "
         f"the second panel, in {lost(metric)}, to take the best cell of the first (∞: it diverges "
         "there)."
     )
@@ -148,16 +184,18 @@ def budget_line(found: BudgetRank) -> str:
     )
 
 
-def rule(metric: Metric) -> str:
+def rule(metric: Metric, names: Names = USUAL) -> str:
     """How verdicts follow from the numbers."""
+    up, across = symbols(names)
     return (
         f"Coupled: the whole 95 % interval of the tilt lies beyond ±{TILTED} (a diagonal), or "
         f"that of the regret above τ ({TAU}), "
         f"or that of the interaction above {BENT} and that of the regret above 0 (a bend); or, on "
         "a grid whose basin cannot show any of this (too narrow, mostly on the border, its noise "
-        "unknown or no less than what it changes), the best λ moves with α and never back, in an "
-        "order that chance hardly gives. Separable: none of "
-        f"these, the whole interval of the tilt lies within ±{TILTED}, and both α and λ change "
+        f"unknown or no less than what it changes), the best {across} moves with {up} and never "
+        "back, in an order that chance hardly gives. Separable: none of "
+        f"these, the whole interval of the tilt lies within ±{TILTED}, and both {up} and {across} "
+        f"change "
         f"the {metric.noun} by more than noise. Cannot tell: anything else."
     )
 
@@ -289,22 +327,26 @@ def cost(found: Separability) -> str:
         return ""
     what = "" if found.units.metric.is_percent_error else f" of {found.units.metric.title}"
     worst = with_interval(found.worst_regret, found.units.digits)
+    up, across = symbols(found.names)
     return (
-        f"Tuning λ first and α then costs {difference(found.regret, found.units)}{what} on "
-        f"average over the α to start from, {worst} at worst."
+        f"Tuning {across} first and {up} then costs {difference(found.regret, found.units)}{what} "
+        f"on average over the {up} to start from, {worst} at worst."
     )
 
 
 def advice(found: Separability) -> str:
     """What the verdict means for whoever tunes."""
+    up, across = symbols(found.names)
     if found.verdict == "coupled":
-        return "Tune α and λ together: a λ found at one α is wrong at another."
+        return (
+            f"Tune {up} and {across} together: a {across} found at one {up} is wrong at another."
+        )
     if found.verdict == "separable":
         margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
         shown = "shown" if found.is_shown else "not shown"
         return (
-            "Tune λ at any α of the basin, then α at that λ: nothing asks for a joint search. "
-            f"That this costs less than {margin.rstrip()} is {shown}."
+            f"Tune {across} at any {up} of the basin, then {up} at that {across}: nothing asks "
+            f"for a joint search. That this costs less than {margin.rstrip()} is {shown}."
         )
     return "No advice on tuning one at a time follows from this landscape."
 
@@ -334,19 +376,22 @@ def hinges(found: Separability) -> str:
     return ", ".join(told)
 
 
-def law_line(found: Law) -> str:
+def law_line(found: Law, names: Names = USUAL) -> str:
     """What to do with λ when α doubles: "Double α: halve λ (b = −0.97, −1.08 to −0.87)."."""
+    x, y = measures(names)
     b = found.exponent
     if not b.has_interval:
         return ""
     known = f"b = {number(b.value)}, {interval(b)}"
     if len(found.allowed) == 1:
-        return f"Double α: {WAYS[found.allowed[0]]} ({known})."
+        return f"Double {x}: {WAYS[found.allowed[0]]} {y} ({known})."
     least, most = f"{2**b.low:.2g}", f"{2**b.high:.2g}"
     by = f"{found.factor:.2g}" + (f", {least} to {most}" if least != most else "")
     none = "" if found.allowed else "; no plain law"
     several = f"; {' and '.join(found.allowed)} may each be what counts" if found.allowed else ""
-    return f"Double α: multiply λ by {by} ({known}{none}{several})."
+    if names != USUAL:  # whose laws have no name
+        none = several = ""
+    return f"Double {x}: multiply {y} by {by} ({known}{none}{several})."
 
 
 def how_lambda_goes(found: Separability) -> list[str]:
@@ -362,10 +407,11 @@ def how_lambda_goes(found: Separability) -> list[str]:
     if found.slope is not None and not _goes_along(found.drift, found.slope):
         way = "smaller" if found.slope < 0 else "larger"
         alone = f"b = {number(found.slope, 1)} by the best cells alone, no interval"
-        return [f"Raise α: look for a {way} λ ({alone})."]
+        up, across = symbols(found.names)
+        return [f"Raise {up}: look for a {way} {across} ({alone})."]
     if stays or (found.verdict == "coupled" and found.rule == "interaction"):
         return []
-    return [line for line in (law_line(found.law), moves_yet(found)) if line]
+    return [line for line in (law_line(found.law, found.names), moves_yet(found)) if line]
 
 
 def _goes_along(drift: Estimate, slope: float) -> bool:
@@ -379,9 +425,10 @@ def moves_yet(found: Separability) -> str:
         return ""
     how = ", which was not given: --matters gives it" if found.units.derived else ""
     margin = f"{found.units.matters:.{found.units.digits}f} {found.units.metric.differences}"
+    up, across = symbols(found.names)
     return (
-        f"Mind that the best λ moves with α (b = {with_interval(found.drift)}); it is separable "
-        f"since leaving λ costs less than what matters, {margin.rstrip()}{how}."
+        f"Mind that the best {across} moves with {up} (b = {with_interval(found.drift)}); it is "
+        f"separable since leaving {across} costs less than what matters, {margin.rstrip()}{how}."
     )
 
 
@@ -390,7 +437,7 @@ def described(found: Separability) -> str:
 
     Also where there is no verdict: it would read as one.
     """
-    if found.verdict == "cannot tell" or not found.product.has_interval:
+    if found.names != USUAL or found.verdict == "cannot tell" or not found.product.has_interval:
         return ""
     told = f"{number(found.product.value)}, {interval(found.product)}, on a scale from −1 to 1"
     if found.product.low > 0:
@@ -442,11 +489,11 @@ def _hints(found: Explanation) -> list[str]:
     return hints
 
 
-def untuned(costs: Sequence[tuple[str, Estimate]], units: Units) -> str:
+def untuned(costs: Sequence[tuple[str, Estimate]], units: Units, names: Names = USUAL) -> str:
     """What defaults cost, each at its best α; empty where nothing is known of any."""
     known = [
         f"{name} costs {difference(cost, units)}"
         for name, cost in costs
         if not math.isnan(cost.value)
     ]
-    return f"Untuned, at its best α: {'; '.join(known)}." if known else ""
+    return f"Untuned, at its best {symbols(names)[0]}: {'; '.join(known)}." if known else ""

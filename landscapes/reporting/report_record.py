@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from landscape_study.landscapes.figures.curves import cell_label
-from landscape_study.landscapes.figures.style import ticks
+from landscape_study.landscapes.figures.style import cell_name, column_ticks
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
 from landscape_study.landscapes.reading.panels import (
     PanelData,
@@ -40,10 +40,11 @@ from landscape_study.landscapes.statistics.surface import BASIN
 from landscape_study.study.records.failure_words import failure_parts
 from landscape_study.study.records.run_lines import run_lines
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.cell_numbers import NOTE, Names, common, symbols
 from landscape_study.study.spec.figure_kinds import OVER_GRIDS
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.shell_words import shell_words
-from landscape_study.study.spec.study import Cell, Panel, Study
+from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.store import PanelProgress
 
 FAILED = 5  # cells that were given up of which the report tells why
@@ -73,7 +74,7 @@ class PanelReport:
     @property
     def has_grid(self) -> bool:
         """Whether there are several α and several λ to ask about."""
-        return len(self.landscape.alpha.values) > 1 and len(self.landscape.lambda_.values) > 1
+        return len(self.landscape.rows.values) > 1 and len(self.landscape.columns.values) > 1
 
     @property
     def best(self) -> str:
@@ -108,10 +109,10 @@ class PanelReport:
             else f"at worst by {chosen.worst_rise:.{units.digits}f}"
         )
         mean = f"{phrases.number(chosen.mean_rise, units.digits)} {units.metric.differences}"
-        gets = _gets_worse(units.metric)
+        gets, (up, across) = _gets_worse(units.metric), self.landscape.symbols
         return (
-            f"{where} One step away in α, λ or both, {gets} by {mean.rstrip()} on average; "
-            f"{worst}."
+            f"{where} One step away in {up}, {across} or both, {gets} by {mean.rstrip()} on "
+            f"average; {worst}."
         )
 
     @property
@@ -122,13 +123,16 @@ class PanelReport:
             phrases.cost(found),
             *phrases.how_lambda_goes(found),
             phrases.described(found),
-            phrases.untuned(self.defaults, found.units),
+            phrases.untuned(self.defaults, found.units, found.names),
         )
         return " ".join(sentence for sentence in sentences if sentence)
 
     @property
-    def best_lambdas(self) -> str:
-        """Over which λ the best ones of the good α range, 0 included, as in the slices."""
+    def best_columns(self) -> str:
+        """Over which λ the best ones of the good α range, 0 included, as in the slices.
+
+        Of other axes likewise.
+        """
         if not self.has_grid:
             return ""
         error = usable(self.landscape)
@@ -139,13 +143,13 @@ class PanelReport:
         reach = BASIN * units.size
         good = error.min(axis=1) < error.min() + reach
         cols = error.argmin(axis=1)[good]
-        names = ticks(self.landscape.lambda_, self.landscape.grid.lambda_).names
+        names, (up, across) = column_ticks(self.landscape).names, self.landscape.symbols
         span = names[cols.min()] + ("" if np.ptp(cols) == 0 else f" to {names[cols.max()]}")
         unit = "point" if units.metric.unit == "%" else units.metric.unit
         within = f"{reach:.3g} {unit}".rstrip()
         return (
-            f"Where some λ comes within {within} of the best {units.metric.noun} (at {good.sum()} "
-            f"of {good.size} α), the best λ is {span}."
+            f"Where some {across} comes within {within} of the best {units.metric.noun} (at "
+            f"{good.sum()} of {good.size} {up}), the best {across} is {span}."
         )
 
     @property
@@ -176,7 +180,7 @@ class PanelReport:
         if self.panel.is_labelled:
             return ""
         one, error = self.witness, self.landscape.metric.title
-        cell = cell_label(Cell(one.alpha, one.lambda_), self.panel.grid) if one else ""
+        cell = cell_label(one.cell, self.panel.grid) if one else ""
         units = self.separability.units
         return phrases.witnessed(one, cell, error, self.spread, self.panel.epochs, units)
 
@@ -192,10 +196,7 @@ class PanelReport:
 
     def name(self, cell: tuple[int, int]) -> str:
         """A cell as a person says it: "α = 1/16, λ = 1/64"."""
-        row, col = cell
-        own, grid = self.landscape, self.landscape.grid
-        alpha, lambda_ = ticks(own.alpha, grid.alpha), ticks(own.lambda_, grid.lambda_)
-        return f"α = {alpha.names[row]}, λ = {lambda_.names[col]}"
+        return cell_name(self.landscape, cell)
 
 
 def _count(number: int, what: str) -> str:
@@ -244,6 +245,21 @@ class Report:
     runs: tuple[str, ...]  # one line per run: when, where, which versions
     spec: str  # TOML; "" of what nobody can train here
     commands: tuple[tuple[str, str], ...]  # what it does, the command
+
+    @property
+    def names(self) -> Names:
+        """The axes of its panels; α and λ where they have different ones."""
+        return common(panel.landscape.names for panel in self.panels)
+
+    @property
+    def symbols(self) -> tuple[str, str]:
+        """Of these axes."""
+        return symbols(self.names)
+
+    @property
+    def axes_note(self) -> str:
+        """That panels have other axes than those that are named; "" where they have not."""
+        return NOTE if any(panel.landscape.names != self.names for panel in self.panels) else ""
 
     @property
     def about(self) -> tuple[str, ...]:
@@ -312,7 +328,7 @@ def study_report(store: Results, name: str, panels: Sequence[str] = ()) -> Repor
 
 
 def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> PanelReport:
-    found = panel_separability(data)
+    found, names = panel_separability(data), data.landscape.names
     return PanelReport(
         panel=panel,
         landscape=data.landscape,
@@ -323,8 +339,8 @@ def _panel_report(data: PanelData, panel: Panel, progress: PanelProgress) -> Pan
         total=progress.total,
         diverged=progress.diverged,
         defaults=tuple(
-            (one.name, default_cost(data.cells, one, data.metric))
-            for one in defaults(data.landscape.pair, normalized=panel.normalized)
+            (one.name, default_cost(data.cells, one, data.metric, names=names))
+            for one in defaults(data.landscape.pair, normalized=panel.normalized, names=names)
         ),
     )
 
@@ -336,7 +352,7 @@ def _failed(store: Results, study: Study, panels: Sequence[str]) -> tuple[Failed
     found = [one for one in store.failures(study.name) if one.panel in panels]
     return tuple(
         FailedCell(
-            f"{one.panel}, seed {one.seed}, α = {one.alpha:g}, λ = {one.lambda_:g}",
+            f"{one.panel}, seed {one.seed}, {one.cell.told}",
             *((parts := failure_parts(one.reason))[0], tuple(parts[1])),
         )
         for one in found[:FAILED]

@@ -18,9 +18,15 @@ from landscape_study.landscapes.statistics.separability import (
 
 
 def verdict_frame(panels: Sequence[PanelData]) -> pd.DataFrame:
-    """One row a panel: its verdict, and each statistic with the ends of its interval."""
+    """One row a panel: its verdict, and each statistic with the ends of its interval.
+
+    Where axes are others than α and λ, the column axes says which.
+    """
     rows = [{"panel": one.name, **dict(_facts(panel_separability(one)))} for one in panels]
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    if not all(one.landscape.is_usual for one in panels):
+        frame.insert(1, "axes", [" × ".join(one.landscape.names) for one in panels])
+    return frame
 
 
 def comparison_frame(pairings: Sequence[tuple[PanelData, PanelData]]) -> pd.DataFrame:
@@ -30,7 +36,7 @@ def comparison_frame(pairings: Sequence[tuple[PanelData, PanelData]]) -> pd.Data
         found = compare_panels(one, other)
         row: dict[str, object] = {"panel": one.name, "other": other.name}
         for field in fields(found):
-            if field.name == "units":
+            if field.name in ("units", "names"):
                 continue
             value = getattr(found, field.name)
             known = isinstance(value, Estimate)

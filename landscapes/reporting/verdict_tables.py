@@ -14,14 +14,27 @@ from landscape_study.landscapes.statistics.comparison import Comparison
 from landscape_study.landscapes.statistics.explanation import Explanation
 from landscape_study.landscapes.statistics.optimum import Move
 from landscape_study.landscapes.statistics.separability import Separability
+from landscape_study.study.spec.cell_numbers import (
+    LAMBDA,
+    NOTE,
+    Names,
+    common,
+    measures,
+    symbols,
+)
 from landscape_study.study.spec.metric import Metric
 
-MEANINGS = (
-    "tilt: correlation of log α and log λ over the good cells, −1 or 1 a diagonal",
-    "drift: octaves that the best λ moves when α doubles",
-    "interaction: share of the variation that no effect of α plus one of λ explains",
-    "worst: regret from the worst α to start from",
-)
+
+def _meanings(names: Names) -> tuple[str, ...]:
+    """What the numbers of verdicts are, of landscapes over these axes."""
+    (up, across), (x, y) = symbols(names), measures(names)
+    return (
+        f"tilt: correlation of log {x} and log {y} over the good cells, −1 or 1 a diagonal",
+        f"drift: octaves that the best {y} moves when {x} doubles",
+        f"interaction: share of the variation that no effect of {up} plus one of {across} "
+        "explains",
+        f"worst: regret from the worst {up} to start from",
+    )
 
 
 def verdict_table(
@@ -39,11 +52,15 @@ def verdict_table(
         digits = one.units.digits
         costs = (_cell(cost, digits) for cost in (one.regret, one.worst_regret))
         table.add_row(name, one.verdict, *numbers, *costs)
+    names = common(one.names for _, one in found)
+    (up, across), decayed = symbols(names), "all over λ > 0; " * (names[1] == LAMBDA)
+    other = any(one.names != names for _, one in found)
     table.caption = "\n".join(
         [
-            f"regret: {_lost(one.units.metric for _, one in found)} lost by tuning λ, then α; all "
-            "over λ > 0; below: 95 % intervals",
-            *MEANINGS,
+            f"regret: {_lost(one.units.metric for _, one in found)} lost by tuning {across}, then "
+            f"{up}; {decayed}below: 95 % intervals",
+            *_meanings(names),
+            *([NOTE] if other else []),
             *_remarks(found),
             *warnings,
         ]
@@ -117,8 +134,9 @@ def comparison_table(found: Sequence[tuple[str, Comparison]]) -> Table:
         table.add_row(name, best, tilt, drift, regret, rank, transfer)
     metrics = [one.units.metric for _, one in found]
     in_percent = all(metric.is_percent_error for metric in metrics)
+    decayed = " over λ > 0" * any(one.names[1] == LAMBDA for _, one in found)
     table.caption = (
-        "second minus first over λ > 0, 95 % intervals below; over cells that both have: rank "
+        f"second minus first{decayed}, 95 % intervals below; over cells that both have: rank "
         f"correlation, and {'points' if in_percent else _lost(metrics)} lost in the second by "
         "taking the first's best cell (transfer)"
     )

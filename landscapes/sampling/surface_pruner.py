@@ -17,9 +17,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.landscapes.statistics.gaussian_process import KEPT
 from landscape_study.landscapes.statistics.interpolation import foretell
 from landscape_study.study.records.standing import Course, Mask, Standing
+from landscape_study.study.spec.cell_numbers import LAMBDA
+from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.panel import Panel
 from landscape_study.study.spec.study import Cell
@@ -69,17 +72,22 @@ class SurfacePruner:
 
     def leaving(self, standing: Standing) -> Mask:  # noqa: D102
         courses = [one for one in self.courses() if not one.is_pruned]
-        decayed = {cell for cell in standing.cells if cell.lambda_ > 0}
+        decayed = {cell for cell in standing.cells if self._is_seen(cell)}
         if len(courses) != self.seen or not decayed <= self.chances.keys():
             self.seen, self.chances = len(courses), self._chances(courses, standing.cells)
         return np.array([self._is_hopeless(cell) for cell in standing.cells], dtype=np.bool_)
 
     def _is_hopeless(self, cell: Cell) -> bool:
         """Whether a cell has no chance; without decay, whether no cell of its α has any."""
-        if cell.lambda_ > 0:
+        if self._is_seen(cell):
             return self.chances.get(cell, 1.0) < self.doubt
-        own = [chance for one, chance in self.chances.items() if one.alpha == cell.alpha]
+        grid, row = self.panel.grid, self.panel.grid.place(cell)[0]
+        own = [chance for one, chance in self.chances.items() if grid.place(one)[0] == row]
         return bool(own) and max(own) < self.doubt
+
+    def _is_seen(self, cell: Cell) -> bool:
+        """Whether surfaces say something of a cell: of an axis of λ not at 0."""
+        return self.panel.grid.names[1] != LAMBDA or cell.lambda_ > 0
 
     def _chances(self, courses: Sequence[Course], cells: Sequence[Cell]) -> dict[Cell, float]:
         """In which share of the draws each cell with λ > 0 is among the best; {}: nobody knows.
@@ -88,25 +96,25 @@ class SurfacePruner:
             courses: of the trials that were trained to their end.
             cells: that are looked at.
         """
-        frame = _frame(courses, self.metric)
-        ended = (frame["lambda"] > 0) & ~frame["diverged"]
-        if int(ended.sum()) < FEWEST:
+        grid, seen = self.panel.grid, [one for one in courses if self._is_seen(one.cell)]
+        frame = _frame(seen, self.metric, grid)
+        if int((~frame["diverged"].astype(bool)).sum()) < FEWEST:
             return {}
         known = dict.fromkeys([*self.panel.cells(), *(one.cell for one in courses), *cells])
-        places = [cell for cell in known if cell.lambda_ > 0]
-        octaves = np.log2([(cell.alpha, cell.lambda_) for cell in places])
+        places = [cell for cell in known if self._is_seen(cell)]
+        values = zip(*map(grid.place, places), strict=True)
+        at = np.stack([octaves(*one) for one in zip(grid.names, values, strict=True)], axis=-1)
         rng = np.random.default_rng(len(courses))
-        found = foretell(frame, self.metric, octaves, DRAWS, rng)
+        found = foretell(frame, self.metric, at, DRAWS, rng, grid.names)
         runs = found.heights + found.noises * rng.normal(size=found.heights.shape)
         last = min(self.top, len(places)) - 1
         limit = np.partition(runs, last, axis=1)[:, last : last + 1]
         return dict(zip(places, (runs <= limit).mean(axis=0).tolist(), strict=True))
 
 
-def _frame(courses: Sequence[Course], metric: Metric) -> pd.DataFrame:
+def _frame(courses: Sequence[Course], metric: Metric, grid: Grid) -> pd.DataFrame:
     """Trials that were trained to their end, a landscape frame."""
     rows = [
-        (one.cell.alpha, one.cell.lambda_, one.seed, metric.sign * one.cost, one.diverged)
-        for one in courses
+        (*grid.place(one.cell), one.seed, metric.sign * one.cost, one.diverged) for one in courses
     ]
-    return pd.DataFrame(rows, columns=["alpha", "lambda", "seed", metric.name, "diverged"])
+    return pd.DataFrame(rows, columns=[*grid.names, "seed", metric.name, "diverged"])

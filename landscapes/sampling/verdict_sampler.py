@@ -21,6 +21,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.landscapes.sampling.most_telling import Counts, most_telling
 from landscape_study.landscapes.statistics import coupling
 from landscape_study.landscapes.statistics.edges import TOP
@@ -35,6 +36,7 @@ from landscape_study.landscapes.statistics.separability import (
 )
 from landscape_study.landscapes.statistics.surface import Floats
 from landscape_study.study.records.wishes import Answer, Known, Wish
+from landscape_study.study.spec.cell_numbers import LAMBDA
 from landscape_study.study.spec.design import FIRST, LEVEL, Sampled
 from landscape_study.study.spec.metric import SPAN
 from landscape_study.study.spec.study import Cell
@@ -139,8 +141,13 @@ class _Seen:
 
     def __init__(self, known: Known) -> None:
         self.known, grid = known, known.panel.grid
-        self.alpha, self.lambda_ = np.log2(grid.alpha.values), np.log2(grid.lambda_.positive)
-        self.cells = [Cell(a, el) for a in grid.alpha.values for el in grid.lambda_.positive]
+        self.names, self.has_zero = grid.names, grid.names[1] == LAMBDA
+        columns = grid.columns.positive if self.has_zero else grid.columns.values
+        self.rows, self.columns = (
+            octaves(name, values)
+            for name, values in zip(grid.names, (grid.rows.values, columns), strict=True)
+        )
+        self.cells = [grid.cell(row, column) for row in grid.rows.values for column in columns]
         self.used: dict[Cell, set[int]] = {}
         for trial in known.trials:
             self.used.setdefault(trial.cell, set()).add(trial.seed)
@@ -153,40 +160,40 @@ class _Seen:
         beside = set(grid.extra)
         rows = [
             (
-                *(one.cell.alpha, one.cell.lambda_, one.seed),
+                *(*grid.place(one.cell), one.seed),
                 *(one.value, one.diverged, one.state, one.cell in beside),
             )
             for one in known.trials
             if one.state in ("finished", "pruned")
         ]
-        columns = ["alpha", "lambda", "seed", known.metric.name, "diverged", "state", "extra"]
-        self.frame = pd.DataFrame(rows, columns=columns)
+        named = [*grid.names, "seed", known.metric.name, "diverged", "state", "extra"]
+        self.frame = pd.DataFrame(rows, columns=named)
         self.frame["clipped"] = self.frame["state"] == "pruned"
 
     @property
     def usable(self) -> int:
         """How many trials with λ > 0 did not diverge."""
-        return int(((self.frame["lambda"] > 0) & ~self.frame["diverged"].astype(bool)).sum())
+        converged = ~self.frame["diverged"].astype(bool)
+        decays = self.frame[LAMBDA] > 0 if self.has_zero else True
+        return int((converged & decays).sum())
 
     def verdict(self, level: float) -> Separability | None:
         """What the finished trials say; None where they are too few to say anything."""
         if self.usable < FEWEST_TRIALS:
             return None
-        return separability(self.frame, self.known.metric, level=level)
+        return separability(self.frame, self.known.metric, names=self.names, level=level)
 
     def undecayed(self, share: float, asked: int, count: int) -> list[Cell]:
         """Cells of λ = 0 among the next trainings, at the best α first."""
-        lambda_ = self.known.panel.grid.lambda_.values
-        if lambda_[0] > 0:
+        grid = self.known.panel.grid
+        if not self.has_zero or grid.columns.values[0] > 0:
             return []
         wanted = int((asked + count) * share) - int(asked * share)
         metric, frame = self.known.metric, self.frame
-        costs = (metric.sign * frame[metric.name]).groupby(frame["alpha"]).min()
-        by_cost = sorted(
-            self.known.panel.grid.alpha.values, key=lambda a: (costs.get(a, math.inf), a)
-        )
-        free = [Cell(a, 0.0) for a in by_cost if Cell(a, 0.0) not in self.used]
-        return free[:wanted]
+        costs = (metric.sign * frame[metric.name]).groupby(frame[self.names[0]]).min()
+        by_cost = sorted(grid.rows.values, key=lambda a: (costs.get(a, math.inf), a))
+        undecayed = (grid.cell(a, 0.0) for a in by_cost)
+        return [cell for cell in undecayed if cell not in self.used][:wanted]
 
     def beyond_best(self) -> list[int]:
         """Places beyond the outermost lines that were tried, where best cells lie on these."""
@@ -200,7 +207,7 @@ class _Seen:
         good = [place for place in sorted(costs, key=costs.__getitem__) if costs[place] < math.inf]
         if not good:
             return []
-        lines = np.stack(np.divmod(np.arange(len(self.cells)), self.lambda_.size))
+        lines = np.stack(np.divmod(np.arange(len(self.cells)), self.columns.size))
         tried, best = lines[:, [*costs]], lines[:, good[: min(TOP, max(len(good) // 4, 1))]]
         first, last = tried.min(axis=1, keepdims=True), tried.max(axis=1, keepdims=True)
         below = (lines < first) & (best == first).any(axis=1, keepdims=True)
@@ -216,7 +223,7 @@ class _Seen:
         Only those at the places `among`, if these are named.
         """
         shift = np.random.default_rng(random_seed).uniform(size=2)
-        rows, columns = self.alpha.size, self.lambda_.size
+        rows, columns = self.rows.size, self.columns.size
         chosen: dict[int, None] = {}
         wanted = range(len(self.cells)) if among is None else among
         free = {place for place in wanted if self.cells[place] not in self.used}
@@ -238,8 +245,8 @@ class _Seen:
 
         What is trained together has one seed: that of the training that tells most of all.
         """
-        places = np.stack(np.meshgrid(self.alpha, self.lambda_, indexing="ij"), -1).reshape(-1, 2)
-        known = foretell(self.frame, self.known.metric, places, DRAWS, rng)
+        places = np.stack(np.meshgrid(self.rows, self.columns, indexing="ij"), -1).reshape(-1, 2)
+        known = foretell(self.frame, self.known.metric, places, DRAWS, rng, self.names)
         chosen = partial(most_telling, known.heights, self._targets(known), known.noises)
         (first,) = chosen(self.left, 1, self.under_way)
         seed = self._seed(self.cells[first])
@@ -265,9 +272,9 @@ class _Seen:
 
     def _targets(self, known: Foretold) -> Floats:
         """Tilt, regret and best error of the draws, [B, 3], as far as they move a verdict."""
-        shape = (len(known.heights), self.alpha.size, self.lambda_.size)
+        shape = (len(known.heights), self.rows.size, self.columns.size)
         errors = known.excess.reshape(shape)
-        tilt = coupling.tilt(errors, self.alpha, self.lambda_, span=SPAN, tau=TAU)
+        tilt = coupling.tilt(errors, self.rows, self.columns, span=SPAN, tau=TAU)
         regret = coupling.regret(errors)
         best = np.where(np.isfinite(errors), errors, SPAN).min(axis=(1, 2))
         rows = [

@@ -62,7 +62,7 @@ class BudgetRank:
 def budget_ranks(panels: Sequence[PanelData]) -> list[BudgetRank]:
     """From each budget to the next one, of panels of a study that are alike but for it."""
     named = {one.name: one for one in panels}
-    steps = budget_steps([one.panel for one in panels if one.panel])
+    steps = budget_steps([one.panel for one in panels if one.panel and one.landscape.is_usual])
     return [_of_panels(named[cheap], named[dear]) for cheap, dear in steps]
 
 
@@ -185,7 +185,7 @@ def _seen(frame: pd.DataFrame, metric: Metric, replicates: int, seed: int) -> _S
     if found.residuals.size:
         rng = np.random.default_rng(seed)
         draws = with_noise(error, n, found.residuals, replicates, rng)
-    return _Seen(found, found.alpha[row], found.lambda_[col], error, draws)
+    return _Seen(found, found.rows[row], found.columns[col], error, draws)
 
 
 def _best(seen: _Seen, means: pd.Series) -> Place | None:

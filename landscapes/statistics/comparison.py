@@ -16,6 +16,8 @@ from landscape_study.landscapes.statistics.bootstrap import REPLICATES, Estimate
 from landscape_study.landscapes.statistics.separability import TAU, checked_surface, samples
 from landscape_study.landscapes.statistics.surface import Floats, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
+from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.cell_numbers import USUAL, Names
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 TOP = 10  # best cells of which the shared ones are counted
@@ -37,6 +39,7 @@ class Comparison:
     transfer: Estimate  # what one's best common cell costs in other, in its metric's unit
     shared_top: int  # how many of the ten best common cells are among the ten best of both
     units: Units = PERCENT  # of other
+    names: Names = USUAL  # of the axes of both; what is said of α and λ holds of these
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ def compare(
     metric: Metric = TEST_ERROR,
     other_metric: Metric | None = None,
     *,
+    names: Names = USUAL,
     span: float = SPAN,
     tau: float = TAU,
     replicates: int = REPLICATES,
@@ -68,8 +72,8 @@ def compare(
     Raises:
         UsageError: as `separability`.
     """
-    a = checked_surface(one, metric, span=span, tau=tau)
-    b = checked_surface(other, other_metric or metric, span=span, tau=tau)
+    a = checked_surface(one, metric, names=names, span=span, tau=tau)
+    b = checked_surface(other, other_metric or metric, names=names, span=span, tau=tau)
     # The two panels' noise is independent: so are the seeds of their replicates.
     first, second = (
         samples(seen, span, tau, replicates, seed, (*UNITLESS, "regret"))
@@ -88,12 +92,23 @@ def compare(
         transfer=_cost(b, transfer(common)).estimate(),
         shared_top=_shared_top(common),
         units=b.units,
+        names=names,
     )
 
 
 def compare_panels(one: PanelData, other: PanelData) -> Comparison:
-    """Compare two panels."""
-    return compare(one.cells, other.cells, one.metric, other.metric)
+    """Compare two panels.
+
+    Raises:
+        UsageError: they have different axes.
+    """
+    names = one.landscape.names
+    if other.landscape.names != names:
+        axes = [" × ".join(panel.landscape.symbols) for panel in (one, other)]
+        raise UsageError(
+            f"{one.title} is over {axes[0]}, {other.title} over {axes[1]}: they cannot be compared"
+        )
+    return compare(one.cells, other.cells, one.metric, other.metric, names=names)
 
 
 def _value(seen: Surface, draws: Floats) -> Sample:
@@ -129,9 +144,9 @@ def _common_cells(
     Places of an interpolated surface are no cells: of scattered trials none is common.
     """
     same_lambda = same_lambda and not (a.is_interpolated or b.is_interpolated)
-    rows = [(i, j) for i, x in enumerate(a.alpha) for j, y in enumerate(b.alpha) if _same(x, y)]
+    rows = [(i, j) for i, x in enumerate(a.rows) for j, y in enumerate(b.rows) if _same(x, y)]
     cols = [
-        (i, j) for i, x in enumerate(a.lambda_) for j, y in enumerate(b.lambda_) if _same(x, y)
+        (i, j) for i, x in enumerate(a.columns) for j, y in enumerate(b.columns) if _same(x, y)
     ]
     cells = [
         ((row, col), (other_row, other_col))

@@ -24,6 +24,7 @@ from landscape_study.landscapes.statistics.bootstrap import (
 from landscape_study.landscapes.statistics.interpolation import panel_surface
 from landscape_study.landscapes.statistics.surface import Floats, Surface, surface
 from landscape_study.study.pairs.registry import PAIRS
+from landscape_study.study.spec.cell_numbers import LAMBDA, USUAL, Names
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 TORCH = 0.01  # weight_decay of torch.optim.AdamW where nothing is said
@@ -39,16 +40,19 @@ class Default:
     times_alpha: bool = False
 
 
-def defaults(pair: str, *, normalized: bool = False) -> tuple[Default, ...]:
+def defaults(pair: str, *, normalized: bool = False, names: Names = USUAL) -> tuple[Default, ...]:
     """No regularization; and what torch.optim does by default, in the λ of the pair's placement.
 
     torch.optim.AdamW decays by α·λ: in the paper's λ, which α does not multiply, its default is
     0.01·α. The optimizers with L2 regularization have none by default, nor have those of other
     rules; none is a λ_norm, which a panel may be over (`normalized`); and of a pair that is
-    unknown here (""), none is known.
+    unknown here (""), none is known. Without an axis of λ there is nothing to ask; without one of
+    α, only of none.
     """
+    if LAMBDA not in names:
+        return ()
     none = Default("λ = 0", 0.0)
-    if normalized or pair not in PAIRS:
+    if names != USUAL or normalized or pair not in PAIRS:
         return (none,)
     known = PAIRS[pair]
     placement = known.placement
@@ -66,6 +70,7 @@ def default_cost(
     default: Default,
     metric: Metric = TEST_ERROR,
     *,
+    names: Names = USUAL,
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> Estimate:
@@ -78,13 +83,14 @@ def default_cost(
         frame: of one panel, as of `separability`.
         default: the λ.
         metric: what was measured.
+        names: of the axes: of λ, and another one to be the best at.
         replicates: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
         UsageError: as `separability`.
     """
-    seen = panel_surface(frame, span=SPAN, metric=metric)
+    seen = panel_surface(frame, span=SPAN, metric=metric, names=names)
     none = _without_lambda(frame, seen, metric)
     # Their noise is independent: so are the seeds of their replicates.
     at, at_none = draw(seen, replicates, seed), draw(none, replicates, seed + 1)
@@ -99,7 +105,8 @@ def default_cost(
 def _without_lambda(frame: pd.DataFrame, seen: Surface, metric: Metric) -> Surface:
     """The cells with λ = 0, [A', 1], in the points and under the noise of the others."""
     zero = frame[frame["lambda"] == 0].assign(**{"lambda": 1.0})
-    own = surface(zero, span=SPAN, metric=replace(metric, matters=seen.units.matters))
+    scaled = replace(metric, matters=seen.units.matters)
+    own = surface(zero, span=SPAN, metric=scaled, names=seen.names)
     return replace(own, residuals=seen.residuals.copy())
 
 
@@ -109,8 +116,8 @@ def _cost(error: Floats, none: Floats, seen: Surface, zero: Surface, default: De
     if default.value == 0:
         reached = _lowest(none)
     else:
-        y = math.log2(default.value) + default.times_alpha * seen.alpha
-        reached = _lowest(_between(error, seen.lambda_, np.broadcast_to(y, seen.alpha.shape)))
+        y = math.log2(default.value) + default.times_alpha * seen.rows
+        reached = _lowest(_between(error, seen.columns, np.broadcast_to(y, seen.rows.shape)))
     with np.errstate(invalid="ignore"):
         cost = reached - best
     return np.asarray(np.where(np.isfinite(reached) & np.isfinite(best), cost, np.nan))

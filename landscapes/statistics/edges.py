@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_study.landscapes.reading.landscape import Landscape, top_cells
+from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.study.errors import SpecError
+from landscape_study.study.spec.cell_numbers import number_called
 from landscape_study.study.spec.command_line import command_line
-from landscape_study.study.spec.grid import SIDES, Axis, End
+from landscape_study.study.spec.grid import Grid
 from landscape_study.study.spec.study import Study
 
 TOP = 10  # best cells looked at
@@ -24,12 +26,13 @@ class Edge:
     """A border of a panel's grid with some of the best cells on it."""
 
     panel: str
-    axis: str  # "alpha" or "lambda"
+    axis: str  # the name of its number: "alpha", "lambda", "beta2"
     side: str  # "low" or "high"
     cells: tuple[tuple[int, int], ...]  # the best cells there as (row, column), best first
     top: int  # how many best cells were looked at
     is_quarter: bool = False  # whether these are the best quarter, fewer than were asked for
     of_trials: bool = False  # whether they lie scattered, and so near that border, not on it
+    along: int = 0  # 0: its axis is the one upwards, 1: the one to the right
 
     @property
     def count(self) -> int:
@@ -56,7 +59,7 @@ class Edge:
         last = "largest" if self.side == "high" else "smallest"
         if self.axis == "lambda" and self.side == "low":
             last = f"{last} positive"
-        symbol = "α" if self.axis == "alpha" else "λ"
+        symbol = number_called(self.axis).symbol
         return f"{best} {at} the {last} {symbol} of the {axes}: better ones may lie beyond"
 
 
@@ -93,47 +96,50 @@ def edges(landscape: Landscape, top: int = TOP) -> tuple[Edge, ...]:
         return ()
     best = top_cells(landscape, min(top, _quarter(landscape)))
     found = []
-    for name in SIDES:
+    for name in landscape.grid.sides:
         axis, _, side = name.partition("-")
-        border = _border(landscape, axis, side)
-        cells = tuple(cell for cell in best if cell[axis == "lambda"] in border)
+        along = landscape.names.index(axis)
+        border = _border(landscape, along, side)
+        cells = tuple(cell for cell in best if cell[along] in border)
         if cells and not (name == "lambda-low" and _best_without_lambda(landscape, best)):
             is_quarter = len(best) < top
             found.append(
-                Edge(landscape.panel, axis, side, cells, len(best), is_quarter, scattered)
+                Edge(landscape.panel, axis, side, cells, len(best), is_quarter, scattered, along)
             )
     return tuple(sorted(found, key=lambda edge: (-edge.count, best.index(edge.cells[0]))))
 
 
 def _best_without_lambda(landscape: Landscape, best: Sequence[tuple[int, int]]) -> bool:
-    return landscape.lambda_.values[0] == 0 and any(col == 0 for _, col in best)
+    return landscape.has_zero and any(col == 0 for _, col in best)
 
 
-def _border(landscape: Landscape, axis: str, side: str) -> Sequence[int]:
-    """Indices of the values at an end of an axis; none where it cannot or need not go on."""
-    shown = landscape.alpha if axis == "alpha" else landscape.lambda_
-    ends = shown
+def _border(landscape: Landscape, along: int, side: str) -> Sequence[int]:
+    """Indices of the values at an end of an axis; none where it cannot or need not go on.
+
+    Args:
+        landscape: whose axis it is.
+        along: 0 for that upwards, 1 for that to the right.
+        side: "low" or "high".
+    """
+    name, shown, grid = landscape.names[along], landscape.octaves[along], landscape.grid
     if landscape.is_scattered and landscape.panel_grid is not None:
-        ends = landscape.panel_grid.alpha if axis == "alpha" else landscape.panel_grid.lambda_
-    if not _goes_on(ends, "high" if side == "high" else "low"):
+        grid = landscape.panel_grid
+    ends = octaves(name, grid.axis(name).values)
+    ends = ends[np.isfinite(ends)][:: 1 if side == "high" else -1]
+    if not _goes_on(grid, f"{name}-{side}", len(ends)):
         return ()
-    octaves = np.log2(ends.positive if side == "high" else ends.positive[::-1])
     wide = SAME
     if landscape.is_scattered:
-        wide = min(
-            STRIP * abs(octaves[-1] - octaves[0]), abs(octaves[-1] - octaves[-2]) / 2 - SAME
-        )
-    zeros = len(shown.values) - len(shown.positive)
-    away = np.abs(np.log2(shown.positive) - octaves[-1])
-    return [zeros + int(i) for i in np.flatnonzero(away <= wide)]
+        wide = min(STRIP * abs(ends[-1] - ends[0]), abs(ends[-1] - ends[-2]) / 2 - SAME)
+    return [int(i) for i in np.flatnonzero(np.abs(shown - ends[-1]) <= wide)]
 
 
-def _goes_on(axis: Axis, end: End) -> bool:
-    """Whether there are numbers beyond its end, and it has several that one could be best of."""
-    if len(axis.positive) < 2:
+def _goes_on(grid: Grid, side: str, count: int) -> bool:
+    """Whether there are numbers beyond a side, and its axis has several to be the best of."""
+    if count < 2:
         return False
     with suppress(SpecError):
-        axis.extended(end, 1)
+        grid.extended(side, 1)
         return True
     return False
 

@@ -119,7 +119,7 @@ def explanations(panels: Sequence[PanelData], replicates: int = REPLICATES) -> l
     """
     families: dict[tuple[object, ...], list[PanelData]] = {}
     for one in panels:
-        if one.panel is not None and not one.panel.is_labelled:
+        if one.panel is not None and not one.panel.is_labelled and one.landscape.is_usual:
             own = one.panel
             key = own.pair, own.schedule.label, own.normalized
             families.setdefault(key, []).append(one)
@@ -164,10 +164,10 @@ def _rows(one: PanelData, replicates: int, seed: int) -> _Rows | str:
     if is_lambda_idle(seen, span):
         return "in its basin λ changes nothing"
     every = np.concatenate([seen.error[None], noisy])
-    places, good = row_middles(every, seen.lambda_, span=span, tau=tau)
+    places, good = row_middles(every, seen.columns, span=span, tau=tau)
     if good[0].sum() < LEAST_ROWS:
         return f"fewer than {LEAST_ROWS} α are good"
-    return _Rows(seen.alpha, places, good * widths(seen.alpha), one.landscape.timescale)
+    return _Rows(seen.rows, places, good * widths(seen.rows), one.landscape.timescale)
 
 
 def _candidates(rows: Sequence[_Rows]) -> dict[str, tuple[float, tuple[float, ...]]]:

@@ -38,6 +38,7 @@ from landscape_study.landscapes.statistics.surface import (
     surface,
 )
 from landscape_study.landscapes.statistics.units import Units, units
+from landscape_study.study.spec.cell_numbers import USUAL, Names
 from landscape_study.study.spec.metric import SPAN, TEST_ERROR, Metric
 
 DRAWS = 16 * KEPT
@@ -106,7 +107,7 @@ class Interpolation(Surface):
         surface = np.where(known, self.error, self.error[known].max(initial=self.lowest))
         (row, up), (col, right) = (
             _step(axis, place)
-            for axis, place in zip((self.alpha, self.lambda_), places.T, strict=True)
+            for axis, place in zip((self.rows, self.columns), places.T, strict=True)
         )
         below, above = (
             (1 - right) * surface[one, col] + right * surface[one, col + 1]
@@ -131,12 +132,13 @@ def _step(axis: Floats, places: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
 class _Table:
     """Trials as what can be a key.
 
-    Each is log2 α, log2 λ, cost in the metric's unit, runs, and 1 where the cost is only known
-    to be no less, else 0.
+    Each is log2 of α and of λ (or what the axes are), cost in the metric's unit, runs, and 1
+    where the cost is only known to be no less, else 0.
     """
 
     rows: tuple[tuple[float, ...], ...]
     metric: Metric
+    names: Names = USUAL
 
     @property
     def columns(self) -> Floats:
@@ -144,37 +146,41 @@ class _Table:
         return np.array(self.rows, dtype=np.float64).reshape(-1, 5).T
 
 
-def panel_surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
+def panel_surface(
+    frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR, names: Names = USUAL
+) -> Surface:
     """The surface of a landscape frame: of its cells, or interpolated where these are scattered.
 
     Refined grids are not scattered, whatever share of their lines is filled; a part of a grid that
     was refined is. Arguments and errors as of `surface`.
     """
-    placed, alpha, lambda_ = placed_rows(frame, metric)
+    placed, x, y = placed_rows(frame, metric, names)
     if are_extra(placed).any():
-        seen = surface(placed, span=span, metric=metric)
+        seen = surface(placed, span=span, metric=metric, names=names)
         if seen.filling is not None:
             return seen
-    elif not are_scattered(alpha, lambda_):
-        return surface(placed, span=span, metric=metric)
-    return _interpolated(_placed_table(placed, alpha, lambda_, metric), span)
+    elif not are_scattered(x, y):
+        return surface(placed, span=span, metric=metric, names=names)
+    return _interpolated(_placed_table(placed, x, y, metric, names), span)
 
 
-def _placed_table(frame: pd.DataFrame, alpha: Floats, lambda_: Floats, metric: Metric) -> _Table:
+def _placed_table(
+    frame: pd.DataFrame, upwards: Floats, across: Floats, metric: Metric, names: Names
+) -> _Table:
     """The trials of the rows that `placed_rows` gives.
 
     What is clipped tells nothing where the same trial finished under another seed.
     """
-    runs = pd.DataFrame(_octaves(alpha, lambda_), columns=["x", "y"])
-    require_once(alpha, lambda_, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
-    runs["cost"] = row_costs(frame, metric, bounds=True)
+    runs = pd.DataFrame(_octaves(upwards, across), columns=["x", "y"])
+    require_once(frame, names, row_seeds(frame), runs["x"].to_numpy(), runs["y"].to_numpy())
+    runs["cost"] = row_costs(frame, metric, bounds=True, names=names)
     runs["clipped"] = frame["clipped"].isin([True]).to_numpy() if "clipped" in frame else False
     trials = (
         runs.dropna()
         .groupby(["x", "y"], as_index=False)
         .agg(cost=("cost", "mean"), n=("cost", "size"), clipped=("clipped", "max"))
     )
-    return _table(trials.to_numpy(dtype=float), metric)
+    return _table(trials.to_numpy(dtype=float), metric, names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +211,12 @@ class Foretold:
 
 
 def foretell(
-    frame: pd.DataFrame, metric: Metric, places: Floats, count: int, rng: np.random.Generator
+    frame: pd.DataFrame,
+    metric: Metric,
+    places: Floats,
+    count: int,
+    rng: np.random.Generator,
+    names: Names = USUAL,
 ) -> Foretold:
     """Draw `count` surfaces, a multiple of KEPT, at places [M, 2] in octaves.
 
@@ -215,8 +226,9 @@ def foretell(
         places: log2 α and log2 λ.
         count: of the draws.
         rng: draws them.
+        names: of the axes.
     """
-    table = _placed_table(*placed_rows(frame, metric), metric)
+    table = _placed_table(*placed_rows(frame, metric, names), metric, names)
     _, _, cost, _, clipped = table.columns
     usable = np.isfinite(cost) & (clipped == 0)
     scale = _units(table, places)
@@ -242,31 +254,31 @@ def interpolated(landscape: Landscape) -> Interpolation:
 
     Pruned ones are no better than their values.
     """
-    alpha, lambda_ = np.array(landscape.alpha.values), np.array(landscape.lambda_.values)
-    row, col = np.nonzero((landscape.n > 0) & (lambda_ > 0))
+    up, across = (2.0**one for one in landscape.octaves)
+    row, col = np.nonzero((landscape.n > 0) & (across > 0))
     cost = np.where(landscape.diverged > 0, np.inf, landscape.cost)[row, col]
-    places, n = _octaves(alpha[row], lambda_[col]), landscape.n[row, col]
+    places, n = _octaves(up[row], across[col]), landscape.n[row, col]
     rows = np.column_stack([places, cost, n, np.zeros(n.size)])
     stopped = [
-        (alpha[one.cell[0]], lambda_[one.cell[1]], landscape.metric.sign * one.value, one.runs)
+        (up[one.cell[0]], across[one.cell[1]], landscape.metric.sign * one.value, one.runs)
         for one in landscape.pruned
-        if lambda_[one.cell[1]] > 0
+        if across[one.cell[1]] > 0
     ]
     if stopped:
         x, y, cost, n = np.array(stopped).T
         rows = np.vstack([rows, np.column_stack([_octaves(x, y), cost, n, np.ones(n.size)])])
-    return _interpolated(_table(rows, landscape.metric), SPAN)
+    return _interpolated(_table(rows, landscape.metric, landscape.names), SPAN)
 
 
-def _octaves(alpha: Floats, lambda_: Floats) -> Floats:
+def _octaves(upwards: Floats, across: Floats) -> Floats:
     """log2 α and log2 λ of trials, [N, 2]; the same where they differ by rounding only."""
-    return np.log2(np.stack([alpha, lambda_], axis=-1)).round(DIGITS)
+    return np.log2(np.stack([upwards, across], axis=-1)).round(DIGITS)
 
 
-def _table(rows: Floats, metric: Metric) -> _Table:
+def _table(rows: Floats, metric: Metric, names: Names) -> _Table:
     """Trials [N, 5] in an order of their own."""
     rows = rows[np.lexsort(rows.T[1::-1])]
-    return _Table(tuple(map(tuple, rows.tolist())), metric)
+    return _Table(tuple(map(tuple, rows.tolist())), metric, names)
 
 
 @lru_cache(maxsize=16)
@@ -278,8 +290,8 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
     places = _places(across, up)
     scale = _units(table, places)
     plain = Interpolation(
-        alpha=across,
-        lambda_=up,
+        rows=across,
+        columns=up,
         error=np.full((across.size, up.size), np.nan),
         n=np.full((across.size, up.size), round(float(n.mean())) if n.size else 0),
         residuals=np.empty(0),
@@ -288,7 +300,8 @@ def _interpolated(table: _Table, span: float) -> Interpolation:
         runs=int(n.max(initial=0)),
         lowest=float(scale.points(cost[usable].min())) if usable.any() else float("nan"),
         obstacle=scale.constant(scale.points(cost[usable]))
-        or design_obstacle(x[usable], y[usable]),
+        or design_obstacle(x[usable], y[usable], table.names),
+        names=table.names,
     )
     if plain.trials < FEWEST or not min(np.ptp(x), np.ptp(y)) > 0:
         return plain
@@ -316,7 +329,7 @@ def _units(table: _Table, places: Floats) -> Units:
 def _fitted(plain: Interpolation, table: _Table, span: float) -> Interpolation:
     """The surface of trials, in points of `plain`, with its draws."""
     trials = _noisy_heights(table, plain.units, plain.lowest, span)
-    places = _places(plain.alpha, plain.lambda_)
+    places = _places(plain.rows, plain.columns)
     known = draw_surfaces(trials, places, DRAWS, np.random.default_rng(0))
     excesses = _excess(known.draws.reshape(DRAWS, *plain.error.shape), span)
     draws = np.where(excesses < span, plain.lowest + excesses, np.inf)

@@ -59,7 +59,7 @@ def optimum(
     seen = checked_surface(frame, metric, span=span, tau=tau)
     if not np.isfinite(seen.error).any():
         return Optimum(Sample(math.nan, np.empty(0)), Sample(math.nan, np.empty(0)))
-    (span, tau), x, y = used(seen, span, tau), seen.alpha, seen.lambda_
+    (span, tau), x, y = used(seen, span, tau), seen.rows, seen.columns
     noisy = draw(seen, replicates, seed)
 
     def centre(error: Floats) -> tuple[Floats, Floats]:
@@ -76,7 +76,7 @@ def moves(panels: Sequence[PanelData]) -> list[Move]:
     found = []
     origins: dict[tuple[str, bool], PanelData] = {}
     for one in panels:
-        if one.panel is not None:
+        if one.panel is not None and one.landscape.is_usual:
             origin = origins.setdefault((one.panel.pair, one.panel.normalized), one)
             if origin is not one:
                 found.append(_move(origin, one))

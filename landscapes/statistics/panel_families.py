@@ -78,6 +78,7 @@ def families(
     Raises:
         UsageError: no panels differ in this number alone, or in several numbers and none is named.
     """
+    panels = _of_alpha_and_lambda(panels)
     if told:
         return _told_families(panels, over or "width", told)
     if over == "width":
@@ -109,8 +110,14 @@ def _is_large(family: Family) -> bool:
 
 def known_families(panels: Sequence[PanelData]) -> list[Family]:
     """Families over batch sizes and over budgets that have values enough to tell a law."""
-    found = [family for number in LOOKED_FOR for family in _families(panels, number)]
+    usual = _of_alpha_and_lambda(panels)
+    found = [family for number in LOOKED_FOR for family in _families(usual, number)]
     return [family for family in found if _is_large(family)]
+
+
+def _of_alpha_and_lambda(panels: Sequence[PanelData]) -> list[PanelData]:
+    """Without those whose axes are other numbers."""
+    return [one for one in panels if one.panel is None or one.panel.grid.is_usual]
 
 
 def _families(panels: Sequence[PanelData], over: Number) -> list[Family]:

@@ -86,8 +86,7 @@ def _lowest_between(landscape: Landscape, cells: npt.NDArray[np.intp]) -> int:
     Of cells with λ = 0, and where there is no surface, it is their own cost that counts.
     """
     cost, seen = landscape.cost[tuple(cells.T)], interpolated(landscape)
-    with np.errstate(divide="ignore"):
-        x, y = np.log2(landscape.alpha.values), np.log2(landscape.lambda_.values)
+    x, y = landscape.octaves
     within = np.isfinite(y[cells[:, 1]])
     if len(seen.draws) and within.any():
         at = np.stack([x[cells[:, 0]], y[cells[:, 1]]], axis=-1)[within]
@@ -118,7 +117,7 @@ def _neighbours(landscape: Landscape, error: Floats, cell: RowCol) -> Floats:
     if landscape.is_scattered:
         return np.empty(0)
     row, col = cell
-    zero = landscape.lambda_.values[0] == 0
+    zero = landscape.has_zero
     found = [
         error[r, c]
         for r in range(max(row - 1, 0), min(row + 2, error.shape[0]))
@@ -139,7 +138,7 @@ def tuning_paths(landscape: Landscape) -> tuple[TuningPath, ...]:
         return ()
     known = ~np.isnan(landscape.error) & landscape.on_grid
     error = np.where(known, usable(landscape), np.inf)
-    error[:, np.array(landscape.lambda_.values) == 0] = np.inf
+    error[:, np.isneginf(landscape.octaves[1])] = np.inf
     if not np.isfinite(error).any():
         return ()
     paths = []

@@ -241,15 +241,15 @@ def _basin(
     panel: PanelData, seen: Surface, span: float, tau: float, replicates: int, seed: int
 ) -> _Basin:
     every = np.concatenate([seen.error[None], draw(seen, replicates, seed)])
-    w = coupling.weights(every, seen.alpha, seen.lambda_, span=span, tau=tau)
+    w = coupling.weights(every, seen.rows, seen.columns, span=span, tau=tau)
     total = w.sum(axis=(-2, -1))
     shift = _shift(panel)
     return _Basin(
         panel=panel,
         surface=seen,
         weights=coupling.membership(seen.error - seen.best, span, tau),
-        alpha=(w.sum(axis=-1) * seen.alpha).sum(axis=-1) / total,
-        lambda_=(w.sum(axis=-2) * seen.lambda_).sum(axis=-1) / total + shift,
+        alpha=(w.sum(axis=-1) * seen.rows).sum(axis=-1) / total,
+        lambda_=(w.sum(axis=-2) * seen.columns).sum(axis=-1) / total + shift,
         shift=shift,
         idle_alpha=is_alpha_idle(seen, span),
         idle_lambda=is_lambda_idle(seen, span),
@@ -322,7 +322,7 @@ def _grain(basin: _Basin, of_alpha: float, of_lambda: float) -> float:
 
 
 def _axis_grain(basin: _Basin, of_alpha: float, of_lambda: float) -> float:
-    axis = basin.surface.lambda_ if of_lambda else basin.surface.alpha
+    axis = basin.surface.columns if of_lambda else basin.surface.rows
     if axis.size < 2:
         return 0.0
     step, places = _step(axis), _places(basin, of_alpha, of_lambda)
@@ -374,7 +374,7 @@ def _is_product_cut(basin: _Basin, of_alpha: float, of_lambda: float, *, low: bo
     middle = float((w * places).sum())
     spread = math.sqrt(float((w * (places - middle) ** 2).sum()))
     is_far = places >= middle + spread - NEGLIGIBLE
-    bins = np.unique(np.round(places / _step(basin.surface.lambda_)), return_inverse=True)[1]
+    bins = np.unique(np.round(places / _step(basin.surface.columns)), return_inverse=True)[1]
     cut = w * is_far * _border(basin.surface, low=low)
     density, at_border = (np.bincount(bins.ravel(), cells.ravel()) for cells in (w, cut))
     return bool(at_border.max() > CUT * density.max())
@@ -382,7 +382,7 @@ def _is_product_cut(basin: _Basin, of_alpha: float, of_lambda: float, *, low: bo
 
 def _places(basin: _Basin, of_alpha: float, of_lambda: float) -> Floats:
     """log2 of a quantity at each cell, [A, L]."""
-    return of_alpha * basin.surface.alpha[:, None] + of_lambda * basin.surface.lambda_
+    return of_alpha * basin.surface.rows[:, None] + of_lambda * basin.surface.columns
 
 
 def _border(seen: Surface, *, low: bool) -> Floats:

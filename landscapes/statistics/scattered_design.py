@@ -8,6 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from landscape_study.landscapes.statistics.surface import Floats
+from landscape_study.study.spec.cell_numbers import (
+    LAMBDA,
+    USUAL,
+    Names,
+    positive_symbol,
+    symbols,
+)
 from landscape_study.study.spec.design import FEWEST_VALUES
 
 FEWEST_TRIALS = 12
@@ -17,10 +24,11 @@ OFF_CROSS = 4  # trials off the two arms of a cross that make it more than one
 DIGITS = 6  # of octaves; values that differ by less are the same
 
 
-def design_obstacle(x: Floats, y: Floats) -> str | None:
-    """Say why trials at log2 α [N] and log2 λ [N] cannot tell, if so."""
+def design_obstacle(x: Floats, y: Floats, names: Names = USUAL) -> str | None:
+    """Say why trials at log2 α [N] and log2 λ [N], or of other axes, cannot tell, if so."""
+    (first, second), positive = symbols(names), positive_symbol(names[1])
     x, y = x.round(DIGITS), y.round(DIGITS)
-    for name, values in (("α", x), ("positive λ", y)):
+    for name, values in ((first, x), (positive, y)):
         count = len(np.unique(values))
         if count < FEWEST_VALUES:
             return (
@@ -29,16 +37,17 @@ def design_obstacle(x: Floats, y: Floats) -> str | None:
             )
     correlation = float(np.corrcoef(x, y)[0, 1])
     if abs(correlation) >= LINE:
-        kept = "α·λ" if correlation < 0 else "λ/α"
-        return f"the trials lie on a diagonal ({kept} hardly changes): {OFF_IT}"
+        kept = f" ({'α·λ' if correlation < 0 else 'λ/α'} hardly changes)" * (names == USUAL)
+        return f"the trials lie on a diagonal{kept}: {OFF_IT}"
     off = _off_cross(x, y)
     if off == 0 or (off < OFF_CROSS and x.size >= FEWEST_TRIALS):
         return (
-            "the trials are a cross, α and λ changed one at a time: it does not show what they do "
-            "together"
+            f"the trials are a cross, {first} and {second} changed one at a time: it does not "
+            "show what they do together"
         )
     if x.size < FEWEST_TRIALS:
-        return f"{x.size} cells of positive λ with a result, at least {FEWEST_TRIALS} are needed"
+        some = f"{x.size} cells of {positive}" if names[1] == LAMBDA else f"{x.size} cells"
+        return f"{some} with a result, at least {FEWEST_TRIALS} are needed"
     return None
 
 

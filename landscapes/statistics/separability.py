@@ -50,6 +50,13 @@ from landscape_study.landscapes.statistics.surface import BASIN, Mask, Surface
 from landscape_study.landscapes.statistics.units import PERCENT, Units
 from landscape_study.study.errors import UsageError
 from landscape_study.study.quantities import format_roughly
+from landscape_study.study.spec.cell_numbers import (
+    LAMBDA,
+    USUAL,
+    Names,
+    positive_symbol,
+    symbols,
+)
 from landscape_study.study.spec.design import FEWEST_VALUES
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
@@ -128,6 +135,7 @@ class Separability:
 
     It has no interval: only its sign is told by the order.
     """
+    names: Names = USUAL  # of the axes; what is said of α and λ holds of these
     otherwise: tuple[tuple[float, Verdict], ...] = ()
     """Half and double of what matters, where it was derived, and the verdict is another then."""
 
@@ -159,21 +167,27 @@ def separability(
     frame: pd.DataFrame,
     metric: Metric = TEST_ERROR,
     *,
+    names: Names = USUAL,
     span: float = SPAN,
     tau: float = TAU,
     replicates: int = REPLICATES,
     seed: int = 0,
     level: float = LEVEL,
 ) -> Separability:
-    """Measure how coupled α and λ are in one panel's landscape frame.
+    """Measure how coupled α and λ, or two other numbers, are in one panel's landscape frame.
+
+    A share such as β2 is measured by log2 of 1/(1 − β2), the steps that it remembers: its octave
+    is from 0.9 to 0.95.
 
     On a grid, cells that were pruned count as bad as the span, which makes a basin steeper than
     it is: so a verdict that would be another without them is none.
 
     Args:
-        frame: one row per cell and seed of one panel: alpha, lambda, a column of the metric's
-            name, and where they are there seed, state, diverged, clipped; see `surface`.
+        frame: one row per cell and seed of one panel: alpha, lambda (or what its axes are), a
+            column of the metric's name, and where they are there seed, state, diverged, clipped;
+            see `surface`.
         metric: what was measured.
+        names: of the axes.
         span: points (see `statistics.units`) above the best beyond which all cells count as
             equally bad.
         tau: points over which a cell's weight falls by e.
@@ -184,14 +198,14 @@ def separability(
     Raises:
         UsageError: a frame of several panels or without the columns; an impossible span or tau.
     """
-    seen = checked_surface(frame, metric, span=span, tau=tau)
+    seen = checked_surface(frame, metric, names=names, span=span, tau=tau)
     found = _measured(seen, span, tau, replicates, seed, level)
     if seen.is_interpolated or found.verdict == "cannot tell" or "clipped" not in frame:
         return found
     is_clipped = frame["clipped"].isin([True])
     if not is_clipped.any():
         return found
-    rest = checked_surface(frame[~is_clipped], metric, span=span, tau=tau)
+    rest = checked_surface(frame[~is_clipped], metric, names=names, span=span, tau=tau)
     without = _measured(rest, span, tau, replicates, seed, level).verdict
     if without == found.verdict:
         return found
@@ -223,6 +237,7 @@ def _measured(
         units=seen.units,
         rule=judgement.rule,
         slope=judgement.slope,
+        names=seen.names,
         otherwise=tuple(_otherwise(seen.units, judgement.verdict, judged, replicates)),
     )
 
@@ -259,11 +274,11 @@ def _verdict(
 
 
 def panel_separability(panel: PanelData) -> Separability:
-    """Measure how coupled α and λ are in a panel.
+    """Measure how coupled the two axes of a panel are.
 
     One that has the best cells of another can be told more by a larger share of these.
     """
-    found = separability(panel.cells, panel.metric)
+    found = separability(panel.cells, panel.metric, names=panel.landscape.names)
     promoted = panel.panel.promoted if panel.panel else None
     if promoted is None or promoted.share == 1 or found.verdict != "cannot tell":
         return found
@@ -277,7 +292,12 @@ def panel_separability(panel: PanelData) -> Separability:
 
 
 def checked_surface(
-    frame: pd.DataFrame, metric: Metric = TEST_ERROR, *, span: float, tau: float
+    frame: pd.DataFrame,
+    metric: Metric = TEST_ERROR,
+    *,
+    names: Names = USUAL,
+    span: float,
+    tau: float,
 ) -> Surface:
     """The surface of a frame, for a span and tau that make sense.
 
@@ -289,7 +309,7 @@ def checked_surface(
             raise UsageError(
                 f"{name} = {value}: give a positive number of points, such as {example}"
             )
-    return panel_surface(frame, span=span, metric=metric)
+    return panel_surface(frame, span=span, metric=metric, names=names)
 
 
 def samples(
@@ -306,7 +326,7 @@ def samples(
     noisy, alone = draw(seen, replicates, seed), seen.of_grid
     on_grid = noisy if seen.filling is None else seen.filling.of_grid(noisy)
     span, tau = used(seen, span, tau)
-    (x, y), (of_grid_x, of_grid_y) = ((one.alpha, one.lambda_) for one in (seen, alone))
+    (x, y), (of_grid_x, of_grid_y) = ((one.rows, one.columns) for one in (seen, alone))
     basin: dict[str, Statistic] = {
         "tilt": partial(coupling.tilt, x=x, y=y, span=span, tau=tau),
         "drift": partial(coupling.drift, x=x, y=y, span=span, tau=tau),
@@ -319,7 +339,10 @@ def samples(
     }
     read = {name: (one, seen, noisy) for name, one in basin.items()}
     read |= {name: (one, alone, on_grid) for name, one in cells.items()}
-    return {name: sample(*read[name], STATISTICS[name]) for name in names}
+    found = {name: sample(*read[name], STATISTICS[name]) for name in names}
+    if "product" in found and seen.names != USUAL:  # no name for it
+        found["product"] = Sample(float("nan"), np.empty(0))
+    return found
 
 
 def used(seen: Surface, span: float, tau: float) -> tuple[float, float]:
@@ -355,14 +378,18 @@ def _judge(seen: Surface, found: dict[str, Estimate], span: float, tau: float) -
         slope = math.nan if seen.is_interpolated else steady_move(seen.of_grid)
         if abs(slope) >= TILTED:
             way = "falls" if slope < 0 else "rises"
-            why = f"as α grows, the best λ {way} and never moves back"
+            first, second = symbols(seen.names)
+            why = f"as {first} grows, the best {second} {way} and never moves back"
             return _Judgement("coupled", why, "order", slope)
         return _cannot_tell(obstacle)
     if found["interaction"].low > BENT and regret.low > 0:
-        why = "the best λ changes with α, though along no straight line"
+        first, second = symbols(seen.names)
+        why = f"the best {second} changes with {first}, though along no straight line"
         return _Judgement("coupled", why, "interaction")
     if tilt.lies_within(TILTED):
-        return _Judgement("separable", "in the basin the best λ hardly depends on α", "tilt")
+        first, second = symbols(seen.names)
+        why = f"in the basin the best {second} hardly depends on {first}"
+        return _Judgement("separable", why, "tilt")
     if seen.is_interpolated:
         return _cannot_tell(f"what was tried allows a diagonal as well as none: {MORE}")
     return _cannot_tell("the noise allows a diagonal as well as none: more seeds would tell")
@@ -374,12 +401,15 @@ def _too_small(seen: Surface) -> str | None:
         return seen.obstacle
     finite = np.isfinite(seen.error)
     if not (seen.n > 0).any():
-        return "no cell with λ > 0 has finished"
+        with_decay = " with λ > 0" if seen.names[1] == LAMBDA else ""
+        return f"no cell{with_decay} has finished"
     if not finite.any():
         return "every finished cell diverged"
     if constant := seen.units.constant(seen.error[finite]):
         return constant
-    for name, count in (("α", finite.any(axis=1).sum()), ("positive λ", finite.any(axis=0).sum())):
+    values = symbols(seen.names)[0], positive_symbol(seen.names[1])
+    for name, along in zip(values, (1, 0), strict=True):
+        count = finite.any(axis=along).sum()
         if count < FEWEST_VALUES:
             return (
                 f"{count} value{'' if count == 1 else 's'} of {name} with a result, "
@@ -400,7 +430,7 @@ def _unfinished(seen: Surface) -> str | None:
 def _obstacle(seen: Surface, tilt: Estimate, span: float, tau: float) -> str | None:
     """Say why the cells of the basin do not show whether it is a diagonal, if so."""
     missing = np.isnan(seen.error)
-    w = coupling.weights(seen.error, seen.alpha, seen.lambda_, span=span, tau=tau)
+    w = coupling.weights(seen.error, seen.rows, seen.columns, span=span, tau=tau)
     if w[_border(missing, seen.border)].sum() > CUT * w.sum():
         wider = BEYOND if seen.is_interpolated else EXTEND
         return f"most of the basin lies on the border of what was trained: {wider}"
@@ -419,7 +449,7 @@ def _unmoved(seen: Surface, span: float) -> str | None:
         what = seen.units.metric.title
         where = "from trial to trial" if seen.is_interpolated else "over the grid"
         return f"the {what} does not change {where} by more than its noise"
-    for name, along in (("λ", 1), ("α", 0)):
+    for name, along in zip(symbols(seen.names)[::-1], (1, 0), strict=True):
         if _idle(seen, span, along):
             return f"in the basin {name} changes nothing: {VALUES}"
     return None

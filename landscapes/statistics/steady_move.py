@@ -30,7 +30,7 @@ def steady_move(seen: Surface) -> float:
     cell or without a finite one are left out, and those at the ends whose best λ is an outermost
     one, but one at each end.
     """
-    error, x, y = seen.error, seen.alpha, seen.lambda_
+    error, x, y = seen.error, seen.rows, seen.columns
     rows = np.flatnonzero(~np.isnan(error).any(axis=1) & np.isfinite(error).any(axis=1))
     best = error[rows].argmin(axis=1) if rows.size else np.empty(0, dtype=np.intp)
     kept = _within_the_grid(best, y.size)

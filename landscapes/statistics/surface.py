@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from landscape_study.landscapes.reading.panel_axes import measured
 from landscape_study.landscapes.statistics.filling import Filling, filling
 from landscape_study.landscapes.statistics.units import PERCENT, Units, units
 from landscape_study.study.errors import UsageError
+from landscape_study.study.spec.cell_numbers import USUAL, Names
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
 
 Floats = npt.NDArray[np.float64]
@@ -31,20 +33,24 @@ SAME = 1e-9  # relative; a database may hand a float back with its last digits r
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A panel's costs on the log2 grid; λ = 0 is left out. Its arrays are read-only."""
+    """A panel's costs on the log2 grid; λ = 0 is left out. Its arrays are read-only.
 
-    alpha: Floats  # [A] log2
-    lambda_: Floats  # [L] log2
+    Of other axes than α and λ likewise; of a share such as β2 it is log2 of 1/(1 − β2).
+    """
+
+    rows: Floats  # [A] log2, of α
+    columns: Floats  # [L] log2, of λ
     error: Floats  # [A, L] points, mean over seeds; NaN where missing, inf where diverged
     n: Ints  # [A, L] finished seeds
     residuals: Floats  # [R] points, of single runs; empty where the noise is unknown
     units: Units = PERCENT
     filling: Filling | None = None  # of a refined grid: where its values are interpolated
+    names: Names = USUAL  # of the axes
 
     is_interpolated: ClassVar[bool] = False  # whether its values lie between those of trials
 
     def __post_init__(self) -> None:
-        for array in (self.alpha, self.lambda_, self.error, self.n, self.residuals):
+        for array in (self.rows, self.columns, self.error, self.n, self.residuals):
             array.setflags(write=False)
 
     @property
@@ -71,8 +77,8 @@ class Surface:
         keep = self.filling
         return replace(
             self,
-            alpha=self.alpha[keep.rows],
-            lambda_=self.lambda_[keep.columns],
+            rows=self.rows[keep.rows],
+            columns=self.columns[keep.columns],
             error=keep.of_grid(self.error),
             n=keep.of_grid(self.n),
             filling=None,
@@ -124,30 +130,33 @@ def with_noise(
     return np.asarray(error + total / np.maximum(n, 1), dtype=np.float64)
 
 
-def surface(frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR) -> Surface:
+def surface(
+    frame: pd.DataFrame, *, span: float, metric: Metric = TEST_ERROR, names: Names = USUAL
+) -> Surface:
     """Read a surface off a landscape frame.
 
     Args:
-        frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda,
-            the metric's name (NaN for a masked cell); where they are there, also seed, state
-            ("finished" and "pruned" count), diverged, clipped (the truth is at least this bad),
-            extra (whether the cell lies beside the grid).
+        frame: one row per cell and seed of one panel, finished or not. Columns: alpha, lambda
+            (or what its axes are), the metric's name (NaN for a masked cell); where they are
+            there, also seed, state ("finished" and "pruned" count), diverged, clipped (the truth
+            is at least this bad), extra (whether the cell lies beside the grid).
         span: points above the best beyond which cells tell nothing about the noise.
         metric: what was measured.
+        names: of the axes.
 
     Raises:
         UsageError: a column is missing or holds text, the frame holds several panels or
             studies, or a cell twice.
     """
-    frame, alpha, lambda_ = placed_rows(frame, metric)
-    (alphas, rows), (lambdas, cols), seeds = _axis(alpha), _axis(lambda_), row_seeds(frame)
-    runs = np.full((seeds.max(initial=-1) + 1, alphas.size, lambdas.size), np.nan)
-    require_once(alpha, lambda_, seeds, rows, cols)
-    runs[seeds, rows, cols] = row_costs(frame, metric)
+    frame, upwards, across = placed_rows(frame, metric, names)
+    (each_row, rows), (each_col, cols), seeds = _axis(upwards), _axis(across), row_seeds(frame)
+    runs = np.full((seeds.max(initial=-1) + 1, each_row.size, each_col.size), np.nan)
+    require_once(frame, names, seeds, rows, cols)
+    runs[seeds, rows, cols] = row_costs(frame, metric, names=names)
     n = np.sum(~np.isnan(runs), axis=0).astype(np.int64)
-    x, y = np.log2(alphas), np.log2(lambdas)
+    x, y = np.log2(each_row), np.log2(each_col)
     fill = _refined(frame, rows, cols, x, y)
-    place = partial(_surface, x, y, runs, n, span, fill)
+    place = partial(_surface, x, y, runs, n, span, fill, names)
     means = _means(runs, n)
     # Around the best, refined cells are many: by number they would make the better half of all.
     seen = place(units(means if fill is None else fill.of_grid(means), metric))
@@ -173,39 +182,54 @@ def are_extra(frame: pd.DataFrame) -> Mask:
     return np.asarray(frame["extra"].isin([True]).to_numpy())
 
 
-def placed_rows(frame: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, Floats, Floats]:
-    """The rows of a landscape frame with λ > 0, and their α and λ, [rows] each.
+def placed_rows(
+    frame: pd.DataFrame, metric: Metric, names: Names = USUAL
+) -> tuple[pd.DataFrame, Floats, Floats]:
+    """The rows of a landscape frame with λ > 0, and their α and λ as measured, [rows] each.
 
     Raises:
         UsageError: as `surface`.
     """
-    _check(frame, metric)
-    alpha, lambda_ = _numbers(frame, "alpha"), _numbers(frame, "lambda")
-    placed = (alpha > 0) & (lambda_ > 0) & np.isfinite(alpha) & np.isfinite(lambda_)
-    return frame[placed], alpha[placed], lambda_[placed]
+    _check(frame, metric, names)
+    numbers = pd.DataFrame({name: _numbers(frame, name) for name in names})
+    x, y = (measured(numbers, name) for name in names)
+    placed = (x > 0) & (y > 0) & np.isfinite(x) & np.isfinite(y)
+    return frame[placed], x[placed], y[placed]
 
 
 def require_once(
-    alpha: Floats, lambda_: Floats, seeds: Ints, rows: npt.NDArray[Any], cols: npt.NDArray[Any]
+    frame: pd.DataFrame,
+    names: Names,
+    seeds: Ints,
+    rows: npt.NDArray[Any],
+    cols: npt.NDArray[Any],
 ) -> None:
     """Refuse a cell that stands twice with one seed; all are [rows of the frame]."""
     again = pd.DataFrame({"seed": seeds, "row": rows, "col": cols}).duplicated().to_numpy()
     if again.any():
+        cell = ", ".join(f"{name} = {_numbers(frame, name)[again][0]:g}" for name in names)
         raise UsageError(
-            f"the frame holds the cell alpha = {alpha[again][0]:g}, lambda = "
-            f"{lambda_[again][0]:g} twice with one seed: select the rows of one study, or name "
-            "the seeds in a column seed"
+            f"the frame holds the cell {cell} twice with one seed: select the rows of one study, "
+            "or name the seeds in a column seed"
         )
 
 
 def _surface(
-    x: Floats, y: Floats, runs: Floats, n: Ints, span: float, fill: Filling | None, scale: Units
+    x: Floats,
+    y: Floats,
+    runs: Floats,
+    n: Ints,
+    span: float,
+    fill: Filling | None,
+    names: Names,
+    scale: Units,
 ) -> Surface:
     """The surface of runs, [S, A, L], whose costs are counted in the points of `scale`."""
     runs = scale.points(runs)
     error = _means(runs, n)
     residuals = _residuals(runs, error, n, span, x, y, fill)
-    return Surface(x, y, error if fill is None else fill(error), n, residuals, scale, fill)
+    error = error if fill is None else fill(error)
+    return Surface(x, y, error, n, residuals, scale, fill, names)
 
 
 def _means(runs: Floats, n: Ints) -> Floats:
@@ -213,18 +237,18 @@ def _means(runs: Floats, n: Ints) -> Floats:
     return np.where(n > 0, np.nansum(runs, axis=0), np.nan) / np.maximum(n, 1)
 
 
-def _check(frame: pd.DataFrame, metric: Metric) -> None:
-    lacking = [c for c in ("alpha", "lambda", metric.name) if c not in frame]
+def _check(frame: pd.DataFrame, metric: Metric, names: Names) -> None:
+    lacking = [c for c in (*names, metric.name) if c not in frame]
     if lacking:
         raise UsageError(
             f"the frame has no column {', '.join(lacking)}: give the cells of one panel, such as "
             "cells[cells['panel'] == 'adamw'] of cells_frame(store, name)"
         )
     for column, word in (("panel", "panels"), ("study", "studies")):
-        names = sorted(map(str, set(frame[column]))) if column in frame else []
-        if len(names) > 1:
+        found = sorted(map(str, set(frame[column]))) if column in frame else []
+        if len(found) > 1:
             raise UsageError(
-                f"the frame holds the {word} {', '.join(names)}, expected one: select its rows "
+                f"the frame holds the {word} {', '.join(found)}, expected one: select its rows "
                 "first"
             )
 
@@ -252,7 +276,9 @@ def _axis(values: Floats) -> tuple[Floats, Ints]:
     return distinct[new], (np.cumsum(new) - 1)[place]
 
 
-def row_costs(frame: pd.DataFrame, metric: Metric, *, bounds: bool = False) -> Floats:
+def row_costs(
+    frame: pd.DataFrame, metric: Metric, *, bounds: bool = False, names: Names = USUAL
+) -> Floats:
     """Cost of each row: NaN unless finished or pruned, inf where it diverged.
 
     What is clipped tells nothing, NaN, where the same cell finished under another seed. Else it
@@ -267,7 +293,7 @@ def row_costs(frame: pd.DataFrame, metric: Metric, *, bounds: bool = False) -> F
         cost[~frame["state"].isin(["finished", "pruned"])] = np.nan
     if "clipped" in frame:
         is_clipped = frame["clipped"].isin([True])
-        told = (~is_clipped & ~np.isnan(cost)).groupby([frame["alpha"], frame["lambda"]])
+        told = (~is_clipped & ~np.isnan(cost)).groupby([frame[n] for n in names])
         cost[is_clipped & told.transform("any")] = np.nan
     return cost
 

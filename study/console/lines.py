@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
     from landscape_study.study.records.witness_record import Witness
     from landscape_study.study.running.trial_cell import TrialCell
-    from landscape_study.study.spec.study import Study
+    from landscape_study.study.spec.study import Cell, Study
     from landscape_study.study.store import Failure, PanelProgress
     from landscape_study.study.store.merging import Merged
 
@@ -56,16 +56,16 @@ def objective_plan_line(plan: ObjectivePlan, cells: int) -> str:
     )
 
 
-def trial_lines(study: Study, place: tuple[str, float, float], trial: TrialCell) -> Iterator[str]:
+def trial_lines(study: Study, place: tuple[str, Cell], trial: TrialCell) -> Iterator[str]:
     """What came of the one cell that was tried.
 
     Args:
         study: that it is of.
-        place: panel, α and λ of the cell.
+        place: panel and cell.
         trial: what came of it.
     """
-    panel, alpha, lambda_ = place
-    yield f"{panel}, seed {study.seeds[0]}, α = {alpha:g}, λ = {lambda_:g}"
+    panel, cell = place
+    yield f"{panel}, seed {study.seeds[0]}, {cell.told}"
     if trial.value is None:
         yield f"failed: {trial.why}"
         yield from (f"    {line}" for line in trial.log)
@@ -129,7 +129,7 @@ def failure_lines(failures: Sequence[Failure], retry: str | None) -> list[str]:
     lines, told = [], 0
     for f in failures[:FAILURES]:
         why, said = failure_parts(f.reason)
-        cell = f"{f.panel}, seed {f.seed}, α = {f.alpha:g}, λ = {f.lambda_:g}"
+        cell = f"{f.panel}, seed {f.seed}, {f.cell.told}"
         lines.append(f"failed: {cell}: {why}")
         if told < LOGS:
             lines += [f"    {line}" for line in said]

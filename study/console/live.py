@@ -198,7 +198,7 @@ def _legend_parts(record: LiveRecord, shown: range) -> Iterator[Text]:
             bar.append("▀", _block(_shade(i / 7), _shade(i / 7))[1])
         yield bar.append(f" {worst}")
         yield Text().append("■", _block(BEST, None)[1]).append(" best", "dim")
-    yield Text("α ↑ λ →", "dim")
+    yield Text(f"{record.symbols[0]} ↑ {record.symbols[1]} →", "dim")
     if any(panel.diverged for panel in record.panels):
         yield Text().append("■", _block(DIVERGED, None)[1]).append(" diverged", "dim")
 

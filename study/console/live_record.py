@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from landscape_study.study.spec.grid import Axis, Cell
+from landscape_study.study.spec.cell_numbers import LAMBDA, common, symbols
+from landscape_study.study.spec.grid import Axis, Grid
 from landscape_study.study.spec.metric import MATTERS, SPAN, TEST_ERROR, Metric
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class LiveRecord:
     panels: tuple[LivePanel, ...]
     scale: tuple[float, float]  # best and worst value of the colours; clipped beyond
     metric: Metric = TEST_ERROR
+    symbols: tuple[str, str] = ("α", "λ")  # of what goes upwards, and to the right
 
 
 def live_record(
@@ -68,7 +70,8 @@ def live_record(
         )
         for panel in study.panels
     )
-    return LiveRecord(panels, _scale(panels, study.metric), study.metric)
+    axes = symbols(common(panel.grid.names for panel in study.panels))
+    return LiveRecord(panels, _scale(panels, study.metric), study.metric, axes)
 
 
 def _scale(panels: Sequence[LivePanel], metric: Metric) -> tuple[float, float]:
@@ -91,24 +94,28 @@ def _panel(
     panel: Panel, state: PanelProgress | None, means: list[CellMean], metric: Metric
 ) -> LivePanel:
     is_range = panel.sampled is not None and not panel.sampled.keeps_to_grid
-    alphas, lambdas = (_lines(one, is_range) for one in (panel.grid.alpha, panel.grid.lambda_))
+    grid = panel.grid
+    rows, columns = (_lines(one, is_range) for one in (grid.rows, grid.columns))
     places = {
-        (m.alpha, m.lambda_): (_nearest(m.alpha, alphas), _nearest(m.lambda_, lambdas))
+        m.cell: (
+            _nearest(grid.place(m.cell)[0], rows),
+            _nearest(grid.place(m.cell)[1], columns),
+        )
         for m in means
-        if panel.grid.spans(Cell(m.alpha, m.lambda_))
+        if grid.spans(m.cell)
     }
-    shown = [m for m in means if (m.alpha, m.lambda_) in places]
+    shown = [m for m in means if m.cell in places]
     shown.sort(key=lambda m: (bool(m.diverged), metric.sign * m.error), reverse=True)
-    placed = {places[m.alpha, m.lambda_]: m for m in shown}  # the best one comes last
-    best = places[shown[-1].alpha, shown[-1].lambda_] if shown and not shown[-1].diverged else None
+    placed = {places[m.cell]: m for m in shown}  # the best one comes last
+    best = places[shown[-1].cell] if shown and not shown[-1].diverged else None
     return LivePanel(
         name=panel.name,
-        shape=(len(alphas), len(lambdas)),
-        zero_apart=lambdas[0] == 0 and len(lambdas) > 1,
+        shape=(len(rows), len(columns)),
+        zero_apart=grid.names[1] == LAMBDA and columns[0] == 0 and len(columns) > 1,
         error=tuple(sorted((cell, m.error) for cell, m in placed.items())),
         diverged=tuple(sorted(cell for cell, m in placed.items() if m.diverged)),
         best=best,
-        news=_news(placed[best] if best else None, metric, any_finished=bool(placed)),
+        news=_news(placed[best] if best else None, grid, metric, any_finished=bool(placed)),
         done=state.ended if state else 0,
         total=state.total if state else 0,
         running=bool(state and state.running),
@@ -127,15 +134,24 @@ def _lines(axis: Axis, is_range: bool) -> tuple[float, ...]:
 
 def _nearest(value: float, values: Sequence[float]) -> int:
     """Index of the value that is nearest in log; 0 is near to none but 0."""
-    if value == 0:
-        return 0
+    if value == 0 or value in values:
+        return values.index(value) if value in values else 0
     return min(
         (i for i, one in enumerate(values) if one > 0),
         key=lambda i: abs(math.log(values[i] / value)),
     )
 
 
-def _news(best: CellMean | None, metric: Metric, *, any_finished: bool) -> tuple[str, str]:
+def _news(
+    best: CellMean | None, grid: Grid, metric: Metric, *, any_finished: bool
+) -> tuple[str, str]:
     if best is None:
         return ("all diverged so far" if any_finished else "nothing finished", "")
-    return f"best {metric.told(best.error)} at", f"α {best.alpha:.2g} λ {best.lambda_:.2g}"
+    places = zip(symbols(grid.names), grid.place(best.cell), strict=True)
+    where = " ".join(f"{symbol} {_few(value)}" for symbol, value in places)
+    return f"best {metric.told(best.error)} at", where
+
+
+def _few(value: float) -> str:
+    """A value in two digits, or in as many as tell 0.999 from 1."""
+    return f"{value:.2g}" if float(f"{value:.2g}") != 1 else f"{value:.6g}"

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from landscape_study.study.quantities import HOUR, format_bytes, format_seconds
 from landscape_study.study.records.witness_record import marked
+from landscape_study.study.spec.cell_numbers import common, symbols
 
 if TYPE_CHECKING:
     from landscape_study.study.planning.plan import Plan
@@ -141,7 +142,8 @@ def plan_table(plan: Plan, missing: dict[str, list[int]], seconds: float) -> Tab
     table = Table(title=f"dry run of study {study.name} · task {study.task}", **TABLE)
     for column in ("panel", "pair", "schedule", "epochs"):
         table.add_column(column)
-    for column in ("α × λ × seeds", "to train", "chunks"):
+    up, across = symbols(common(panel.grid.names for panel in study.panels))
+    for column in (f"{up} × {across} × seeds", "to train", "chunks"):
         table.add_column(column, justify="right")
     for panel in study.panels:
         open_cells = sum(missing[panel.name])
@@ -170,7 +172,7 @@ def _size(panel: Panel, seeds: int) -> str:
         return f"asked by {panel.sampled.sampler}{beside}"
     if panel.promoted:
         return f"best of {panel.promoted.best_of}"
-    return f"{len(grid.alpha.values)} × {len(grid.lambda_.values)} × {seeds}{beside}"
+    return f"{len(grid.rows.values)} × {len(grid.columns.values)} × {seeds}{beside}"
 
 
 def _threads(count: int) -> str:

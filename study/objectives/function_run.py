@@ -36,6 +36,7 @@ class FunctionCell:
     seed: int
     pair: str  # a label of the user's
     panel: str
+    numbers: Mapping[str, float] = field(default_factory=dict)  # beside α and λ, by name
 
 
 @dataclass

@@ -25,6 +25,7 @@ class Adam(Rule):
 
     title: ClassVar[str] = "Adam"
     about: ClassVar[str] = "η·α·m̂/(√v̂ + ε)"
+    uses: ClassVar[tuple[str, ...]] = ("beta1", "beta2", "eps")
     moments: ClassVar[int] = 2
 
     def corrections(self, t: int) -> tuple[float, ...]:
@@ -136,6 +137,7 @@ class Adagrad(Rule):
 
     title: ClassVar[str] = "Adagrad"
     about: ClassVar[str] = "η·α·g/(√s + ε), with s the sum of all g²"
+    uses: ClassVar[tuple[str, ...]] = ("eps",)
     defaults: ClassVar[Mapping[str, float]] = {"eps": 1e-10}
     moments: ClassVar[int] = 1
 
@@ -159,7 +161,12 @@ class RMSprop(Adagrad):
 
     title: ClassVar[str] = "RMSprop"
     about: ClassVar[str] = "η·α·g/(√v + ε)"
+    uses: ClassVar[tuple[str, ...]] = ("beta2", "eps")
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.beta2 = options.beta2
 
     def _advance(self, squares: Tensor, g: Tensor) -> None:
         squares.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)

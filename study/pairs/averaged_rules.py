@@ -52,6 +52,7 @@ class ScheduleFreeSGD(Rule):
     title: ClassVar[str] = "Schedule-free SGD"
     mean_by: ClassVar[str] = "momentum"  # the option that says how far the mean stands behind z
     about: ClassVar[str] = "z − η·α·g goes into a mean x; gradients at (1−β1)·z + β1·x, tests at x"
+    uses: ClassVar[tuple[str, ...]] = ("momentum",)
     moments: ClassVar[int] = 1
     averages: ClassVar[bool] = True
 
@@ -85,6 +86,7 @@ class ScheduleFreeAdam(ScheduleFreeSGD):
     title: ClassVar[str] = "Schedule-free Adam"
     mean_by: ClassVar[str] = "beta1"
     about: ClassVar[str] = "the same with z − η·α·g/(√v̂ + ε)"
+    uses: ClassVar[tuple[str, ...]] = ("beta1", "beta2", "eps")
     moments: ClassVar[int] = 2
 
     def corrections(self, t: int) -> tuple[float, ...]:

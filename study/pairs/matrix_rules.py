@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from landscape_study.study.pairs.adaptive_rules import Adam
+from landscape_study.study.pairs.options import OF_RULES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +35,7 @@ class Muon(Adam):
 
     title: ClassVar[str] = "Muon"
     about: ClassVar[str] = "η·α·0.2·√max(m, n)·orthogonal(N) of hidden matrices; the rest as adam"
+    uses: ClassVar[tuple[str, ...]] = OF_RULES
     defaults: ClassVar[Mapping[str, float]] = {"momentum": 0.95}
     takes_matrices: ClassVar[bool] = True
 

@@ -20,6 +20,7 @@ class SGD(Rule):
 
     title: ClassVar[str] = "SGD"
     about: ClassVar[str] = "m = β1·m + η·α·g"
+    uses: ClassVar[tuple[str, ...]] = ("momentum",)
     moments: ClassVar[int] = 1
 
     def update(  # noqa: D102
@@ -60,6 +61,7 @@ class Lion(Rule):
 
     title: ClassVar[str] = "Lion"
     about: ClassVar[str] = "η·α·sign(β1·m + (1−β1)·g), then m = β2·m + (1−β2)·g"
+    uses: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
     defaults: ClassVar[Mapping[str, float]] = {"beta2": 0.99}
     moments: ClassVar[int] = 1
 

@@ -48,6 +48,8 @@ class Options(Frozen):
     no_decay: Patterns = ()  # names of parameters that λ does not act on
     clip_norm: Norm = math.inf  # the gradient of a cell is no longer than this
     accumulate: Count = 1  # parts of a batch whose gradients make one step
+    label_smoothing: Share = 0.0  # in training, of a task whose loss is cross entropy
+    dropout: Share | None = None  # of the network's modules for it; None: as it has
     precision: Literal["float32", "float64"] = "float32"
     bf16: bool = False  # whether matrix products and convolutions round to bfloat16 (autocast)
     tf32: bool = False  # whether a GPU's float32 products round to TensorFloat-32
@@ -68,6 +70,7 @@ class Options(Frozen):
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not made use of, as before there was any of it."""
         unused = {"no_decay": (), "clip_norm": math.inf, "accumulate": 1}
+        unused |= {"label_smoothing": 0.0, "dropout": None}
         return without_unused(self, dump(self), unused | {"rest_alpha": 1.0, "rest_lambda": 1.0})
 
     @model_validator(mode="after")
@@ -90,3 +93,5 @@ class PanelOptions(Frozen):
     no_decay: Patterns | None = None
     clip_norm: Norm | None = None
     accumulate: Count | None = None
+    label_smoothing: Share | None = None
+    dropout: Share | None = None

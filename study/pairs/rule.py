@@ -23,6 +23,7 @@ class Rule:
         defaults: options that its authors set otherwise than `Options` does; they hold where a
             study leaves these as they are.
         moments: how many tensors [K, P] it keeps; they start from 0.
+        uses: which options of the study it makes use of, of those that not all rules do.
         takes_matrices: whether it treats hidden matrices whole, by a method `update_matrices`
             (see `matrix_rules.Muon`).
         averages: whether tests are of other weights than steps, by the methods `move` and `tested`
@@ -42,6 +43,7 @@ class Rule:
     about: ClassVar[str] = ""
     defaults: ClassVar[Mapping[str, float]] = {}
     moments: ClassVar[int]
+    uses: ClassVar[tuple[str, ...]] = ("momentum", "beta1", "beta2", "eps")
     takes_matrices: ClassVar[bool] = False
     averages: ClassVar[bool] = False
 

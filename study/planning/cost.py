@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from landscape_study.study.agreement.permission import BELIEVED, Permission
 from landscape_study.study.records.outcome import Outcome
+from landscape_study.study.spec.cell_numbers import Own
 from landscape_study.study.spec.study import Panel, Study
 from landscape_study.study.tasks.data.examples import TaskData, even_slices
 from landscape_study.study.tasks.data.tensors import Data, in_precision
@@ -65,7 +66,8 @@ class Setting:
     @property
     def batch_size(self) -> int:
         """Examples of the largest batch, B."""
-        wanted = max(self.study.batch_size_of(panel) for panel in self.study.panels)
+        study = self.study
+        wanted = max(study.batch_size_of(p, own) for p in study.panels for own in p.owns)
         return min(wanted, self.data.train.count)
 
     @property
@@ -73,8 +75,9 @@ class Setting:
         """Examples of the largest part of a batch that is passed at once."""
         study, most = self.study, self.batch_size
         return max(
-            -(-min(study.batch_size_of(panel), most) // study.options_of(panel).accumulate)
+            -(-min(study.batch_size_of(panel, own), most) // study.options_of(panel).accumulate)
             for panel in study.panels
+            for own in panel.owns
         )
 
 
@@ -176,7 +179,7 @@ def measure(setting: Setting, engine: str, cells: int, examples: int) -> Probe:
         moments.append(_now(setting.device))
 
     panel = setting.study.panels[0].model_copy(update={"epochs": PROBE_EPOCHS})
-    how = {"batch_size": examples, "engine": engine, "on_step": on_step}
+    how: dict[str, Any] = {"batch_size": examples, "engine": engine, "on_step": on_step}
     outcome = _train(setting, data, panel, cells, programs=setting.programs, **how)
     on_step()
     # Of whole epochs: an engine may take several steps together.
@@ -208,19 +211,32 @@ def compiled_libraries(setting: Setting) -> Libraries:
     study = setting.study
     programs = Programs(setting.programs.libraries, known_only=True)
     train, test = setting.data.train, setting.data.test
-    kinds = {(p.pair, study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
-    for (_, wanted, _), panel in kinds.items():
+    kinds = {
+        (p.pair, study.batch_size_of(p, own), study.options_of(p, own)): (p, own)
+        for p in study.panels
+        for own in p.owns
+    }
+    for (_, wanted, _), (panel, own) in kinds.items():
         size = min(wanted, setting.batch_size)
         once = panel.model_copy(update={"epochs": 1})
         for tested in {s.stop - s.start for s in even_slices(test.count, slice_size(size))}:
             data = Data(*train.sample(size + train.count % size), *test.sample(tested))
-            _train(setting, data, once, 1, batch_size=size, engine="compiled", programs=programs)
+            how: dict[str, Any] = {"batch_size": size, "engine": "compiled"}
+            _train(setting, data, once, 1, own=own, programs=programs, **how)
     return programs.libraries
 
 
-def _train(setting: Setting, data: TaskData, panel: Panel, cells: int, **how: Any) -> Outcome:
-    """Train so many cells of the panel, as a worker would."""
-    study, grid = setting.study, panel.grid.cells()
+def _train(
+    setting: Setting,
+    data: TaskData,
+    panel: Panel,
+    cells: int,
+    own: Own | None = None,
+    **how: Any,
+) -> Outcome:
+    """Train so many cells of the panel, as a worker would; `own` as of `Study.options_of`."""
+    study = setting.study
+    grid = [one for one in panel.grid.cells() if own is None or one.own == own]
     with worker_arithmetic(setting.device, setting.threads, tf32=study.options.tf32):
         return train_chunk(
             setting.task,
@@ -228,7 +244,7 @@ def _train(setting: Setting, data: TaskData, panel: Panel, cells: int, **how: An
             panel,
             [grid[k % len(grid)] for k in range(cells)],
             seed=study.seeds[0],
-            options=study.options_of(panel),
+            options=study.options_of(panel, own),
             device=setting.device,
             **how,
         )

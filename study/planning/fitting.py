@@ -9,6 +9,7 @@ import torch
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.decay_groups import unmatched
 from landscape_study.study.pairs.optimizer_arguments import Arguments
+from landscape_study.study.pairs.options import Options
 from landscape_study.study.pairs.registry import pair_called
 from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.planning.own_pairs import with_own_pairs
@@ -18,7 +19,14 @@ from landscape_study.study.spec.study import Cell, Figure, Study
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import seeded
 from landscape_study.study.tasks.refusals import check_task
-from landscape_study.study.tasks.task import TaskProtocol, as_precise, main_metric, metrics_of
+from landscape_study.study.tasks.regularization import dropout_modules, is_cross_entropy
+from landscape_study.study.tasks.task import (
+    Task,
+    TaskProtocol,
+    as_precise,
+    main_metric,
+    metrics_of,
+)
 from landscape_study.study.training.hidden_weights import hidden_matrices
 from landscape_study.study.training.own_optimizer import OwnOptimizer
 
@@ -53,7 +61,11 @@ def fitting_data(
         PairError: an optimizer such as torch's does not take its network.
     """
     dtype = getattr(torch, study.options.precision)
-    kinds = {(study.batch_size_of(p), study.options_of(p)): p for p in study.panels}
+    kinds = {
+        (study.batch_size_of(panel, own), study.options_of(panel, own)): panel
+        for panel in study.panels
+        for own in panel.owns
+    }
     for (batch_size, options), panel in kinds.items():
         if options.accumulate > batch_size:
             raise UsageError(
@@ -67,6 +79,7 @@ def fitting_data(
     for (_, options), panel in kinds.items():
         if options.no_decay:
             _require_parameters(study, panel, options.no_decay, task)
+        _require_regularized(study, panel, options, task)
     _require_hidden(study, task)
     _require_optimizers(study, task)
     return data
@@ -86,6 +99,25 @@ def _require_optimizers(study: Study, task: TaskProtocol) -> None:
                 named = dict(as_precise(task.network(), "cpu", dtype).named_parameters())
             cell = Cell(panel.grid.alpha.values[0], panel.grid.lambda_.values[0])
             OwnOptimizer(pair, Arguments.of(panel.optimizer), named, cell, study.options_of(panel))
+
+
+def _require_regularized(study: Study, panel: Panel, options: Options, task: TaskProtocol) -> None:
+    """Check that labels can be smoothed and dropout be set, if that is asked for."""
+    where = f"study '{study.name}', panel '{panel.name}'"
+    if options.label_smoothing and not is_cross_entropy(task):
+        raise UsageError(
+            f"{where}: label_smoothing needs a task whose loss is torch's cross entropy, and that "
+            f"of '{study.task}' is another one: leave it out, or smooth within the loss"
+        )
+    if options.dropout is None:
+        return
+    with seeded(0):
+        network = task.network()
+    if not isinstance(task, Task) or not dropout_modules(network):
+        raise UsageError(
+            f"{where}: dropout: the network of task '{study.task}' has no module such as "
+            "torch.nn.Dropout to set: leave it out, or give the network one"
+        )
 
 
 def _require_hidden(study: Study, task: TaskProtocol) -> None:
@@ -112,8 +144,8 @@ def _takes_matrices(panel: Panel) -> bool:
 def _require_own_batches(study: Study, data: TaskData) -> None:
     """Check that nobody asks for other batches than a loader gives."""
     own = data.train.own_batch
-    for panel in study.panels:
-        wanted = study.batch_size_of(panel)
+    for panel, numbers in ((each, one) for each in study.panels for one in each.owns):
+        wanted = study.batch_size_of(panel, numbers)
         if own is not None and wanted != own:
             raise UsageError(
                 f"study '{study.name}', panel '{panel.name}': batch size {wanted}, but the loader "

@@ -33,7 +33,8 @@ def programs_name(study: Study, identity: Identity) -> str | None:
     """
     if is_user_task(study.task) or any(panel.own_code for panel in study.panels):
         return None
-    panels = sorted({study.options_of(panel).model_dump_json() for panel in study.panels})
+    each = (study.options_of(panel, own) for panel in study.panels for own in panel.owns)
+    panels = sorted({options.model_dump_json() for options in each})
     facts = (study.task, identity.fingerprint, panels)
     surroundings = (torch.__version__, circumstances(), _sources())
     digest = hashlib.sha256(repr((*facts, *surroundings)).encode()).hexdigest()

@@ -67,8 +67,9 @@ def _chunk_epochs(study: Study, missing: Missing, most: int) -> Iterator[int]:
     """Epochs of cells of each chunk."""
     for panel in study.panels:
         for count in missing[panel.name]:
-            for chunk in panel_chunks(range(count), most):
-                yield len(chunk) * (panel.epochs or 0)
+            for alike in panel_chunks(range(count), -(-max(count, 1) // panel.kinds)):
+                for chunk in panel_chunks(alike, most):
+                    yield len(chunk) * (panel.epochs or 0)
 
 
 def panel_chunks(cells: Sequence[T], most: int) -> list[Sequence[T]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from landscape_study.study.objectives.objective import is_objective, named
 from landscape_study.study.own_code.loading import is_reachable, is_user_task, plain_name
 from landscape_study.study.pairs.registry import label_of
 from landscape_study.study.spec.budgets import panel_name
+from landscape_study.study.spec.cell_numbers import ALPHA, LAMBDA, NUMBERS, USUAL, meant
 from landscape_study.study.spec.metric import Metric, filled
 from landscape_study.study.spec.placeholders import PLACEHOLDER, SCRIPTS, name_of
 from landscape_study.study.spec.presets import DEFAULT, load_preset
@@ -44,6 +45,7 @@ class Changes:
     prune: Any = None  # a pruner's name, or a table as in a study file; "none" for no pruner
     alpha: Any = None  # an axis: text as in a study file, or what it stands for
     lambda_: Any = None
+    axes: Mapping[str, Any] = field(default_factory=dict)  # of other numbers, by name, likewise
     metric: Any = None  # its name, or a table as in a study file
     goal: str | None = None  # minimize or maximize it
     pattern: str | None = None  # finds the metric in what a command prints
@@ -146,16 +148,12 @@ def objective_study(own: dict[str, Any], kind: str, changes: Changes) -> Study:
     lacking = [f"--{name}" for name, given in needed.items() if given is None]
     if lacking:
         raise UsageError(f"a {kind} needs {', '.join(lacking)}: say over which values, of what")
-    axes = {
-        name: parse_value(axis, f"--{name} {axis}") if isinstance(axis, str) else axis
-        for name, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_))
-    }
-    panels = {"panel": [{"pair": pair} for pair in names_of(changes.pairs)]}
+    axes = _axes(changes, of_objective=True)
+    panels = [{"pair": pair} | axes for pair in names_of(changes.pairs) or [kind]]
     metric = {"metric": _written_metric(changes.metric)}
-    study = Study.from_dict(
-        own | axes | metric | (panels if changes.pairs else {}), "the command line"
-    )
-    return changed_study(study, replace(changes, pairs=(), alpha=None, lambda_=None, metric=None))
+    study = Study.from_dict(own | metric | {"panel": panels}, "the command line")
+    rest = replace(changes, pairs=(), alpha=None, lambda_=None, axes={}, metric=None)
+    return changed_study(study, rest)
 
 
 def changed_study(study: Study, changes: Changes) -> Study:
@@ -178,10 +176,7 @@ def changed_study(study: Study, changes: Changes) -> Study:
         asked = _named_or_table("prune", changes.prune)
         panel_changes["prune"] = None if asked == "none" else asked
     study = _sampled(study, changes)
-    for key, axis in (("alpha", changes.alpha), ("lambda", changes.lambda_)):
-        if axis is not None:
-            is_text = isinstance(axis, str)
-            panel_changes[key] = parse_value(axis, f"--{key} {axis}") if is_text else axis
+    panel_changes |= _axes(changes, of_objective=study.has_objective)
     study = _alike_once(study, study.change_panels(**panel_changes))
     fields = {"name": changes.name, "seeds": changes.seeds, "batch_size": changes.batch_size}
     fields |= {"pattern": changes.pattern}
@@ -189,6 +184,33 @@ def changed_study(study: Study, changes: Changes) -> Study:
     study = _measure(study, changes)
     _require_short_names(study)
     return study
+
+
+def _axes(changes: Changes, *, of_objective: bool) -> dict[str, Any]:
+    """The axes that are asked for, by the keys of a panel.
+
+    Args:
+        changes: that ask for them.
+        of_objective: whether it may know numbers that nobody else does.
+
+    Raises:
+        UsageError: one of something that is no number of a cell.
+    """
+    given = {ALPHA: changes.alpha, LAMBDA: changes.lambda_, **changes.axes}
+    for name in given:
+        if name not in NUMBERS and not of_objective:
+            known = ", ".join(NUMBERS)
+            raise UsageError(f"--axis {name}: {meant(name)}numbers of a cell are {known}")
+    return {
+        name: parse_value(axis, _option(name, axis)) if isinstance(axis, str) else axis
+        for name, axis in given.items()
+        if axis is not None
+    }
+
+
+def _option(name: str, axis: str) -> str:
+    """How an axis was asked for on the command line."""
+    return f"--{name} {axis}" if name in USUAL else f"--axis {name}={axis}"
 
 
 def _sampled(study: Study, changes: Changes) -> Study:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from landscape_study.study.spec.cell_numbers import Own
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.study import Cell
 
 DOUBT = "not what a plain loop gives"  # what is said of a panel whose witness disagrees
 MARK = "⚠"  # of it, in figures and tables
@@ -30,6 +32,12 @@ class Witness:
     rounding: float  # what one rounding unit in the start weights changes; NaN: it matters not
     agrees: bool  # whether all curves agree, up to what rounding does to this cell
     why: str = ""  # the first thing that differs; "" where it agrees
+    own: Own = ()  # the cell's other numbers
+
+    @property
+    def cell(self) -> Cell:
+        """The one that was trained again."""
+        return Cell(self.alpha, self.lambda_, self.own)
 
     @property
     def distance(self) -> float:

@@ -39,9 +39,10 @@ from landscape_study.study.records.run_outcome import RunOutcome
 from landscape_study.study.records.standing import Standing
 from landscape_study.study.running.job import ObjectiveJob, Pulse
 from landscape_study.study.running.panel_pruners import Pruners
+from landscape_study.study.spec.cell_numbers import plain
 from landscape_study.study.spec.command_line import retry_line
 from landscape_study.study.spec.placeholders import Filling, filled
-from landscape_study.study.spec.study import Panel
+from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.store import Claim, Store
 
 FIRST_FAILURES = 3  # cells that failed before any was finished: then it is not single cells
@@ -141,7 +142,7 @@ class ObjectiveRuns:
         (cell,) = claim.cells
         panel = job.study.panel(claim.panel)
         folder = cell_folder(job, claim)
-        filling = Filling(cell.alpha, cell.lambda_, claim.seed, panel.pair, panel.name, folder)
+        filling = filling_of(cell, claim.seed, panel, folder)
         pulse = Pulse(job, store, claim)
 
         def look() -> None:
@@ -261,7 +262,12 @@ class ObjectiveRuns:
         kind = self.device.partition(":")[0]
         order = Order(
             FunctionCell(
-                filling.alpha, filling.lambda_, filling.seed, filling.pair, filling.panel
+                filling.alpha,
+                filling.lambda_,
+                filling.seed,
+                filling.pair,
+                filling.panel,
+                {name: plain(value) for name, value in filling.own},
             ),
             "cuda:0" if kind == "cuda" else kind,  # the only one that it sees
             str(filling.folder),
@@ -295,6 +301,11 @@ def _looking(look: Callable[[], None], prunes: Callable[[], bool]) -> Look:
         return PRUNED if prunes() else None
 
     return looked
+
+
+def filling_of(cell: Cell, seed: int, panel: Panel, folder: Path) -> Filling:
+    """What stands for the placeholders of a cell of a panel."""
+    return Filling(cell.alpha, cell.lambda_, seed, panel.pair, panel.name, folder, cell.own)
 
 
 def cell_folder(job: ObjectiveJob, claim: Claim) -> Path:

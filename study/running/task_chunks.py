@@ -119,14 +119,14 @@ class TaskChunks:
         on_step: Callable[[], None],
         checkpoint: Checkpoint | None = None,
     ) -> Outcome:
-        study = self.job.study
+        study, own = self.job.study, cells[0].own
         return self.training(
             panel,
             cells,
             pruner=self.pruners.of(panel),
             seed=seed,
-            batch_size=study.batch_size_of(panel),
-            options=study.options_of(panel),
+            batch_size=study.batch_size_of(panel, own),
+            options=study.options_of(panel, own),
             on_step=on_step,
             checkpoint=checkpoint,
         )
@@ -158,7 +158,7 @@ class TaskChunks:
         Args:
             pulse: of the training that raised one.
         """
-        still = Cell(min(panel.grid.alpha.values) * HARDLY, 0.0)
+        still = Cell(min(panel.grid.alpha.values) * HARDLY, 0.0, cells[0].own)
         last = pulse.steps + 2  # what raises after a step does so before the next but one
 
         def on_step() -> None:
@@ -185,10 +185,10 @@ def checkpoint_of(
     """Of the claimed chunk; it fits whoever would train the same cells in the same way."""
     if job.checkpoints is None:
         return None
-    study, panel = job.study, job.study.panel(claim.panel)
+    study, panel, own = job.study, job.study.panel(claim.panel), cells[0].own
     facts = (
         *(study.task, job.identity.fingerprint, study.metric.name),
-        *(study.batch_size_of(panel), study.options_of(panel)),
+        *(study.batch_size_of(panel, own), study.options_of(panel, own)),
         *(panel.model_dump_json(exclude={"grid", "design"}), claim.seed),
         *(job.engine, job.width, device.partition(":")[0], job.threads),
         *(torch.__version__, version("landscape-study"), FORMAT),

@@ -18,10 +18,11 @@ from landscape_study.study.running.job import ObjectiveJob
 from landscape_study.study.running.objective_runs import (
     ObjectiveRuns,
     StopAskedError,
+    filling_of,
     why_failed,
 )
 from landscape_study.study.running.training_run import train
-from landscape_study.study.spec.placeholders import Filling, missing_files
+from landscape_study.study.spec.placeholders import missing_files
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store import Store
 
@@ -54,13 +55,13 @@ class TrialCell:
 
 def middle_cell(panel: Panel) -> Cell:
     """The cell in the middle of a panel's grid."""
-    alphas, lambdas = panel.grid.alpha.values, panel.grid.lambda_.values
-    return Cell(alphas[len(alphas) // 2], lambdas[len(lambdas) // 2])
+    rows, columns = panel.grid.rows.values, panel.grid.columns.values
+    return panel.grid.cell(rows[len(rows) // 2], columns[len(columns) // 2])
 
 
 def only(study: Study, panel: Panel, cell: Cell) -> Study:
     """The study with one cell of one panel, trained to its end, and its first seed."""
-    grid = {"alpha": [cell.alpha], "lambda": [cell.lambda_], "extra_cells": ()}
+    grid = {name: [cell.value(name)] for name in panel.grid.names} | {"extra_cells": ()}
     alone = panel.changed(grid | {"design": "grid", "prune": None})
     return study.change(seeds=[study.seeds[0]], panels=[alone])
 
@@ -95,7 +96,7 @@ def _objective_trial(
     )
     folder = store.folder / "run"
     seed = study.seeds[0]
-    filling = Filling(cell.alpha, cell.lambda_, seed, panel.pair, panel.name, folder)
+    filling = filling_of(cell, seed, panel, folder)
     try:
         with ObjectiveRuns(job, store, device) as runs, runs.heeding():
             ended, found = runs.run(filling, runs.require_wanted)

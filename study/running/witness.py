@@ -100,7 +100,7 @@ def call_witnesses(
     found = []
     study = store.study(plan.study.name)
     states = store.states(study.name) if panels else []
-    known = {(w.panel, w.seed, w.alpha, w.lambda_) for w in store.witnesses(study.name)}
+    known = {(w.panel, w.seed, w.cell) for w in store.witnesses(study.name)}
     epoch = 0.0  # seconds, of the last witness
     passed: list[str] = []  # panels of which an epoch takes too long
     for progress in store.progress(study.name):
@@ -112,7 +112,7 @@ def call_witnesses(
             continue
         try:
             seed, cell = _any_cell(states, study.name, progress)
-            if (panel.name, seed, cell.alpha, cell.lambda_) in known:
+            if (panel.name, seed, cell) in known:
                 continue  # another worker was sooner
             recorded = _recorded(store, study.name, panel, seed, cell)
             began = time.perf_counter()
@@ -155,7 +155,7 @@ def _any_cell(states: Sequence[CellState], name: str, progress: PanelProgress) -
         states: of all cells of study `name`.
     """
     finished = {
-        (one.seed, Cell(one.alpha, one.lambda_)): one.diverged_epoch
+        (one.seed, one.cell): one.diverged_epoch
         for one in states
         if one.panel == progress.panel and one.state == "finished"
     }
@@ -180,7 +180,7 @@ def _witness(
     What rounding does to the cell is found out only where it differs at all.
     """
     options, device = plan.study.options, plan.layout.devices[0]
-    steps = 2 * plan.data.train.steps(plan.study.batch_size_of(panel))
+    steps = 2 * plan.data.train.steps(plan.study.batch_size_of(panel, recorded.cell.own))
     with (
         watch(f"training a witness of panel {panel.name}", steps) as advance,
         worker_arithmetic(device, plan.layout.threads, tf32=options.tf32),
@@ -206,6 +206,7 @@ def _witness(
         seed=recorded.seed,
         alpha=recorded.cell.alpha,
         lambda_=recorded.cell.lambda_,
+        own=recorded.cell.own,
         epochs=epochs,
         recorded=float(recorded.curves[error][epochs - 1]),
         found=last,
@@ -233,14 +234,15 @@ def _train(
         limits: of its time.
         epochs: how many at most.
     """
-    options, device = plan.study.options_of(panel), plan.layout.devices[0]
+    own, device = recorded.cell.own, plan.layout.devices[0]
+    options = plan.study.options_of(panel, own)
     data = plan.data.to(device, getattr(torch, options.precision))
     moments = [time.perf_counter()]
     with seeded(recorded.seed, device), quiet_fallbacks():
         training = begun(
             *(plan.task, data, panel, [recorded.cell]),
             seed=recorded.seed,
-            batch_size=plan.study.batch_size_of(panel),
+            batch_size=plan.study.batch_size_of(panel, own),
             options=options,
             device=device,
         )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIIISampler, NSGAIISampler
 from optuna.study import Study as OptunaStudy
 
@@ -29,8 +29,9 @@ from landscape_study.study.errors import TrainingError, UsageError, first_line
 from landscape_study.study.records.wishes import Answer, Known, Trial, Wish
 from landscape_study.study.sampling.optimizer_states import without_code
 from landscape_study.study.sampling.others_code import quiet
+from landscape_study.study.spec.cell_numbers import LAMBDA, number_called, number_of
 from landscape_study.study.spec.design import Sampled
-from landscape_study.study.spec.grid import in_few_digits
+from landscape_study.study.spec.grid import SHARE_DIGITS, Axis, Grid, in_few_digits
 from landscape_study.study.spec.study import Cell
 
 NEEDED = {"cmaes": "cmaes"}  # packages that Optuna does not bring, by sampler
@@ -112,11 +113,16 @@ class OptunaSampler:
 
     def _asked(self, known: Known, count: int, *, zero: bool) -> list[tuple[Cell, dict[str, Any]]]:
         """So many cells, of λ = 0 or of others, and what the sampler remembers of them."""
-        alpha, lambda_ = known.panel.grid.alpha.values, known.panel.grid.lambda_.positive
-        distributions: Distributions = {"alpha": FloatDistribution(alpha[0], alpha[-1], log=True)}
-        if not zero:
-            distributions["lambda"] = FloatDistribution(lambda_[0], lambda_[-1], log=True)
-        places = [one for one in _places(known.trials) if (one.cell.lambda_ == 0) == zero]
+        grid = known.panel.grid
+        distributions = {
+            name: _distribution(name, grid.axis(name))
+            for name in grid.names
+            if name != LAMBDA or not zero
+        }
+        may_be_zero = LAMBDA in grid.names
+        places = [
+            one for one in _places(known.trials) if (may_be_zero and one.cell.lambda_ == 0) == zero
+        ]
         with quiet():
             try:
                 return list(self._drawn(known, places, distributions, count))
@@ -140,15 +146,11 @@ class OptunaSampler:
         lies = not issubclass(self.kind, CmaEsSampler)
         if not lies:
             places = [one for one in places if one.values]
-        lie = _told(study, places, distributions, known.metric.sign)
+        lie, grid = _told(study, places, distributions, known.metric.sign), known.panel.grid
         for _ in range(count):
             trial = study.ask(distributions)
-            cell = Cell(
-                _rounded(trial.params["alpha"], distributions["alpha"]),
-                _rounded(trial.params["lambda"], distributions["lambda"])
-                if "lambda" in distributions
-                else 0.0,
-            )
+            values = {name: _value(name, drawn, grid) for name, drawn in trial.params.items()}
+            cell = grid.cell(*(values.get(name, 0.0) for name in grid.names))
             if lies:
                 study.tell(trial, lie)
             yield cell, _memory(study)
@@ -157,7 +159,7 @@ class OptunaSampler:
 def _is_zero(known: Known, share: float, number: int) -> bool:
     """Whether λ is 0 in the cell of this number, from 0: as evenly as the share allows."""
     lambda_ = known.panel.grid.lambda_
-    if lambda_.values[0] > 0:
+    if LAMBDA not in known.panel.grid.names or lambda_.values[0] > 0:
         return False
     return not lambda_.positive or math.floor((number + 1) * share) > math.floor(number * share)
 
@@ -198,10 +200,9 @@ def _told(
         if value is None and not place.is_open:
             continue  # given up
         told = worst if value is None or not math.isfinite(value) else value
-        params = {"alpha": place.cell.alpha, "lambda": place.cell.lambda_}
         study.add_trial(
             optuna.trial.create_trial(
-                params={name: params[name] for name in distributions},
+                params={name: _left(name, place.cell.value(name)) for name in distributions},
                 distributions=distributions,
                 value=told,
                 system_attrs=memory,
@@ -217,7 +218,25 @@ def _memory(study: OptunaStudy) -> dict[str, Any]:
     return {**newest, **({OF_STUDY: own} if own else {})}
 
 
-def _rounded(value: float, within: BaseDistribution) -> float:
-    """A value in few digits, between the ends."""
-    assert isinstance(within, FloatDistribution)
-    return min(max(in_few_digits(value), within.low), within.high)
+def _distribution(name: str, axis: Axis) -> BaseDistribution:
+    """What a number is drawn from: evenly in log; a share such as β2 so that 1 − β2 is."""
+    values = axis.positive if name == LAMBDA else axis.values
+    number = number_of(name, values)
+    if number.whole:
+        return IntDistribution(int(values[0]), int(values[-1]), log=True)
+    low, high = sorted(_left(name, values[i]) for i in (0, -1))
+    return FloatDistribution(low, high, log=True)
+
+
+def _left(name: str, value: float) -> float:
+    """What a sampler sees of a value: of a share what is left of 1."""
+    return 1 - value if number_called(name).scale == "share" else value
+
+
+def _value(name: str, drawn: float, grid: Grid) -> float:
+    """The value that was drawn, in few digits, between the ends of its axis."""
+    value, values = in_few_digits(drawn), grid.axis(name).values
+    if number_called(name).scale == "share":
+        value = round(1 - value, SHARE_DIGITS)
+    low = grid.axis(name).positive[0] if name == LAMBDA else values[0]
+    return float(min(max(value, low), values[-1]))

@@ -101,12 +101,15 @@ def wrong_with_promotion(panels: Sequence[Panel]) -> str | None:
     """Why a panel's cells cannot be the best ones of another; None if nothing is wrong."""
     of = {panel.name: panel.promoted.best_of for panel in panels if panel.promoted}
     names = [panel.name for panel in panels]
+    axes = {panel.name: (panel.grid.names, panel.grid.fixed) for panel in panels}
     for name, source in of.items():
         if source not in names:
             others = ", ".join(other for other in names if other != name)
             return f"panel '{name}': there is no panel '{source}' to take the best cells of: " + (
                 f"name another panel, of {others}" if others else "give the study a cheaper panel"
             )
+        if axes[name] != axes[source]:
+            return f"panel '{name}' has other axes than '{source}', whose best cells it takes"
         seen = [name]
         while source in of and source not in seen:
             seen.append(source)

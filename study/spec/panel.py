@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import product
 from typing import Annotated, Any
 
 from pydantic import (
@@ -16,9 +18,20 @@ from pydantic import (
 )
 
 from landscape_study.study.pairs.optimizer_arguments import wrong_with_table
-from landscape_study.study.pairs.options import PanelOptions
+from landscape_study.study.pairs.options import OF_RULES, PanelOptions
 from landscape_study.study.pairs.registry import Pair, known_pair, label_of, pair_called
+from landscape_study.study.pairs.rules import RULES
 from landscape_study.study.pairs.schedules import SCHEDULES, Cosine, Schedule
+from landscape_study.study.spec.cell_numbers import (
+    ALPHA,
+    BATCH_SIZE,
+    LAMBDA,
+    NUMBERS,
+    OTHERS,
+    Own,
+    meant,
+    number_called,
+)
 from landscape_study.study.spec.design import (
     FEWEST_VALUES,
     Asked,
@@ -26,8 +39,10 @@ from landscape_study.study.spec.design import (
     Promoted,
     Sampled,
 )
-from landscape_study.study.spec.grid import Cell, Grid
+from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.helper_names import IMPORT_PATH
+from landscape_study.study.spec.metric import TAKEN
+from landscape_study.study.spec.placeholders import NAMES as PLACES
 from landscape_study.study.spec.pruning import Prune
 from landscape_study.study.validation import Frozen
 
@@ -35,8 +50,10 @@ from landscape_study.study.validation import Frozen
 MOST_EPOCHS = 1_000_000
 MOST_EXAMPLES = 10**9  # of a batch
 
-CELLS = ("alpha", "lambda", "extra_cells")  # keys of its file that say which cells it has
+CELLS = (ALPHA, LAMBDA, "extra_cells")  # keys of its file that say which cells it has
 
+NUMBER_NAME = re.compile(r"[a-z][a-z0-9_]*")  # of a number that an objective knows
+RESERVED = {*TAKEN, *PLACES}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 NAME_RULE = "letters, digits, '.', '_', '+' and '-', starting with a letter or digit"
 
@@ -75,6 +92,16 @@ def _simple_arguments(table: dict[str, Any]) -> dict[str, Any]:
 Arguments = Annotated[dict[str, Any], AfterValidator(_simple_arguments)]
 
 
+def numbers_of(rule: str) -> list[str]:
+    """The numbers of cells that an update rule of `RULES` makes use of."""
+    uses = RULES[rule].uses
+    return [name for name in NUMBERS if name not in OF_RULES or name in uses]
+
+
+def _is_axis(value: Any) -> bool:
+    return isinstance(value, list | tuple | dict | Axis) or hasattr(value, "tolist")
+
+
 class Panel(Frozen):
     """One pair × schedule × budget over a design of cells: becomes one heatmap."""
 
@@ -96,13 +123,25 @@ class Panel(Frozen):
     @classmethod
     def _from_toml(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            data = dict(data)
+            data = {k: v for k, v in data.items() if v is not None or k not in OTHERS}
             if "pair" in data:
                 is_label = data.get("by_objective") or data.get("design") == "imported"
                 data.setdefault("name", data["pair"] if is_label else label_of(data["pair"]))
             axes = {key: data.pop(key) for key in CELLS if key in data}
+            known = set(data) - cls.model_fields.keys() if data.get("by_objective") else set()
+            others = (key for key in (*OTHERS, *sorted(known.difference(OTHERS))) if key in data)
+            axes |= {key: data.pop(key) for key in others if _is_axis(data[key])}
             if axes:
                 data["grid"] = axes
+            for key in data.keys() - cls.model_fields.keys():
+                if _is_axis(data[key]) and (guess := meant(key)):
+                    raise ValueError(f"{key}: unknown key: {guess}".rstrip())
+            for key in OTHERS:
+                if key in data and key != BATCH_SIZE:
+                    raise ValueError(
+                        f"{key} = {data[key]!r} is no axis: give a list of values, or one number "
+                        f"in options = {{ {key} = {data[key]!r} }}"
+                    )
         return data
 
     @field_validator("pair")
@@ -140,6 +179,25 @@ class Panel(Frozen):
     def _each_cell_once(cls, grid: Grid, info: ValidationInfo) -> Grid:
         return grid.without_repeats() if info.data.get("design") == "grid" else grid
 
+    @field_validator("grid")
+    @classmethod
+    def _axes_of_its_training(cls, grid: Grid, info: ValidationInfo) -> Grid:
+        """Its other axes are numbers that its rule makes use of, and that nothing else says."""
+        pair, options = info.data.get("pair"), info.data.get("options")
+        for name, _ in grid.more:
+            if name not in NUMBERS and (name in RESERVED or not NUMBER_NAME.fullmatch(name)):
+                raise ValueError(f"{name}: a number of a cell cannot be called that")
+            said = info.data.get(name) if name == BATCH_SIZE else getattr(options, name, None)
+            if said is not None:
+                raise ValueError(f"{name} is an axis, and {said:g} elsewhere: leave out one")
+            known = known_pair(pair or "")
+            rule = known.rule if known is not None else ""
+            if name in OF_RULES and rule in RULES and name not in RULES[rule].uses:
+                raise ValueError(
+                    f"{name}: {rule} has none: its axes may be {', '.join(numbers_of(rule))}"
+                )
+        return grid
+
     @field_validator("normalized")
     @classmethod
     def _normalized_by_a_schedule(cls, normalized: bool, info: ValidationInfo) -> bool:
@@ -156,13 +214,34 @@ class Panel(Frozen):
     def _can_have_a_verdict(self) -> Panel:
         """Nobody pays for trainings that cannot tell."""
         if self.sampled is not None and self.sampled.keeps_to_grid:
-            for name, axis in (("alpha", self.grid.alpha), ("lambda", self.grid.lambda_)):
-                if (count := len(axis.positive)) < FEWEST_VALUES:
+            for name in self.grid.names:
+                axis = self.grid.axis(name)
+                has_zero = number_called(name).scale == "share"
+                count = len(axis.values if has_zero else axis.positive)
+                if count < FEWEST_VALUES:
                     raise ValueError(
-                        f"{name}: {count} positive value{'s' * (count != 1)}, and a verdict needs "
-                        f"{FEWEST_VALUES}: give more, or take another design"
+                        f"{name}: {count} {'positive ' * (not has_zero)}value{'s' * (count != 1)},"
+                        f" and a verdict needs {FEWEST_VALUES}: give more, or take another design"
                     )
         return self
+
+    @property
+    def kinds(self) -> int:
+        """How many values the other numbers of the grid's cells have together, 1 without any."""
+        return math.prod(len(axis.values) for _, axis in self.grid.more)
+
+    @property
+    def owns(self) -> tuple[Own, ...]:
+        """The other numbers that its grid's cells have; of α × λ only that there are none."""
+        names = [name for name, _ in self.grid.more]
+        values = product(*(axis.values for _, axis in self.grid.more))
+        return tuple(tuple(zip(names, own, strict=True)) for own in values)
+
+    @property
+    def usual_own(self) -> Own:
+        """Of its cells' own numbers those of one of them, by which all are judged beforehand."""
+        cells = self.grid.alone
+        return cells.cell(cells.rows.values[-1], cells.columns.values[-1]).own
 
     @property
     def is_imported(self) -> bool:
@@ -185,6 +264,7 @@ class Panel(Frozen):
         """What it has other than its study, as people read it: "batch_size = 64"."""
         own: dict[str, Any] = {"batch_size": self.batch_size, **(self.optimizer or {})}
         own |= {} if self.options is None else self.options.model_dump()
+        own |= self.grid.fixed
         return [f"{name} = {value}" for name, value in own.items() if value is not None]
 
     @property
@@ -203,7 +283,7 @@ class Panel(Frozen):
         return None if isinstance(self.design, str) else self.design
 
     def cells(self) -> tuple[Cell, ...]:
-        """The cells that are known from the beginning, by ascending α, then ascending λ."""
+        """The cells that are known from the beginning, by ascending numbers."""
         if self.sampled:
             return self.grid.extra
         return self.grid.cells() if self.design == "grid" else ()
@@ -213,22 +293,30 @@ class Panel(Frozen):
         return self.grid.spans(cell) if self.asked else self.grid.has(cell)
 
     def at_once(self, seeds: int) -> int:
-        """How many cells there are to be trained together, with one seed."""
-        known = len(self.cells())
+        """How many cells there are to be trained together, with one seed.
+
+        They share all numbers but α and λ.
+        """
+        known = -(-len(self.cells()) // self.kinds)
         known = self.prune.at_once(known) if self.prune else known
         return max(self.sampled.at_once(seeds), known) if self.sampled else known
 
     def settings(self) -> dict[str, Any]:
-        """What a finished cell depends on besides α, λ and seed."""
-        return self.model_dump(
+        """What a finished cell depends on besides its own numbers and its seed."""
+        found = self.model_dump(
             exclude={"name", "design", "grid", "by_objective", "prune", "source"}
         )
+        if self.grid.is_usual:
+            return found
+        return found | {"axes": " × ".join(self.grid.names)} | self.grid.fixed
 
     def changed(self, changes: dict[str, Any]) -> dict[str, Any]:
         """The panel's fields with some replaced, not yet validated; `CELLS` too."""
-        axes = (self.grid.alpha, self.grid.lambda_, self.grid.extra)
         own = self.model_dump(exclude={"grid"}) | {"by_objective": self.by_objective}
-        return own | dict(zip(CELLS, axes, strict=True)) | changes
+        axes = self.grid.fields()
+        if any(name in changes and name not in axes for name in OTHERS):
+            axes["extra_cells"] = ()  # of other axes
+        return {key: value for key, value in own.items() if key not in axes} | axes | changes
 
     def grown(self, asked: Panel) -> Panel:
         """This panel with the cells, the design and the pruner of one that is asked for, too.
@@ -237,7 +325,7 @@ class Panel(Frozen):
         of a study that was extended are more than its file says.
         """
         grid, design = self.grid.union(asked.grid), asked.design
-        is_longer = (grid.alpha, grid.lambda_) != (asked.grid.alpha, asked.grid.lambda_)
+        is_longer = (grid.rows, grid.columns) != (asked.grid.rows, asked.grid.columns)
         if self.sampled and asked.sampled and is_longer:
             most = max(self.sampled.trials, asked.sampled.trials)
             design = asked.sampled.model_copy(update={"trials": most})

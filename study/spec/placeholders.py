@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-PLACEHOLDER = re.compile(r"\{([A-Za-z_]+)\}")
+from landscape_study.study.spec.cell_numbers import Own, plain
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z_0-9]*)\}")
 NEEDED = ("alpha", "lambda")
 NAMES = (*NEEDED, "seed", "pair", "panel", "folder", "result")
 SCRIPTS = (".py", ".ipynb", ".sh", ".bash", ".r", ".jl", ".m", ".js", ".ts", ".lua", ".pl", ".rb")
@@ -21,6 +23,7 @@ class Filling:
     """What stands for the placeholders of one cell.
 
     Attributes:
+        own: its numbers beside α and λ, by name.
         folder: of its own, where it may keep what it needs to go on after a crash.
         result: a file that the command may write its result into.
     """
@@ -31,6 +34,7 @@ class Filling:
     pair: str
     panel: str
     folder: Path
+    own: Own = ()
 
     @property
     def result(self) -> Path:
@@ -48,6 +52,7 @@ class Filling:
             "panel": self.panel,
             "folder": str(self.folder),
             "result": str(self.result),
+            **{name: repr(plain(value)) for name, value in self.own},
         }
 
     @property
@@ -79,18 +84,24 @@ def name_of(command: Sequence[str]) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-._+") or "command"
 
 
-def wrong_with(command: Sequence[str]) -> str | None:
-    """What is wrong with a command: nothing to call, a placeholder misspelt or missing."""
+def wrong_with(command: Sequence[str], axes: Sequence[str] = NEEDED) -> str | None:
+    """What is wrong with a command: nothing to call, a placeholder misspelt or missing.
+
+    Args:
+        command: its words.
+        axes: names of the numbers that it must hear of.
+    """
     if not command or not command[0].strip():
         return 'no command: give the words of one, such as ["python", "train.py", …]'
     found = [name for word in command for name in PLACEHOLDER.findall(word)]
+    names = list(dict.fromkeys((*NAMES, *axes)))
     for name in found:
-        if name not in NAMES:
-            close = difflib.get_close_matches(name.lower(), NAMES, 1, 0.5)
+        if name not in names:
+            close = difflib.get_close_matches(name.lower(), names, 1, 0.5)
             meant = f"did you mean {{{close[0]}}}? " if close else ""
-            known = ", ".join(f"{{{known}}}" for known in NAMES)
+            known = ", ".join(f"{{{known}}}" for known in names)
             return f"{{{name}}} is no placeholder: {meant}there are {known}"
-    lacking = [f"{{{name}}}" for name in NEEDED if name not in found]
+    lacking = [f"{{{name}}}" for name in axes if name not in found]
     if lacking:
         return f"the command has no {' and no '.join(lacking)}: put it where the number belongs"
     return None

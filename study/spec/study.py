@@ -51,6 +51,7 @@ from landscape_study.study.spec.budgets import (
     one_per_budget,
     wrong_with_promotion,
 )
+from landscape_study.study.spec.cell_numbers import BATCH_SIZE, OTHERS, Own
 from landscape_study.study.spec.figure_kinds import FigureKind, Over
 from landscape_study.study.spec.grid import Axis, Cell, Grid
 from landscape_study.study.spec.metric import TAKEN, TEST_ERROR, Metric, completed, filled, written
@@ -144,7 +145,8 @@ def _panel_numbers(data: dict[str, Any]) -> list[int]:
 
 _PAIR = re.compile(r"^    \[\n +([\d.e+-]+),\n +([\d.e+-]+),\n    \]", re.MULTILINE)  # of numbers
 _OF_TRAINING = ("options", "figure")  # what is not known of what was trained elsewhere
-_INHERITED = ("schedule", "epochs", "normalized", "design", "prune", "alpha", "lambda")
+_OF_CELLS = ("alpha", "lambda", *(name for name in OTHERS if name != BATCH_SIZE))
+_INHERITED = ("schedule", "epochs", "normalized", "design", "prune", *_OF_CELLS)
 
 
 class Study(Frozen):
@@ -192,13 +194,6 @@ class Study(Frozen):
                 f"no shell takes {command!r} apart: write its words, as in "
                 '["python", "train.py", "--lr", "{alpha}", "--wd", "{lambda}"]'
             )
-        return command
-
-    @field_validator("command")
-    @classmethod
-    def _runnable(cls, command: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if command is not None and (wrong := wrong_with(command)):
-            raise ValueError(wrong)
         return command
 
     @field_validator("pattern")
@@ -256,6 +251,13 @@ class Study(Frozen):
                 f'the task "{IMPORTED}" and the design "imported" go together: they are those of '
                 "results that `landscape import` took over"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _runnable(self) -> Study:
+        axes = dict.fromkeys(name for panel in self.panels for name in panel.grid.names)
+        if self.command is not None and (wrong := wrong_with(self.command, [*axes])):
+            raise ValueError(f"command: {wrong}")
         return self
 
     @model_validator(mode="after")
@@ -465,27 +467,36 @@ class Study(Frozen):
 
     def at_once(self, panel: Panel) -> int:
         """How many cells of a panel there are to be trained together, with one seed."""
-        return self._most_cells(panel) if panel.promoted else panel.at_once(len(self.seeds))
+        if panel.promoted:
+            return -(-self._most_cells(panel) // panel.kinds)
+        return panel.at_once(len(self.seeds))
 
     def _most_cells(self, panel: Panel) -> int:
         return most_cells(panel, self.panels, len(self.seeds))
 
-    def options_of(self, panel: Panel) -> Options:
+    def options_of(self, panel: Panel, own: Own | None = None) -> Options:
         """What a step of the panel needs: the study's, where it says nothing itself.
 
         Where the study says nothing either, an update rule's own defaults hold; those of a rule of
         the user's own stand in the options of its panels (see `planning.own_pairs`).
+
+        Args:
+            panel: of the study.
+            own: numbers of the cells that are meant; of the panel's last one if None.
         """
         options = self.options
         if not panel.is_labelled and (rule := RULES.get(pair_called(panel.pair).rule)):
             options = options.of_rule(rule.defaults)
-        return options.changed(panel.options)
+        numbers = dict(panel.usual_own if own is None else own)
+        of_step = {name: x for name, x in numbers.items() if name in Options.model_fields}
+        return options.changed(panel.options).model_copy(update=of_step)
 
-    def batch_size_of(self, panel: Panel) -> int:
-        """Examples in a batch of the panel, of a resolved study."""
-        size = panel.batch_size or self.batch_size
+    def batch_size_of(self, panel: Panel, own: Own | None = None) -> int:
+        """Examples in a batch of the panel, of a resolved study; `own` as of `options_of`."""
+        numbers = dict(panel.usual_own if own is None else own)
+        size = numbers.get(BATCH_SIZE) or panel.batch_size or self.batch_size
         assert size is not None
-        return size
+        return int(size)
 
     def change(self, **changes: Any) -> Study:
         """A validated copy with some fields replaced; what panels have, `change_panels` does."""
@@ -534,9 +545,12 @@ class Study(Frozen):
         for new in asked.panels:
             old = panels.get(new.name)
             if old is not None:
-                for field, value in old.settings().items():
+                was, now = old.settings(), new.settings()
+                usual = {"axes": "alpha × lambda"}
+                for field in was | now:
                     label = f"panel '{new.name}': {field}"
-                    self._require_same(label, value, new.settings()[field], where)
+                    stored, asks = ((usual | one).get(field) for one in (was, now))
+                    self._require_same(label, stored, asks, where)
                 label = f"panel '{new.name}': design"
                 if old.asked and new.asked:
                     self._require_same(label, old.asked.asks_as, new.asked.asks_as, where)

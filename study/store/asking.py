@@ -19,8 +19,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from landscape_study.study.records.wishes import Known, Trial, Wish
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.study import Cell, Panel, Study
-from landscape_study.study.store.creation import AT_ONCE, insert_cells, lock, optuna_study
+from landscape_study.study.store.columns import where_known
+from landscape_study.study.store.creation import (
+    AT_ONCE,
+    alike,
+    insert_cells,
+    lock,
+    optuna_study,
+)
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import sampler_table as _sampler
 from landscape_study.study.store.optuna_tables import value_table as _value
@@ -118,6 +126,7 @@ def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
     query = (
         sa.select(
             *(_cell.c.trial_id, _chunk.c.seed, _chunk.c.state, _cell.c.alpha, _cell.c["lambda"]),
+            where_known(connection, _cell.c.own),
             *(measured.label("value"), _cell.c.diverged_epoch),
         )
         .join_from(_chunk, _study)
@@ -130,7 +139,7 @@ def trials(connection: Connection, name: str, panel: str) -> tuple[Trial, ...]:
     memories = _memories(connection, [row["trial_id"] for row in rows])
     return tuple(
         Trial(
-            cell=Cell(row["alpha"], row["lambda"]),
+            cell=Cell(row["alpha"], row["lambda"], from_text(row["own"])),
             seed=row["seed"],
             state=_state(row["state"]),
             value=row["value"] if row["state"] in ENDED else None,
@@ -201,17 +210,18 @@ def _add(
     wishes: Sequence[Wish],
     width: int,
 ) -> int:
-    """Add those that are not there, in chunks of one seed; how many they are."""
+    """Add those that are not there, in chunks of one seed and alike; how many they are."""
     known = {(one.cell, one.seed) for one in trials(connection, study.name, panel.name)}
     by_seed: defaultdict[int, dict[Cell, Wish]] = defaultdict(dict)
     for wish in wishes:
         if (wish.cell, wish.seed) not in known:
             by_seed[wish.seed].setdefault(wish.cell, wish)
     for seed, of_seed in by_seed.items():
-        new = [*of_seed.values()]
-        size = -(-len(new) // -(-len(new) // width))  # chunks nearly of one size
-        for first in range(0, len(new), size):
-            _add_chunk(connection, study_id, study, panel, seed, new[first : first + size])
+        for group in alike([*of_seed]):
+            new = [of_seed[cell] for cell in group]
+            size = -(-len(new) // -(-len(new) // width))  # chunks nearly of one size
+            for first in range(0, len(new), size):
+                _add_chunk(connection, study_id, study, panel, seed, new[first : first + size])
     return sum(map(len, by_seed.values()))
 
 

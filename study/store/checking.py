@@ -18,10 +18,11 @@ from sqlalchemy.engine import Connection
 
 from landscape_study.study.errors import LandscapeError, SpecError, StoreError
 from landscape_study.study.records.witness_record import DOUBT
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.command_line import command_line
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store, optuna_tables
-from landscape_study.study.store.columns import raw
+from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import optuna_study_name
 from landscape_study.study.store.database import RECOVER
 from landscape_study.study.store.optuna_tables import attribute_table, step_table, value_table
@@ -207,12 +208,15 @@ def _stored(connection: Connection, study: Study) -> tuple[Study, list[StoredCel
         for seed in study.seeds
     }
     query = (
-        sa.select(_optuna_study.c.study_name, _cell.c.alpha, _cell.c["lambda"])
+        sa.select(
+            *(_optuna_study.c.study_name, _cell.c.alpha, _cell.c["lambda"]),
+            where_known(connection, _cell.c.own),
+        )
         .join_from(_cell, _optuna_study, _optuna_study.c.study_id == _cell.c.optuna_study_id)
         .where(_optuna_study.c.study_name.in_(homes))
     )
     rows = connection.execute(query)
-    known = {(*homes[home], alpha, lambda_) for home, alpha, lambda_ in rows}
+    known = {(*homes[home], Cell(alpha, el, from_text(own))) for home, alpha, el, own in rows}
     return study, stored_cells(connection, study), known
 
 
@@ -257,7 +261,7 @@ def _doubts(store: Store, study: Study) -> Iterator[Finding]:
     for witness in store.witnesses(study.name):
         if not witness.agrees:
             where = f"study {study.name}, panel '{witness.panel}', seed {witness.seed}"
-            cell = f"α = {witness.alpha:g}, λ = {witness.lambda_:g}"
+            cell = witness.cell.told
             yield Finding(
                 f"{where}: the witness disagrees ({cell}): {witness.why}",
                 f"the results of this panel are {DOUBT}: train it with --engine referee under "
@@ -267,11 +271,10 @@ def _doubts(store: Store, study: Study) -> Iterator[Finding]:
 
 def _by_panel(study: Study, what: str, places: Iterable[Place], remedy: str) -> Iterator[Finding]:
     """One finding for each panel and seed, with an example."""
-    counts = Counter((panel, seed) for panel, seed, _, _ in places)
-    examples = {(panel, seed): (alpha, lambda_) for panel, seed, alpha, lambda_ in places}
+    counts = Counter((panel, seed) for panel, seed, _ in places)
+    examples = {(panel, seed): cell for panel, seed, cell in places}
     for (panel, seed), number in sorted(counts.items()):
-        alpha, lambda_ = examples[panel, seed]
         where = f"study {study.name}, panel '{panel}', seed {seed}"
         cells = "1 cell is" if number == 1 else f"{number} cells are"
-        example = f"α = {alpha:g}, λ = {lambda_:g}"
+        example = examples[panel, seed].told
         yield Finding(f"{where}: {cells} {what} ({example}{', …' * (number > 1)})", remedy)

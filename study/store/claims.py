@@ -19,7 +19,9 @@ from landscape_study.study.errors import LeaseLostError
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.provenance import Worker, is_dead
 from landscape_study.study.records.run_outcome import RunOutcome
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.store.columns import where_known
 from landscape_study.study.store.database import now
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.results import UNKNOWN_EPOCH, Result, results_of, write_results
@@ -60,7 +62,7 @@ def claim(
     if row is None:
         return None
     cells = connection.execute(
-        sa.select(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"])
+        sa.select(_cell.c.trial_id, _cell.c.alpha, _cell.c["lambda"], _cell.c.own)
         .where(_cell.c.chunk_id == row["chunk_id"])
         .order_by(_cell.c.trial_id)
     ).all()
@@ -71,8 +73,8 @@ def claim(
         panel=row["panel"],
         seed=row["seed"],
         attempts=row["attempts"],
-        cells=tuple(Cell(alpha, lambda_) for _, alpha, lambda_ in cells),
-        trial_ids=tuple(trial_id for trial_id, _, _ in cells),
+        cells=tuple(Cell(alpha, el, from_text(own)) for _, alpha, el, own in cells),
+        trial_ids=tuple(trial_id for trial_id, *_ in cells),
     )
 
 
@@ -185,7 +187,7 @@ def move_cells(connection: Connection, trial_ids: Sequence[int], **facts: Any) -
 
 
 def _places(claim: Claim) -> list[Place]:
-    return [(claim.panel, claim.seed, cell.alpha, cell.lambda_) for cell in claim.cells]
+    return [(claim.panel, claim.seed, cell) for cell in claim.cells]
 
 
 def _close(connection: Connection, claim: Claim, seconds: float, state: str) -> None:
@@ -310,14 +312,18 @@ def open_cells(connection: Connection) -> set[tuple[str, str, int, Cell]]:
     """The cells of any study that are still to be trained: study, panel, seed, cell."""
     query = (
         sa.select(
-            *(_study.c.name, _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"])
+            *(_study.c.name, _chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
+            where_known(connection, _cell.c.own),
         )
         .join_from(_cell, _chunk)
         .join(_study)
         .where(_chunk.c.state == "open")
     )
     rows = connection.execute(query)
-    return {(study, panel, seed, Cell(alpha, el)) for study, panel, seed, alpha, el in rows}
+    return {
+        (study, panel, seed, Cell(alpha, el, from_text(own)))
+        for study, panel, seed, alpha, el, own in rows
+    }
 
 
 def is_free(connection: Connection, name: str) -> bool:

@@ -7,7 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from landscape_study.study.records.standing import Course
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.study import Cell, Study
+from landscape_study.study.store.columns import where_known
 from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.tables import ENDED
@@ -22,6 +24,7 @@ def courses(connection: Connection, study: Study, panel: str) -> list[Course]:
     query = (
         sa.select(
             *(_cell.c.alpha, _cell.c["lambda"], _cell.c.diverged_epoch, _chunk.c.seed),
+            where_known(connection, _cell.c.own),
             *(_chunk.c.state, _curve.c.data, measured.label("value")),
         )
         .join_from(_chunk, _study)
@@ -34,7 +37,7 @@ def courses(connection: Connection, study: Study, panel: str) -> list[Course]:
     )
     return [
         Course(
-            cell=Cell(row["alpha"], row["lambda"]),
+            cell=Cell(row["alpha"], row["lambda"], from_text(row["own"])),
             seed=row["seed"],
             costs=study.metric.sign * np.frombuffer(row["data"], "<f4").astype(float),
             cost=study.metric.sign * row["value"],

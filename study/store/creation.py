@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 import sqlalchemy as sa
-from optuna.distributions import FloatDistribution, distribution_to_json
+from optuna.distributions import (
+    BaseDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection
 
+from landscape_study.study.spec.cell_numbers import USUAL, Own, as_text, from_text, number_of
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store.optuna_tables import (
     direction_table,
@@ -81,6 +88,14 @@ def _add_seed(
     return sum(len(place.new) for place in places)
 
 
+def alike(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """The cells in groups that differ in α and λ only: these may be trained together."""
+    groups: defaultdict[Own, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.own].append(cell)
+    return [*groups.values()]
+
+
 @dataclass
 class _Place:
     """Where the cells of a panel under one seed go.
@@ -109,10 +124,10 @@ class _Place:
     ) -> _Place:
         """Look what is there of the wanted cells."""
         optuna_study_id = optuna_study(connection, study, panel, seed)
-        query = sa.select(_cell.c.alpha, _cell.c["lambda"])
+        query = sa.select(_cell.c.alpha, _cell.c["lambda"], _cell.c.own)
         known = {
-            Cell(alpha, lambda_)
-            for alpha, lambda_ in connection.execute(
+            Cell(alpha, lambda_, from_text(own))
+            for alpha, lambda_, own in connection.execute(
                 query.where(_cell.c.optuna_study_id == optuna_study_id)
             )
         }
@@ -125,8 +140,9 @@ class _Place:
         """What is new, in parts of which no two are to be trained together."""
         size, prune = len(self.new), self.panel.prune
         if prune and not self.panel.asked:
-            size = min(prune.at_once(len(self.panel.cells())), size)
-        return [self.new[i : i + size] for i in range(0, len(self.new), size or 1)]
+            size = min(self.panel.at_once(seeds=1), size)
+        groups = alike(self.new)
+        return [group[i : i + size] for group in groups for i in range(0, len(group), size)]
 
 
 def remove_lost(connection: Connection) -> None:
@@ -173,17 +189,16 @@ def optuna_study(connection: Connection, study: Study, panel: Panel, seed: int) 
     return study_id
 
 
-def _distributions(panel: Panel) -> Iterator[tuple[str, FloatDistribution]]:
-    """Of α and λ, as Optuna's samplers and plots take them."""
-    alpha, lambda_ = panel.grid.alpha.values, panel.grid.lambda_.values
-    yield "alpha", FloatDistribution(alpha[0], alpha[-1], log=True)
+def _distribution(panel: Panel, name: str) -> BaseDistribution:
+    """Of an axis, as Optuna's samplers and plots take it."""
+    values = panel.grid.axis(name).values
+    number = number_of(name, values)
+    if number.whole:
+        return IntDistribution(int(values[0]), int(values[-1]), log=True)
     # A logarithmic distribution cannot hold 0, by which a grid may yet grow.
-    yield (
-        "lambda",
-        FloatDistribution(
-            lambda_[0], lambda_[-1], log=panel.sampled is not None and lambda_[0] > 0
-        ),
-    )
+    may_be_zero = number.zero and (panel.sampled is None or values[0] == 0)
+    is_log = number.scale == "log" and not may_be_zero
+    return FloatDistribution(values[0], values[-1], log=is_log)
 
 
 def insert_cells(
@@ -214,11 +229,13 @@ def insert_cells(
                 "chunk_id": chunk_id,
                 "alpha": cell.alpha,
                 "lambda": cell.lambda_,
+                "own": as_text(cell.own),
             }
             for trial_id, (chunk_id, cell) in zip(new, some, strict=True)
         ]
         connection.execute(_cell.insert(), rows)
         _insert_parameters(connection, panel, optuna_study_id, new)
+        _insert_own_numbers(connection, panel, dict(zip(new, (c for _, c in some), strict=True)))
         trial_ids += new
     return trial_ids
 
@@ -243,14 +260,33 @@ def _insert_trials(
 def _insert_parameters(
     connection: Connection, panel: Panel, optuna_study_id: int, trial_ids: Sequence[int]
 ) -> None:
-    """Insert α and λ of these trials as Optuna has them, from our own table."""
+    """Insert α and λ of these trials, if axes, as Optuna has them, from our own table."""
     new = (_cell.c.optuna_study_id == optuna_study_id) & (_cell.c.trial_id >= min(trial_ids))
-    for name, distribution in _distributions(panel):
+    for name in USUAL:
+        if name not in panel.grid.names:
+            continue
         facts = sa.select(
             _cell.c.trial_id,
             sa.literal(name),
             _cell.c[name],
-            sa.literal(distribution_to_json(distribution)),
+            sa.literal(distribution_to_json(_distribution(panel, name))),
         )
         columns = ["trial_id", "param_name", "param_value", "distribution_json"]
         connection.execute(parameter_table.insert().from_select(columns, facts.where(new)))
+
+
+def _insert_own_numbers(connection: Connection, panel: Panel, cells: Mapping[int, Cell]) -> None:
+    """Insert the other numbers of cells, by their trials, as Optuna has them."""
+    told = {name: distribution_to_json(_distribution(panel, name)) for name, _ in panel.grid.more}
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": value,
+            "distribution_json": told[name],
+        }
+        for trial_id, cell in cells.items()
+        for name, value in cell.own
+    ]
+    if rows:
+        connection.execute(parameter_table.insert(), rows)

@@ -21,6 +21,7 @@ from landscape_study.study.store.creation import insert_cells, optuna_study
 from landscape_study.study.store.database import now
 from landscape_study.study.store.results import Result, write_results
 from landscape_study.study.store.seals import Place
+from landscape_study.study.store.stored_cells import place_of
 from landscape_study.study.store.tables import chunk_table as _chunk
 from landscape_study.study.store.tables import run_table as _run
 from landscape_study.study.store.tables import study_table as _study
@@ -47,7 +48,7 @@ class ImportedRun:
     """A run that was trained elsewhere.
 
     Attributes:
-        place: panel, seed, α, λ.
+        place: panel, seed, cell.
         state: pruned: its value is at least this bad; open: it had not ended.
         value: of the study's metric, in its unit; infinite, on the worse side, where it diverged
             and has none. It is not looked at where the run failed or is open.
@@ -63,9 +64,9 @@ class ImportedRun:
 
     def result(self, metric: Metric) -> Result:
         """What is stored of it; its numbers as Python's own, as seals are of their texts."""
-        panel, seed, alpha, lambda_ = self.place
+        panel, seed, cell = self.place
         return Result(
-            place=(panel, int(seed), float(alpha), float(lambda_)),
+            place=(panel, int(seed), Cell(float(cell.alpha), float(cell.lambda_), cell.own)),
             metric=metric.name,
             value=float(self.value),
             train_loss=None,
@@ -82,21 +83,17 @@ def imported_runs(
     """Runs from rows as `Store.cells` and `Store.curves` give them."""
     of: defaultdict[Place, dict[str, np.ndarray]] = defaultdict(dict)
     for row in curves:
-        of[_place(row)][row["metric"]] = row["values"]
+        of[place_of(row)][row["metric"]] = row["values"]
     return [
         ImportedRun(
-            place=_place(row),
+            place=place_of(row),
             state=row["state"],
             value=row["value"],
             diverged_epoch=row["diverged_epoch"],
-            curves=of.get(_place(row), {}),
+            curves=of.get(place_of(row), {}),
         )
         for row in cells
     ]
-
-
-def _place(row: Mapping[str, Any]) -> Place:
-    return row["panel"], row["seed"], row["alpha"], row["lambda"]
 
 
 def import_study(
@@ -115,7 +112,7 @@ def import_study(
     """
     groups: defaultdict[tuple[str, int, State], list[ImportedRun]] = defaultdict(list)
     for run in runs:
-        panel, seed, _, _ = run.place
+        panel, seed, _ = run.place
         groups[panel, seed, run.state].append(run)
 
     def work(connection: Connection) -> None:
@@ -152,7 +149,7 @@ def copy_imported(into: Store, source: Store, study: Study) -> int:
 def _facts(rows: Iterable[Mapping[str, Any]]) -> set[tuple[object, ...]]:
     """What is the same of cells in two databases, whatever the numbers of their trials."""
     return {
-        (*_place(row), row["state"], repr(row["value"]), row["diverged_epoch"]) for row in rows
+        (*place_of(row), row["state"], repr(row["value"]), row["diverged_epoch"]) for row in rows
     }
 
 
@@ -194,7 +191,7 @@ def _insert(
     facts |= {"state": CHUNK_STATES[state], "reason": REASON if state == "failed" else None}
     inserted = connection.execute(_chunk.insert().values(**facts, attempts=1))
     chunk_id: int = inserted.inserted_primary_key[0]  # type: ignore[index]
-    cells = [Cell(run.place[2], run.place[3]) for run in runs]
+    cells = [run.place[2] for run in runs]
     home = optuna_study(connection, study, panel, seed)
     trials = insert_cells(connection, panel, home, [(chunk_id, cells)], first_number)
     set_trials(connection, chunk_id, TRIAL_STATES[state])

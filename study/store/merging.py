@@ -26,7 +26,7 @@ from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store
 from landscape_study.study.store.asking import reopen_promoted, take_over, trials
 from landscape_study.study.store.claims import move_cells
-from landscape_study.study.store.columns import raw
+from landscape_study.study.store.columns import raw, where_known
 from landscape_study.study.store.creation import lock
 from landscape_study.study.store.importing import copy_imported
 from landscape_study.study.store.optuna_tables import measured
@@ -273,6 +273,7 @@ def _targets(
     query = (
         sa.select(
             *(_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"]),
+            where_known(connection, _cell.c.own),
             *(_cell.c.trial_id, _cell.c.chunk_id),
             _chunk.c.state.in_(ENDED).label("is_done"),
             is_running().label("is_held"),

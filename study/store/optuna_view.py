@@ -49,7 +49,7 @@ def view(store: Store, study: Study, cells: Sequence[StoredCell]) -> View:
             except Exception as e:  # it trusts what it reads, and fails in many ways
                 unloadable[name] = f"{type(e).__name__}: {first_line(e)}"
             else:
-                differing += _compare(store, study.metric.name, trials, known)
+                differing += _compare(store, study, trials, known)
     finally:
         storage.remove_session()
         storage.engine.dispose()
@@ -57,14 +57,15 @@ def view(store: Store, study: Study, cells: Sequence[StoredCell]) -> View:
 
 
 def _compare(
-    store: Store, metric: str, trials: Sequence[FrozenTrial], known: dict[int, StoredCell]
+    store: Store, study: Study, trials: Sequence[FrozenTrial], known: dict[int, StoredCell]
 ) -> Iterator[tuple[str, Place]]:
     own = [trial for trial in trials if trial._trial_id in known]
-    curves = _curves(store, metric, [trial._trial_id for trial in own])
+    curves = _curves(store, study.metric.name, [trial._trial_id for trial in own])
     numbers = Counter(trial.number for trial in trials)
     for trial in own:
         cell = known[trial._trial_id]
-        if trial.params != {"alpha": cell.row["alpha"], "lambda": cell.row["lambda"]}:
+        panel, _, own_cell = cell.place
+        if trial.params != {name: own_cell.value(name) for name in study.panel(panel).grid.names}:
             yield "with other parameters in Optuna than here", cell.place
         elif numbers[trial.number] > 1:
             yield "with the number of another trial in Optuna", cell.place

@@ -48,7 +48,7 @@ def missing_cells(store: str, study: Study) -> dict[str, list[int]]:
             known = set(panel.cells())
             left = int(max(study.askable(panel) - asked_for.get(panel.name, 0), 0))
             left += sum(
-                Cell(one.alpha, one.lambda_) not in known
+                one.cell not in known
                 for one in states
                 if one.panel == panel.name and one.state not in ENDED
             )
@@ -64,11 +64,11 @@ def lacking(study: Study, states: Iterable[CellState]) -> dict[str, list[int]]:
         study: resolved.
         states: of the cells that are there.
     """
-    named = {panel.name: {(c.alpha, c.lambda_) for c in panel.cells()} for panel in study.panels}
-    ended: defaultdict[tuple[str, int], set[tuple[float, float]]] = defaultdict(set)
-    for panel, seed, alpha, lambda_, state, _ in states:
-        if state in ENDED and (alpha, lambda_) in named.get(panel, ()):
-            ended[panel, seed].add((alpha, lambda_))
+    named = {panel.name: set(panel.cells()) for panel in study.panels}
+    ended: defaultdict[tuple[str, int], set[Cell]] = defaultdict(set)
+    for panel, seed, cell, state, _ in states:
+        if state in ENDED and cell in named.get(panel, ()):
+            ended[panel, seed].add(cell)
     return {
         panel: [len(cells) - len(ended[panel, seed]) for seed in study.seeds]
         for panel, cells in named.items()

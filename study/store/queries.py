@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from landscape_study.study.errors import StoreError
 from landscape_study.study.printable import printable_facts
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.cell_numbers import as_text, from_text
 from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store.asking import unsettled
 from landscape_study.study.store.columns import raw, where_known
@@ -25,6 +26,7 @@ from landscape_study.study.store.optuna_tables import measured
 from landscape_study.study.store.optuna_tables import trial_table as _trial
 from landscape_study.study.store.optuna_tables import value_table as _value
 from landscape_study.study.store.seals import (
+    Place,
     cell_seal,
     curve_seal,
     facts_seal,
@@ -73,8 +75,7 @@ class CellState(NamedTuple):
 
     panel: str
     seed: int
-    alpha: float
-    lambda_: float
+    cell: Cell
     state: str  # finished, running, pruned, failed, open
     diverged_epoch: int | None  # 0: it did not; None: not finished
 
@@ -84,8 +85,7 @@ class CellMean:
     """What the finished seeds of one cell give so far."""
 
     panel: str
-    alpha: float
-    lambda_: float
+    cell: Cell
     seeds: int  # finished ones
     error: float  # value of the metric, mean over them
     diverged: int  # how many of them diverged; they count in `error`
@@ -111,8 +111,7 @@ class Failure:
 
     panel: str
     seed: int
-    alpha: float
-    lambda_: float
+    cell: Cell
     reason: str | None  # with the last lines of a log, where it has one: see `failure_words`
 
 
@@ -172,6 +171,7 @@ class _Ended(NamedTuple):
     seed: int
     alpha: float
     lambda_: float
+    own: str | None  # as it is stored
     value: float  # of the metric
     train_loss: float | None
     test_loss: float | None
@@ -189,7 +189,7 @@ def _finished(connection: Connection, name: str) -> Iterator[_Ended]:
         WrongValueError: what is older than seals is no result.
     """
     found = (
-        *_identity(),
+        *(*_identity(), where_known(connection, _cell.c.own)),
         *(_measured, _cell.c.train_loss, _cell.c.test_loss, _cell.c.diverged_epoch),
     )
     query = (
@@ -204,7 +204,7 @@ def _finished(connection: Connection, name: str) -> Iterator[_Ended]:
         if ended.seal is None:
             for column, value in zip(found, ended, strict=False):
                 column.type.process_result_value(value, connection.dialect)  # type: ignore[attr-defined]
-        elif ended.seal != facts_seal(ended[:-1]):
+        elif ended.seal != facts_seal(ended[:4] + ended[4 + (not ended.own) : -1]):
             raise _changed(name, row._mapping)
         if ended.value is not None:  # lost, before there were seals
             yield ended
@@ -212,9 +212,12 @@ def _finished(connection: Connection, name: str) -> Iterator[_Ended]:
 
 def is_sealed(row: RowMapping, value: Any) -> bool:
     """Whether a row of a cell is what was recorded."""
-    place = row["panel"], row["seed"], row["alpha"], row["lambda"]
     losses = row["train_loss"], row["test_loss"]
-    return holds(row["seal"], cell_seal(place, value, *losses, row["diverged_epoch"]))
+    return holds(row["seal"], cell_seal(_place(row), value, *losses, row["diverged_epoch"]))
+
+
+def _place(row: RowMapping) -> Place:
+    return row["panel"], row["seed"], Cell(row["alpha"], row["lambda"], from_text(row["own"]))
 
 
 def _require_sealed(name: str, row: RowMapping) -> None:
@@ -223,9 +226,10 @@ def _require_sealed(name: str, row: RowMapping) -> None:
 
 
 def _changed(name: str, row: RowMapping) -> StoreError:
-    where = f"panel '{row['panel']}', seed {row['seed']}, α = {row['alpha']:g}"
+    panel, seed, cell = _place(row)
+    where = f"panel '{panel}', seed {seed}, {cell.told}"
     return StoreError(
-        f"study '{name}': the results of {where}, λ = {row['lambda']:g}, were changed since they "
+        f"study '{name}': the results of {where}, were changed since they "
         f"were recorded: `landscape check {name}` says what else, and how to save the rest"
     )
 
@@ -257,29 +261,33 @@ def workers(connection: Connection, name: str) -> list[WorkerNow]:
 def failures(connection: Connection, name: str) -> list[Failure]:
     """The cells that were given up, and why."""
     query = (
-        sa.select(*_identity(), _chunk.c.reason)
+        sa.select(*_identity(), where_known(connection, _cell.c.own), _chunk.c.reason)
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .where(_study.c.name == name, _chunk.c.state == "failed")
         .order_by(*_identity())
     )
     rows: Any = connection.execute(query)
-    return [Failure(*row) for row in rows]
+    return [
+        Failure(panel, seed, Cell(alpha, el, from_text(own)), reason)
+        for panel, seed, alpha, el, own, reason in rows
+    ]
 
 
 def means(connection: Connection, name: str) -> list[CellMean]:
     """The mean over the finished seeds of every cell that has one, in no order."""
-    found: defaultdict[tuple[str, float, float], list[_Ended]] = defaultdict(list)
+    found: defaultdict[tuple[str, float, float, str], list[_Ended]] = defaultdict(list)
     for row in _finished(connection, name):
-        found[row.panel, row.alpha, row.lambda_].append(row)
+        found[row.panel, row.alpha, row.lambda_, row.own or ""].append(row)
     return [
         CellMean(
-            *place,
+            panel,
+            Cell(alpha, lambda_, from_text(own)),
             seeds=len(rows),
             error=statistics.fmean(row.value for row in rows),
             diverged=sum(row.diverged_epoch != 0 for row in rows),
         )
-        for place, rows in found.items()
+        for (panel, alpha, lambda_, own), rows in found.items()
     ]
 
 
@@ -295,12 +303,19 @@ def _state() -> sa.ColumnElement[str]:
 def states(connection: Connection, name: str) -> list[CellState]:
     """Every cell of the study and what became of it, in no order; as they are stored."""
     query = (
-        sa.select(*map(raw, _identity()), _state(), raw(_cell.c.diverged_epoch))
+        sa.select(
+            *(*map(raw, _identity()), where_known(connection, _cell.c.own)),
+            *(_state(), raw(_cell.c.diverged_epoch)),
+        )
         .join_from(_chunk, _study)
         .join(_cell, _cell.c.chunk_id == _chunk.c.chunk_id)
         .where(_study.c.name == name)
     )
-    return [CellState._make(row) for row in connection.execute(query)]
+    rows: Any = connection.execute(query)
+    return [
+        CellState(panel, seed, Cell(alpha, el, from_text(own)), state, lost)
+        for panel, seed, alpha, el, own, state, lost in rows
+    ]
 
 
 def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
@@ -313,6 +328,7 @@ def cells(connection: Connection, name: str) -> list[dict[str, Any]]:
     query = (
         sa.select(
             *_identity(),
+            where_known(connection, _cell.c.own),
             _state(),
             _measured,
             *(_cell.c.test_loss, _cell.c.train_loss, _cell.c.diverged_epoch),
@@ -347,6 +363,7 @@ def curves(
             (_chunk.c.panel == panel)
             & (_cell.c.alpha == cell.alpha)
             & (_cell.c["lambda"] == cell.lambda_)
+            & (_own(connection) == as_text(cell.own))
             for panel, cell in cells
         )
         some &= sa.or_(sa.false(), *places)
@@ -367,7 +384,7 @@ def _curves(
 ) -> list[dict[str, Any]]:
     query = (
         sa.select(
-            *_identity(),
+            *(*_identity(), where_known(connection, _cell.c.own)),
             *(_curve.c.metric, _curve.c.data, where_known(connection, _curve.c.seal)),
         )
         .join_from(_chunk, _study)
@@ -379,8 +396,7 @@ def _curves(
     found = []
     for row in connection.execute(query).mappings():
         facts = {key: value for key, value in row.items() if key not in ("data", "seal")}
-        place = row["panel"], row["seed"], row["alpha"], row["lambda"]
-        if not holds(row["seal"], curve_seal(place, row["metric"], row["data"])):
+        if not holds(row["seal"], curve_seal(_place(row), row["metric"], row["data"])):
             raise _changed(name, row)
         found.append(facts | {"values": np.frombuffer(row["data"], "<f4")})
     return found
@@ -422,18 +438,23 @@ def _witness_rows(connection: Connection, name: str) -> list[tuple[RowMapping, b
     """All of them, and whether each is true; none where an older schema could not be upgraded."""
     if not sa.inspect(connection).has_table(_witness.name):
         return []
-    columns = [column for column in _witness.c if column.name != "seal"]
+    newer = (_witness.c.own, _witness.c.seal)
+    columns = [column for column in _witness.c if column not in {*newer}]
     query = (
-        sa.select(*columns, where_known(connection, _witness.c.seal))
+        sa.select(*columns, *(where_known(connection, column) for column in newer))
         .join(_study)
         .where(_study.c.name == name)
         .order_by(_witness.c.written, _witness.c.witness_id)
     )
     found = [column.name for column in columns if column.name not in OF_ROW]
     return [
-        (row, holds(row["seal"], witness_seal([row[part] for part in found])))
+        (row, holds(row["seal"], witness_seal([row[part] for part in found + _has_own(row)])))
         for row in connection.execute(query).mappings()
     ]
+
+
+def _has_own(row: RowMapping) -> list[str]:
+    return ["own"] if row["own"] else []
 
 
 def _witness_of(row: RowMapping) -> Witness:
@@ -442,6 +463,7 @@ def _witness_of(row: RowMapping) -> Witness:
         seed=row["seed"],
         alpha=row["alpha"],
         lambda_=row["lambda"],
+        own=from_text(row["own"]),
         epochs=row["epochs"],
         recorded=_or_nan(row["recorded"]),
         found=_or_nan(row["found"]),
@@ -460,15 +482,20 @@ def seed_noise(connection: Connection, name: str) -> dict[str, float]:
 
     Panels without a cell that several seeds finished, none of them diverged, are left out.
     """
-    errors: defaultdict[tuple[str, float, float], list[float]] = defaultdict(list)
+    errors: defaultdict[tuple[str, float, float, str | None], list[float]] = defaultdict(list)
     for row in _finished(connection, name):
         if row.diverged_epoch == 0:
-            errors[row.panel, row.alpha, row.lambda_].append(row.value)
+            errors[row.panel, row.alpha, row.lambda_, row.own].append(row.value)
     spreads: defaultdict[str, list[float]] = defaultdict(list)
-    for (panel, _, _), values in errors.items():
+    for (panel, *_), values in errors.items():
         if len(values) > 1:
             spreads[panel].append(statistics.stdev(values))
     return {panel: statistics.median(spread) for panel, spread in spreads.items()}
+
+
+def _own(connection: Connection) -> sa.ColumnElement[str]:
+    """The cells' own numbers, "" where they have none; also of an older schema."""
+    return sa.func.coalesce(where_known(connection, _cell.c.own), "")
 
 
 def _identity() -> tuple[sa.Column[Any], ...]:

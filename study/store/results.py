@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from landscape_study.study.printable import printable
 from landscape_study.study.records.outcome import Outcome
 from landscape_study.study.records.witness_record import Witness
+from landscape_study.study.spec.cell_numbers import as_text
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.store.database import now
 from landscape_study.study.store.optuna_tables import (
@@ -45,7 +46,7 @@ class Result:
     """What became of one cell.
 
     Attributes:
-        place: panel, seed, α, λ.
+        place: panel, seed, cell.
         metric: the one that is its value.
         value: of that metric, in its unit; infinite, on the worse side, where the cell diverged
             and the metric has no chance level.
@@ -188,9 +189,10 @@ def write_witness(connection: Connection, name: str, witness: Witness) -> None:
         "agrees": witness.agrees,
         "why": _stored_text(witness.why),
     }
-    own = {"study_id": study_id.scalar_subquery(), "written": now()}
-    sealed = facts | {"seal": witness_seal([*facts.values()])}
-    connection.execute(_witness.insert().values(own | sealed))
+    of_study = {"study_id": study_id.scalar_subquery(), "written": now()}
+    own = {"own": as_text(witness.own)} if witness.own else {}
+    sealed = facts | own | {"seal": witness_seal([*(facts | own).values()])}
+    connection.execute(_witness.insert().values(of_study | sealed))
 
 
 def _stored_text(text: str) -> str:

@@ -22,12 +22,14 @@ from landscape_study.study.store.tables import (
     FIRST,
     READABLE,
     SCHEMA_VERSION,
+    cell_table,
     chunk_order,
     metadata,
 )
 from landscape_study.study.store.tables import schema_table as _schema
 
 OPTUNAS = Path(__file__).parent / "optuna_tables.sql"
+_own = cell_table.c.own
 LAYOUT = 12  # what Optuna 5 calls the layout of its tables, beside their migrations
 TRIES = 5  # to create Optuna's tables while another process does so
 
@@ -150,14 +152,46 @@ def _upgrade(connection: Connection) -> int:
     connection.execute(_schema.update().values(version=_schema.c.version))  # takes the lock
     metadata.create_all(connection)
     for column in ADDED:
-        there = {known["name"] for known in sa.inspect(connection).get_columns(column.table.name)}
-        if column.name not in there:
+        if column.name not in _columns(connection, column.table):
             added = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.DDL(f"ALTER TABLE {column.table.name} ADD COLUMN {added}"))
+    if _own.name not in _columns(connection, cell_table):
+        _let_cells_have_own_numbers(connection)
     chunk_order.drop(connection, checkfirst=True)  # of fewer columns
     chunk_order.create(connection)
     connection.execute(_schema.update().values(version=SCHEMA_VERSION))
     return SCHEMA_VERSION
+
+
+def _let_cells_have_own_numbers(connection: Connection) -> None:
+    """Add the column of cells' own numbers, and what is unique of cells with it."""
+    if connection.dialect.name == "sqlite":
+        _make_cells_anew(connection)
+        return
+    named = cell_table.name
+    added = CreateColumn(_own).compile(dialect=connection.dialect)
+    connection.execute(sa.DDL(f"ALTER TABLE {named} ADD COLUMN {added}"))
+    for known in sa.inspect(connection).get_unique_constraints(named):
+        connection.execute(sa.DDL(f"ALTER TABLE {named} DROP CONSTRAINT {known['name']}"))
+    unique = f'ALTER TABLE {named} ADD UNIQUE (optuna_study_id, alpha, "lambda", own)'
+    connection.execute(sa.DDL(unique))
+
+
+def _make_cells_anew(connection: Connection) -> None:
+    """Copy the table of cells: what is unique of a table cannot be changed in SQLite."""
+    before = sorted(_columns(connection, cell_table))
+    old = sa.table("landscape_cell_before", *map(sa.column, before))
+    for index in sa.inspect(connection).get_indexes(cell_table.name):
+        connection.execute(sa.DDL(f"DROP INDEX {index['name']}"))
+    connection.execute(sa.DDL(f"ALTER TABLE {cell_table.name} RENAME TO {old.name}"))
+    cell_table.create(connection)
+    connection.execute(cell_table.insert().from_select(before, sa.select(*old.c)))
+    connection.execute(sa.DDL(f"DROP TABLE {old.name}"))
+
+
+def _columns(connection: Connection, table: sa.Table) -> set[str]:
+    """The names of the columns that a table has."""
+    return {known["name"] for known in sa.inspect(connection).get_columns(table.name)}
 
 
 def _require_tables(database: Database) -> None:

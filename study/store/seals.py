@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-Place = tuple[str, int, float, float]  # panel, seed, α, λ
+from landscape_study.study.spec.cell_numbers import as_text
+from landscape_study.study.spec.study import Cell
+
+Place = tuple[str, int, Cell]  # panel, seed, cell
 
 
 def cell_seal(
@@ -20,12 +23,19 @@ def cell_seal(
     diverged_epoch: int,
 ) -> str:
     """Of what a cell ended with."""
-    return facts_seal((*place, error, train_loss, test_loss, diverged_epoch))
+    return facts_seal((*_facts(place), error, train_loss, test_loss, diverged_epoch))
 
 
 def curve_seal(place: Place, metric: str, data: bytes) -> str:
     """Of a whole curve."""
-    return facts_seal((*place, metric), data)
+    return facts_seal((*_facts(place), metric), data)
+
+
+def _facts(place: Place) -> tuple[object, ...]:
+    """Where a cell lies, as it is sealed: as before cells had numbers of their own, if it can."""
+    panel, seed, cell = place
+    own = (as_text(cell.own),) if cell.own else ()
+    return panel, seed, cell.alpha, cell.lambda_, *own
 
 
 def study_seal(name: str, spec: str, fingerprint: str) -> str:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from sqlalchemy.engine import Connection, RowMapping
 
+from landscape_study.study.spec.cell_numbers import from_text
 from landscape_study.study.spec.metric import LOSSES
 from landscape_study.study.spec.study import Cell, Panel, Study
 from landscape_study.study.store.columns import raw, where_known
@@ -103,7 +104,7 @@ def places_of(study: Study) -> Iterator[Place]:
     for panel in study.panels:
         for seed in study.seeds:
             for cell in panel.cells():
-                yield panel.name, seed, cell.alpha, cell.lambda_
+                yield panel.name, seed, cell
 
 
 def belonging(study: Study) -> Callable[[Place], bool]:
@@ -111,15 +112,15 @@ def belonging(study: Study) -> Callable[[Place], bool]:
     panels, seeds = {one.name: one for one in study.panels}, set(study.seeds)
 
     def belongs(place: Place) -> bool:
-        panel, seed, alpha, lambda_ = place
-        return seed in seeds and panel in panels and panels[panel].holds(Cell(alpha, lambda_))
+        panel, seed, cell = place
+        return seed in seeds and panel in panels and panels[panel].holds(cell)
 
     return belongs
 
 
 def place_of(row: RowMapping | Mapping[str, Any]) -> Place:
     """Where a cell lies in its study."""
-    return row["panel"], row["seed"], row["alpha"], row["lambda"]
+    return row["panel"], row["seed"], Cell(row["alpha"], row["lambda"], from_text(row.get("own")))
 
 
 def _query(connection: Connection, study: Study) -> sa.Select[Any]:
@@ -131,6 +132,7 @@ def _query(connection: Connection, study: Study) -> sa.Select[Any]:
     return (
         sa.select(
             *map(raw, OF_CELL),
+            where_known(connection, _cell.c.own),
             where_known(connection, _cell.c.seal),
             *map(raw, OF_CHUNK),
             is_running().label("is_held"),
@@ -293,6 +295,7 @@ def _broken_curves(connection: Connection, study: Study) -> set[int]:
     query = (
         sa.select(
             *map(raw, (_chunk.c.panel, _chunk.c.seed, _cell.c.alpha, _cell.c["lambda"])),
+            where_known(connection, _cell.c.own),
             *map(raw, (_curve.c.trial_id, _curve.c.metric, _curve.c.data)),
             where_known(connection, _curve.c.seal),
         )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from landscape_study.study.pairs.meter import MECHANISM
 from landscape_study.study.store.columns import Bytes, Number, Whole, Words
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 ENDED = ("done", "pruned")  # states of chunks whose cells have results
 
@@ -86,12 +86,13 @@ cell_table = sa.Table(
     sa.Column("chunk_id", sa.ForeignKey(chunk_table.c.chunk_id), nullable=False, index=True),
     sa.Column("alpha", Number(53), nullable=False),
     sa.Column("lambda", Number(53), nullable=False),
+    sa.Column("own", Words(255), nullable=False, server_default=""),  # "beta2=0.99"; since 8
     sa.Column("train_loss", Number(53)),  # null: not finished, or diverged
     sa.Column("test_loss", Number(53)),
     # From 1; 0: did not diverge; -1: nobody knows when (see `results`); null: not finished.
     sa.Column("diverged_epoch", Whole),
     sa.Column("seal", Words(16)),  # see `seals`; null: not finished, or older
-    sa.UniqueConstraint("optuna_study_id", "alpha", "lambda"),
+    sa.UniqueConstraint("optuna_study_id", "alpha", "lambda", "own"),
 )
 
 design_table = sa.Table(  # a panel whose cells are asked for; since 7
@@ -126,6 +127,7 @@ witness_table = sa.Table(  # a cell trained again by the plain loop
     sa.Column("seed", Whole(big=True), nullable=False),
     sa.Column("alpha", Number(53), nullable=False),
     sa.Column("lambda", Number(53), nullable=False),
+    sa.Column("own", Words(255)),  # as of a cell; null: none
     sa.Column("epochs", Whole, nullable=False),
     sa.Column("recorded", Number(53)),  # percent; null: no finite number, as below
     sa.Column("found", Number(53)),  # percent
@@ -141,6 +143,7 @@ ADDED = (
     chunk_table.c.falls,  # since 3
     *(study_table.c.source, study_table.c.seal, chunk_table.c.furthest),  # since 5
     *(cell_table.c.seal, curve_table.c.seal, witness_table.c.seal),
+    witness_table.c.own,  # since 8
 )
 FIRST = 1  # schema that can be upgraded
-READABLE = (3, 4, 5, 6)  # older ones that hold all that readers need
+READABLE = (3, 4, 5, 6, 7)  # older ones that hold all that readers need

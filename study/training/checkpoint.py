@@ -235,10 +235,16 @@ def _label(line: bytes) -> Label:
     try:
         facts = json.loads(line)
         group = facts["group"]
-        cells = tuple(Cell(**cell) for cell in group["cells"])
+        cells = tuple(map(_cell, group["cells"]))
         return Label(facts["key"], Group(**group | {"cells": cells}))
     except (ValueError, KeyError, TypeError, RecursionError) as e:
         raise DamagedError("it does not say whose state it is") from e
+
+
+def _cell(facts: dict[str, Any]) -> Cell:
+    """A cell as it was written."""
+    own = tuple((str(name), float(value)) for name, value in facts.get("own", ()))
+    return Cell(**facts | {"own": own})
 
 
 def _content(path: Path) -> tuple[Label, State]:

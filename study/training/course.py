@@ -16,6 +16,7 @@ from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell, Panel
 from landscape_study.study.tasks.data.examples import TaskData
 from landscape_study.study.tasks.randomness import random_state, set_random_state
+from landscape_study.study.tasks.regularization import with_dropout
 from landscape_study.study.tasks.task import TaskProtocol, own_copy
 from landscape_study.study.training.batches import Batches, evaluate
 from landscape_study.study.training.checkpoint import State
@@ -42,6 +43,7 @@ def begun(
     Called and trained within `seeded(seed, device)`; the arguments are those of `train_chunk`.
     """
     own = own_copy(task, device, getattr(torch, options.precision))
+    own = with_dropout(own, options.dropout)
     assignment = Assignment(own, panel.pair, cells, options, device, panel.optimizer)
     made = ENGINES[engine](assignment, programs)
     return Training(made, data, panel, batch_size, seed)

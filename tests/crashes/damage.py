@@ -52,7 +52,7 @@ def truth(path: Path) -> Truth:
             for row in store.curves(name):
                 found[("curve", *_place(name, row), row["metric"])] = row["values"].tobytes()
             for mean in store.means(name):
-                place = (name, mean.panel, mean.alpha, mean.lambda_, mean.seeds)
+                place = (name, mean.panel, mean.cell.alpha, mean.cell.lambda_, mean.seeds)
                 found[("mean", *place)] = mean.error
             for one in store.progress(name):
                 found["best", name, one.panel, one.finished] = one.best

@@ -54,7 +54,7 @@ def landscape_of(
         "diverged": np.zeros(error.shape, int) if diverged is None else np.array(diverged),
     }
     axes = {
-        "alpha": alpha or Axis.log2(0.1, 1 - rows, 0),
-        "lambda_": lambda_ or Axis.log2(0.001, 2 - columns, 0, zero=True),
+        "rows": alpha or Axis.log2(0.1, 1 - rows, 0),
+        "columns": lambda_ or Axis.log2(0.001, 2 - columns, 0, zero=True),
     }
     return Landscape(**{"title": "AdamW", "pair": "adamw"} | axes | stats | rest)

@@ -46,11 +46,11 @@ def any_store(store_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(params=[3, 4, 5, 6], ids="schema {}".format)
+@pytest.fixture(params=[3, 4, 5, 6, 7], ids="schema {}".format)
 def before(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A database that a version of an older schema wrote: two cells are finished, one is open.
 
-    Those of schemas 4, 5 and 6 have a witness, those of 5 and 6 seals.
+    Those of schema 4 and later have a witness, those of 5 and later seals.
     """
     path, script = tmp_path / "before.db", DATABASES / f"schema-{request.param}.sql"
     with closing(sqlite3.connect(path)) as connection:

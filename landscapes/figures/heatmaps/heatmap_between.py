@@ -15,7 +15,9 @@ import numpy as np
 
 from landscape_study.landscapes.figures.style import decimal
 from landscape_study.landscapes.reading.landscape import Floats, Landscape
+from landscape_study.landscapes.reading.panel_axes import octaves
 from landscape_study.landscapes.statistics.interpolation import Interpolation, interpolated
+from landscape_study.study.spec.cell_numbers import Number, number_called
 from landscape_study.study.spec.grid import Axis
 
 SIDE = 10.0  # columns and rows between the outermost trials
@@ -61,15 +63,17 @@ class Between:
 def between(landscape: Landscape) -> Between:
     """Say what lies between the cells of a landscape."""
     seen, within = interpolated(landscape), landscape.panel_grid or landscape.grid
-    left = ZERO if landscape.lambda_.values[0] == 0 and landscape.lambda_.positive else 0.0
+    up_name, across_name = landscape.names
+    left = ZERO if landscape.has_zero and landscape.columns.positive else 0.0
+    columns = across_name, landscape.columns
     known = len(seen.draws) > 0
     sure = 1 - np.clip(_deviations(seen), 0, 1) if known else np.empty((0, 0))
-    across = _Range(within.lambda_.positive or landscape.lambda_.positive, left)
-    up = _Range(within.alpha.positive, 0.0)
+    across = _Range(_finite(across_name, within.columns) or _finite(*columns), left)
+    up = _Range(_finite(up_name, within.rows), 0.0)
     return Between(
-        x=_scale(landscape.lambda_, across),
-        y=_scale(landscape.alpha, up),
-        box=(*across.ends(seen.lambda_), *up.ends(seen.alpha)),
+        x=_scale(*columns, across),
+        y=_scale(up_name, landscape.rows, up),
+        box=(*across.ends(seen.columns), *up.ends(seen.rows)),
         values=_table(seen.units.value(1.0) * seen.error) if known else (),
         sure=_table(sure),
         point=seen.units.size,
@@ -91,13 +95,13 @@ class _Range:
     """What lies between the ends of an axis: of a sampler's, or the outermost trials.
 
     Args:
-        values: ascending, positive.
+        values: ascending, log2 of what is measured.
         left: where it begins, in columns or rows.
     """
 
     def __init__(self, values: Sequence[float], left: float) -> None:
         self.values, self.left = values, left
-        self.low, self.high = (math.log2(values[i]) for i in (0, -1)) if values else (0.0, 0.0)
+        self.low, self.high = (values[i] for i in (0, -1)) if values else (0.0, 0.0)
 
     def place(self, octave: float) -> float:
         """Where log2 of a value lies."""
@@ -111,16 +115,31 @@ class _Range:
         return places[0], places[1]
 
 
-def _scale(axis: Axis, within: _Range) -> Scale:
+def _finite(name: str, axis: Axis) -> list[float]:
+    """log2 of what is measured of an axis, without λ = 0."""
+    places = octaves(name, axis.values)
+    return [float(place) for place in places if math.isfinite(place)]
+
+
+def _scale(name: str, axis: Axis, within: _Range) -> Scale:
     """Place the values of an axis, λ = 0 apart from the others."""
-    zeros = len(axis.values) - len(axis.positive)
-    ticks = _round_values(2.0**within.low, 2.0**within.high) if within.values else ()
+    places = _finite(name, axis)
+    zeros = len(axis.values) - len(places)
+    ticks = _ticks(number_called(name), 2.0**within.low, 2.0**within.high) if within.values else {}
     return Scale(
-        places=(0.5,) * zeros + tuple(within.place(math.log2(value)) for value in axis.positive),
+        places=(0.5,) * zeros + tuple(map(within.place, places)),
         ticks=(0.5,) * zeros + tuple(within.place(math.log2(value)) for value in ticks),
-        labels=("0",) * zeros + tuple(decimal(value) for value in ticks),
+        labels=("0",) * zeros + tuple(ticks.values()),
         length=within.left + SIDE + 2 * MARGIN,
     )
+
+
+def _ticks(number: Number, low: float, high: float) -> dict[float, str]:
+    """How round values between two that are measured are written."""
+    if number.scale == "log":
+        return {value: decimal(value) for value in _round_values(low, high)}
+    left = _round_values(1 / high, 1 / low)[::-1]  # 1 − β
+    return {1 / value: f"{1 - value:.6g}" for value in left}
 
 
 def _round_values(low: float, high: float) -> tuple[float, ...]:

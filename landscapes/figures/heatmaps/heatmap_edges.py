@@ -17,12 +17,12 @@ EDGE: dict[str, Any] = {
     "markeredgewidth": 0,
 }
 POINTS = 4.0  # size of an arrowhead: as much as ticks and summary leave
-# Marker, and the direction in which it points, by axis and side.
+# Marker, and the direction in which it points, by axis (0: upwards) and side.
 HEADS = {
-    "alpha-low": ("v", (0, -1)),
-    "alpha-high": ("^", (0, 1)),
-    "lambda-low": ("<", (-1, 0)),
-    "lambda-high": (">", (1, 0)),
+    (0, "low"): ("v", (0, -1)),
+    (0, "high"): ("^", (0, 1)),
+    (1, "low"): ("<", (-1, 0)),
+    (1, "high"): (">", (1, 0)),
 }
 
 
@@ -49,10 +49,10 @@ def draw_edges(record: HeatmapRecord, ax: Axes) -> None:
 
 def _head(record: HeatmapRecord, edge: Edge) -> tuple[str, tuple[int, int]]:
     """The marker of an edge, and where it points; over the timescale a larger λ is to the left."""
-    axis, side = edge.name.split("-")
-    if record.slant is not None and axis == "lambda":
+    side = edge.side
+    if record.slant is not None and edge.along == 1:
         side = {"low": "high", "high": "low"}[side]
-    return HEADS[f"{axis}-{side}"]
+    return HEADS[edge.along, side]
 
 
 def _foot(

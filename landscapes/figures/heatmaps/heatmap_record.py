@@ -27,7 +27,13 @@ from landscape_study.landscapes.figures.heatmaps.heatmap_slant import (
     slant_obstacle,
 )
 from landscape_study.landscapes.figures.sizes import fitting_columns, paper_width
-from landscape_study.landscapes.figures.style import alpha_title, lambda_title, ticks
+from landscape_study.landscapes.figures.style import (
+    column_ticks,
+    column_title,
+    row_ticks,
+    row_title,
+    ticks,
+)
 from landscape_study.landscapes.reading.landscape import Landscape, RowCol, top_cells
 from landscape_study.landscapes.reference import circled_cells
 from landscape_study.landscapes.statistics.edges import TOP, Edge, edges, usual_top
@@ -169,17 +175,18 @@ def heatmap_record(
         cells.sort(key=lambda cell: -refined.size(cell))
     drawn = ~np.isnan(landscape.error)
     pruned = tuple(one.cell for one in landscape.pruned)
-    lambda_, alpha = (PLAIN, PLAIN) if shown else (landscape.grid.lambda_, landscape.grid.alpha)
-    x_labels = shown.x.labels if shown else ticks(lambda_).labels
-    x_title = lambda_title(lambda_, landscape.pair, landscape.normalized)
+    grid = landscape.grid
+    across, up = (PLAIN, PLAIN) if shown else (grid.columns, grid.rows)
+    x_labels = shown.x.labels if shown else ticks(across, name=grid.names[1]).labels
+    x_title = column_title(landscape, across)
     return HeatmapRecord(
         title=landscape.title,
         summary=summary(landscape),
         x_title=x_title if slanted is None else TIMESCALE_TITLE,
         x_labels=x_labels if slanted is None else slanted.labels,
-        y_title=alpha_title(alpha),
-        y_labels=shown.y.labels if shown else ticks(alpha).labels,
-        zero_apart=slanted is None and x_labels[0] == "0" and len(x_labels) > 1,
+        y_title=row_title(landscape, up),
+        y_labels=shown.y.labels if shown else ticks(up, name=grid.names[0]).labels,
+        zero_apart=slanted is None and landscape.has_zero and len(x_labels) > 1,
         error=tuple((cell, float(landscape.error[cell])) for cell in cells if drawn[cell]),
         missing=()
         if shown
@@ -267,10 +274,10 @@ def _reference_places(landscape: Landscape, reference: str) -> tuple[tuple[float
     Between two values of an axis they are placed by their logarithm; those beyond it are left
     out. A publication's own landscape has circles already.
     """
-    if not landscape.panel:
+    if not landscape.panel or not landscape.is_usual:
         return ()
     places = [
-        (_place(landscape.alpha, alpha), _place(landscape.lambda_, lambda_))
+        (_place(landscape.rows, alpha), _place(landscape.columns, lambda_))
         for alpha, lambda_ in circled_cells(reference, landscape.pair)
     ]
     return tuple((row, col) for row, col in places if row is not None and col is not None)
@@ -380,8 +387,8 @@ def summary(landscape: Landscape) -> tuple[str, ...]:
     return (
         *doubt,
         f"best {value_phrase(landscape, (row, col))}",
-        f"at α = {ticks(landscape.alpha, landscape.grid.alpha).names[row]},",
-        f"λ = {ticks(landscape.lambda_, landscape.grid.lambda_).names[col]}",
+        f"at {landscape.symbols[0]} = {row_ticks(landscape).names[row]},",
+        f"{landscape.symbols[1]} = {column_ticks(landscape).names[col]}",
         *partial,
     )
 

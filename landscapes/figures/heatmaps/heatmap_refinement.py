@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from landscape_study.landscapes.reading.landscape import Floats, Landscape, RowCol
+from landscape_study.landscapes.reading.panel_axes import octaves
+from landscape_study.study.spec.cell_numbers import ALPHA
 from landscape_study.study.spec.grid import Axis
 
 GAP = 0.35  # columns between λ = 0 and the others
@@ -59,17 +61,20 @@ def refinement(landscape: Landscape) -> Refinement | None:
     grid = landscape.grid
     if landscape.on_grid.all():
         return None
+    up, across = landscape.names
     return Refinement(
-        x=lines(landscape.lambda_, grid.lambda_), y=lines(landscape.alpha, grid.alpha)
+        x=lines(landscape.columns, grid.columns, across), y=lines(landscape.rows, grid.rows, up)
     )
 
 
-def lines(axis: Axis, grid: Axis) -> Lines:
+def lines(axis: Axis, grid: Axis, name: str = ALPHA) -> Lines:
     """Place the values of an axis between those of a grid, λ = 0 apart from the others."""
-    zeros = len(grid.values) - len(grid.positive)
-    gap = GAP if zeros and grid.positive else 0.0
-    ticks = np.arange(len(grid.values)) + 0.5 + gap * (np.array(grid.values) > 0)
-    steps = _steps(axis, grid) if grid.positive else np.empty(0)
+    places, of_grid = octaves(name, axis.values), octaves(name, grid.values)
+    is_finite = np.isfinite(of_grid)
+    zeros = int((~is_finite).sum())
+    gap = GAP if zeros and is_finite.any() else 0.0
+    ticks = np.arange(len(grid.values)) + 0.5 + gap * is_finite
+    steps = _steps(places[np.isfinite(places)], of_grid[is_finite])
     return Lines(
         middles=(0.5,) * zeros + tuple((steps + zeros + gap + 0.5).tolist()),
         sizes=(1.0,) * zeros + tuple(map(_size, steps.tolist())),
@@ -79,10 +84,11 @@ def lines(axis: Axis, grid: Axis) -> Lines:
     )
 
 
-def _steps(axis: Axis, grid: Axis) -> Floats:
-    """Where the positive values of an axis lie, in steps of a grid's."""
-    whole = np.arange(float(len(grid.positive)))
-    return np.interp(np.log2(axis.positive), np.log2(grid.positive), whole)
+def _steps(places: Floats, of_grid: Floats) -> Floats:
+    """Where the values of an axis lie, in steps of a grid's; both in octaves."""
+    if not of_grid.size:
+        return np.empty(0)
+    return np.interp(places, of_grid, np.arange(float(of_grid.size)))
 
 
 def _size(step: float) -> float:

@@ -82,15 +82,15 @@ def slant(landscape: Landscape) -> Slant:
         UsageError: the timescale is not known, or no cell has a finite one.
     """
     own, grid = _required(landscape), landscape.grid
-    octaves = np.log2(grid.lambda_.positive)
-    zeros = len(grid.lambda_.values) - octaves.size
+    octaves = np.log2(grid.columns.positive)
+    zeros = len(grid.columns.values) - octaves.size
     step = float(np.median(np.diff(octaves))) if octaves.size > 1 else 1.0
-    rows, columns = lines(landscape.alpha, grid.alpha), lines(landscape.lambda_, grid.lambda_)
+    rows, columns = lines(landscape.rows, grid.rows), lines(landscape.columns, grid.columns)
     half = np.minimum.outer(rows.sizes, columns.sizes) / 2  # of cells
     ends = np.array([-1.0, 1.0])[:, None, None]
     up = np.array(rows.middles)[:, None] + ends * half  # lower and upper side, [2, A, L]
     across = np.array(columns.middles) - columns.first + ends * half
-    alphas, lambdas = _octaves(grid.alpha, up), _octaves(grid.lambda_, across)
+    alphas, lambdas = _octaves(grid.rows, up), _octaves(grid.columns, across)
     # Left and right ends of both sides, [2, A, L, 2]: the larger λ, the further to the left.
     places = -(own.power * np.moveaxis(alphas, 0, -1) + lambdas[::-1, ..., None]) / step
     places = places[:, :, zeros:]
@@ -123,6 +123,8 @@ def _octaves(axis: Axis, places: Floats) -> Floats:
 
 def slant_obstacle(landscape: Landscape) -> str | None:
     """Say why cells cannot be placed by their timescale, if so."""
+    if not landscape.is_usual:
+        return f"its axes are {' and '.join(landscape.symbols)}, not α and λ"
     if landscape.timescale is None:
         return (
             "how long its weights remember is not known, since it was trained elsewhere or by a "
@@ -130,7 +132,7 @@ def slant_obstacle(landscape: Landscape) -> str | None:
         )
     if landscape.is_scattered:
         return "its trials lie scattered, in no rows"
-    if not landscape.lambda_.positive:
+    if not landscape.columns.positive:
         return "all its λ are 0, without a timescale"
     return None
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from landscape_study.study.pairs.optimizer import PairOptimizer
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.study import Cell
+from landscape_study.study.tasks.regularization import training_loss
 from landscape_study.study.tasks.task import TaskProtocol, measures_of
 from landscape_study.study.training.compiling.library import Compiled
 from landscape_study.study.training.own_optimizer import OwnOptimizer
@@ -122,6 +123,17 @@ class Engine(ABC):
         self.task, self.options = assignment.task, assignment.options
         self.programs = programs or Programs()
         self.measures = measures_of(self.task)
+        self.training_loss = training_loss(self.task, self.options.label_smoothing)
+
+    @property
+    def gradient_name(self) -> str:
+        """How what is traced of a gradient is called: apart, where options change the loss."""
+        own = {
+            "label_smoothing": self.options.label_smoothing or None,
+            "dropout": self.options.dropout,
+        }
+        said = [f", {name} {value}" for name, value in own.items() if value is not None]
+        return "gradient" + "".join(said)
 
     @abstractmethod
     def train(self, training: bool) -> None:

@@ -25,7 +25,7 @@ class CapturedEngine(VmapEngine):
 
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
-        self._gradient = Program(super().stacked_gradient, "gradient", self.programs)
+        self._gradient = Program(super().stacked_gradient, self.gradient_name, self.programs)
         self._scores = Program(super().stacked_scores, "scores", self.programs)
         self._present: dict[torch.Size, Sequence[bool]] = {}
 

@@ -43,7 +43,7 @@ class CompiledEngine(CapturedEngine):
     def __init__(self, assignment: Assignment, programs: Programs | None = None) -> None:
         super().__init__(assignment, programs)
         parts = self.options.accumulate
-        gradient = "gradient" if parts == 1 else f"gradient in {parts} parts"
+        gradient = self.gradient_name + ("" if parts == 1 else f" in {parts} parts")
         self._gradient_of_cell = CellProgram(self.cell_gradient, gradient, self.programs)
         self._scores_of_cell = CellProgram(self.cell_scores, "scores", self.programs)
         self._updates_of_cell: dict[tuple[bool, ...], CellProgram] = {}

@@ -133,7 +133,7 @@ class Referee(Engine):
         total = torch.zeros(1, dtype=self.assignment.dtype, device=self.assignment.device)
         with torch.enable_grad(), self._drawing():
             for some, wanted, share in self.parts(inputs, targets):
-                loss = share * self.task.loss(self._outputs(some), wanted)
+                loss = share * self.training_loss(self._outputs(some), wanted)
                 loss.backward()
                 total += loss.detach()
         self._update(eta, lambda_scale)

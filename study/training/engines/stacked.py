@@ -109,7 +109,7 @@ class StackedEngine(Engine):
         """Loss of one cell, and its buffers afterwards."""
         state = {**p, **b}
         outputs = self.called(state, inputs)
-        return self.task.loss(outputs, targets), {name: state[name] for name in b}
+        return self.training_loss(outputs, targets), {name: state[name] for name in b}
 
     def cell_outputs(self, p: Tensors, b: Tensors, inputs: Tensor) -> Tensor:
         """Outputs [B, C] of one cell."""

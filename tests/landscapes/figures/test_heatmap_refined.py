@@ -253,8 +253,8 @@ class TestDrawing:
         assert set(cells.marker.size) == {0.6 * 26, 0.3 * 26}
         assert len(figure.layout.shapes) == 38
         told = {(one[0], one[1]) for one in cells.customdata}
-        assert ("0.0177 (0.01768)", "1 × 0.001") not in told
-        assert any(alpha.startswith("0.0177") for alpha, _ in told)
+        assert ("α = 0.0177 (0.01768)", "λ = 1 × 0.001") not in told
+        assert any(alpha.startswith("α = 0.0177") for alpha, _ in told)
 
 
 class TestSlices:

@@ -190,7 +190,7 @@ class TestDrawing:
         assert not {"trial"} & set(legend(plot_heatmaps([grid])))
 
     def test_legend_tells_of_trials_near_the_border(self, drawn):
-        edge = Edge("sgd", "lambda", "high", ((0, 1),), 10)
+        edge = Edge("sgd", "lambda", "high", ((0, 1),), 10, along=1)
         record = replace(heatmap_record(drawn), edges=(edge,))
         told = [one.get_label() for one in heatmap_legend([record], colormap("mako"))]
         assert told[-1] == "best trials near the border"

@@ -37,9 +37,9 @@ def test_cells_and_what_they_tell(field):
     assert cells.hovertemplate == HOVER
     assert not cells.hoverongaps
     tuples = [[tuple(cell) for cell in row] for row in cells.customdata]
-    assert tuples[0][0] == ("1/2 × 0.1 (0.05)", "0", "test error 4.00 ± 0.25 %", "3 seeds")
-    assert tuples[1][2] == ("0.1", "1/2 × 0.001 (0.0005)", "test error 3.50 ± 0.12 %", "3 seeds")
-    assert tuples[1][0] == ("0.1", "0", "test error 90.00 %", "3 seeds, 1 diverged")
+    assert tuples[0][0] == ("α = 1/2 × 0.1 (0.05)", "λ = 0", "test error 4.00 ± 0.25 %", "3 seeds")
+    assert tuples[1][2][:2] == ("α = 0.1", "λ = 1/2 × 0.001 (0.0005)")
+    assert tuples[1][0] == ("α = 0.1", "λ = 0", "test error 90.00 %", "3 seeds, 1 diverged")
 
 
 def test_hover_shows_every_entry():

@@ -188,7 +188,7 @@ def test_cells_to_hover_over_are_parallelograms_with_a_mark_each():
     assert first.path.count(" L ") == 3
     assert first.fillcolor == to_hex(colormap(CMAP)(0.0))  # the best cell
     assert last.fillcolor == to_hex(colormap(CMAP)(1.0))
-    assert tuple(cells.customdata[0][:2]) == ("1/4 × 0.1 (0.025)", "0")
+    assert tuple(cells.customdata[0][:2]) == ("α = 1/4 × 0.1 (0.025)", "λ = 0")
     assert figure.layout.xaxis.title.text == "timescale of the decay (epochs)"
     assert figure.layout.xaxis.ticktext[-1] == "∞"
 

@@ -18,7 +18,7 @@ from landscape_study.landscapes.reading.cube import LARGEST
 from landscape_study.landscapes.reading.exports import plain_text, write_table
 from landscape_study.study.errors import LandscapeError, UsageError
 from landscape_study.study.records.identity import Identity
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store, Worker
 from landscape_study.study.store.importing import ImportedRun, import_study
 from tests.conftest import make_outcome, make_study
@@ -43,7 +43,7 @@ def studies(draw: st.DrawFn) -> tuple[Study, list[ImportedRun]]:
         panels.append({"name": name, "pair": label, "design": "imported"})
         panels[-1] |= {"alpha": sorted(alphas), "lambda": sorted(lambdas)}
         for seed in seeds:
-            places = [(name, seed, alpha, lambda_) for alpha in alphas for lambda_ in lambdas]
+            places = [(name, seed, Cell(alpha, el)) for alpha in alphas for el in lambdas]
             runs += [draw(_runs(place)) for place in places]
     spec = {"name": "far", "task": "imported", "seeds": seeds, "metric": METRIC, "panel": panels}
     return Study.from_dict(spec, "x"), runs
@@ -54,7 +54,7 @@ def _rounded(value: float) -> float:
 
 
 @st.composite
-def _runs(draw: st.DrawFn, place: tuple[str, int, float, float]) -> ImportedRun:
+def _runs(draw: st.DrawFn, place: tuple[str, int, Cell]) -> ImportedRun:
     state = draw(st.sampled_from(["finished", "finished", "pruned", "failed", "open"]))
     has_value = state in ("finished", "pruned")
     lost = state == "finished" and draw(st.booleans())
@@ -197,7 +197,7 @@ class TestRefused:
         count = 900
         values = np.geomspace(1e-4, 1, count)
         runs = [
-            ImportedRun(("a", seed, x, y), "finished", 1.0, 0, {})
+            ImportedRun(("a", seed, Cell(x, y)), "finished", 1.0, 0, {})
             for seed, (x, y) in enumerate(zip(values, values[::-1], strict=True))
         ]
         panel = {"name": "a", "pair": "x", "design": "imported"}
@@ -233,5 +233,5 @@ class TestRefused:
 def _one() -> tuple[Study, list[ImportedRun], dict[str, object]]:
     panel = {"name": "a", "pair": "x", "design": "imported", "alpha": [0.1, 0.2], "lambda": [0.0]}
     fields = {"name": "far", "task": "imported", "metric": METRIC, "panel": [panel]}
-    runs = [ImportedRun(("a", 0, 0.1, 0.0), "finished", 50.0, 0, {})]
+    runs = [ImportedRun(("a", 0, Cell(0.1, 0.0)), "finished", 50.0, 0, {})]
     return Study.from_dict(fields, "x"), runs, {}

@@ -173,7 +173,7 @@ class TestReport:
         values = {"recorded": float(other(4.0)), "found": float(other(4.5)), "rounding": 0.0}
         one = Witness("adamw", 0, cell.alpha, cell.lambda_, EPOCHS, **values, agrees=True)
         assert said in replace(panel, witness=one).witnessed
-        assert f"within {best}" in panel.best_lambdas
+        assert f"within {best}" in panel.best_columns
         assert worse in panel.recommended
 
     def test_tables_and_notes(self, reports):

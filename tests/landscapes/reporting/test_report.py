@@ -278,7 +278,7 @@ def test_best_errors_without_regularization(store: Store):
     assert "the best error may be at λ = 0, all other numbers leave λ = 0 out" in text
     assert "all over λ > 0, also the best error" in text
     (adam, _) = study_report(store, "valley").panels
-    assert "(at 9 of 9 α), the best λ is 0." in adam.best_lambdas
+    assert "(at 9 of 9 α), the best λ is 0." in adam.best_columns
 
 
 def test_markup_in_what_a_user_writes_is_text(store: Store):

@@ -121,7 +121,7 @@ def true_values(bowl: Bowl, found: Separability, frame: pd.DataFrame) -> dict[st
     surface = panel_surface(alone.assign(loss=losses), span=SPAN, metric=LOSS)
     surface = surface.counted_in(found.units)
     tau = found.units.points(np.array(found.tau)).item()
-    basin = {"x": surface.alpha, "y": surface.lambda_, "span": SPAN * tau / TAU, "tau": tau}
+    basin = {"x": surface.rows, "y": surface.columns, "span": SPAN * tau / TAU, "tau": tau}
     return {name: float(getattr(coupling, name)(surface.error, **basin)) for name in COUNTED}
 
 

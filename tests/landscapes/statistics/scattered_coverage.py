@@ -84,10 +84,10 @@ def frame_of_design(design: Design) -> pd.DataFrame:
 def true_values(design: Design, frame: pd.DataFrame, found: Separability) -> dict[str, float]:
     """The statistics of the bowl without noise, on the grid and with the τ of a sample."""
     seen = panel_surface(frame, span=SPAN, metric=LOSS)
-    places = np.stack(np.meshgrid(seen.alpha, seen.lambda_, indexing="ij"), axis=-1)
+    places = np.stack(np.meshgrid(seen.rows, seen.columns, indexing="ij"), axis=-1)
     points = seen.units.points(bowl(places, design.slope))
     tau = found.tau / found.units.size
-    axes = {"x": seen.alpha, "y": seen.lambda_, "span": SPAN * tau / TAU, "tau": tau}
+    axes = {"x": seen.rows, "y": seen.columns, "span": SPAN * tau / TAU, "tau": tau}
     return {
         "tilt": float(coupling.tilt(points, **axes)),
         "drift": float(coupling.drift(points, **axes)),

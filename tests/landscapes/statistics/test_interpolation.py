@@ -48,8 +48,8 @@ def seen(frame: pd.DataFrame, metric: Metric = LOSS) -> Interpolation:
 
 def place_of(found: Interpolation, trial: pd.Series) -> tuple[int, int]:
     """Where on the grid a trial lies nearest."""
-    row = np.abs(found.alpha - np.log2(trial["alpha"])).argmin()
-    return int(row), int(np.abs(found.lambda_ - np.log2(trial["lambda"])).argmin())
+    row = np.abs(found.rows - np.log2(trial["alpha"])).argmin()
+    return int(row), int(np.abs(found.columns - np.log2(trial["lambda"])).argmin())
 
 
 class TestMatters:
@@ -75,10 +75,10 @@ class TestAt:
         error = np.where(np.isfinite(found.error), found.error, np.nan)
         worst = np.nanmax(error)
         plain = RegularGridInterpolator(
-            (found.alpha, found.lambda_), np.where(np.isnan(error), worst, error)
+            (found.rows, found.columns), np.where(np.isnan(error), worst, error)
         )
         rng = np.random.default_rng(0)
-        ends = np.array([found.alpha[[0, -1]], found.lambda_[[0, -1]]])
+        ends = np.array([found.rows[[0, -1]], found.columns[[0, -1]]])
         places = np.vstack([rng.uniform(ends[:, 0], ends[:, 1], (50, 2)), ends.T])
         np.testing.assert_allclose(found.at(places), plain(places))
         beyond = ends[:, 1] + 1e-7  # by rounding
@@ -109,7 +109,7 @@ class TestAreScattered:
 class TestSurface:
     def test_is_the_bowl_where_trials_are(self):
         found = seen(frame_of_design(UPRIGHT))
-        places = np.stack(np.meshgrid(found.alpha, found.lambda_, indexing="ij"), axis=-1)
+        places = np.stack(np.meshgrid(found.rows, found.columns, indexing="ij"), axis=-1)
         true = found.units.points(bowl(places, 0.0))
         good = true < true.min() + 1
         assert good.sum() > 10

@@ -24,8 +24,8 @@ class TestReading:
         runs = np.array([BOWL, BOWL + 1, BOWL + 5])
         runs[2, 0] = nan
         found = read(runs, THREE - 4, THREE)
-        np.testing.assert_array_equal(found.alpha, [-4, -3, -2])
-        np.testing.assert_array_equal(found.lambda_, [0, 1, 2])
+        np.testing.assert_array_equal(found.rows, [-4, -3, -2])
+        np.testing.assert_array_equal(found.columns, [0, 1, 2])
         np.testing.assert_array_equal(found.n, [[2, 2, 2], [3, 3, 3], [3, 3, 3]])
         np.testing.assert_allclose(found.error - BOWL, [[0.5] * 3, [2] * 3, [2] * 3])
         assert found.best == pytest.approx(BOWL[0, 1] + 0.5)
@@ -77,7 +77,7 @@ class TestReading:
         frame["alpha"] = [value, math.nextafter(value, 9), 2 * value, 2 * math.nextafter(value, 0)]
         found = surface(frame, span=3)
         np.testing.assert_array_equal(found.error, [[1, 2], [1, 2]])
-        np.testing.assert_allclose(found.alpha, [math.log2(value), math.log2(value) + 1])
+        np.testing.assert_allclose(found.rows, [math.log2(value), math.log2(value) + 1])
 
     @pytest.mark.parametrize(
         ("column", "values"),

@@ -23,6 +23,7 @@ from landscape_study.study.console.live import (
     layout,
 )
 from landscape_study.study.console.live_record import LivePanel, LiveRecord, live_record
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import CellMean, PanelProgress
 from tests.conftest import Terminal, make_study
 
@@ -93,11 +94,13 @@ class TestRecord:
     def test_cells_beside_the_grid_are_shown_at_the_nearest_one(self):
         """Two at one place are the better one of them; λ = 0 is near to no other."""
         means = [
-            CellMean("sgd", 0.1, 0.001, seeds=2, error=5.0, diverged=0),
-            CellMean("sgd", 0.08, 0.0012, seeds=2, error=4.0, diverged=0),
-            CellMean("sgd", 0.06, 0.0012, seeds=2, error=3.0, diverged=1),
-            CellMean("sgd", 0.06, 0.0, seeds=2, error=7.0, diverged=0),
-            CellMean("sgd", 0.3, 0.001, seeds=2, error=1.0, diverged=0),  # an older version's
+            CellMean("sgd", Cell(0.1, 0.001), seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", Cell(0.08, 0.0012), seeds=2, error=4.0, diverged=0),
+            CellMean("sgd", Cell(0.06, 0.0012), seeds=2, error=3.0, diverged=1),
+            CellMean("sgd", Cell(0.06, 0.0), seeds=2, error=7.0, diverged=0),
+            CellMean(
+                "sgd", Cell(0.3, 0.001), seeds=2, error=1.0, diverged=0
+            ),  # an older version's
         ]
         (panel,) = live_record(make_study(pairs=("sgd",)), [], means).panels
         assert panel.error == (((0, 0), 7.0), ((0, 1), 3.0), ((1, 1), 4.0))
@@ -108,8 +111,8 @@ class TestRecord:
         study = make_study(pairs=("sgd",))
         study = study.change_panels(design={"sampler": "tpe", "trials": 20})
         means = [
-            CellMean("sgd", 0.0701, 0.0033, seeds=1, error=5.0, diverged=0),
-            CellMean("sgd", 0.05, 0.0, seeds=1, error=6.0, diverged=0),
+            CellMean("sgd", Cell(0.0701, 0.0033), seeds=1, error=5.0, diverged=0),
+            CellMean("sgd", Cell(0.05, 0.0), seeds=1, error=6.0, diverged=0),
         ]
         (panel,) = live_record(study, [], means).panels
         assert panel.shape == (9, 10)
@@ -119,10 +122,10 @@ class TestRecord:
 
     def test_errors_divergence_and_best_stand_where_their_cells_are(self):
         means = [
-            CellMean("sgd", 0.1, 0.001, seeds=2, error=5.0, diverged=0),
-            CellMean("sgd", 0.05, 0.01, seeds=1, error=4.0, diverged=1),
-            CellMean("sgd", 0.1, 0.0, seeds=2, error=7.5, diverged=0),
-            CellMean("adamw", 0.05, 0.0, seeds=1, error=4.5, diverged=0),
+            CellMean("sgd", Cell(0.1, 0.001), seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", Cell(0.05, 0.01), seeds=1, error=4.0, diverged=1),
+            CellMean("sgd", Cell(0.1, 0.0), seeds=2, error=7.5, diverged=0),
+            CellMean("adamw", Cell(0.05, 0.0), seeds=1, error=4.5, diverged=0),
         ]
         progress = [make_progress("sgd", 5, 12, running=2), make_progress("adamw", 1, 12)]
         sgd = LivePanel(
@@ -157,14 +160,17 @@ class TestRecord:
         assert (panel.done, panel.total, panel.error) == (6, 6, ())
 
     def test_all_diverged(self):
-        means = [CellMean("sgd", 0.1, 0.0, seeds=1, error=90.0, diverged=1)]
+        means = [CellMean("sgd", Cell(0.1, 0.0), seeds=1, error=90.0, diverged=1)]
         record = live_record(make_study(pairs=("sgd",)), [], means)
         assert record.panels[0].best is None
         assert record.panels[0].news == ("all diverged so far", "")
         assert record.scale == (0.0, 3.0)
 
     def test_cells_off_the_grid_are_left_out(self):
-        means = [CellMean("sgd", 0.3, 0.0, 1, 1.0, 0), CellMean("adam", 0.1, 0.0, 1, 1.0, 0)]
+        means = [
+            CellMean("sgd", Cell(0.3, 0.0), 1, 1.0, 0),
+            CellMean("adam", Cell(0.1, 0.0), 1, 1.0, 0),
+        ]
         assert live_record(make_study(), [], means) == live_record(make_study(), [], [])
 
     @pytest.mark.parametrize(
@@ -323,7 +329,7 @@ class TestView:
         def read() -> list[CellMean]:
             reads.append(clock.now)
             clock.now += 0.1
-            return [CellMean("sgd", 0.1, 0.0, 1, 5.0 - len(reads), 0)]
+            return [CellMean("sgd", Cell(0.1, 0.0), 1, 5.0 - len(reads), 0)]
 
         return LiveView(make_study(pairs=("sgd",)), read)
 

@@ -15,6 +15,7 @@ from landscape_study.study.console.progress import best_so_far, news_line
 from landscape_study.study.console.text_tables import status_table
 from landscape_study.study.records.witness_record import Witness
 from landscape_study.study.spec.metric import TEST_ERROR, Metric
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import CellMean, PanelProgress
 from landscape_study.study.store.merging import Merged
 from tests.conftest import make_study
@@ -27,7 +28,7 @@ each = pytest.mark.parametrize("other", [ACCURACY, LOSS, REWARD], ids=lambda o: 
 def means(other: Other) -> list[CellMean]:
     """The cells of one panel; the third one diverged."""
     return [
-        CellMean("sgd", alpha, lambda_, 2, float(other(error)), int(error == 4.0))
+        CellMean("sgd", Cell(alpha, lambda_), 2, float(other(error)), int(error == 4.0))
         for (alpha, lambda_), error in ERRORS.items()
     ]
 
@@ -83,9 +84,9 @@ class TestLive:
     def test_cells_that_diverged_without_a_value_are_no_scale(self):
         study = measured(make_study(pairs=("sgd",)), replace(LOSS.metric, matters=None))
         cells = [
-            CellMean("sgd", 0.1, 0.0, 1, 0.02, 0),
-            CellMean("sgd", 0.1, 0.001, 1, 0.03, 0),
-            CellMean("sgd", 0.05, 0.001, 1, float("inf"), 1),
+            CellMean("sgd", Cell(0.1, 0.0), 1, 0.02, 0),
+            CellMean("sgd", Cell(0.1, 0.001), 1, 0.03, 0),
+            CellMean("sgd", Cell(0.05, 0.001), 1, float("inf"), 1),
         ]
         record = live_record(study, [], cells)
         assert record.scale == pytest.approx((0.02, 0.032))

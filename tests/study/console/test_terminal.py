@@ -21,6 +21,7 @@ from landscape_study.study.planning.plan import Plan, make_plan
 from landscape_study.study.planning.probing import Choice
 from landscape_study.study.planning.settings import RunSettings
 from landscape_study.study.records.run_lines import run_lines
+from landscape_study.study.spec.study import Cell
 from landscape_study.study.store import CellMean, PanelProgress, Store
 from tests.conftest import Terminal, make_study
 from tests.study.runs import wait_for
@@ -47,7 +48,7 @@ def written(console: Console) -> str:
 
 def make_view() -> LiveView:
     study = make_study(pairs=("sgd", "adamw"))
-    return LiveView(study, lambda: [CellMean("sgd", 0.1, 0.0, 1, 3.25, 0)])
+    return LiveView(study, lambda: [CellMean("sgd", Cell(0.1, 0.0), 1, 3.25, 0)])
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_a_cell_that_kills_its_workers_is_trained_alone_then_given_up(store: Sto
     assert {cell for cell, state in states.items() if state == "finished"} == healthy
     assert {cell for cell, state in states.items() if state == "failed"} == deadly
     failures = store.failures("small")
-    assert {(f.alpha, f.lambda_) for f in failures} == deadly
+    assert {(f.cell.alpha, f.cell.lambda_) for f in failures} == deadly
     assert all(f.reason.startswith("killed 4 workers, the last one alone") for f in failures)
     run(plan, store)  # there is nothing to do
     assert len(store.runs("small")) == 1

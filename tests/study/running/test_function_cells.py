@@ -51,7 +51,7 @@ def test_how_a_cell_ends_and_the_others_go_on(tmp_path: Path):
     cells(limits=Limits(1.2, 200 * 1024**2))
     assert time.monotonic() - began < 30
     assert cells.states == [state for _, state, _ in ENDS.values()]
-    told = {failure.alpha: failure.reason or "" for failure in cells.store.failures("own")}
+    told = {failure.cell.alpha: failure.reason or "" for failure in cells.store.failures("own")}
     for alpha, reason in told.items():
         assert reason.startswith(ENDS[int(alpha)][2])
         assert f"began {int(alpha)} ⏎ " in reason or alpha in (3, 9)  # whose lines are more

@@ -486,7 +486,7 @@ WRONG_PANELS = {
     "lambda negative": ({"lambda": [-1e-9]}, "lambda: -1e-09 is not a finite number"),
     "lambda nan": ({"lambda": [0.0, math.nan]}, "lambda: nan is not a finite number"),
     "lambda twice zero": ({"lambda": [0, 0.0, -0.0]}, "lambda: 0.0 stands there more tha"),
-    "lambda misspelled": ({"lamda": [0]}, "lamda: unknown key: remove it or correct its spelling"),
+    "lambda misspelled": ({"lamda": 0}, "lamda: unknown key: remove it or correct its spelling"),
     "base negative": (
         {"alpha": {"base": -1, "log2": [0, 1]}},
         "alpha: base = -1 is not a positive number",

@@ -93,8 +93,9 @@ def test_the_page_has_no_schedule_that_there_is_not():
     assert list(rows("Schedules")) == list(SCHEDULES)
 
 
-def test_its_example_is_a_study():
-    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+def test_its_examples_are_studies():
+    example, other = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     study = Study.from_toml(example, "the page")
     assert study.panels[0].schedule.label == "cosine (warmup 5 %, to 10 %)"
     assert Study.from_toml(study.to_toml(), "again") == study
+    assert Study.from_toml(other, "the page").panels[0].grid.names == ("beta2", "lambda")

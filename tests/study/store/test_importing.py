@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from landscape_study.study.errors import UsageError
 from landscape_study.study.planning.request import resumed_study
-from landscape_study.study.spec.study import Study
+from landscape_study.study.spec.study import Cell, Study
 from landscape_study.study.store import Store, optuna_study_name
 from landscape_study.study.store.checking import check
 from landscape_study.study.store.importing import ImportedRun, import_study
@@ -31,10 +31,10 @@ def imported(metric: object = "test_loss", **fields: object) -> Study:
 
 
 RUNS = [
-    ImportedRun(("a", 0, 0.1, 0.0), "finished", 0.7, 0, {"test_loss": UP, "lr": UP}),
-    ImportedRun(("a", 0, 0.1, 0.01), "finished", math.inf, -1, {}),
-    ImportedRun(("a", 0, 0.2, 0.0), "pruned", 0.9, 0, {}),
-    ImportedRun(("a", 0, 0.2, 0.01), "failed", math.nan, 0, {}),
+    ImportedRun(("a", 0, Cell(0.1, 0.0)), "finished", 0.7, 0, {"test_loss": UP, "lr": UP}),
+    ImportedRun(("a", 0, Cell(0.1, 0.01)), "finished", math.inf, -1, {}),
+    ImportedRun(("a", 0, Cell(0.2, 0.0)), "pruned", 0.9, 0, {}),
+    ImportedRun(("a", 0, Cell(0.2, 0.01)), "failed", math.nan, 0, {}),
 ]
 
 
@@ -46,10 +46,10 @@ def far(store: Store) -> Store:
 
 
 def test_cells_and_curves_come_back(far: Store):
-    cells = {(row["alpha"], row["lambda"]): row for row in far.cells("far")}
-    assert [cells[run.place[2:]]["state"] for run in RUNS] == [run.state for run in RUNS]
-    assert [cells[run.place[2:]]["value"] for run in RUNS[:3]] == [0.7, math.inf, 0.9]
-    assert cells[0.1, 0.01]["diverged_epoch"] == -1
+    cells = {Cell(row["alpha"], row["lambda"]): row for row in far.cells("far")}
+    assert [cells[run.place[2]]["state"] for run in RUNS] == [run.state for run in RUNS]
+    assert [cells[run.place[2]]["value"] for run in RUNS[:3]] == [0.7, math.inf, 0.9]
+    assert cells[Cell(0.1, 0.01)]["diverged_epoch"] == -1
     curves = {row["metric"]: row["values"] for row in far.curves("far")}
     assert curves.keys() == {"test_loss", "lr"}
     np.testing.assert_array_equal(curves["test_loss"], UP)
@@ -70,7 +70,7 @@ def test_all_is_well_with_it(far: Store):
     [("minimize", math.inf, "MINIMIZE"), ("maximize", -math.inf, "MAXIMIZE")],
 )
 def test_optuna_reads_it(store: Store, goal: str, lost: float, direction: str):
-    runs = [RUNS[0], ImportedRun(("a", 0, 0.1, 0.01), "finished", lost, -1, {}), *RUNS[2:]]
+    runs = [RUNS[0], ImportedRun(("a", 0, Cell(0.1, 0.01)), "finished", lost, -1, {}), *RUNS[2:]]
     import_study(store, imported({"name": "test_loss", "goal": goal}), runs, {})
     name = optuna_study_name("far", "a", 0)
     study = optuna.load_study(study_name=name, storage=store.url)
@@ -90,7 +90,9 @@ def test_a_name_that_is_taken_is_refused_and_nothing_changes(far: Store):
 
 
 def test_what_goes_wrong_in_the_middle_leaves_nothing(store: Store):
-    broken = ImportedRun(("a", 1, 0.1, 0.0), "finished", 0.7, 0, {"test_loss": np.array(["x"])})
+    broken = ImportedRun(
+        ("a", 1, Cell(0.1, 0.0)), "finished", 0.7, 0, {"test_loss": np.array(["x"])}
+    )
     with pytest.raises(ValueError, match="could not convert"):
         import_study(store, imported(), [*RUNS, broken], {})
     assert store.names() == []

@@ -461,7 +461,7 @@ class TestKillers:
             store.record(claim, make_outcome(1))
         assert not store.is_open("small")
         (failure,) = store.failures("small")
-        assert (failure.alpha, failure.lambda_) == (
+        assert (failure.cell.alpha, failure.cell.lambda_) == (
             killer.cells[0].alpha,
             killer.cells[0].lambda_,
         )
@@ -830,10 +830,10 @@ class TestRecord:
             store.record(claim, outcome)
         store.claim("small", Worker(), run_id)
         assert sorted(store.means("small"), key=astuple) == [
-            CellMean("adam", 0.1, 0.0, seeds=1, error=4.0, diverged=0),
-            CellMean("adam", 0.3, 0.0, seeds=1, error=5.0, diverged=0),
-            CellMean("sgd", 0.1, 0.0, seeds=2, error=5.0, diverged=0),
-            CellMean("sgd", 0.3, 0.0, seeds=2, error=6.0, diverged=1),
+            CellMean("adam", Cell(0.1, 0.0), seeds=1, error=4.0, diverged=0),
+            CellMean("adam", Cell(0.3, 0.0), seeds=1, error=5.0, diverged=0),
+            CellMean("sgd", Cell(0.1, 0.0), seeds=2, error=5.0, diverged=0),
+            CellMean("sgd", Cell(0.3, 0.0), seeds=2, error=6.0, diverged=1),
         ]
 
     def test_runs_keep_versions_revision_device_and_times(self, store: Store, small_study: Study):
