@@ -97,10 +97,10 @@ notebooks: setup  ## execute the notebooks against a small study
 	$(BIN)/$(PYTEST) -m notebook tests/test_notebooks.py
 
 # The paper's figures at laptop scale, as docs/figures.md shows them.
-FIGURES := chars-fig2 digits-batch digits-fig1 digits-fig2 digits-fig3 digits-fig4 digits-fig4-mnist5k \
-	digits-placements digits-supp1 \
-	digits-supp2 digits-supp3 digits-supp3-mnist5k digits-supp4 digits-supp5 digits-supp6 \
-	digits-torch mnist5k-batch mnist5k-fig2 mnist5k-torch
+FIGURES := chars-fig2 chars-placements digits-batch digits-fig1 digits-fig2 digits-fig3 digits-fig4 \
+	digits-fig4-mnist5k digits-placements digits-rules digits-supp1 digits-supp2 \
+	digits-supp3 digits-supp3-mnist5k digits-supp4 digits-supp5 digits-supp6 digits-torch \
+	mnist5k-batch mnist5k-fig2 mnist5k-placements mnist5k-rules mnist5k-torch
 
 figures: setup  ## train the laptop presets and draw docs/figures: an hour on two CPU cores
 	set -e; for study in $(FIGURES); do \
