@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from landscape_study.commands.output import terminal
+from landscape_study.commands.output import echo_row, terminal
 from landscape_study.commands.shared_options import data_option
 from landscape_study.study.environment.interruption import exit_code
+
+NAMES = 17  # characters of a rule's name, at most
 
 if TYPE_CHECKING:
     from landscape_study.study.tasks.data_sets import DataSet
@@ -86,15 +88,17 @@ def _list_pairs() -> None:
     click.echo("RULE, and what θ loses by it:")
     for name, rule in RULES.items():
         own = "".join(f"; {option} = {value:g}" for option, value in rule.defaults.items())
-        click.echo(f"  {name:12} {rule.about}{own}")
+        echo_row(name, f"{rule.about}{own}", NAMES)
     click.echo("\nPLACEMENT, and what λ does:")
     for where, placement in PLACEMENTS.items():
-        click.echo(f"  {where:12} {placement.about}")
-    click.echo(f"  …-cautious   {CAUTIOUS}; not of l2\n\nFor short:")
+        echo_row(where, placement.about, NAMES)
+    echo_row("…-cautious", f"{CAUTIOUS}; not of l2", NAMES)
+    click.echo("\nFor short:")
     for whole, (short, title) in SHORT.items():
-        click.echo(f"  {short:12} {whole:15} {title}")
-    click.echo("\nYour own: FILE.py:Class-PLACEMENT of a landscape_study.Rule; FILE.py:Class or")
-    click.echo("package.module:Class of an optimizer such as torch.optim:NAdam (docs/pairs.md)")
+        echo_row(short, f"{whole}, {title}", NAMES)
+    click.echo("\nYour own (docs/pairs.md):")
+    echo_row("rule", "FILE.py:Class-PLACEMENT, of a landscape_study.Rule", NAMES)
+    echo_row("optimizer", "package.module:Class or FILE.py:Class, as torch.optim:NAdam", NAMES)
 
 
 @click.command()

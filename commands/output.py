@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +21,23 @@ if TYPE_CHECKING:
     from landscape_study.landscapes.reading.study_results import Results
     from landscape_study.study.spec.study import Panel, Study
     from landscape_study.study.store import Store
+
+
+def echo_wrapped(line: str) -> None:
+    """Print a line, in several where the terminal is narrower."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    _echo_filled(line, "", f"{indent}    ")
+
+
+def echo_row(head: str, text: str, width: int) -> None:
+    """Print a row of two columns, the first of so many characters, indented."""
+    _echo_filled(text, f"  {head:{width}} ", " " * (width + 3))
+
+
+def _echo_filled(text: str, first: str, others: str) -> None:
+    width = shutil.get_terminal_size().columns
+    how = {"initial_indent": first, "subsequent_indent": others}
+    click.echo(textwrap.fill(text, width, break_on_hyphens=False, **how))
 
 
 def terminal() -> Console:

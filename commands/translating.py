@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from typing import TYPE_CHECKING
 
 import click
+
+from landscape_study.commands.output import echo_wrapped
 
 if TYPE_CHECKING:
     from landscape_study.study.pairs.conventions import Convention
@@ -84,7 +84,7 @@ def translate(
     source = convention_called(optimizer)
     placement = source.known_pair.entering
     used = f", with momentum {momentum:g}" if source.known_pair.rule in LINEAR else ""
-    _told(f"{source.name}: {placement.about} (pair {source.pair}{used})")
+    echo_wrapped(f"{source.name}: {placement.about} (pair {source.pair}{used})")
     _show(found)
     if to_alpha is None and (batch_size, epochs) == (1, 1):
         return
@@ -97,8 +97,8 @@ def translate(
     )
     click.echo(f"\nRules of thumb, for {source.name} with")
     for one in advice:
-        _told(f"  {_setting(source, one.alpha, one.lambda_)}")
-        _told(f"    {one.name} ({one.source})")
+        echo_wrapped(f"  {_setting(source, one.alpha, one.lambda_)}")
+        echo_wrapped(f"    {one.name} ({one.source})")
 
 
 def _show(found: list[Translation]) -> None:
@@ -107,24 +107,15 @@ def _show(found: list[Translation]) -> None:
         some = [one for one in found if one.holds == holds]
         if some:
             click.echo()
-            _told(head)
+            echo_wrapped(head)
         for one in some:
             if one.lambda_ is None:
-                _told(f"  {one.to.name}: {one.why}")
+                echo_wrapped(f"  {one.to.name}: {one.why}")
                 continue
-            _told(f"  {one.to.name}: {_setting(one.to, one.alpha, one.lambda_)}")
+            echo_wrapped(f"  {one.to.name}: {_setting(one.to, one.alpha, one.lambda_)}")
             for remark in filter(None, (one.why, one.to.remark)):
-                _told(f"    {remark}")
+                echo_wrapped(f"    {remark}")
 
 
 def _setting(of: Convention, alpha: float, lambda_: float) -> str:
     return f"{of.rate} = {alpha:.4g}, {of.decay} = {lambda_:.4g}"
-
-
-def _told(line: str) -> None:
-    """Print a line, in several where the terminal is narrower."""
-    indent = " " * (len(line) - len(line.lstrip()))
-    width = shutil.get_terminal_size().columns
-    click.echo(
-        textwrap.fill(line, width, break_on_hyphens=False, subsequent_indent=f"{indent}    ")
-    )
