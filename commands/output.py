@@ -35,9 +35,10 @@ def echo_row(head: str, text: str, width: int) -> None:
 
 
 def _echo_filled(text: str, first: str, others: str) -> None:
-    width = shutil.get_terminal_size().columns
-    how = {"initial_indent": first, "subsequent_indent": others}
-    click.echo(textwrap.fill(text, width, break_on_hyphens=False, **how))
+    lines = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns, first, others, break_on_hyphens=False
+    )
+    click.echo(lines.fill(text))
 
 
 def terminal() -> Console:
