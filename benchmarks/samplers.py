@@ -33,6 +33,10 @@ from landscape_study.study.spec.metric import TEST_ERROR, Metric
 from landscape_study.study.spec.study import Axis, Cell, Grid, Panel
 
 RESULTS = Path(__file__).parent.parent / "results" / "reference"
+STUDIES = (
+    *("chars-fig2", "digits-fig1", "digits-fig2", "digits-supp3"),
+    *("digits-torch", "mnist5k-fig2", "mnist5k-torch"),
+)
 OTHERS = ("random", "qmc", "tpe", "gp")
 AT_ONCE = 8  # trainings that are asked for together
 TOLD, CHUNK = 500, 32  # trials that are known, and cells asked for, where asking is timed
@@ -69,7 +73,7 @@ def known_landscapes() -> Iterator[Whole]:
     for one in reference_panels("fig2"):
         yield Whole(one.name, _usable(one.cells, TEST_ERROR))
     had: list[pd.DataFrame] = []
-    for path in sorted(RESULTS.glob("*.csv")):
+    for path in (RESULTS / f"{study}.csv" for study in STUDIES):
         study = pd.read_csv(path)
         metric = TEST_ERROR if "test_error" in study else BITS
         for name, panel in study.groupby("panel", sort=False):

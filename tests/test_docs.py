@@ -146,7 +146,7 @@ def test_the_exponents_of_findings_are_those_of_the_reference_studies():
     rows = re.findall(pattern, DOCUMENTS["docs/findings.md"], re.MULTILINE)
     assert len(rows) == 4
     for study, pair, held, numbers in rows:
-        found = pd.read_csv(ROOT / "results" / "reference" / f"{study}-law.csv")
+        found = pd.read_csv(ROOT / "results" / "reference" / "laws" / f"{study}.csv")
         own = found[(found["pair"] == pair) & found["held"].str.startswith(held)]
         ends = own.set_index("quantity")[["exponent", "exponent_low", "exponent_high"]]
         shown = [Estimate(*ends.loc[name]) for name in ("α", "λ", "timescale")]

@@ -90,6 +90,7 @@ def report_of(other: Other):
         failed=(),
         growth=(),
         budgets=(),
+        laws=(),
         runs=(),
         spec="",
         commands=(),

@@ -36,15 +36,23 @@ class Counts:
     held: float  # of the tilts' intervals, those that hold the full grid's tilt
 
 
+STUDIES = (
+    "digits-fig1",
+    "digits-fig2",
+    "digits-supp3",
+    "digits-torch",
+    "mnist5k-fig2",
+    "mnist5k-torch",
+)
+
+
 def full_grids() -> dict[str, pd.DataFrame]:
     """The landscape frames of full grids of test errors, without λ = 0, by name."""
     frames = {one.name: one.cells for one in reference_panels("fig2")}
-    for path in sorted(RESULTS.glob("*.csv")):
-        study = pd.read_csv(path)
-        if "test_error" not in study:  # of another metric
-            continue
-        for name, cells in study.groupby("panel", sort=False):
-            frames[f"{path.stem}/{name}"] = cells
+    for study in STUDIES:
+        recorded = pd.read_csv(RESULTS / f"{study}.csv")
+        for name, cells in recorded.groupby("panel", sort=False):
+            frames[f"{study}/{name}"] = cells
     return {name: cells[cells["lambda"] > 0] for name, cells in frames.items()}
 
 

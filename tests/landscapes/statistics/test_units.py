@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,9 +20,9 @@ from landscape_study.landscapes.statistics.units import NOISES, SHARE
 from landscape_study.study.errors import UsageError
 from landscape_study.study.spec.metric import Metric
 from landscape_study.study.spec.study import Axis
+from tests.landscapes.statistics.subsets import RESULTS, STUDIES
 from tests.landscapes.surfaces import OCTAVES, frame_of, inf, valley
 
-RESULTS = Path(__file__).parents[3] / "results" / "reference"
 LOSS, SCORE = Metric("loss", "loss"), Metric("loss", "score", goal="maximize")
 COSTS = ("regret", "worst_regret", "noise", "tau", "best")
 FREE = ("tilt", "drift", "interaction")  # of any unit
@@ -160,10 +158,9 @@ class TestDerived:
     @pytest.mark.long
     def test_landscapes_of_percent_get_the_verdicts_that_they_have(self):
         frames = [group for _, group in reference_frame("fig2").groupby("panel")]
-        for path in sorted(RESULTS.glob("*.csv")):
-            with path.open(encoding="utf-8") as file:
-                if {"alpha", "panel", "test_error"} <= set(next(csv.reader(file))):
-                    frames += [group for _, group in pd.read_csv(path).groupby("panel")]
+        for study in STUDIES:
+            cells = pd.read_csv(RESULTS / f"{study}.csv")
+            frames += [group for _, group in cells.groupby("panel")]
         underived = Metric("test_error", "error")
         known = [separability(frame) for frame in frames]
         found = [separability(frame, underived) for frame in frames]
