@@ -202,7 +202,7 @@ class TestDrawing:
         lambda_ = Axis.log2(0.001, 1 - error.shape[1], 0)
         field = make(error, diverged=np.full(error.shape, int(lost)), lambda_=lambda_)
         save(plot_slices_figure([field, field], by=by), tmp_path / "figure.png", dpi=30)
-        zero = replace(field, lambda_=Axis(values=(0.0,)), **_first_column(field))
+        zero = replace(field, columns=Axis(values=(0.0,)), **_first_column(field))
         save(plot_slices_figure([zero], by=by), tmp_path / "zero.png", dpi=30)
 
 
