@@ -90,6 +90,7 @@ def law(
       landscape law narrow wide --over width --x narrow=64 --x wide=256
     """  # noqa: D301
     from landscape_study.landscapes.figures.law_figure import plot_laws
+    from landscape_study.landscapes.figures.style import SUFFIXES
     from landscape_study.landscapes.reading.exports import write_table
     from landscape_study.landscapes.reading.foreign.asked import Asked
     from landscape_study.landscapes.reporting.law_request import (
@@ -99,7 +100,13 @@ def law(
     )
     from landscape_study.landscapes.reporting.law_tables import law_frame, law_tables
     from landscape_study.study.console.text_tables import print_table
+    from landscape_study.study.errors import UsageError
 
+    for output in outputs:
+        if output.suffix not in (*TABLES, *SUFFIXES):
+            raise UsageError(
+                f"{output}: give a file that ends in {', '.join((*TABLES, *SUFFIXES))}"
+            )
     with several_results(store, names, Asked(**asked)) as sources:
         for results, _ in sources:
             for line in results.said:

@@ -78,7 +78,7 @@ def families(
     Raises:
         UsageError: no panels differ in this number alone, or in several numbers and none is named.
     """
-    panels = _of_alpha_and_lambda(panels)
+    panels = _of_alpha_and_lambda(_some_usual(panels))
     if told:
         return _told_families(panels, over or "width", told)
     if over == "width":
@@ -113,6 +113,21 @@ def known_families(panels: Sequence[PanelData]) -> list[Family]:
     usual = _of_alpha_and_lambda(panels)
     found = [family for number in LOOKED_FOR for family in _families(usual, number)]
     return [family for family in found if _is_large(family)]
+
+
+def _some_usual(panels: Sequence[PanelData]) -> Sequence[PanelData]:
+    """The same panels.
+
+    Raises:
+        UsageError: all of them are over other axes than α × λ.
+    """
+    if panels and not _of_alpha_and_lambda(panels):
+        axes = {" × ".join(one.panel.grid.names) for one in panels if one.panel}
+        raise UsageError(
+            f"its panels are over {', '.join(sorted(axes))}, and laws are of the best α and λ: "
+            "give panels over alpha × lambda"
+        )
+    return panels
 
 
 def _of_alpha_and_lambda(panels: Sequence[PanelData]) -> list[PanelData]:
@@ -192,8 +207,12 @@ def _alike(one: PanelData) -> tuple[object, ...]:
 
 
 def _options(one: PanelData) -> dict[str, Any]:
-    """What its steps need besides α, λ and η."""
-    return {} if one.options is None else one.options.model_dump()
+    """What its steps need besides α, λ and η; of an own rule or optimizer, what it is, too."""
+    found = {} if one.options is None else one.options.model_dump()
+    if one.panel is None:
+        return found
+    source = {"source": one.panel.source} if one.panel.source else {}
+    return found | source | (one.panel.optimizer or {})
 
 
 def _told_families(panels: Sequence[PanelData], over: Number, told: Told) -> list[Family]:
@@ -206,6 +225,14 @@ def _told_families(panels: Sequence[PanelData], over: Number, told: Told) -> lis
             raise UsageError(f"--x {name}: no such panel or study: name one of {some}")
         if not 0 < number < math.inf:
             raise UsageError(f"--x {name}={number:g}: give a positive number")
+    for one in panels:
+        is_known = one.panel is not None and not one.panel.is_labelled and over != "width"
+        stored = _number(one, over) if is_known else None
+        if stored is not None and one.name in own and own[one.name] != stored:
+            raise UsageError(
+                f"--x gives panel {one.name} {own[one.name]:g}, and its {NAMES[over]} is "
+                f"{stored:g}: leave it out"
+            )
     alike: defaultdict[str, list[PanelData]] = defaultdict(list)
     for one in panels:
         if one.name in own and one.panel is not None:

@@ -81,7 +81,7 @@ def check_arguments(code: str, optimizer: type[Any], arguments: Arguments) -> No
     taken = inspect.signature(optimizer).parameters.values()
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in taken):
         return
-    names = [one.name for one in taken if one.name not in CLOSED][0:]
+    names = [one.name for one in taken if one.name not in CLOSED]
     for key, name in (("alpha", arguments.alpha), ("lambda", arguments.lambda_)):
         if name not in names:
             raise PairError(_without(code, key, name, names))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,11 +31,14 @@ class _FaultError(Exception):
     """What is wrong, and what to do about it."""
 
 
-def check_rule(name: str, rule: type[Rule]) -> None:
+def check_rule(
+    name: str, rule: type[Rule], axes: Mapping[str, Sequence[float]] | None = None
+) -> None:
     """Check that a rule does what every engine counts on.
 
     Args:
         name: of the rule, FILE.py:Class or package.module:Class.
+        axes: values of options that it is to be trained with.
 
     Raises:
         PairError: saying what is wrong, where, and what to do about it.
@@ -44,6 +47,8 @@ def check_rule(name: str, rule: type[Rule]) -> None:
         _declares(rule)
         for look in (_steps, _is_still, _repeats, _resumes, _keeps_cells_apart, _is_element_wise):
             look(rule)
+        for option, values in (axes or {}).items():
+            _uses(rule, option, values)
     except _FaultError as e:
         raise PairError(f"pair '{name}': {e}") from e.__cause__
 
@@ -172,6 +177,20 @@ def _is_element_wise(rule: type[Rule]) -> None:
             )
 
 
+def _uses(rule: type[Rule], option: str, values: Sequence[float]) -> None:
+    """Its updates can be had with each value of the option, and are other ones."""
+    found = []
+    for value in values:
+        made = _made(rule, **{option: value})
+        steps = _run(rule, _moments(rule), made=made)
+        found.append(torch.stack([update.clone() for _, update in steps]))
+    if len(found) > 1 and all(torch.equal(one, found[0]) for one in found):
+        raise _FaultError(
+            f"it makes no use of {option}, which is an axis: all of its cells would be the same: "
+            f"leave it out, or use `self.{option}`"
+        )
+
+
 def _are_close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=CLOSE, atol=CLOSE * float(other.abs().max()))
 
@@ -197,13 +216,15 @@ def _run(
     parameters: slice = slice(0, PARAMETERS),
     rate: float = 1.0,
     dtype: torch.dtype = torch.float64,
+    made: Rule | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Gradient and update of each of the steps, by an object of its own."""
-    made = _made(rule)
+    """Gradient and update of each of the steps, by this object or by one of its own."""
+    made = made or _made(rule)
     rates = rate * torch.tensor(RATES, dtype=dtype)[cells, None]
     for t in steps:
         g = _gradients(dtype)[t, cells, parameters].clone()
-        numbers = [torch.tensor(one, dtype=dtype) for one in made.corrections(t + 1)]
+        corrections = _tried("corrections", rule, made.corrections, t + 1)
+        numbers = [torch.tensor(one, dtype=dtype) for one in corrections]
         yield g, _update(rule, made, g, rates.clone(), moments, numbers)
 
 
@@ -244,9 +265,10 @@ def _where(g: Tensor, found: Tensor | None = None) -> str:
     return " for ordinary gradients, of about 1"
 
 
-def _made(rule: type[Rule]) -> Rule:
-    """A new object, with the options that a study has where it says nothing."""
-    made: Rule = _tried("__init__", rule, rule, Options().of_rule(rule.defaults))
+def _made(rule: type[Rule], **options: float) -> Rule:
+    """A new object, with the options that a study has where it says nothing, or with these."""
+    usual = Options().of_rule(rule.defaults)
+    made: Rule = _tried("__init__", rule, rule, usual.model_copy(update=options))
     return made
 
 
@@ -254,7 +276,7 @@ def _tried(what: str, rule: type[Rule], function: Callable[..., Any], *given: ob
     """What a function of the rule gives."""
     try:
         return function(*given)
-    except Exception as e:  # whatever the user's code raises
+    except (Exception, SystemExit) as e:  # whatever the user's code raises
         raise _FaultError(
             f"{what} fails ({type(e).__name__}: {first_line(e)}): mend that"
             f"{line_of(e, rule.__module__)}"

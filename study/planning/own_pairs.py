@@ -9,7 +9,7 @@ from landscape_study.study.own_code.loading import import_own, load_own, offered
 from landscape_study.study.own_code.source import source_digest
 from landscape_study.study.pairs.conventions import twin_of
 from landscape_study.study.pairs.optimizer_arguments import Arguments, check_arguments
-from landscape_study.study.pairs.options import Options, PanelOptions
+from landscape_study.study.pairs.options import OF_RULES, Options, PanelOptions
 from landscape_study.study.pairs.own_rules import (
     CODE,
     is_rule,
@@ -48,8 +48,13 @@ def _with_code(study: Study, panel: Panel) -> Any:
         check_arguments(pair.rule, load_optimizer(pair.rule), arguments)
         return panel.changed({"source": source})
     rule = load_rule(pair.rule)
-    check_rule(pair.rule, rule)
+    check_rule(pair.rule, rule, _axes(panel))
     return panel.changed({"source": source, "options": _options(study, panel, rule)})
+
+
+def _axes(panel: Panel) -> dict[str, tuple[float, ...]]:
+    """The values of its axes that are options of rules."""
+    return {name: axis.values for name, axis in panel.grid.more if name in OF_RULES}
 
 
 def _options(study: Study, panel: Panel, rule: type[Rule]) -> PanelOptions | None:
@@ -58,7 +63,9 @@ def _options(study: Study, panel: Panel, rule: type[Rule]) -> PanelOptions | Non
     own = {
         name: value
         for name, value in rule.defaults.items()
-        if getattr(said, name) is None and getattr(study.options, name) == getattr(plain, name)
+        if name not in panel.grid.names
+        and getattr(said, name) is None
+        and getattr(study.options, name) == getattr(plain, name)
     }
     options = said.model_copy(update=own)
     return None if options == PanelOptions() else options

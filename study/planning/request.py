@@ -196,8 +196,11 @@ def _axes(changes: Changes, *, of_objective: bool) -> dict[str, Any]:
     Raises:
         UsageError: one of something that is no number of a cell.
     """
-    given = {ALPHA: changes.alpha, LAMBDA: changes.lambda_, **changes.axes}
+    usual = {ALPHA: changes.alpha, LAMBDA: changes.lambda_}
+    given = usual | dict(changes.axes)
     for name in given:
+        if name in changes.axes and usual.get(name) is not None:
+            raise UsageError(f"--axis {name}: --{name} gives it already: leave out one")
         if name not in NUMBERS and not of_objective:
             known = ", ".join(NUMBERS)
             raise UsageError(f"--axis {name}: {meant(name)}numbers of a cell are {known}")

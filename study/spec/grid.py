@@ -231,7 +231,7 @@ def _from_pairs(value: Any, info: ValidationInfo) -> Any:
     """Cells from pairs of values of the axes, as they stand in a study file."""
     if not isinstance(value, list | tuple):
         raise ValueError(f"{value!r} is no list of cells such as [[0.05, 0.001], [0.1, 0]]")
-    if any(info.data.get(key) is None for key in ("alpha", "lambda_", "names")):
+    if any(info.data.get(key) is None for key in ("alpha", "lambda_", "more", "names")):
         return ()  # they are wrong themselves
     grid = Grid(**{key: info.data[key] for key in ("alpha", "lambda_", "more", "names")})
     return tuple(one if isinstance(one, Cell) else _from_pair(one, grid) for one in value)
@@ -313,7 +313,7 @@ class Grid(Frozen):
     @classmethod
     def _within(cls, extra: tuple[Cell, ...], info: ValidationInfo) -> tuple[Cell, ...]:
         """Cells beside the grid lie between the ends of its axes, and keep to values of these."""
-        if any(info.data.get(key) is None for key in ("alpha", "lambda_", "names")):
+        if any(info.data.get(key) is None for key in ("alpha", "lambda_", "more", "names")):
             return ()  # which are wrong themselves
         bare = cls(**{key: info.data[key] for key in ("alpha", "lambda_", "more", "names")})
         for cell, times in Counter(extra).items():

@@ -315,8 +315,9 @@ class Study(Frozen):
             asked, plain = self.options_of(panel), Options()
             unheard = [one for one in OF_RULES if getattr(asked, one) != getattr(plain, one)]
             if unheard:
+                what = "axis" if unheard[0] in panel.grid.names else "options"
                 raise ValueError(
-                    f"panel '{panel.name}': options {', '.join(unheard)}: {panel.pair} does not "
+                    f"panel '{panel.name}': {what} {', '.join(unheard)}: {panel.pair} does not "
                     "hear of them: say it as it does itself, as in optimizer = "
                     "{ betas = [0.9, 0.95] }, and give other panels options of their own"
                 )
@@ -327,8 +328,8 @@ class Study(Frozen):
         """Without momentum, what a rule keeps would not tell the mean that is tested."""
         for panel in (one for one in self.panels if not one.is_labelled):
             rule = RULES.get(pair_called(panel.pair).rule, Rule)
-            if issubclass(rule, ScheduleFreeSGD) and not getattr(
-                self.options_of(panel), rule.mean_by
+            if issubclass(rule, ScheduleFreeSGD) and not all(
+                getattr(self.options_of(panel, own), rule.mean_by) for own in panel.owns
             ):
                 raise ValueError(
                     f"panel '{panel.name}': pair '{panel.pair}' needs {rule.mean_by} above 0, "

@@ -11,6 +11,7 @@ from landscape_study.landscapes.reading.panels import PanelData
 from landscape_study.landscapes.statistics.panel_families import families, known_families
 from landscape_study.study.errors import UsageError
 from landscape_study.study.pairs.options import Options
+from landscape_study.study.spec.study import Grid
 from tests.landscapes.statistics.law_coverage import Setting, panel_of
 
 ONE = panel_of(Setting(octaves=1.0), 50, 0)
@@ -160,3 +161,28 @@ class TestTold:
     def test_panels_that_differ_in_a_known_number_too_are_refused(self):
         with pytest.raises(UsageError, match="x and y differ in batch size besides the width"):
             families([panel("x"), panel("y", size=25)], "width", {"x": 1, "y": 2})
+
+
+def test_optimizers_with_other_arguments_are_no_family():
+    own = {"pair": "torch.optim:NAdam"}
+    one, other = panel(size=50, **own), panel(size=100, **own)
+    assert len(told([one, other])) == 1
+    changed = other.panel.model_copy(update={"optimizer": {"betas": [0.5, 0.9]}})
+    with pytest.raises(UsageError, match="b50-60 and b100-60 differ in batch size and in betas"):
+        families([one, replace(other, panel=changed)])
+
+
+def test_what_is_told_of_a_panel_is_not_what_is_known_otherwise():
+    panels = [panel(size=50), panel(size=100)]
+    with pytest.raises(UsageError, match="--x gives panel b50-60 7, and its batch size is 50"):
+        families(panels, "batch_size", {"b50-60": 7, "b100-60": 100})
+    assert len(families(panels, "batch_size", {"b50-60": 50, "b100-60": 100})) == 1
+
+
+def test_panels_over_other_axes_have_no_law():
+    grid = Grid(**{"alpha": 0.1, "lambda": [0.1, 0.2], "beta2": [0.9, 0.99]})
+    panels = [panel(size=size) for size in (50, 100)]
+    other = [replace(p, panel=p.panel.model_copy(update={"grid": grid})) for p in panels]
+    with pytest.raises(UsageError, match="its panels are over beta2 × lambda, and laws are of"):
+        families(other)
+    assert [len(one.panels) for one in families([*panels, *other])] == [2]

@@ -234,6 +234,39 @@ def test_what_is_wrong_is_told_in_one_message(write: Write, kind: str):
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("option", "values", "message"),
+    [
+        ("beta1", (0.5, 0.9), None),
+        ("beta2", (0.9, 0.99), "it makes no use of beta2, which is an axis"),
+        ("beta1", (0.5, 0.99), "__init__ fails (ValueError: too long): mend that, line "),
+    ],
+)
+def test_an_axis_is_an_option_that_it_can_have(write: Write, option, values, message):
+    text = SIGNUM + (
+        "    def __init__(self, options):\n"
+        "        super().__init__(options)\n"
+        "        if self.beta1 > 0.95:\n"
+        "            raise ValueError('too long')\n"
+    )
+    name = write(text)
+    if message is None:
+        check_rule(name, load_rule(name), {option: values})
+        return
+    with pytest.raises(PairError, match=re.escape(message)):
+        check_rule(name, load_rule(name), {option: values})
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["        if t == 4:\n            raise ValueError('late')", "        raise SystemExit(3)"],
+)
+def test_corrections_that_fail_are_told_at_whatever_step(write: Write, body: str):
+    name = write(SIGNUM + f"    def corrections(self, t):\n{body}\n        return ()\n")
+    with pytest.raises(PairError, match=r"corrections fails \((ValueError|SystemExit): "):
+        check_rule(name, load_rule(name))
+
+
 def test_a_file_that_is_not_there(write: Write):
     with pytest.raises(PairError, match=r"pair 'nope.py:Mine': there is no file nope.py in "):
         load_rule("nope.py:Mine")

@@ -10,7 +10,7 @@ from landscape_study.study.errors import SpecError, StudyMismatchError
 from landscape_study.study.pairs.options import Options
 from landscape_study.study.spec.cell_numbers import as_text, from_text
 from landscape_study.study.spec.extension import extended_study, refined_study
-from landscape_study.study.spec.study import Cell, Study
+from landscape_study.study.spec.study import Cell, Grid, Study
 
 BETAS = [0.9, 0.99, 0.999]
 LAMBDA = {"base": 0.001, "log2": [-1, 1], "zero": True}
@@ -172,3 +172,14 @@ class TestObjectives:
             command, panel = (*command, "{seed}"), panel | {"width": 1}
         with pytest.raises(SpecError, match=message):
             self.made(command, **panel)
+
+
+@pytest.mark.parametrize(("name", "values"), [("beta2", [0.9, 1]), ("batch_size", [0.5, 50])])
+@pytest.mark.parametrize("more", [{}, {"extra_cells": [[0.95, 0.15]]}])
+def test_a_wrong_value_is_told_whatever_stands_beside(name: str, values: list, more: dict):
+    panel = {"pair": "adamw", "alpha": 0.1, "lambda": [0, 1], name: values} | more
+    with pytest.raises(SpecError, match=f"{name}: (1 is not below 1|0.5 is no whole number)"):
+        Study.from_dict({"name": "a", "task": "digits", "panel": [panel]}, "mine.toml")
+    for extra in ([], [Cell(0.1, 0.0)]):
+        with pytest.raises(ValueError, match=r"is not below 1|is no whole number"):
+            Grid(**{"alpha": 0.1, "lambda": [0, 1], name: values, "extra_cells": extra})

@@ -571,6 +571,15 @@ def test_a_mean_needs_momentum(pair: str, options: dict, message: str):
         Study.from_dict(panel_table(pair=pair) | {"options": options}, "mine.toml")
     with pytest.raises(SpecError, match=message):
         Study.from_dict(panel_table(pair=pair, options=options), "mine.toml")
+    (option,) = options
+    axes = {"pair": pair, "alpha": 0.1, "lambda": [0.1, 0.2]}
+    for least, is_right in ((0.5, True), (0.0, False)):
+        asked = {"name": "a", "task": "digits", "panel": [axes | {option: [least, 0.9]}]}
+        if is_right:
+            assert Study.from_dict(asked, "mine.toml")
+            continue
+        with pytest.raises(SpecError, match=message):
+            Study.from_dict(asked, "mine.toml")
 
 
 WRONG_STUDIES = {
