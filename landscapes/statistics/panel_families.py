@@ -299,9 +299,10 @@ def _why_none(panels: Sequence[PanelData], over: Number) -> str:
                 f"give panels that differ in the {NAMES[over]} alone"
             )
     values = sorted({number for one in known if (number := _number(one, over)) is not None})
-    told = f"{values[0]:g}" if len(values) == 1 else "several, but of different pairs"
-    remedy = "batch_size = 200" if over == "batch_size" else "epochs = 120"
-    return (
-        f"its panels of a pair have one {NAMES[over]} only ({told}): give the study more panels, "
-        f"with {remedy} of their own"
+    found = (
+        f"its panels of a pair all have the same {NAMES[over]} ({values[0]:g})"
+        if len(values) == 1
+        else f"no two panels of a pair have another {NAMES[over]}"
     )
+    remedy = "batch_size = 200" if over == "batch_size" else "epochs = 120"
+    return f"{found}: give the study more panels, with {remedy} of their own"

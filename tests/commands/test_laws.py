@@ -101,9 +101,9 @@ def test_files_have_numbers_that_are_told(store: Path, tmp_path: Path):
     ("arguments", "message"),
     [
         (["nothing"], "no study 'nothing'"),
-        (["valley"], "its panels of a pair have one batch size only (50)"),
+        (["valley"], "its panels of a pair all have the same batch size (50)"),
         (["begun"], "begun: nothing has finished yet"),
-        (["batches", "--over", "epochs"], "its panels of a pair have one epochs only (6)"),
+        (["batches", "--over", "epochs"], "its panels of a pair all have the same epochs (6)"),
         (["batches", "--over", "width"], "how wide the networks of panels are"),
         (["batches", "--pair", "lion"], "pair 'lion' does not say where λ enters"),
         (["batches", "--pair", "sgdw"], "--pair sgdw: no panel has it: choose from adamw"),
@@ -134,7 +134,7 @@ def test_the_figure_is_one_of_the_kinds(store: Path, tmp_path: Path):
     assert (tmp_path / "l.png").exists()
     told = landscape("plot", "valley", "--kind", "law", "--store", store)
     assert told.exit_code == 2
-    assert "one batch size only" in words(told.output)
+    assert "all have the same batch size" in words(told.output)
 
 
 def test_the_report_has_a_section_of_it(store: Path, tmp_path: Path):
