@@ -59,6 +59,7 @@ trap : TERM # what Slurm tells the worker on preemption; this script waits for w
 # --no-wait: an idle GPU is for others.
 srun landscape worker "$study" --no-wait "${@:2}" &
 worker=$!
+[[ -z $time_is_over ]] || stop_worker # the signal came before the worker had a number
 
 code=0
 wait "$worker" || code=$?

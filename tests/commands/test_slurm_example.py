@@ -18,8 +18,8 @@ PROGRAMS = {
     "scontrol": 'echo "scontrol $*" >> said',
     # A worker that stops in order when it is told to, or ends by itself with this code.
     "landscape": """
-        echo "landscape $*" >> said
         trap 'sleep 0.1; echo stopped >> said; exit 143' TERM
+        echo "landscape $*" >> said
         [ -n "$ENDS_WITH" ] && exit "$ENDS_WITH"
         while :; do sleep 0.02; done
     """,
