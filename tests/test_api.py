@@ -31,6 +31,7 @@ LISTS = {"list", "show", "pairs", "tasks", "presets"}
 STARTING = {"new", "try"}  # of the command line only  # of which Python has the values
 
 
+@pytest.mark.some(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("module", [study_calls, landscape_calls, translation])
 def test_the_examples_give_what_they_say(

@@ -55,6 +55,7 @@ def test_the_loop_learns(pair: str, care: Care):
     assert curves["value"][-1] < 20  # percent; chance is 90
 
 
+@pytest.mark.some(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("pair", ["adam", "adamw", "adamw-torch"])
 def test_the_loop_learns_as_the_tool_with_the_habits_of_today(pair: str):

@@ -17,6 +17,7 @@ from tests.valleys import EPOCHS, fill, valley_study
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("pruner", ["surface", "halving", "median"])
 def test_all_cells_are_accounted_for(tmp_path: Path, pruner: str):
     with closing(Store(str(tmp_path / "valley.db"), create=True)) as store:

@@ -70,6 +70,7 @@ class TestPlot:
         picture = imread(path)
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("kind", ["anytime", "generalization", "schedule"])
     def test_other_kinds_say_what_they_show(self, valley: Path, kind: str):
         result = landscape("plot", "valley", "--kind", kind, "--store", valley)
@@ -104,6 +105,7 @@ class TestPlot:
         assert result.exit_code == 1
         assert "no such database" in result.output
 
+    @pytest.mark.some(1)
     @pytest.mark.parametrize(("width", "inches"), [("column", 3.25), ("page", 5.5), ("4", 4.0)])
     def test_a_printed_figure_is_as_wide_as_asked(self, valley: Path, width: str, inches: float):
         output = valley.with_name("print.svg")
@@ -170,6 +172,7 @@ class TestCompare:
 
 
 class TestReport:
+    @pytest.mark.some(1)
     @pytest.mark.parametrize("kind", ["html", "md"])
     def test_is_written_beside_the_database(self, valley: Path, kind: str):
         result = landscape("report", "valley", "--format", kind, "--store", valley)

@@ -125,6 +125,7 @@ def test_python_has_the_same(store: Path):
     assert set(published["verdict"]) == {"allowed", "contradicted"}
 
 
+@pytest.mark.long
 def test_the_figure_is_one_of_the_kinds(store: Path, tmp_path: Path):
     told = landscape(
         "plot", "batches", "--kind", "law", "-o", tmp_path / "l.png", "--store", store
@@ -137,6 +138,7 @@ def test_the_figure_is_one_of_the_kinds(store: Path, tmp_path: Path):
     assert "all have the same batch size" in words(told.output)
 
 
+@pytest.mark.long
 def test_the_report_has_a_section_of_it(store: Path, tmp_path: Path):
     for kind in ("md", "html"):
         page = ls.report(str(store), "batches", tmp_path / f"r.{kind}", kind=kind)

@@ -92,6 +92,7 @@ def test_a_study_by_a_rule_of_ones_own(call: Call, tmp_path: Path):
     assert "own_rule" not in sys.modules
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_changed_rule_is_no_longer_the_same_study(call: Call):
     rest = ("--pair", SIGNUM, *QUICK, "--workers", "1")
@@ -125,6 +126,7 @@ def test_a_database_does_not_say_what_is_imported(call: Call, tmp_path: Path):
     assert not (tmp_path / "seen").exists()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_optimizer_is_trained_by_the_plain_loop(call: Call, tmp_path: Path):
     words = ("run", "digits-fig2", "--pair", "torch.optim:NAdam", *CELLS, "--name", "mine")

@@ -746,6 +746,7 @@ BAD_REQUESTS = {
 }
 
 
+@pytest.mark.some(18)
 @pytest.mark.parametrize(("arguments", "message"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
 def test_a_wrong_request_gets_one_clear_message(
     arguments: list[str], message: str, filled: Path, request: pytest.FixtureRequest

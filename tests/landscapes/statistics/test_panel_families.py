@@ -101,7 +101,11 @@ def test_the_one_that_has_enough_values_goes_before():
 @pytest.mark.parametrize(
     ("panels", "over", "message"),
     [
-        ([panel(), panel("again")], None, r"all have the same batch size \(50\): give the study more"),
+        (
+            [panel(), panel("again")],
+            None,
+            r"all have the same batch size \(50\): give the study more",
+        ),
         ([panel(), panel("again")], "epochs", r"one epochs only \(60\).*epochs = 120"),
         (
             [panel(size=25), panel(size=50, epochs=90)],

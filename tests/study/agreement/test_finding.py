@@ -334,6 +334,7 @@ def test_trying_leaves_the_callers_random_state_and_data_alone(engine, make_task
     assert torch.equal(data.train_inputs, tiny_data("vector").train_inputs)
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("pairs", [["adam"], ["lion-scaled"], ["adagrad-l2", "lion-l2"]], ids=str)
 @pytest.mark.parametrize("engine", ["vmap", "captured", pytest.param("compiled", marks=COMPILER)])
 def test_biases_that_batch_norm_cancels_are_no_reason(engine: str, pairs: list[str], make_task):

@@ -21,6 +21,7 @@ def permission(*pairs: str, **own: object) -> OwnPairsTried:
     )
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "engine", ["vmap", "captured", pytest.param("compiled", marks=pytest.mark.slow)]
 )

@@ -193,6 +193,7 @@ def test_without_lambda_it_does_not_matter_where_lambda_enters(name):
     )
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", SOME)
 def test_a_cell_does_not_depend_on_its_neighbours(name):
     together = train_stacked(PAIRS[name], ALPHA, LAMBDA, steps=20)

@@ -169,6 +169,7 @@ def test_a_witness_is_called_for_what_finished(halved: Store):
     assert told == []
 
 
+@pytest.mark.long
 def test_optunas_pruners_compare_with_what_is_stored(store: Store):
     asked = {"pruner": "median", "arguments": {"n_startup_trials": 2}}
     train_here(planned(store, pruned(asked), chunk=2), store)

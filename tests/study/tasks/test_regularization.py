@@ -59,6 +59,7 @@ def test_dropout_is_that_of_the_study():
     assert [m.p for m in dropout_modules(with_dropout(task(), None).network())] == [0.5]
 
 
+@pytest.mark.some(2)
 @pytest.mark.arithmetic
 @pytest.mark.parametrize("engine", ["vmap", "captured", COMPILED])
 @pytest.mark.parametrize("options", [{"label_smoothing": 0.2}, {"dropout": 0.1}])

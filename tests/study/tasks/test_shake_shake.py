@@ -169,6 +169,7 @@ def test_under_vmap_and_grad_it_does_the_same_for_each_cell(shared):
     torch.testing.assert_close(found_y, (1 - b) * gradient, rtol=0, atol=1e-14)
 
 
+@pytest.mark.some(3)
 @pytest.mark.arithmetic
 @pytest.mark.parametrize(
     "engine", [pytest.param("captured", marks=pytest.mark.long), "vmap", "referee"]

@@ -423,6 +423,7 @@ def test_normalized_lambda_is_lambda_scaled_by_hand(pair, make_task, make_panel,
     assert not torch.allclose(normalized.theta[1], unscaled.theta[1])
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("epochs", [2, 3, 5])
 @pytest.mark.parametrize("pair", ["sgd", "sgdw", "adam", "adamw"])
 def test_normalized_lambda_follows_the_cycle_under_warm_restarts(

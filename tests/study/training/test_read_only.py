@@ -80,6 +80,7 @@ def test_training_leaves_the_stored_data_as_they_are(way, engine, make_task, mak
     assert_unchanged(data, before)
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("way", WAYS)
 def test_checking_and_trying_leave_the_tasks_own_data_as_they_are(way, make_task):
     data = tiny_data("vector")

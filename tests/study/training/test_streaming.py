@@ -268,6 +268,7 @@ def test_however_many_there_are_a_data_set_gives_what_its_tensors_give(count, si
 RESUMED = LOADERS | {"data set": data_sets, "noisy items": noisy}
 
 
+@pytest.mark.some(4)
 @pytest.mark.parametrize("data", RESUMED.values(), ids=RESUMED)
 @pytest.mark.parametrize("engine", ["vmap", "referee"])
 def test_what_was_interrupted_goes_on_to_the_same_bits(
