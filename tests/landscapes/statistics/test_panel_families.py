@@ -106,7 +106,7 @@ def test_the_one_that_has_enough_values_goes_before():
             None,
             r"all have the same batch size \(50\): give the study more",
         ),
-        ([panel(), panel("again")], "epochs", r"one epochs only \(60\).*epochs = 120"),
+        ([panel(), panel("again")], "epochs", r"all have the same epochs \(60\).*epochs = 120"),
         (
             [panel(size=25), panel(size=50, epochs=90)],
             "batch_size",
