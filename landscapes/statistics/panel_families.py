@@ -78,7 +78,14 @@ def families(
     Raises:
         UsageError: no panels differ in this number alone, or in several numbers and none is named.
     """
-    panels = _of_alpha_and_lambda(_some_usual(panels))
+    usual = _of_alpha_and_lambda(panels)
+    if panels and not usual:
+        axes = {" × ".join(one.panel.grid.names) for one in panels if one.panel}
+        raise UsageError(
+            f"its panels are over {', '.join(sorted(axes))}, and laws are of the best α and λ: "
+            "give panels over alpha × lambda"
+        )
+    panels = usual
     if told:
         return _told_families(panels, over or "width", told)
     if over == "width":
@@ -113,21 +120,6 @@ def known_families(panels: Sequence[PanelData]) -> list[Family]:
     usual = _of_alpha_and_lambda(panels)
     found = [family for number in LOOKED_FOR for family in _families(usual, number)]
     return [family for family in found if _is_large(family)]
-
-
-def _some_usual(panels: Sequence[PanelData]) -> Sequence[PanelData]:
-    """The same panels.
-
-    Raises:
-        UsageError: all of them are over other axes than α × λ.
-    """
-    if panels and not _of_alpha_and_lambda(panels):
-        axes = {" × ".join(one.panel.grid.names) for one in panels if one.panel}
-        raise UsageError(
-            f"its panels are over {', '.join(sorted(axes))}, and laws are of the best α and λ: "
-            "give panels over alpha × lambda"
-        )
-    return panels
 
 
 def _of_alpha_and_lambda(panels: Sequence[PanelData]) -> list[PanelData]:

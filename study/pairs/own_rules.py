@@ -43,13 +43,17 @@ def load_rule(name: str) -> type[Rule]:
             f"behind it: {name}"
         )
     if not is_rule(found):
-        kind = "a class of another kind" if isinstance(found, type) else "no class"
         raise PairError(
-            f"pair '{name}' is {kind}: write `class {name.rpartition(':')[2]}"
+            f"pair '{name}' is {_kind(found)}: write `class {name.rpartition(':')[2]}"
             "(landscape_study.Rule)`, with `moments` and `update`"
         )
     rule: type[Rule] = found
     return rule
+
+
+def _kind(found: object) -> str:
+    """What it is instead of a rule or an optimizer."""
+    return "a class of another kind" if isinstance(found, type) else "no class"
 
 
 def named(rule: str) -> str:
@@ -70,10 +74,9 @@ def load_optimizer(name: str) -> type[Any]:
             f"pair '{name}' is an update rule, and does not say where λ enters: {named(name)}"
         )
     if not is_optimizer(found):
-        kind = "a class of another kind" if isinstance(found, type) else "no class"
         raise PairError(
-            f"pair '{name}' is {kind}: name a class made from torch.optim.Optimizer, or a rule, a "
-            "class made from landscape_study.Rule, with a placement behind it"
+            f"pair '{name}' is {_kind(found)}: name a class made from torch.optim.Optimizer, "
+            "or a rule, a class made from landscape_study.Rule, with a placement behind it"
         )
     optimizer: type[Any] = found
     return optimizer

@@ -179,11 +179,8 @@ def _is_element_wise(rule: type[Rule]) -> None:
 
 def _uses(rule: type[Rule], option: str, values: Sequence[float]) -> None:
     """Its updates can be had with each value of the option, and are other ones."""
-    found = []
-    for value in values:
-        made = _made(rule, **{option: value})
-        steps = _run(rule, _moments(rule), made=made)
-        found.append(torch.stack([update.clone() for _, update in steps]))
+    made = [_made(rule, **{option: value}) for value in values]
+    found = [_updates(rule, _moments(rule), made=one) for one in made]
     if len(found) > 1 and all(torch.equal(one, found[0]) for one in found):
         raise _FaultError(
             f"it makes no use of {option}, which is an axis: all of its cells would be the same: "
@@ -201,9 +198,10 @@ def _updates(
     steps: range = range(STEPS),
     cells: slice = slice(0, CELLS),
     parameters: slice = slice(0, PARAMETERS),
+    made: Rule | None = None,
 ) -> Tensor:
     """What θ loses at each of the steps, [T, K, P]."""
-    found = _run(rule, moments, steps, cells=cells, parameters=parameters)
+    found = _run(rule, moments, steps, cells=cells, parameters=parameters, made=made)
     return torch.stack([update.clone() for _, update in found])
 
 

@@ -8,7 +8,8 @@ before it does anything: 823 modules, 1.5 s of processor time of each process th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -162,12 +163,12 @@ def _form(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
-class _without_cached_casts:  # noqa: N801 - read as a word
+@contextmanager
+def _without_cached_casts() -> Iterator[None]:
     """Within it, autocast casts a weight anew each time: what was cast before is unknown."""
-
-    def __enter__(self) -> None:
-        self.before = torch.is_autocast_cache_enabled()
-        torch.set_autocast_cache_enabled(False)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_autocast_cache_enabled(self.before)
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(before)
